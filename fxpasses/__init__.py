@@ -1,0 +1,61 @@
+"""Quantization and pruning as passes over ``torch.fx`` graphs: one int8 graph, two runtimes, the same integers.
+
+The names below are the whole public interface. Each is loaded at its first use (PEP 562), so ``import fxpasses``
+costs nothing and does not even import torch. No module bears the name of a public function: importing a submodule
+binds it as an attribute of its package, where it would hide the function.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fxpasses import export as export
+    from fxpasses import models as models
+    from fxpasses.errors import FxPassesError as FxPassesError
+    from fxpasses.errors import GraphError as GraphError
+    from fxpasses.errors import InputError as InputError
+    from fxpasses.fusion import fuse as fuse
+    from fxpasses.quantization.api import QuantConfig as QuantConfig
+    from fxpasses.quantization.api import calibrate as calibrate
+    from fxpasses.quantization.api import convert as convert
+    from fxpasses.quantization.api import observe as observe
+    from fxpasses.quantization.api import quantize as quantize
+    from fxpasses.tracing import capture as capture
+
+    __version__: str
+
+_HOMES = {
+    "FxPassesError": "fxpasses.errors",
+    "GraphError": "fxpasses.errors",
+    "InputError": "fxpasses.errors",
+    "QuantConfig": "fxpasses.quantization.api",
+    "calibrate": "fxpasses.quantization.api",
+    "capture": "fxpasses.tracing",
+    "convert": "fxpasses.quantization.api",
+    "fuse": "fxpasses.fusion",
+    "observe": "fxpasses.quantization.api",
+    "quantize": "fxpasses.quantization.api",
+}
+_SUBPACKAGES = ("export", "models")
+
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in _SUBPACKAGES:
+        value = import_module(f"{__name__}.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("fxpasses")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_SUBPACKAGES, "__version__"})
