@@ -1,0 +1,67 @@
+"""The errors a caller can meet: what was found, where, and the one thing to do next.
+
+Every error this package raises on purpose is a :class:`FxPassesError`; the command line prints it and exits
+with 2. Anything else that escapes is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import fx
+
+
+class FxPassesError(Exception):
+    """Base of every error raised on purpose; its text is ready to be shown to a user."""
+
+
+class InputError(FxPassesError):
+    """Something handed in from outside (a file, a folder, a name, a number, data) cannot be used."""
+
+    def __init__(self, what: str, *, why: str, fix: str) -> None:
+        self.what, self.why, self.fix = what, why, fix
+        super().__init__(f"{what}\n  why: {why}\n  fix: {fix}")
+
+
+class GraphError(FxPassesError):
+    """A graph, or one node of it, is not what a step needs."""
+
+    def __init__(self, what: str, *, why: str, fix: str, at: str | None = None, step: str | None = None) -> None:
+        self.what, self.why, self.fix, self.at, self.step = what, why, fix, at, step
+        lines = [what]
+        if at:
+            lines.append(f"at:  {at}")
+        lines += [f"why: {why}", f"fix: {fix}"]
+        if step:
+            lines.append(f"in:  {step}")
+        super().__init__("\n  ".join(lines))
+
+    @classmethod
+    def at_node(cls, node: fx.Node, *, why: str, fix: str, step: str | None = None) -> GraphError:
+        """The error for one node, naming its target and the user's source line."""
+        return cls(describe(node), why=why, fix=fix, at=source_line(node), step=step)
+
+
+def describe(node: fx.Node) -> str:
+    """``node 'conv1' (call_module layer1.conv1)``."""
+    target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return f"node {node.name!r} ({node.op} {target})"
+
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+_NOT_THE_USERS = ("/torch/nn/modules/", "/torch/fx/", "/torch/_", "/torch/export/", "<eval_with_key>")
+
+
+def source_line(node: fx.Node) -> str | None:
+    """The user's line that made this node, from the stack trace recorded at capture; None where it is unknown."""
+    trace = node.meta.get("stack_trace") or node.stack_trace
+    if not trace:
+        return None
+    frames = list(_FRAME.finditer(trace))
+    users = [f for f in frames if not any(part in f["file"] for part in _NOT_THE_USERS)]
+    if not (users or frames):
+        return None
+    last = (users or frames)[-1]
+    return f'File "{last["file"]}", line {last["line"]}, in {last["function"]}'

@@ -1,0 +1,49 @@
+"""Shapes of the tensors in a graph, recorded once by running it on example inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+SHAPE = "shape"
+DTYPE = "dtype"
+
+
+class _Recorder(fx.Interpreter):
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        n.meta.pop(SHAPE, None)
+        n.meta.pop(DTYPE, None)
+        if isinstance(result, Tensor):
+            n.meta[SHAPE], n.meta[DTYPE] = tuple(result.shape), result.dtype
+        elif isinstance(result, (tuple, list)) and result and all(isinstance(r, Tensor) for r in result):
+            n.meta[SHAPE] = [tuple(r.shape) for r in result]
+        return result
+
+
+def record_shapes(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
+    """Write shape and dtype of every tensor into ``node.meta``; a node without them is not a tensor.
+
+    Inputs are copied: the graph may still hold in-place operators.
+    """
+    copies = [x.clone() if isinstance(x, Tensor) else x for x in inputs]
+    with torch.no_grad():
+        _Recorder(gm).run(*copies)
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...] | None:
+    """Shape on the example inputs (dimension 0 is the batch), or None where the node is not a tensor."""
+    shape = node.meta.get(SHAPE)
+    return shape if isinstance(shape, tuple) else None
+
+
+def is_tensor(value: object) -> bool:
+    """Whether an argument is a node that yields a tensor."""
+    return isinstance(value, fx.Node) and shape_of(value) is not None
+
+
+def is_float_tensor(value: object) -> bool:
+    """Whether an argument is a node that yields a float32 tensor."""
+    return isinstance(value, fx.Node) and value.meta.get(DTYPE) is torch.float32
