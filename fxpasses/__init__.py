@@ -11,18 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fxpasses import export as export
-    from fxpasses import models as models
-    from fxpasses.errors import FxPassesError as FxPassesError
-    from fxpasses.errors import GraphError as GraphError
-    from fxpasses.errors import InputError as InputError
-    from fxpasses.fusion import fuse as fuse
-    from fxpasses.quantization.api import QuantConfig as QuantConfig
-    from fxpasses.quantization.api import calibrate as calibrate
-    from fxpasses.quantization.api import convert as convert
-    from fxpasses.quantization.api import observe as observe
-    from fxpasses.quantization.api import quantize as quantize
-    from fxpasses.tracing import capture as capture
+    from . import export as export
+    from . import models as models
+    from .errors import FxPassesError as FxPassesError
+    from .errors import GraphError as GraphError
+    from .errors import InputError as InputError
+    from .fusion import fuse as fuse
+    from .quantization.api import QuantConfig as QuantConfig
+    from .quantization.api import calibrate as calibrate
+    from .quantization.api import convert as convert
+    from .quantization.api import observe as observe
+    from .quantization.api import quantize as quantize
+    from .tracing import capture as capture
 
     __version__: str
 

@@ -1,0 +1,149 @@
+"""Optimise a float ONNX file before it is shipped or measured.
+
+Three tools, chosen by name (``--optimizer``):
+
+``onnxruntime``
+    onnxruntime's own graph optimiser at its *basic* level: constant folding, removal of identities, folding of
+    BatchNorm. The result stays within the ai.onnx operators, so that any runtime can read it. Higher levels are
+    left to onnxruntime's own start-up: they write operators only the machine at hand is sure to have.
+``onnxruntime-tools``
+    The package of that name, last released in 2021, with fusions for BERT and GPT-2. It lives on inside onnxruntime
+    as ``onnxruntime.transformers``. An optional extra, run in a process and a folder of its own: on import it
+    prints, it extends ``sys.path``, and it writes temporary files beside its input.
+``none``
+    A copy, its weights inside.
+
+The outputs are equal up to float rounding. A file with Q/DQ pairs or integer operators is refused: where those stand
+is what makes two runtimes compute the same integers, and the optimiser moves them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from fxpasses.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+Optimizer = Literal["onnxruntime", "onnxruntime-tools", "none"]
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+_INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+
+
+def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntime") -> None:
+    """Write ``source``, optimised by ``tool``, to ``destination``, which may be the same file.
+
+    Raises InputError where the file cannot be read or holds integer operators, the tool is unknown, not installed or
+    gives up on the graph, or the destination cannot be written; the destination is then as it was before.
+    """
+    import onnx
+
+    if tool not in get_args(Optimizer):
+        raise InputError(
+            f"optimizer {tool!r}", why="there is no tool of that name", fix=f"one of {', '.join(get_args(Optimizer))}"
+        )
+    model = _read(source)
+    reason = _why_not_optimizable(model)
+    if reason and tool != "none":
+        raise InputError(f"optimizer {tool!r} on {source}", why=reason, fix="optimise the float file instead")
+    tools: dict[str, Callable[[Path, Path], None]] = {
+        "onnxruntime": _by_onnxruntime,
+        "onnxruntime-tools": _by_onnxruntime_tools,
+    }
+    try:
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".optimizing-") as scratch:
+            given, written = Path(scratch, "given.onnx"), Path(scratch, "written.onnx")
+            onnx.save(model, given)  # one file, even where the weights lay in another
+            if tool == "none":
+                given.replace(destination)
+                return
+            tools[tool](given, written)
+            _tidy(written)
+            written.replace(destination)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {destination}", why=str(error), fix="choose a folder that exists, is writable and has room"
+        ) from error
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load(path)
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}", why=str(error), fix="give the path of an .onnx file") from error
+    except DecodeError as error:
+        raise InputError(f"{path} is not an ONNX file", why=str(error), fix="export it again") from error
+
+
+def _why_not_optimizable(model: onnx.ModelProto) -> str | None:
+    for node in model.graph.node:
+        if node.op_type in _INTEGER_OPERATORS or node.op_type.startswith("QLinear"):
+            return f"it is quantized (operator {node.op_type}); moving its Q/DQ pairs would change its numbers"
+    return None
+
+
+def _by_onnxruntime(given: Path, written: Path) -> None:
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(written)
+    options.log_severity_level = 3
+    try:
+        ort.InferenceSession(str(given), options, providers=["CPUExecutionProvider"])
+    except (
+        refusals.Fail,
+        refusals.InvalidGraph,
+        refusals.InvalidArgument,
+        refusals.NotImplemented,
+        refusals.RuntimeException,
+    ) as error:
+        raise InputError("onnxruntime refuses the file", why=str(error), fix="export it again") from error
+
+
+def _by_onnxruntime_tools(given: Path, written: Path) -> None:
+    if find_spec("onnxruntime_tools") is None:
+        raise InputError(
+            "optimizer 'onnxruntime-tools'",
+            why="the package onnxruntime-tools is not installed",
+            fix='pip install "fxpasses[onnxruntime-tools]", or leave --optimizer at onnxruntime',
+        )
+    # Zero heads and hidden size: detected from the graph instead of assumed to be BERT-base's.
+    command = [sys.executable, "-m", "onnxruntime_tools.optimizer_cli", "--input", str(given), "--output", str(written)]
+    command += ["--model_type", "bert", "--num_heads", "0", "--hidden_size", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not written.exists():
+        last_words = done.stderr.strip().splitlines()[-1:] or ["it wrote no file"]
+        raise InputError(
+            "onnxruntime-tools gave up on the graph",
+            why=f"{last_words[0]} (the package is from 2021 and knows the graphs of its day)",
+            fix="use --optimizer onnxruntime",
+        )
+
+
+def _tidy(path: Path) -> None:
+    """Sort the nodes, which onnxruntime-tools leaves unsorted, and drop opset imports that no node uses."""
+    import onnx
+    import onnx_ir
+
+    model = onnx_ir.load(path)
+    model.graph.sort()
+    proto = onnx_ir.to_proto(model)
+    used = {node.domain for node in proto.graph.node} | {node.domain for f in proto.functions for node in f.node}
+    kept = [opset for opset in proto.opset_import if opset.domain in used or opset.domain in _STANDARD_DOMAINS]
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)

@@ -1,0 +1,204 @@
+"""Imports flow one way, as the data does: fxpasses -> export, fxpasses.errors -> models, everything -> cli.
+
+Read from the syntax tree, so that lazy imports inside functions count too. The rules are functions of a module's
+name and text; each is shown to bite on a text that breaks it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.models", "fxpasses")
+"""What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
+
+MAY_IMPORT_OF_OURS = {
+    "fxpasses": {"fxpasses"},
+    "fxpasses.export": {"fxpasses", "fxpasses.export"},
+    "fxpasses.models": {"fxpasses.models"},
+    "fxpasses.cli": {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.cli"},
+}
+MAY_IMPORT_OF_OTHERS = {
+    "fxpasses": {"torch", "numpy", "safetensors"},
+    "fxpasses.export": {
+        "torch",
+        "numpy",
+        "safetensors",
+        *("onnx", "onnx_ir", "onnxruntime", "onnxscript", "google"),
+        *("matplotlib", "netron", "ptflops", "rich", "triton"),
+    },
+    "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
+    "fxpasses.cli": {"typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime", "netron", "joblib"},
+}
+ALWAYS = {"fxpasses.errors"}
+LAZY_ONLY = {"torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"}
+"""Slow to import, or an extra: inside the function that needs them, never at the top of a module."""
+
+ENGINES = "fxpasses.export.engines"
+LEAVING_TORCH = (
+    *("torch.ao", "torch.quantization", "torch.ops.quantized", "torch.ops.onednn"),
+    *("torch.qint8", "torch.quint8", "torch.qint32", "torch.quantize_per_tensor", "torch.quantize_per_channel"),
+)
+"""What torch has announced to delete, and its kernels' raw names: for the engine adapters alone."""
+UNPICKLING = {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "joblib.load"}
+"""A subclass of Unpickler that lets only data through is fine, and so is catching UnpicklingError."""
+
+
+def unit_of(module: str) -> str | None:
+    return next((unit for unit in UNITS if module == unit or module.startswith(unit + ".")), None)
+
+
+def modules() -> dict[str, Path]:
+    """Name -> file of every module of the three packages; the public names of fxpasses/__init__ lead everywhere."""
+    found = {}
+    for folder, prefix in (("fxpasses", ""), ("export", "fxpasses."), ("models", "fxpasses.")):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            if parts[:2] not in {("fxpasses", "export"), ("fxpasses", "models")}:
+                found[prefix + ".".join(parts).removesuffix(".__init__")] = path
+    return {name: path for name, path in found.items() if name not in {"fxpasses", "fxpasses.__main__"}}
+
+
+def imports(text: str, module: str, *, is_package: bool) -> Iterator[tuple[ast.stmt, str, bool]]:
+    """Each import statement, the full name of what it imports, and whether it was written relatively."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name, False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = module.split(".")
+            base = parts[: len(parts) - node.level + is_package] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((node, f"{prefix}.{alias.name}", node.level > 0) for alias in node.names)
+
+
+def dotted_names(text: str) -> Iterator[str]:
+    """Every ``a.b.c`` in the text, from imports and from attribute access."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+    yield from (name for _, name, _ in imports(text, "", is_package=False))
+
+
+def why_wrong_direction(module: str, imported: str) -> str | None:
+    own, root = unit_of(module), imported.split(".")[0]
+    assert own is not None
+    if any(imported == name or imported.startswith(name + ".") for name in ALWAYS):
+        return None
+    if root == "fxpasses":
+        return None if unit_of(imported) in MAY_IMPORT_OF_OURS[own] else f"{own} may not see {imported}"
+    if root in sys.stdlib_module_names or root in MAY_IMPORT_OF_OTHERS[own]:
+        return None
+    return f"{own} may not use {root}"
+
+
+def why_wrong_spelling(module: str, imported: str, *, relative: bool) -> str | None:
+    """Relative inside one unit, in full across; the command line, which sees everything, as it likes."""
+    if unit_of(imported) is None or unit_of(module) == "fxpasses.cli":
+        return None
+    inside = unit_of(module) == unit_of(imported)
+    if inside == relative:
+        return None
+    return f"write {imported} {'relatively' if inside else 'in full'}"
+
+
+def unsafe_loads(text: str) -> Iterator[str]:
+    """Calls that would run code out of a file."""
+    yield from (name for _, name, _ in imports(text, "", is_package=False) if name in UNPICKLING)
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        settings = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        function = ast.unparse(call.func)
+        if function in UNPICKLING or (function == "torch.load" and settings.get("weights_only") != "True"):
+            yield ast.unparse(call)
+
+
+def top_level(text: str) -> set[str]:
+    """The roots of what a module imports as soon as it is imported itself."""
+    body: list[ast.stmt] = []
+    for statement in ast.parse(text).body:
+        guarded = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
+        body += [] if guarded else [statement]
+    lines = [statement for statement in body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    return {name.split(".")[0] for _, name, _ in imports("\n".join(map(ast.unparse, lines)), "", is_package=False)}
+
+
+def why_wrong(module: str, text: str, *, is_package: bool = False) -> list[str]:
+    """Everything this module imports or names and should not, as sentences."""
+    reasons: list[str | None] = [
+        why_wrong_direction(module, imported) or why_wrong_spelling(module, imported, relative=relative)
+        for _, imported, relative in imports(text, module, is_package=is_package)
+    ]
+    reasons += [f"import {root} where it is used" for root in sorted(top_level(text) & LAZY_ONLY)]
+    reasons += [f"{call} may run code out of a file" for call in unsafe_loads(text)]
+    if not module.startswith(ENGINES):
+        named = [f"{name}." for name in dotted_names(text)]
+        leaving = [name for name in LEAVING_TORCH if any(found.startswith(f"{name}.") for found in named)]
+        reasons += [f"{name} is for {ENGINES} alone" for name in leaving]
+    return sorted({reason for reason in reasons if reason})
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_module(module: str) -> None:
+    path = modules()[module]
+    assert why_wrong(module, path.read_text(), is_package=path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "reason"),
+    [
+        ("fxpasses.fusion", "import onnx", "fxpasses may not use onnx"),
+        ("fxpasses.fusion", "def f():\n    import torchvision", "fxpasses may not use torchvision"),
+        ("fxpasses.fusion", "from fxpasses.export import bench", "fxpasses may not see fxpasses.export.bench"),
+        ("fxpasses.fusion", "from .models import lenet", "fxpasses may not see fxpasses.models.lenet"),
+        ("fxpasses.quantization.api", "from .. import cli", "fxpasses may not see fxpasses.cli"),
+        (
+            "fxpasses.export.bench",
+            "from fxpasses.models import lenet",
+            "fxpasses.export may not see fxpasses.models.lenet",
+        ),
+        ("fxpasses.export.bench", "import typer", "fxpasses.export may not use typer"),
+        ("fxpasses.models.lenet", "import fxpasses.fusion", "fxpasses.models may not see fxpasses.fusion"),
+        ("fxpasses.models.lenet", "import onnx", "fxpasses.models may not use onnx"),
+        ("fxpasses.export.bench", "from fxpasses.export.a import b", "write fxpasses.export.a.b relatively"),
+        ("fxpasses.fusion", "from fxpasses.errors import E", "write fxpasses.errors.E relatively"),
+        ("fxpasses.export.bench", "from ..errors import E", "write fxpasses.errors.E in full"),
+        ("fxpasses.models.data", "import torchvision", "import torchvision where it is used"),
+        ("fxpasses.fusion", "import torch\nx = torch.ao.nn.X", f"torch.ao is for {ENGINES} alone"),
+        ("fxpasses.fusion", "from torch.ao import quantization", f"torch.ao is for {ENGINES} alone"),
+        ("fxpasses.export.onnx_file", "torch.ops.quantized.conv2d(x)", f"torch.ops.quantized is for {ENGINES} alone"),
+        ("fxpasses.models.w", "from pickle import load", "pickle.load may run code out of a file"),
+        ("fxpasses.models.w", "pickle.loads(data)", "pickle.loads(data) may run code out of a file"),
+        ("fxpasses.models.w", "torch.load(file)", "torch.load(file) may run code out of a file"),
+        ("fxpasses.quantization.api", "dtype = torch.quint8", f"torch.quint8 is for {ENGINES} alone"),
+    ],
+)
+def test_bites(module: str, text: str, reason: str) -> None:
+    assert why_wrong(module, text) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("fxpasses.fusion", "import torch\nfrom .errors import E\ntorch.ops.quantized_decomposed.x(y)"),
+        ("fxpasses.quantization.observe", "from ..errors import E\nfrom .qparams import QParams"),
+        ("fxpasses.export.bench", "import onnx\nfrom fxpasses.operators import O\nfrom .engines import x86"),
+        ("fxpasses.export.bench", "def f():\n    import matplotlib.pyplot as plt"),
+        ("fxpasses.export.engines.x86", "import torch\ntorch.ops.onednn.qconv_pointwise(x)"),
+        ("fxpasses.models.data", "from fxpasses.errors import E\ndef f():\n    import torchvision"),
+        ("fxpasses.models.weights", "import torch\ntorch.load(file, map_location='cpu', weights_only=True)"),
+        ("fxpasses.models.weights", "import pickle\nclass DataOnly(pickle.Unpickler): ..."),
+        ("fxpasses.models.data", "if TYPE_CHECKING:\n    import torchvision"),
+        ("fxpasses.cli.quantize", "import typer\nfrom fxpasses.export import bench\nfrom fxpasses.models import lenet"),
+    ],
+)
+def test_lets_pass(module: str, text: str) -> None:
+    assert why_wrong(module, text) == []
+
+
+def test_relative_imports_start_at_the_package() -> None:
+    assert why_wrong("fxpasses.export", "from .bench import run", is_package=True) == []
+    assert why_wrong("fxpasses.export", "from .bench import run") == ["write fxpasses.bench.run in full"]

@@ -1,0 +1,98 @@
+"""The package list in pyproject.toml is kept by hand; here it is compared with the folders, and names are judged."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fxpasses
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+LINKS = {"fxpasses/export": "../export", "fxpasses/models": "../models"}
+SOURCE_FOLDERS = ("fxpasses", "export", "models", "scripts", "tests")
+
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 40
+LONG_FILES: dict[str, str] = {}
+"""Files that may be longer, each with the reason."""
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def pyproject() -> dict[str, Any]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def sources() -> list[Path]:
+    """Every source file once: the links inside fxpasses are left out."""
+    found = [path for folder in SOURCE_FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return sorted(path for path in found if not any(path.is_relative_to(ROOT / link) for link in LINKS))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and length in lines of each function, its docstring and decorators not counted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            yield node.name, (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+def test_package_list_matches_the_folders() -> None:
+    listed = pyproject()["tool"]["setuptools"]["packages"]
+    inits = [path.parent.relative_to(ROOT) for path in sources() if path.name == "__init__.py"]
+    names = {".".join(folder.parts) for folder in inits}
+    expected = {name if name.startswith("fxpasses") else f"fxpasses.{name}" for name in names}
+    assert set(listed) == expected
+    assert listed == sorted(listed)
+
+
+def test_package_dir_is_what_the_links_say() -> None:
+    folders = pyproject()["tool"]["setuptools"]["package-dir"]
+    assert {name.replace(".", "/"): f"../{folder}" for name, folder in folders.items()} == LINKS
+    assert {link: str((ROOT / link).readlink()) for link in LINKS} == LINKS
+
+
+@pytest.mark.parametrize("name", ["export", "models"])
+def test_not_importable_as_top_level_packages(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert f"fxpasses.{name}" in done.stderr
+
+
+def test_every_dependency_has_its_line_in_the_readme() -> None:
+    project = pyproject()["project"]
+    required = [requirement.split(">=")[0].split(";")[0].strip() for requirement in project["dependencies"]]
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in required if f"| {name} " not in readme and f"| {name}," not in readme] == []
+
+
+def test_version_is_the_installed_one() -> None:
+    assert fxpasses.__version__ == importlib.metadata.version("fxpasses") == pyproject()["project"]["version"]
+    assert f"## {fxpasses.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_says_what_it_is_and_stays_short(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    assert path.stem not in NAMES_THAT_SAY_NOTHING
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE or name in LONG_FILES
+    assert [f"{function}: {lines} lines" for function, lines in functions(path) if lines > LONGEST_FUNCTION] == []
+
+
+def test_long_files_are_still_long() -> None:
+    too_long = [name for name in LONG_FILES if len((ROOT / name).read_text().splitlines()) <= LONGEST_FILE]
+    assert too_long == [], "no longer long: take them off the list"
