@@ -1,0 +1,61 @@
+"""What a model is fed: the shape of one input and how pixels become numbers.
+
+``value = (pixel / 255 - mean) / std`` per channel, in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+InputShape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Per-channel normalisation of pixels scaled to 0..1; one entry stands for all channels."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ValueError(f"mean and std need the same number of channels, got {self.mean} and {self.std}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """uint8 ``[B, C, H, W]`` to float32 ``[B, C, H, W]``."""
+        mean = torch.tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
+        return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+UNIT_RANGE = Preprocessing(mean=(0.0,), std=(1.0,))
+
+
+class TakesInput(Protocol):
+    """Anything that says what it is fed: a loaded model, or a :class:`ModelInput` alone."""
+
+    @property
+    def input_shape(self) -> InputShape: ...
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """Shape of one input without the batch (``(C, H, W)`` for images) and its preprocessing."""
+
+    input_shape: InputShape
+    preprocessing: Preprocessing = UNIT_RANGE
+
+
+def shape_text(shape: InputShape) -> str:
+    """``3x224x224``."""
+    return "x".join(str(size) for size in shape)

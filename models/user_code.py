@@ -1,0 +1,82 @@
+"""Load ``path/file.py:factory``: the caller's own models and data.
+
+The file is the caller's program and is run as such; this is the one place where outside code is executed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fxpasses.errors import InputError
+
+# What a file or factory of the caller can plausibly raise; anything else is shown with its traceback.
+USER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
+
+def is_user_code(spec: str) -> bool:
+    """Whether the text has the form ``path/file.py:factory``."""
+    path, colon, _ = spec.rpartition(":")
+    return path.endswith(".py") if colon else spec.endswith(".py")
+
+
+def load_factory(spec: str) -> Callable[[], object]:
+    """The callable that ``path/file.py:factory`` names, its file run once per call of this function."""
+    path_text, _, name = spec.rpartition(":")
+    if not path_text or not name.isidentifier():
+        raise InputError(
+            f"{spec!r} does not name a factory",
+            why="no function is given after the file",
+            fix="write path/file.py:factory",
+        )
+    path = Path(path_text)
+    if not path.is_file():
+        raise InputError(f"cannot open {path}", why="there is no such file", fix="check the path before the colon")
+    module_spec = importlib.util.spec_from_file_location(f"_fxpasses_user_{path.stem}", path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    # Dataclasses and pickling inside the file look their module up by name.
+    sys.modules[module_spec.name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except USER_ERRORS as error:
+        raise InputError(
+            f"running {path} failed", why=_short(error), fix="make the file importable on its own"
+        ) from error
+    factory: Callable[[], object] | None = getattr(module, name, None)
+    if factory is None or not callable(factory):
+        public = ", ".join(sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_")))
+        raise InputError(
+            f"{path} has no function {name!r}",
+            why=f"it defines: {public or 'no callables'}",
+            fix="name one of these after the colon",
+        )
+    return factory
+
+
+def call_factory(factory: Callable[[], object], spec: str) -> object:
+    """``factory()``, its failure told as bad input."""
+    try:
+        return factory()
+    except USER_ERRORS as error:
+        raise InputError(f"{spec} failed", why=_short(error), fix="make the factory work without arguments") from error
+
+
+def _short(error: BaseException) -> str:
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}"

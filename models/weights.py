@@ -1,0 +1,163 @@
+"""Weights from a file into a module: state dicts as ``.pt``/``.pth`` or ``.safetensors``, never code.
+
+The whole file is checked against the module before the first value is copied, so a refused file changes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fxpasses.errors import InputError
+
+TORCH_SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+DATA_PARALLEL_PREFIX = "module."
+NAMES_SHOWN = 3
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Copy every weight of the file into the module; names and shapes must match exactly.
+
+    Accepted besides a plain state dict: one wrapped as ``{"state_dict": ...}`` and the ``module.`` prefix that
+    ``DataParallel`` leaves. Raises :class:`InputError` and leaves the module untouched on anything else.
+    """
+    state = read_state_dict(path)
+    problem = why_not_loadable(module, state)
+    if problem:
+        raise InputError(
+            f"{path} does not fit {type(module).__name__}",
+            why=problem,
+            fix="use the weights of exactly this model, or the model of exactly these weights",
+        )
+    module.load_state_dict(state, strict=False)
+
+
+def read_state_dict(path: Path) -> OrderedDict[str, Tensor]:
+    """Names and tensors of a weight file, unwrapped; nothing in the file is executed."""
+    if not path.is_file():
+        why = "it is a folder" if path.is_dir() else "there is no such file"
+        raise InputError(f"cannot open {path}", why=why, fix="give the path of a .pt, .pth or .safetensors file")
+    if path.suffix == ".safetensors":
+        return _unwrapped(_read_safetensors(path), path)
+    if path.suffix in TORCH_SUFFIXES:
+        return _unwrapped(_read_torch(path), path)
+    raise InputError(
+        f"cannot read weights from {path}",
+        why=f"its ending is {path.suffix!r}",
+        fix="give a .pt, .pth or .safetensors file with a state dict",
+    )
+
+
+def why_not_loadable(module: nn.Module, state: OrderedDict[str, Tensor]) -> str | None:
+    """What keeps the state dict from loading strictly, in words; None when it fits."""
+    own = module.state_dict()
+    wrong = [
+        f"{name} is {list(state[name].shape)}, the model has {list(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if wrong:
+        return f"{len(wrong)} of {len(own)} weights have another shape: {_first(wrong)}"
+    # The trial load goes through torch's own hooks, which rename keys of older files (ViT, BatchNorm counters).
+    outcome = _skeleton(module).load_state_dict(state, strict=False, assign=True)
+    missing = [name for name in outcome.missing_keys if not name.endswith("num_batches_tracked")]
+    complaints = []
+    if missing:
+        complaints.append(f"{len(missing)} of {len(own)} weights are missing from the file: {_first(missing)}")
+    if outcome.unexpected_keys:
+        names = _first(list(outcome.unexpected_keys))
+        complaints.append(f"{len(outcome.unexpected_keys)} weights in the file are unknown to the model: {names}")
+    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if broken:
+        complaints.append(f"{len(broken)} weights hold NaN or infinity: {_first(broken)}")
+    return "; ".join(complaints) or None
+
+
+def _skeleton(module: nn.Module) -> nn.Module:
+    """The same module without storage: a copy whose tensors are on the meta device."""
+    empty: dict[int, object] = {}
+    for parameter in module.parameters():
+        empty[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
+    for buffer in module.buffers():
+        empty[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, empty)
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "nsupported" in str(error) or "GLOBAL" in str(error):
+            raise InputError(
+                f"refused to load {path}",
+                why="it is a pickle with code in it, which loading would run",
+                fix="where you trust the file, save its weights alone: torch.save(model.state_dict(), 'weights.pt')",
+            ) from error
+        raise _corrupt(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"refused to load {path}",
+                why="it is a TorchScript archive: a program, not weights",
+                fix="save its state_dict() instead",
+            ) from error
+        raise _corrupt(path, error) from error
+
+
+def _read_safetensors(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _corrupt(path, error) from error
+
+
+def _corrupt(path: Path, error: Exception) -> InputError:
+    first_line = str(error).partition("\n")[0] or type(error).__name__
+    size = path.stat().st_size
+    return InputError(
+        f"{path} is not a readable weight file",
+        why=f"{size} bytes, and: {first_line}",
+        fix="download or copy the file again",
+    )
+
+
+def _unwrapped(content: object, path: Path) -> OrderedDict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        found = "it is empty" if isinstance(content, Mapping) else f"it holds a {type(content).__name__}"
+        raise InputError(
+            f"{path} holds no state dict", why=found, fix="save it with torch.save(model.state_dict(), path)"
+        )
+    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise InputError(
+            f"{path} holds no state dict",
+            why=f"these entries are not tensors: {_first(odd)}",
+            fix="save it with torch.save(model.state_dict(), path)",
+        )
+    if all(str(name).startswith(DATA_PARALLEL_PREFIX) for name in content):
+        return OrderedDict((str(name).removeprefix(DATA_PARALLEL_PREFIX), value) for name, value in content.items())
+    state = OrderedDict((str(name), value) for name, value in content.items())
+    # Modules read from here which version wrote the file.
+    versions = getattr(content, "_metadata", None)
+    if versions is not None:
+        state._metadata = versions  # type: ignore[attr-defined]
+    return state
+
+
+def _first(names: list[str]) -> str:
+    rest = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,139 @@
+"""Models by name: our own small zoo, torchvision, timm, and the caller's own file.
+
+    cifar_resnet20 | lenet | digits_cnn | vgg_cifar ...      the zoo
+    torchvision/resnet18, timm/resnet18                      architectures only: nothing is ever downloaded
+    path/file.py:factory                                     the caller's: see :func:`_from_user_code`
+
+Without weights a model has random ones from the seed and is settled (:mod:`.settle`), so that passes and
+quantization have something to lose.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fxpasses.errors import InputError
+
+from .cifar_resnet import CifarResNet
+from .digits_cnn import DigitsCnn
+from .lenet import LeNet
+from .loaded_model import LoadedModel, noise
+from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
+from .settle import settle
+from .user_code import call_factory, is_user_code, load_factory
+from .vgg_cifar import VggCifar
+from .weights import load_weights
+
+SETTLING_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """How to build a model, and what it is fed."""
+
+    build: Callable[[], nn.Module]
+    input_shape: InputShape
+    preprocessing: Preprocessing
+
+
+CIFAR_SHAPE = (3, 32, 32)
+ZOO: dict[str, Blueprint] = {
+    "cifar_resnet20": Blueprint(lambda: CifarResNet(20), CIFAR_SHAPE, IMAGENET),
+    "cifar_resnet32": Blueprint(lambda: CifarResNet(32), CIFAR_SHAPE, IMAGENET),
+    "cifar_resnet44": Blueprint(lambda: CifarResNet(44), CIFAR_SHAPE, IMAGENET),
+    "cifar_resnet56": Blueprint(lambda: CifarResNet(56), CIFAR_SHAPE, IMAGENET),
+    "cifar_resnet110": Blueprint(lambda: CifarResNet(110), CIFAR_SHAPE, IMAGENET),
+    "vgg_cifar": Blueprint(VggCifar, CIFAR_SHAPE, IMAGENET),
+    "lenet": Blueprint(LeNet, (1, 28, 28), UNIT_RANGE),
+    "digits_cnn": Blueprint(DigitsCnn, (1, 8, 8), UNIT_RANGE),
+}
+
+
+def load_model(
+    spec: str, weights: Path | None = None, seed: int = 0, *, image_size: int | None = None, fresh: bool = False
+) -> LoadedModel:
+    """The model a spec names, in eval mode.
+
+    ``image_size`` replaces the published height and width of torchvision and timm models. ``fresh`` leaves random
+    weights as the architecture's author initialises them, for training, instead of settling them.
+    Raises :class:`InputError` for an unknown name, a file that cannot be used, or weights that do not fit.
+    """
+    # Random weights must depend on the seed alone, and the caller's random stream must not notice.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        blueprint = find_blueprint(spec, image_size)
+        module = blueprint.build()
+    module.eval()
+    if weights is not None:
+        load_weights(module, weights)
+    elif not fresh and not is_user_code(spec):
+        settle(module, seed, (noise(SETTLING_BATCH, blueprint.input_shape, seed),))
+    return LoadedModel(spec, module, blueprint.input_shape, blueprint.preprocessing, weights is not None)
+
+
+def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
+    """How to build what the spec names; nothing is built yet, except by the caller's own factory."""
+    if is_user_code(spec):
+        return _from_user_code(spec)
+    source, slash, name = spec.partition("/")
+    if slash and source == "torchvision":
+        from .torchvision_zoo import torchvision_blueprint
+
+        return torchvision_blueprint(name, image_size)
+    if slash and source == "timm":
+        from .timm_zoo import timm_blueprint
+
+        return timm_blueprint(name, image_size)
+    if spec in ZOO:
+        return ZOO[spec]
+    raise unknown_name("model", spec, ZOO, also="torchvision/NAME, timm/NAME or path/file.py:factory")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> InputError:
+    """The error for a name nobody knows, with the nearest one that exists."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    return InputError(
+        f"unknown {kind} {name!r}",
+        why=f"it is none of the {len(names)} known names",
+        fix=fix + (f" (or {also})" if also else ""),
+    )
+
+
+DEFAULT_USER_SHAPE = (3, 224, 224)
+
+
+def _from_user_code(spec: str) -> Blueprint:
+    """The caller's factory returns a module, ``(module, (C, H, W))``, or a whole :class:`LoadedModel`.
+
+    A module alone is taken to want 3x224x224; three channels mean ImageNet's normalisation, others pixels / 255.
+    """
+    built = call_factory(load_factory(spec), spec)
+    if isinstance(built, LoadedModel):
+        module = built.module
+        return Blueprint(lambda: module, built.input_shape, built.preprocessing)
+    shape: object = DEFAULT_USER_SHAPE
+    if isinstance(built, tuple) and len(built) == 2:
+        built, shape = built
+    if not isinstance(built, nn.Module):
+        raise InputError(
+            f"{spec} gave a {type(built).__name__}",
+            why="a model is a torch.nn.Module",
+            fix="return the module, or (module, (C, H, W))",
+        )
+    if not isinstance(shape, (tuple, list)) or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise InputError(
+            f"{spec} gave the input shape {shape!r}",
+            why="a shape is positive whole numbers",
+            fix="return (module, (C, H, W)), the shape without the batch",
+        )
+    user_module, user_shape = built, tuple(shape)
+    preprocessing = IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE
+    return Blueprint(lambda: user_module, user_shape, preprocessing)
