@@ -1,0 +1,44 @@
+"""The script that runs all checks reports each failure, and runs the others all the same."""
+
+from __future__ import annotations
+
+import check
+import pytest
+
+PASSING, FAILING = ("this",), ("no_such_module",)
+
+
+def test_every_check_runs_and_failures_are_named(capfd: pytest.CaptureFixture[str]) -> None:
+    assert check.failed({"first": FAILING, "second": PASSING}) == ["first"]
+    printed = capfd.readouterr().out
+    assert "first: FAILED" in printed
+    assert "The Zen of Python" in printed
+    assert "second: ok" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["ruff", "format", "mypy", "pytest"]),
+        (["--slow"], ["ruff", "format", "mypy", "pytest", "slow tests"]),
+    ],
+)
+def test_what_runs(monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(check, "failed", lambda checks: asked.extend(checks) or [])
+    assert check.main(arguments) == 0
+    assert asked == expected
+
+
+def test_failure_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(check, "failed", lambda checks: ["mypy"])
+    assert check.main([]) == 1
+    assert "failed: mypy" in capsys.readouterr().out
+
+
+def test_fix_mends_before_it_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, tuple[str, ...]] = {}
+    monkeypatch.setattr(check, "failed", lambda checks: asked.update(checks) or [])
+    check.main(["--fix"])
+    assert asked["ruff"] == ("ruff", "check", "--fix", ".")
+    assert asked["format"] == ("ruff", "format", ".")
