@@ -1,0 +1,85 @@
+"""Tiny nets built like the blocks of real ones: squeeze-and-excite, attention, embeddings, dropped paths."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .tiny_convolutions import conv
+from .tiny_net import OneInput, TinyNet, tiny
+
+TOKENS, WIDTH, HEADS, VOCABULARY = 6, 8, 2, 17
+
+
+class Attention(nn.Module):
+    """Self-attention of two heads written out with matmuls; ``[B, T, 8]`` to the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.project = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        heads = self.qkv(self.norm(x)).reshape(batch, tokens, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
+        query, key, value = heads[0], heads[1], heads[2]
+        weights = F.softmax(query @ key.transpose(-2, -1) * 0.5, dim=-1)
+        mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, tokens, width)
+        out: Tensor = x + self.project(mixed)
+        return out
+
+
+class SqueezeExcite(nn.Module):
+    """``x * hardsigmoid(conv(relu(conv(mean(x)))))`` behind a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(5, 8, padding=1)
+        self.squeeze, self.excite = conv(8, 3, kernel=1), conv(3, 8, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.hardswish(self.conv(x))
+        gate = F.relu(self.squeeze(F.adaptive_avg_pool2d(y, 1)))
+        return y * F.hardsigmoid(self.excite(gate))
+
+
+def _stochastic_depth() -> nn.Module:
+    from torchvision.ops import StochasticDepth
+
+    drop: nn.Module = StochasticDepth(0.2, "row")
+    return drop
+
+
+def _tokens() -> tuple[Tensor, ...]:
+    return (torch.randint(VOCABULARY, (2, TOKENS), generator=torch.Generator().manual_seed(0)),)
+
+
+BLOCKS: tuple[TinyNet, ...] = (
+    tiny("squeeze_excite", SqueezeExcite),
+    tiny("attention", Attention, (2, TOKENS, WIDTH)),
+    tiny("bmm", lambda: OneInput(
+        lambda net, x: torch.bmm(net.a(x), net.b(x).transpose(1, 2)), a=nn.Linear(WIDTH, 5), b=nn.Linear(WIDTH, 5)),
+         (2, TOKENS, WIDTH)),
+    tiny("scaled_dot_product", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x)), q=nn.Linear(WIDTH, 4),
+        k=nn.Linear(WIDTH, 4)), (2, TOKENS, WIDTH)),
+    tiny("layer_norm", lambda: nn.Sequential(nn.Linear(7, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 3))),
+    tiny("group_norm", lambda: nn.Sequential(conv(5, 6), nn.GroupNorm(3, 6), nn.ReLU(), conv(6, 3))),
+    tiny("embedding_linear", lambda: OneInput(
+        lambda net, x: net.linear(net.embedding(x).mean(1)), embedding=nn.Embedding(VOCABULARY, WIDTH),
+        linear=nn.Linear(WIDTH, 3)), inputs=_tokens),
+    tiny("dropout_identity", lambda: OneInput(
+        lambda net, x: net.linear(F.dropout(net.identity(net.drop(net.conv(x))), 0.3, training=False)),
+        conv=conv(), drop=nn.Dropout2d(0.2, inplace=True), identity=nn.Identity(), linear=nn.Linear(5, 4))),
+    tiny("dropout_functional", lambda: OneInput(
+        lambda net, x: F.dropout(net.conv(x), training=net.training), conv=conv())),
+    tiny("stochastic_depth", lambda: OneInput(
+        lambda net, x: x + net.drop(net.conv(x)), conv=conv(5, 5, padding=1), drop=_stochastic_depth())),
+    tiny("mlp_mixer", lambda: OneInput(
+        lambda net, x: net.channels(net.tokens(x.transpose(1, 2)).transpose(1, 2)) + x,
+        tokens=nn.Linear(TOKENS, TOKENS), channels=nn.Sequential(nn.Linear(WIDTH, 12), nn.GELU(), nn.Linear(12, 8))),
+         (2, TOKENS, WIDTH)),
+    tiny("scalar_constant", lambda: OneInput(
+        lambda net, x: net.conv(x) * net.gain, conv=conv(), gain=torch.tensor(0.37))),
+)  # fmt: skip

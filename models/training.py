@@ -1,0 +1,109 @@
+"""A small plain training loop: seeded, one device, cosine schedule, cross entropy.
+
+Loshchilov and Hutter 2016 (cosine annealing, AdamW). The same seed gives the same weights on the same machine and
+number of threads. For a thousand epochs of ImageNet use something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fxpasses.errors import InputError
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run; ``momentum`` is for SGD only."""
+
+    epochs: int = 10
+    lr: float = 0.01
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.lr <= 0:
+            raise InputError(
+                f"cannot train {self.epochs} epochs at learning rate {self.lr}",
+                why="both must be positive",
+                fix="choose epochs >= 1 and lr > 0",
+            )
+        if self.optimizer not in ("sgd", "adamw"):
+            raise InputError(f"unknown optimizer {self.optimizer!r}", why="there are sgd and adamw", fix="choose one")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the callback hears after each epoch; ``loss`` is the epoch's mean."""
+
+    epoch: int
+    epochs: int
+    loss: float
+
+
+def train(
+    module: nn.Module,
+    batches_of_epoch: Callable[[int], Batches],
+    config: TrainConfig | None = None,
+    on_epoch: Callable[[Progress], object] | None = None,
+) -> nn.Module:
+    """Train the module in place and return it in eval mode.
+
+    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. Raises :class:`InputError` when
+    an epoch is empty or the loss is no longer finite.
+    """
+    config = config or TrainConfig()
+    optimizer = _optimizer(module, config)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs)
+    module.train()
+    try:
+        # Dropout draws from the global stream, which the caller gets back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            for epoch in range(config.epochs):
+                loss = _one_epoch(module, batches_of_epoch(epoch), optimizer, config, epoch)
+                schedule.step()
+                if on_epoch is not None:
+                    on_epoch(Progress(epoch + 1, config.epochs, loss))
+    finally:
+        module.eval()
+    return module
+
+
+def _one_epoch(
+    module: nn.Module, batches: Batches, optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int
+) -> float:
+    total, images = 0.0, 0
+    for inputs, labels in batches:
+        loss = F.cross_entropy(module(inputs), labels, label_smoothing=config.label_smoothing)
+        if not bool(loss.isfinite()):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1}",
+                why=f"the loss is {loss.item()}",
+                fix="lower the learning rate, or look for NaN in the data",
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(labels)
+        images += len(labels)
+    if not images:
+        raise InputError(f"epoch {epoch + 1} has no images", why="the data gave no batch", fix="give at least one")
+    return total / images
+
+
+def _optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    parameters = list(module.parameters())
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=True)
+    return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
