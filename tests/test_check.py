@@ -8,6 +8,19 @@ import pytest
 PASSING, FAILING = ("this",), ("no_such_module",)
 
 
+def asked_of(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> dict[str, tuple[str, ...]]:
+    """The checks that the script would run with these arguments, were all of them to pass."""
+    asked: dict[str, tuple[str, ...]] = {}
+
+    def pass_all(checks: dict[str, tuple[str, ...]]) -> list[str]:
+        asked.update(checks)
+        return []
+
+    monkeypatch.setattr(check, "failed", pass_all)
+    assert check.main(arguments) == 0
+    return asked
+
+
 def test_every_check_runs_and_failures_are_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert check.failed({"first": FAILING, "second": PASSING}) == ["first"]
     printed = capfd.readouterr().out
@@ -24,10 +37,7 @@ def test_every_check_runs_and_failures_are_named(capfd: pytest.CaptureFixture[st
     ],
 )
 def test_what_runs(monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(check, "failed", lambda checks: asked.extend(checks) or [])
-    assert check.main(arguments) == 0
-    assert asked == expected
+    assert list(asked_of(monkeypatch, arguments)) == expected
 
 
 def test_failure_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,8 +47,6 @@ def test_failure_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_fix_mends_before_it_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, tuple[str, ...]] = {}
-    monkeypatch.setattr(check, "failed", lambda checks: asked.update(checks) or [])
-    check.main(["--fix"])
+    asked = asked_of(monkeypatch, ["--fix"])
     assert asked["ruff"] == ("ruff", "check", "--fix", ".")
     assert asked["format"] == ("ruff", "format", ".")

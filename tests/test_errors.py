@@ -14,7 +14,8 @@ from fxpasses.errors import FxPassesError, GraphError, InputError, describe, sou
 def traced_linear() -> fx.Node:
     """The only call_module node of a traced net."""
     graph = fx.symbolic_trace(nn.Sequential(nn.Linear(3, 2))).graph
-    return next(node for node in graph.nodes if node.op == "call_module")
+    nodes: list[fx.Node] = [node for node in graph.nodes if node.op == "call_module"]
+    return nodes[0]
 
 
 def node_with_trace(trace: str | None) -> fx.Node:

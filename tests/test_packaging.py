@@ -34,7 +34,8 @@ NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"
 
 def pyproject() -> dict[str, Any]:
     with (ROOT / "pyproject.toml").open("rb") as file:
-        return tomllib.load(file)
+        settings: dict[str, Any] = tomllib.load(file)
+    return settings
 
 
 def sources() -> list[Path]:
