@@ -1,0 +1,165 @@
+"""Fold BatchNorm into the layer before it, or after it.
+
+In eval mode BatchNorm is ``y = a*x + b`` per channel with ``a = gamma / sqrt(var + eps)``, ``b = beta - a*mean``
+(Ioffe and Szegedy 2015). Before it, a convolution or linear layer takes ``W' = a*W``, ``bias' = a*bias + b``. After
+it, ``W' = W*a`` along the input channels and ``bias' = bias + W*b``, which is exact only where no zero padding mixes
+with the shift. Equal up to float rounding.
+
+Weights: ``[C_out, C_in/groups, *kernel]``; transposed convolutions ``[C_in, C_out/groups, *kernel]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..graph_edit import bypass, call_sites, is_finite, module_of, only_reader, operator_name, with_parameters
+from ..pass_runner import PassResult
+from ..shapes import shape_of
+
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_LAYERS = (*_CONVS, *_TRANSPOSED, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``y = factor*x + shift``, each ``[C]``."""
+
+    factor: Tensor
+    shift: Tensor
+
+
+def affine_of(bn: BatchNorm) -> Affine:
+    """What a BatchNorm computes in eval mode, in float64 so that folding rounds once."""
+    assert bn.running_mean is not None and bn.running_var is not None
+    gamma = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight.detach()
+    beta = torch.zeros_like(bn.running_mean) if bn.bias is None else bn.bias.detach()
+    factor = gamma.double() / torch.sqrt(bn.running_var.double() + bn.eps)
+    return Affine(factor, beta.double() - factor * bn.running_mean.double())
+
+
+def fold_batch_norm(gm: fx.GraphModule) -> PassResult:
+    """Fold each BatchNorm into the convolution or linear layer it follows."""
+    result = PassResult()
+    for bn_node in _batch_norms(gm):
+        layer_node = bn_node.args[0]
+        assert isinstance(layer_node, fx.Node)
+        why = _why_not_behind(gm, layer_node, bn_node)
+        if why:
+            result.skip(bn_node, why)
+            continue
+        layer = module_of(gm, layer_node, _LAYERS)
+        affine = affine_of(module_of(gm, bn_node, _BATCH_NORMS))
+        gm.set_submodule(str(layer_node.target), _scale_outputs(layer, affine))
+        result.change(bn_node, f"folded into {layer_node.name}")
+        bypass(gm, bn_node, layer_node)
+    return result
+
+
+def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
+    """Fold each BatchNorm that is left into the convolution or linear layer that alone reads it, where exact."""
+    result = PassResult()
+    for bn_node in _batch_norms(gm):
+        reader = only_reader(bn_node)
+        affine = affine_of(module_of(gm, bn_node, _BATCH_NORMS)) if _statistics_problem(gm, bn_node) is None else None
+        why = _why_not_ahead(gm, bn_node, reader, affine)
+        if why:
+            result.skip(bn_node, why)
+            continue
+        assert reader is not None and affine is not None
+        layer = module_of(gm, reader, (*_CONVS, nn.Linear))
+        gm.set_submodule(str(reader.target), _scale_inputs(layer, affine))
+        result.change(bn_node, f"folded into {reader.name}, which reads it")
+        source = bn_node.args[0]
+        assert isinstance(source, fx.Node)
+        bypass(gm, bn_node, source)
+    return result
+
+
+def _batch_norms(gm: fx.GraphModule) -> list[fx.Node]:
+    return [n for n in gm.graph.nodes if operator_name(gm, n) == "batch_norm"]
+
+
+def _statistics_problem(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:
+    bn = module_of(gm, bn_node, _BATCH_NORMS)
+    if bn.training or bn.running_mean is None:
+        return "it normalises by the statistics of the batch, which are not known beforehand"
+    if not is_finite(bn.running_mean, bn.running_var, bn.weight, bn.bias):
+        return "its statistics or parameters are not finite"
+    return None
+
+
+def _why_not_behind(gm: fx.GraphModule, layer_node: fx.Node, bn_node: fx.Node) -> str | None:
+    """Why a BatchNorm cannot be folded into the node it follows."""
+    if layer_node.op != "call_module" or type(gm.get_submodule(str(layer_node.target))) not in _LAYERS:
+        return f"it follows {layer_node.name}, which is no convolution or linear layer"
+    if only_reader(layer_node) is None:
+        return f"{layer_node.name} has other readers: {', '.join(u.name for u in layer_node.users if u is not bn_node)}"
+    if len(call_sites(gm, layer_node)) > 1:
+        return f"the layer of {layer_node.name} is called at {len(call_sites(gm, layer_node))} places"
+    problem = _statistics_problem(gm, bn_node)
+    if problem:
+        return problem
+    layer = module_of(gm, layer_node, _LAYERS)
+    if isinstance(layer, nn.Linear) and len(shape_of(layer_node) or ()) != 2:
+        return f"{layer_node.name} has features in its last dimension, the BatchNorm in dimension 1"
+    return None
+
+
+def _why_not_ahead(
+    gm: fx.GraphModule, bn_node: fx.Node, reader: fx.Node | None, affine: Affine | None
+) -> str | None:
+    """Why a BatchNorm cannot be folded into the node that reads it."""
+    if affine is None:
+        return _statistics_problem(gm, bn_node)
+    if reader is None:
+        return "it has no single reader"
+    if reader.op != "call_module" or type(gm.get_submodule(str(reader.target))) not in (*_CONVS, nn.Linear):
+        return f"{reader.name}, which reads it, is no convolution or linear layer"
+    if len(call_sites(gm, reader)) > 1:
+        return f"the layer of {reader.name} is called at {len(call_sites(gm, reader))} places"
+    layer = module_of(gm, reader, (*_CONVS, nn.Linear))
+    if isinstance(layer, nn.Linear):
+        return None if len(shape_of(bn_node) or ()) == 2 else "the linear layer reads another dimension"
+    if layer.padding_mode != "zeros" or any(_padding(layer)):
+        if bool((affine.shift != 0).any()):
+            return f"{reader.name} pads with zeros after the BatchNorm's shift"
+    return None
+
+
+def _padding(conv: Conv) -> tuple[int, ...]:
+    """Padding by dimension; ``'same'`` counts as padded wherever the kernel is larger than 1."""
+    if isinstance(conv.padding, str):
+        return tuple(0 if conv.padding == "valid" else k - 1 for k in conv.kernel_size)
+    return tuple(int(p) for p in conv.padding)
+
+
+def _scale_outputs(layer: Conv | Transposed | nn.Linear, affine: Affine) -> nn.Module:
+    weight, dtype = layer.weight.detach().double(), layer.weight.dtype
+    if isinstance(layer, _TRANSPOSED):
+        grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
+        factor = affine.factor.reshape(layer.groups, 1, -1, *[1] * (weight.dim() - 2))
+        scaled = (grouped * factor).reshape(weight.shape)
+    else:
+        scaled = weight * affine.factor.reshape(-1, *[1] * (weight.dim() - 1))
+    bias = affine.shift if layer.bias is None else layer.bias.detach().double() * affine.factor + affine.shift
+    return with_parameters(layer, weight=scaled.to(dtype), bias=bias.to(dtype))
+
+
+def _scale_inputs(layer: Conv | nn.Linear, affine: Affine) -> nn.Module:
+    weight, dtype = layer.weight.detach().double(), layer.weight.dtype
+    groups = 1 if isinstance(layer, nn.Linear) else layer.groups
+    grouped = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+    per_input = (groups, 1, -1, *[1] * (weight.dim() - 2))
+    scaled = (grouped * affine.factor.reshape(per_input)).reshape(weight.shape)
+    shift = (grouped * affine.shift.reshape(per_input)).flatten(2).sum(2).flatten()
+    bias = shift if layer.bias is None else layer.bias.detach().double() + shift
+    return with_parameters(layer, weight=scaled.to(dtype), bias=bias.to(dtype))

@@ -1,0 +1,39 @@
+"""The public calls of static quantization, and all of them in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from ..fusion import fuse
+from ..tracing import capture
+from .calibration import calibrate
+from .config import Override, QuantConfig
+from .convert import convert
+from .observe import observe
+
+__all__ = ["Override", "QuantConfig", "calibrate", "convert", "observe", "quantize"]
+
+
+def quantize(
+    model: nn.Module,
+    example_inputs: Tensor | tuple[Any, ...],
+    batches: Iterable[Any],
+    config: QuantConfig | None = None,
+) -> fx.GraphModule:
+    """Capture, fuse, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
+
+    Args:
+        model: in eval mode; it is not changed.
+        example_inputs: a tensor or a tuple of them; dimension 0 is the batch.
+        batches: calibration data: tensors, or tuples of the model's inputs.
+        config: defaults to ``QuantConfig()``: int8 for x86.
+
+    Raises:
+        GraphError, InputError: as :func:`capture`, :func:`calibrate` and :func:`convert` say.
+    """
+    graph = observe(fuse(capture(model, example_inputs)), config)
+    calibrate(graph, batches)
+    return convert(graph)

@@ -1,0 +1,84 @@
+"""Run calibration data through an OBSERVED graph. A step, not a pass: it changes no node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from ..errors import FxPassesError, GraphError, InputError
+from ..stages import Stage, check_stage, graph_facts
+
+
+def calibrate(
+    gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None
+) -> int:
+    """Feed batches to the observers; memory does not grow with their number.
+
+    Args:
+        gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
+        batches: tensors, or tuples of all the model's inputs. Labels do not belong here.
+        progress: called with the number of samples of each batch as it is done.
+
+    Returns:
+        The number of samples seen.
+
+    Raises:
+        InputError: no batches, a batch of another shape than the example inputs, or NaN or infinity in one.
+        GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite, naming the node.
+    """
+    check_stage(gm, Stage.OBSERVED, "calibrate")
+    expected = graph_facts(gm)["example_inputs"]
+    runner, seen = _Calibration(gm), 0
+    for number, batch in enumerate(batches):
+        inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
+        _check_batch(number, inputs, expected)
+        with torch.inference_mode():
+            runner.run(*inputs)
+        samples = int(inputs[0].shape[0])
+        seen += samples
+        if progress is not None:
+            progress(samples)
+    if not seen:
+        raise InputError("calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well")
+    return seen
+
+
+class _Calibration(fx.Interpreter):
+    """Frees each tensor after its last reader, and tells which node an observer objected at."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            return super().run_node(n)
+        except FxPassesError as error:
+            source = n.args[0] if n.args and isinstance(n.args[0], fx.Node) else n
+            raise GraphError.at_node(
+                source,
+                why=str(error).splitlines()[0],
+                fix="run the float model on this data and look where its values leave the float range",
+                step="calibrate",
+            ) from error
+
+
+def _check_batch(number: int, inputs: Any, expected: tuple[Any, ...]) -> None:
+    what = f"calibration batch {number}"
+    if len(inputs) != len(expected):
+        raise InputError(
+            what,
+            why=f"it has {len(inputs)} inputs, the model takes {len(expected)}",
+            fix="yield a tensor, or a tuple of exactly the model's inputs (no labels)",
+        )
+    for x, example in zip(inputs, expected, strict=True):
+        if not isinstance(x, Tensor) or not isinstance(example, tuple):
+            continue
+        shape, dtype = example
+        if tuple(x.shape[1:]) != shape[1:] or x.dtype != dtype:
+            raise InputError(
+                what,
+                why=f"it is {tuple(x.shape)} {x.dtype}; the model was captured for {('batch', *shape[1:])} {dtype}",
+                fix="preprocess calibration data exactly as the example inputs",
+            )
+        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+            raise InputError(what, why="it holds NaN or infinity", fix="check the preprocessing of that data")

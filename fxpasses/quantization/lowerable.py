@@ -1,0 +1,107 @@
+"""Passes that give int8 kernels something to work with, where the float graph is as good either way.
+
+They run at the start of :func:`~fxpasses.quantization.observe.observe`: useful for int8, of no use to float.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+
+from ..graph_edit import add_module, module_of, operator_name, replace_node
+from ..pass_runner import Pass, PassLog, PassResult, pass_logs, pass_name
+from ..passes.batch_norm import affine_of
+from ..shapes import shape_of
+
+
+def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
+    """Rewrite a BatchNorm that no layer could absorb as the depthwise 1x1 convolution it is.
+
+    ``y = a*x + b`` per channel is a grouped convolution with one 1x1 weight for each channel. Equal up to rounding.
+    """
+    result = PassResult()
+    for node in list(gm.graph.nodes):
+        if operator_name(gm, node) != "batch_norm":
+            continue
+        bn, shape = module_of(gm, node, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)), shape_of(node) or ()
+        if len(shape) != 4 or bn.running_mean is None or bn.training:
+            result.skip(node, f"a {len(shape)}-dimensional input" if bn.running_mean is not None else "no statistics")
+            continue
+        affine = affine_of(bn)
+        conv = nn.utils.skip_init(nn.Conv2d, shape[1], shape[1], 1, groups=shape[1]).eval()
+        dtype = bn.running_mean.dtype
+        conv.weight = nn.Parameter(affine.factor.to(dtype).reshape(-1, 1, 1, 1))
+        conv.bias = nn.Parameter(affine.shift.to(dtype))
+        result.change(node, "is a depthwise 1x1 convolution")
+        _call_instead(gm, node, f"{node.target}_as_conv", conv)
+    return result
+
+
+def channel_pad_to_conv(gm: fx.GraphModule) -> PassResult:
+    """Rewrite ``pad(x[:, :, ::s, ::s])`` on channels (He et al. 2015, shortcut option A) as a 1x1 convolution.
+
+    Its weights are 0 and 1 and its stride s: no runtime pads channels in int8, and all convolve. Exact.
+    """
+    result = PassResult()
+    for node in list(gm.graph.nodes):
+        if operator_name(gm, node) != "pad":
+            continue
+        why = _why_not_channel_pad(node)
+        if why:
+            result.skip(node, why)
+            continue
+        source, stride = _strided_source(gm, node)
+        before, after = node.kwargs["pad"][4:6]  # type: ignore[index,misc]  # _why_not_channel_pad checked its length
+        channels = (shape_of(source) or ())[1]
+        conv = nn.utils.skip_init(nn.Conv2d, channels, channels + before + after, 1, stride=stride, bias=False).eval()
+        weight = torch.zeros(channels + before + after, channels, 1, 1)
+        weight[before : before + channels, :, 0, 0] = torch.eye(channels)
+        conv.weight = nn.Parameter(weight)
+        result.change(node, f"is a 1x1 convolution of stride {stride}")
+        _call_instead(gm, node, f"{node.name}_as_conv", conv, source)
+        gm.graph.eliminate_dead_code()
+    return result
+
+
+def _why_not_channel_pad(node: fx.Node) -> str | None:
+    pad, settings = node.kwargs.get("pad"), node.kwargs
+    if settings.get("mode", "constant") != "constant" or settings.get("value"):
+        return "it pads with something else than zero"
+    if not isinstance(pad, (tuple, list)) or len(pad) != 6 or any(pad[:4]) or len(shape_of(node) or ()) != 4:
+        return "it pads other dimensions than the channels"
+    if any(p < 0 for p in pad):
+        return "it crops"
+    return None
+
+
+def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[int, int]]:
+    """The tensor before a strided slice of height and width, if there is one, and the strides."""
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    index = source.args[1] if operator_name(gm, source) == "slice" else None
+    whole = slice(None)
+    if isinstance(index, tuple) and len(index) == 4 and index[:2] == (whole, whole):
+        steps = [i.step or 1 for i in index[2:] if isinstance(i, slice) and (i.start, i.stop) in ((None, None), (0, None))]
+        inner = source.args[0]
+        if len(steps) == 2 and all(isinstance(s, int) and s > 0 for s in steps) and isinstance(inner, fx.Node):
+            return inner, (steps[0], steps[1])
+    return source, (1, 1)
+
+
+def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, source: fx.Node | None = None) -> None:
+    with gm.graph.inserting_before(node):
+        new = gm.graph.call_module(add_module(gm, name, module), (source or node.args[0],))
+    new.meta = dict(node.meta)
+    replace_node(gm, node, new)
+
+
+LOWERING: tuple[Pass, ...] = (batch_norm_to_conv, channel_pad_to_conv)
+
+
+def prepare(gm: fx.GraphModule, passes: tuple[Pass, ...]) -> fx.GraphModule:
+    """Run the passes on ``gm`` itself, and log them."""
+    for graph_pass in passes:
+        pass_logs(gm).append(PassLog(pass_name(graph_pass), graph_pass(gm)))
+    gm.delete_all_unused_submodules()
+    gm.recompile()
+    return gm

@@ -1,0 +1,75 @@
+"""FLOAT -> OBSERVED: put an observer behind every tensor that needs a scale of its own.
+
+The float computation is unchanged (exact): observers return what they are given.
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from ..graph_edit import operator_of
+from ..operators import Scaling
+from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
+from ..stages import Stage, check_stage, graph_facts, set_stage
+from .config import QuantConfig
+from .lowerable import LOWERING, prepare
+from .plan import Plan, plan_quantization
+
+OBSERVERS = "observers"
+"""The submodule that holds the observers."""
+
+
+def observe(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
+    """Insert observers; the prepare_fx of old.
+
+    Args:
+        gm: a FLOAT graph, fused. It is not changed.
+        config: defaults to ``QuantConfig()``.
+
+    Raises:
+        GraphError: the graph is not FLOAT.
+    """
+    config = config or QuantConfig()
+    check_stage(gm, Stage.FLOAT, "observe")
+    gm = prepare(copy_graph(gm), LOWERING)
+    plan = plan_quantization(gm, config)
+    result = _insert(gm, plan, config)
+    for node, why in plan.why_float.items():
+        result.skip(node, f"stays float: {why}")
+    graph_facts(gm)["config"] = config
+    pass_logs(gm).append(PassLog("observe", result))
+    set_stage(gm, Stage.OBSERVED)
+    gm.graph.lint()
+    gm.recompile()
+    return gm
+
+
+def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
+    """Whether a root's range has to be measured; sigmoid's and embedding tables' are known."""
+    operator = operator_of(gm, root)
+    return operator is None or not (operator.scaling is Scaling.FIXED or operator.name == "embedding")
+
+
+def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
+    result = PassResult()
+    for root in plan.roots:
+        if not needs_observer(gm, root):
+            continue
+        name = f"{OBSERVERS}.{root.name}"
+        gm.add_submodule(name, config.observer_of(gm, plan.absorbed.get(root, root)).build())
+        with gm.graph.inserting_after(root):
+            node = gm.graph.call_module(name, (root,))
+        node.meta = dict(root.meta)
+        root.replace_all_uses_with(node, delete_user_cb=lambda user, keep=node: user is not keep)
+        result.change(root, "observed")
+    return result
+
+
+def find_observers(gm: fx.GraphModule) -> dict[str, fx.Node]:
+    """Observer nodes of an OBSERVED graph by the name of the tensor they watch."""
+    prefix = f"{OBSERVERS}."
+    return {
+        str(n.target).removeprefix(prefix): n
+        for n in gm.graph.nodes
+        if n.op == "call_module" and str(n.target).startswith(prefix)
+    }

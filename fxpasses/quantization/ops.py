@@ -1,0 +1,59 @@
+"""The operators of a QUANTIZED graph: ``fxpasses::quantize`` and ``fxpasses::dequantize``.
+
+They follow ONNX QuantizeLinear and DequantizeLinear: ``q = saturate(round_half_even(x / scale) + zero_point)``,
+``x = (q - zero_point) * scale``, in float32. Registered with ``torch.library``, so ``torch.export`` keeps them and a
+saved ``.pt2`` names them; importing this module is what registers them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LIBRARY = torch.library.Library("fxpasses", "DEF")
+_LIBRARY.define("quantize(Tensor x, float scale, int zero_point, ScalarType dtype) -> Tensor")
+_LIBRARY.define("dequantize(Tensor q, float scale, int zero_point) -> Tensor")
+_LIBRARY.define("dequantize_per_channel(Tensor q, Tensor scale, int axis) -> Tensor")
+
+
+def _quantize(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
+    limits = torch.iinfo(dtype)
+    return torch.round(x / scale).add_(zero_point).clamp_(limits.min, limits.max).to(dtype)
+
+
+def _dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
+    return q.to(torch.float32).sub_(zero_point).mul_(scale)
+
+
+def _dequantize_per_channel(q: Tensor, scale: Tensor, axis: int) -> Tensor:
+    shape = [1] * q.dim()
+    shape[axis] = -1
+    return q.to(torch.float32) * scale.reshape(shape)
+
+
+def _quantize_fake(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
+    return torch.empty_like(x, dtype=dtype)
+
+
+def _dequantize_fake(q: Tensor, scale: float, zero_point: int) -> Tensor:
+    return torch.empty_like(q, dtype=torch.float32)
+
+
+def _dequantize_per_channel_fake(q: Tensor, scale: Tensor, axis: int) -> Tensor:
+    return torch.empty_like(q, dtype=torch.float32)
+
+
+for _name, _kernel, _fake in (
+    ("quantize", _quantize, _quantize_fake),
+    ("dequantize", _dequantize, _dequantize_fake),
+    ("dequantize_per_channel", _dequantize_per_channel, _dequantize_per_channel_fake),
+):
+    _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"fxpasses::{_name}", _fake, lib=_LIBRARY)
+
+quantize = torch.ops.fxpasses.quantize.default
+"""``(x float32, scale, zero_point, dtype) -> q``, same shape."""
+dequantize = torch.ops.fxpasses.dequantize.default
+"""``(q, scale, zero_point) -> float32``, same shape."""
+dequantize_per_channel = torch.ops.fxpasses.dequantize_per_channel.default
+"""``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""

@@ -1,0 +1,156 @@
+"""Decide what runs in int8, before anything is changed.
+
+A *root* is a tensor with a scale of its own; everything that only moves its values shares that scale. The output of
+an int8 node is a root, or shares one; a float tensor that an int8 node reads is a root too (an entrance). A ReLU or
+clamp that alone reads an int8 node is absorbed: the node's root is what comes out of the activation, and where the
+grid saturates at the same values the activation costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from torch import fx, nn
+
+from ..graph_edit import module_of, only_reader, operator_of
+from ..operators import Operator, Scaling
+from ..passes.identities import clip_bounds
+from ..shapes import is_float_tensor, shape_of
+from .config import QuantConfig
+
+ABSORBING = frozenset(
+    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear add mul matmul cat "
+    "avg_pool2d adaptive_avg_pool2d".split()
+)
+"""Operators that can take a ReLU or clamp into the saturation of their output."""
+
+
+@dataclass
+class Plan:
+    """What :func:`plan_quantization` decided.
+
+    Attributes:
+        int8: nodes that compute in int8, with their operator.
+        why_float: nodes of the vocabulary that stay float, with the reason.
+        root: for each tensor on an int8 grid, the tensor whose scale it has.
+        absorbed: activation -> the int8 node that takes it in.
+    """
+
+    int8: dict[fx.Node, Operator] = field(default_factory=dict)
+    why_float: dict[fx.Node, str] = field(default_factory=dict)
+    root: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    absorbed: dict[fx.Node, fx.Node] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> list[fx.Node]:
+        """Every tensor that needs parameters, once."""
+        return list(dict.fromkeys(self.root.values()))
+
+    def result_of(self, node: fx.Node) -> fx.Node:
+        """The tensor an int8 node's grid holds: the node itself, or the activation it absorbed."""
+        return next((a for a, producer in self.absorbed.items() if producer is node), node)
+
+
+def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
+    """Decide for every node of a FLOAT graph; nothing is changed."""
+    plan = Plan()
+    for node in gm.graph.nodes:
+        if node in plan.absorbed:
+            continue
+        operator = operator_of(gm, node)
+        if operator is None or shape_of(node) is None:
+            continue
+        why = why_not_int8(gm, node, operator, config, plan)
+        if why:
+            plan.why_float[node] = why
+            continue
+        plan.int8[node] = operator
+        _assign_root(gm, node, operator, config, plan)
+    return plan
+
+
+def shares_scale(node: fx.Node, operator: Operator) -> bool:
+    """Whether a node's output has its input's scale."""
+    nearest = operator.name == "interpolate" and node.kwargs.get("mode", "nearest") in ("nearest", "nearest-exact")
+    return operator.scaling is Scaling.SHARED or nearest
+
+
+def tensors_of(node: fx.Node) -> list[fx.Node]:
+    """The float tensors a node computes on, in order."""
+    flat: list[object] = []
+    for arg in node.args:
+        flat.extend(arg if isinstance(arg, (tuple, list)) else [arg])
+    return [a for a in flat if isinstance(a, fx.Node) and is_float_tensor(a)]
+
+
+def why_not_int8(
+    gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan
+) -> str | None:
+    """The reason a node stays in float, or None."""
+    if config.keeps_float(gm, node):
+        return "kept in float by an override"
+    if operator.scaling is Scaling.FLOAT:
+        return operator.why_float
+    if not is_float_tensor(node):
+        return "its values are not float32"
+    if shares_scale(node, operator):
+        source = node.args[0]
+        if source not in plan.root:
+            return "it only moves values, and they are float here"
+        return _why_not_moved(node, operator)
+    if operator.name in ("add", "mul", "matmul") and len(tensors_of(node)) != 2:
+        return "one operand is a number, not a tensor"
+    if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
+        return "windows of different sizes have no int8 kernel"
+    if operator.weight_axis is not None:
+        return _why_not_layer(gm, node)
+    return None
+
+
+def _why_not_moved(node: fx.Node, operator: Operator) -> str | None:
+    if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant":
+        return None if not node.kwargs.get("value") else "it pads with something else than zero"
+    return None
+
+
+def _why_not_layer(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    layer = module_of(gm, node, nn.Module)
+    if getattr(layer, "padding_mode", "zeros") != "zeros":
+        return f"padding mode {layer.padding_mode!r} has no int8 kernel"
+    if isinstance(getattr(layer, "padding", None), str) and layer.padding != "valid":
+        return "padding 'same' may be uneven; write it as numbers"
+    if len(node.args) != 1:
+        return "it is called with more than its input"
+    weight = layer.weight
+    return None if isinstance(weight, nn.Parameter) else "its weight is computed by a parametrization"
+
+
+def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> None:
+    if operator.name == "embedding":
+        plan.root[node] = node
+        return
+    for source in tensors_of(node):
+        plan.root.setdefault(source, source)
+    if shares_scale(node, operator):
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        plan.root[node] = plan.root[source]
+        return
+    activation = only_reader(node) if operator.name in ABSORBING else None
+    if activation is not None and _is_absorbable(gm, activation, config):
+        plan.absorbed[activation] = node
+        plan.root[activation] = activation
+    else:
+        plan.root[node] = node
+
+
+def _is_absorbable(gm: fx.GraphModule, activation: fx.Node, config: QuantConfig) -> bool:
+    bounds = clip_bounds(gm, activation)
+    return bounds is not None and bounds[0] == 0.0 and bounds[1] > 0 and not config.keeps_float(gm, activation)
+
+
+def upper_bound(gm: fx.GraphModule, root: fx.Node) -> float:
+    """The largest value a clamp lets through to a root; infinity where there is none."""
+    bounds = clip_bounds(gm, root)
+    return bounds[1] if bounds is not None else math.inf

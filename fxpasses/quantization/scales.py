@@ -1,0 +1,117 @@
+"""Settle the scales of all activations of a planned graph: from measured ranges to tie-free ones.
+
+See :mod:`fxpasses.quantization.tie_free` for why. Weight scales come last, in :mod:`fxpasses.quantization.weights`,
+because they can follow whatever activations need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx
+
+from ..graph_edit import operator_of
+from ..operators import Scaling
+from ..shapes import shape_of
+from .plan import Plan, tensors_of, upper_bound
+from .qparams import QParams
+from .tie_free import lattice, tie_free_multiplier, tie_free_table_scale
+
+Scales = dict[fx.Node, QParams]
+_JOINING = frozenset({"add", "cat"})
+
+
+def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QParams]) -> Scales:
+    """Move the scales of roots so that no int8 node but a layer can meet a rounding tie, where that is possible."""
+    scales = dict(measured)
+    joined = _settle_joined(gm, plan, scales)
+    for node, operator in plan.int8.items():
+        root = plan.root[plan.result_of(node)]
+        if root in joined or operator.scaling is not Scaling.OWN or operator.weight_axis is not None:
+            continue
+        if operator.elementwise:
+            _settle_table(gm, plan, node, root, scales)
+        elif operator.name not in _JOINING:
+            _settle_product(plan, node, root, scales, operator.name)
+    return scales
+
+
+def is_fixed(gm: fx.GraphModule, root: fx.Node) -> bool:
+    """Whether a root's scale cannot move: it is known beforehand."""
+    operator = operator_of(gm, root)
+    return operator is not None and operator.scaling is Scaling.FIXED
+
+
+def _settle_joined(gm: fx.GraphModule, plan: Plan, scales: Scales) -> set[fx.Node]:
+    """Put all tensors that add and cat join, directly or through each other, on one lattice."""
+    joined: set[fx.Node] = set()
+    for group in _joined_groups(plan):
+        joined |= set(group)
+        moved = lattice(
+            [scales[r].scale for r in group],
+            [_cap(gm, r, scales[r]) for r in group],
+            [is_fixed(gm, r) for r in group],
+        )
+        for root, scale in zip(group, moved or (), strict=False):
+            scales[root] = scales[root].with_scale(scale)
+    return joined
+
+
+def _joined_groups(plan: Plan) -> list[list[fx.Node]]:
+    group_of: dict[fx.Node, list[fx.Node]] = {}
+    for node, operator in plan.int8.items():
+        if operator.name not in _JOINING:
+            continue
+        members = [plan.root[t] for t in (*tensors_of(node), plan.result_of(node))]
+        merged = list(dict.fromkeys(r for m in members for r in group_of.get(m, [m])))
+        for root in merged:
+            group_of[root] = merged
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _cap(gm: fx.GraphModule, root: fx.Node, qparams: QParams) -> float:
+    """The largest scale at which the grid's end still does the clamping, for a root behind a clamp."""
+    bound = upper_bound(gm, root)
+    return bound / (qparams.grid.high - qparams.zero_point) if math.isfinite(bound) else math.inf
+
+
+def _settle_product(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales, name: str) -> None:
+    """Averages, mul, matmul: one multiplier, and the output's scale is free to follow it."""
+    factor = math.prod(scales[plan.root[t]].scale for t in tensors_of(node)) / window_size(node, name)
+    scales[root] = scales[root].with_scale(factor / tie_free_multiplier(factor / scales[root].scale))
+
+
+def window_size(node: fx.Node, name: str) -> int:
+    """How many values an average is taken over; 1 for anything that is no average."""
+    source = node.args[0]
+    shape = (shape_of(source) or ()) if isinstance(source, fx.Node) else ()
+    if name == "adaptive_avg_pool2d":
+        return math.prod(shape[2:])
+    if name == "avg_pool2d":
+        kernel = node.kwargs["kernel_size"]
+        return kernel * kernel if isinstance(kernel, int) else math.prod(kernel)  # type: ignore[arg-type]  # a pair
+    if name == "mean":
+        dims = node.kwargs.get("dim")
+        chosen = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
+        return math.prod(shape[d] for d in chosen)  # type: ignore[union-attr,index,misc]  # ints, as torch.mean takes
+    return 1
+
+
+def table_of(node: fx.Node, qparams: QParams) -> Tensor:
+    """What an elementwise node makes of every integer of its input: ``[levels + 1]`` float32, in order."""
+    q = torch.arange(qparams.grid.low, qparams.grid.high + 1)
+    x = (q - qparams.zero_point).to(torch.float32) * qparams.scale
+    assert callable(node.target)
+    result: Tensor = node.target(x, **node.kwargs)
+    return result
+
+
+def _settle_table(gm: fx.GraphModule, plan: Plan, node: fx.Node, root: fx.Node, scales: Scales) -> None:
+    if is_fixed(gm, root):
+        return
+    values = table_of(node, scales[plan.root[tensors_of(node)[0]]]).double()
+    scale = tie_free_table_scale(values, scales[root].scale)
+    if scale is not None:
+        scales[root] = scales[root].with_scale(scale)

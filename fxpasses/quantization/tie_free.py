@@ -1,0 +1,152 @@
+"""Scales under which no result can fall on a rounding tie, so that all engines round alike.
+
+An int8 kernel computes an exact integer ``acc`` and rounds ``acc * m`` with ``m = s_x * s_w / s_y``. Engines differ in
+how they multiply (float32 in another order, fixed point, after adding the bias as a float), so where ``acc * m`` lies
+within their error of ``k + 1/2`` they round to different integers. Let ``m = p / q`` with integers and ``q`` odd:
+``2 * acc * p`` is even and ``(2k + 1) * q`` odd, so a tie cannot happen, and the distance to the nearest one is at
+least ``1 / (2q)``. With q at most :data:`LARGEST_Q` that is several times any engine's error, and every engine,
+whatever its order of operations, gives the integers of exact arithmetic.
+
+- Layers: each output channel's weight scale moves to the nearest such fraction (about 0.1 %).
+- add, cat: all tensors they join are put on one lattice ``s = n * u`` with odd ``n``; then each ratio is
+  ``n_x / n_y``.
+- averages, mul, matmul: the output's scale moves.
+- elementwise functions: all 256 results are computed, and the output's scale moves until none is near a tie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from .qparams import as_float32
+
+LARGEST_Q = 1023
+"""Largest odd denominator that is tried first: ties are then at least 1/2046 of an output step away."""
+
+MARGIN = 2.0**-13
+"""Distance from a tie, in output steps, that counts as proof: float32 engines make five roundings of values below
+512 (two operands of at most 255 steps), each off by at most 2**-16 steps."""
+
+_NUDGES = 64
+_LATTICE_SMALLEST, _LATTICE_LARGEST = 33, 511
+
+
+def tie_free_multipliers(multipliers: Tensor, largest_q: int = LARGEST_Q) -> tuple[Tensor, Tensor]:
+    """The nearest p/q with odd q for each multiplier.
+
+    Args:
+        multipliers: ``[C]`` float64, positive.
+        largest_q: odd bound of q; multipliers too small for it get p of 1 to 8 and the q that takes.
+
+    Returns:
+        ``p / q`` as float64 ``[C]`` and ``q`` as int64 ``[C]``.
+    """
+    smallest = torch.clamp(1.0 / multipliers, min=largest_q // 2)
+    steps = torch.arange(0, largest_q // 2, 2, dtype=torch.float64)
+    q = 2 * torch.floor(smallest / 2)[:, None] + 1 + steps
+    p = torch.clamp(torch.round(multipliers[:, None] * q), min=1.0)
+    error = (p / q / multipliers[:, None] - 1).abs()
+    best = error.argmin(dim=1, keepdim=True)
+    chosen = q.gather(1, best)[:, 0]
+    return p.gather(1, best)[:, 0] / chosen, chosen.long()
+
+
+def tie_free_multiplier(multiplier: float) -> float:
+    """The nearest p/q with odd q for one multiplier."""
+    return float(tie_free_multipliers(torch.tensor([multiplier], dtype=torch.float64))[0][0])
+
+
+def lattice(scales: Iterable[float], caps: Iterable[float], fixed: Iterable[bool]) -> list[float] | None:
+    """Odd multiples of one unit near all given scales, for tensors that add or cat join.
+
+    Args:
+        scales: the scales wanted.
+        caps: the largest value each may take (infinity where free).
+        fixed: which of them cannot move.
+
+    Returns:
+        The new scales in order, or None where no lattice holds all fixed ones.
+    """
+    wanted, limits, pinned = list(scales), list(caps), list(fixed)
+    smallest, spread = min(wanted), max(wanted) / min(wanted)
+    n = int(max(_LATTICE_SMALLEST, min(_LATTICE_LARGEST, LARGEST_Q // spread)))
+    anchors = {s for s, pin in zip(wanted, pinned, strict=True) if pin}
+    if len(anchors) > 1:
+        return None
+    unit = _few_bits(smallest / n)
+    if anchors:
+        anchor = anchors.pop()
+        unit = anchor / _nearest_odd(anchor / unit)
+    moved = []
+    for scale, cap, pin in zip(wanted, limits, pinned, strict=True):
+        odd = _nearest_odd(scale / unit)
+        while odd * unit > cap and odd > 1:
+            odd -= 2
+        moved.append(scale if pin else as_float32(odd * unit))
+    return moved
+
+
+def _nearest_odd(value: float) -> int:
+    return max(1, 2 * round((value - 1) / 2) + 1)
+
+
+def _few_bits(value: float, bits: int = 11) -> float:
+    """``value`` with so short a mantissa that its multiples up to 2**12 are exact in float32."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(round(mantissa * 2**bits), exponent - bits)
+
+
+def distance_to_tie(values: Tensor) -> Tensor:
+    """How far each value is from the nearest ``k + 1/2``."""
+    return (values - torch.floor(values) - 0.5).abs()
+
+
+def tie_free_table_scale(values: Tensor, scale: float) -> float | None:
+    """A scale near ``scale`` at which none of the values divided by it is near a tie; None if none is found.
+
+    Args:
+        values: float64, every value the tensor can take.
+        scale: the scale wanted.
+    """
+    nudges = torch.arange(_NUDGES, dtype=torch.float64)
+    nudges = torch.where(nudges % 2 == 0, nudges, -nudges - 1) / 2 * 2.0**-13
+    for nudge in nudges.tolist():
+        candidate = as_float32(scale * (1 + nudge))
+        steps = values / candidate
+        if bool((distance_to_tie(steps) > 2 * MARGIN).all()):
+            return candidate
+    return None
+
+
+def smallest_margin(multipliers: Tensor, largest_q: int = 2**14) -> float:
+    """A lower bound of the distance from a tie of ``acc * m`` for any integer ``acc``, 0 where none is shown.
+
+    Each multiplier (``[C]`` float64, carrying the float32 rounding of its scales) is recognised as the simplest
+    fraction within 2**-22 of it; an odd denominator q gives 1/(2q) less what the rounding may move 512 steps by.
+    """
+    worst = 0.5
+    for multiplier in multipliers.tolist():
+        fraction = _simplest_within(multiplier, 2.0**-22)
+        if fraction.denominator % 2 == 0 or fraction.denominator > largest_q:
+            return 0.0
+        worst = min(worst, 0.5 / fraction.denominator)
+    return worst
+
+
+def _simplest_within(value: float, relative: float) -> Fraction:
+    """The fraction of smallest denominator within a relative distance of a value (Stern-Brocot, by continued terms)."""
+    exact = Fraction(value)
+    low, high = exact * Fraction(1 - relative), exact * Fraction(1 + relative)
+    a, b, c, d = 0, 1, 1, 0
+    while True:
+        floor = math.floor(low)
+        if floor < low and floor + 1 <= high or floor == low:
+            whole = floor if floor == low else floor + 1
+            return Fraction(a + whole * c, b + whole * d)
+        low, high = 1 / (high - floor), 1 / (low - floor)
+        a, b, c, d = c, d, a + floor * c, b + floor * d

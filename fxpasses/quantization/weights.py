@@ -1,0 +1,71 @@
+"""Integer weights and biases of one layer.
+
+Weights are symmetric, one scale for each output channel: ``w = s_w * q``. The bias is int32 on the grid
+``s_x * s_w`` with zero_point 0, as ONNX QLinearConv wants it, so that it adds to the sum exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .config import QuantConfig
+from .qparams import QParams
+from .range_search import weight_scales
+from .tie_free import tie_free_multipliers
+
+LARGEST_BIAS = 2**22
+"""Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """The integers of one layer at one call site.
+
+    Attributes:
+        weight: int8, shaped as the float weight.
+        weight_scale: float32, one for each index of ``axis``.
+        axis: the dimension of ``weight`` that has the scales.
+        bias: int32 ``[C_out]``, or None.
+        bias_scale: float32 ``[C_out]``, ``s_x * s_w``.
+    """
+
+    weight: Tensor
+    weight_scale: Tensor
+    axis: int
+    bias: Tensor | None
+    bias_scale: Tensor | None
+
+
+def integer_weights(layer: nn.Module, axis: int, x: QParams, y: QParams, config: QuantConfig) -> IntegerWeights:
+    """Quantize a layer's weight and bias for a given input and output scale.
+
+    Args:
+        layer: a convolution or linear layer.
+        axis: output-channel dimension of its weight (1 for transposed convolutions).
+    """
+    weight = layer.weight.detach().float()  # type: ignore[union-attr,operator]  # the plan admits layers only
+    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[assignment,operator,union-attr]
+    groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
+    grid = config.for_target.weights
+    scale = weight_scales(weight, axis, grid, search=config.weight_search).double()
+    if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
+        scale = scale.max().expand_as(scale)
+    per_output = scale.repeat(groups)
+    if bias is not None:
+        per_output = torch.maximum(per_output, bias.abs() / (x.scale * LARGEST_BIAS))
+        scale = per_output if groups == 1 else per_output.max().expand_as(scale)
+    if config.tie_free:
+        multiplier, _ = tie_free_multipliers(x.scale * scale / y.scale)
+        scale = multiplier * y.scale / x.scale
+    weight_scale = scale.to(torch.float32)
+    shape = [1] * weight.dim()
+    shape[axis] = -1
+    q = torch.round(weight.double() / weight_scale.double().reshape(shape)).clamp_(grid.low, grid.high)
+    if bias is None:
+        return IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
+    bias_scale = torch.tensor(x.scale, dtype=torch.float32) * weight_scale.repeat(groups)
+    q_bias = torch.round(bias / bias_scale.double()).to(torch.int32)
+    return IntegerWeights(q.to(torch.int8), weight_scale, axis, q_bias, bias_scale)
