@@ -17,5 +17,5 @@ class ArraySplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def pixels(self, indices: Tensor) -> Tensor:
+    def inputs(self, indices: Tensor) -> Tensor:
         return self.images[indices]

@@ -61,7 +61,7 @@ class CifarRecords:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def pixels(self, indices: Tensor) -> Tensor:
+    def inputs(self, indices: Tensor) -> Tensor:
         ends = torch.tensor([len(labels) for labels in self._labels_of_files]).cumsum(0)
         file_numbers = torch.searchsorted(ends, indices, right=True)
         pixels = torch.empty(len(indices), PIXEL_BYTES, dtype=torch.uint8)

@@ -1,6 +1,6 @@
 """What a data set gives: batches to calibrate on and labelled batches to evaluate on.
 
-A :class:`Split` reads a few pixels at a time by index; :class:`SplitSource` makes batches of two splits. Only one
+A :class:`Split` reads a few images at a time by index; :class:`SplitSource` makes batches of two splits. Only one
 batch is in memory at once, whatever the number of images.
 """
 
@@ -59,8 +59,8 @@ class Split(Protocol):
     def labels(self) -> Tensor | None:
         """int64 ``[N]``, or None where images have no class."""
 
-    def pixels(self, indices: Tensor) -> Tensor:
-        """uint8 ``[B, C, H, W]``, or float32 for what is no picture."""
+    def inputs(self, indices: Tensor) -> Tensor:
+        """uint8 ``[B, C, H, W]``; what is no picture comes as the model wants it."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class SplitSource:
         return ((self._inputs(self.training, indices), labels[indices]) for indices in torch.split(order, batch_size))
 
     def _inputs(self, split: Split, indices: Tensor) -> Tensor:
-        pixels = split.pixels(indices)
-        return pixels if self.preprocessing is None else self.preprocessing(pixels)
+        raw = split.inputs(indices)
+        return raw if self.preprocessing is None else self.preprocessing(raw)
 
 
 def spread_over_classes(count: int, labels: Tensor | None, seed: int) -> Tensor:

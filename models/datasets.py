@@ -3,6 +3,7 @@
     digits                               scikit-learn's 8x8 digits, embedded
     mnist=DIR, fashion=DIR               idx files
     cifar10=DIR                          binary or python batches
+    sst2=DIR                             sentences and their sentiment
     images=DIR                           train/CLASS/*.jpg and val/CLASS/*.jpg
     random=3x224x224                     seeded noise, no labels
     path/file.py:factory                 the caller's own
@@ -21,11 +22,12 @@ from .data_source import DataSource, Split, SplitSource, check_shape
 from .image_folder import image_folder_splits
 from .model_input import InputShape, TakesInput
 from .noise_data import noise_splits, parse_shape
+from .sentences import SENTIMENTS, sentence_splits
 from .user_code import is_user_code
 from .user_data import user_data
 from .zoo import unknown_name
 
-KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "random")
+KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "sst2", "random")
 
 
 def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> DataSource:
@@ -61,6 +63,8 @@ def _from_folder(kind: str, folder: Path, spec: str, model: TakesInput, labels: 
         return SplitSource(spec, training, held_out, model.input_shape, model.preprocessing, classes)
     if kind == "cifar10":
         return _arrays(spec, *cifar_files.cifar_splits(folder, spec), cifar_files.SHAPE, cifar_files.NUM_CLASSES, model)
+    if kind == "sst2":
+        return SplitSource(spec, *sentence_splits(folder, model, spec), model.input_shape, None, SENTIMENTS)
     return _arrays(spec, *idx_files.idx_splits(folder, spec), idx_files.SHAPE, idx_files.NUM_CLASSES, model)
 
 

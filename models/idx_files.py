@@ -50,7 +50,7 @@ class IdxSplit:
             )
         return images.unsqueeze(1)
 
-    def pixels(self, indices: Tensor) -> Tensor:
+    def inputs(self, indices: Tensor) -> Tensor:
         return self._images[indices]
 
 

@@ -41,7 +41,7 @@ class ImageFolderSplit:
     def __len__(self) -> int:
         return len(self.files)
 
-    def pixels(self, indices: Tensor) -> Tensor:
+    def inputs(self, indices: Tensor) -> Tensor:
         return torch.stack([read_image(self.files[index], self.shape) for index in indices.tolist()])
 
 

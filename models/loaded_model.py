@@ -12,19 +12,23 @@ from .model_input import InputShape, Preprocessing
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A module in eval mode. ``input_shape`` is one input without the batch, ``(C, H, W)`` for images."""
+    """A module in eval mode. ``input_shape`` is one input without the batch: ``(C, H, W)``, or the tokens of a text."""
 
     name: str
     module: nn.Module
     input_shape: InputShape
     preprocessing: Preprocessing
     pretrained: bool
+    vocabulary: int | None = None
 
     def example_inputs(self, batch: int = 2, seed: int = 0) -> tuple[Tensor, ...]:
-        """One batch of normal noise, float32 ``[batch, *input_shape]``."""
-        return (noise(batch, self.input_shape, seed),)
+        """One seeded batch of noise, see :func:`example_batch`."""
+        return (example_batch(batch, self.input_shape, seed, self.vocabulary),)
 
 
-def noise(batch: int, shape: InputShape, seed: int = 0) -> Tensor:
-    """Standard normal float32 ``[batch, *shape]``, the same for the same seed."""
-    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(seed))
+def example_batch(batch: int, shape: InputShape, seed: int = 0, vocabulary: int | None = None) -> Tensor:
+    """``[batch, *shape]``: standard normal float32, or int64 tokens below ``vocabulary`` where the model reads text."""
+    generator = torch.Generator().manual_seed(seed)
+    if vocabulary is not None:
+        return torch.randint(vocabulary, (batch, *shape), generator=generator)
+    return torch.randn(batch, *shape, generator=generator)

@@ -28,7 +28,7 @@ class NoiseSplit:
     def __len__(self) -> int:
         return self.count
 
-    def pixels(self, indices: Tensor) -> Tensor:
+    def inputs(self, indices: Tensor) -> Tensor:
         generator = torch.Generator()
         images = [
             torch.randn(self.shape, generator=generator.manual_seed(self.first_seed + index))

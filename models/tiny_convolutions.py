@@ -10,7 +10,10 @@ from .tiny_net import CHANNELS, OneInput, TinyNet, tiny
 
 
 def conv(inputs: int = CHANNELS, outputs: int = 8, kernel: int = 3, **settings: object) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, **settings)  # type: ignore[arg-type]
+    """A convolution that keeps the size of its input's values, so that deep nets do not fade."""
+    layer = nn.Conv2d(inputs, outputs, kernel, **settings)  # type: ignore[arg-type]
+    nn.init.kaiming_normal_(layer.weight)
+    return layer
 
 
 def _silence_channel(net: nn.Module) -> None:

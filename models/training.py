@@ -93,7 +93,7 @@ def _one_epoch(
                 fix="lower the learning rate, or look for NaN in the data",
             )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         total += loss.item() * len(labels)
         images += len(labels)

@@ -23,9 +23,10 @@ from fxpasses.errors import InputError
 from .cifar_resnet import CifarResNet
 from .digits_cnn import DigitsCnn
 from .lenet import LeNet
-from .loaded_model import LoadedModel, noise
+from .loaded_model import LoadedModel, example_batch
 from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
 from .settle import settle
+from .text_bag import TOKENS, VOCABULARY, TextBag
 from .user_code import call_factory, is_user_code, load_factory
 from .vgg_cifar import VggCifar
 from .weights import load_weights
@@ -40,6 +41,7 @@ class Blueprint:
     build: Callable[[], nn.Module]
     input_shape: InputShape
     preprocessing: Preprocessing
+    vocabulary: int | None = None
 
 
 CIFAR_SHAPE = (3, 32, 32)
@@ -52,6 +54,7 @@ ZOO: dict[str, Blueprint] = {
     "vgg_cifar": Blueprint(VggCifar, CIFAR_SHAPE, IMAGENET),
     "lenet": Blueprint(LeNet, (1, 28, 28), UNIT_RANGE),
     "digits_cnn": Blueprint(DigitsCnn, (1, 8, 8), UNIT_RANGE),
+    "text_bag": Blueprint(TextBag, (TOKENS,), UNIT_RANGE, VOCABULARY),
 }
 
 
@@ -73,8 +76,9 @@ def load_model(
     if weights is not None:
         load_weights(module, weights)
     elif not fresh and not is_user_code(spec):
-        settle(module, seed, (noise(SETTLING_BATCH, blueprint.input_shape, seed),))
-    return LoadedModel(spec, module, blueprint.input_shape, blueprint.preprocessing, weights is not None)
+        settle(module, seed, (example_batch(SETTLING_BATCH, blueprint.input_shape, seed, blueprint.vocabulary),))
+    shape, preprocessing = blueprint.input_shape, blueprint.preprocessing
+    return LoadedModel(spec, module, shape, preprocessing, weights is not None, blueprint.vocabulary)
 
 
 def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
@@ -118,7 +122,7 @@ def _from_user_code(spec: str) -> Blueprint:
     built = call_factory(load_factory(spec), spec)
     if isinstance(built, LoadedModel):
         module = built.module
-        return Blueprint(lambda: module, built.input_shape, built.preprocessing)
+        return Blueprint(lambda: module, built.input_shape, built.preprocessing, built.vocabulary)
     shape: object = DEFAULT_USER_SHAPE
     if isinstance(built, tuple) and len(built) == 2:
         built, shape = built
