@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from fxpasses.errors import InputError
 
+from .files import atomic_write
+
 if TYPE_CHECKING:
     import onnx
 
@@ -58,20 +60,18 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
         "onnxruntime": _by_onnxruntime,
         "onnxruntime-tools": _by_onnxruntime_tools,
     }
-    try:
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".optimizing-") as scratch:
-            given, written = Path(scratch, "given.onnx"), Path(scratch, "written.onnx")
-            onnx.save(model, given)  # one file, even where the weights lay in another
-            if tool == "none":
-                given.replace(destination)
-                return
-            tools[tool](given, written)
-            _tidy(written)
-            written.replace(destination)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {destination}", why=str(error), fix="choose a folder that exists, is writable and has room"
-        ) from error
+    with (
+        atomic_write(destination) as temporary,
+        tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".fxpasses-") as scratch,
+    ):
+        given, written = Path(scratch, "given.onnx"), Path(scratch, "written.onnx")
+        onnx.save(model, given)  # one file, even where the weights lay in another
+        if tool == "none":
+            given.replace(temporary)
+            return
+        tools[tool](given, written)
+        _tidy(written)
+        written.replace(temporary)
 
 
 def _read(path: Path) -> onnx.ModelProto:

@@ -200,6 +200,19 @@ def test_not_an_onnx_file(tmp_path: Path) -> None:
         optimize_onnx(tmp_path / "text.onnx", tmp_path / "optimized.onnx")
 
 
-def test_no_such_folder(float_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"(?s)cannot write .*optimized\.onnx.*writable"):
-        optimize_onnx(float_file, tmp_path / "absent" / "optimized.onnx")
+def test_destination_that_cannot_be_written(float_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"a part of the path is a file"):
+        optimize_onnx(float_file, tmp_path / "file" / "optimized.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "float.onnx"]
+
+
+def test_failure_leaves_the_destination_as_it_was(
+    float_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_tool(tmp_path, FAILING_TOOL, monkeypatch)
+    before = float_file.read_bytes()
+    with pytest.raises(InputError, match="gave up"):
+        optimize_onnx(float_file, float_file, "onnxruntime-tools")
+    assert float_file.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["float.onnx", "site"]

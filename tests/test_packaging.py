@@ -28,7 +28,7 @@ LONGEST_FUNCTION = 40
 LONG_FILES = {
     "fxpasses/operator_table.py": "the one table of operators, an entry each; halves of a table are harder to read"
 }
-"""Files that may be longer, each with the reason."""
+"""Files that may be longer, and their functions too, each with the reason."""
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -92,7 +92,9 @@ def test_version_is_the_installed_one() -> None:
 def test_file_says_what_it_is_and_stays_short(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     assert path.stem not in NAMES_THAT_SAY_NOTHING
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE or name in LONG_FILES
+    if name in LONG_FILES:
+        return
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
     assert [f"{function}: {lines} lines" for function, lines in functions(path) if lines > LONGEST_FUNCTION] == []
 
 
