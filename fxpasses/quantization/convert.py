@@ -100,6 +100,8 @@ class _Conversion:
         self.gm, self.plan, self.scales, self.config = gm, plan, scales, config
         self.result = PassResult()
         self.calls: dict[str, int] = {}
+        self.names: dict[fx.Node, str] = {}
+        """What the user's graph called a tensor that a new node computes now."""
 
     def run(self) -> PassResult:
         for activation, producer in list(self.plan.absorbed.items()):
@@ -123,6 +125,7 @@ class _Conversion:
             self.result.skip(activation, f"kept beside {producer.name}: its output grid reaches further than the clamp")
             return
         self.plan.root[producer] = root
+        self.names[producer] = activation.name
         self.result.change(activation, f"absorbed: {producer.name} saturates at the same values")
         activation.replace_all_uses_with(producer)
         self.gm.graph.erase_node(activation)
@@ -188,6 +191,7 @@ class _Conversion:
 
     def _replace(self, node: fx.Node, new: fx.Node) -> None:
         new.meta = dict(node.meta)
+        self.names[new] = self.names.get(node, node.name)
         node.replace_all_uses_with(new)
         if node in self.plan.root:  # else the grid is behind an activation that was kept
             self.plan.root[new] = self.plan.root.pop(node)
@@ -196,10 +200,13 @@ class _Conversion:
     def _put_on_grid(self, tensor: fx.Node, q: QParams) -> None:
         """``tensor -> quantize -> dequantize``, and everybody reads the last."""
         graph = self.gm.graph
+        name = self.names.get(tensor, tensor.name)
         with graph.inserting_after(tensor):
-            quantized = graph.call_function(ops.quantize, (tensor, q.scale, q.zero_point, q.grid.dtype))
+            arguments = (tensor, q.scale, q.zero_point, q.grid.dtype)
+            quantized = graph.create_node("call_function", ops.quantize, arguments, name=f"{name}_int8")
         with graph.inserting_after(quantized):
-            back = graph.call_function(ops.dequantize, (quantized, q.scale, q.zero_point))
+            arguments = (quantized, q.scale, q.zero_point)
+            back = graph.create_node("call_function", ops.dequantize, arguments, name=f"{name}_float")
         quantized.meta = {k: v for k, v in tensor.meta.items() if k in (SHAPE, "stack_trace")} | {DTYPE: q.grid.dtype}
         back.meta = dict(tensor.meta)
         tensor.replace_all_uses_with(back, delete_user_cb=lambda user: user is not quantized)

@@ -1,0 +1,39 @@
+"""From one QUANTIZED graph to files and modules that run, and the tools that compare and measure them.
+
+Loaded at first use, like the parent package: ``fx.export.to_onnx`` is what imports the exporter.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if __name__ != "fxpasses.export":
+    raise ImportError("import this package as fxpasses.export: its folder stands beside fxpasses/ in the repository")
+
+if TYPE_CHECKING:
+    from .onnx_file import to_onnx as to_onnx
+    from .parity_check import parity as parity
+    from .pt2_file import load as load
+    from .pt2_file import save as save
+    from .torch_int8 import to_torch as to_torch
+
+_HOMES = {
+    "load": "pt2_file",
+    "parity": "parity_check",
+    "save": "pt2_file",
+    "to_onnx": "onnx_file",
+    "to_torch": "torch_int8",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

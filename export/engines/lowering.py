@@ -1,0 +1,100 @@
+"""Lower a QUANTIZED graph to an engine: every integer operation becomes one kernel on integer tensors.
+
+Float islands stay; ``quantize`` and ``dequantize`` remain only where integers and floats meet. The result is an
+ordinary module: no scale is computed anew, nothing depends on the batch size, and nothing is kept between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from fxpasses.quantization import ops
+from fxpasses.shapes import shape_of
+from fxpasses.stages import Stage, check_stage
+
+from ..int8_calls import Int8Call, find_int8_calls
+
+KernelFor = Callable[[Int8Call], nn.Module | None]
+"""An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
+
+EntranceFor = Callable[[fx.Node], nn.Module | None]
+"""What quantizes at a ``quantize`` node that float feeds; None for the operator itself."""
+
+INT8_NAME = "int8_name"
+"""Key in ``node.meta`` of a lowered graph: the ``quantize`` node of the QUANTIZED graph it computes."""
+
+
+def lower(gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: EntranceFor = lambda node: None) -> fx.GraphModule:
+    """Build the lowered module; ``gm`` is not changed, and its float parameters are shared.
+
+    Raises:
+        GraphError: ``gm`` is not QUANTIZED.
+    """
+    check_stage(gm, Stage.QUANTIZED, "to_torch")
+    lowering = _Lowering(gm, kernel_for, entrance_for)
+    for node in gm.graph.nodes:
+        lowering.take(node)
+    return lowering.finish()
+
+
+class _Lowering:
+    def __init__(self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: EntranceFor) -> None:
+        self.gm, self.kernel_for, self.entrance_for = gm, kernel_for, entrance_for
+        self.calls = find_int8_calls(gm)
+        self.graph = fx.Graph()
+        self.env: dict[fx.Node, fx.Node] = {}
+        self.kernels: dict[str, nn.Module] = {}
+
+    def take(self, node: fx.Node) -> None:
+        """Add one node; float nodes that integers make superfluous are removed at the end as dead code."""
+        call = self.calls.get(node)
+        if call is not None:
+            new = self._integer_call(call)
+        elif node.target is ops.quantize and (entrance := self.entrance_for(node)) is not None:
+            new = self._call_kernel(node.name, entrance, self.env[node.all_input_nodes[0]])
+        elif _only_reads_shapes(node):
+            new = self.graph.node_copy(node, lambda n: self.env[_integers_behind(n)])
+        else:
+            new = self.graph.node_copy(node, lambda n: self.env[n])
+        if node.target is ops.quantize:
+            new.meta[INT8_NAME] = node.name
+        self.env[node] = new
+
+    def _integer_call(self, call: Int8Call) -> fx.Node:
+        kernel = self.kernel_for(call)
+        if kernel is not None:
+            return self._call_kernel(call.name, kernel, *(self.env[n] for n in call.inputs))
+        return self.graph.node_copy(call.node, lambda n: self.env[_integers_behind(n)])
+
+    def _call_kernel(self, name: str, kernel: nn.Module, *inputs: fx.Node) -> fx.Node:
+        self.kernels[target := f"int8_{name}"] = kernel
+        return self.graph.call_module(target, inputs)
+
+    def finish(self) -> fx.GraphModule:
+        # what is dead is pure: canonical graphs hold no in-place operators
+        self.graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output"))
+        parts: dict[str, Any] = {}
+        for node in self.graph.nodes:
+            if node.op == "call_module":
+                parts[node.target] = self.kernels.get(node.target) or self.gm.get_submodule(node.target)
+            elif node.op == "get_attr":
+                parts[node.target] = _attribute(self.gm, node.target)
+        return fx.GraphModule(parts, self.graph, "Int8Module").eval()
+
+
+def _integers_behind(node: fx.Node) -> fx.Node:
+    return node.all_input_nodes[0] if node.target is ops.dequantize else node
+
+
+def _only_reads_shapes(node: fx.Node) -> bool:
+    """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized."""
+    return node.op in ("call_method", "call_function") and shape_of(node) is None and "shape" not in node.meta
+
+
+def _attribute(gm: fx.GraphModule, target: str) -> Tensor:
+    path, _, name = target.rpartition(".")
+    value: Tensor = getattr(gm.get_submodule(path), name)
+    return value

@@ -1,0 +1,172 @@
+"""The integer reference: what exact arithmetic gives, slowly.
+
+Sums of integer products are taken in float64, where they are exact (below 2**53), multiplied once by
+``m = s_x * s_w / s_y`` and rounded half to even. With tie-free scales every correct engine gives these integers.
+Shapes are the float operator's; inputs and output are integer tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fxpasses.quantization import ops
+from fxpasses.quantization.qparams import QParams
+from fxpasses.quantization.scales import table_of
+
+from ..int8_calls import Int8Call
+
+
+class ReferenceKernel(nn.Module):
+    """One integer operation in exact arithmetic: integer tensors in, integer tensor out."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self._call = call
+        self._steps = _STEPS.get(call.operator.name)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        call = self._call
+        if call.shares_scale and call.clamp is None:
+            return move_integers(call, inputs[0])
+        if call.operator.elementwise and call.clamp is None:
+            return integer_table(call)[inputs[0].long() - call.x[0].grid.low]
+        if self._steps is None:
+            return through_float(call, *inputs)
+        centred = [q.double() - x.zero_point for q, x in zip(inputs, call.x, strict=True)]
+        return to_grid(self._steps(call, *centred), call)
+
+
+def to_grid(steps: Tensor, call: Int8Call) -> Tensor:
+    """Round results counted in output steps to the output grid, clamping as the call's activation does."""
+    q = torch.round(steps) + call.y.zero_point
+    return q.clamp_(*output_limits(call)).to(call.y.grid.dtype)
+
+
+def output_limits(call: Int8Call) -> tuple[int, int]:
+    """The smallest and largest integer the call's output can be: its grid, narrowed by the clamp it took in."""
+    grid, y = call.y.grid, call.y
+    if call.clamp is None:
+        return grid.low, grid.high
+    low, high = (
+        round(min(max(bound / y.scale, -2.0 * grid.levels), 2.0 * grid.levels)) + y.zero_point for bound in call.clamp
+    )
+    return max(low, grid.low), min(high, grid.high)
+
+
+def move_integers(call: Int8Call, q: Tensor) -> Tensor:
+    """Operators that only move values, on the integers themselves."""
+    settings = call.settings
+    if call.operator.name == "pad" and settings.get("mode", "constant") == "constant":
+        settings["value"] = call.x[0].zero_point
+    positional = [q if i == 0 else a for i, a in enumerate(call.node.args)]
+    function: Callable[..., Any] = call.node.target  # type: ignore[assignment]  # canonical nodes call functions
+    if call.operator.name in _NO_INTEGER_KERNEL or settings.get("mode") in ("reflect", "replicate"):
+        positional[0] = q.float()
+    moved: Tensor = function(*positional, **settings)
+    return moved.to(q.dtype)
+
+
+def reference_kernel(call: Int8Call) -> nn.Module | None:
+    """The exact kernel of one integer operation; None where the operator itself runs on integers."""
+    if call.shares_scale and call.clamp is None and call.operator.name not in (*_NO_INTEGER_KERNEL, "pad"):
+        return None
+    return ReferenceKernel(call)
+
+
+_NO_INTEGER_KERNEL = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "interpolate"})
+
+
+def integer_table(call: Int8Call) -> Tensor:
+    """What an elementwise operator makes of every input integer, as output integers ``[levels + 1]``."""
+    y = call.y
+    return ops.quantize(table_of(call.node, call.x[0]), y.scale, y.zero_point, y.grid.dtype)
+
+
+def through_float(call: Int8Call, *inputs: Tensor) -> Tensor:
+    """Dequantize, compute in float, quantize: for operators no engine has in integers."""
+    values = iter(_dequantized(q, x) for q, x in zip(inputs, call.x, strict=True))
+    moved = [next(values) if _is_input(call, a) else a for a in call.node.args]
+    function: Callable[..., Any] = call.node.target  # type: ignore[assignment]  # canonical nodes call functions
+    if call.layer is not None:
+        moved[1:] = _float_weights(call)
+    result: Tensor = function(*moved, **call.settings)
+    if call.clamp is not None:
+        result = result.clamp(*call.clamp)
+    return ops.quantize(result, call.y.scale, call.y.zero_point, call.y.grid.dtype)
+
+
+def _is_input(call: Int8Call, argument: object) -> bool:
+    return getattr(argument, "target", None) is ops.dequantize
+
+
+def _dequantized(q: Tensor, x: QParams) -> Tensor:
+    return ops.dequantize(q, x.scale, x.zero_point)
+
+
+def _float_weights(call: Int8Call) -> list[Tensor | None]:
+    layer = call.layer
+    assert layer is not None
+    weight = ops.dequantize_per_channel(layer.weight, layer.weight_scale, layer.axis)
+    if layer.bias is None:
+        return [weight, None]
+    groups = int(call.settings.get("groups", 1)) if layer.axis == 1 else 1
+    return [weight, layer.bias.float() * (call.x[0].scale * layer.weight_scale.repeat(groups))]
+
+
+def multipliers(call: Int8Call) -> Tensor:
+    """``s_x * s_w / s_y`` of a layer, float64 ``[C_out]``."""
+    assert call.layer is not None
+    groups = int(call.settings.get("groups", 1)) if call.layer.axis == 1 else 1
+    return call.x[0].scale * call.layer.weight_scale.double().repeat(groups) / call.y.scale
+
+
+def _layer(call: Int8Call, x: Tensor) -> Tensor:
+    layer = call.layer
+    assert layer is not None
+    function: Callable[..., Tensor] = call.node.target  # type: ignore[assignment]  # a functional layer
+    bias = None if layer.bias is None else layer.bias.double()
+    acc = function(x, layer.weight.double(), bias, **call.settings)
+    shape = [1] * acc.dim()
+    shape[-1 if call.operator.name == "linear" else 1] = -1
+    return acc * multipliers(call).reshape(shape)
+
+
+def _add(call: Int8Call, a: Tensor, b: Tensor) -> Tensor:
+    return a * (call.x[0].scale / call.y.scale) + b * (call.x[1].scale / call.y.scale)
+
+
+def _mul(call: Int8Call, a: Tensor, b: Tensor) -> Tensor:
+    return a * b * (call.x[0].scale * call.x[1].scale / call.y.scale)
+
+
+def _matmul(call: Int8Call, a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, b) * (call.x[0].scale * call.x[1].scale / call.y.scale)
+
+
+def _cat(call: Int8Call, *parts: Tensor) -> Tensor:
+    scaled = [p * (x.scale / call.y.scale) for p, x in zip(parts, call.x, strict=True)]
+    return torch.cat(scaled, **call.settings)
+
+
+def _average(call: Int8Call, x: Tensor) -> Tensor:
+    function: Callable[..., Tensor] = call.node.target  # type: ignore[assignment]  # a pool
+    return function(x, **call.settings) * (call.x[0].scale / call.y.scale)
+
+
+_STEPS: dict[str, Callable[..., Tensor]] = {
+    **{name: _layer for name in ("conv1d", "conv2d", "conv3d", "linear")},
+    **{name: _layer for name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")},
+    "add": _add,
+    "mul": _mul,
+    "matmul": _matmul,
+    "cat": _cat,
+    "avg_pool2d": _average,
+    "adaptive_avg_pool2d": _average,
+    "mean": _average,
+}
+"""By operator: centred float64 integers in, the result in output steps out."""

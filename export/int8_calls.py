@@ -1,0 +1,163 @@
+"""Read a QUANTIZED graph as integer operations: what every engine lowers, and what parity compares.
+
+``dequantize -> operator [-> clamp] -> quantize`` is one :class:`Int8Call`. Whatever is not of that form is a float
+island, and stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from fxpasses.graph_edit import only_reader, operator_of
+from fxpasses.operator_table import VOCABULARY
+from fxpasses.operators import Operator
+from fxpasses.passes.identities import clip_bounds
+from fxpasses.quantization import ops
+from fxpasses.quantization.plan import shares_scale
+from fxpasses.quantization.qparams import IntType, QParams
+
+LAYER_FUNCTIONS: dict[Callable[..., Any], Operator] = {
+    getattr(F, name): op for name, op in VOCABULARY.by_name.items() if op.weight_axis is not None
+}
+"""Layers are functional in a QUANTIZED graph, because their weights are computed by ``dequantize_per_channel``."""
+
+
+@dataclass(frozen=True)
+class LayerIntegers:
+    """Buffers of a layer: int8 weight, float32 scale along ``axis``, int32 bias ``[C_out]`` or None."""
+
+    weight: Tensor
+    weight_scale: Tensor
+    axis: int
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
+class Int8Call:
+    """One operator on integers.
+
+    Attributes:
+        operator: which.
+        node: the float node of the QUANTIZED graph.
+        output: the ``quantize`` node that holds its result; its name is the call's name everywhere.
+        inputs: the ``quantize`` nodes (or int8 constants) it reads.
+        x: parameters of each input.
+        y: parameters of the output.
+        clamp: (low, high) of an activation between operator and ``quantize`` that saturation does not cover.
+        layer: integers of a layer.
+    """
+
+    operator: Operator
+    node: fx.Node
+    output: fx.Node
+    inputs: tuple[fx.Node, ...]
+    x: tuple[QParams, ...]
+    y: QParams
+    clamp: tuple[float, float] | None = None
+    layer: LayerIntegers | None = None
+
+    @property
+    def name(self) -> str:
+        return self.output.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.node.kwargs)
+
+    @property
+    def shares_scale(self) -> bool:
+        return shares_scale(self.node, self.operator) and self.x[0] == self.y
+
+
+def find_int8_calls(gm: fx.GraphModule) -> dict[fx.Node, Int8Call]:
+    """All integer operations of a QUANTIZED graph in order, by their ``quantize`` node."""
+    calls = (_match(gm, node) for node in gm.graph.nodes if node.target is ops.quantize)
+    return {call.output: call for call in calls if call is not None}
+
+
+def qparams_of(node: fx.Node) -> QParams:
+    """Parameters a ``quantize`` or ``dequantize`` node carries."""
+    scale, zero_point = node.args[1], node.args[2]
+    dtype = node.args[3] if node.target is ops.quantize else None
+    if dtype is None:
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        dtype = source.args[3] if source.target is ops.quantize else source.meta.get("dtype", torch.uint8)
+    assert isinstance(scale, float) and isinstance(zero_point, int) and isinstance(dtype, torch.dtype)
+    limits = torch.iinfo(dtype)
+    return QParams(scale, zero_point, IntType(dtype, limits.min, limits.max))
+
+
+def _match(gm: fx.GraphModule, quantize: fx.Node) -> Int8Call | None:
+    node, clamp = quantize.args[0], None
+    assert isinstance(node, fx.Node)
+    bounds = clip_bounds(gm, node)
+    inner = node.args[0] if bounds is not None else None
+    if isinstance(inner, fx.Node) and inner.target is not ops.dequantize and only_reader(node) is quantize:
+        node, clamp = inner, bounds
+    operator = LAYER_FUNCTIONS.get(node.target) if callable(node.target) else None  # type: ignore[arg-type]  # a str is not
+    if operator is not None:
+        return _layer_call(gm, quantize, node, operator, clamp)
+    operator = operator_of(gm, node)
+    sources = [n for n in node.all_input_nodes if "dtype" in n.meta and n.meta["dtype"] is torch.float32]
+    if operator is None or not sources or any(n.target is not ops.dequantize for n in sources):
+        return None
+    ordered = _tensor_arguments(node)
+    return Int8Call(
+        operator,
+        node,
+        quantize,
+        tuple(n.all_input_nodes[0] for n in ordered),
+        tuple(qparams_of(n) for n in ordered),
+        qparams_of(quantize),
+        clamp,
+    )
+
+
+def _tensor_arguments(node: fx.Node) -> list[fx.Node]:
+    flat: list[Any] = []
+    for arg in node.args:
+        flat.extend(arg if isinstance(arg, (tuple, list)) else [arg])
+    return [a for a in flat if isinstance(a, fx.Node) and a.target is ops.dequantize]
+
+
+def _layer_call(
+    gm: fx.GraphModule, quantize: fx.Node, node: fx.Node, operator: Operator, clamp: tuple[float, float] | None
+) -> Int8Call | None:
+    x, weight, bias = (*node.args, None)[:3]
+    if not (isinstance(x, fx.Node) and x.target is ops.dequantize and _is_integer_weight(weight)):
+        return None
+    assert isinstance(weight, fx.Node)
+    return Int8Call(
+        operator,
+        node,
+        quantize,
+        (x.all_input_nodes[0],),
+        (qparams_of(x),),
+        qparams_of(quantize),
+        clamp,
+        LayerIntegers(
+            _buffer(gm, weight.args[0]),
+            _buffer(gm, weight.args[1]),
+            int(weight.args[2]),  # type: ignore[arg-type]  # the schema says int
+            _buffer(gm, bias.args[0]) if isinstance(bias, fx.Node) else None,
+        ),
+    )
+
+
+def _is_integer_weight(node: object) -> bool:
+    return isinstance(node, fx.Node) and node.target is ops.dequantize_per_channel
+
+
+def _buffer(gm: fx.GraphModule, node: object) -> Tensor:
+    assert isinstance(node, fx.Node) and node.op == "get_attr"
+    path, _, name = str(node.target).rpartition(".")
+    value = getattr(gm.get_submodule(path), name)
+    assert isinstance(value, Tensor)
+    return value

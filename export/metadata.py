@@ -1,0 +1,59 @@
+"""What every file says of itself: target, versions, and a hash of its quantization parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from torch import fx
+
+from fxpasses.quantization import ops
+from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.stages import graph_facts, stage_of
+
+PREFIX = "fxpasses."
+
+
+def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
+    """Metadata for a file made from a graph, all strings, keys prefixed ``fxpasses.``."""
+    stage = stage_of(gm)
+    facts = {"stage": stage.value if stage else "", "version": _version("fxpasses"), "torch": _version("torch")}
+    config = graph_facts(gm).get("config")
+    if isinstance(config, QuantConfig):
+        facts |= {"target": config.target, "recipe": recipe_text(config), "qparams_sha256": qparams_hash(gm)}
+    return {PREFIX + key: value for key, value in facts.items()}
+
+
+def qparams_hash(gm: fx.GraphModule) -> str:
+    """SHA-256 over every scale, zero point and integer buffer, in graph order: equal for equal int8 models."""
+    digest = hashlib.sha256()
+    for node in gm.graph.nodes:
+        if node.target in (ops.quantize, ops.dequantize):
+            digest.update(repr(node.args[1:3]).encode())
+        elif node.target is ops.dequantize_per_channel:
+            for source in node.all_input_nodes:
+                path, _, name = str(source.target).rpartition(".")
+                digest.update(getattr(gm.get_submodule(path), name).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def recipe_text(config: QuantConfig) -> str:
+    """The settings as JSON."""
+    return json.dumps(asdict(config), sort_keys=True)
+
+
+def recipe_from(text: str) -> QuantConfig:
+    """The settings :func:`recipe_text` wrote."""
+    settings: dict[str, Any] = json.loads(text)
+    settings["overrides"] = tuple(Override(**o) for o in settings.get("overrides", ()))
+    return QuantConfig(**settings)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

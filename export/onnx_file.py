@@ -1,0 +1,165 @@
+"""``to_onnx``: a QUANTIZED or FLOAT graph as an ONNX file.
+
+The dynamo exporter emits the graph; ``fxpasses::quantize`` becomes QuantizeLinear and so on with the same scales, and
+:mod:`fxpasses.export.onnx_forms` then spells a few operators the way onnxruntime's int8 rules want them. The file is
+checked by ``onnx.checker`` before it takes its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, fx
+
+from fxpasses.errors import GraphError, InputError
+from fxpasses.quantization import ops
+from fxpasses.stages import Stage, graph_facts, stage_of
+
+from .files import atomic_write
+from .metadata import metadata_of
+
+if TYPE_CHECKING:
+    import onnx_ir
+
+DEFAULT_OPSET = 18
+"""The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
+
+
+def to_onnx(
+    gm: fx.GraphModule,
+    path: str | Path,
+    *,
+    form: Literal["qdq", "qoperator"] = "qdq",
+    opset: int = DEFAULT_OPSET,
+    dynamic_batch: bool = True,
+) -> Path:
+    """Write a graph as ONNX.
+
+    Args:
+        gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
+        path: the file to write; an existing one is replaced only when the new one is complete and checked.
+        form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
+        opset: of the default ONNX domain.
+        dynamic_batch: whether dimension 0 of inputs and outputs is free.
+
+    Raises:
+        GraphError: the graph is neither, or the exporter cannot express one of its nodes.
+        InputError: the file cannot be written, or form or opset is unknown.
+    """
+    if form not in ("qdq", "qoperator"):
+        raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
+    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED):
+        raise GraphError(
+            f"to_onnx got a graph in stage {stage_of(gm)}",
+            why="only FLOAT and QUANTIZED graphs have an ONNX form",
+            fix="fx.convert(graph), or export the float graph",
+            step="to_onnx",
+        )
+    model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch)
+    if form == "qoperator":
+        from .onnx_qoperator import to_qoperator
+
+        to_qoperator(model)
+    return write_model(model, Path(path))
+
+
+def onnx_model(gm: fx.GraphModule, *, opset: int = DEFAULT_OPSET, dynamic_batch: bool = True) -> onnx_ir.Model:
+    """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
+    from .onnx_forms import settle_forms
+
+    model = _run_exporter(gm, opset, dynamic_batch)
+    names = [n.name for n in gm.graph.nodes if n.target is ops.quantize]
+    settle_forms(model, names)
+    model.metadata_props.update(metadata_of(gm))
+    return model
+
+
+def write_model(model: onnx_ir.Model, path: Path) -> Path:
+    """Check a model and write it beside ``path``, then rename."""
+    import onnx
+    import onnx_ir
+
+    proto = onnx_ir.to_proto(model)
+    try:
+        onnx.checker.check_model(proto, full_check=False)
+    except onnx.checker.ValidationError as error:
+        raise GraphError(
+            f"the ONNX model for {path}",
+            why=f"onnx.checker: {str(error).splitlines()[0]}",
+            fix="report this with the model: the file was not written",
+            step="to_onnx",
+        ) from error
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+    return path
+
+
+def example_inputs(gm: fx.GraphModule, batch: int | None = None) -> tuple[Any, ...]:
+    """Inputs shaped as those the graph was captured with, of zeros."""
+    inputs: list[Any] = []
+    for example in graph_facts(gm)["example_inputs"]:
+        if not (isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], torch.dtype)):
+            inputs.append(example)
+            continue
+        shape, dtype = example
+        inputs.append(torch.zeros((batch or shape[0], *shape[1:]), dtype=dtype))
+    return tuple(inputs)
+
+
+def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_ir.Model:
+    from .onnx_translations import translations
+
+    # torch.export takes a batch of 1 for a constant
+    inputs = example_inputs(gm, batch=2 if dynamic_batch else None)
+    batch = {0: torch.export.Dim("batch")}
+    shapes = tuple(batch if isinstance(x, Tensor) else None for x in inputs)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                gm,
+                inputs,
+                dynamo=True,
+                opset_version=opset,
+                dynamic_shapes=shapes if dynamic_batch else None,
+                custom_translation_table=translations(opset),
+                optimize=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise GraphError(
+            f"{type(gm).__name__} cannot be exported to ONNX",
+            why=_first_line(error),
+            fix="export with dynamic_batch=False" if dynamic_batch else "keep that operator out of the deployed graph",
+            step="to_onnx",
+        ) from error
+    assert program is not None
+    return program.model
+
+
+def _first_line(error: BaseException) -> str:
+    """The exporter wraps what went wrong: the innermost cause says it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return lines[0] if lines else type(cause).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress and warns of its own deprecations; our log says what matters."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)

@@ -1,0 +1,118 @@
+"""Spell an exported model the way onnxruntime's int8 rules want it. Every rewrite computes the same numbers.
+
+- every DequantizeLinear gets a zero_point input (Gemm's rule wants it);
+- a mean over height and width becomes GlobalAveragePool (ReduceMean has no rule);
+- a transposed int8 weight is stored transposed;
+- zero padding moves onto the integers, padding with the zero_point (Pad has no rule).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+
+def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
+    """Rewrite ``model`` in place; its integer tensors take the names of the graph's ``quantize`` nodes, in order."""
+    name_integers(model, quantize_names)
+    for node in list(model.graph):
+        if node.op_type == "DequantizeLinear":
+            _add_zero_point(model, node)
+        elif node.op_type == "ReduceMean":
+            _mean_to_pool(node)
+        elif node.op_type == "Transpose":
+            _store_transposed(model, node)
+        elif node.op_type == "Pad":
+            _pad_integers(model, node)
+    _drop_unused(model)
+
+
+def name_integers(model: ir.Model, names: list[str]) -> None:
+    """Name the output of the k-th QuantizeLinear as the k-th ``quantize`` node of the graph."""
+    nodes = [n for n in model.graph if n.op_type == "QuantizeLinear"]
+    assert len(nodes) == len(names), f"{len(nodes)} QuantizeLinear for {len(names)} quantize nodes"
+    for node, name in zip(nodes, names, strict=True):
+        node.outputs[0].name = name
+
+
+def _constant(model: ir.Model, name: str, value: np.ndarray) -> ir.Value:
+    tensor = ir.tensor(value, name=name)
+    constant = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
+    model.graph.register_initializer(constant)
+    return constant
+
+
+def _add_zero_point(model: ir.Model, node: ir.Node) -> None:
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        return
+    q, scale = node.inputs[0], node.inputs[1]
+    if q is None or q.const_value is None or scale is None or scale.const_value is None:
+        return
+    zeros = np.zeros(scale.const_value.shape.numpy(), dtype=q.const_value.dtype.numpy())
+    node.resize_inputs(3)
+    node.replace_input_with(2, _constant(model, f"{node.outputs[0].name}_zero_point", zeros))
+
+
+def _mean_to_pool(node: ir.Node) -> None:
+    source, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
+    if source is None or axes is None or axes.const_value is None or source.shape is None or len(source.shape) != 4:
+        return
+    dims = sorted(int(d) % 4 for d in axes.const_value.numpy().tolist())
+    if dims != [2, 3] or node.attributes.get_int("keepdims", 1) != 1:
+        return
+    pool = ir.node("GlobalAveragePool", [source], name=node.name)
+    _take_place(node, pool)
+
+
+def _take_place(node: ir.Node, new: ir.Node) -> None:
+    """Insert ``new`` for ``node``; its output keeps name, type and shape."""
+    graph, old, output = node.graph, node.outputs[0], new.outputs[0]
+    assert graph is not None
+    output.name, output.type, output.shape = old.name, old.type, old.shape
+    graph.insert_before(node, new)
+    ir.convenience.replace_all_uses_with(old, output)
+    for i, value in enumerate(graph.outputs):
+        if value is old:
+            graph.outputs[i] = output
+    graph.remove(node, safe=True)
+
+
+def _store_transposed(model: ir.Model, node: ir.Node) -> None:
+    """``Transpose(DequantizeLinear(w))`` of a constant matrix: keep ``w`` transposed, with the axis moved."""
+    value = node.inputs[0]
+    dequantize = value.producer() if value is not None else None
+    if dequantize is None or dequantize.op_type != "DequantizeLinear":
+        return
+    weight = dequantize.inputs[0]
+    if weight is None or weight.const_value is None or len(weight.const_value.shape) != 2:
+        return
+    name = f"{weight.name}_transposed"
+    stored = model.graph.initializers.get(name) or _constant(
+        model, name, np.ascontiguousarray(weight.const_value.numpy().T)
+    )
+    axis = dequantize.attributes.get_int("axis", 1)
+    new = ir.node("DequantizeLinear", [stored, *dequantize.inputs[1:]], {"axis": 1 - axis}, name=f"{node.name}_weight")
+    _take_place(node, new)
+    _add_zero_point(model, new)
+
+
+def _pad_integers(model: ir.Model, node: ir.Node) -> None:
+    """``DequantizeLinear -> Pad with 0 -> QuantizeLinear`` with equal parameters: pad the integers with zero_point."""
+    before = node.inputs[0].producer() if node.inputs[0] is not None else None
+    uses = list(node.outputs[0].uses())
+    after = uses[0].node if len(uses) == 1 else None
+    if before is None or after is None or (before.op_type, after.op_type) != ("DequantizeLinear", "QuantizeLinear"):
+        return
+    zero_point = before.inputs[2]
+    if zero_point is None or node.attributes.get_string("mode", "constant") != "constant":
+        return
+    rest = node.inputs[3:]
+    pad = ir.node("Pad", [before.inputs[0], node.inputs[1], zero_point, *rest], {"mode": "constant"}, name=node.name)
+    _take_place(after, pad)
+
+
+def _drop_unused(model: ir.Model) -> None:
+    """Remove nodes and initializers nobody reads."""
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    RemoveUnusedNodesPass()(model)

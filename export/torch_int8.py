@@ -1,0 +1,57 @@
+"""``to_torch``: a QUANTIZED graph as an ``nn.Module`` of int8 kernels."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from torch import fx, nn
+
+from fxpasses.errors import InputError
+from fxpasses.stages import Stage, check_stage, graph_facts
+
+from .engines.lowering import lower
+
+
+def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
+    """Lower a QUANTIZED graph to int8 kernels.
+
+    Args:
+        gm: a QUANTIZED graph. It is not changed.
+        engine: ``"x86"`` (oneDNN), ``"reference"`` (exact integer arithmetic, slow) or ``"plain"`` (the graph itself,
+            in float between its quantize nodes). Default: the engine of the graph's target.
+
+    Raises:
+        GraphError: the graph is not QUANTIZED.
+        InputError: there is no such engine.
+    """
+    check_stage(gm, Stage.QUANTIZED, "to_torch")
+    name = engine or _ENGINE_OF_TARGET[graph_facts(gm)["config"].target]
+    if name not in _ENGINES:
+        near = difflib.get_close_matches(name, _ENGINES, n=1)
+        raise InputError(
+            f"engine {name!r}",
+            why="there is no engine of that name",
+            fix=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(_ENGINES)}",
+        )
+    return _ENGINES[name](gm)
+
+
+def _x86(gm: fx.GraphModule) -> nn.Module:
+    from .engines.x86 import x86_entrance, x86_kernel
+
+    return lower(gm, x86_kernel, x86_entrance)
+
+
+def _reference(gm: fx.GraphModule) -> nn.Module:
+    from .engines.reference import reference_kernel
+
+    return lower(gm, reference_kernel)
+
+
+def _plain(gm: fx.GraphModule) -> nn.Module:
+    return gm
+
+
+_ENGINES: dict[str, Callable[[fx.GraphModule], nn.Module]] = {"x86": _x86, "reference": _reference, "plain": _plain}
+_ENGINE_OF_TARGET = {"x86": "x86", "x86-avx2": "x86", "arm": "x86", "cuda": "reference"}
