@@ -22,6 +22,12 @@ def timm_blueprint(name: str, image_size: int | None = None) -> Blueprint:
         raise unknown_name("timm model", name, timm.list_models())
     defaults = timm.get_pretrained_cfg(name)
     channels, height, width = defaults.input_size
+    if image_size and defaults.fixed_input_size and image_size != height:
+        raise InputError(
+            f"timm/{name} cannot take {image_size}x{image_size} images",
+            why="its input size is fixed in its layers",
+            fix=f"use its published size, {height}",
+        )
     shape = (channels, image_size or height, image_size or width)
     build = partial(timm.create_model, name, pretrained=False)
     return Blueprint(build, shape, Preprocessing(tuple(defaults.mean), tuple(defaults.std)))

@@ -20,6 +20,8 @@ TORCH_SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 DATA_PARALLEL_PREFIX = "module."
 NAMES_SHOWN = 3
+PICKLE_MARK = 0x80
+TORCH_PROTOCOL = 2
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -91,15 +93,13 @@ def _skeleton(module: nn.Module) -> nn.Module:
 
 
 def _read_torch(path: Path) -> object:
+    if _is_plain_pickle(path):
+        raise _code(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "nsupported" in str(error) or "GLOBAL" in str(error):
-            raise InputError(
-                f"refused to load {path}",
-                why="it is a pickle with code in it, which loading would run",
-                fix="where you trust the file, save its weights alone: torch.save(model.state_dict(), 'weights.pt')",
-            ) from error
+        if "GLOBAL" in str(error) or "Unsupported class" in str(error):
+            raise _code(path) from error
         raise _corrupt(path, error) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         if "TorchScript" in str(error):
@@ -109,6 +109,21 @@ def _read_torch(path: Path) -> object:
                 fix="save its state_dict() instead",
             ) from error
         raise _corrupt(path, error) from error
+
+
+def _is_plain_pickle(path: Path) -> bool:
+    """Whether the file begins as ``pickle.dump`` writes it; torch writes archives, and once wrote protocol 2."""
+    with path.open("rb") as file:
+        mark = file.read(2)
+    return len(mark) == 2 and mark[0] == PICKLE_MARK and TORCH_PROTOCOL < mark[1] <= pickle.HIGHEST_PROTOCOL
+
+
+def _code(path: Path) -> InputError:
+    return InputError(
+        f"refused to load {path}",
+        why="it is a pickle with code in it, which loading would run",
+        fix="where you trust the file, save its weights alone: torch.save(model.state_dict(), 'weights.pt')",
+    )
 
 
 def _read_safetensors(path: Path) -> object:

@@ -11,6 +11,7 @@ quantization have something to lose.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,10 @@ from .user_code import call_factory, is_user_code, load_factory
 from .vgg_cifar import VggCifar
 from .weights import load_weights
 
-SETTLING_BATCH = 2
+# Values per channel that statistics are measured on where a net is down to 1/32 of its input: 2 images of 224x224.
+SETTLING_VALUES = 98
+STRIDE = 32
+NAMES_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,16 @@ def load_model(
     if weights is not None:
         load_weights(module, weights)
     elif not fresh and not is_user_code(spec):
-        settle(module, seed, (example_batch(SETTLING_BATCH, blueprint.input_shape, seed, blueprint.vocabulary),))
+        images = settling_batch(blueprint.input_shape)
+        settle(module, seed, (example_batch(images, blueprint.input_shape, seed, blueprint.vocabulary),))
     shape, preprocessing = blueprint.input_shape, blueprint.preprocessing
     return LoadedModel(spec, module, shape, preprocessing, weights is not None, blueprint.vocabulary)
+
+
+def settling_batch(shape: InputShape) -> int:
+    """How many inputs to measure statistics on: the smaller the images, the more."""
+    positions = math.prod(math.ceil(size / STRIDE) for size in shape[1:])
+    return max(2, math.ceil(SETTLING_VALUES / positions))
 
 
 def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
@@ -103,7 +114,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> 
     """The error for a name nobody knows, with the nearest one that exists."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    listed = ", ".join(names[:NAMES_LISTED]) + (", ..." if len(names) > NAMES_LISTED else "")
+    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {listed}"
     return InputError(
         f"unknown {kind} {name!r}",
         why=f"it is none of the {len(names)} known names",
