@@ -31,16 +31,21 @@ def settle(module: AnyModule, seed: int = 0, example_inputs: tuple[Tensor, ...] 
     """Give fresh norms, biases and placeholders random values; returns the same module, in eval mode.
 
     ``example_inputs`` is one batch of at least two inputs; without it the running statistics are random too,
-    which is enough for small nets but lets activations of very deep ones grow.
+    which is enough for small nets but lets activations of very deep ones grow. With it, a net that has no norm at
+    all gets weights that keep the variance, as torch's own initialisation lets it fade.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in module.modules():
             _settle_part(part, generator)
         module.eval()
-        if example_inputs is not None and any(isinstance(part, BATCH_NORMS) for part in module.modules()):
+        if example_inputs is None:
+            return module
+        if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
             with _measuring(module):
                 module(*example_inputs)
+        elif not any(isinstance(part, OTHER_NORMS) for part in module.modules()):
+            _strengthen(module, generator)
     return module
 
 
@@ -81,6 +86,13 @@ def _fill_placeholder(name: str, parameter: Tensor, generator: torch.Generator) 
     else:
         fan_in = parameter[0].numel()
         parameter.normal_(0.0, 1 / math.sqrt(fan_in), generator=generator)
+
+
+def _strengthen(module: nn.Module, generator: torch.Generator) -> None:
+    """He et al. 2015, "Delving Deep into Rectifiers": variance 2 / fan-in."""
+    for part in module.modules():
+        if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
+            nn.init.kaiming_normal_(part.weight, generator=generator)
 
 
 @contextmanager

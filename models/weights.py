@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,10 @@ def _read_torch(path: Path) -> object:
     if _is_plain_pickle(path):
         raise _code(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # torch warns before it refuses; the refusal says it all.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "Unsupported class" in str(error):
             raise _code(path) from error
