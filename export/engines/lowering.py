@@ -15,7 +15,7 @@ from fxpasses.quantization import ops
 from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
 
-from ..int8_calls import Int8Call, find_int8_calls
+from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 
 KernelFor = Callable[[Int8Call], nn.Module | None]
 """An engine: the kernel of one integer operation; None to call the operator itself on the integers."""

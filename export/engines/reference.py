@@ -18,7 +18,7 @@ from fxpasses.quantization import ops
 from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
 
-from ..int8_calls import Int8Call
+from fxpasses.quantization.int8_calls import Int8Call
 
 
 class ReferenceKernel(nn.Module):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from ..int8_calls import Int8Call, qparams_of
+from fxpasses.quantization.int8_calls import Int8Call, qparams_of
 from .reference import ReferenceKernel, integer_table, move_integers, output_limits, through_float
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}

@@ -22,6 +22,7 @@ from ..shapes import DTYPE, SHAPE
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from . import ops
 from .config import QuantConfig
+from .exactness import require_exact
 from .observe import find_observers
 from .observers import NothingObserved, Observer
 from .plan import Plan, plan_quantization
@@ -37,7 +38,8 @@ def convert(gm: fx.GraphModule) -> fx.GraphModule:
         gm: an OBSERVED graph. It is not changed, and can be calibrated further.
 
     Raises:
-        GraphError: the graph is not OBSERVED, or no data has passed one of its observers.
+        GraphError: the graph is not OBSERVED, no data has passed one of its observers, or ``config.exact`` is set and
+            bit-equality of all engines cannot be shown for some node.
     """
     check_stage(gm, Stage.OBSERVED, "convert")
     config: QuantConfig = graph_facts(gm)["config"]
@@ -53,6 +55,8 @@ def convert(gm: fx.GraphModule) -> fx.GraphModule:
     gm.graph.lint()
     gm.recompile()
     set_stage(gm, Stage.QUANTIZED)
+    if config.exact:
+        require_exact(gm)
     return gm
 
 

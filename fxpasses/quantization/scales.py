@@ -29,10 +29,10 @@ def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QPa
     joined = _settle_joined(gm, plan, scales)
     for node, operator in plan.int8.items():
         root = plan.root[plan.result_of(node)]
-        if root in joined or operator.scaling is not Scaling.OWN or operator.weight_axis is not None:
+        if root in joined or operator.scaling is Scaling.SHARED or operator.weight_axis is not None:
             continue
         if operator.elementwise:
-            _settle_table(gm, plan, node, root, scales)
+            _settle_table(plan, node, root, scales)
         elif operator.name not in _JOINING:
             _settle_product(plan, node, root, scales, operator.name)
     return scales
@@ -108,9 +108,7 @@ def table_of(node: fx.Node, qparams: QParams) -> Tensor:
     return result
 
 
-def _settle_table(gm: fx.GraphModule, plan: Plan, node: fx.Node, root: fx.Node, scales: Scales) -> None:
-    if is_fixed(gm, root):
-        return
+def _settle_table(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales) -> None:
     values = table_of(node, scales[plan.root[tensors_of(node)[0]]]).double()
     scale = tie_free_table_scale(values, scales[root].scale)
     if scale is not None:

@@ -32,6 +32,10 @@ MARGIN = 2.0**-13
 """Distance from a tie, in output steps, that counts as proof: float32 engines make five roundings of values below
 512 (two operands of at most 255 steps), each off by at most 2**-16 steps."""
 
+SMALLEST_PROVABLE = 1 / 4093
+"""A multiplier 1/q leaves 1/(2q) to the nearest tie: below this that is less than :data:`MARGIN`. Exact recipes widen
+the weight scales of nearly dead channels up to here."""
+
 _NUDGES = 64
 _LATTICE_SMALLEST, _LATTICE_LARGEST = 33, 511
 
@@ -131,14 +135,14 @@ def smallest_margin(multipliers: Tensor, largest_q: int = 2**14) -> float:
     """
     worst = 0.5
     for multiplier in multipliers.tolist():
-        fraction = _simplest_within(multiplier, 2.0**-22)
+        fraction = simplest_fraction(multiplier, 2.0**-22)
         if fraction.denominator % 2 == 0 or fraction.denominator > largest_q:
             return 0.0
         worst = min(worst, 0.5 / fraction.denominator)
     return worst
 
 
-def _simplest_within(value: float, relative: float) -> Fraction:
+def simplest_fraction(value: float, relative: float) -> Fraction:
     """The fraction of smallest denominator within a relative distance of a value (Stern-Brocot, by continued terms)."""
     exact = Fraction(value)
     low, high = exact * Fraction(1 - relative), exact * Fraction(1 + relative)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .config import QuantConfig
 from .qparams import QParams
 from .range_search import weight_scales
-from .tie_free import tie_free_multipliers
+from .tie_free import SMALLEST_PROVABLE, tie_free_multipliers
 
 LARGEST_BIAS = 2**22
 """Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
@@ -58,7 +58,8 @@ def integer_weights(layer: nn.Module, axis: int, x: QParams, y: QParams, config:
         per_output = torch.maximum(per_output, bias.abs() / (x.scale * LARGEST_BIAS))
         scale = per_output if groups == 1 else per_output.max().expand_as(scale)
     if config.tie_free:
-        multiplier, _ = tie_free_multipliers(x.scale * scale / y.scale)
+        wanted = x.scale * scale / y.scale
+        multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
         scale = multiplier * y.scale / x.scale
     weight_scale = scale.to(torch.float32)
     shape = [1] * weight.dim()

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from fxpasses.graph_edit import only_reader, operator_of
-from fxpasses.operator_table import VOCABULARY
-from fxpasses.operators import Operator
-from fxpasses.passes.identities import clip_bounds
-from fxpasses.quantization import ops
-from fxpasses.quantization.plan import shares_scale
-from fxpasses.quantization.qparams import IntType, QParams
+from ..graph_edit import only_reader, operator_of
+from ..operator_table import VOCABULARY
+from ..operators import Operator
+from ..passes.identities import clip_bounds
+from . import ops
+from .plan import shares_scale
+from .qparams import IntType, QParams
 
 LAYER_FUNCTIONS: dict[Callable[..., Any], Operator] = {
     getattr(F, name): op for name, op in VOCABULARY.by_name.items() if op.weight_axis is not None

@@ -1,0 +1,101 @@
+"""Every integer tensor of an artifact as it runs, by the name of its ``quantize`` node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxpasses.errors import InputError
+from fxpasses.quantization import ops
+
+from .engines.lowering import INT8_NAME
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.found: dict[str, Tensor] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        name = n.meta.get(INT8_NAME) or (n.name if n.target is ops.quantize else None)
+        if name is not None:
+            self.found[name] = result.clone()
+        return result
+
+
+def torch_integers(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+    """All integer tensors of a lowered module, or of the QUANTIZED graph itself, on some inputs."""
+    assert isinstance(module, fx.GraphModule)
+    recorder = _Recorder(module)
+    recorder.run(*inputs)
+    return recorder.found
+
+
+class OnnxIntegers:
+    """An int8 ONNX file in onnxruntime, as it is deployed, and once more with its integer tensors as outputs."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self._path, self._threads = path, threads
+        self._plain = self._session(self._read(path))
+        self._revealing: Any = None
+        self._names: list[str] = []
+
+    def outputs(self, inputs: tuple[Any, ...]) -> list[Tensor]:
+        """The file's own outputs."""
+        return [torch.from_numpy(y) for y in self._plain.run(None, self._feed(inputs))]
+
+    def integers(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+        """The integers behind every QuantizeLinear (and integer Pad) of the file."""
+        if self._revealing is None:
+            self._reveal()
+        values = self._revealing.run(self._names, self._feed(inputs))
+        return {name: torch.from_numpy(v) for name, v in zip(self._names, values, strict=True)}
+
+    def _feed(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
+        names = [i.name for i in self._plain.get_inputs()]
+        if len(names) != len(inputs):
+            raise InputError(
+                f"{self._path}", why=f"it takes {len(names)} inputs, not {len(inputs)}", fix="use the file of this model"
+            )
+        return {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+
+    def _reveal(self) -> None:
+        import onnx
+
+        model = self._read(self._path)
+        integers = {o for n in model.graph.node if n.op_type in ("QuantizeLinear", "Pad") for o in n.output}
+        infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
+        types = {n.output[0]: n for n in model.graph.node}
+        zero = {i.name: i.data_type for i in model.graph.initializer}
+        for name in sorted(integers):
+            kind = zero.get(types[name].input[2]) if len(types[name].input) > 2 else None
+            if kind not in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8):
+                continue
+            self._names.append(name)
+            if name not in {o.name for o in model.graph.output}:
+                shape = infos.get(name)
+                dims = [d.dim_value or d.dim_param for d in shape.type.tensor_type.shape.dim] if shape else None
+                model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, dims))
+        self._revealing = self._session(model)
+
+    def _read(self, path: Path) -> Any:
+        import onnx
+
+        try:
+            return onnx.load(path)
+        except FileNotFoundError:
+            raise InputError(f"{path}", why="there is no such file", fix="export it with fx.export.to_onnx") from None
+        except Exception as error:  # protobuf's DecodeError has no stable import path
+            raise InputError(f"{path}", why=f"it is no ONNX file: {error}", fix="export it again") from error
+
+    def _session(self, model: Any) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

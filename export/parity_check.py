@@ -1,0 +1,235 @@
+"""``parity``: do the PyTorch and the ONNX int8 artifacts give the same integers, and if not, where first?
+
+Both artifacts run on the same images and their outputs are compared in LSBs (steps of the output's scale). On a few
+images every integer tensor of both is compared, too, *given equal inputs*: exact arithmetic is applied to the very
+integers the runtime itself produced one node earlier, so a difference belongs to that node and to no other.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from fxpasses.errors import InputError
+from fxpasses.quantization import ops
+from fxpasses.stages import Stage, check_stage
+
+from .engines.lowering import INT8_NAME, lower
+from .engines.reference import reference_kernel
+from .integer_tensors import OnnxIntegers, torch_integers
+from .onnx_file import to_onnx
+from .torch_int8 import to_torch
+
+REFERENCE = "reference"
+
+
+@dataclass
+class Agreement:
+    """Differences between two sets of integers, accumulated."""
+
+    values: int = 0
+    differing: int = 0
+    max_lsb: int = 0
+
+    @property
+    def fraction_differing(self) -> float:
+        return self.differing / self.values if self.values else 0.0
+
+    def add(self, steps: Tensor) -> None:
+        """Take in differences counted in LSBs, rounded to whole ones."""
+        whole = steps.abs().round()
+        self.values += whole.numel()
+        self.differing += int((whole > 0).sum())
+        self.max_lsb = max(self.max_lsb, int(whole.max())) if whole.numel() else self.max_lsb
+
+
+@dataclass
+class NodeAgreement:
+    """One integer tensor of one runtime against exact arithmetic on equal inputs."""
+
+    node: str
+    runtime: str
+    agreement: Agreement = field(default_factory=Agreement)
+
+
+@dataclass
+class ParityReport:
+    """What :func:`parity` found; ``to_json()`` has the keys of report.json's ``parity``.
+
+    Attributes:
+        images: compared end to end.
+        top1_agreement: percent of images whose largest output is the same in both; None where outputs are no logits.
+        logits: differences of the outputs, torch against onnxruntime.
+        reference: the same against exact integer arithmetic end to end, by runtime, on the first images.
+        nodes: each integer tensor of each runtime, given equal inputs.
+        node_images: images behind ``reference`` and ``nodes``.
+    """
+
+    images: int = 0
+    same_top1: int | None = 0
+    logits: Agreement = field(default_factory=Agreement)
+    reference: dict[str, Agreement] = field(default_factory=dict)
+    nodes: list[NodeAgreement] = field(default_factory=list)
+    node_images: int = 0
+
+    @property
+    def top1_agreement(self) -> float | None:
+        return None if self.same_top1 is None or not self.images else 100.0 * self.same_top1 / self.images
+
+    @property
+    def max_lsb_at_any_node(self) -> int:
+        return max((n.agreement.max_lsb for n in self.nodes), default=0)
+
+    @property
+    def first_divergence(self) -> str | None:
+        """``node (runtime)`` of the first tensor in the graph that differs on equal inputs; None if none does."""
+        return next((f"{n.node} ({n.runtime})" for n in self.nodes if n.agreement.max_lsb), None)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether not one integer differed anywhere."""
+        return not (self.logits.max_lsb or self.max_lsb_at_any_node or any(a.max_lsb for a in self.reference.values()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "top1_agreement": self.top1_agreement,
+            "max_lsb": self.logits.max_lsb,
+            "fraction_differing": self.logits.fraction_differing,
+            "max_lsb_at_any_node": self.max_lsb_at_any_node,
+            "first_divergence": self.first_divergence,
+            "node_images": self.node_images,
+            "against_reference": {name: _agreement_json(a) for name, a in self.reference.items()},
+            "nodes": [{"node": n.node, "runtime": n.runtime, **_agreement_json(n.agreement)} for n in self.nodes],
+        }
+
+
+def _agreement_json(agreement: Agreement) -> dict[str, Any]:
+    return asdict(agreement) | {"fraction_differing": agreement.fraction_differing}
+
+
+def parity(
+    gm: fx.GraphModule,
+    batches: Iterable[Any],
+    *,
+    onnx_path: str | Path | None = None,
+    engine: str | None = None,
+    node_images: int = 8,
+    progress: Callable[[int], None] | None = None,
+) -> ParityReport:
+    """Compare the artifacts of a QUANTIZED graph on real data.
+
+    Args:
+        gm: the QUANTIZED graph.
+        batches: tensors or tuples of the model's inputs.
+        onnx_path: its ONNX file; exported to a temporary one if not given.
+        engine: of :func:`fxpasses.export.to_torch`.
+        node_images: how many images to compare at every integer tensor, and end to end with the integer reference.
+        progress: called with the number of images of each batch as it is done.
+
+    Raises:
+        GraphError: the graph is not QUANTIZED.
+        InputError: there are no batches, or the ONNX file is not one of this graph.
+    """
+    check_stage(gm, Stage.QUANTIZED, "parity")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(onnx_path) if onnx_path else to_onnx(gm, Path(folder) / "model.int8.onnx")
+        comparison = _Comparison(gm, path, engine, node_images)
+        for batch in batches:
+            inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+            comparison.add(inputs)
+            if progress is not None:
+                progress(int(inputs[0].shape[0]))
+    if not comparison.report.images:
+        raise InputError("parity data", why="it is empty", fix="pass at least one batch")
+    return comparison.report
+
+
+class _Comparison:
+    def __init__(self, gm: fx.GraphModule, path: Path, engine: str | None, node_images: int) -> None:
+        self.lsbs = _output_lsbs(gm)
+        self.torch_module = to_torch(gm, engine)
+        self.reference = lower(gm, reference_kernel)
+        self.onnx = OnnxIntegers(path)
+        self.node_images = node_images
+        self.report = ParityReport()
+
+    @torch.inference_mode()
+    def add(self, inputs: tuple[Any, ...]) -> None:
+        ours = pytree.tree_leaves(self.torch_module(*inputs))
+        theirs = self.onnx.outputs(inputs)
+        self._compare_outputs(ours, theirs)
+        missing = self.node_images - self.report.node_images
+        if missing > 0:
+            few = tuple(x[:missing] if isinstance(x, Tensor) else x for x in inputs)
+            self._compare_nodes(few, [y[:missing] for y in ours], [y[:missing] for y in theirs])
+            self.report.node_images += int(few[0].shape[0])
+
+    def _compare_outputs(self, ours: list[Tensor], theirs: list[Tensor]) -> None:
+        report = self.report
+        report.images += int(ours[0].shape[0])
+        for a, b, lsb in zip(ours, theirs, self.lsbs, strict=True):
+            report.logits.add((a - b) / _lsb(lsb, a))
+        if ours[0].dim() != 2:
+            report.same_top1 = None
+        elif report.same_top1 is not None:
+            report.same_top1 += int((ours[0].argmax(1) == theirs[0].argmax(1)).sum())
+
+    def _compare_nodes(self, inputs: tuple[Any, ...], ours: list[Tensor], theirs: list[Tensor]) -> None:
+        exact = pytree.tree_leaves(self.reference(*inputs))
+        for runtime, outputs in (("torch", ours), ("onnxruntime", theirs)):
+            agreement = self.report.reference.setdefault(runtime, Agreement())
+            for a, b, lsb in zip(outputs, exact, self.lsbs, strict=True):
+                agreement.add((a - b) / _lsb(lsb, b))
+        found = {"torch": torch_integers(self.torch_module, inputs), "onnxruntime": self.onnx.integers(inputs)}
+        by_name: dict[tuple[str, str], NodeAgreement] = {(n.node, n.runtime): n for n in self.report.nodes}
+        for runtime, integers in found.items():
+            for node, steps in _OnEqualInputs(self.reference, integers).differences(inputs).items():
+                entry = by_name.setdefault((node, runtime), NodeAgreement(node, runtime))
+                entry.agreement.add(steps)
+        order = [n.meta[INT8_NAME] for n in self.reference.graph.nodes if INT8_NAME in n.meta]
+        rank = {name: i for i, name in enumerate(order)}
+        self.report.nodes = sorted(by_name.values(), key=lambda n: rank[n.node])
+
+
+class _OnEqualInputs(fx.Interpreter):
+    """Exact arithmetic fed, at every integer tensor, with what a runtime found there."""
+
+    def __init__(self, reference: fx.GraphModule, found: dict[str, Tensor]) -> None:
+        super().__init__(reference)
+        self._found = found
+        self._steps: dict[str, Tensor] = {}
+
+    def differences(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
+        """``found - exact`` for each integer tensor, in graph order."""
+        self.run(*inputs)
+        return self._steps
+
+    def run_node(self, n: fx.Node) -> Any:
+        exact = super().run_node(n)
+        found = self._found.get(n.meta.get(INT8_NAME, ""))
+        if found is None:
+            return exact
+        self._steps[n.meta[INT8_NAME]] = found.to(torch.int32) - exact.to(torch.int32)
+        return found
+
+
+def _output_lsbs(gm: fx.GraphModule) -> list[float | None]:
+    """The scale of each output; None where it is float and has none."""
+    output = next(n for n in gm.graph.nodes if n.op == "output")
+    leaves = pytree.tree_leaves(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
+    return [float(n.args[1]) if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves]
+
+
+def _lsb(scale: float | None, output: Tensor) -> float:
+    """A float output counts in 255ths of its range."""
+    if scale is not None:
+        return scale
+    return float(output.max() - output.min()) / 255 or 1.0
