@@ -25,6 +25,8 @@ OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 # scale 1e-6): left alone it would hide whatever stands before it.
 PLACEHOLDER = 1e-3
 NEGATIVE_GAMMAS = 0.2
+# A channel that hardly varied on the few measured inputs would magnify every other input without bound.
+VARIANCE_FLOOR = 0.02
 
 
 def settle(module: AnyModule, seed: int = 0, example_inputs: tuple[Tensor, ...] | None = None) -> AnyModule:
@@ -65,7 +67,7 @@ def _settle_batch_norm(norm: nn.Module, generator: torch.Generator) -> None:
     """Random gamma (some negative), beta, mean and variance, as trained nets have them."""
     weight, bias = norm.weight, norm.bias
     if isinstance(weight, Tensor) and isinstance(bias, Tensor):
-        weight.uniform_(0.5, 1.5, generator=generator)
+        weight.uniform_(0.3, 1.0, generator=generator)
         flipped = torch.rand(weight.shape, generator=generator) < NEGATIVE_GAMMAS
         weight.copy_(torch.where(flipped, -weight, weight))
         bias.uniform_(-0.5, 0.5, generator=generator)
@@ -109,3 +111,5 @@ def _measuring(module: nn.Module) -> Iterator[None]:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+            if isinstance(norm.running_var, Tensor):
+                norm.running_var.clamp_(min=VARIANCE_FLOOR * float(norm.running_var.mean()))
