@@ -11,7 +11,6 @@ that the integers are the right ones is for parity to say.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -100,18 +99,21 @@ class AuditReport:
         if self.kind == "weight-only":
             return "only its weights are integers: it computes in float"
         if self.ok and self.kind == "dynamic":
-            return f"dynamic quantization: {sum(self.int8_ops.values())} operators multiply integers, the rest is float"
+            found = _counted(sum(self.int8_ops.values()), "operator multiplies", "operators multiply")
+            return f"dynamic quantization: {found} integers, the rest is float"
         if self.ok:
             return (
                 f"int8 throughout: {sum(self.int8_ops.values())} operators on integers, none that multiplies in float"
             )
         than = " once fused than in the file" if self.wrong_numbers else ""
         troubles = (
-            _counted(self.float_heavy, "operator that multiplies is in float", "operators that multiply are in float"),
+            _counted(
+                len(self.float_heavy), "operator that multiplies is in float", "operators that multiply are in float"
+            ),
             _counted(
                 self.qdq_between_int8, "Q/DQ is left between int8 operators", "Q/DQ are left between int8 operators"
             ),
-            _counted(self.wrong_numbers, "operator means something else", "operators mean something else") + than,
+            _counted(len(self.wrong_numbers), "operator means something else", "operators mean something else") + than,
         )
         return "not int8 throughout: " + ("; ".join(filter(None, troubles)) or "no operator computes on integers")
 
@@ -120,8 +122,9 @@ class AuditReport:
         return {**asdict(self), "ok": self.ok, "summary": self.summary}
 
 
-def _counted(found: Sequence[object], one: str, many: str) -> str:
-    return f"{len(found)} {one if len(found) == 1 else many}" if found else ""
+def _counted(count: int, one: str, many: str) -> str:
+    """``2 apples``; empty for none."""
+    return f"{count} {one if count == 1 else many}" if count else ""
 
 
 def audit(path: Path, threads: int = 1) -> AuditReport:
@@ -184,7 +187,8 @@ def _warnings(graph: OnnxGraph, kind: Kind) -> list[str]:
     if FLOAT16 in graph.types.values():
         found.append("holds float16 tensors: onnxruntime's CPU provider converts them to float32 and back")
     if graph.bodies:
-        found.append(f"{graph.bodies} operators with bodies of their own (If, Loop, Scan) were not looked into")
+        bodies = _counted(graph.bodies, "operator with a body of its own", "operators with bodies of their own")
+        found.append(f"not looked into: {bodies} (If, Loop, Scan)")
     return found + own_quantization(graph)
 
 
