@@ -102,18 +102,14 @@ class AuditReport:
             found = _counted(sum(self.int8_ops.values()), "operator multiplies", "operators multiply")
             return f"dynamic quantization: {found} integers, the rest is float"
         if self.ok:
-            return (
-                f"int8 throughout: {sum(self.int8_ops.values())} operators on integers, none that multiplies in float"
-            )
+            found = _counted(sum(self.int8_ops.values()), "operator", "operators")
+            return f"int8 throughout: {found} on integers, none that multiplies in float"
         than = " once fused than in the file" if self.wrong_numbers else ""
+        heavy, left, wrong = len(self.float_heavy), len(self.qdq_between_int8), len(self.wrong_numbers)
         troubles = (
-            _counted(
-                len(self.float_heavy), "operator that multiplies is in float", "operators that multiply are in float"
-            ),
-            _counted(
-                self.qdq_between_int8, "Q/DQ is left between int8 operators", "Q/DQ are left between int8 operators"
-            ),
-            _counted(len(self.wrong_numbers), "operator means something else", "operators mean something else") + than,
+            _counted(heavy, "operator that multiplies is in float", "operators that multiply are in float"),
+            _counted(left, "Q/DQ is left between int8 operators", "Q/DQ are left between int8 operators"),
+            _counted(wrong, "operator means something else", "operators mean something else") + than,
         )
         return "not int8 throughout: " + ("; ".join(filter(None, troubles)) or "no operator computes on integers")
 
