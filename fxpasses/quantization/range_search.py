@@ -6,8 +6,9 @@ it. That integral has a closed form. Let ``u = x / scale``, ``k`` the level that
 
     F(x) = scale ** (norm + 1) / (norm + 1) * (k * 2 * 0.5 ** (norm + 1) + sign(r) * |r| ** (norm + 1))
 
-is the integral from 0 to x of the cost. It holds on the grid (|r| <= 0.5, where k full cells have been crossed) and beyond it (k stays, r grows). A bin costs
-``count * (F(right) - F(left)) / (right - left)``: exact for any norm and any ratio of bin width to scale.
+is the integral of the cost from 0 to x, on the grid (|r| <= 0.5, after k full cells) and beyond it (k stays, r
+grows). A bin costs ``count * (F(right) - F(left)) / (right - left)``: exact for any norm and any ratio of bin width
+to scale.
 
 Sources: norm 2 is MSE (Nagel et al. 2021, "A White Paper on Neural Network Quantization", arXiv:2106.08295, section
 3.1); other norms: Nahshan et al. 2021, "Loss aware post-training quantization", arXiv:1911.07190. Entropy: Migacz 2017,
@@ -46,8 +47,7 @@ def qparams_of(span: Range, grid: IntType, *, symmetric: bool) -> QParams:
 
 def quantization_error(histogram: Histogram, candidates: Sequence[QParams], norm: float = 2.0) -> Tensor:
     """Mean of ``|x - dequantize(quantize(x))| ** norm`` over the measured distribution, for each candidate: [K]."""
-    columns = [(q.scale, q.grid.low - q.zero_point, q.grid.high - q.zero_point) for q in candidates]
-    scale, lowest, highest = torch.tensor(columns, dtype=torch.float64).T.unsqueeze(2)
+    scale, lowest, highest = _columns(candidates)
     edges = histogram.edges
     u = edges / scale
     k = u.round().clamp_(lowest, highest)
@@ -55,8 +55,15 @@ def quantization_error(histogram: Histogram, candidates: Sequence[QParams], norm
     power = norm + 1
     integral = k.mul_(2 * 0.5**power).add_(r.sign().mul_(r.abs().pow_(power)))
     density = histogram.counts / (edges[1:] - edges[:-1])
-    summed = integral.diff(dim=1) @ density
+    summed: Tensor = integral.diff(dim=1) @ density
     return summed * scale.squeeze(1).pow(power) / (power * histogram.total)
+
+
+def _columns(candidates: Sequence[QParams]) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale, and first and last level counted from zero: each [K, 1] float64."""
+    rows = [(q.scale, q.grid.low - q.zero_point, q.grid.high - q.zero_point) for q in candidates]
+    scale, lowest, highest = torch.tensor(rows, dtype=torch.float64).unsqueeze(2).unbind(1)
+    return scale, lowest, highest
 
 
 def least_error_range(histogram: Histogram, grid: IntType, *, symmetric: bool = False, norm: float = 2.0) -> Range:
@@ -118,39 +125,39 @@ def least_entropy_range(histogram: Histogram, grid: IntType, *, symmetric: bool 
     peak = max(-low, high)
     if peak == 0.0:
         return low, high
-    width = float((histogram.edges[1:] - histogram.edges[:-1]).max())
+    width = float(histogram.edges.diff().max())
     least = min(width * grid.levels / (2 if symmetric or low < 0 < high else 1), peak)
     ratio = (least / peak) ** (1 / _ENTROPY_STEPS)
-    best, divergence = (low, high), float("inf")
-    for t in (peak * ratio**k for k in range(_ENTROPY_STEPS + 1)):
-        span = (-t, t) if symmetric else (max(low, -t), min(high, t))
-        found = _divergence(histogram, qparams_of(span, grid, symmetric=symmetric))
-        if found < divergence:
-            best, divergence = span, found
-    return best
+    thresholds = [peak * ratio**k for k in range(_ENTROPY_STEPS + 1)]
+    spans = [(-t, t) if symmetric else (max(low, -t), min(high, t)) for t in thresholds]
+    divergences = _divergences(histogram, [qparams_of(s, grid, symmetric=symmetric) for s in spans]).tolist()
+    return spans[min(range(len(spans)), key=divergences.__getitem__)]
 
 
-def _divergence(histogram: Histogram, qparams: QParams) -> float:
-    """KL(P || Q): P the clipped distribution with what was cut off added at its ends, Q its mass spread over levels."""
-    low, high = qparams.range
-    centers, counts = histogram.centers, histogram.counts
-    inside = (centers >= low - qparams.scale / 2) & (centers <= high + qparams.scale / 2)
-    if not bool(inside.any()):
-        return float("inf")
-    kept, at = counts[inside], centers[inside]
-    reference = kept.clone()
-    reference[0] += counts[centers < at[0]].sum()
-    reference[-1] += counts[centers > at[-1]].sum()
-    level = (at / qparams.scale).round().long() + qparams.zero_point - qparams.grid.low
-    level = level.clamp_(0, qparams.grid.levels)
-    mass = torch.zeros(qparams.grid.levels + 1, dtype=torch.float64).index_add_(0, level, kept)
-    occupied = torch.zeros_like(mass).index_add_(0, level, (reference > 0).double())
-    spread = torch.where(reference > 0, (mass / occupied.clamp(min=1))[level], 0.0)
-    p, q = reference / reference.sum(), spread / spread.sum().clamp(min=1)
-    used = p > 0
+def _divergences(histogram: Histogram, candidates: Sequence[QParams]) -> Tensor:
+    """KL(P || Q) for each of K candidates.
+
+    P is the clipped distribution with what was cut off added to its end bins; Q is the mass inside, spread over those
+    bins of each level that P occupies.
+    """
+    counts = histogram.counts
+    scale, lowest, highest = _columns(candidates)
+    number = (histogram.centers / scale).round()  # [K, B]
+    below, above = number < lowest, number > highest
+    inside = ~(below | above)
+    kept = counts * inside
+    first, last = inside.int().argmax(1, keepdim=True), len(counts) - 1 - inside.flip(1).int().argmax(1, keepdim=True)
+    reference = kept.scatter_add(1, first, (counts * below).sum(1, keepdim=True))
+    reference.scatter_add_(1, last, (counts * above).sum(1, keepdim=True))
+    occupied = reference > 0
+    level = (torch.minimum(torch.maximum(number, lowest), highest) - lowest).long()
+    per_level = torch.zeros(len(candidates), candidates[0].grid.levels + 1, dtype=torch.float64)
+    share = per_level.scatter_add(1, level, kept) / per_level.scatter_add(1, level, occupied.double()).clamp(min=1)
+    spread = share.gather(1, level) * occupied
+    p = reference / histogram.total
     # An end bin that holds nothing but what was cut off has no mass in Q: it costs as if it had one count there.
-    q = q.clamp(min=1.0 / histogram.total)
-    return float((p[used] * (p[used] / q[used]).log()).sum())
+    q = (spread / spread.sum(1, keepdim=True).clamp(min=1)).clamp(min=1 / histogram.total)
+    return torch.xlogy(p, p / q).sum(1)
 
 
 def weight_scales(weight: Tensor, axis: int, grid: IntType, search: str = "minmax", norm: float = 2.0) -> Tensor:
