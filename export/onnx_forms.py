@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 
 def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
@@ -61,10 +62,10 @@ def _mean_to_pool(node: ir.Node) -> None:
     if dims != [2, 3] or node.attributes.get_int("keepdims", 1) != 1:
         return
     pool = ir.node("GlobalAveragePool", [source], name=node.name)
-    _take_place(node, pool)
+    take_place(node, pool)
 
 
-def _take_place(node: ir.Node, new: ir.Node) -> None:
+def take_place(node: ir.Node, new: ir.Node) -> None:
     """Insert ``new`` for ``node``; its output keeps name, type and shape."""
     graph, old, output = node.graph, node.outputs[0], new.outputs[0]
     assert graph is not None
@@ -92,7 +93,7 @@ def _store_transposed(model: ir.Model, node: ir.Node) -> None:
     )
     axis = dequantize.attributes.get_int("axis", 1)
     new = ir.node("DequantizeLinear", [stored, *dequantize.inputs[1:]], {"axis": 1 - axis}, name=f"{node.name}_weight")
-    _take_place(node, new)
+    take_place(node, new)
     _add_zero_point(model, new)
 
 
@@ -108,11 +109,9 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
         return
     rest = node.inputs[3:]
     pad = ir.node("Pad", [before.inputs[0], node.inputs[1], zero_point, *rest], {"mode": "constant"}, name=node.name)
-    _take_place(after, pad)
+    take_place(after, pad)
 
 
 def _drop_unused(model: ir.Model) -> None:
     """Remove nodes and initializers nobody reads."""
-    from onnx_ir.passes.common import RemoveUnusedNodesPass
-
     RemoveUnusedNodesPass()(model)

@@ -1,0 +1,163 @@
+"""``save`` and ``load``: a QUANTIZED graph in one ``.pt2`` file, complete and without pickled code.
+
+The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
+target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
+
+``torch.export.load`` unpickles whatever an archive marks as pickled. :func:`load` therefore looks into the archive
+first and refuses anything that only unpickling could read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+
+from fxpasses.errors import InputError
+from fxpasses.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from fxpasses.quantization import ops
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
+
+from .files import write_bytes_atomic
+from .metadata import metadata_of, recipe_from, recipe_text
+from .onnx_file import example_inputs
+from .pt2_graph import graph_of_program
+
+_FACTS = "fxpasses.json"
+_EXPORT_AGAIN = "save the model again with fx.export.save"
+
+
+def save(gm: fx.GraphModule, path: str | Path) -> Path:
+    """Write a QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
+
+    Raises:
+        GraphError: the graph is not QUANTIZED.
+        InputError: the file cannot be written, or its name does not end in ``.pt2``.
+    """
+    check_stage(gm, Stage.QUANTIZED, "save")
+    path = Path(path)
+    if path.suffix != ".pt2":
+        raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
+    inputs = example_inputs(gm, batch=2)
+    batch = {0: torch.export.Dim("batch")}
+    shapes = tuple(batch if isinstance(x, torch.Tensor) else None for x in inputs)
+    with torch.no_grad():
+        program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={_FACTS: json.dumps(_facts_json(gm))})
+    write_bytes_atomic(path, buffer.getbuffer())
+    return path
+
+
+def load(path: str | Path) -> fx.GraphModule:
+    """Read a QUANTIZED graph that :func:`save` wrote; it can be lowered and exported like the original.
+
+    Raises:
+        InputError: the file is missing, is not a saved graph, is damaged, or holds pickled objects.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}", why="there is no such file", fix="name a .pt2 file fxpasses wrote") from None
+    except OSError as error:
+        raise InputError(f"{path}", why=str(error), fix="name a .pt2 file fxpasses wrote") from error
+    _require_plain_archive(path, content)
+    extra = {_FACTS: ""}
+    try:
+        program = torch.export.load(io.BytesIO(content), extra_files=extra)
+        facts = json.loads(extra[_FACTS])
+    except (RuntimeError, ValueError, KeyError, AssertionError) as error:
+        raise InputError(
+            f"{path}", why=f"it is damaged, or no graph of ours: {str(error).splitlines()[0]}", fix=_EXPORT_AGAIN
+        ) from error
+    inputs = _inputs_from(facts["example_inputs"])
+    gm = graph_of_program(program, inputs, facts["names"])
+    _restore_facts(gm, facts)
+    return gm
+
+
+def _facts_json(gm: fx.GraphModule) -> dict[str, Any]:
+    facts = graph_facts(gm)
+    examples = [
+        {"shape": list(e[0]), "dtype": str(e[1]).removeprefix("torch.")} if isinstance(e, tuple) else {"value": e}
+        for e in facts["example_inputs"]
+    ]
+    logs = [
+        {
+            "name": log.name,
+            "changed": [[c.node, c.what] for c in log.result.changed],
+            "skipped": [[s.node, s.why] for s in log.result.skipped],
+        }
+        for log in pass_logs(gm)
+    ]
+    return {
+        "metadata": metadata_of(gm),
+        "recipe": recipe_text(facts["config"]),
+        "example_inputs": examples,
+        "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],
+        "log": logs,
+    }
+
+
+def _inputs_from(examples: list[dict[str, Any]]) -> tuple[Any, ...]:
+    return tuple(
+        torch.zeros(e["shape"], dtype=getattr(torch, e["dtype"])) if "shape" in e else e["value"] for e in examples
+    )
+
+
+def _restore_facts(gm: fx.GraphModule, facts: dict[str, Any]) -> None:
+    known = graph_facts(gm)
+    config: QuantConfig = recipe_from(facts["recipe"])
+    known["config"] = config
+    known["example_inputs"] = tuple(
+        (tuple(e["shape"]), getattr(torch, e["dtype"])) if "shape" in e else e["value"] for e in facts["example_inputs"]
+    )
+    for log in facts["log"]:
+        result = PassResult([Change(*c) for c in log["changed"]], [Skip(*s) for s in log["skipped"]])
+        pass_logs(gm).append(PassLog(log["name"], result))
+    set_stage(gm, Stage.QUANTIZED)
+
+
+def _require_plain_archive(path: Path, content: bytes) -> None:
+    """Refuse an archive with anything in it that torch.export.load would unpickle."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                _require_plain_entry(path, name, archive)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}", why="it is no .pt2 archive, or damaged", fix=_EXPORT_AGAIN) from error
+
+
+def _require_plain_entry(path: Path, name: str, archive: zipfile.ZipFile) -> None:
+    inner = name.split("/", 1)[-1]
+    if inner.startswith("data/sample_inputs/"):
+        try:
+            torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+            raise _pickled(path, name) from error
+    elif inner.endswith("_config.json"):
+        entries = json.loads(archive.read(name)).get("config", {}).values()
+        if any(entry.get("use_pickle") for entry in entries):
+            raise _pickled(path, name)
+    elif inner.startswith(("data/weights/", "data/constants/")) and inner.rsplit("/", 1)[-1].startswith(
+        ("custom_obj", "opaque_obj")
+    ):
+        raise _pickled(path, name)
+    elif inner.endswith((".pt", ".pkl")):
+        raise _pickled(path, name)
+
+
+def _pickled(path: Path, name: str) -> InputError:
+    return InputError(
+        f"{path}",
+        why=f"{name} is a pickled object, which may run code when it is read",
+        fix="get the model from someone you trust, saved with fx.export.save",
+    )

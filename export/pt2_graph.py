@@ -1,0 +1,76 @@
+"""A loaded ``torch.export`` program as the QUANTIZED graph it was saved from: canonical calls and the old names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import fx
+from torch.export import ExportedProgram
+
+from fxpasses.canonical import canonicalize
+from fxpasses.exporting import plain_graph
+from fxpasses.operators import aten_name
+from fxpasses.quantization import ops
+from fxpasses.shapes import record_shapes
+
+_CONV = ("stride", "padding", "dilation", "groups")
+_TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
+_FUNCTIONAL: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    **{f"aten.conv{d}d": (getattr(F, f"conv{d}d"), _CONV) for d in (1, 2, 3)},
+    **{f"aten.conv_transpose{d}d": (getattr(F, f"conv_transpose{d}d"), _TRANSPOSED) for d in (1, 2, 3)},
+    "aten.linear": (F.linear, ()),
+}
+"""Layers of a QUANTIZED graph: their first three arguments are input, weight and bias, the rest are settings."""
+
+
+def graph_of_program(program: ExportedProgram, inputs: tuple[Any, ...], names: list[str]) -> fx.GraphModule:
+    """The canonical graph of a program, its k-th ``quantize`` node named as the k-th of ``names``."""
+    gm = plain_graph(program, program.module(), inputs)
+    record_shapes(gm, inputs)
+    _make_functional(gm)
+    canonicalize(gm)
+    gm = _renamed(gm, names)
+    record_shapes(gm, inputs)
+    return gm
+
+
+def _make_functional(gm: fx.GraphModule) -> None:
+    for node in list(gm.graph.nodes):
+        name = aten_name(node.target)
+        with gm.graph.inserting_before(node):
+            if name in _FUNCTIONAL:
+                function, settings = _FUNCTIONAL[name]
+                given = dict(zip(settings, node.args[3:], strict=False)) | {
+                    k: v for k, v in node.kwargs.items() if k in settings
+                }
+                tensors = (*node.args, None)[:3]
+                new = gm.graph.call_function(function, tensors, {k: _tuple(v) for k, v in given.items()})
+            elif name == "aten.embedding":
+                new = gm.graph.call_function(F.embedding, (node.args[1], node.args[0]))
+            else:
+                continue
+        new.meta = dict(node.meta)
+        node.replace_all_uses_with(new)
+        gm.graph.erase_node(node)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def _renamed(gm: fx.GraphModule, names: list[str]) -> fx.GraphModule:
+    """A copy whose ``quantize`` nodes, and the ``dequantize`` nodes behind them, have the given names."""
+    wanted = dict(zip((n for n in gm.graph.nodes if n.target is ops.quantize), names, strict=True))
+    graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in gm.graph.nodes:
+        if node.target is ops.dequantize and (quantized := node.all_input_nodes[0]) in wanted:
+            name = wanted[quantized].removesuffix("_int8") + "_float"
+        else:
+            name = wanted.get(node, node.name)
+        args = fx.map_arg(node.args, env.__getitem__)
+        kwargs = fx.map_arg(node.kwargs, env.__getitem__)
+        env[node] = graph.create_node(node.op, node.target, args, kwargs, name, node.type)
+        env[node].meta = dict(node.meta)
+    return fx.GraphModule(gm, graph, "QuantizedModule")
