@@ -134,7 +134,7 @@ def audit(path: Path, threads: int = 1) -> AuditReport:
         optimized = optimized_by_onnxruntime(named, threads)
     verdicts = predict(graph)
     reasons = Reasons(graph, {name: verdict.reason for name, verdict in verdicts.items() if verdict.reason})
-    floats = [FloatOperator(node.name, node.op, reasons.of(node)) for node in float_operators(optimized)]
+    floats = [FloatOperator(node.name, node.op, reasons.of(node, optimized)) for node in float_operators(optimized)]
     left = leftovers(optimized, reasons)
     kind = _kind(graph, optimized)
     return AuditReport(

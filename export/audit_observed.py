@@ -109,10 +109,15 @@ class Reasons:
         self._by_name = reasons
         self._by_output = {node.outputs[0]: reasons[node.name] for node in graph.nodes if node.name in reasons}
 
-    def of(self, node: Node) -> str:
-        """By name, else by what it computes: onnxruntime writes some operators as several."""
+    def of(self, node: Node, optimized: OnnxGraph) -> str:
+        """By name, else by what it computes: onnxruntime writes some operators as several without a name."""
         found = self._by_name.get(original_name(node.name)) or self._by_output.get(node.outputs[0])
-        return found or "onnxruntime made it from another operator that computes in float"
+        if found:
+            return found
+        parts = [reader for reader in optimized.readers(node.outputs[0]) if not (node.name or reader.name)]
+        if parts:
+            return self.of(parts[0], optimized)
+        return "onnxruntime made it from another operator that computes in float"
 
 
 def leftovers(graph: OnnxGraph, reasons: Reasons) -> list[Leftover]:
@@ -178,11 +183,11 @@ def _why_left(graph: OnnxGraph, node: Node, neighbours: list[Node], between: boo
     floats = [other for other in neighbours if other.op not in CONVERTERS]
     if not floats:
         return "a DequantizeLinear meets a QuantizeLinear with other parameters"
-    return "; ".join(dict.fromkeys(_with_reason(other, reasons.of(other)) for other in floats))
+    return "; ".join(dict.fromkeys(_with_reason(other, reasons.of(other, graph)) for other in floats))
 
 
 def _with_reason(node: Node, reason: str) -> str:
-    return reason if reason.startswith(node.op) else f"{node}: {reason}"
+    return f"{node}: {reason}" if node.name and not reason.startswith(node.op) else reason
 
 
 def original_name(name: str) -> str:

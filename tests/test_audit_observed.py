@@ -159,11 +159,21 @@ def test_reasons_by_name_by_output_or_none() -> None:
     read = OnnxGraph(graph.model())
     reasons = Reasons(read, {"activation": "no rule"})
     [node] = read.nodes
-    assert reasons.of(node) == "no rule"
+    assert reasons.of(node, read) == "no rule"
     unnamed = Node("Mul", "", "", ("x",), node.outputs, {})
-    assert reasons.of(unnamed) == "no rule"
+    assert reasons.of(unnamed, read) == "no rule"
     stranger = Node("Exp", "", "", ("x",), ("elsewhere",), {})
-    assert reasons.of(stranger) == "onnxruntime made it from another operator that computes in float"
+    assert reasons.of(stranger, read) == "onnxruntime made it from another operator that computes in float"
+
+
+def test_the_parts_of_an_operator_have_its_reason(tmp_path: Path) -> None:
+    """onnxruntime writes HardSwish as HardSigmoid and Mul, without names."""
+    model = built(one("HardSwish"))
+    graph = optimized(model, tmp_path)
+    reasons = Reasons(OnnxGraph(model), {"HardSwish": "HardSwish has no int8 rule"})
+    found = {node.op: reasons.of(node, graph) for node in float_operators(graph)}
+    assert found == dict.fromkeys(("HardSigmoid", "Mul"), "HardSwish has no int8 rule")
+    assert {one.reason for one in leftovers(graph, reasons) if one.between_int8} == {"HardSwish has no int8 rule"}
 
 
 @pytest.mark.parametrize("name", ["conv", "conv/MatMulAddFusion", "fused conv"])
