@@ -1,7 +1,7 @@
-"""Rewrite a captured graph into canonical form: out-of-place, one spelling for each operator.
+"""Rewrite a captured graph into canonical form: one spelling for each operator, every node one tensor.
 
-Exact: every rewrite calls the same kernel with the same arguments. What cannot be rewritten exactly (an in-place
-operation on a tensor whose memory others read later) raises GraphError, in :mod:`fxpasses.inplace`.
+Exact: every rewrite calls the same kernel with the same arguments. What cannot be rewritten exactly stays as it was
+written, outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -9,65 +9,62 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import torch
 from torch import fx
 
-from .inplace import make_out_of_place
+from .binding import bind as bind
 from .lifting import lift_layers
 from .operator_table import VOCABULARY
-from .operators import Operator, Spelling
-from .shapes import is_tensor, shape_of
+from .operators import Operator
+from .ownership import drop_unread_tensors
+from .shapes import SHAPE, is_tensor, shape_of
 
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "return_indices": (False,),
     "training": (False,),
     "dtype": (None,),
-    "alpha": (1,),
-    "antialias": (False,),
-    "rounding_mode": (None,),
+    "half_to_float": (False,),
+    "implicit": (False,),
+    "scale": (1,),
+    "input_scale": (1,),
 }
 """Parameters outside the canonical settings, with the values at which leaving them out changes nothing."""
 
+_DEFAULTS: dict[str, Any] = {"alpha": 1, "antialias": False}
+"""Settings left out at the value they have anyway, so that every spelling gives the same node."""
+
 _IGNORED = frozenset({"inplace", "_stacklevel", "p", "memory_format"})
-_VARIADIC = frozenset({"shape", "dims", "size"})
 
 
 def canonicalize(gm: fx.GraphModule) -> None:
-    """Rewrite ``gm`` in place. Shapes must have been recorded."""
-    make_out_of_place(gm)
+    """Rewrite ``gm`` itself. It must be out of place, and its shapes recorded."""
     lift_layers(gm)
     for node in list(gm.graph.nodes):
-        _canonicalize_node(gm, node)
+        if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
+            _plain_size(gm, node)
+        else:
+            _canonicalize_node(gm, node)
     _open_splits(gm)
     gm.graph.eliminate_dead_code()
     gm.delete_all_unused_submodules()
+    drop_unread_tensors(gm)
     gm.graph.lint()
     gm.recompile()
 
 
-def bind(gm: fx.GraphModule, node: fx.Node, spelling: Spelling) -> dict[str, Any] | None:
-    """A node's arguments by canonical name; None if it was called in a way the vocabulary does not know."""
-    bound: dict[str, Any] = dict(spelling.fixed)
-    names = spelling.parameters
-    if node.op == "call_module":
-        module = gm.get_submodule(str(node.target))
-        bound |= {spelling.rename.get(n, n): getattr(module, n) for n in names}
-        bound["input"] = node.args[0] if node.args else node.kwargs.get("input")
-        return bound
-    args = list(node.args)
-    if len(args) > len(names) and names[-1] in _VARIADIC:
-        args[len(names) - 1 :] = [tuple(args[len(names) - 1 :])]
-    if len(args) > len(names):
-        return None
-    given = dict(zip(names, args, strict=False)) | dict(node.kwargs)
-    for name in _VARIADIC & given.keys():
-        if not isinstance(given[name], (tuple, list)):
-            given[name] = (given[name],)
-    return bound | {spelling.rename.get(n, n): v for n, v in given.items()}
+def _plain_size(gm: fx.GraphModule, node: fx.Node) -> None:
+    """Drop a check of shapes, which no runtime keeps, and spell ``aten.sym_size`` as ``x.size(dim)``."""
+    if node.target is torch.ops.aten.sym_size.int:
+        with gm.graph.inserting_before(node):
+            size = gm.graph.call_method("size", node.args)
+        size.meta = dict(node.meta)
+        node.replace_all_uses_with(size)
+    gm.graph.erase_node(node)
 
 
 def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
     found = VOCABULARY.spelling(gm, node)
-    if found is None or found[0].function is None or shape_of(node) is None and "shape" not in node.meta:
+    if found is None or found[0].function is None or SHAPE not in node.meta:
         return
     op, spelling = found
     bound = bind(gm, node, spelling)
@@ -77,11 +74,23 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
     call = _canonical_call(op, bound)
     if call is None:
         return
+    assert op.function is not None
+    if _changes_nothing(op, *call):
+        node.replace_all_uses_with(call[0][0])
+        gm.graph.erase_node(node)
+        return
     with gm.graph.inserting_before(node):
-        new = gm.graph.call_function(op.function, *call)  # type: ignore[arg-type]  # checked above: not None
+        new = gm.graph.call_function(op.function, *call)
     new.meta = dict(node.meta)
     node.replace_all_uses_with(new)
     gm.graph.erase_node(node)
+
+
+def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> bool:
+    """Whether a call returns its input: ATen slices every dimension, and padding by zero elements is common."""
+    if op.name == "slice":
+        return isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1])
+    return op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,)))
 
 
 def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
@@ -89,50 +98,65 @@ def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str
     if op.name == "clip" and bound.get("max") is None and bound.get("min") == 0:
         return VOCABULARY["relu"], {"input": bound["input"]}
     if op.name in ("add", "mul") and is_tensor(bound.get("other")) and not is_tensor(bound.get("input")):
+        if bound.get("alpha", 1) != 1:
+            return op, bound
         return op, bound | {"input": bound["other"], "other": bound["input"]}
     return op, bound
 
 
 def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    names = ("input", "other")[: op.tensors]
+    names = op.tensor_names
+    if any(name not in bound for name in names):
+        return None
+    if op.tensors > 1 and not is_tensor(bound["input"]):
+        return None  # `1 - x`: torch.sub takes the number second only
     if op.name == "slice":
         return (bound["input"], bound["index"]), {}
     settings = {}
     for name, value in bound.items():
-        if name in names or name in _IGNORED:
+        if name in names or name in _IGNORED or value is None:
             continue
-        if name in _HARMLESS and value in _HARMLESS[name]:
-            continue
-        if name not in op.settings:
+        if name in op.settings:
+            if name not in _DEFAULTS or value != _DEFAULTS[name]:
+                settings[name] = value
+        elif value not in _HARMLESS.get(name, ()):
             return None
-        if value is not None:
-            settings[name] = value
-    if any(name not in bound for name in names):
+    if any(name not in settings for name in op.required):
         return None
     return tuple(bound[name] for name in names), settings
 
 
 def _open_splits(gm: fx.GraphModule) -> None:
-    """``chunk``/``split`` followed by ``getitem`` become plain slices, so that every node yields one tensor."""
+    """``chunk``, ``split`` and ``unbind`` followed by ``getitem`` become plain slices: every node yields one tensor."""
     for node in list(gm.graph.nodes):
         op = VOCABULARY.operator(gm, node)
-        if op is None or op.name not in ("chunk", "split"):
+        if op is None or op.name not in ("chunk", "split", "unbind") or not all(_takes_one(u) for u in node.users):
             continue
-        source, shapes = node.args[0], node.meta.get("shape")
-        rank = len(shape_of(source) or ())
-        dim = int(node.kwargs.get("dim", 0)) % max(rank, 1)
-        users = list(node.users)
-        if dim == 0 or not isinstance(shapes, list) or not all(_takes_one(u) for u in users):
+        source, shapes = node.args[0], node.meta.get(SHAPE)
+        rank = len(shape_of(source) or ()) if isinstance(source, fx.Node) else 0
+        dim = node.kwargs.get("dim", 0)
+        if not rank or not isinstance(dim, int) or not isinstance(shapes, list):
             continue
-        starts = [sum(s[dim] for s in shapes[:i]) for i in range(len(shapes) + 1)]
-        for user in users:
-            i = int(user.args[1])  # type: ignore[arg-type]  # _takes_one checked it
-            index = (slice(None),) * dim + (slice(starts[i], starts[i + 1]),)
+        pieces = _pieces(op.name, dim % rank, shapes)
+        if pieces is None:
+            continue
+        for user in list(node.users):
+            index = (slice(None),) * (dim % rank) + (pieces[int(user.args[1])],)
             with gm.graph.inserting_before(user):
                 piece = gm.graph.call_function(operator.getitem, (source, index))
             piece.meta = dict(user.meta)
             user.replace_all_uses_with(piece)
             gm.graph.erase_node(user)
+
+
+def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | None:
+    """What each part of a split takes; None for a split of the batch, whose size may be another one next time."""
+    if name == "unbind":
+        return list(range(len(shapes)))
+    if dim == 0:
+        return None
+    ends = [sum(s[dim] for s in shapes[: i + 1]) for i in range(len(shapes))]
+    return [slice(end - s[dim], end) for end, s in zip(ends, shapes, strict=True)]
 
 
 def _takes_one(user: fx.Node) -> bool:

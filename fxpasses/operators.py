@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+Convert = Callable[[dict[str, Any]], "dict[str, Any] | None"]
+
 
 class Scaling(Enum):
     """How an operator treats the scale of its output."""
@@ -37,12 +39,16 @@ class Spelling:
         parameters: names of its positional parameters, in order; for a module class, attributes to read.
         rename: parameters of this spelling that the canonical form calls otherwise.
         fixed: settings this spelling implies.
+        variadic: whether the last parameter may be spread over the rest of the positional arguments.
+        convert: rewrites the bound arguments where names alone do not do; None from it declines the call.
     """
 
     target: Any
     parameters: tuple[str, ...]
     rename: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    variadic: bool = False
+    convert: Convert | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Operator:
         layers: module classes whose ``call_module`` nodes are this operator.
         tensors: how many leading positional arguments are tensors.
         settings: names of the canonical keyword settings.
+        required: settings without which a call is left as it is, because their default is not one value.
         spellings: everything that is rewritten to the canonical call.
         scaling: see :class:`Scaling`.
         fixed_range: (low, high) of the output for ``Scaling.FIXED``.
@@ -69,6 +76,7 @@ class Operator:
     layers: tuple[type[nn.Module], ...] = ()
     tensors: int = 1
     settings: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     spellings: tuple[Spelling, ...] = ()
     scaling: Scaling = Scaling.FLOAT
     fixed_range: tuple[float, float] | None = None
@@ -79,6 +87,11 @@ class Operator:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """Names under which spellings bind the leading tensors."""
+        return ("input", "other", "third")[: self.tensors]
 
 
 class Vocabulary:

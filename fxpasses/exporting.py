@@ -1,0 +1,194 @@
+"""Capture through ``torch.export``, brought back to a plain graph that calls the model's own parameters by name.
+
+The graph is the one before decomposition (``aten.conv2d``, ``aten.batch_norm``, ...), in which
+:mod:`fxpasses.lifting` finds the layers again. Only where the model writes through views is it functionalised, with no
+decompositions. Inputs and outputs keep their structure; guards, assertions and ``torch.no_grad`` regions are gone.
+Exact, for the example's shapes and any batch size the model can take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import operator
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, ShapesCollection
+from torch.utils import _pytree as pytree
+
+from .constants import fold_constants
+from .errors import GraphError
+from .failure import first_line, users_frame
+from .inplace import make_out_of_place
+from .lifting import lift_layers
+from .operators import aten_name
+from .shapes import record_shapes
+from .symbolic_trace import argument_names
+
+_ASSERTIONS = frozenset(
+    "aten._assert_async aten._assert_scalar aten._assert_tensor_metadata aten.sym_constrain_range "
+    "aten.sym_constrain_range_for_size".split()
+)
+_FILLS = {"aten.new_zeros": 0, "aten.zeros_like": 0, "aten.new_ones": 1, "aten.ones_like": 1, "aten.new_full": None}
+_KEPT_META = ("stack_trace", "nn_module_stack")
+"""The rest of what torch.export notes on nodes (fake tensors, guards) is about its own graph."""
+
+
+def export_graph(model: nn.Module, inputs: tuple[Any, ...], *, dynamic_batch: bool = True) -> fx.GraphModule:
+    """Capture a model through ``torch.export`` as a plain graph without in-place operators.
+
+    Args:
+        model: in eval mode.
+        inputs: as the model takes them; dimension 0 of every tensor is the batch.
+        dynamic_batch: whether the batch size stays open; if not it is the example's.
+
+    Raises:
+        GraphError: torch.export's reason, at the user's line.
+    """
+    program = _export(model, inputs, dynamic_batch)
+    gm = plain_graph(program, model, inputs)
+    try:
+        make_out_of_place(gm, inputs)
+    except GraphError as error:
+        gm = plain_graph(_functional(program, model, error), model, inputs)
+        make_out_of_place(gm, inputs)
+    record_shapes(gm, inputs)
+    lift_layers(gm)
+    fold_constants(gm)
+    return gm
+
+
+def _export(model: nn.Module, inputs: tuple[Any, ...], dynamic_batch: bool) -> ExportedProgram:
+    """Export on a batch of two where the example has one: torch.export takes a size of one for a constant."""
+    shapes = None
+    if dynamic_batch:
+        inputs = pytree.tree_map(_at_least_two, inputs)
+        shapes = ShapesCollection()
+        for tensor in pytree.tree_leaves(inputs):
+            if isinstance(tensor, Tensor) and tensor.dim():
+                shapes[tensor] = {0: Dim.AUTO}
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # the model's forward runs in there, and may raise anything
+        raise _not_exportable(model, error) from error
+
+
+def _at_least_two(value: Any) -> Any:
+    if not isinstance(value, Tensor) or not value.dim():
+        return value
+    return torch.cat([value, value]) if value.shape[0] == 1 else value.clone()
+
+
+def _functional(program: ExportedProgram, model: nn.Module, cause: GraphError) -> ExportedProgram:
+    """The program without in-place operators; nothing is decomposed that need not be."""
+    try:
+        with _quiet(), torch.no_grad():
+            functional: ExportedProgram = program.run_decompositions({})
+            return functional
+    except RuntimeError as error:
+        raise _not_exportable(model, error) from cause
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export from logging and printing what its exception says as well, and attention from fusing."""
+    level = logging.root.manager.disable
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    logging.disable(logging.WARNING)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        torch.backends.mha.set_fastpath_enabled(fast_attention)
+
+
+def _not_exportable(model: nn.Module, error: BaseException) -> GraphError:
+    return GraphError(
+        f"{type(model).__name__} cannot be exported",
+        at=users_frame(error),
+        why=f"torch.export: {first_line(error)}",
+        fix="make that line independent of tensor values, or trace with that module kept whole: "
+        "capture(..., method='trace', leaves=['name'])",
+        step="capture",
+    )
+
+
+def plain_graph(program: ExportedProgram, model: nn.Module, inputs: tuple[Any, ...]) -> fx.GraphModule:
+    """The program as a graph that is called like the model and returns what the model returns."""
+    with _quiet():
+        exported = program.module()
+    old, new = exported.graph, fx.Graph()
+    arguments = iter(_arguments(new, type(model).forward, model, inputs))
+    copied: dict[fx.Node, fx.Node] = {}
+    for node in old.nodes:
+        if node.op == "placeholder":
+            copied[node] = next(arguments)
+        elif node.op == "output":
+            new.output(_outputs(program, model, [copied[n] if isinstance(n, fx.Node) else n for n in node.args[0]]))
+        elif not _is_check(node):
+            copied[node] = _copy_filled(new, node) or new.node_copy(node, copied.__getitem__)
+            copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
+    new.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _writes(n))
+    gm = fx.GraphModule(exported, new, type(model).__name__)
+    gm.meta.clear()
+    return gm
+
+
+def _copy_filled(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """``x.new_zeros(3, 4)`` reads no value of ``x``: as ``torch.full`` it is a constant. None for anything else."""
+    name, value = aten_name(node.target), node.meta.get("val")
+    if name not in _FILLS or not isinstance(value, Tensor) or not all(type(s) is int for s in value.shape):
+        return None
+    fill = node.args[2] if name == "aten.new_full" else _FILLS[name]
+    return graph.call_function(
+        torch.ops.aten.full.default, (list(value.shape), fill), {"dtype": value.dtype, "device": value.device}
+    )
+
+
+def _is_check(node: fx.Node) -> bool:
+    return aten_name(node.target) in _ASSERTIONS or (node.op == "call_module" and str(node.target) == "_guards_fn")
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
+
+
+def _arguments(graph: fx.Graph, forward: Any, model: nn.Module, inputs: tuple[Any, ...]) -> Iterator[fx.Node]:
+    """A placeholder for each argument, and what takes the leaves out of those that are structures of tensors."""
+    names = argument_names(forward, (model, *inputs))[1:]
+    placeholders = [graph.placeholder(name) for name in names]
+    for placeholder, value in zip(placeholders, inputs, strict=True):
+        for path, _ in pytree.tree_flatten_with_path(value)[0]:
+            leaf = placeholder
+            for key in path:
+                leaf = _item(graph, leaf, key)
+            yield leaf
+
+
+def _item(graph: fx.Graph, node: fx.Node, key: Any) -> fx.Node:
+    if isinstance(key, pytree.GetAttrKey):
+        return graph.call_function(getattr, (node, key.name))
+    return graph.call_function(operator.getitem, (node, key.idx if isinstance(key, pytree.SequenceKey) else key.key))
+
+
+def _outputs(program: ExportedProgram, model: nn.Module, leaves: list[Any]) -> Any:
+    spec = program.call_spec.out_spec
+    assert spec is not None
+    outputs = pytree.tree_unflatten(leaves, spec)
+    if not isinstance(outputs, (fx.Node, tuple, list, dict)):
+        raise GraphError(
+            f"{type(model).__name__} returns a {type(outputs).__name__}",
+            why="a graph returns tensors, or tuples, lists and dicts of them",
+            fix="wrap the model in a module that returns a tensor, a tuple or a dict",
+            step="capture",
+        )
+    return outputs

@@ -1,0 +1,71 @@
+"""What belongs to a captured graph, and what to the user's model.
+
+A captured graph shares leaf modules and parameters with the model. The containers between the root and those leaves
+are its own: bare ``nn.Module`` objects that torch.fx and torch.export make to hold dotted names. Only they may change.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, fx, nn
+
+
+def owned_module(gm: fx.GraphModule, path: str) -> nn.Module | None:
+    """The graph's own container at ``path``; None if there is none, or it is a module of the user's."""
+    module: nn.Module = gm
+    for name in path.split(".") if path else ():
+        child = module._modules.get(name)
+        if type(child) is not nn.Module:
+            return None
+        module = child
+    return module
+
+
+def tensor_at(gm: fx.GraphModule, path: str) -> Tensor | None:
+    """The parameter or buffer a ``get_attr`` node reads; None if it reads something else."""
+    value: object = gm
+    for name in path.split("."):
+        value = getattr(value, name, None)
+    return value if isinstance(value, Tensor) else None
+
+
+def place_module(gm: fx.GraphModule, wanted: str, module: nn.Module) -> str:
+    """Put a module at ``wanted``, or beside it if that is taken; returns its path.
+
+    A bare container that holds nothing but the module's own tensors makes room for it.
+    """
+    holder, _, name = wanted.rpartition(".")
+    parent = owned_module(gm, holder)
+    if parent is None:
+        parent, holder, name = gm, "", wanted.replace(".", "_")
+    if _makes_room(parent, name, module):
+        delattr(parent, name)
+    unique, number = name, 1
+    while hasattr(parent, unique):
+        unique, number = f"{name}_{number}", number + 1
+    parent.add_module(unique, module)
+    return f"{holder}.{unique}" if holder else unique
+
+
+def _makes_room(parent: nn.Module, name: str, module: nn.Module) -> bool:
+    held = parent._modules.get(name)
+    if type(held) is not nn.Module or list(held.children()):
+        return False
+    coming = dict(module.named_parameters()) | dict(module.named_buffers())
+    tensors = dict(held.named_parameters()) | dict(held.named_buffers())
+    return all(_same(t, coming.get(n)) for n, t in tensors.items() if n != "num_batches_tracked")
+
+
+def _same(a: Tensor, b: Tensor | None) -> bool:
+    return b is not None and (a is b or (a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.dtype == b.dtype))
+
+
+def drop_unread_tensors(gm: fx.GraphModule) -> None:
+    """Delete parameters and buffers of the graph's own containers that no node reads."""
+    read = {str(node.target) for node in gm.graph.nodes if node.op == "get_attr"}
+    for path in [name for name, _ in gm.named_modules()]:
+        module = owned_module(gm, path)
+        if module is None:
+            continue
+        for name in [*module._parameters, *module._buffers]:
+            if (f"{path}.{name}" if path else name) not in read:
+                delattr(module, name)

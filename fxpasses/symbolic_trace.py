@@ -1,0 +1,182 @@
+"""``torch.fx.symbolic_trace`` that keeps layers whole, records ``+=`` as what it is, and knows where it failed.
+
+Layers that carry forward hooks or parametrizations are entered: what the hooks do is recorded, a computed weight is a
+constant, and :mod:`fxpasses.lifting` makes plain layers of them again.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
+
+from .errors import GraphError
+from .failure import first_line, users_frame
+from .operator_table import VOCABULARY
+
+_MOST_LEAVES = 32
+_OPAQUE = frozenset({"attention", "recurrent"})
+"""Layers that stay whole whatever hooks they have: nothing looks inside them."""
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[[fx.Proxy, Any], fx.Proxy]:
+    def record(self: fx.Proxy, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return record
+
+
+class _Proxy(fx.Proxy):
+    """A proxy for which ``y += x`` changes ``y``, as it does for tensors; torch.fx would record ``y + x``."""
+
+    __iadd__ = _in_place(operator.iadd)
+    __isub__ = _in_place(operator.isub)
+    __imul__ = _in_place(operator.imul)
+    __itruediv__ = _in_place(operator.itruediv)
+    __ifloordiv__ = _in_place(operator.ifloordiv)
+    __imod__ = _in_place(operator.imod)
+    __ipow__ = _in_place(operator.ipow)
+    __imatmul__ = _in_place(operator.imatmul)
+    __iand__ = _in_place(operator.iand)
+    __ior__ = _in_place(operator.ior)
+    __ixor__ = _in_place(operator.ixor)
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, inputs: tuple[Any, ...], leaves: Sequence[str], open_containers: bool) -> None:
+        super().__init__(autowrap_functions=())
+        self.record_stack_traces = True
+        self._inputs, self._leaves, self._open_containers = inputs, frozenset(leaves), open_containers
+        self.failed_in: str | None = None
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if module_qualified_name in self._leaves:
+            return True
+        if "parametrizations" in module_qualified_name.split("."):
+            return False
+        layer = VOCABULARY.layer(m)
+        if layer is not None and layer.name in _OPAQUE:
+            return True
+        if _is_changed_from_outside(m):
+            return False
+        if layer is not None or VOCABULARY.spells(type(m)):
+            return True
+        if self._open_containers and holds_layers(m):
+            return False
+        return super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            if self.failed_in is None:
+                self.failed_in = self.path_of_module(m)
+            raise
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: dict[str, Any] | tuple[Any, ...] | None = None
+    ) -> tuple[Any, list[Any]]:
+        """One placeholder for each input that is given; parameters left out have their defaults, as in any call."""
+        names = argument_names(root_fn, (self.root, *self._inputs))[1:]
+        call = nn.Module.__call__ if _is_changed_from_outside(self.root) else root_fn
+        return call, [self.root, *(self._argument(n, v) for n, v in zip(names, self._inputs, strict=True))]
+
+    def _argument(self, name: str, value: Any) -> Any:
+        proxy = self.create_proxy("placeholder", name, (), {})
+        return _unfold(proxy, value)
+
+
+def argument_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """The name of each positional argument; those of ``*args`` are numbered."""
+    signature = inspect.signature(function)
+    names: list[str] = []
+    for name, value in signature.bind(*args).arguments.items():
+        variadic = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+        names += [f"{name}_{i}" for i in range(len(value))] if variadic else [name]
+    return names
+
+
+def _unfold(proxy: Any, value: Any) -> Any:
+    """The proxy of a tensor; sequences and dicts of them item by item; anything else is a constant."""
+    if isinstance(value, Tensor):
+        return proxy
+    if type(value) in (list, tuple):
+        return type(value)(_unfold(proxy[i], v) for i, v in enumerate(value))
+    if type(value) is dict:
+        return {k: _unfold(proxy[k], v) for k, v in value.items()}
+    return value
+
+
+def holds_layers(module: nn.Module) -> bool:
+    """Whether int8 would lose something if this module stayed a black box."""
+    return any(VOCABULARY.layer(m) for m in module.modules())
+
+
+def _is_changed_from_outside(module: nn.Module) -> bool:
+    """Whether hooks or parametrizations make a module compute something else than its class says."""
+    hooks = module._forward_hooks or module._forward_pre_hooks  # torch has no public question for this
+    return bool(hooks) or parametrize.is_parametrized(module)
+
+
+def trace_graph(
+    model: nn.Module, inputs: tuple[Any, ...], leaves: Sequence[str] = (), *, open_containers: bool = True
+) -> fx.GraphModule:
+    """Trace a model; modules without layers that cannot be traced are kept whole.
+
+    Args:
+        model: it is not changed: constants met on the way are attached to a shallow copy.
+        inputs: one for each positional argument; those that are not tensors are fixed at their value.
+        leaves: qualified names of modules to keep whole.
+        open_containers: whether torch's own modules that hold layers, such as ``nn.TransformerEncoderLayer``, are
+            entered.
+
+    Raises:
+        GraphError: where it failed, why, and what to do.
+    """
+    kept = list(leaves)
+    _require_modules(model, kept)
+    for _ in range(_MOST_LEAVES):
+        tracer = _Tracer(inputs, kept, open_containers)
+        try:
+            with torch.no_grad():
+                graph = tracer.trace(copy.copy(model))
+        except Exception as error:  # a model's forward may raise anything at all when fed a Proxy
+            failed_in = tracer.failed_in
+            if failed_in and failed_in not in kept and not holds_layers(model.get_submodule(failed_in)):
+                kept.append(failed_in)
+                continue
+            raise untraceable(model, error, failed_in) from error
+        return fx.GraphModule(tracer.root, graph, type(model).__name__)
+    raise untraceable(model, RuntimeError(f"more than {_MOST_LEAVES} modules cannot be traced"), kept[0])
+
+
+def _require_modules(model: nn.Module, names: list[str]) -> None:
+    known = {name for name, _ in model.named_modules()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise GraphError(
+            f"{type(model).__name__} has no module {unknown[0]!r}",
+            why="leaves are qualified names, as model.named_modules() lists them",
+            fix="name a module that exists",
+            step="capture",
+        )
+
+
+def untraceable(model: nn.Module, error: BaseException, failed_in: str | None) -> GraphError:
+    """The error for a model that symbolic_trace cannot follow."""
+    return GraphError(
+        f"{type(model).__name__} cannot be traced" + (f" (in {failed_in!r})" if failed_in else ""),
+        at=users_frame(error),
+        why=f"symbolic_trace: {first_line(error)}",
+        fix="make that line independent of tensor values, or keep its module whole: capture(..., leaves=['name'])",
+        step="capture",
+    )
