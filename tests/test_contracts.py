@@ -1,0 +1,49 @@
+"""Every pass keeps its contract on every tiny net."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+import pytest
+from contracts import CONTRACTS, check_contract
+from odd_nets import ODD
+
+import fxpasses.passes
+from fxpasses.fusion import FUSION
+from fxpasses.models.tiny import TINY
+from fxpasses.pass_runner import PassResult, pass_name
+from fxpasses.quantization.lowerable import LOWERING
+
+NETS = TINY | ODD
+
+
+@cache
+def checked(graph_pass: str, net: str) -> PassResult:
+    return check_contract(CONTRACTS[graph_pass], NETS[net])
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("graph_pass", CONTRACTS)
+def test_keeps_its_contract(graph_pass: str, net: str) -> None:
+    checked(graph_pass, net)
+
+
+@pytest.mark.parametrize("graph_pass", CONTRACTS)
+def test_the_nets_try_both_changing_and_refusing(graph_pass: str) -> None:
+    """A contract that is never put to the test holds of anything."""
+    results = [checked(graph_pass, net) for net in NETS]
+    assert sum(bool(result.changed) for result in results) >= 1
+    assert sum(bool(result.skipped) for result in results) >= 1
+
+
+def test_every_pass_has_a_contract() -> None:
+    """All functions of fxpasses/passes that report a PassResult, and everything that fuse and observe run."""
+    written = set()
+    for module in pkgutil.iter_modules(fxpasses.passes.__path__):
+        for name, function in vars(import_module(f"fxpasses.passes.{module.name}")).items():
+            if inspect.isfunction(function) and function.__annotations__.get("return") == "PassResult":
+                written.add(name)
+    assert written | {pass_name(p) for p in (*FUSION, *LOWERING)} == set(CONTRACTS)

@@ -1,0 +1,113 @@
+"""Graphs of the tiny nets for tests: captured, fused and quantized once, and inputs they have not seen."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+import fxpasses
+from fxpasses.models.tiny import TINY
+from fxpasses.models.tiny_net import TinyNet
+from fxpasses.pass_runner import PassLog, copy_graph, pass_logs
+from fxpasses.quantization.config import QuantConfig
+
+CALIBRATION_BATCHES = 4
+X86 = QuantConfig()
+_TOKENS = 17
+"""Size of the vocabulary of the tiny nets that read tokens."""
+
+
+def fresh_inputs(net: TinyNet, seed: int, batch: int | None = None) -> tuple[Tensor, ...]:
+    """Inputs of the shapes of a net's example inputs, with other values and perhaps another batch size."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for example in net.example_inputs():
+        shape = (batch or example.shape[0], *example.shape[1:])
+        if example.is_floating_point():
+            made.append(torch.randn(shape, generator=generator, dtype=example.dtype))
+        else:
+            made.append(torch.randint(_TOKENS, shape, generator=generator))
+    return tuple(made)
+
+
+@cache
+def captured(name: str) -> fx.GraphModule:
+    """The FLOAT graph of a tiny net as captured; not to be changed."""
+    net = TINY[name]
+    return fxpasses.capture(net.build(), net.example_inputs())
+
+
+@cache
+def fused(name: str) -> fx.GraphModule:
+    """The same after ``fuse``; not to be changed."""
+    return fxpasses.fuse(captured(name))
+
+
+def capture_net(net: TinyNet) -> fx.GraphModule:
+    """A fresh FLOAT graph of any tiny net."""
+    return fxpasses.capture(net.build(), net.example_inputs())
+
+
+def calibration_data(net: TinyNet) -> list[tuple[Tensor, ...]]:
+    return [fresh_inputs(net, seed) for seed in range(CALIBRATION_BATCHES)]
+
+
+@cache
+def observed(name: str, config: QuantConfig = X86) -> fx.GraphModule:
+    """The OBSERVED graph, calibrated on :func:`calibration_data`; not to be changed."""
+    graph = fxpasses.observe(fused(name), config)
+    fxpasses.calibrate(graph, calibration_data(TINY[name]))
+    return graph
+
+
+@cache
+def quantized(name: str, config: QuantConfig = X86) -> fx.GraphModule:
+    """The QUANTIZED graph; not to be changed."""
+    return fxpasses.convert(observed(name, config))
+
+
+def quantize_net(net: TinyNet, config: QuantConfig = X86) -> fx.GraphModule:
+    """A fresh QUANTIZED graph of any tiny net."""
+    return fxpasses.quantize(net.build(), net.example_inputs(), calibration_data(net), config)
+
+
+@torch.no_grad()
+def outputs_of(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """All tensors a module gives, on copies of the inputs."""
+    leaves: list[Any] = pytree.tree_leaves(module(*(x.clone() for x in inputs)))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def node_named(gm: fx.GraphModule, name: str) -> fx.Node:
+    found: fx.Node = next(node for node in gm.graph.nodes if node.name == name)
+    return found
+
+
+def operators_of(gm: fx.GraphModule) -> list[str]:
+    """The operators of the vocabulary in a graph, in order; a node outside it by its target."""
+    from fxpasses.graph_edit import operator_name
+
+    calls = [n for n in gm.graph.nodes if n.op.startswith("call_")]
+    return [operator_name(gm, n) or str(getattr(n.target, "__name__", n.target)) for n in calls]
+
+
+def log_of(gm: fx.GraphModule, name: str) -> PassLog:
+    """What the pass or step of that name last did to a graph."""
+    return [log for log in pass_logs(gm) if log.name == name][-1]
+
+
+def changed_nodes(gm: fx.GraphModule, name: str) -> list[str]:
+    return [change.node for change in log_of(gm, name).result.changed]
+
+
+def skip_reasons(gm: fx.GraphModule, name: str) -> dict[str, str]:
+    return {skip.node: skip.why for skip in log_of(gm, name).result.skipped}
+
+
+def own_copy(gm: fx.GraphModule) -> fx.GraphModule:
+    """A copy that a test may change."""
+    return copy_graph(gm)
