@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from .errors import GraphError
 from .operator_table import VOCABULARY
 from .operators import Operator
+from .shapes import DTYPE
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -50,9 +51,38 @@ def call_sites(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
 def only_reader(node: fx.Node) -> fx.Node | None:
     """The one node that reads this one; None if nobody does, or several, or one reads it twice."""
     readers = list(node.users)
-    if len(readers) != 1 or sum(n is node for n in readers[0].all_input_nodes) != 1:
+    if len(readers) != 1:
         return None
-    return readers[0]
+    arguments: list[fx.Node] = []  # all_input_nodes names each node once, however often it is read
+    fx.node.map_arg((readers[0].args, readers[0].kwargs), arguments.append)
+    return readers[0] if arguments.count(node) == 1 else None
+
+
+def why_not_replaceable(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """Why the layer a node calls cannot give way to one with other parameters: someone else sees it, or sets them."""
+    layer = gm.get_submodule(str(node.target))
+    if len(call_sites(gm, node)) > 1:
+        return f"the layer of {node.name} is called at {len(call_sites(gm, node))} places"
+    others = [n.name for n in gm.graph.nodes if n is not node and _sees(gm, n, layer)]
+    if others:
+        return f"the layer of {node.name} is read by {', '.join(others)} too"
+    return why_not_plain(layer)
+
+
+def _sees(gm: fx.GraphModule, node: fx.Node, layer: nn.Module) -> bool:
+    """Whether a node reads a layer's parameters, or calls a module that holds the layer."""
+    if node.op == "get_attr":
+        return gm.get_submodule(str(node.target).rpartition(".")[0]) is layer
+    return node.op == "call_module" and any(m is layer for m in gm.get_submodule(str(node.target)).modules())
+
+
+def why_not_plain(layer: nn.Module) -> str | None:
+    """Why a layer computes something else than its class does with its parameters; None if it does not."""
+    if not isinstance(getattr(layer, "weight", None), nn.Parameter | None):
+        return "its weight is computed at every call, by a hook or a parametrization"
+    if layer._forward_pre_hooks or layer._forward_hooks:  # torch has no public way to ask
+        return "a forward hook sees its input or changes its output"
+    return None
 
 
 def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
@@ -63,7 +93,12 @@ def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
 
 
 def insert_call(
-    gm: fx.GraphModule, before: fx.Node, function: Callable[..., Any], *args: Any, like: fx.Node | None = None, **kw: Any
+    gm: fx.GraphModule,
+    before: fx.Node,
+    function: Callable[..., Any],
+    *args: Any,
+    like: fx.Node | None = None,
+    **kw: Any,
 ) -> fx.Node:
     """Insert a ``call_function`` node before another; it inherits shape, dtype and source line of ``like``."""
     with gm.graph.inserting_before(before):
@@ -77,6 +112,13 @@ def replace_node(gm: fx.GraphModule, node: fx.Node, new: fx.Node) -> None:
     """Hand a node's readers another node, and erase it."""
     node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
     gm.graph.erase_node(node)
+
+
+def respell(node: fx.Node, function: Callable[..., Any], **settings: Any) -> None:
+    """Make a ``call_function`` node call another function on the same tensors; it keeps its name."""
+    assert node.op == "call_function"
+    node.target = function
+    node.kwargs = settings
 
 
 def with_parameters(module: M, **parameters: Tensor | None) -> M:
@@ -93,10 +135,16 @@ def add_module(gm: fx.GraphModule, name: str, module: nn.Module) -> str:
     """Add a module under ``name``, made unique; returns the name it got."""
     taken = {path for path, _ in gm.named_modules()}
     unique, i = name, 1
-    while unique in taken or hasattr(gm, unique.split(".")[0]) and "." not in unique:
+    while unique in taken or ("." not in unique and hasattr(gm, unique)):
         unique, i = f"{name}_{i}", i + 1
     gm.add_submodule(unique, module)
     return unique
+
+
+def is_floating_point(node: fx.Node) -> bool:
+    """Whether a node yields a tensor of floating point numbers, of any width."""
+    dtype = node.meta.get(DTYPE)
+    return isinstance(dtype, torch.dtype) and dtype.is_floating_point
 
 
 def is_finite(*tensors: Tensor | None) -> bool:

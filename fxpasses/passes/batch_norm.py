@@ -15,7 +15,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from ..graph_edit import bypass, call_sites, is_finite, module_of, only_reader, operator_name, with_parameters
+from ..graph_edit import (
+    bypass,
+    is_finite,
+    module_of,
+    only_reader,
+    operator_name,
+    why_not_plain,
+    why_not_replaceable,
+    with_parameters,
+)
 from ..pass_runner import PassResult
 from ..shapes import shape_of
 
@@ -27,6 +36,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _LAYERS = (*_CONVS, *_TRANSPOSED, nn.Linear)
+_READERS = (*_CONVS, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,13 @@ class Affine:
 
     factor: Tensor
     shift: Tensor
+
+
+def batch_norm_of(gm: fx.GraphModule, node: fx.Node) -> BatchNorm:
+    """The BatchNorm a node calls."""
+    bn = module_of(gm, node, _BATCH_NORMS)
+    assert isinstance(bn, _BATCH_NORMS)
+    return bn
 
 
 def affine_of(bn: BatchNorm) -> Affine:
@@ -50,15 +67,14 @@ def fold_batch_norm(gm: fx.GraphModule) -> PassResult:
     """Fold each BatchNorm into the convolution or linear layer it follows."""
     result = PassResult()
     for bn_node in _batch_norms(gm):
-        layer_node = bn_node.args[0]
-        assert isinstance(layer_node, fx.Node)
+        layer_node = bn_node.all_input_nodes[0]
         why = _why_not_behind(gm, layer_node, bn_node)
         if why:
             result.skip(bn_node, why)
             continue
         layer = module_of(gm, layer_node, _LAYERS)
-        affine = affine_of(module_of(gm, bn_node, _BATCH_NORMS))
-        gm.set_submodule(str(layer_node.target), _scale_outputs(layer, affine))
+        assert isinstance(layer, _LAYERS)
+        gm.set_submodule(str(layer_node.target), _scale_outputs(layer, affine_of(batch_norm_of(gm, bn_node))))
         result.change(bn_node, f"folded into {layer_node.name}")
         bypass(gm, bn_node, layer_node)
     return result
@@ -69,18 +85,16 @@ def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
     result = PassResult()
     for bn_node in _batch_norms(gm):
         reader = only_reader(bn_node)
-        affine = affine_of(module_of(gm, bn_node, _BATCH_NORMS)) if _statistics_problem(gm, bn_node) is None else None
-        why = _why_not_ahead(gm, bn_node, reader, affine)
+        why = why_not_affine(gm, bn_node) or _why_not_ahead(gm, bn_node, reader)
         if why:
             result.skip(bn_node, why)
             continue
-        assert reader is not None and affine is not None
-        layer = module_of(gm, reader, (*_CONVS, nn.Linear))
-        gm.set_submodule(str(reader.target), _scale_inputs(layer, affine))
+        assert reader is not None
+        layer = module_of(gm, reader, _READERS)
+        assert isinstance(layer, _READERS)
+        gm.set_submodule(str(reader.target), _scale_inputs(layer, affine_of(batch_norm_of(gm, bn_node))))
         result.change(bn_node, f"folded into {reader.name}, which reads it")
-        source = bn_node.args[0]
-        assert isinstance(source, fx.Node)
-        bypass(gm, bn_node, source)
+        bypass(gm, bn_node, bn_node.all_input_nodes[0])
     return result
 
 
@@ -88,13 +102,15 @@ def _batch_norms(gm: fx.GraphModule) -> list[fx.Node]:
     return [n for n in gm.graph.nodes if operator_name(gm, n) == "batch_norm"]
 
 
-def _statistics_problem(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:
-    bn = module_of(gm, bn_node, _BATCH_NORMS)
+def why_not_affine(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:
+    """Why a BatchNorm is not one constant factor and shift for each channel; None if it is."""
+    bn = batch_norm_of(gm, bn_node)
     if bn.training or bn.running_mean is None:
         return "it normalises by the statistics of the batch, which are not known beforehand"
-    if not is_finite(bn.running_mean, bn.running_var, bn.weight, bn.bias):
-        return "its statistics or parameters are not finite"
-    return None
+    affine, dtype = affine_of(bn), bn.running_mean.dtype
+    if not is_finite(affine.factor.to(dtype), affine.shift.to(dtype)):
+        return "its statistics or parameters are not finite, or its variance is zero"
+    return why_not_plain(bn)
 
 
 def _why_not_behind(gm: fx.GraphModule, layer_node: fx.Node, bn_node: fx.Node) -> str | None:
@@ -103,36 +119,29 @@ def _why_not_behind(gm: fx.GraphModule, layer_node: fx.Node, bn_node: fx.Node) -
         return f"it follows {layer_node.name}, which is no convolution or linear layer"
     if only_reader(layer_node) is None:
         return f"{layer_node.name} has other readers: {', '.join(u.name for u in layer_node.users if u is not bn_node)}"
-    if len(call_sites(gm, layer_node)) > 1:
-        return f"the layer of {layer_node.name} is called at {len(call_sites(gm, layer_node))} places"
-    problem = _statistics_problem(gm, bn_node)
-    if problem:
-        return problem
-    layer = module_of(gm, layer_node, _LAYERS)
-    if isinstance(layer, nn.Linear) and len(shape_of(layer_node) or ()) != 2:
+    why = why_not_replaceable(gm, layer_node) or why_not_affine(gm, bn_node)
+    if why:
+        return why
+    if isinstance(module_of(gm, layer_node, _LAYERS), nn.Linear) and len(shape_of(layer_node) or ()) != 2:
         return f"{layer_node.name} has features in its last dimension, the BatchNorm in dimension 1"
     return None
 
 
-def _why_not_ahead(
-    gm: fx.GraphModule, bn_node: fx.Node, reader: fx.Node | None, affine: Affine | None
-) -> str | None:
-    """Why a BatchNorm cannot be folded into the node that reads it."""
-    if affine is None:
-        return _statistics_problem(gm, bn_node)
+def _why_not_ahead(gm: fx.GraphModule, bn_node: fx.Node, reader: fx.Node | None) -> str | None:
+    """Why a BatchNorm that is affine cannot be folded into the node that reads it."""
     if reader is None:
         return "it has no single reader"
-    if reader.op != "call_module" or type(gm.get_submodule(str(reader.target))) not in (*_CONVS, nn.Linear):
+    if reader.op != "call_module" or type(gm.get_submodule(str(reader.target))) not in _READERS:
         return f"{reader.name}, which reads it, is no convolution or linear layer"
-    if len(call_sites(gm, reader)) > 1:
-        return f"the layer of {reader.name} is called at {len(call_sites(gm, reader))} places"
-    layer = module_of(gm, reader, (*_CONVS, nn.Linear))
-    if isinstance(layer, nn.Linear):
-        return None if len(shape_of(bn_node) or ()) == 2 else "the linear layer reads another dimension"
-    if layer.padding_mode != "zeros" or any(_padding(layer)):
-        if bool((affine.shift != 0).any()):
-            return f"{reader.name} pads with zeros after the BatchNorm's shift"
-    return None
+    why = why_not_replaceable(gm, reader)
+    if why:
+        return why
+    layer = module_of(gm, reader, _READERS)
+    if isinstance(layer, _CONVS):
+        shifts = bool((affine_of(batch_norm_of(gm, bn_node)).shift != 0).any())
+        mixes = shifts and layer.padding_mode == "zeros" and any(_padding(layer))
+        return f"{reader.name} pads with zeros after the BatchNorm's shift" if mixes else None
+    return None if len(shape_of(bn_node) or ()) == 2 else f"{reader.name} reads another dimension than it normalises"
 
 
 def _padding(conv: Conv) -> tuple[int, ...]:
