@@ -10,7 +10,7 @@ import math
 from torch import fx
 
 from ..canonical import bind
-from ..graph_edit import bypass, only_reader, operator_name
+from ..graph_edit import bypass, is_floating_point, only_reader, operator_name, respell, why_not_plain
 from ..operator_table import VOCABULARY
 from ..pass_runner import PassResult
 from ..shapes import shape_of
@@ -22,12 +22,11 @@ def drop_identities(gm: fx.GraphModule) -> PassResult:
     for node in list(gm.graph.nodes):
         if not _is_candidate(gm, node):
             continue
-        why = _why_not(gm, node)
+        why = _why_not_drop(gm, node)
         if why:
             result.skip(node, why)
             continue
-        source = node.args[0]
-        assert isinstance(source, fx.Node)
+        source = node.all_input_nodes[0]
         result.change(node, f"dropped: it returns {source.name}")
         bypass(gm, node, source)
     return result
@@ -45,12 +44,13 @@ def _spatial(node: object) -> tuple[int, ...] | None:
     return shape[2:] if shape and len(shape) == 4 else None
 
 
-def _why_not(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    if not node.args or not isinstance(node.args[0], fx.Node):
-        return "it is called with keywords only"
+def _why_not_drop(gm: fx.GraphModule, node: fx.Node) -> str | None:
     found = VOCABULARY.spelling(gm, node)
     if found is None or found[0].name != "identity":
         return None
+    if node.op == "call_module":
+        module = gm.get_submodule(str(node.target))
+        return "it is in training mode" if module.training else why_not_plain(module)
     bound = bind(gm, node, found[1]) or {}
     if "training" in found[1].parameters and bound.get("training", True) is not False:
         return "it is told to drop values at inference too (training is not False)"
@@ -61,19 +61,30 @@ def merge_clips(gm: fx.GraphModule) -> PassResult:
     """Merge a ReLU or clamp into the one that alone reads it: ``clip(clip(x, a, b), c, d)`` is one clip."""
     result = PassResult()
     for inner in list(gm.graph.nodes):
-        bounds = clip_bounds(gm, inner)
-        outer = only_reader(inner)
-        outer_bounds = clip_bounds(gm, outer) if outer is not None else None
-        if bounds is None or outer is None or outer_bounds is None:
+        outer = next((user for user in inner.users if _is_clip(gm, user)), None)
+        if not _is_clip(gm, inner) or outer is None:
             continue
-        low, high = _compose(bounds, outer_bounds)
+        why = _why_not_merge(gm, inner, outer)
+        if why:
+            result.skip(inner, why)
+            continue
         result.change(inner, f"merged into {outer.name}")
-        source = inner.args[0]
-        assert isinstance(source, fx.Node)
-        outer.replace_input_with(inner, source)
-        gm.graph.erase_node(inner)
-        _set_clip(gm, outer, low, high)
+        _become_clip(outer, *_compose(gm, inner, outer))
+        bypass(gm, inner, inner.all_input_nodes[0])
     return result
+
+
+def _is_clip(gm: fx.GraphModule, node: fx.Node) -> bool:
+    return operator_name(gm, node) in ("relu", "clip")
+
+
+def _why_not_merge(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> str | None:
+    if only_reader(inner) is not outer:
+        return f"{outer.name} is not the only one that reads it"
+    for node in (inner, outer):
+        if clip_bounds(gm, node) is None:
+            return f"the bounds of {node.name} are not two numbers in order"
+    return None if is_floating_point(inner) else "its values are integers"
 
 
 def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:
@@ -89,20 +100,19 @@ def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None
     return None
 
 
-def _compose(inner: tuple[float, float], outer: tuple[float, float]) -> tuple[float, float]:
-    low, high = (min(max(bound, outer[0]), outer[1]) for bound in inner)
+def _compose(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> tuple[float, float]:
+    """The bounds of one clip that does what two do: the outer one of the inner one's bounds."""
+    within, bounds = clip_bounds(gm, inner), clip_bounds(gm, outer)
+    assert within is not None and bounds is not None
+    low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in within)
     return low, high
 
 
-def _set_clip(gm: fx.GraphModule, node: fx.Node, low: float, high: float) -> None:
+def _become_clip(node: fx.Node, low: float, high: float) -> None:
+    relu, clip = VOCABULARY["relu"].function, VOCABULARY["clip"].function
+    assert relu is not None and clip is not None
     if (low, high) == (0.0, math.inf):
-        function, settings = VOCABULARY["relu"].function, {}
+        respell(node, relu)
     else:
-        function = VOCABULARY["clip"].function
-        settings = {k: v for k, v in (("min", low), ("max", high)) if math.isfinite(v)}
-    assert function is not None
-    with gm.graph.inserting_before(node):
-        new = gm.graph.call_function(function, (node.args[0],), settings)
-    new.meta = dict(node.meta)
-    node.replace_all_uses_with(new)
-    gm.graph.erase_node(node)
+        finite = {name: bound for name, bound in (("min", low), ("max", high)) if math.isfinite(bound)}
+        respell(node, clip, **(finite or {"min": low}))  # torch.clamp wants one bound at least
