@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from ..graph_edit import add_module, module_of, operator_name, replace_node
-from ..pass_runner import Pass, PassLog, PassResult, pass_logs, pass_name
-from ..passes.batch_norm import affine_of
-from ..shapes import shape_of
+from ..graph_edit import add_module, is_floating_point, only_reader, operator_name, replace_node
+from ..pass_runner import Pass, PassResult
+from ..passes.batch_norm import affine_of, batch_norm_of, why_not_affine
+from ..shapes import DTYPE, shape_of
 
 
 def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
@@ -23,17 +23,21 @@ def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "batch_norm":
             continue
-        bn, shape = module_of(gm, node, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)), shape_of(node) or ()
-        if len(shape) != 4 or bn.running_mean is None or bn.training:
-            result.skip(node, f"a {len(shape)}-dimensional input" if bn.running_mean is not None else "no statistics")
+        shape = shape_of(node) or ()
+        why = why_not_affine(gm, node)
+        if why is None and len(shape) != 4:
+            why = f"its input has {len(shape)} dimensions, a 2d convolution needs 4"
+        if why:
+            result.skip(node, why)
             continue
-        affine = affine_of(bn)
+        bn = batch_norm_of(gm, node)
+        assert bn.running_mean is not None
+        affine, dtype = affine_of(bn), bn.running_mean.dtype
         conv = nn.utils.skip_init(nn.Conv2d, shape[1], shape[1], 1, groups=shape[1]).eval()
-        dtype = bn.running_mean.dtype
         conv.weight = nn.Parameter(affine.factor.to(dtype).reshape(-1, 1, 1, 1))
         conv.bias = nn.Parameter(affine.shift.to(dtype))
         result.change(node, "is a depthwise 1x1 convolution")
-        _call_instead(gm, node, f"{node.target}_as_conv", conv)
+        _call_instead(gm, node, f"{node.target}_as_conv", conv, node.all_input_nodes[0])
     return result
 
 
@@ -51,27 +55,37 @@ def channel_pad_to_conv(gm: fx.GraphModule) -> PassResult:
             result.skip(node, why)
             continue
         source, stride = _strided_source(gm, node)
-        before, after = node.kwargs["pad"][4:6]  # type: ignore[index,misc]  # _why_not_channel_pad checked its length
-        channels = (shape_of(source) or ())[1]
-        conv = nn.utils.skip_init(nn.Conv2d, channels, channels + before + after, 1, stride=stride, bias=False).eval()
-        weight = torch.zeros(channels + before + after, channels, 1, 1)
+        before, after = _sizes(node.kwargs.get("pad"))[4:]
+        channels, padded = (shape_of(source) or ())[1], node.all_input_nodes[0]
+        weight = torch.zeros(channels + before + after, channels, 1, 1, dtype=node.meta[DTYPE])
         weight[before : before + channels, :, 0, 0] = torch.eye(channels)
+        conv = nn.utils.skip_init(nn.Conv2d, channels, channels + before + after, 1, stride=stride, bias=False).eval()
         conv.weight = nn.Parameter(weight)
-        result.change(node, f"is a 1x1 convolution of stride {stride}")
+        taken_in = padded is not source and only_reader(padded) is node
+        result.change(node, f"is a 1x1 convolution of stride {stride}" + (f", with {padded.name}" if taken_in else ""))
         _call_instead(gm, node, f"{node.name}_as_conv", conv, source)
-        gm.graph.eliminate_dead_code()
+        if taken_in:
+            gm.graph.erase_node(padded)
     return result
 
 
 def _why_not_channel_pad(node: fx.Node) -> str | None:
-    pad, settings = node.kwargs.get("pad"), node.kwargs
+    pad, settings = _sizes(node.kwargs.get("pad")), node.kwargs
     if settings.get("mode", "constant") != "constant" or settings.get("value"):
         return "it pads with something else than zero"
-    if not isinstance(pad, (tuple, list)) or len(pad) != 6 or any(pad[:4]) or len(shape_of(node) or ()) != 4:
+    if not pad:
+        return "it pads by sizes that are computed"
+    if len(pad) != 6 or any(pad[:4]) or len(shape_of(node) or ()) != 4:
         return "it pads other dimensions than the channels"
     if any(p < 0 for p in pad):
         return "it crops"
-    return None
+    return None if is_floating_point(node) else "its values are integers"
+
+
+def _sizes(value: object) -> list[int]:
+    """The numbers of a sequence of numbers; empty for anything else."""
+    numbers = [v for v in value if isinstance(v, int)] if isinstance(value, (tuple, list)) else []
+    return numbers if isinstance(value, (tuple, list)) and len(numbers) == len(value) else []
 
 
 def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[int, int]]:
@@ -81,27 +95,21 @@ def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[i
     index = source.args[1] if operator_name(gm, source) == "slice" else None
     whole = slice(None)
     if isinstance(index, tuple) and len(index) == 4 and index[:2] == (whole, whole):
-        steps = [i.step or 1 for i in index[2:] if isinstance(i, slice) and (i.start, i.stop) in ((None, None), (0, None))]
+        whole_ones = [i for i in index[2:] if isinstance(i, slice) and i.start in (None, 0) and i.stop is None]
+        steps = [i.step or 1 for i in whole_ones]
         inner = source.args[0]
         if len(steps) == 2 and all(isinstance(s, int) and s > 0 for s in steps) and isinstance(inner, fx.Node):
             return inner, (steps[0], steps[1])
     return source, (1, 1)
 
 
-def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, source: fx.Node | None = None) -> None:
+def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, source: fx.Node) -> None:
     with gm.graph.inserting_before(node):
-        new = gm.graph.call_module(add_module(gm, name, module), (source or node.args[0],))
+        new = gm.graph.call_module(add_module(gm, name, module), (source,))
     new.meta = dict(node.meta)
     replace_node(gm, node, new)
+    gm.delete_all_unused_submodules()
 
 
 LOWERING: tuple[Pass, ...] = (batch_norm_to_conv, channel_pad_to_conv)
-
-
-def prepare(gm: fx.GraphModule, passes: tuple[Pass, ...]) -> fx.GraphModule:
-    """Run the passes on ``gm`` itself, and log them."""
-    for graph_pass in passes:
-        pass_logs(gm).append(PassLog(pass_name(graph_pass), graph_pass(gm)))
-    gm.delete_all_unused_submodules()
-    gm.recompile()
-    return gm
+"""The passes that :func:`~fxpasses.quantization.observe.observe` runs first, in order."""

@@ -9,10 +9,10 @@ from torch import fx
 
 from ..graph_edit import operator_of
 from ..operators import Scaling
-from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
+from ..pass_runner import PassLog, PassResult, pass_logs, run_passes
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from .config import QuantConfig
-from .lowerable import LOWERING, prepare
+from .lowerable import LOWERING
 from .plan import Plan, plan_quantization
 
 OBSERVERS = "observers"
@@ -31,7 +31,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     """
     config = config or QuantConfig()
     check_stage(gm, Stage.FLOAT, "observe")
-    gm = prepare(copy_graph(gm), LOWERING)
+    gm = run_passes(gm, LOWERING)
     plan = plan_quantization(gm, config)
     result = _insert(gm, plan, config)
     for node, why in plan.why_float.items():
@@ -60,7 +60,8 @@ def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
         with gm.graph.inserting_after(root):
             node = gm.graph.call_module(name, (root,))
         node.meta = dict(root.meta)
-        root.replace_all_uses_with(node, delete_user_cb=lambda user, keep=node: user is not keep)
+        for user in [u for u in root.users if u is not node]:
+            user.replace_input_with(root, node)
         result.change(root, "observed")
     return result
 
