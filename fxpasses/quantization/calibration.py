@@ -12,9 +12,7 @@ from ..errors import FxPassesError, GraphError, InputError
 from ..stages import Stage, check_stage, graph_facts
 
 
-def calibrate(
-    gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None
-) -> int:
+def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None) -> int:
     """Feed batches to the observers; memory does not grow with their number.
 
     Args:
@@ -42,7 +40,9 @@ def calibrate(
         if progress is not None:
             progress(samples)
     if not seen:
-        raise InputError("calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well")
+        raise InputError(
+            "calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well"
+        )
     return seen
 
 

@@ -84,9 +84,7 @@ def tensors_of(node: fx.Node) -> list[fx.Node]:
     return [a for a in flat if isinstance(a, fx.Node) and is_float_tensor(a)]
 
 
-def why_not_int8(
-    gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan
-) -> str | None:
+def why_not_int8(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> str | None:
     """The reason a node stays in float, or None."""
     if config.keeps_float(gm, node):
         return "kept in float by an override"
