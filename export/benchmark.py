@@ -1,0 +1,166 @@
+"""Latency of several runners, measured so that they can be compared on a machine that is not quiet.
+
+A machine's speed drifts (clocks, heat, neighbours), by more than runners differ. So runners take turns: each round
+times a block of calls of every runner, and the order is reversed from round to round. What two runners did in
+one round was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the
+ratio of any two means. The first call of a block is not timed, so each runner is measured with its own data in
+the caches, as it would be in production, and not with that of the runner before it.
+
+Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from torch import Tensor
+
+from fxpasses.errors import InputError
+
+from .accuracy import Progress
+from .latency import BenchResult, Cell
+from .runners import Runner, torch_threads
+
+MakeInput = Callable[[int], "Tensor | tuple[Tensor, ...]"]
+"""Input of a given batch size."""
+
+CALLS_PER_BLOCK = 5
+WARM_UP_CALLS = 3
+"""Before the first round: oneDNN and onnxruntime choose kernels and allocate at the first calls."""
+
+SPINNING_NS = 20_000_000
+"""How long the threads of a runtime may go on spinning after a call (libgomp's 300 000 pauses): with several
+threads, calls of the next runner are not timed before that."""
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """How much to measure.
+
+    Attributes:
+        batches: batch sizes.
+        threads: thread counts; each is combined with each batch size.
+        runs: timed calls of each runner, rounded up to whole blocks of ``CALLS_PER_BLOCK``.
+        min_seconds: go on beyond ``runs`` until all runners together have run that long.
+        max_seconds: stop short of ``runs``, after one round at least, when they have run that long.
+
+    Raises:
+        InputError: a number is not positive, or there is none.
+    """
+
+    batches: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (1,)
+    runs: int = 100
+    min_seconds: float = 0.0
+    max_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for what, numbers in (("batch sizes", self.batches), ("threads", self.threads), ("runs", (self.runs,))):
+            if not numbers or min(numbers) < 1:
+                raise InputError(
+                    f"{what}: {', '.join(map(str, numbers)) or 'none'}",
+                    why="at least one is needed, and each must be positive",
+                    fix="ask for 1 or more",
+                )
+        if not 0 <= self.min_seconds <= self.max_seconds:
+            raise InputError(
+                f"min_seconds {self.min_seconds}, max_seconds {self.max_seconds}",
+                why="the first must not be negative, nor above the second",
+                fix="raise max_seconds",
+            )
+
+    def is_done(self, timed: int, seconds: float) -> bool:
+        """Whether so many timed calls of each runner in so many seconds are enough."""
+        return seconds >= self.max_seconds or (timed >= self.runs and seconds >= self.min_seconds)
+
+
+def benchmark(
+    runners: Sequence[Runner],
+    make_input: MakeInput,
+    settings: BenchSettings | None = None,
+    progress: Progress | None = None,
+) -> BenchResult:
+    """Time every runner at every batch size and thread count.
+
+    Args:
+        runners: their names differ; their own thread count does not matter.
+        make_input: the input for a batch size, the same for all runners.
+        settings: defaults to ``BenchSettings()``.
+        progress: called after each round.
+
+    Raises:
+        InputError: a runner refuses the input.
+    """
+    settings = settings or BenchSettings()
+    assert runners and len({r.name for r in runners}) == len(runners), "runners need names of their own"
+    cells = []
+    for threads in settings.threads:
+        prepared = [runner.at_threads(threads) for runner in runners]
+        with torch_threads(threads), _no_garbage_collection():
+            for batch in settings.batches:
+                given = make_input(batch)
+                bench = _Cell(prepared, given if isinstance(given, tuple) else (given,), Cell(batch, threads))
+                cells.append(bench.run(settings, progress))
+    return BenchResult(cells, {r.name: (r.runtime, r.precision) for r in runners})
+
+
+@dataclass
+class _Cell:
+    """The measurement at one batch size and thread count."""
+
+    runners: Sequence[Runner]
+    inputs: tuple[Tensor, ...]
+    cell: Cell
+    started: float = field(default_factory=time.perf_counter)
+
+    def run(self, settings: BenchSettings, progress: Progress | None) -> Cell:
+        for runner in self.runners:
+            self.cell.rounds[runner.name] = []
+            for _ in range(WARM_UP_CALLS):
+                runner(*self.inputs)
+        self.started, timed = time.perf_counter(), 0
+        what = f"latency, batch {self.cell.batch}, threads {self.cell.threads}"
+        while not settings.is_done(timed, time.perf_counter() - self.started):
+            calls = min(CALLS_PER_BLOCK, max(settings.runs - timed, 1))
+            self._round(calls, backwards=len(self.cell.rounds[self.runners[0].name]) % 2 == 1)
+            timed += calls
+            if progress is not None:
+                progress(what, min(timed, settings.runs), settings.runs)
+        return self.cell
+
+    def _round(self, calls: int, backwards: bool) -> None:
+        for runner in reversed(self.runners) if backwards else self.runners:
+            self._settle(runner)
+            self.cell.rounds[runner.name].append(self._block(runner, calls))
+
+    def _settle(self, runner: Runner) -> None:
+        begun = time.perf_counter_ns()
+        runner(*self.inputs)
+        while self.cell.threads > 1 and time.perf_counter_ns() - begun < SPINNING_NS:
+            runner(*self.inputs)
+
+    def _block(self, runner: Runner, calls: int) -> tuple[int, ...]:
+        """Nanoseconds of each of ``calls`` calls."""
+        ticks = [time.perf_counter_ns()]
+        for _ in range(calls):
+            runner(*self.inputs)
+            ticks.append(time.perf_counter_ns())
+        return tuple(after - before for before, after in pairwise(ticks))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection in the middle of a call would be counted as the runner's time."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,52 @@
+"""Pieces of HTML. A :class:`Markup` is safe to show as it is; every other text is escaped on its way in."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *content: str | None, cls: str = "", **attributes: str) -> Markup:
+    """``<tag class=cls ...>content</tag>``; None is left out, text that is no Markup is escaped."""
+    if cls:
+        attributes = {"class": cls, **attributes}
+    written = "".join(f' {name}="{html.escape(value)}"' for name, value in attributes.items())
+    return Markup(f"<{tag}{written}>{joined(content)}</{tag}>")
+
+
+def joined(content: Iterable[str | None]) -> Markup:
+    """Pieces one after the other."""
+    return Markup("".join(piece if isinstance(piece, Markup) else html.escape(piece) for piece in content if piece))
+
+
+def table(columns: Sequence[str], rows: Iterable[Markup], left: Sequence[int] = (0,)) -> Markup:
+    """A table that scrolls sideways where it is too wide; columns in ``left`` hold text, the others numbers."""
+    heads = (element("th", name, cls="left" if i in left else "", scope="col") for i, name in enumerate(columns))
+    head = element("thead", element("tr", *heads))
+    return element("div", element("table", head, element("tbody", *rows)), cls="scroll")
+
+
+def row(*cells: str, left: Sequence[int] = (0,), wrap: Sequence[int] = (), cls: str = "") -> Markup:
+    """A row; cells in ``left`` are text, those in ``wrap`` long text."""
+    kinds = ("wrap" if i in wrap else "left" if i in left else "" for i in range(len(cells)))
+    return element("tr", *(element("td", cell, cls=kind) for cell, kind in zip(cells, kinds, strict=True)), cls=cls)
+
+
+def facts(entries: Iterable[tuple[str, str | None]]) -> Markup:
+    """A list of names and values; what has no value is left out."""
+    return element("dl", *(joined((element("dt", name), element("dd", value))) for name, value in entries if value))
+
+
+def section(title: str, *content: str | None) -> Markup:
+    return element("section", element("h2", title), *content)
+
+
+def folded(summary: str, *content: str | None) -> Markup:
+    """Something long, closed at first."""
+    return element("details", element("summary", summary), *content)

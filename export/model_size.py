@@ -1,0 +1,167 @@
+"""How large a model is: bytes, parameters, and multiply-accumulates by ptflops.
+
+MACs are counted on ATEN operators, so that functions, modules and fx graphs give the same number: the products in
+convolutions, linear layers, matrix products and attention, and one per bias added; for one item of the batch. An int8
+graph does what its float graph does: count that one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxpasses.errors import InputError
+from fxpasses.stages import Stage, stage_of
+
+_INTEGER_BUFFERS = ("weight", "bias")
+_ZERO_OP = re.compile(r"Warning: (\S+) operation is treated as a zero-op")
+_MULTIPLIES = re.compile(r"attention|linear|conv|matmul|einsum|(^|_)\w?mm(_|$)|rnn|lstm|gru|fft|quantized|onednn")
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Weights and biases, and how many of them are not zero."""
+
+    params: int
+    nonzero: int
+
+
+@dataclass(frozen=True)
+class MacCount:
+    """Multiply-accumulates for one item.
+
+    Attributes:
+        macs: None where the model could not be counted.
+        uncounted: operators that multiply, but that ptflops knows no count for; ``macs`` leaves them out.
+        why: the reason there is no count.
+    """
+
+    macs: int | None
+    uncounted: tuple[str, ...] = ()
+    why: str | None = None
+
+
+def file_bytes(path: str | Path) -> int:
+    """Size of a file, with the weights an ONNX file keeps in others beside it.
+
+    Raises:
+        InputError: there is no such file, or it is no ONNX file in spite of its name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"cannot open {path}", why="there is no such file", fix="give the path of a model's file")
+    beside = _external_files(path) if path.suffix == ".onnx" else ()
+    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in beside)
+
+
+def module_bytes(module: nn.Module) -> int:
+    """Bytes of all parameters and buffers, each counted once."""
+    tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    return sum(t.numel() * t.element_size() for t in tensors.values())
+
+
+def count_parameters(module: nn.Module) -> ParameterCount:
+    """Weights and biases of a float module, or of a QUANTIZED graph, where they are integers.
+
+    BatchNorm's running statistics are no parameters; once folded into a convolution they are part of its own.
+    """
+    tensors: list[Tensor] = list(module.parameters())
+    if isinstance(module, fx.GraphModule) and stage_of(module) is Stage.QUANTIZED:
+        tensors += [t for name, t in module.named_buffers() if _is_integer_parameter(name, t)]
+    return ParameterCount(sum(t.numel() for t in tensors), sum(int(torch.count_nonzero(t)) for t in tensors))
+
+
+def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
+    """Multiply-accumulates of one item through a float module, which is run once and not changed.
+
+    Args:
+        module: in eval mode.
+        example_inputs: what it takes; dimension 0 is the batch. The count is divided by its size.
+    """
+    from ptflops import get_model_complexity_info
+
+    items = len(example_inputs[0])
+    said, noise = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(io.StringIO()):
+        macs, _ = get_model_complexity_info(
+            _Bare(module),
+            (1,),
+            input_constructor=lambda _: {"inputs": tuple(example_inputs)},
+            print_per_layer_stat=False,
+            as_strings=False,
+            verbose=True,
+            ost=said,
+            backend="aten",
+            custom_modules_hooks=_attention_counts(),
+        )
+    if macs is None:
+        return MacCount(None, why=_last_line(noise.getvalue()))
+    ignored = dict.fromkeys(_ZERO_OP.findall(said.getvalue()))
+    return MacCount(int(macs) // items, tuple(name for name in ignored if _MULTIPLIES.search(name)))
+
+
+class _Bare(nn.Module):
+    """A module whose children ptflops does not see: it hangs hooks on them and leaves them there."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.run = module.forward
+
+    def forward(self, inputs: tuple[Any, ...]) -> object:
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # it hides its products in one operator
+        try:
+            with torch.no_grad():
+                return self.run(*inputs)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _attention_counts() -> dict[object, object]:
+    """Counts for attention that ptflops does not have: the two matrix products of each head."""
+
+    def products(inputs: Sequence[Any], _: object) -> int:
+        query, key, value = inputs[:3]
+        pairs = query.shape[:-1].numel() * key.shape[-2]
+        return int(pairs * (query.shape[-1] + value.shape[-1]))
+
+    def baddbmm(inputs: Sequence[Any], _: object) -> int:
+        return int(inputs[1].numel() * inputs[2].shape[-1])
+
+    aten = torch.ops.aten
+    return {
+        aten._scaled_dot_product_flash_attention_for_cpu: products,
+        aten._scaled_dot_product_attention_math: products,
+        aten.scaled_dot_product_attention: products,
+        aten.baddbmm: baddbmm,
+    }
+
+
+def _is_integer_parameter(name: str, value: Tensor) -> bool:
+    """``conv1_int8.weight`` is; its scale is floating point."""
+    return not value.is_floating_point() and name.rpartition(".")[2] in _INTEGER_BUFFERS
+
+
+def _external_files(path: Path) -> set[str]:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise InputError(f"{path} is not an ONNX file", why=str(error), fix="export it again") from error
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    return {entry.value for entry in entries if entry.key == "location"}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "ptflops gave no reason"

@@ -1,0 +1,53 @@
+"""``report.html``: report.json for people, one file that needs nothing else, not even the network.
+
+Made from the report alone, so it can be made again from a report.json; whatever was not measured is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .files import write_text_atomic
+from .html_elements import Markup, element, joined
+from .html_headline import page_header, tiles
+from .html_made import account, audit, environment, layers, reproduce
+from .html_measured import latency, parity, size_and_accuracy
+from .html_style import STYLE
+
+_SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
+    size_and_accuracy,
+    latency,
+    parity,
+    layers,
+    audit,
+    account,
+    environment,
+    reproduce,
+)
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """The page of a report."""
+    head = joined(
+        (
+            Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+            element("title", f"{report['model']} – fxpasses report"),
+            element("style", Markup(STYLE)),
+        )
+    )
+    sections = [section(report) for section in _SECTIONS]
+    body = element("main", page_header(report), tiles(report), *sections, _footer(report))
+    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body)}</html>\n'
+
+
+def write_html(report: Mapping[str, Any], path: str | Path) -> None:
+    """Write report.html, all or nothing. Raises InputError where it cannot be written."""
+    write_text_atomic(Path(path), render_html(report))
+
+
+def _footer(report: Mapping[str, Any]) -> Markup:
+    version = (report["environment"].get("versions") or {}).get("fxpasses")
+    made = [f"fxpasses {version or ''}".strip()] + ([str(report["created"])] if report.get("created") else [])
+    return element("footer", " · ".join(made) + " · all numbers are in report.json")
