@@ -72,15 +72,17 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
     """Run passes over a copy of a graph and return the copy.
 
     Raises:
-        GraphError: the graph is not in ``stage`` before or after a pass, or a pass left it invalid.
+        GraphError: the graph is not in ``stage`` before or after a pass, a pass left it invalid, or a pass raised it;
+            it then says which pass, and after what.
     """
     check_stage(gm, stage, "run_passes")
     gm = copy_graph(gm)
     done: list[str] = []
     for graph_pass in passes:
         name = pass_name(graph_pass)
-        result = graph_pass(gm)
-        _check(gm, name, done)
+        step = f"pass {name}, after {', '.join(done) or 'nothing'}"
+        result = _run(graph_pass, gm, step)
+        _check(gm, name, step)
         check_stage(gm, stage, name)
         pass_logs(gm).append(PassLog(name, result))
         done.append(name)
@@ -94,7 +96,16 @@ def copy_graph(gm: fx.GraphModule) -> fx.GraphModule:
     return twin
 
 
-def _check(gm: fx.GraphModule, name: str, done: list[str]) -> None:
+def _run(graph_pass: Pass, gm: fx.GraphModule, step: str) -> PassResult:
+    try:
+        return graph_pass(gm)
+    except GraphError as error:
+        if error.step:
+            raise
+        raise GraphError(error.what, why=error.why, fix=error.fix, at=error.at, step=step) from error
+
+
+def _check(gm: fx.GraphModule, name: str, step: str) -> None:
     try:
         gm.graph.lint()
     except RuntimeError as error:
@@ -102,6 +113,6 @@ def _check(gm: fx.GraphModule, name: str, done: list[str]) -> None:
             f"the graph after pass {name} is not valid",
             why=str(error).splitlines()[0],
             fix=f"mend {name}: change graphs through fxpasses.graph_edit",
-            step=f"pass {name}, after {', '.join(done) or 'nothing'}",
+            step=step,
         ) from error
     gm.recompile()
