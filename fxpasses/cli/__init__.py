@@ -1,8 +1,27 @@
-"""The command line, ``fxpasses COMMAND``."""
+"""The command ``fxpasses``. This package may see every other; none of the others may see it.
+
+Nothing slow is imported before a command runs: each command module declares its options at the top and imports what
+it needs inside. ``fxpasses --help`` loads neither torch nor onnxruntime.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def main() -> None:
-    """Entry point of the console script."""
-    raise SystemExit("fxpasses: the command line is not written yet")
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; ``arguments`` default to the process's own.
+
+    Exit codes: 0 done; 1 done, and the answer is no (``parity`` and ``audit`` found a difference); 2 bad input, told in
+    one message; 70 a defect of ours; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
+    """
+    from .failures import exit_with
+
+    try:
+        from .app import clean_up_when_stopped, print_what_the_terminal_can, run
+
+        clean_up_when_stopped()
+        print_what_the_terminal_can()
+        run(arguments)
+    except KeyboardInterrupt as error:
+        exit_with(error)

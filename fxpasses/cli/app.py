@@ -1,0 +1,98 @@
+"""The commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .audit_command import audit_command
+from .bench_command import bench_command
+from .doctor_command import doctor_command
+from .failures import Interrupted, exit_with
+from .parity_command import parity_command
+from .quantize_command import quantize_command
+from .quickstart_command import quickstart_command
+from .train_command import train_command
+from .view_command import view_command
+
+
+class _Commands(TyperGroup):
+    """Keeps Ctrl-C out of typer's hands, which, by version, says "Aborted" and exits with 1, or says nothing."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+
+app = typer.Typer(
+    name="fxpasses",
+    help="Quantize PyTorch models on torch.fx graphs: one int8 graph, two runtimes, the same integers.",
+    epilog="Each command explains itself: fxpasses quantize --help",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("quickstart")(quickstart_command)
+app.command("quantize")(quantize_command)
+app.command("parity")(parity_command)
+app.command("bench")(bench_command)
+app.command("audit")(audit_command)
+app.command("view")(view_command)
+app.command("train")(train_command)
+app.command("doctor")(doctor_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from fxpasses import __version__
+
+        typer.echo(f"fxpasses {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of all commands; typer takes them from this signature."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=given, prog_name="fxpasses")
+    except Exception as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
+        exit_with(error, given)
+
+
+def print_what_the_terminal_can() -> None:
+    """A ✓ on a terminal without Unicode becomes a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def clean_up_when_stopped() -> None:
+    """Have `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP stays ignored
+            signal.signal(number, stop)

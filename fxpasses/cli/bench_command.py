@@ -1,0 +1,47 @@
+"""``fxpasses bench DIR``: latency of every artifact of a folder, measured in turns."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .terminal import open_terminal
+
+
+def bench_command(
+    folder: options.Folder,
+    batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1",
+    threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1",
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", help="Timed calls of each artifact, at each setting.")
+    ] = 100,
+    max_seconds: Annotated[
+        float, typer.Option("--max-seconds", metavar="S", help="Stop a setting after that long, whatever --runs says.")
+    ] = 60.0,
+    json: options.Json = None,
+) -> None:
+    """Measure latency: mean, spread, percentiles and throughput by runtime, precision, batch and threads.
+
+    The artifacts take turns, so that a machine that slows down slows all of them. The report is updated.
+    """
+    batches, counts = options.whole_numbers(batch, "--batch"), options.whole_numbers(threads, "--threads")
+    with open_terminal(json) as terminal:
+        from fxpasses.export.benchmark import BenchSettings
+        from fxpasses.export.report import with_variants
+        from fxpasses.export.report_console import print_benchmark
+
+        from .folder import input_maker, open_folder, update_report
+        from .measuring import latency_variants, time_runners
+        from .rebuild import subjects_of
+
+        settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
+        report = open_folder(folder)
+        make_input = input_maker(report, folder)
+        subjects = subjects_of(report, folder, terminal)
+        found = time_runners(subjects.runners, make_input, settings, terminal)
+        report = with_variants(report, latency_variants(subjects, found))
+        update_report(report, folder)
+        terminal.document = report
+        print_benchmark(report, terminal.results)

@@ -1,0 +1,84 @@
+"""Every way a command can fail: what is said on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fxpasses.errors import FxPassesError
+
+DEBUG = "--debug"
+
+BAD_INPUT = 2
+DEFECT = 70
+"""EX_SOFTWARE of sysexits.h."""
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+_NO_MEMORY = ("can't allocate memory", "bad_alloc", "not enough memory", "Failed to allocate memory")
+
+
+class Interrupted(Exception):
+    """Ctrl-C, as an exception that typer does not interpret."""
+
+
+def exit_with(error: BaseException, arguments: Sequence[str] = ()) -> NoReturn:
+    """Say what happened, in one message, and exit."""
+    if DEBUG in arguments:
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        _leave_stdout()
+        raise SystemExit(BROKEN_PIPE)
+    message, code = told(error, arguments)
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(code)
+
+
+def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]:
+    """The message of an error and its exit code."""
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        return "interrupted: nothing was left half-written", INTERRUPTED
+    if isinstance(error, FxPassesError):
+        return f"error: {error}", BAD_INPUT
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+        return _lines("not enough memory", _first_line(error), "smaller images, a smaller --batch, or more memory")
+    if isinstance(error, OSError) and error.errno is not None:
+        return _os_error(error)
+    again = (
+        "the traceback above"
+        if DEBUG in arguments
+        else "what this prints: " + shlex.join(["fxpasses", DEBUG, *arguments])
+    )
+    return (
+        f"error: a defect of fxpasses, not of your input: {type(error).__name__}: {_first_line(error)}\n"
+        f"  fix: please report it, with {again}",
+        DEFECT,
+    )
+
+
+def _os_error(error: OSError) -> tuple[str, int]:
+    """Files of ours that cannot be written are told by export/files.py; this is the rest: temporary and input files."""
+    what = f"cannot use {error.filename}" if error.filename else "a file cannot be read or written"
+    fix = "check the path and its permissions"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "free some space; temporary files go where TMPDIR says"
+    return _lines(what, error.strerror or type(error).__name__, fix)
+
+
+def _lines(what: str, why: str, fix: str) -> tuple[str, int]:
+    return f"error: {what}\n  why: {why}\n  fix: {fix}", BAD_INPUT
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _leave_stdout() -> None:
+    """Nobody reads on; Python must not complain when it flushes at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,171 @@
+"""The folder a quantization leaves: the names in it, and how its model and its data are found again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fxpasses.errors import InputError
+from fxpasses.models.data_source import DataSource
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.loaded_model import LoadedModel, example_batch
+from fxpasses.models.model_input import ModelInput, Preprocessing
+from fxpasses.models.user_code import is_user_code
+from fxpasses.models.zoo import load_model
+
+FLOAT_ONNX = "model.fp32.onnx"
+INT8_ONNX = "model.int8.onnx"
+INT8_PT2 = "model.int8.pt2"
+REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
+
+_QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What the command line said about the model."""
+
+    spec: str
+    weights: Path | None = None
+    seed: int = 0
+    image_size: int | None = None
+
+    def load(self) -> LoadedModel:
+        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size)
+
+    def details(self, model: LoadedModel) -> dict[str, object]:
+        """report.json's ``model_details``: enough to load the model again, from any folder."""
+        return {
+            "spec": _absolute(self.spec),
+            "weights": None if self.weights is None else str(self.weights.resolve()),
+            "weights_sha256": None if self.weights is None else _sha256(self.weights),
+            "seed": self.seed,
+            "image_size": self.image_size,
+            "pretrained": model.pretrained,
+            "input_shape": list(model.input_shape),
+            "preprocessing": {"mean": list(model.preprocessing.mean), "std": list(model.preprocessing.std)},
+            "vocabulary": model.vocabulary,
+            "torch_fp32": "the captured graph with BatchNorms folded",
+        }
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """What the command line said about the data."""
+
+    spec: str
+    labels: Path | None = None
+
+    def details(self) -> dict[str, object]:
+        """report.json's ``data_details``, as far as it is known here."""
+        return {"spec": _absolute(self.spec), "labels": None if self.labels is None else str(self.labels.resolve())}
+
+
+def open_folder(folder: Path) -> dict[str, Any]:
+    """The report of a folder.
+
+    Raises:
+        InputError: there is no such folder, or no report in it.
+    """
+    from fxpasses.export.report import read_report
+
+    if not folder.is_dir():
+        why = "it is a file" if folder.exists() else "it does not exist"
+        raise InputError(f"cannot open the folder {folder}", why=why, fix="name a folder that fxpasses quantize wrote")
+    if not (folder / REPORT_JSON).is_file():
+        raise InputError(
+            f"no {REPORT_JSON} in {folder}", why="no quantization left its files there", fix=_QUANTIZE_AGAIN
+        )
+    return dict(read_report(folder / REPORT_JSON))
+
+
+def update_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Write report.json and report.html anew, both or neither."""
+    from fxpasses.export.files import staged_folder
+    from fxpasses.export.report import write_report
+    from fxpasses.export.report_html import write_html
+
+    with staged_folder(folder) as stage:
+        write_report(report, stage / REPORT_JSON)
+        write_html(report, stage / REPORT_HTML)
+
+
+def artifact(folder: Path, name: str) -> Path:
+    """The path of a file in the folder.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not (folder / name).is_file():
+        raise InputError(f"no {name} in {folder}", why="it was moved or deleted", fix=_QUANTIZE_AGAIN)
+    return folder / name
+
+
+def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
+    """The float model of a report, loaded again.
+
+    Raises:
+        InputError: the report does not say how, or the model or its weights are no longer there, or are others.
+    """
+    details = _details(report, "model_details", folder)
+    weights = None if details["weights"] is None else folder / details["weights"]
+    model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
+    if weights is not None and _sha256(weights) != details["weights_sha256"]:
+        raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=_QUANTIZE_AGAIN)
+    return model
+
+
+def input_of(report: Mapping[str, Any], folder: Path) -> ModelInput:
+    """What the model is fed, without loading it."""
+    details = _details(report, "model_details", folder)
+    given = details["preprocessing"]
+    return ModelInput(tuple(details["input_shape"]), Preprocessing(tuple(given["mean"]), tuple(given["std"])))
+
+
+def input_maker(report: Mapping[str, Any], folder: Path) -> Callable[[int], Tensor]:
+    """Seeded noise for the model, by batch size."""
+    details = _details(report, "model_details", folder)
+    shape, vocabulary = tuple(details["input_shape"]), details["vocabulary"]
+    return lambda batch: example_batch(batch, shape, vocabulary=vocabulary)
+
+
+def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
+    """The data of a report, or other data, for the model of the report."""
+    if other is None:
+        details = _details(report, "data_details", folder)
+        other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
+    return open_dataset(other.spec, input_of(report, folder), other.labels)
+
+
+def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, Any]:
+    details = report.get(key)
+    if not isinstance(details, Mapping) or "spec" not in details:
+        raise InputError(
+            f"{folder / REPORT_JSON} does not say what was quantized", why=f"it has no {key}", fix=_QUANTIZE_AGAIN
+        )
+    return details
+
+
+def _absolute(spec: str) -> str:
+    """A spec that means the same in every folder: the path in ``cifar10=DIR`` or ``file.py:factory`` made absolute."""
+    if is_user_code(spec):
+        return os.path.abspath(spec)  # noqa: PTH100 - a path with a factory behind it is text
+    kind, equals, argument = spec.partition("=")
+    if not equals or kind == "random":
+        return spec
+    return f"{kind}={Path(argument).expanduser().resolve()}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""Accuracy, size and latency of the artifacts of one folder, as the variants of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import fx
+
+from fxpasses.export.accuracy import Comparison, compare
+from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
+from fxpasses.export.latency import BenchResult
+from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
+from fxpasses.export.report import Variant, variant_of
+from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
+from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.data_source import DataSource
+from fxpasses.models.loaded_model import LoadedModel
+
+from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2
+from .terminal import Terminal
+
+FLOAT, INT8 = "fp32", "int8"
+EVALUATION_BATCH = 25
+SHORT_BENCHMARK = BenchSettings(runs=50, max_seconds=10.0)
+"""What ``quantize`` measures: enough for a ratio; ``fxpasses bench`` measures with care."""
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is measured: the float graph where there is one, the int8 graph, and the files."""
+
+    folder: Path
+    graph: fx.GraphModule | None
+    int8: fx.GraphModule
+    runners: Sequence[Runner]
+
+    @classmethod
+    def of(cls, folder: Path, graph: fx.GraphModule | None, int8: fx.GraphModule, threads: int) -> Subjects:
+        """Runners for both precisions in both runtimes; torch fp32 only where there is a float graph."""
+        runners: list[Runner] = [] if graph is None else [torch_runner(graph, FLOAT, threads)]
+        runners.append(torch_runner(to_torch(int8), INT8, threads))
+        runners.append(onnx_runner(folder / FLOAT_ONNX, FLOAT, threads))
+        runners.append(onnx_runner(folder / INT8_ONNX, INT8, threads))
+        return cls(folder, graph, int8, runners)
+
+    def file_of(self, runner: Runner) -> str | None:
+        if runner.runtime == ONNXRUNTIME:
+            return FLOAT_ONNX if runner.precision == FLOAT else INT8_ONNX
+        return None if runner.precision == FLOAT else INT8_PT2
+
+    def bytes_of(self, runner: Runner) -> int | None:
+        """An ONNX file's size; of a module, its weights alone."""
+        if runner.runtime == ONNXRUNTIME:
+            return file_bytes(self.folder / (FLOAT_ONNX if runner.precision == FLOAT else INT8_ONNX))
+        module = self.graph if runner.precision == FLOAT else self.int8
+        return None if module is None else module_bytes(module)
+
+    def parameters_of(self, runner: Runner) -> ParameterCount | None:
+        module = self.graph if runner.precision == FLOAT else self.int8
+        return None if module is None else count_parameters(module)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The variants, and what could not be counted in them, as a sentence."""
+
+    variants: list[Variant]
+    has_labels: bool
+    uncounted_macs: str | None
+
+
+def measure(
+    subjects: Subjects, model: LoadedModel, data: DataSource, images: int, bench: bool, terminal: Terminal
+) -> Measured:
+    """Measure every runner on at most ``images`` images, and, if ``bench``, shortly its latency."""
+    assert subjects.graph is not None
+    images = min(images, data.evaluation_images)
+    with terminal.step("count multiply-accumulates"):
+        macs = count_macs(subjects.graph, model.example_inputs(batch=1))
+    with terminal.step("accuracy", images) as step:
+        compared = compare(subjects.runners, data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
+    latencies = time_runners(subjects.runners, model.example_inputs, SHORT_BENCHMARK, terminal) if bench else None
+    variants = [_variant(subjects, runner, macs, compared[runner.name], latencies) for runner in subjects.runners]
+    return Measured(variants, any(c.top1 is not None for c in compared.values()), _why_uncounted(macs))
+
+
+def time_runners(
+    runners: Sequence[Runner], make_input: MakeInput, settings: BenchSettings, terminal: Terminal
+) -> BenchResult:
+    """Latency of every runner, on the same input."""
+    with terminal.step("latency", settings.runs, timing=True) as step:
+        return benchmark(runners, make_input, settings, step.at)
+
+
+def latency_variants(subjects: Subjects, bench: BenchResult) -> list[Variant]:
+    """The variants of a benchmark alone: sizes and latency."""
+    return [_variant(subjects, runner, None, None, bench) for runner in subjects.runners]
+
+
+def _variant(
+    subjects: Subjects, runner: Runner, macs: MacCount | None, comparison: Comparison | None, bench: BenchResult | None
+) -> Variant:
+    return variant_of(
+        runner,
+        size_bytes=subjects.bytes_of(runner),
+        parameters=subjects.parameters_of(runner),
+        macs=None if macs is None else macs.macs,
+        comparison=comparison,
+        bench=bench,
+        file=subjects.file_of(runner),
+    )
+
+
+def _why_uncounted(macs: MacCount) -> str | None:
+    if macs.macs is None:
+        return f"multiply-accumulates were not counted: {macs.why}"
+    if macs.uncounted:
+        return f"multiply-accumulates leave out {', '.join(macs.uncounted)}"
+    return None

@@ -1,0 +1,97 @@
+"""Options that several commands have, so that they are spelled and explained the same everywhere."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+class Form(str, Enum):
+    """Forms of an int8 ONNX file."""
+
+    qdq = "qdq"
+    qoperator = "qoperator"
+
+
+class FloatOptimizer(str, Enum):
+    """What optimises the float ONNX file."""
+
+    onnxruntime = "onnxruntime"
+    onnxruntime_tools = "onnxruntime-tools"
+    none = "none"
+
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A zoo name (cifar_resnet20, lenet, ...), torchvision/NAME, timm/NAME, or path/file.py:factory.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="digits, mnist=DIR, fashion=DIR, cifar10=DIR, sst2=DIR, images=DIR (train/ and val/, a folder for each "
+        "class), random=3x224x224, or path/file.py:factory.",
+        show_default=False,
+    ),
+]
+OtherData = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--data", metavar="DATA", help="Other data than the report names.", show_default=False),
+]
+Weights = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A state dict: .pt, .pth or .safetensors. Without it the weights are random.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Class indices for images=DIR; default DIR/labels.json, else alphabetical.",
+        show_default=False,
+    ),
+]
+ImageSize = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--image-size",
+        metavar="N",
+        help="Height and width, for torchvision and timm models; default: as published.",
+        show_default=False,
+    ),
+]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What `fxpasses quantize --out DIR` wrote.", show_default=False)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of random weights and of the choice of calibration images.")]
+Threads = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--threads", metavar="N", help="To compute on; default: all that the process may use.", show_default=False
+    ),
+]
+Json = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", show_default=False),
+]
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """``"1,2,8"`` as numbers; typer tells the error, naming the option."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 1,2,8", param_hint=option) from None

@@ -1,0 +1,54 @@
+"""``fxpasses parity DIR``: do both int8 artifacts of a folder give the same integers?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .terminal import open_terminal
+
+
+def parity_command(
+    folder: options.Folder,
+    data: options.OtherData = None,
+    labels: options.Labels = None,
+    images: Annotated[
+        int, typer.Option("--images", metavar="N", help="Images to compare logits and classes on, at most.")
+    ] = 500,
+    node_images: Annotated[
+        int, typer.Option("--node-images", metavar="N", help="Images to compare every integer tensor on.")
+    ] = 8,
+    threads: options.Threads = None,
+    json: options.Json = None,
+) -> None:
+    """Compare both int8 artifacts integer by integer, and with exact arithmetic; update the report.
+
+    Exits with 0 if they keep the promise, with 1 if not: the same class on every image, no node further than 1 LSB
+    from exact arithmetic on equal inputs; with a recipe made by --exact, no difference at all.
+    """
+    with open_terminal(json) as terminal:
+        from fxpasses.export.pt2_file import load
+        from fxpasses.export.report_console import print_parity
+        from fxpasses.export.runners import onnx_runner, torch_threads
+
+        from .folder import INT8_ONNX, INT8_PT2, DataChoice, artifact, data_of, open_folder, update_report
+        from .pipeline import default_threads, parity_on
+        from .promise import is_exact, why_broken
+
+        report = open_folder(folder)
+        source = data_of(report, folder, None if data is None else DataChoice(data, labels))
+        int8, onnx_path = load(artifact(folder, INT8_PT2)), artifact(folder, INT8_ONNX)
+        onnx_runner(onnx_path, "int8")  # refuses a damaged file
+        with torch_threads(default_threads(threads)):
+            found = parity_on(int8, onnx_path, source, images, terminal, node_images)
+        report["parity"] = found.to_json()
+        update_report(report, folder)
+        terminal.document = report["parity"]
+        print_parity(report["parity"], terminal.results)
+        broken = why_broken(report["parity"], exact=is_exact(report))
+        for sentence in broken:
+            terminal.results.print(sentence, style="red", markup=False)
+    if broken:
+        raise typer.Exit(1)

@@ -1,0 +1,218 @@
+"""A float model and data in, a folder of artifacts and a report out: what ``quantize`` and ``quickstart`` share."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import fx
+
+from fxpasses.errors import InputError
+from fxpasses.export.audit import AuditReport, audit
+from fxpasses.export.environment import usable_threads, why_unsuited
+from fxpasses.export.onnx_file import to_onnx
+from fxpasses.export.optimizer import Optimizer, optimize_onnx
+from fxpasses.export.parity_check import ParityReport, parity
+from fxpasses.export.pt2_file import save
+from fxpasses.export.report import build_report, write_report
+from fxpasses.export.report_html import write_html
+from fxpasses.export.runners import torch_threads
+from fxpasses.fusion import fuse
+from fxpasses.graph_edit import operator_name
+from fxpasses.models.data_source import DataSource
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.quantization.calibration import calibrate
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.convert import convert
+from fxpasses.quantization.observe import observe
+from fxpasses.tracing import capture
+
+from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON, DataChoice, ModelChoice
+from .measuring import Measured, Subjects, measure
+from .terminal import Terminal
+
+DEFAULT_CALIBRATION_IMAGES = 256
+DEFAULT_EVALUATION_IMAGES = 1000
+PARITY_IMAGES = 64
+PARITY_NODE_IMAGES = 8
+PARITY_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is quantized, on what data, and how the report says so."""
+
+    model: LoadedModel
+    data: DataSource
+    model_details: Mapping[str, object]
+    data_details: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How.
+
+    Attributes:
+        config: of the quantization.
+        calibration_images: None for ``DEFAULT_CALIBRATION_IMAGES``, or as many as there are.
+        evaluation_images: at most; spread over the data.
+        form, optimizer: of the ONNX files.
+        benchmark: whether to measure latency.
+        threads: to compute on; None for all.
+        seed: of the choice of calibration images.
+    """
+
+    config: QuantConfig
+    calibration_images: int | None = None
+    evaluation_images: int = DEFAULT_EVALUATION_IMAGES
+    form: Literal["qdq", "qoperator"] = "qdq"
+    optimizer: Optimizer = "onnxruntime"
+    benchmark: bool = True
+    threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
+            if count is not None and count < 1:
+                raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What :func:`quantize_into` made, for the summary on the terminal."""
+
+    report: Mapping[str, Any]
+    audit: AuditReport
+
+
+def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Input:
+    """Load the model and open the data."""
+    with terminal.step("load model and data"):
+        loaded = model.load()
+        source = open_dataset(data.spec, loaded, data.labels)
+    return Input(loaded, source, model.details(loaded), data.details())
+
+
+def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Terminal) -> Outcome:
+    """Quantize and write every artifact and the report into ``folder``.
+
+    Raises:
+        FxPassesError: whatever is wrong with the model, the data or the settings.
+    """
+    threads = default_threads(settings.threads)
+    with torch_threads(threads):
+        graph, int8, images = quantized(given, settings, terminal)
+        _export(folder, graph, int8, settings, terminal)
+        subjects = Subjects.of(folder, graph, int8, threads)
+        found = parity_on(
+            int8, folder / INT8_ONNX, given.data, min(PARITY_IMAGES, settings.evaluation_images), terminal
+        )
+        with terminal.step("audit"):
+            audited = audit(folder / INT8_ONNX)
+        measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
+    data_details = {
+        **given.data_details,
+        "calibration_images": images,
+        "evaluation_images": settings.evaluation_images,
+        "has_labels": measured.has_labels,
+    }
+    report = build_report(
+        model=given.model.name,
+        data=given.data.name,
+        target=settings.config.target,
+        variants=measured.variants,
+        parity=found.to_json(),
+        graph=int8,
+        details={
+            "command": shlex.join(["fxpasses", *sys.argv[1:]]),
+            "model_details": given.model_details,
+            "data_details": data_details,
+            "durations": dict(terminal.durations),
+            "audit": audited.to_json(),
+            "warnings": _warnings(given.model, settings.config, measured),
+        },
+    )
+    write_report(report, folder / REPORT_JSON)
+    write_html(report, folder / REPORT_HTML)
+    return Outcome(report, audited)
+
+
+def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, fx.GraphModule, int]:
+    """The FLOAT graph, the QUANTIZED graph, and the number of calibration images."""
+    images = settings.calibration_images
+    if images is None:
+        images = min(DEFAULT_CALIBRATION_IMAGES, given.data.calibration_images)
+    batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
+    with terminal.step("capture and fuse"):
+        graph = fuse(capture(given.model.module, given.model.example_inputs()))
+    check_overrides(graph, settings.config)
+    observed = observe(graph, settings.config)
+    with terminal.step("calibrate", images) as step:
+        calibrate(observed, batches, step.advance)
+    with terminal.step("convert"):
+        int8 = convert(observed)
+    return graph, int8, images
+
+
+def parity_on(
+    int8: fx.GraphModule,
+    onnx_path: Path,
+    data: DataSource,
+    images: int,
+    terminal: Terminal,
+    node_images: int = PARITY_NODE_IMAGES,
+) -> ParityReport:
+    """Parity on that many images of the evaluation split, or as many as there are."""
+    images = min(images, data.evaluation_images)
+    batches = (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images))
+    with terminal.step("parity", images) as step:
+        return parity(int8, batches, onnx_path=onnx_path, node_images=node_images, progress=step.advance)
+
+
+def default_threads(threads: int | None) -> int:
+    """What ``--threads`` means: all that the process may use, unless it says otherwise."""
+    return usable_threads() if threads is None else threads
+
+
+def check_overrides(graph: fx.GraphModule, config: QuantConfig) -> None:
+    """Raise InputError for a pattern that matches nothing: it would change nothing, silently."""
+    for override in config.overrides:
+        if any(override.matches(graph, node) for node in graph.graph.nodes):
+            continue
+        names = [node.name for node in graph.graph.nodes]
+        names += [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]
+        near = difflib.get_close_matches(override.match, names, n=3, cutoff=0.5)
+        operators = sorted({name for node in graph.graph.nodes if (name := operator_name(graph, node))})
+        raise InputError(
+            f"pattern {override.match!r}",
+            why="it matches no node, layer or operator of the model",
+            fix=f"did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else f"its operators are {', '.join(operators)}",
+        )
+
+
+def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:
+    with terminal.step("export float ONNX"):
+        to_onnx(graph, folder / FLOAT_ONNX)
+        optimize_onnx(folder / FLOAT_ONNX, folder / FLOAT_ONNX, settings.optimizer)
+    with terminal.step("export int8 ONNX"):
+        to_onnx(int8, folder / INT8_ONNX, form=settings.form)
+    with terminal.step("save .pt2"):
+        save(int8, folder / INT8_PT2)
+
+
+def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:
+    found = [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+    unsuited = why_unsuited(config.target)
+    if unsuited:
+        found.append(f"target {config.target}: {unsuited}")
+    if measured.uncounted_macs:
+        found.append(measured.uncounted_macs)
+    return found

@@ -1,0 +1,148 @@
+"""``fxpasses quantize``: a float model in; ONNX files, a .pt2 and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from . import options
+from .terminal import open_terminal
+
+if TYPE_CHECKING:
+    from fxpasses.quantization.config import Override, QuantConfig
+
+METHODS = ("static",)
+
+
+def quantize_command(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
+    ],
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    image_size: options.ImageSize = None,
+    method: Annotated[
+        str, typer.Option("--method", metavar="METHOD", help="static: int8 weights and activations, calibrated.")
+    ] = "static",
+    target: Annotated[
+        str, typer.Option("--target", metavar="TARGET", help="x86 (VNNI or AMX), x86-avx2, arm or cuda.")
+    ] = "x86",
+    observer: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option(
+            "--observer",
+            metavar="[PATTERN=]NAME",
+            help="histogram (default), minmax, moving_average, percentile:99.99 or entropy; for the nodes, layers or "
+            "operators that a pattern matches, or for all. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_float: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--keep-float",
+            metavar="PATTERN",
+            help="Leave these nodes, layers or operators in float: layer1.*, linear, ... May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    calib: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--calib",
+            metavar="N",
+            help="Calibration images; default: 256, or all if there are fewer.",
+            show_default=False,
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
+    ] = False,
+    form: Annotated[
+        options.Form, typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator.")
+    ] = options.Form.qdq,
+    optimizer: Annotated[
+        options.FloatOptimizer,
+        typer.Option(
+            "--optimizer", metavar="TOOL", help="Of the float ONNX file: onnxruntime, onnxruntime-tools or none."
+        ),
+    ] = options.FloatOptimizer.onnxruntime,
+    evaluate: Annotated[
+        int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")
+    ] = 1000,
+    bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
+    seed: options.Seed = 0,
+    threads: options.Threads = None,
+    json: options.Json = None,
+) -> None:
+    """Quantize a model to int8 for PyTorch and onnxruntime.
+
+    Writes model.fp32.onnx, model.int8.onnx, model.int8.pt2, report.json and report.html into DIR.
+
+    fxpasses quantize torchvision/mobilenet_v2 --weights mobilenet_v2.pth --data images=imagenet --out mobilenet
+    """
+    with open_terminal(json) as terminal:
+        check_method(method)
+        from fxpasses.export.files import staged_folder
+
+        from .folder import DataChoice, ModelChoice
+        from .pipeline import Settings, open_input, quantize_into
+        from .summary import print_outcome
+
+        settings = Settings(
+            config=_config(target, observer or [], keep_float or [], exact),
+            calibration_images=calib,
+            evaluation_images=evaluate,
+            form=form.value,
+            optimizer=optimizer.value,
+            benchmark=bench,
+            threads=threads,
+            seed=seed,
+        )
+        with staged_folder(out) as stage:
+            chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+            given = open_input(chosen, source, terminal)
+            outcome = quantize_into(stage, given, settings, terminal)
+        terminal.document = outcome.report
+        print_outcome(outcome, out, terminal)
+
+
+def check_method(method: str) -> None:
+    """Raise InputError unless this version has the method."""
+    if method in METHODS:
+        return
+    from fxpasses.errors import InputError
+
+    planned = method in ("dynamic", "weight-only", "fp16", "bf16")
+    raise InputError(
+        f"--method {method}",
+        why="this version does not have it yet" if planned else "there is no such method",
+        fix=f"use {' or '.join(METHODS)}",
+    )
+
+
+def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:
+    """The observer for all (None if not given), and the settings for some; those kept in float come last and win."""
+    from fxpasses.quantization.config import Override
+
+    general, special = None, []
+    for spelled in observers:
+        pattern, equals, name = spelled.rpartition("=")
+        if equals:
+            special.append(Override(pattern, observer=name))
+        else:
+            general = name
+    return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))
+
+
+def _config(target: str, observers: Sequence[str], keep_float: Sequence[str], exact: bool) -> QuantConfig:
+    from fxpasses.quantization.config import QuantConfig
+
+    observer, overrides = overrides_of(observers, keep_float)
+    return QuantConfig(target=target, observer=observer or QuantConfig.observer, exact=exact, overrides=overrides)

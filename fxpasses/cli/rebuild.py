@@ -1,0 +1,41 @@
+"""The artifacts of a folder as runners again, with the float model rebuilt where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import fx
+
+from fxpasses.errors import FxPassesError
+from fxpasses.export.pt2_file import load
+from fxpasses.fusion import fuse
+from fxpasses.tracing import capture
+
+from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact, model_of
+from .measuring import Subjects
+from .terminal import Terminal
+
+
+def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> Subjects:
+    """What to measure in a folder; torch fp32 is left out, with a remark, where its model is no longer there.
+
+    Raises:
+        InputError: an artifact is missing or cannot be loaded.
+    """
+    for name in (FLOAT_ONNX, INT8_ONNX, INT8_PT2):
+        artifact(folder, name)
+    with terminal.step("load"):
+        graph = float_graph(report, folder, terminal)
+        return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1)
+
+
+def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:
+    """The FLOAT graph the folder was made from; None, and a remark, if it cannot be had."""
+    try:
+        model = model_of(report, folder)
+        return fuse(capture(model.module, model.example_inputs()))
+    except FxPassesError as error:
+        terminal.remark(f"torch fp32 is left out: {str(error).splitlines()[0]}")
+        return None

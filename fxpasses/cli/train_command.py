@@ -1,0 +1,134 @@
+"""``fxpasses train``: weights for a model of the zoo, to have something to quantize."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from fxpasses.models.data_source import DataSource
+    from fxpasses.models.training import TrainConfig
+
+SUFFIXES = (".pt", ".pth")
+BATCH = 32
+
+
+class TrainOptimizer(str, Enum):
+    """What fxpasses.models.training has."""
+
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+def train_command(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Gets the state dict: .pt or .pth.", show_default=False)
+    ],
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    image_size: options.ImageSize = None,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N")] = 10,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start; it falls to 0 on a cosine.")] = 0.01,
+    optimizer: Annotated[TrainOptimizer, typer.Option("--optimizer")] = TrainOptimizer.adamw,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in a batch.")] = BATCH,
+    seed: options.Seed = 0,
+    threads: options.Threads = None,
+    json: options.Json = None,
+) -> None:
+    """Train a model, from --weights or from scratch, and write its state dict.
+
+    A plain loop: one device, no augmentation. The file goes to the --weights of `fxpasses quantize`.
+    """
+    with open_terminal(json) as terminal:
+        check_out(out)
+        from fxpasses.export.files import atomic_write
+        from fxpasses.export.runners import torch_threads
+        from fxpasses.models.datasets import open_dataset
+        from fxpasses.models.training import TrainConfig
+        from fxpasses.models.zoo import load_model
+
+        from .pipeline import default_threads
+
+        config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed)
+        with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
+            temporary.touch()  # a folder that cannot be written is told before the training, not after
+            loaded = load_model(model, weights, seed, image_size=image_size, fresh=True)
+            source = open_dataset(data, loaded, labels)
+            train_on(loaded.module, source, config, batch, terminal)
+            top1 = top1_on(loaded.module, source, terminal)
+            temporary.write_bytes(weights_as_bytes(loaded.module))
+        terminal.document = {"model": model, "data": data, "epochs": epochs, "top1": top1, "file": str(out)}
+        accuracy = "not measured: no labels" if top1 is None else f"{top1:.2f} %"
+        terminal.results.print(f"top-1 {accuracy}; written to {out}", markup=False, soft_wrap=True)
+
+
+def check_out(out: Path) -> None:
+    """Raise InputError for a kind of file that is not written, before the training."""
+    from fxpasses.errors import InputError
+
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"cannot write weights to {out}", why=f"its ending is {out.suffix!r}", fix="name a .pt file")
+
+
+def train_on(module: nn.Module, data: DataSource, config: TrainConfig, batch: int, terminal: Terminal) -> None:
+    """Train the module in place."""
+    from fxpasses.models.training import train
+
+    total = config.epochs * data.calibration_images
+    with terminal.step(f"train {config.epochs} epochs", total) as step:
+
+        def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for inputs, labels in training_batches(data, batch, config.seed + epoch):
+                yield inputs, labels
+                step.advance(len(labels))
+
+        train(module, one_epoch, config)
+
+
+def training_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training split, shuffled; the caller's own batches come in the caller's order.
+
+    Raises:
+        InputError: there are no labels.
+    """
+    from fxpasses.errors import InputError
+    from fxpasses.models.data_source import SplitSource
+
+    if isinstance(data, SplitSource):
+        yield from data.training_batches(batch, seed)
+        return
+    for inputs, labels in data.evaluation(batch):
+        if labels is None:
+            raise InputError(
+                f"cannot train on {data.name}", why="it has no labels", fix="give (inputs, labels) batches"
+            )
+        yield inputs, labels
+
+
+def top1_on(module: nn.Module, data: DataSource, terminal: Terminal) -> float:
+    """Top-1 on the held-out split, in percent."""
+    from fxpasses.models.evaluation import evaluate_top1
+
+    with terminal.step("evaluate"):
+        return evaluate_top1(module, data.evaluation())
+
+
+def weights_as_bytes(module: nn.Module) -> bytes:
+    """A state dict file; in memory, because torch.save aborts the process when the disk is full."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(module.state_dict(), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,99 @@
+"""Running the command line in tests: in this process where that will do, in one of its own where it will not."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fxpasses.cli.app import run
+
+OLD = b"what was there"
+LONG_ENOUGH_S = 120.0
+SMALL = ("digits_cnn", "--data", "digits", "--calib", "16", "--eval", "40", "--no-bench", "--threads", "1")
+"""Arguments of a quantization of seconds, without weights; ``--out`` is missing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+def fxpasses(*arguments: str | Path) -> Run:
+    """Run the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as leaving:
+        run([str(argument) for argument in arguments])
+    code = leaving.value.code
+    assert code is None or isinstance(code, int)
+    return Run(code or 0, out.getvalue(), err.getvalue())
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command line of a process of its own."""
+    return [sys.executable, "-m", "fxpasses", *map(str, arguments)]
+
+
+def fxpasses_process(*arguments: str | Path, **settings: str) -> Run:
+    """Run the command line in a process of its own; ``settings`` are added to its environment."""
+    done = subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONG_ENOUGH_S,
+        env={**os.environ, **settings},
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def quickstart() -> tuple[Path, Run]:
+    """A folder that ``fxpasses quickstart`` made in a process of its own, once for all tests; copy it to change it."""
+    parent = Path(tempfile.mkdtemp(prefix="fxpasses-quickstart-"))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    return parent / "qs", fxpasses_process("quickstart", "--out", parent / "qs", "--threads", "1")
+
+
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copytree(folder, tmp_path / folder.name)
+    return tmp_path / folder.name
+
+
+def mounted(folder: Path, *options: str) -> bool:
+    """Whether a tmpfs could be mounted (root only)."""
+    if not (sys.platform == "linux" and shutil.which("mount") and os.geteuid() == 0):
+        return False
+    return subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False).returncode == 0
+
+
+def is_refused(done: Run, said: str, out: Path | None = None) -> None:
+    """Exit code 2, one message with its remedy and no traceback, and nothing written to ``out``."""
+    assert done.code == 2, done.err
+    assert said in done.err
+    assert done.err.count("error: ") == 1
+    assert "\n  fix: " in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    if out is not None:
+        assert tree(out) == {"report.json": OLD}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and its bytes, temporaries included."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
