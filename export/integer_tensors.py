@@ -12,6 +12,7 @@ from fxpasses.errors import InputError
 from fxpasses.quantization import ops
 
 from .engines.lowering import INT8_NAME
+from .engines.quint8 import as_bytes
 
 
 class _Recorder(fx.Interpreter):
@@ -23,7 +24,7 @@ class _Recorder(fx.Interpreter):
         result = super().run_node(n)
         name = n.meta.get(INT8_NAME) or (n.name if n.target is ops.quantize else None)
         if name is not None:
-            self.found[name] = result.clone()
+            self.found[name] = as_bytes(result).clone()
         return result
 
 

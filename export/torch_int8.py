@@ -38,9 +38,9 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
 
 
 def _x86(gm: fx.GraphModule) -> nn.Module:
-    from .engines.x86 import x86_entrance, x86_kernel
+    from .engines.x86 import to_x86
 
-    return lower(gm, x86_kernel, x86_entrance)
+    return to_x86(gm)
 
 
 def _reference(gm: fx.GraphModule) -> nn.Module:

@@ -20,29 +20,41 @@ from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 KernelFor = Callable[[Int8Call], nn.Module | None]
 """An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
 
-EntranceFor = Callable[[fx.Node], nn.Module | None]
-"""What quantizes at a ``quantize`` node that float feeds; None for the operator itself."""
+BorderFor = Callable[[fx.Node], nn.Module | None]
+"""What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
 
 INT8_NAME = "int8_name"
 """Key in ``node.meta`` of a lowered graph: the ``quantize`` node of the QUANTIZED graph it computes."""
 
 
-def lower(gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: EntranceFor = lambda node: None) -> fx.GraphModule:
+def _the_operator(node: fx.Node) -> nn.Module | None:
+    return None
+
+
+def lower(
+    gm: fx.GraphModule,
+    kernel_for: KernelFor,
+    entrance_for: BorderFor = _the_operator,
+    exit_for: BorderFor = _the_operator,
+) -> fx.GraphModule:
     """Build the lowered module; ``gm`` is not changed, and its float parameters are shared.
 
     Raises:
         GraphError: ``gm`` is not QUANTIZED.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
-    lowering = _Lowering(gm, kernel_for, entrance_for)
+    lowering = _Lowering(gm, kernel_for, entrance_for, exit_for)
     for node in gm.graph.nodes:
         lowering.take(node)
     return lowering.finish()
 
 
 class _Lowering:
-    def __init__(self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: EntranceFor) -> None:
-        self.gm, self.kernel_for, self.entrance_for = gm, kernel_for, entrance_for
+    def __init__(
+        self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: BorderFor, exit_for: BorderFor
+    ) -> None:
+        self.gm, self.kernel_for = gm, kernel_for
+        self.border_for = {ops.quantize: entrance_for, ops.dequantize: exit_for}
         self.calls = find_int8_calls(gm)
         self.graph = fx.Graph()
         self.env: dict[fx.Node, fx.Node] = {}
@@ -53,8 +65,8 @@ class _Lowering:
         call = self.calls.get(node)
         if call is not None:
             new = self._integer_call(call)
-        elif node.target is ops.quantize and (entrance := self.entrance_for(node)) is not None:
-            new = self._call_kernel(node.name, entrance, self.env[node.all_input_nodes[0]])
+        elif node.target in self.border_for and (border := self.border_for[node.target](node)) is not None:
+            new = self._call_kernel(node.name, border, self.env[node.all_input_nodes[0]])
         elif _only_reads_shapes(node):
             new = self.graph.node_copy(node, lambda n: self.env[_integers_behind(n)])
         else:

@@ -100,6 +100,17 @@ def through_float(call: Int8Call, *inputs: Tensor) -> Tensor:
     return ops.quantize(result, call.y.scale, call.y.zero_point, call.y.grid.dtype)
 
 
+class ThroughFloat(nn.Module):
+    """One integer operation through float32: exact for products of two, and for what no engine has in integers."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self._call = call
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return through_float(self._call, *inputs)
+
+
 def _is_input(call: Int8Call, argument: object) -> bool:
     return getattr(argument, "target", None) is ops.dequantize
 

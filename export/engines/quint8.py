@@ -1,0 +1,59 @@
+"""Plain uint8 tensors and quint8 tensors over the same memory.
+
+ATen's fastest byte kernels (packed convolutions, add, cat) take the deprecated quint8 dtype. Between two of them a
+tensor stays quint8; anything else sees plain uint8. Neither direction copies. When torch drops the dtype,
+:func:`is_available` turns false and the engine falls back to the kernels on plain tensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fxpasses.quantization.qparams import QParams
+
+
+def is_available() -> bool:
+    """Whether this torch still has quint8 and its kernels."""
+    return hasattr(torch, "quint8") and hasattr(torch.ops.quantized, "conv2d")
+
+
+def as_quint8(q: Tensor, x: QParams) -> Tensor:
+    """An integer tensor as quint8, over the same memory."""
+    if q.dtype is torch.quint8:
+        return q
+    view = torch._empty_affine_quantized([0], scale=x.scale, zero_point=x.zero_point, dtype=torch.quint8)
+    return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())  # type: ignore[call-overload,no-any-return]  # missing in the stubs
+
+
+def as_bytes(q: Tensor) -> Tensor:
+    """An integer tensor as plain uint8, over the same memory."""
+    if q.dtype is not torch.quint8:
+        return q
+    plain = torch.empty(0, dtype=torch.uint8)
+    return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())  # type: ignore[call-overload,no-any-return]  # missing in the stubs
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Have ATen give its one deprecation warning now, while a module is built, and not at some user's first call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch._empty_affine_quantized([0], scale=1.0, zero_point=0, dtype=torch.quint8)
+        yield
+
+
+@contextlib.contextmanager
+def packing_for(engine: str) -> Iterator[None]:
+    """Pack weights for one of ATen's engines; the setting is global, and put back."""
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = engine
+    try:
+        with building():
+            yield
+    finally:
+        torch.backends.quantized.engine = before

@@ -1,0 +1,163 @@
+"""Everything but layers on x86: add, cat, pools, tables, and the ways in and out of an integer region."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxpasses.quantization.int8_calls import Int8Call, qparams_of
+
+from . import quint8
+from .reference import integer_table, move_integers, output_limits
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+class Entrance(nn.Module):
+    """float32 -> uint8, in the memory layout the convolutions work in."""
+
+    def __init__(self, node: fx.Node) -> None:
+        super().__init__()
+        self.q = qparams_of(node)
+        self.on_quint8 = quint8.is_available() and self.q.grid.dtype is torch.uint8
+        with quint8.building():
+            pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        # true division, as ONNX specifies: multiplying by 1/scale, as ATen's quantize does, rounds differently
+        steps = torch.div(x, self.q.scale)
+        if steps.dim() in CHANNELS_LAST:  # floats copy faster than bytes
+            steps = steps.contiguous(memory_format=CHANNELS_LAST[steps.dim()])
+        if self.on_quint8:
+            return quint8.as_bytes(torch.quantize_per_tensor(steps, 1.0, self.q.zero_point, torch.quint8))
+        grid = self.q.grid
+        return steps.round_().add_(self.q.zero_point).clamp_(grid.low, grid.high).to(grid.dtype)
+
+
+class Exit(nn.Module):
+    """Integers -> float32."""
+
+    def __init__(self, node: fx.Node) -> None:
+        super().__init__()
+        self.q = qparams_of(node)
+
+    def forward(self, q: Tensor) -> Tensor:
+        if q.dtype is torch.quint8:
+            return q.dequantize()
+        return q.to(torch.float32).sub_(self.q.zero_point).mul_(self.q.scale)
+
+
+class OnBytes(nn.Module):
+    """Any other kernel, handed plain tensors."""
+
+    def __init__(self, kernel: nn.Module) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        result: Tensor = self.kernel(*(quint8.as_bytes(q) for q in inputs))
+        return result
+
+
+class ByteAdd(nn.Module):
+    """Two tensors of one shape -> their sum; a ReLU is in the saturation."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.x, self.y = call.x, call.y
+        with quint8.building():
+            self.add = torch.ops.quantized.add.default
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        total: Tensor = self.add(
+            quint8.as_quint8(a, self.x[0]), quint8.as_quint8(b, self.x[1]), self.y.scale, self.y.zero_point
+        )
+        return total
+
+    __call__ = forward  # no hooks, as in PackedConv
+
+
+class ByteCat(nn.Module):
+    """Tensors -> one, each rescaled to the output's grid."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.dim = int(call.settings.get("dim", 0))
+        self.x, self.y = call.x, call.y
+        self.equal = all(x == call.y for x in call.x)
+        with quint8.building():
+            self.cat = torch.ops.quantized.cat.default
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        if self.equal:
+            return torch.cat([quint8.as_bytes(p) for p in parts], self.dim)
+        views = [quint8.as_quint8(p, x) for p, x in zip(parts, self.x, strict=True)]
+        joined: Tensor = self.cat(views, self.dim, self.y.scale, self.y.zero_point)
+        return joined
+
+
+class Table(nn.Module):
+    """An elementwise operator as its table of 256 results."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.register_buffer("table", integer_table(call))
+
+    def forward(self, q: Tensor) -> Tensor:
+        q = quint8.as_bytes(q)
+        dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
+        # index_select walks memory in order, and the result takes the layout of the input
+        flat = torch.as_strided(dense, (dense.numel(),), (1,), dense.storage_offset())
+        found = self.table.index_select(0, flat.to(torch.int32))
+        return torch.as_strided(found, dense.shape, dense.stride())
+
+
+class GlobalAveragePool(nn.Module):
+    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``: an exact integer sum, one multiplication, one rounding."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        _, _, height, width = call.inputs[0].meta["shape"]
+        self.offset = float(height * width * call.x[0].zero_point)
+        self.multiplier = call.x[0].scale / (height * width * call.y.scale)
+        self.y, self.limits = call.y, output_limits(call)
+
+    def forward(self, q: Tensor) -> Tensor:
+        total = quint8.as_bytes(q).sum((2, 3), keepdim=True, dtype=torch.int32)
+        steps = (total.double() - self.offset).mul_(self.multiplier).round_().add_(self.y.zero_point)
+        return steps.clamp_(*self.limits).to(self.y.grid.dtype)
+
+
+class ByteMaxPool(nn.Module):
+    """``[N, C, H, W]`` -> ``[N, C, H', W']``; padding never wins."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        s = call.settings
+        kernel, stride = _pair(s["kernel_size"]), s.get("stride")
+        self.arguments = (
+            kernel,
+            kernel if stride in (None, [], ()) else _pair(stride),
+            _pair(s.get("padding", 0)),
+            _pair(s.get("dilation", 1)),
+            bool(s.get("ceil_mode", False)),
+        )
+
+    def forward(self, q: Tensor) -> Tensor:
+        pooled: Tensor = torch.ops.quantized.max_pool2d(quint8.as_bytes(q), *self.arguments)
+        return pooled
+
+
+def _pair(value: object) -> list[int]:
+    return [value, value] if isinstance(value, int) else [int(v) for v in value]  # type: ignore[attr-defined]  # int or pair
+
+
+class Move(nn.Module):
+    """Pads, and operators without a byte kernel that only move values."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, q: Tensor) -> Tensor:
+        return move_integers(self.call, quint8.as_bytes(q))

@@ -1,0 +1,148 @@
+"""Convolutions and linear layers on x86: oneDNN, weights packed when the module is built.
+
+Two ways to the same kernels: ``quantized.conv*`` keeps the primitive between calls and saves some 25 us a call;
+``onednn.qconv_pointwise`` takes plain tensors. The engine of the packed way is oneDNN's, not fbgemm's, whose depthwise
+kernel saturates at full 8-bit range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
+
+from . import quint8
+from .reference import output_limits
+
+
+class _Layer(nn.Module):
+    """What both ways to oneDNN share: parameters, a float bias on the integer grid, a clamp that is left."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.x, self.y = call.x[0], call.y
+        self.limits = output_limits(call) if call.clamp is not None else None
+        layer = layer_of(call)
+        self.bias: Tensor | None = None
+        if layer.bias is not None:
+            self.bias = (layer.bias.double() * self.x.scale * layer.weight_scale.double()).float()
+
+    def clamped(self, q: Tensor) -> Tensor:
+        return q if self.limits is None else quint8.as_bytes(q).clamp_(*self.limits)
+
+
+def layer_of(call: Int8Call) -> LayerIntegers:
+    assert call.layer is not None
+    return call.layer
+
+
+class _Geometry:
+    """Stride, padding and dilation as lists; a 1d convolution is a 2d one over a height of 1."""
+
+    def __init__(self, call: Int8Call) -> None:
+        settings, rank = call.settings, len(call.inputs[0].meta["shape"])
+        self.is_1d = rank == 3
+        stride, padding, dilation = (
+            _per_dim(settings.get(k, d), rank - 2) for k, d in (("stride", 1), ("padding", 0), ("dilation", 1))
+        )
+        extra = int(self.is_1d)
+        self.stride, self.padding, self.dilation = [1] * extra + stride, [0] * extra + padding, [1] * extra + dilation
+        self.groups = int(settings.get("groups", 1))
+        weight = layer_of(call).weight
+        self.weight = weight.unsqueeze(2) if self.is_1d else weight
+        shape = list(call.inputs[0].meta["shape"])
+        self.shape = [*shape[:2], 1, *shape[2:]] if self.is_1d else shape
+
+
+def _per_dim(value: object, dims: int) -> list[int]:
+    if isinstance(value, int):
+        return [value] * dims
+    assert isinstance(value, Sequence)
+    return [int(v) for v in value]
+
+
+class PackedConv(_Layer):
+    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8 and channels last, the primitive kept between calls."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__(call)
+        g, layer = _Geometry(call), layer_of(call)
+        dims = g.weight.dim() - 2
+        zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
+        with quint8.packing_for("onednn"):
+            weight = torch._make_per_channel_quantized_tensor(g.weight, layer.weight_scale.double(), zeros, 0)
+            pack = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
+            self.packed = pack(weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
+        self.convolve = getattr(torch.ops.quantized, f"conv{dims}d").new
+        self.scale, self.zero_point = self.y.scale, self.y.zero_point
+        self.is_plain = not g.is_1d and self.limits is None
+
+    def forward(self, q: Tensor) -> Tensor:
+        q = q if q.dtype is torch.quint8 else quint8.as_quint8(q, self.x)
+        if self.is_plain:
+            return self.convolve(q, self.packed, self.scale, self.zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
+        one_row = q.dim() == 3
+        y = self.convolve(q.unsqueeze(2) if one_row else q, self.packed, self.scale, self.zero_point)
+        return self.clamped(y.squeeze(2) if one_row else y)
+
+    __call__ = forward  # no hooks: a call in Python costs as much as a small layer
+
+
+class PlainConv(_Layer):
+    """``[N, C_in, *]`` -> ``[N, C_out, *]``, plain uint8 and channels last."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__(call)
+        self.geometry = g = _Geometry(call)
+        layer = layer_of(call)
+        self.weight_scale, self.weight_zero = layer.weight_scale, torch.zeros(len(layer.weight_scale), dtype=torch.int32)
+        self.packed = torch.ops.onednn.qconv_prepack(
+            g.weight, layer.weight_scale, self.x.scale, self.x.zero_point, g.stride, g.padding, g.dilation, g.groups,
+            g.shape,
+        )  # fmt: skip
+
+    def forward(self, q: Tensor) -> Tensor:
+        g, q = self.geometry, quint8.as_bytes(q)
+        y = torch.ops.onednn.qconv_pointwise(
+            q.unsqueeze(2) if g.is_1d else q, self.x.scale, self.x.zero_point, self.packed, self.weight_scale,
+            self.weight_zero, self.bias, g.stride, g.padding, g.dilation, g.groups, self.y.scale, self.y.zero_point,
+            torch.uint8, "none", [], "",
+        )  # fmt: skip
+        return self.clamped(y.squeeze(2) if g.is_1d else y)
+
+
+class PackedLinear(_Layer):
+    """``[*, C_in]`` -> ``[*, C_out]``, quint8, by fbgemm: oneDNN's packed linear layer unpacks at every call."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__(call)
+        layer = layer_of(call)
+        zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
+        with quint8.packing_for("fbgemm"):
+            weight = torch._make_per_channel_quantized_tensor(layer.weight, layer.weight_scale.double(), zeros, 0)
+            self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
+        self.multiply = torch.ops.quantized.linear.default
+
+    def forward(self, q: Tensor) -> Tensor:
+        y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)
+        return self.clamped(y)
+
+
+class PlainLinear(_Layer):
+    """``[*, C_in]`` -> ``[*, C_out]``, plain uint8."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__(call)
+        layer = layer_of(call)
+        self.weight_scale, self.weight_zero = layer.weight_scale, torch.zeros(len(layer.weight_scale), dtype=torch.int32)
+        self.packed = torch.ops.onednn.qlinear_prepack(layer.weight, None)
+
+    def forward(self, q: Tensor) -> Tensor:
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            quint8.as_bytes(q), self.x.scale, self.x.zero_point, self.packed, self.weight_scale, self.weight_zero,
+            self.bias, self.y.scale, self.y.zero_point, torch.uint8, "none", [], "",
+        )  # fmt: skip
+        return self.clamped(y)
