@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .onnx_files import metadata, opset_of
@@ -51,6 +52,7 @@ _FIXED_TYPES = {
 }
 _TYPED_BY_ZERO_POINT = {"QLinearConv": 7, "QLinearMatMul": 7}
 _QGEMM_ZERO_POINT = 8
+_LARGE_BYTES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,7 @@ class OnnxGraph:
         import onnx
 
         graph = model.graph
+        self._model = model
         self.opset, self.metadata = opset_of(model), metadata(model)
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.nodes: list[Node] = []
@@ -174,6 +177,24 @@ class OnnxGraph:
         """A constant's shape."""
         return tuple(self.constants[tensor].dims) if tensor in self.constants else None
 
+    def has_fixed_shape(self, tensor: str) -> bool:
+        """Whether every dimension is a known number."""
+        dimensions = self.dimensions.get(tensor)
+        return dimensions is not None and None not in dimensions
+
+    @cached_property
+    def dimensions(self) -> dict[str, tuple[int | None, ...]]:
+        """The dimensions of the tensors whose rank is known; None stands for one that is dynamic."""
+        import onnx
+
+        graph = onnx.shape_inference.infer_shapes(_without_large_weights(self._model), data_prop=True).graph
+        found: dict[str, tuple[int | None, ...]] = {name: tuple(tensor.dims) for name, tensor in self.constants.items()}
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            if value.type.tensor_type.HasField("shape"):
+                dims = value.type.tensor_type.shape.dim
+                found[value.name] = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+        return found
+
     def grid(self, node: Node) -> Grid:
         """What a QuantizeLinear or DequantizeLinear says."""
         scale, zero_point = self.value(node.input(1)), self.value(node.input(2)) if node.input(2) else None
@@ -184,6 +205,22 @@ class OnnxGraph:
             None if zero_point is None else zero_point.astype("int64"),
             int(node.attributes.get("axis", 1)),
         )
+
+
+def _without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with large weights as inputs, of which only the shape is known: quick to copy and to infer."""
+    import onnx
+
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    light.graph.name = model.graph.name
+    for field in ("node", "input", "output", "value_info"):
+        getattr(light.graph, field).extend(getattr(model.graph, field))
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) <= _LARGE_BYTES:
+            light.graph.initializer.append(tensor)
+        else:
+            light.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return light
 
 
 def _output_types(node: Node, types: Mapping[str, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ input, out of them at its output.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -192,7 +193,7 @@ def _with_reason(node: Node, reason: str) -> str:
 
 def original_name(name: str) -> str:
     """The name of the operator in the file that an optimized operator was made from."""
-    return name.removeprefix("fused ").split("/MatMulAddFusion")[0]
+    return re.sub(r"/\w+Fusion/?$", "", name.removeprefix("fused "))
 
 
 def _listed(nodes: Iterable[Node]) -> str:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from .audit_edges import DROPPED, Edges
 from .audit_graph import Node, OnnxGraph
-from .audit_rules import RULES, bias_add, bias_scale_error
+from .audit_products import MATRIX_RANK, bias_add, bias_scale_error
+from .audit_rules import RULES
 
 Fate = Literal["int8", "float", "gone"]
 
@@ -24,7 +25,6 @@ NO_RULE = {
     "Tanh": "use Sigmoid of the doubled scale, its integers read as scale 1/128, zero_point 128",
 }
 _MAX_POOL_OPSET = 12
-_MATRIX_RANK = 2
 _EXACT_SCALE = 1e-4
 """Bias scales nearer to input scale * weight scale than this differ by rounding only."""
 
@@ -122,8 +122,8 @@ def trouble(edges: Edges, node: Node) -> str | None:
     if node.op == "Conv" and not weight.per_tensor and weight.axis != 0:
         return f"its weight is quantized along axis {weight.axis}; QLinearConv takes the scales for axis 0"
     add = bias_add(edges, node) if node.op == "MatMul" else None
-    matrix = constant_rank(edges, node) == _MATRIX_RANK
-    if node.op == "MatMul" and matrix and not weight.per_tensor and weight.axis % _MATRIX_RANK != 1:
+    matrix = constant_rank(edges, node) == MATRIX_RANK
+    if node.op == "MatMul" and matrix and not weight.per_tensor and weight.axis % MATRIX_RANK != 1:
         return f"its weight is quantized along axis {weight.axis}, not along its outputs: it fails when it runs"
     bias = next((tensor for tensor in add.inputs if tensor != node.outputs[0]), "") if add else ""
     return _bias_trouble(edges, node, bias or (node.input(2) if node.op != "MatMul" else ""))

@@ -70,12 +70,16 @@ def gemm_case(
 
 
 def matmul_case(
-    quantized: bool = True, add: str = "", rank: int = 3, act: bool = False, relu: int | None = None
+    quantized: bool = True,
+    add: str = "",
+    shape: tuple[int | str, ...] = (1, 5, 16),
+    act: bool = False,
+    relu: int | None = None,
 ) -> Build:
     """DQ -> MatMul [-> Add of a bias] [-> Q]."""
 
     def build(graph: Graph) -> None:
-        x = graph.qdq(graph.input(*(1, 5, 16)[-rank:]))
+        x = graph.qdq(graph.input(*shape))
         w, scales = (
             (graph.qdq(graph.input(16, 7, name="y")), weights(7)) if act else graph.weight(weights(16, 7), axis=1)
         )

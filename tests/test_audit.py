@@ -162,7 +162,7 @@ def test_it_notices_when_a_rule_promises_too_little(tmp_path: Path, monkeypatch:
 
 
 def test_a_matmul_with_its_bias_is_one_operator_not_two(tmp_path: Path) -> None:
-    report = report_on(matmul_case(add="int32", rank=2), tmp_path)
+    report = report_on(matmul_case(add="int32", shape=("N", 16)), tmp_path)
     assert report.int8_ops == {"QGemm": 1}
     assert report.fused_but_not_predicted == []
 

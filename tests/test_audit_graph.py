@@ -154,3 +154,23 @@ def test_opset_and_metadata() -> None:
     graph = OnnxGraph(build.model(**{"fxpasses.target": "x86"}))
     assert graph.opset == 19
     assert graph.metadata == {"fxpasses.target": "x86"}
+
+
+def test_dimensions_are_inferred_without_the_weights() -> None:
+    build = Graph()
+    x = build.input("N", 16, name="dynamic")
+    large = build.const(np.zeros((16, 700), np.float32))
+    y = build.node("MatMul", [x, large])
+    z = build.node("MatMul", [build.input(3, 16, name="fixed"), large])
+    build.output(y, z)
+    graph = OnnxGraph(build.model())
+    assert graph.dimensions[y] == (None, 700)
+    assert graph.dimensions[large] == (16, 700)
+    assert [graph.has_fixed_shape(tensor) for tensor in (x, y, z, large, "absent")] == [False, False, True, True, False]
+
+
+def test_dimensions_that_contradict_one_another_are_unknown() -> None:
+    build = Graph()
+    product = build.node("MatMul", [build.input(2, 3), build.const(weights(4, 5))])
+    build.output(product)
+    assert product not in OnnxGraph(build.model()).dimensions

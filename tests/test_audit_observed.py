@@ -176,9 +176,11 @@ def test_the_parts_of_an_operator_have_its_reason(tmp_path: Path) -> None:
     assert {one.reason for one in leftovers(graph, reasons) if one.between_int8} == {"HardSwish has no int8 rule"}
 
 
-@pytest.mark.parametrize("name", ["conv", "conv/MatMulAddFusion", "fused conv"])
+@pytest.mark.parametrize(
+    "name", ["/layer/conv", "/layer/conv/MatMulAddFusion", "/layer/conv/MatMulScaleFusion/", "fused /layer/conv"]
+)
 def test_names_are_found_again(name: str) -> None:
-    assert original_name(name) == "conv"
+    assert original_name(name) == "/layer/conv"
 
 
 def test_a_file_with_names_is_used_as_it_is(tmp_path: Path) -> None:
