@@ -93,6 +93,7 @@ class OnnxRunner:
     path: Path
     precision: str
     session: onnxruntime.InferenceSession = field(repr=False)
+    input_names: tuple[str, ...]
     threads: int = 1
     name: str = ""
     runtime: str = ONNXRUNTIME
@@ -100,7 +101,7 @@ class OnnxRunner:
     def __call__(self, *inputs: Tensor) -> Tensor:
         from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
-        arrays = {spec.name: x.numpy() for spec, x in zip(self.session.get_inputs(), inputs, strict=True)}
+        arrays = {name: x.numpy() for name, x in zip(self.input_names, inputs, strict=True)}
         try:
             outputs = self.session.run(None, arrays)
         except refusals.InvalidArgument as error:
@@ -149,7 +150,8 @@ def onnx_runner(path: str | Path, precision: str, threads: int = 1, name: str | 
         why = "it is a folder" if path.is_dir() else "there is no such file"
         raise InputError(f"cannot open {path}", why=why, fix="give the path of an .onnx file")
     session = start_session(path, session_options(threads))
-    return OnnxRunner(path, precision, session, threads, name or f"{ONNXRUNTIME} {precision}")
+    names = tuple(given.name for given in session.get_inputs())
+    return OnnxRunner(path, precision, session, names, threads, name or f"{ONNXRUNTIME} {precision}")
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
