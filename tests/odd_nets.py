@@ -75,5 +75,7 @@ ODD: dict[str, TinyNet] = by_name((
     tiny("channel_pad_of_ones", lambda: _one_conv(lambda net, x: F.pad(net.conv(x), (0, 0, 0, 0, 1, 1), value=1.0))),
     tiny("channel_pad_by_size", lambda: _one_conv(
         lambda net, x: F.pad(net.conv(x), (0, 0, 0, 0, 0, x.size(1))))),
+    tiny("channel_pad_of_integers", lambda: OneInput(
+        lambda net, x: F.pad(x.reshape(-1, 3, 2, 1), (0, 0, 0, 0, 1, 1))), inputs=_tokens),
     tiny("pad_by_size", lambda: _one_conv(lambda net, x: F.pad(net.conv(x), (0, x.size(3) - 5)))),
 ))  # fmt: skip
