@@ -173,22 +173,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def compared(spec: str, chosen: argparse.Namespace, console: Console, said: Console) -> dict[str, Any]:
+    """Measure one net, print what came out, and give it for JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = measure(spec, chosen, said, Path(folder))
+        print_outcome(outcome, console)
+        return {"model": spec, "data": outcome.data, "rows": outcome.rows(), "ratios": outcome.ratios()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parse(arguments)
     console, said = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE), Console(stderr=True)
     torch.set_num_threads(1)
-    collected = []
-    for spec in chosen.models:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                outcome = measure(spec, chosen, said, Path(folder))
-                collected.append(
-                    {"model": spec, "data": outcome.data, "rows": outcome.rows(), "ratios": outcome.ratios()}
-                )
-                print_outcome(outcome, console)
-        except FxPassesError as error:
-            said.print(f"error: {error}", markup=False)
-            return 2
+    try:
+        collected = [compared(spec, chosen, console, said) for spec in chosen.models]
+    except FxPassesError as error:
+        said.print(f"error: {error}", markup=False)
+        return 2
     if chosen.json:
         write_json_atomic(chosen.json, {"environment": environment(), "models": collected})
     return 0
