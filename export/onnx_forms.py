@@ -3,7 +3,9 @@
 - every DequantizeLinear gets a zero_point input (Gemm's rule wants it);
 - a mean over height and width becomes GlobalAveragePool (ReduceMean has no rule);
 - a transposed int8 weight is stored transposed;
-- zero padding moves onto the integers, padding with the zero_point (Pad has no rule).
+- zero padding moves onto the integers, padding with the zero_point (Pad has no rule);
+- images of 3 channels get a fourth of zeros before the first convolution: onnxruntime's direct int8 convolution takes
+  input channels by fours, and is faster than its other way by more than the padding costs.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
             _store_transposed(model, node)
         elif node.op_type == "Pad":
             _pad_integers(model, node)
+        elif node.op_type == "Conv":
+            _pad_image_channels(model, node)
     _drop_unused(model)
 
 
@@ -110,6 +114,38 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
     rest = node.inputs[3:]
     pad = ir.node("Pad", [before.inputs[0], node.inputs[1], zero_point, *rest], {"mode": "constant"}, name=node.name)
     take_place(after, pad)
+
+
+_CHANNEL_BLOCK = 4
+
+
+def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
+    """Round the channels of a quantized graph input up to a multiple of four, with weights of zero."""
+    x, w = (v.producer() if v is not None else None for v in node.inputs[:2])
+    if x is None or w is None or (x.op_type, w.op_type) != ("DequantizeLinear", "DequantizeLinear"):
+        return
+    image, weight = x.inputs[0], w.inputs[0]
+    quantize = image.producer() if image is not None else None
+    source = quantize.inputs[0] if quantize is not None else None
+    if weight is None or weight.const_value is None or source is None or source not in model.graph.inputs:
+        return
+    integers = weight.const_value.numpy()
+    missing = -integers.shape[1] % _CHANNEL_BLOCK
+    if not missing or node.attributes.get_int("group", 1) != 1:
+        return
+    rank = integers.ndim
+    widened = np.pad(integers, [(0, missing) if d == 1 else (0, 0) for d in range(rank)])
+    pads = np.array([missing if d == rank + 1 else 0 for d in range(2 * rank)], dtype=np.int64)
+    pad = ir.node("Pad", [image, _constant(model, f"{node.name}_channels", pads), x.inputs[2]], name=f"{node.name}_pad")
+    padded = ir.node("DequantizeLinear", [pad.outputs[0], *x.inputs[1:]], name=f"{node.name}_image")
+    wide = _constant(model, f"{weight.name}_padded", widened)
+    weights = ir.node("DequantizeLinear", [wide, *w.inputs[1:]], dict(w.attributes), name=f"{node.name}_weight")
+    pad.outputs[0].name = f"{node.name}_image_int8"
+    padded.outputs[0].name, weights.outputs[0].name = f"{node.name}_image_float", f"{node.name}_weight_float"
+    model.graph.insert_before(node, [pad, padded, weights])
+    node.replace_input_with(0, padded.outputs[0])
+    node.replace_input_with(1, weights.outputs[0])
+    _add_zero_point(model, weights)
 
 
 def _drop_unused(model: ir.Model) -> None:
