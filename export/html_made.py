@@ -11,6 +11,8 @@ from .report_numbers import UNKNOWN, count_text, percent_text
 
 Report = Mapping[str, Any]
 
+LAYER_COLUMNS = ("operator", "", "precision", "output", "weights", "scale", "zero point")
+
 
 def layers(report: Report) -> Markup | None:
     """Which operators run in int8, which in float, and why."""
@@ -26,19 +28,20 @@ def layers(report: Report) -> Markup | None:
     listed = element(
         "ul", *(element("li", f"{count} × {operator}: {why}") for (operator, why), count in reasons.most_common())
     )
-    columns = ("operator", "", "precision", "output", "weights", "scale", "zero point", "why float" if floats else "")
+    rows = [line for layer in found for line in _layer_rows(layer)]
     return section(
         "Operators",
         element("p", lead + (" In float, and why:" if floats else "")),
         listed if floats else None,
-        folded(f"all {len(found)} operators", table(columns, map(_layer_row, found), left=(0, 1, 2, 7))),
+        folded(f"all {len(found)} operators", table(LAYER_COLUMNS, rows, left=(0, 1, 2))),
     )
 
 
-def _layer_row(layer: Report) -> Markup:
+def _layer_rows(layer: Report) -> list[Markup]:
+    """One row, and one below it for the reason where there is one."""
     shape = "×".join(map(str, layer["shape"])) if layer["shape"] else UNKNOWN
     is_int8 = layer["precision"] == "int8"
-    return row(
+    first = row(
         layer["module"] or layer["node"],
         layer["operator"],
         element("span", layer["precision"], cls="chip good" if is_int8 else "chip fair"),
@@ -46,10 +49,12 @@ def _layer_row(layer: Report) -> Markup:
         count_text(layer["weights"]) if layer["weights"] else "",
         f"{layer['scale']:.3g}" if is_int8 else "",
         str(layer["zero_point"]) if is_int8 else "",
-        layer["why"] or "",
         left=(0, 1, 2),
-        wrap=(7,),
+        cls="open" if layer["why"] else "",
     )
+    if not layer["why"]:
+        return [first]
+    return [first, element("tr", element("td", layer["why"], colspan=str(len(LAYER_COLUMNS))), cls="why")]
 
 
 def audit(report: Report) -> Markup | None:

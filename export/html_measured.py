@@ -29,7 +29,6 @@ def size_and_accuracy(report: Report) -> Markup | None:
     variants = report["variants"]
     if not variants:
         return None
-    reference = next((v for v in variants if is_float(v)), None)
     columns = ("variant", "file", "size", "parameters", "MACs", "top-1", "images", "agrees with fp32", "SQNR")
     rows = [
         row(
@@ -41,7 +40,7 @@ def size_and_accuracy(report: Report) -> Markup | None:
             percent_text(v["accuracy"]["top1"]),
             str(v["accuracy"]["images"] or UNKNOWN),
             percent_text(v["vs_fp32"]["top1_agreement"]),
-            "reference" if v is reference else decibel_text(v["vs_fp32"]["sqnr_db"]),
+            _sqnr(v),
             left=(0, 1),
             cls="float32" if is_float(v) else "",
         )
@@ -52,6 +51,13 @@ def size_and_accuracy(report: Report) -> Markup | None:
         "for one item, counted by ptflops. Sizes are in units of 10 (1 MB = 1 000 000 bytes)."
     )
     return section("Size and accuracy", _plot(size_plot(variants)), table(columns, rows, left=(0, 1)), _note(note))
+
+
+def _sqnr(variant: Report) -> str:
+    """Of the variant all others are compared with there is none."""
+    found = variant["vs_fp32"]
+    is_reference = is_float(variant) and found["sqnr_db"] is None and found["top1_agreement"] is not None
+    return "reference" if is_reference else decibel_text(found["sqnr_db"])
 
 
 def latency(report: Report) -> Markup | None:

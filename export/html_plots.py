@@ -122,7 +122,7 @@ def _top1_panel(axes: Axes, variants: Variants) -> None:
 
 def _agreement_panel(axes: Axes, variants: Variants) -> None:
     axes.set_title("agreement with fp32")
-    axes.set_xlabel("% of images with the same top-1 class, with the standard error")
+    axes.set_xlabel("% of images, with the standard error of the sample")
     _percent_panel(axes, variants, lambda v: (v["vs_fp32"]["top1_agreement"], v["accuracy"]["images"]))
 
 

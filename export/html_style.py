@@ -60,6 +60,8 @@ th.left, td.left { text-align: left; }
 td.wrap { white-space: normal; text-align: left; min-width: 22ch; overflow-wrap: anywhere; }
 tr.float32 td { color: var(--muted); }
 tr.group td { border-bottom: 0; padding-top: 14px; font-size: 13px; font-weight: 600; color: var(--ink); }
+tr.open td { border-bottom: 0; }
+tr.why td { white-space: normal; padding-top: 0; font-size: 13px; color: var(--muted); }
 td .best { font-weight: 650; color: var(--ink); }
 .dot { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 8px; border: 2px solid; }
 .dot.torch { color: var(--torch); background: var(--torch); border-color: var(--torch); }
