@@ -47,7 +47,7 @@ def _layer_rows(layer: Report) -> list[Markup]:
         element("span", layer["precision"], cls="chip good" if is_int8 else "chip fair"),
         shape,
         count_text(layer["weights"]) if layer["weights"] else "",
-        f"{layer['scale']:.3g}" if is_int8 else "",
+        f"{layer['scale']:#.3g}" if is_int8 else "",
         str(layer["zero_point"]) if is_int8 else "",
         left=(0, 1, 2),
         cls="open" if layer["why"] else "",
