@@ -29,6 +29,7 @@ def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
             _pad_integers(model, node)
         elif node.op_type == "Conv":
             _pad_image_channels(model, node)
+    _drop_traces(model)
     _drop_unused(model)
 
 
@@ -146,6 +147,17 @@ def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
     node.replace_input_with(0, padded.outputs[0])
     node.replace_input_with(1, weights.outputs[0])
     _add_zero_point(model, weights)
+
+
+def _drop_traces(model: ir.Model) -> None:
+    """Remove what the exporter notes on every node: stack traces are larger than small models, and name your files."""
+    for item in (*model.graph, *model.graph.inputs, *model.graph.initializers.values()):
+        item.metadata_props.clear()
+        if isinstance(item, ir.Node):
+            item.doc_string = None
+            for output in item.outputs:
+                output.metadata_props.clear()
+    model.graph.metadata_props.clear()
 
 
 def _drop_unused(model: ir.Model) -> None:
