@@ -19,15 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
 from torch.utils import _pytree as pytree
 
-from .constants import fold_constants
 from .errors import GraphError
 from .failure import first_line, users_frame
-from .inplace import make_out_of_place
-from .lifting import lift_layers
+from .inplace import ChangesStateError, make_out_of_place
 from .operators import aten_name
-from .shapes import record_shapes
 from .symbolic_trace import argument_names
 
 _ASSERTIONS = frozenset(
@@ -51,15 +49,21 @@ def export_graph(model: nn.Module, inputs: tuple[Any, ...], *, dynamic_batch: bo
         GraphError: torch.export's reason, at the user's line.
     """
     program = _export(model, inputs, dynamic_batch)
+    if dynamic_batch and not _is_batch_open(program):
+        raise GraphError(
+            f"{type(model).__name__} fixes the batch size",
+            why="its forward counts, loops over or compares the batch in Python, which torch.export fixes as it is",
+            fix="write the operation for a whole batch",
+            step="capture",
+        )
     gm = plain_graph(program, model, inputs)
     try:
         make_out_of_place(gm, inputs)
+    except ChangesStateError:
+        raise
     except GraphError as error:
         gm = plain_graph(_functional(program, model, error), model, inputs)
         make_out_of_place(gm, inputs)
-    record_shapes(gm, inputs)
-    lift_layers(gm)
-    fold_constants(gm)
     return gm
 
 
@@ -77,6 +81,14 @@ def _export(model: nn.Module, inputs: tuple[Any, ...], dynamic_batch: bool) -> E
             return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # the model's forward runs in there, and may raise anything
         raise _not_exportable(model, error) from error
+
+
+def _is_batch_open(program: ExportedProgram) -> bool:
+    """Whether dimension 0 of any input may have another size; that of a mask, say, may well be fixed."""
+    names = set(program.graph_signature.user_inputs)
+    shapes = [n.meta["val"].shape for n in program.graph.nodes if n.name in names and isinstance(n.meta["val"], Tensor)]
+    batches = [shape[0] for shape in shapes if len(shape)]
+    return not batches or any(not is_concrete_int(b) for b in batches)
 
 
 def _at_least_two(value: Any) -> Any:
@@ -133,7 +145,8 @@ def plain_graph(program: ExportedProgram, model: nn.Module, inputs: tuple[Any, .
         if node.op == "placeholder":
             copied[node] = next(arguments)
         elif node.op == "output":
-            new.output(_outputs(program, model, [copied[n] if isinstance(n, fx.Node) else n for n in node.args[0]]))
+            leaves = [copied[n] if isinstance(n, fx.Node) else n for n in node.args[0]]
+            new.output(_outputs(new, program, leaves))
         elif not _is_check(node):
             copied[node] = _copy_filled(new, node) or new.node_copy(node, copied.__getitem__)
             copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
@@ -180,15 +193,19 @@ def _item(graph: fx.Graph, node: fx.Node, key: Any) -> fx.Node:
     return graph.call_function(operator.getitem, (node, key.idx if isinstance(key, pytree.SequenceKey) else key.key))
 
 
-def _outputs(program: ExportedProgram, model: nn.Module, leaves: list[Any]) -> Any:
+def _outputs(graph: fx.Graph, program: ExportedProgram, leaves: list[Any]) -> Any:
     spec = program.call_spec.out_spec
     assert spec is not None
     outputs = pytree.tree_unflatten(leaves, spec)
-    if not isinstance(outputs, (fx.Node, tuple, list, dict)):
-        raise GraphError(
-            f"{type(model).__name__} returns a {type(outputs).__name__}",
-            why="a graph returns tensors, or tuples, lists and dicts of them",
-            fix="wrap the model in a module that returns a tensor, a tuple or a dict",
-            step="capture",
-        )
-    return outputs
+    return _written_out(graph, outputs)
+
+
+def _written_out(graph: fx.Graph, value: Any) -> Any:
+    """An output as a graph can write it: named tuples are calls of their class, as torch.fx traces them."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return graph.call_function(type(value), tuple(_written_out(graph, v) for v in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(_written_out(graph, v) for v in value)
+    if isinstance(value, dict):
+        return {k: _written_out(graph, v) for k, v in value.items()}
+    return value

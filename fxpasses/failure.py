@@ -7,7 +7,10 @@ from pathlib import Path
 import torch
 
 _TORCH = str(Path(torch.__file__).parent)
-_OURS = tuple(str(Path(__file__).parent / name) for name in ("symbolic_trace.py", "exporting.py", "tracing.py"))
+_OURS = tuple(
+    str(Path(__file__).parent / name)
+    for name in ("symbolic_trace.py", "exporting.py", "tracing.py", "capture_checks.py", "inplace.py")
+)
 
 
 def first_line(error: BaseException) -> str:

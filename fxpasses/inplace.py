@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from .errors import GraphError
+from .failure import first_line
 from .operator_table import VOCABULARY
 from .ownership import owned_module, place_module
 
@@ -44,6 +45,10 @@ _VIEWS = frozenset(
 )  # pixel_shuffle, pad and roll always copy
 _VIEWING_ATTRIBUTES = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 _REMEDY = "write it out of place, or capture(..., method='export'), which does so itself"
+
+
+class ChangesStateError(GraphError):
+    """A node changes a tensor of the model."""
 
 
 @dataclass
@@ -122,10 +127,22 @@ def is_in_place(gm: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def watch_memory(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> MemoryUse:
-    """Run a graph once on copies of the inputs and see who writes where."""
-    with torch.inference_mode(False), torch.no_grad():
-        watcher = _Watcher(gm)
-        watcher.run(*pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs))
+    """Run a graph once on copies of the inputs and see who writes where.
+
+    Raises:
+        GraphError: the graph does not run; capturing fixed something that must not be fixed.
+    """
+    watcher = _Watcher(gm)
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            watcher.run(*pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs))
+    except Exception as error:  # a wrongly specialised graph raises whatever its kernels raise
+        raise GraphError(
+            f"the captured graph of {type(gm).__name__} does not run on the example inputs",
+            why=first_line(error),
+            fix="look for Python values computed from inputs, which a graph fixes at what they were while capturing",
+            step="capture",
+        ) from error
     return watcher.use
 
 
@@ -144,6 +161,14 @@ def make_out_of_place(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
     latest: dict[fx.Node, fx.Node] = {}
     for node, changed in use.writes.items():
         now = [_follow(latest, c) for c in changed]
+        state = sorted(str(a.target) for a in groups.get(now[0], {now[0]}) if a.op == "get_attr")
+        if state:
+            raise ChangesStateError.at_node(
+                node,
+                why=f"it changes {state[0]!r}, a tensor of the model: a second call would compute something else",
+                fix="make forward a function of its inputs: take the state as an input, and return the new one",
+                step="capture",
+            )
         why = _why_not(node, now, order, groups, use) or _rewrite(gm, node)
         if why:
             raise GraphError.at_node(node, why=why, fix=_REMEDY, step="capture")
@@ -171,9 +196,6 @@ def _why_not(
     if len(changed) > 1 or node.args[:1] != (target,):
         return f"it changes {', '.join(repr(c.name) for c in changed)} in place, besides computing a result"
     aliases = groups.get(target, {target})
-    state = [a for a in aliases if a.op == "get_attr"]
-    if state:
-        return f"it changes {str(state[0].target)!r}, a tensor of the model: a second call would compute something else"
     for alias in sorted(aliases - {target, node}, key=order.__getitem__):
         later = [u for u in alias.users if order[u] > order[node]]
         if order[alias] < order[node] and later:

@@ -84,7 +84,8 @@ def _batch_norm(settings: Settings) -> nn.Module | None:
     if rank not in _BATCH_NORMS:
         return None
     chosen = {key: settings[key] for key in ("eps", "momentum") if key in settings}
-    return _with_tensors(_BATCH_NORMS[rank](mean.shape[0], device=_META, **chosen), settings)
+    layer = _BATCH_NORMS[rank](mean.shape[0], affine=_is_affine(settings), device=_META, **chosen)
+    return _with_tensors(layer, settings)
 
 
 def _layer_norm(settings: Settings) -> nn.Module:

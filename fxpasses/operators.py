@@ -145,8 +145,17 @@ class Vocabulary:
         if node.op == "call_module":
             return self.layer(gm.get_submodule(str(node.target)))
         if node.op == "call_function":
-            return self._canonical.get(node.target)
+            operator = self._canonical.get(node.target)
+            return operator if operator is not None and _is_canonical(node, operator) else None
         return None
+
+
+def _is_canonical(node: fx.Node, operator: Operator) -> bool:
+    """Whether a call of an operator's function is written the canonical way; a call with other settings stays alien."""
+    positional = 2 if operator.name == "slice" else operator.tensors
+    if len(node.args) != positional or not node.kwargs.keys() <= set(operator.settings):
+        return False
+    return not (operator.elementwise and any(isinstance(v, fx.Node) for v in node.kwargs.values()))
 
 
 def aten_name(target: object) -> str | None:

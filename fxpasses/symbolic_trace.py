@@ -49,9 +49,13 @@ class _Proxy(fx.Proxy):
 
 
 class _Tracer(fx.Tracer):
-    def __init__(self, inputs: tuple[Any, ...], leaves: Sequence[str], open_containers: bool) -> None:
+    """Buffers are real tensors to the model, as in torch.fx; or proxies, for those that meet sizes of the input."""
+
+    def __init__(
+        self, inputs: tuple[Any, ...], leaves: Sequence[str], open_containers: bool, *, proxy_buffers: bool = False
+    ) -> None:
         super().__init__(autowrap_functions=())
-        self.record_stack_traces = True
+        self.record_stack_traces, self.proxy_buffer_attributes = True, proxy_buffers
         self._inputs, self._leaves, self._open_containers = inputs, frozenset(leaves), open_containers
         self.failed_in: str | None = None
 
@@ -145,18 +149,33 @@ def trace_graph(
     kept = list(leaves)
     _require_modules(model, kept)
     for _ in range(_MOST_LEAVES):
-        tracer = _Tracer(inputs, kept, open_containers)
         try:
-            with torch.no_grad():
-                graph = tracer.trace(copy.copy(model))
-        except Exception as error:  # a model's forward may raise anything at all when fed a Proxy
-            failed_in = tracer.failed_in
-            if failed_in and failed_in not in kept and not holds_layers(model.get_submodule(failed_in)):
-                kept.append(failed_in)
-                continue
-            raise untraceable(model, error, failed_in) from error
-        return fx.GraphModule(tracer.root, graph, type(model).__name__)
+            return _trace_once(model, _Tracer(inputs, kept, open_containers))
+        except UntraceableError as error:
+            failure = error
+        try:
+            return _trace_once(model, _Tracer(inputs, kept, open_containers, proxy_buffers=True))
+        except UntraceableError:
+            name = failure.module
+            if not name or name in kept or holds_layers(model.get_submodule(name)):
+                raise failure from failure.__cause__
+            kept.append(name)
     raise untraceable(model, RuntimeError(f"more than {_MOST_LEAVES} modules cannot be traced"), kept[0])
+
+
+class UntraceableError(GraphError):
+    """symbolic_trace failed; ``module`` is the qualified name of where, or None for the model's own forward."""
+
+    module: str | None = None
+
+
+def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
+    try:
+        with torch.no_grad():
+            graph = tracer.trace(copy.copy(model))
+    except Exception as error:  # a model's forward may raise anything at all when fed a Proxy
+        raise untraceable(model, error, tracer.failed_in) from error
+    return fx.GraphModule(tracer.root, graph, type(model).__name__)
 
 
 def _require_modules(model: nn.Module, names: list[str]) -> None:
@@ -171,12 +190,14 @@ def _require_modules(model: nn.Module, names: list[str]) -> None:
         )
 
 
-def untraceable(model: nn.Module, error: BaseException, failed_in: str | None) -> GraphError:
+def untraceable(model: nn.Module, error: BaseException, failed_in: str | None) -> UntraceableError:
     """The error for a model that symbolic_trace cannot follow."""
-    return GraphError(
+    untraced = UntraceableError(
         f"{type(model).__name__} cannot be traced" + (f" (in {failed_in!r})" if failed_in else ""),
         at=users_frame(error),
         why=f"symbolic_trace: {first_line(error)}",
         fix="make that line independent of tensor values, or keep its module whole: capture(..., leaves=['name'])",
         step="capture",
     )
+    untraced.module = failed_in
+    return untraced

@@ -12,14 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from .canonical import canonicalize
+from .capture_checks import (
+    DifferentGraph,
+    require_equal,
+    require_equal_for_one,
+    require_eval,
+    require_plain_output,
+    require_same_twice,
+    run_model,
+)
+from .constants import fold_constants
 from .errors import GraphError
-from .failure import first_line, users_frame
 from .inplace import make_out_of_place
+from .lifting import lift_layers
 from .shapes import record_shapes
 from .stages import Stage, graph_facts, set_stage
 from .symbolic_trace import trace_graph
@@ -27,16 +35,12 @@ from .symbolic_trace import trace_graph
 Method = Literal["auto", "trace", "export"]
 Attempt = Callable[[], fx.GraphModule]
 
-CAPTURE_TOLERANCE = 1e-5
-"""Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
-but the order in which they add may not be (attention is one fused kernel in one, and opened in the other)."""
-
 _ONE_BATCH, _CLOSED = "export of one batch size", "trace of closed containers"
 _LESSER = {
-    _ONE_BATCH: "captured for the example's batch size only",
-    _CLOSED: "captured with torch.nn's containers of layers whole, in float",
+    _ONE_BATCH: ("captured for the example's batch size only", "export"),
+    _CLOSED: ("captured with torch.nn's containers of layers whole, in float", "trace"),
 }
-"""Ways to capture that give less than was asked for, and what to tell of it."""
+"""Ways to capture that give less than was asked for: what to tell of it, and the way that failed before."""
 
 
 def capture(
@@ -68,8 +72,9 @@ def capture(
             fix="capture(..., method='trace', leaves=[...])",
             step="capture",
         )
-    _require_eval(model)
-    expected = _run_model(model, inputs)
+    require_eval(model)
+    expected = run_model(model, inputs)
+    require_plain_output(model, expected)
     gm = _first_that_works(model, inputs, expected, _attempts(model, inputs, method, leaves))
     set_stage(gm, Stage.FLOAT)
     graph_facts(gm)["example_inputs"] = tuple((tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x for x in inputs)
@@ -97,17 +102,22 @@ def _first_that_works(
     for name, attempt in attempts:
         try:
             gm = _finish(attempt(), inputs, expected)
+            if name == "export":
+                require_equal_for_one(model, gm, inputs)
         except GraphError as error:
             failures[name] = error
             continue
         graph_facts(gm)["method"] = name
         if name in _LESSER:
-            warnings.warn(f"{_LESSER[name]}, because: {next(iter(failures.values())).why}", stacklevel=3)
+            what, instead_of = _LESSER[name]
+            warnings.warn(f"{what}, because: {failures[instead_of].why}", stacklevel=3)
         return gm
     first, *others = failures.values()
-    if all(o.why == first.why for o in others):
+    if any(isinstance(f, DifferentGraph) for f in failures.values()):
+        require_same_twice(model, inputs, expected)
+    other = next((o for o in others if o.what != first.what), first)
+    if other is first:
         raise first
-    other = next(o for o in others if o.why != first.why)
     raise GraphError(
         first.what, why=f"{first.why}; and {other.why}", fix=first.fix, at=first.at or other.at, step="capture"
     ) from first
@@ -115,93 +125,11 @@ def _first_that_works(
 
 def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.GraphModule:
     """Bring a fresh graph into canonical form, and see that it still computes what the model does."""
-    try:
-        make_out_of_place(gm, inputs)
-        record_shapes(gm, inputs)
-    except GraphError:
-        raise
-    except Exception as error:  # a wrongly specialised graph may raise whatever its kernels raise
-        raise _does_not_run(gm, error) from error
+    make_out_of_place(gm, inputs)
+    record_shapes(gm, inputs)
+    lift_layers(gm)
+    fold_constants(gm)
     canonicalize(gm)
     record_shapes(gm, inputs)
-    _require_equal(gm, inputs, expected)
+    require_equal(gm, inputs, expected)
     return gm
-
-
-def _does_not_run(gm: fx.GraphModule, error: Exception) -> GraphError:
-    return GraphError(
-        f"the captured graph of {type(gm).__name__} does not run on the example inputs",
-        why=first_line(error),
-        fix="look for Python values computed from inputs, which a graph fixes at what they were while capturing",
-        at=users_frame(error),
-        step="capture",
-    )
-
-
-def _require_eval(model: nn.Module) -> None:
-    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
-    if training:
-        raise GraphError(
-            f"{type(model).__name__} is in training mode ({training[0]}{' and others' if len(training) > 1 else ''})",
-            why="dropout and BatchNorm compute something else in training than in deployment",
-            fix="capture(model.eval(), example_inputs)",
-            step="capture",
-        )
-
-
-def _run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
-    """The model's own output, on copies of the inputs because a model may change them in place."""
-    try:
-        with torch.no_grad():
-            return model(*_copies(inputs))
-    except Exception as error:  # a model's forward may raise anything, and is the caller's to mend
-        shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
-        raise GraphError(
-            f"{type(model).__name__} does not run on the example inputs {shapes}",
-            why=first_line(error),
-            fix="pass example inputs the model accepts: a tuple with one entry for each argument of forward",
-            at=users_frame(error),
-            step="capture",
-        ) from error
-
-
-def _copies(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    copies: tuple[Any, ...] = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)
-    return copies
-
-
-def _require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> None:
-    with torch.no_grad():
-        found = gm(*_copies(inputs))
-    ours, theirs = pytree.tree_leaves(found), pytree.tree_leaves(expected)
-    if len(ours) != len(theirs):
-        raise _differs(gm, f"it returns {len(ours)} values, the model {len(theirs)}")
-    for a, b in zip(ours, theirs, strict=True):
-        why = why_different(a, b)
-        if why:
-            raise _differs(gm, why)
-
-
-def why_different(found: Any, expected: Any) -> str | None:
-    """How two outputs differ by more than rounding; None if they do not."""
-    if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
-        same = type(found) is type(expected) and found == expected
-        return None if same else f"an output is {found!r}, of the model {expected!r}"
-    if found.shape != expected.shape or found.dtype != expected.dtype:
-        return f"an output is {found.dtype} {tuple(found.shape)}, of the model {expected.dtype} {tuple(expected.shape)}"
-    if not found.is_floating_point():
-        return None if torch.equal(found, expected) else "outputs of whole numbers differ"
-    finite = expected[expected.isfinite()].abs()
-    allowed = CAPTURE_TOLERANCE * (finite.max().item() if finite.numel() else 1.0)
-    if torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
-        return None
-    return f"outputs differ by {(found - expected).abs().max().item():.3g}"
-
-
-def _differs(gm: fx.GraphModule, why: str) -> GraphError:
-    return GraphError(
-        f"the captured graph of {type(gm).__name__} computes something else than the model",
-        why=why,
-        fix="look for state that changes between calls, randomness in eval mode, or in-place changes of an input",
-        step="capture",
-    )

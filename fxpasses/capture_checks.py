@@ -1,0 +1,136 @@
+"""What must hold of a model before it is captured, and of the captured graph beside the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from .errors import GraphError
+from .failure import first_line, users_frame
+
+CAPTURE_TOLERANCE = 1e-5
+"""Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
+but the order in which they add may not be (attention is one fused kernel in one, and opened in the other)."""
+
+
+def require_eval(model: nn.Module) -> None:
+    """Every module must be in eval mode, also those nobody calls: one may be found only later."""
+    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
+    if training:
+        raise GraphError(
+            f"{type(model).__name__} is in training mode ({training[0]}{' and others' if len(training) > 1 else ''})",
+            why="dropout and BatchNorm compute something else in training than in deployment",
+            fix="capture(model.eval(), example_inputs)",
+            step="capture",
+        )
+
+
+def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    """The model's own output, on copies of the inputs because a model may change them in place."""
+    try:
+        with torch.no_grad():
+            return model(*_copies(inputs))
+    except Exception as error:  # a model's forward may raise anything, and is the caller's to mend
+        shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
+        raise GraphError(
+            f"{type(model).__name__} does not run on the example inputs {shapes}",
+            why=first_line(error),
+            fix="pass example inputs the model accepts: a tuple with one entry for each argument of forward",
+            at=users_frame(error),
+            step="capture",
+        ) from error
+
+
+def require_plain_output(model: nn.Module, output: Any) -> None:
+    """A graph's output node holds tensors, numbers, strings and plain structures of them."""
+    for leaf in pytree.tree_leaves(output):
+        if leaf is not None and not isinstance(leaf, (Tensor, int, float, str)):
+            raise GraphError(
+                f"{type(model).__name__} returns a {type(leaf).__name__}",
+                why="a graph returns tensors, or tuples, lists and dicts of them",
+                fix="wrap the model in a module that returns a tensor, a tuple or a dict",
+                step="capture",
+            )
+
+
+def _copies(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    copies: tuple[Any, ...] = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)
+    return copies
+
+
+def require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> None:
+    """Run the graph beside the model's own output; DifferentGraph says how they differ."""
+    try:
+        with torch.no_grad():
+            found = gm(*_copies(inputs))
+    except Exception as error:  # a wrongly specialised graph raises whatever its kernels raise
+        raise _differs(gm, f"it does not run: {first_line(error)}") from error
+    ours, theirs = pytree.tree_leaves(found), pytree.tree_leaves(expected)
+    if len(ours) != len(theirs):
+        raise _differs(gm, f"it returns {len(ours)} values, the model {len(theirs)}")
+    for a, b in zip(ours, theirs, strict=True):
+        why = why_different(a, b)
+        if why:
+            raise _differs(gm, why)
+
+
+def why_different(found: Any, expected: Any) -> str | None:
+    """How two outputs differ by more than rounding; None if they do not."""
+    if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
+        same = type(found) is type(expected) and found == expected
+        return None if same else f"an output is {found!r}, of the model {expected!r}"
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return f"an output is {found.dtype} {tuple(found.shape)}, of the model {expected.dtype} {tuple(expected.shape)}"
+    if not found.is_floating_point():
+        return None if torch.equal(found, expected) else "outputs of whole numbers differ"
+    finite = expected[expected.isfinite()].abs()
+    allowed = CAPTURE_TOLERANCE * (finite.max().item() if finite.numel() else 1.0)
+    if torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
+        return None
+    return f"outputs differ by {(found - expected).abs().max().item():.3g}"
+
+
+class DifferentGraph(GraphError):
+    """The captured graph runs, and computes something else."""
+
+
+def _differs(gm: fx.GraphModule, why: str) -> GraphError:
+    return DifferentGraph(
+        f"the captured graph of {type(gm).__name__} computes something else than the model",
+        why=why,
+        fix="look for Python values computed from inputs, which a graph fixes at what they were while capturing",
+        step="capture",
+    )
+
+
+def require_same_twice(model: nn.Module, inputs: tuple[Any, ...], expected: Any) -> None:
+    """Tell a model that no graph can follow, because it is no function of its inputs, from a capture gone wrong."""
+    again = run_model(model, inputs)
+    why = next((w for w in map(why_different, pytree.tree_leaves(again), pytree.tree_leaves(expected)) if w), None)
+    if why:
+        raise GraphError(
+            f"{type(model).__name__} computes something else when it is called again with the same inputs",
+            why=f"{why}: it is random, or keeps state between calls",
+            fix="make forward a function of its inputs: no randomness in eval mode, no state that it changes",
+            step="capture",
+        )
+
+
+def require_equal_for_one(model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
+    """Compare on the first sample alone: torch.export assumes that a batch of one is no special case."""
+    batches = [x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, Tensor) and x.dim()]
+    if not batches or batches[0] < 2:
+        return
+
+    def first(value: Any) -> Any:
+        return value[:1] if isinstance(value, Tensor) and value.dim() and value.shape[0] == batches[0] else value
+
+    one = pytree.tree_map(first, inputs)
+    try:
+        expected = run_model(model, one)
+    except GraphError:
+        return  # the model takes no batch of one, so the graph need not
+    require_equal(gm, one, expected)
