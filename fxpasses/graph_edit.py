@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from .errors import GraphError
 from .operator_table import VOCABULARY
 from .operators import Operator
-from .shapes import DTYPE
+from .shapes import DTYPE, carried_meta
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -104,7 +104,7 @@ def insert_call(
     with gm.graph.inserting_before(before):
         node = gm.graph.call_function(function, args, kw)
     if like is not None:
-        node.meta = dict(like.meta)
+        node.meta = carried_meta(like)
     return node
 
 

@@ -47,3 +47,8 @@ def is_tensor(value: object) -> bool:
 def is_float_tensor(value: object) -> bool:
     """Whether an argument is a node that yields a float32 tensor."""
     return isinstance(value, fx.Node) and value.meta.get(DTYPE) is torch.float32
+
+
+def carried_meta(node: fx.Node) -> dict[str, Any]:
+    """What a node that takes another's place inherits: shape, dtype and source line, and nothing fx notes for itself."""
+    return {k: v for k, v in node.meta.items() if k in (SHAPE, DTYPE, "stack_trace")}

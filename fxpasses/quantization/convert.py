@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError
-from ..graph_edit import module_of, operator_of
+from ..graph_edit import add_module, module_of, operator_of
 from ..operators import Operator
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ..passes.identities import clip_bounds
-from ..shapes import DTYPE, SHAPE
+from ..shapes import DTYPE, SHAPE, carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from . import ops
 from .config import QuantConfig
@@ -67,9 +67,8 @@ def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QP
         source = node.args[0]
         assert isinstance(source, fx.Node)
         try:
-            found[name] = module_of(gm, node, Observer).qparams(  # type: ignore[type-abstract]  # only looked up
-                target.activations, target.symmetric_activations
-            )
+            observer = module_of(gm, node, Observer)
+            found[name] = observer.qparams(target.activations, target.symmetric_activations)
         except NothingObserved as error:
             raise GraphError.at_node(
                 source, why="no data has passed its observer", fix="fx.calibrate(graph, batches)", step="convert"
@@ -111,6 +110,7 @@ class _Conversion:
         for activation, producer in list(self.plan.absorbed.items()):
             self._absorb(activation, producer)
         for node, operator in list(self.plan.int8.items()):
+            self.result.change(node, f"{operator} in int8")
             if operator.weight_axis is not None:
                 self._convert_layer(node, operator)
             elif operator.name == "embedding":
@@ -146,55 +146,61 @@ class _Conversion:
     def _convert_layer(self, node: fx.Node, operator: Operator) -> None:
         layer = module_of(self.gm, node, nn.Module)
         assert operator.weight_axis is not None
-        integers = integer_weights(
-            layer, operator.weight_axis, self._input_qparams(node), self._output_qparams(node), self.config
-        )
-        graph = self.gm.graph
-        with graph.inserting_before(node):
-            weight, bias = self._weight_nodes(str(node.target), integers)
-            new = graph.call_function(_function_of(operator), (node.args[0], weight, bias), _settings_of(layer))
+        x, y = self._input_qparams(node), self._output_qparams(node)
+        integers = integer_weights(layer, operator.weight_axis, x, y, self.config)
+        with self.gm.graph.inserting_before(node):
+            weight, bias = self._weight_nodes(node, integers)
+            arguments = (node.args[0], weight, bias)
+            new = self.gm.graph.call_function(_function_of(operator), arguments, _settings_of(layer))
         self._replace(node, new)
-        self.result.change(new, f"{operator} in int8")
 
-    def _weight_nodes(self, path: str, integers: IntegerWeights) -> tuple[fx.Node, fx.Node | None]:
+    def _weight_nodes(self, node: fx.Node, integers: IntegerWeights) -> tuple[fx.Node, fx.Node | None]:
         """Buffers and the nodes that dequantize them; a layer called again gets integers of its own."""
+        path = str(node.target)
         call = self.calls[path] = self.calls.get(path, 0) + 1
         holder = nn.Module()
-        self.gm.add_submodule(place := f"{path}_int8" + (f"_call{call}" if call > 1 else ""), holder)
-        graph = self.gm.graph
+        place = add_module(self.gm, f"{path}_int8" + (f"_call{call}" if call > 1 else ""), holder)
 
-        def read(name: str, value: Tensor) -> fx.Node:
-            holder.register_buffer(name, value)
-            return graph.get_attr(f"{place}.{name}")
+        def dequantized(name: str, value: Tensor, scale: Tensor, axis: int) -> fx.Node:
+            read = [self._buffer(node, holder, place, n, t) for n, t in ((name, value), (f"{name}_scale", scale))]
+            return self._dequantize(node, ops.dequantize_per_channel, value, (*read, axis))
 
-        weight = graph.call_function(
-            ops.dequantize_per_channel,
-            (read("weight", integers.weight), read("weight_scale", integers.weight_scale), integers.axis),
-        )
+        weight = dequantized("weight", integers.weight, integers.weight_scale, integers.axis)
         if integers.bias is None or integers.bias_scale is None:
             return weight, None
-        bias = graph.call_function(
-            ops.dequantize_per_channel, (read("bias", integers.bias), read("bias_scale", integers.bias_scale), 0)
-        )
-        return weight, bias
+        return weight, dequantized("bias", integers.bias, integers.bias_scale, 0)
+
+    def _buffer(self, node: fx.Node, holder: nn.Module, place: str, name: str, value: Tensor) -> fx.Node:
+        holder.register_buffer(name, value)
+        read = self.gm.graph.get_attr(f"{place}.{name}")
+        read.meta = _about(node, value, value.dtype)
+        return read
+
+    def _dequantize(self, node: fx.Node, function: Any, value: Tensor, arguments: tuple[Any, ...]) -> fx.Node:
+        new = self.gm.graph.call_function(function, arguments)
+        new.meta = _about(node, value, torch.float32)
+        return new
 
     def _convert_embedding(self, node: fx.Node) -> None:
         q = self.scales[self.plan.root[node]]
         table = module_of(self.gm, node, nn.Embedding).weight.detach()
-        holder = nn.Module()
-        self.gm.add_submodule(f"{node.target}_int8", holder)
-        holder.register_buffer("weight", ops.quantize(table, q.scale, q.zero_point, q.grid.dtype))
-        graph = self.gm.graph
-        with graph.inserting_before(node):
-            weight = graph.call_function(
-                ops.dequantize, (graph.get_attr(f"{node.target}_int8.weight"), q.scale, q.zero_point)
-            )
-            new = graph.call_function(F.embedding, (node.args[0], weight))
+        place = add_module(self.gm, f"{node.target}_int8", holder := nn.Module())
+        with self.gm.graph.inserting_before(node):
+            integers = ops.quantize(table, q.scale, q.zero_point, q.grid.dtype)
+            read = self._buffer(node, holder, place, "weight", integers)
+            weight = self._dequantize(node, ops.dequantize, integers, (read, q.scale, q.zero_point))
+            new = self.gm.graph.call_function(F.embedding, (node.args[0], weight))
         self._replace(node, new)
-        self.result.change(new, "table in int8")
+
+    def _integer_constant(self, tensor: fx.Node, q: QParams) -> fx.Node:
+        """A constant is quantized here and now, and held as integers."""
+        path, _, name = str(tensor.target).rpartition(".")
+        value: Tensor = getattr(self.gm.get_submodule(path), name).detach()
+        place = add_module(self.gm, f"{tensor.target}_int8", holder := nn.Module())
+        return self._buffer(tensor, holder, place, "value", ops.quantize(value, q.scale, q.zero_point, q.grid.dtype))
 
     def _replace(self, node: fx.Node, new: fx.Node) -> None:
-        new.meta = dict(node.meta)
+        new.meta = carried_meta(node)
         self.names[new] = self.names.get(node, node.name)
         node.replace_all_uses_with(new)
         if node in self.plan.root:  # else the grid is behind an activation that was kept
@@ -206,14 +212,23 @@ class _Conversion:
         graph = self.gm.graph
         name = self.names.get(tensor, tensor.name)
         with graph.inserting_after(tensor):
-            arguments = (tensor, q.scale, q.zero_point, q.grid.dtype)
-            quantized = graph.create_node("call_function", ops.quantize, arguments, name=f"{name}_int8")
+            if tensor.op == "get_attr":
+                quantized = self._integer_constant(tensor, q)
+            else:
+                arguments = (tensor, q.scale, q.zero_point, q.grid.dtype)
+                quantized = graph.create_node("call_function", ops.quantize, arguments, name=f"{name}_int8")
         with graph.inserting_after(quantized):
-            arguments = (quantized, q.scale, q.zero_point)
-            back = graph.create_node("call_function", ops.dequantize, arguments, name=f"{name}_float")
-        quantized.meta = {k: v for k, v in tensor.meta.items() if k in (SHAPE, "stack_trace")} | {DTYPE: q.grid.dtype}
-        back.meta = dict(tensor.meta)
+            back = graph.create_node(
+                "call_function", ops.dequantize, (quantized, q.scale, q.zero_point), name=f"{name}_float"
+            )
+        quantized.meta = carried_meta(tensor) | {DTYPE: q.grid.dtype}
+        back.meta = carried_meta(tensor)
         tensor.replace_all_uses_with(back, delete_user_cb=lambda user: user is not quantized)
+
+
+def _about(node: fx.Node, value: Tensor, dtype: torch.dtype) -> dict[str, Any]:
+    """What a node that reads a layer's integers knows: shape, dtype, and the source line of the layer."""
+    return carried_meta(node) | {SHAPE: tuple(value.shape), DTYPE: dtype}
 
 
 def _function_of(operator: Operator) -> Any:
@@ -222,7 +237,6 @@ def _function_of(operator: Operator) -> Any:
 
 def _settings_of(layer: nn.Module) -> dict[str, Any]:
     names = ("stride", "padding", "output_padding", "dilation", "groups")
-    transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
-    return {
-        n: getattr(layer, n) for n in names if hasattr(layer, n) and (transposed or n != "output_padding")
-    }
+    transposed = isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d))
+    settings = {n: getattr(layer, n) for n in names if hasattr(layer, n) and (transposed or n != "output_padding")}
+    return settings | ({"padding": 0} if settings.get("padding") == "valid" else {})

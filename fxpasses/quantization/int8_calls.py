@@ -19,7 +19,7 @@ from ..operator_table import VOCABULARY
 from ..operators import Operator
 from ..passes.identities import clip_bounds
 from . import ops
-from .plan import shares_scale
+from .plan import shares_scale, tensors_of, why_no_integer_form
 from .qparams import IntType, QParams
 
 LAYER_FUNCTIONS: dict[Callable[..., Any], Operator] = {
@@ -101,14 +101,15 @@ def _match(gm: fx.GraphModule, quantize: fx.Node) -> Int8Call | None:
     inner = node.args[0] if bounds is not None else None
     if isinstance(inner, fx.Node) and inner.target is not ops.dequantize and only_reader(node) is quantize:
         node, clamp = inner, bounds
-    operator = LAYER_FUNCTIONS.get(node.target) if callable(node.target) else None  # type: ignore[arg-type]  # a str is not
+    operator = LAYER_FUNCTIONS.get(node.target) if callable(node.target) else None
     if operator is not None:
         return _layer_call(gm, quantize, node, operator, clamp)
     operator = operator_of(gm, node)
-    sources = [n for n in node.all_input_nodes if "dtype" in n.meta and n.meta["dtype"] is torch.float32]
-    if operator is None or not sources or any(n.target is not ops.dequantize for n in sources):
+    if node.op != "call_function" or operator is None or why_no_integer_form(node, operator):
+        return None  # float, between integers
+    ordered = tensors_of(node)
+    if not ordered or any(n.target is not ops.dequantize for n in ordered):
         return None
-    ordered = _tensor_arguments(node)
     return Int8Call(
         operator,
         node,
@@ -118,13 +119,6 @@ def _match(gm: fx.GraphModule, quantize: fx.Node) -> Int8Call | None:
         qparams_of(quantize),
         clamp,
     )
-
-
-def _tensor_arguments(node: fx.Node) -> list[fx.Node]:
-    flat: list[Any] = []
-    for arg in node.args:
-        flat.extend(arg if isinstance(arg, (tuple, list)) else [arg])
-    return [a for a in flat if isinstance(a, fx.Node) and a.target is ops.dequantize]
 
 
 def _layer_call(

@@ -11,7 +11,7 @@ from torch import fx, nn
 from ..graph_edit import add_module, is_floating_point, only_reader, operator_name, replace_node
 from ..pass_runner import Pass, PassResult
 from ..passes.batch_norm import affine_of, batch_norm_of, why_not_affine
-from ..shapes import DTYPE, shape_of
+from ..shapes import DTYPE, carried_meta, shape_of
 
 
 def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
@@ -106,7 +106,7 @@ def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[i
 def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, source: fx.Node) -> None:
     with gm.graph.inserting_before(node):
         new = gm.graph.call_module(add_module(gm, name, module), (source,))
-    new.meta = dict(node.meta)
+    new.meta = carried_meta(node)
     replace_node(gm, node, new)
     gm.delete_all_unused_submodules()
 

@@ -10,13 +10,15 @@ from torch import fx
 from ..graph_edit import operator_of
 from ..operators import Scaling
 from ..pass_runner import PassLog, PassResult, pass_logs, run_passes
+from ..shapes import carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from .config import QuantConfig
 from .lowerable import LOWERING
+from .observers import Observer
 from .plan import Plan, plan_quantization
 
-OBSERVERS = "observers"
-"""The submodule that holds the observers."""
+OBSERVERS = "fxpasses_observers"
+"""The submodule that holds the observers, under a name no model has."""
 
 
 def observe(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
@@ -52,18 +54,26 @@ def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
 
 def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
     result = PassResult()
+    for node, operator in plan.int8.items():
+        result.change(node, f"{operator} will run in int8")
+    for activation, producer in plan.absorbed.items():
+        result.change(activation, f"{producer.name} takes it in")
     for root in plan.roots:
-        if not needs_observer(gm, root):
-            continue
-        name = f"{OBSERVERS}.{root.name}"
-        gm.add_submodule(name, config.observer_of(gm, plan.absorbed.get(root, root)).build())
-        with gm.graph.inserting_after(root):
-            node = gm.graph.call_module(name, (root,))
-        node.meta = dict(root.meta)
-        for user in [u for u in root.users if u is not node]:
-            user.replace_input_with(root, node)
-        result.change(root, "observed")
+        if root not in plan.int8 and root not in plan.absorbed:
+            result.change(root, "int8 reads it")
+        if needs_observer(gm, root):
+            _put_behind(gm, root, config.observer_of(gm, plan.absorbed.get(root, root)).build())
     return result
+
+
+def _put_behind(gm: fx.GraphModule, root: fx.Node, observer: Observer) -> None:
+    name = f"{OBSERVERS}.{root.name}"
+    gm.add_submodule(name, observer)
+    with gm.graph.inserting_after(root):
+        node = gm.graph.call_module(name, (root,))
+    node.meta = carried_meta(root)
+    for user in [u for u in root.users if u is not node]:
+        user.replace_input_with(root, node)
 
 
 def find_observers(gm: fx.GraphModule) -> dict[str, fx.Node]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from torch import fx, nn
 
-from ..graph_edit import module_of, only_reader, operator_of
+from ..graph_edit import module_of, only_reader, operator_of, why_not_plain
 from ..operators import Operator, Scaling
 from ..passes.identities import clip_bounds
-from ..shapes import is_float_tensor, shape_of
+from ..shapes import SHAPE, is_float_tensor, shape_of
 from .config import QuantConfig
 
 ABSORBING = frozenset(
@@ -56,10 +56,8 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
     """Decide for every node of a FLOAT graph; nothing is changed."""
     plan = Plan()
     for node in gm.graph.nodes:
-        if node in plan.absorbed:
-            continue
         operator = operator_of(gm, node)
-        if operator is None or shape_of(node) is None:
+        if node in plan.absorbed or operator is None or SHAPE not in node.meta:
             continue
         why = why_not_int8(gm, node, operator, config, plan)
         if why:
@@ -88,40 +86,68 @@ def why_not_int8(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: 
     """The reason a node stays in float, or None."""
     if config.keeps_float(gm, node):
         return "kept in float by an override"
+    if operator.layers and operator.scaling is not Scaling.FLOAT:
+        return _why_not_layer(gm, node, operator)
+    why = why_no_integer_form(node, operator)
+    if why is None and shares_scale(node, operator) and node.args[0] not in plan.root:
+        return "it only moves values, and they are float here"
+    return why
+
+
+def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
+    """Why this call of an operator that is no layer cannot be computed on integers, whatever its inputs' scales."""
     if operator.scaling is Scaling.FLOAT:
         return operator.why_float
+    if shape_of(node) is None:
+        return "it gives several tensors at once"
     if not is_float_tensor(node):
         return "its values are not float32"
-    if shares_scale(node, operator):
-        source = node.args[0]
-        if source not in plan.root:
-            return "it only moves values, and they are float here"
-        return _why_not_moved(node, operator)
-    if operator.name in ("add", "mul", "matmul") and len(tensors_of(node)) != 2:
-        return "one operand is a number, not a tensor"
+    if _computes_settings(node) and operator.name not in _SIZES_MAY_BE_COMPUTED:
+        return "its settings are computed in the graph"
+    if operator.name in ("add", "mul", "matmul"):
+        return _why_not_binary(node)
+    if operator.name == "cat":
+        parts = node.args[0]
+        known = isinstance(parts, (tuple, list)) and all(isinstance(p, fx.Node) and is_float_tensor(p) for p in parts)
+        return None if known else "its parts are not one float32 tensor each"
     if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
         return "windows of different sizes have no int8 kernel"
-    if operator.weight_axis is not None:
-        return _why_not_layer(gm, node)
+    if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant" and node.kwargs.get("value"):
+        return "it pads with something else than zero"
     return None
 
 
-def _why_not_moved(node: fx.Node, operator: Operator) -> str | None:
-    if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant":
-        return None if not node.kwargs.get("value") else "it pads with something else than zero"
-    return None
+_SIZES_MAY_BE_COMPUTED = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand roll".split())
+"""Operators that run on integers as they are, so that their settings may be values of the graph."""
 
 
-def _why_not_layer(gm: fx.GraphModule, node: fx.Node) -> str | None:
+def _computes_settings(node: fx.Node) -> bool:
+    found: list[fx.Node] = []
+    fx.node.map_arg(node.kwargs, found.append)
+    return bool(found)
+
+
+def _why_not_binary(node: fx.Node) -> str | None:
+    if not all(isinstance(a, fx.Node) and shape_of(a) is not None for a in node.args):
+        return "one operand is a number, not a tensor"
+    if len(tensors_of(node)) != 2:
+        return "one operand is no float32 tensor"
+    return "it adds a multiple of its second operand" if node.kwargs.get("alpha", 1) != 1 else None
+
+
+def _why_not_layer(gm: fx.GraphModule, node: fx.Node, operator: Operator) -> str | None:
     layer = module_of(gm, node, nn.Module)
+    if not is_float_tensor(node):
+        return "its values are not float32"
     if getattr(layer, "padding_mode", "zeros") != "zeros":
         return f"padding mode {layer.padding_mode!r} has no int8 kernel"
     if isinstance(getattr(layer, "padding", None), str) and layer.padding != "valid":
-        return "padding 'same' may be uneven; write it as numbers"
-    if len(node.args) != 1:
+        return "padding 'same' is uneven here; write it as numbers"
+    if len(node.args) != 1 or node.kwargs:
         return "it is called with more than its input"
-    weight = layer.weight
-    return None if isinstance(weight, nn.Parameter) else "its weight is computed by a parametrization"
+    if getattr(layer, "max_norm", None) is not None:
+        return "it rescales its table as it reads it (max_norm)"
+    return why_not_plain(layer)
 
 
 def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> None:
@@ -131,9 +157,9 @@ def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: 
     for source in tensors_of(node):
         plan.root.setdefault(source, source)
     if shares_scale(node, operator):
-        source = node.args[0]
-        assert isinstance(source, fx.Node)
-        plan.root[node] = plan.root[source]
+        moved = node.args[0]
+        assert isinstance(moved, fx.Node)
+        plan.root[node] = plan.root[moved]
         return
     activation = only_reader(node) if operator.name in ABSORBING else None
     if activation is not None and _is_absorbable(gm, activation, config):
