@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def measure(spec: str, chosen: argparse.Namespace, console: Console, folder: Pat
     entries += ours(case)
     for name, peer in PEERS.items():
         console.print(f"{spec}: {name}", style="dim")
-        entries.append(peer(case))
+        with redirect_stdout(sys.stderr):  # some draw progress bars there
+            entries.append(peer(case))
     runners = [entry.runner for entry in entries if entry.runner is not None]
     console.print(f"{spec}: accuracy, then latency of {len(runners)} contestants", style="dim")
     limit = chosen.eval if is_real else NOISE_FOR_EVALUATION
