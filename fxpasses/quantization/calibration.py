@@ -71,9 +71,15 @@ def _check_batch(number: int, inputs: Any, expected: tuple[Any, ...]) -> None:
             fix="yield a tensor, or a tuple of exactly the model's inputs (no labels)",
         )
     for x, example in zip(inputs, expected, strict=True):
-        if not isinstance(x, Tensor) or not isinstance(example, tuple):
+        if not isinstance(example, tuple):
             continue
         shape, dtype = example
+        if not isinstance(x, Tensor):
+            raise InputError(
+                what,
+                why=f"it holds a {type(x).__name__} where the model takes a tensor",
+                fix="yield a tensor, or a tuple of exactly the model's inputs (no labels)",
+            )
         if tuple(x.shape[1:]) != shape[1:] or x.dtype != dtype:
             raise InputError(
                 what,

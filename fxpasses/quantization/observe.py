@@ -59,7 +59,7 @@ def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
     for activation, producer in plan.absorbed.items():
         result.change(activation, f"{producer.name} takes it in")
     for root in plan.roots:
-        if root not in plan.int8 and root not in plan.absorbed:
+        if root not in plan.int8 and root not in plan.absorbed and root not in plan.why_float:
             result.change(root, "int8 reads it")
         if needs_observer(gm, root):
             _put_behind(gm, root, config.observer_of(gm, plan.absorbed.get(root, root)).build())
