@@ -60,7 +60,9 @@ class OnnxIntegers:
         names = [i.name for i in self._plain.get_inputs()]
         if len(names) != len(inputs):
             raise InputError(
-                f"{self._path}", why=f"it takes {len(names)} inputs, not {len(inputs)}", fix="use the file of this model"
+                f"{self._path}",
+                why=f"it takes {len(names)} inputs, not {len(inputs)}",
+                fix="use the file of this model",
             )
         return {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
 

@@ -43,7 +43,7 @@ def name_integers(model: ir.Model, names: list[str]) -> None:
 
 def _constant(model: ir.Model, name: str, value: np.ndarray) -> ir.Value:
     tensor = ir.tensor(value, name=name)
-    constant = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
+    constant = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor)
     model.graph.register_initializer(constant)
     return constant
 

@@ -45,8 +45,8 @@ def _integer_node(node: ir.Node, quantize: ir.Node) -> ir.Node | None:
     parts = [i for i in inputs if i is not None]
     attributes = dict(node.attributes)
     if kind == "Conv":
-        bias = [parts[2][0]] if len(parts) > 2 else []
-        return ir.Node("", "QLinearConv", [*parts[0], *parts[1], *y, *bias], attributes.values(), name=node.name)
+        added = [parts[2][0]] if len(parts) > 2 else []
+        return ir.Node("", "QLinearConv", [*parts[0], *parts[1], *y, *added], attributes.values(), name=node.name)
     if kind == "Gemm":
         bias = parts[2][0] if len(parts) > 2 else None
         attributes.pop("beta", None)

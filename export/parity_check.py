@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
 from fxpasses.quantization import ops
+from fxpasses.quantization.int8_calls import qparams_of
 from fxpasses.stages import Stage, check_stage
 
 from .engines.lowering import INT8_NAME, lower
@@ -96,6 +97,14 @@ class ParityReport:
     def is_exact(self) -> bool:
         """Whether not one integer differed anywhere."""
         return not (self.logits.max_lsb or self.max_lsb_at_any_node or any(a.max_lsb for a in self.reference.values()))
+
+    def __str__(self) -> str:
+        top1 = "" if self.top1_agreement is None else f"top-1 agreement {self.top1_agreement:.1f} %, "
+        return (
+            f"{self.images} images: {top1}outputs differ by at most {self.logits.max_lsb} LSB; "
+            f"{len(self.nodes)} integer tensors by at most {self.max_lsb_at_any_node} LSB given equal inputs"
+            + (f"; first at {self.first_divergence}" if self.first_divergence else "")
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -225,7 +234,7 @@ def _output_lsbs(gm: fx.GraphModule) -> list[float | None]:
     """The scale of each output; None where it is float and has none."""
     output = next(n for n in gm.graph.nodes if n.op == "output")
     leaves = pytree.tree_leaves(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
-    return [float(n.args[1]) if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves]
+    return [qparams_of(n).scale if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves]
 
 
 def _lsb(scale: float | None, output: Tensor) -> float:

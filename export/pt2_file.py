@@ -150,11 +150,10 @@ def _require_plain_entry(path: Path, name: str, archive: zipfile.ZipFile) -> Non
         entries = json.loads(archive.read(name)).get("config", {}).values()
         if any(entry.get("use_pickle") for entry in entries):
             raise _pickled(path, name)
-    elif inner.startswith(("data/weights/", "data/constants/")) and inner.rsplit("/", 1)[-1].startswith(
-        ("custom_obj", "opaque_obj")
-    ):
-        raise _pickled(path, name)
-    elif inner.endswith((".pt", ".pkl")):
+    elif (
+        inner.startswith(("data/weights/", "data/constants/"))
+        and inner.rsplit("/", 1)[-1].startswith(("custom_obj", "opaque_obj"))
+    ) or inner.endswith((".pt", ".pkl")):
         raise _pickled(path, name)
 
 

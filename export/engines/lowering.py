@@ -12,10 +12,9 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from fxpasses.quantization import ops
+from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
-
-from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 
 KernelFor = Callable[[Int8Call], nn.Module | None]
 """An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
@@ -50,9 +49,7 @@ def lower(
 
 
 class _Lowering:
-    def __init__(
-        self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: BorderFor, exit_for: BorderFor
-    ) -> None:
+    def __init__(self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: BorderFor, exit_for: BorderFor) -> None:
         self.gm, self.kernel_for = gm, kernel_for
         self.border_for = {ops.quantize: entrance_for, ops.dequantize: exit_for}
         self.calls = find_int8_calls(gm)

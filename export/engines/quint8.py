@@ -27,7 +27,7 @@ def as_quint8(q: Tensor, x: QParams) -> Tensor:
     if q.dtype is torch.quint8:
         return q
     view = torch._empty_affine_quantized([0], scale=x.scale, zero_point=x.zero_point, dtype=torch.quint8)
-    return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())  # type: ignore[call-overload,no-any-return]  # missing in the stubs
+    return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
 
 
 def as_bytes(q: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def as_bytes(q: Tensor) -> Tensor:
     if q.dtype is not torch.quint8:
         return q
     plain = torch.empty(0, dtype=torch.uint8)
-    return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())  # type: ignore[call-overload,no-any-return]  # missing in the stubs
+    return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
 
 
 @contextlib.contextmanager

@@ -11,14 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fxpasses.quantization import ops
+from fxpasses.quantization.int8_calls import Int8Call
 from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
-
-from fxpasses.quantization.int8_calls import Int8Call
 
 
 class ReferenceKernel(nn.Module):
@@ -170,8 +168,8 @@ def _average(call: Int8Call, x: Tensor) -> Tensor:
 
 
 _STEPS: dict[str, Callable[..., Tensor]] = {
-    **{name: _layer for name in ("conv1d", "conv2d", "conv3d", "linear")},
-    **{name: _layer for name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")},
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "linear"), _layer),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _layer),
     "add": _add,
     "mul": _mul,
     "matmul": _matmul,

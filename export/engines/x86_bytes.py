@@ -101,6 +101,7 @@ class Table(nn.Module):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
+        self.table: Tensor
         self.register_buffer("table", integer_table(call))
 
     def forward(self, q: Tensor) -> Tensor:

@@ -98,7 +98,10 @@ class PlainConv(_Layer):
         super().__init__(call)
         self.geometry = g = _Geometry(call)
         layer = layer_of(call)
-        self.weight_scale, self.weight_zero = layer.weight_scale, torch.zeros(len(layer.weight_scale), dtype=torch.int32)
+        self.weight_scale, self.weight_zero = (
+            layer.weight_scale,
+            torch.zeros(len(layer.weight_scale), dtype=torch.int32),
+        )
         self.packed = torch.ops.onednn.qconv_prepack(
             g.weight, layer.weight_scale, self.x.scale, self.x.zero_point, g.stride, g.padding, g.dilation, g.groups,
             g.shape,
@@ -137,7 +140,10 @@ class PlainLinear(_Layer):
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
         layer = layer_of(call)
-        self.weight_scale, self.weight_zero = layer.weight_scale, torch.zeros(len(layer.weight_scale), dtype=torch.int32)
+        self.weight_scale, self.weight_zero = (
+            layer.weight_scale,
+            torch.zeros(len(layer.weight_scale), dtype=torch.int32),
+        )
         self.packed = torch.ops.onednn.qlinear_prepack(layer.weight, None)
 
     def forward(self, q: Tensor) -> Tensor:

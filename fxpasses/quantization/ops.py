@@ -7,6 +7,8 @@ saved ``.pt2`` names them; importing this module is what registers them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -51,9 +53,9 @@ for _name, _kernel, _fake in (
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"fxpasses::{_name}", _fake, lib=_LIBRARY)
 
-quantize = torch.ops.fxpasses.quantize.default
+quantize: Callable[..., Tensor] = torch.ops.fxpasses.quantize.default
 """``(x float32, scale, zero_point, dtype) -> q``, same shape."""
-dequantize = torch.ops.fxpasses.dequantize.default
+dequantize: Callable[..., Tensor] = torch.ops.fxpasses.dequantize.default
 """``(q, scale, zero_point) -> float32``, same shape."""
-dequantize_per_channel = torch.ops.fxpasses.dequantize_per_channel.default
+dequantize_per_channel: Callable[..., Tensor] = torch.ops.fxpasses.dequantize_per_channel.default
 """``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""

@@ -46,8 +46,8 @@ def integer_weights(layer: nn.Module, axis: int, x: QParams, y: QParams, config:
         layer: a convolution or linear layer.
         axis: output-channel dimension of its weight (1 for transposed convolutions).
     """
-    weight = layer.weight.detach().float()  # type: ignore[union-attr,operator]  # the plan admits layers only
-    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[assignment,operator,union-attr]
+    weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
+    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]
     groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
     grid = config.for_target.weights
     scale = weight_scales(weight, axis, grid, search=config.weight_search).double()
