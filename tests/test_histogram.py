@@ -203,6 +203,59 @@ def test_folding_is_the_histogram_of_magnitudes(parts: list[list[float]]) -> Non
     assert abs(folded.quantile(0.7) - magnitudes.quantile(0.7)) <= histogram.width
 
 
+@pytest.mark.parametrize("split", [1, 2, 5])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_large_samples_are_thinned_the_same_in_any_batch(split: int, layout: torch.memory_format) -> None:
+    x = torch.randn(5, 6, 10, 14).to(memory_format=layout)
+    thinned = StreamingHistogram(64, limit=100)
+    thinned.add(x)
+    parts = StreamingHistogram(64, limit=100)
+    for part in x.split(split):
+        parts.add(part)
+    assert_same(parts, thinned)
+    stride = 11  # of 840 values every 9th would do, but 9 and 10 share a factor with 840
+    assert int(thinned.counts.sum()) == stride * sum(math.ceil((840 - start) / stride) for start in range(5))
+    assert (thinned.samples, thinned.observed) == (5, 5 * 840)
+
+
+def test_thinning_sees_every_channel_row_and_column() -> None:
+    position = torch.arange(6 * 10 * 14).reshape(1, 6, 10, 14)
+    for index, count in ((position // 140, 6), (position // 14 % 10, 10), (position % 14, 14)):
+        histogram = StreamingHistogram(16, limit=100)
+        histogram.add(torch.cat([index.float() + 1, torch.full((1, 6, 10, 14), 15.0)]))  # 15 makes bins one wide
+        seen = histogram.counts[17 : 17 + count]
+        assert bool((seen > 0.7 * 840 / count).all())
+
+
+def test_thinning_misses_no_place_for_good() -> None:
+    histogram = StreamingHistogram(1024, limit=100)
+    for _ in range(11):
+        histogram.add(torch.arange(840.0).reshape(1, 840))
+    assert histogram.counts[1024 : 1024 + 840].tolist() == [11] * 840
+
+
+def test_thinning_keeps_the_shape_and_the_extremes() -> None:
+    x = torch.randn(4, 50_000, generator=torch.Generator().manual_seed(0))
+    x[2, 0], x[3, 0] = 20.0, -10.0  # samples 2 and 3 begin to count at values 2 and 3
+    whole, thinned = StreamingHistogram(256, limit=None), StreamingHistogram(256, limit=5000)
+    whole.add(x)
+    thinned.add(x)
+    assert (thinned.low, thinned.high) == (-10.0, 20.0)
+    assert thinned.observed == whole.observed == 200_000
+    for fraction in (0.001, 0.1, 0.5, 0.9, 0.999):  # the 20 values beyond 0.001 or so spread by a fifth
+        assert thinned.measured().quantile(fraction) == pytest.approx(whole.measured().quantile(fraction), abs=0.2)
+    measured = thinned.measured()
+    assert (measured.low, measured.high) == (-10.0, 20.0)
+    assert measured.counts[[0, -1]].tolist() == [1.0, 1.0]
+    assert (float(measured.edges[0]), float(measured.edges[-1])) == pytest.approx((-10.0, 20.0), abs=0.001)
+
+
+def test_one_dimension_holds_samples_and_is_never_thinned() -> None:
+    histogram = StreamingHistogram(64, limit=10)
+    histogram.add(torch.randn(1000))
+    assert int(histogram.counts.sum()) == 1000
+
+
 def test_centers_lie_between_edges() -> None:
     measured = Histogram(torch.ones(2).double(), torch.tensor([0.0, 1.0, 4.0]).double(), 0.0, 4.0)
     assert measured.centers.tolist() == [0.5, 2.5]

@@ -5,7 +5,12 @@ smallest for which the largest magnitude so far fits. So zero is always an edge,
 neighbours are added in pairs until it fits: ``floor(floor(x / w) / 2) == floor(x / (2 * w))``. Nothing is interpolated
 or re-sampled, and multiplying by ``1 / width`` is exact in float32. The counts are therefore a pure function of the
 multiset of values seen (torch.ao's HistogramObserver spreads old counts over new bins, and depends on their order).
-At least half of the bins of the longer side lie inside the data's range. Minimum and maximum are kept exactly.
+At least half of the bins of the longer side lie inside the data's range.
+
+Of a large tensor, counting is what would take the time. So of a sample ``x[n]`` of more than ``limit`` values only
+every k-th is counted, k times. The stride k has no factor in common with the sample's size, so that every row, column
+and channel gets its share, and the next sample starts one value later, so that no place is missed for good. How samples
+are batched still does not matter, their order hardly. Minimum and maximum are always those of every value.
 """
 
 from __future__ import annotations
@@ -17,10 +22,14 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .qparams import as_float32
 
 DEFAULT_BINS = 2048
-_CHUNK = 1 << 18
-"""Values binned at a time: the two work buffers (float32 and int16, 1.5 MB) stay in a core's cache."""
+DEFAULT_LIMIT = 1 << 16
+"""Values counted of a sample. On mobilenet_v2 and 256 images this halves the time, and the ranges found cost 0.1 % more
+error than those of a full count; at 1 << 14 it is 1.1 %, and 17 % at worst."""
+_CHUNK = 1 << 16
+"""Values binned at a time: what is made of them (float32 and int16, 384 KB) stays in a core's cache."""
 _SMALLEST_EXPONENT = -100
 """Smallest bin width, as a power of two: keeps ``1 / width`` finite in float32."""
 
@@ -37,8 +46,10 @@ def finite_range(x: Tensor) -> tuple[float, float]:
             why="only floating-point tensors have a range to calibrate",
             fix="keep the operator that reads it in float",
         )
-    ends = torch.stack(torch.aminmax(x)).float().tolist()
-    low, high = float(ends[0]), float(ends[1])
+    lowest, highest = torch.aminmax(_in_memory_order(x))
+    low, high = lowest.item(), highest.item()
+    if x.dtype == torch.float64:
+        low, high = as_float32(low), as_float32(high)
     if not (math.isfinite(low) and math.isfinite(high)):
         found = "NaN" if math.isnan(low) or math.isnan(high) else "infinity"
         raise InputError(
@@ -94,7 +105,7 @@ class Histogram:
 class StreamingHistogram:
     """Counts values into ``2 * bins`` bins whose width doubles as needed; see the module's text."""
 
-    def __init__(self, bins: int = DEFAULT_BINS) -> None:
+    def __init__(self, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
         if bins < 2 or bins & (bins - 1) or bins > 1 << 14:
             raise InputError(
                 f"a histogram of {bins} bins",
@@ -102,28 +113,38 @@ class StreamingHistogram:
                 fix="choose a power of two from 2 to 16384",
             )
         self.bins = bins
+        self.limit = limit
         self.counts = torch.zeros(2 * bins, dtype=torch.int64)
         self.exponent = _SMALLEST_EXPONENT
         self.low, self.high = math.inf, -math.inf
         self.observed = 0
+        self.samples = 0
 
     @property
     def width(self) -> float:
         return 2.0**self.exponent
 
     def add(self, x: Tensor) -> None:
-        """Counts every value of a floating-point tensor of any shape and layout.
+        """Counts a floating-point tensor of any shape and layout; dimension 0 holds the samples.
 
         Raises:
             InputError: as :func:`finite_range`; nothing has been counted then.
         """
         if x.numel() == 0:
             return
+        if x.requires_grad:
+            x = x.detach()
         low, high = finite_range(x)
-        with torch.inference_mode(False), torch.no_grad():  # counts made in inference mode could not be added to later
-            self._make_room(low, high)
-            self._count(_in_memory_order(x.detach()), signed=low < 0)
+        self._make_room(low, high)
+        number = x.shape[0] if x.dim() else 1
+        stride = _stride(x.numel() // number, self.limit)
+        if stride == 1:
+            self._count(_in_memory_order(x), 1, signed=low < 0)
+        else:
+            for index, sample in enumerate(x, self.samples):
+                self._count(_in_memory_order(sample)[index % stride :: stride], stride, signed=low < 0)
         self.observed += x.numel()
+        self.samples += number
 
     def merge(self, other: StreamingHistogram) -> None:
         """Adds what another histogram of as many bins has counted: the same as having seen its values."""
@@ -131,18 +152,20 @@ class StreamingHistogram:
         self._make_room(other.low, other.high)
         self.counts += _doubled(other.counts, self.exponent - other.exponent)
         self.observed += other.observed
+        self.samples += other.samples
 
     def measured(self) -> Histogram:
         """The bins between the exact ends of the data; at least one value must have been seen."""
         assert self.observed, "an empty histogram has no range"
-        used = self.counts.nonzero().flatten()
-        first, last = int(used[0]), int(used[-1])
+        first, last = (self.bins + math.floor(end / self.width) for end in (self.low, self.high))
+        counts = self.counts.double()
+        counts[[first, last]] = counts[[first, last]].clamp(min=1.0)  # the ends may be among those not counted
         numbers = torch.arange(first - self.bins, last + 2 - self.bins, dtype=torch.float64)
         edges = numbers * self.width
         sliver = self.width / 1024  # a bin is never empty of width, even if all of its values are equal
         edges[0] = min(max(float(edges[0]), self.low), float(edges[1]) - sliver)
         edges[-1] = max(min(float(edges[-1]), self.high), float(edges[-2]) + sliver)
-        return Histogram(self.counts[first : last + 1].double(), edges, self.low, self.high)
+        return Histogram(counts[first : last + 1], edges, self.low, self.high)
 
     def _make_room(self, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)
@@ -154,35 +177,38 @@ class StreamingHistogram:
             self.counts = _doubled(self.counts, needed - self.exponent)
             self.exponent = needed
 
-    def _count(self, values: Tensor, *, signed: bool) -> None:
-        """Adds 1-d values that fit. Truncation is floor for those >= 0, which saves two passes after a ReLU."""
-        scaled = torch.empty(min(_CHUNK, len(values)), dtype=torch.float32, device=values.device)
-        number = torch.empty(len(scaled), dtype=torch.int16, device=values.device)
-        for part in values.split(_CHUNK):
-            to, bin_of = scaled[: len(part)], number[: len(part)]
-            if part.dtype == torch.float32:
-                torch.mul(part, 1.0 / self.width, out=to)
-            else:
-                to.copy_(part).mul_(1.0 / self.width)
-            if signed:
-                to.floor_().add_(self.bins)
-            bin_of.copy_(to)
-            counted = torch.bincount(bin_of, minlength=2 * self.bins if signed else self.bins)
-            self.counts[-len(counted) :] += counted.to(self.counts.device)
+    def _count(self, values: Tensor, times: int, *, signed: bool) -> None:
+        """Adds 1-d values that fit, so many times each."""
+        for part in values.split(_CHUNK) if len(values) > _CHUNK else [values]:
+            scaled = part.to(torch.float32) * (1.0 / self.width)
+            if signed:  # truncation is floor for what is not negative: two passes saved after a ReLU
+                scaled.floor_().add_(self.bins)
+            counted = torch.bincount(scaled.to(torch.int16), minlength=2 * self.bins if signed else self.bins)
+            self.counts[-counted.shape[0] :].add_(counted.to(self.counts.device), alpha=times)
 
 
 def _doubled(counts: Tensor, times: int) -> Tensor:
     """Adds neighbours in pairs ``times`` times; the bins around zero stay in the middle. Never changes its input."""
     half = len(counts) // 2
-    for _ in range(min(times, half.bit_length())):
-        pairs = counts.view(-1, 2).sum(1)
-        counts = torch.zeros_like(counts)
-        counts[half // 2 : half // 2 + half] = pairs
+    with torch.inference_mode(False):  # what is made in inference mode could not be added to outside of it
+        for _ in range(min(times, half.bit_length())):
+            pairs = counts.view(-1, 2).sum(1)
+            counts = torch.zeros_like(counts)
+            counts[half // 2 : half // 2 + half] = pairs
     return counts
 
 
 def _in_memory_order(x: Tensor) -> Tensor:
     """All values as one dimension; a view wherever the tensor is dense (channels_last too), else a copy."""
-    strides = x.stride()
-    order = sorted(range(x.dim()), key=lambda d: -strides[d])
-    return x.permute(order).reshape(-1)
+    if not x.is_contiguous():
+        strides = x.stride()
+        x = x.permute(sorted(range(x.dim()), key=lambda d: -strides[d]))
+    return x.reshape(-1)
+
+
+def _stride(size: int, limit: int | None) -> int:
+    """1 for a sample within the limit, else the smallest stride that is, and shares no factor with the size."""
+    stride = 1 if limit is None else math.ceil(size / limit)
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride

@@ -1,7 +1,7 @@
 """Observers: modules that watch an activation pass by and turn what they saw into a range.
 
 Each returns its input untouched, keeps none of it, and holds a fixed amount of memory however much data passes. All
-but the moving average give the same range for the same values in any order and any split into batches.
+but the moving average give the same range for the same samples (dimension 0) in any order and any split into batches.
 
 | name | range | per value |
 |---|---|---|
@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import FxPassesError
-from .histogram import DEFAULT_BINS, StreamingHistogram, finite_range
+from .histogram import DEFAULT_BINS, DEFAULT_LIMIT, StreamingHistogram, finite_range
 from .qparams import UINT8, IntType, QParams
 from .range_search import Range, least_entropy_range, least_error_range, percentile_range, qparams_of
 
@@ -39,7 +38,6 @@ class Observer(nn.Module, ABC):
         self.observe(x)
         return x
 
-    @torch.no_grad()
     def observe(self, x: Tensor) -> None:
         """Takes in all values of ``x``.
 
@@ -47,7 +45,7 @@ class Observer(nn.Module, ABC):
             InputError: ``x`` is not floating point, or holds NaN or infinity; nothing of it has been taken in.
         """
         if x.numel():
-            self._take_in(x.detach())
+            self._take_in(x.detach() if x.requires_grad else x)
 
     @property
     @abstractmethod
@@ -129,9 +127,9 @@ class MovingAverageObserver(MinMaxObserver):
 
 
 class _HistogramBased(Observer):
-    def __init__(self, bins: int = DEFAULT_BINS) -> None:
+    def __init__(self, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
         super().__init__()
-        self.histogram = StreamingHistogram(bins)
+        self.histogram = StreamingHistogram(bins, limit)
 
     @property
     def observed(self) -> int:
@@ -148,8 +146,8 @@ class _HistogramBased(Observer):
 class HistogramObserver(_HistogramBased):
     """The range of least ``|error| ** norm``; norm 2 is MSE, a higher one clips less."""
 
-    def __init__(self, bins: int = DEFAULT_BINS, norm: float = 2.0) -> None:
-        super().__init__(bins)
+    def __init__(self, norm: float = 2.0, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
+        super().__init__(bins, limit)
         self.norm = norm
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
@@ -162,8 +160,8 @@ class PercentileObserver(_HistogramBased):
     99.9 took ViT-B/32 from 75.9 % to 6 %; 99.999 is harmless.
     """
 
-    def __init__(self, percentile: float = 99.999, bins: int = DEFAULT_BINS) -> None:
-        super().__init__(bins)
+    def __init__(self, percentile: float = 99.999, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
+        super().__init__(bins, limit)
         self.percentile = percentile
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
