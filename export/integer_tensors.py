@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,6 +13,10 @@ from fxpasses.quantization import ops
 
 from .engines.lowering import INT8_NAME
 from .engines.quint8 import as_bytes
+from .onnx_files import read_onnx, start_session
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 class _Recorder(fx.Interpreter):
@@ -41,7 +45,7 @@ class OnnxIntegers:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self._path, self._threads = path, threads
-        self._plain = self._session(self._read(path))
+        self._plain = start_session(path, self._options())
         self._revealing: Any = None
         self._names: list[str] = []
 
@@ -67,9 +71,11 @@ class OnnxIntegers:
         return {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
 
     def _reveal(self) -> None:
+        """Make every integer tensor an output; onnxruntime fuses the operators behind them all the same."""
         import onnx
+        import onnxruntime
 
-        model = self._read(self._path)
+        model = read_onnx(self._path)
         integers = {o for n in model.graph.node if n.op_type in ("QuantizeLinear", "Pad") for o in n.output}
         infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
         types = {n.output[0]: n for n in model.graph.node}
@@ -83,22 +89,14 @@ class OnnxIntegers:
                 shape = infos.get(name)
                 dims = [d.dim_value or d.dim_param for d in shape.type.tensor_type.shape.dim] if shape else None
                 model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, dims))
-        self._revealing = self._session(model)
+        self._revealing = onnxruntime.InferenceSession(
+            model.SerializeToString(), self._options(), providers=["CPUExecutionProvider"]
+        )
 
-    def _read(self, path: Path) -> Any:
-        import onnx
-
-        try:
-            return onnx.load(path)
-        except FileNotFoundError:
-            raise InputError(f"{path}", why="there is no such file", fix="export it with fx.export.to_onnx") from None
-        except Exception as error:  # protobuf's DecodeError has no stable import path
-            raise InputError(f"{path}", why=f"it is no ONNX file: {error}", fix="export it again") from error
-
-    def _session(self, model: Any) -> Any:
+    def _options(self) -> onnxruntime.SessionOptions:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self._threads
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return options
