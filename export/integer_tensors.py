@@ -45,6 +45,7 @@ class OnnxIntegers:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self._path, self._threads = path, threads
+        self._model = read_onnx(path)
         self._plain = start_session(path, self._options())
         self._revealing: Any = None
         self._names: list[str] = []
@@ -75,7 +76,7 @@ class OnnxIntegers:
         import onnx
         import onnxruntime
 
-        model = read_onnx(self._path)
+        model = self._model
         integers = {o for n in model.graph.node if n.op_type in ("QuantizeLinear", "Pad") for o in n.output}
         infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
         types = {n.output[0]: n for n in model.graph.node}
