@@ -49,7 +49,7 @@ def test_it_prints_times_and_memory(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_summary_compares_round_by_round() -> None:
-    memory = [{"images": 64.0, "before_mb": 500.0, "peak_mb": 610.4}]
+    memory = [{"images": 64, "before_mb": 500.0, "peak_mb": 610.4}]
     lines = bench.summary(
         {bench.OURS: [2.0, 4.0], bench.THEIRS: [8.0, 10.0]}, dict.fromkeys(("fxpasses", "torch.ao"), memory), 64
     )
