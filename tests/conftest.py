@@ -1,4 +1,4 @@
-"""What every test may ask for: the folder of real data, where there is one."""
+"""What every test may ask for: the folder of real data, where there is one, and golden files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,24 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Examples are the same in every run, so that nobody's change fails on another's bug; a busy machine is no failure.
+settings.register_profile("fxpasses", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fxpasses"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be reviewed as code")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--update-golden"))
 
 
 @pytest.fixture(scope="session")

@@ -121,8 +121,8 @@ def test_nan_and_infinity_in_the_data(bad: float) -> None:
 
 @pytest.mark.parametrize("observer", ["minmax", "histogram", "moving_average", "percentile", "entropy"])
 def test_an_activation_that_becomes_nan_names_the_node(observer: str) -> None:
-    net = tiny("overflows", lambda: OneInput(
-        lambda net, x: net.last(torch.log(net.first(x))), first=nn.Linear(7, 5), last=nn.Linear(5, 2)), (2, 7))  # fmt: skip
+    layers = {"first": nn.Linear(7, 5), "last": nn.Linear(5, 2)}
+    net = tiny("overflows", lambda: OneInput(lambda net, x: net.last(torch.log(net.first(x))), **layers), (2, 7))
     model = net.build()
     model.get_parameter("first.weight").data.fill_(1.0)
     gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(model, torch.ones(2, 7))), QuantConfig(observer=observer))

@@ -32,9 +32,13 @@ MARGIN = 2.0**-13
 """Distance from a tie, in output steps, that counts as proof: float32 engines make five roundings of values below
 512 (two operands of at most 255 steps), each off by at most 2**-16 steps."""
 
-SMALLEST_PROVABLE = 1 / 4093
-"""A multiplier 1/q leaves 1/(2q) to the nearest tie: below this that is less than :data:`MARGIN`. Exact recipes widen
-the weight scales of nearly dead channels up to here."""
+LARGEST_RESULT = 256
+"""Results further from zero than this many output steps saturate on every 8-bit grid."""
+
+SMALLEST_PROVABLE = 1 / 3501
+"""A multiplier 1/q leaves 1/(2q) to the nearest tie, less what the rounding of its scales to float32 moves the largest
+result by (256 * 2**-24): below this that is less than :data:`MARGIN`. Exact recipes widen the weight scales of nearly
+dead channels up to here."""
 
 _NUDGES = 64
 _LATTICE_SMALLEST, _LATTICE_LARGEST = 33, 511
@@ -45,7 +49,7 @@ def tie_free_multipliers(multipliers: Tensor, largest_q: int = LARGEST_Q) -> tup
 
     Args:
         multipliers: ``[C]`` float64, positive.
-        largest_q: odd bound of q; multipliers too small for it get p of 1 to 8 and the q that takes.
+        largest_q: odd bound of q; multipliers too small for it get p of 1 or 2 and the q that takes.
 
     Returns:
         ``p / q`` as float64 ``[C]`` and ``q`` as int64 ``[C]``.
@@ -131,14 +135,16 @@ def smallest_margin(multipliers: Tensor, largest_q: int = 2**14) -> float:
     """A lower bound of the distance from a tie of ``acc * m`` for any integer ``acc``, 0 where none is shown.
 
     Each multiplier (``[C]`` float64, carrying the float32 rounding of its scales) is recognised as the simplest
-    fraction within 2**-22 of it; an odd denominator q gives 1/(2q) less what the rounding may move 512 steps by.
+    fraction within 2**-22 of it; an odd denominator q gives 1/(2q), less what the difference moves the largest result
+    by. Results that saturate do not count.
     """
     worst = 0.5
     for multiplier in multipliers.tolist():
         fraction = simplest_fraction(multiplier, 2.0**-22)
         if fraction.denominator % 2 == 0 or fraction.denominator > largest_q:
             return 0.0
-        worst = min(worst, 0.5 / fraction.denominator)
+        moved = LARGEST_RESULT * abs(1 - float(fraction) / multiplier)
+        worst = min(worst, max(0.0, 0.5 / fraction.denominator - moved))
     return worst
 
 
@@ -149,7 +155,7 @@ def simplest_fraction(value: float, relative: float) -> Fraction:
     a, b, c, d = 0, 1, 1, 0
     while True:
         floor = math.floor(low)
-        if floor < low and floor + 1 <= high or floor == low:
+        if floor == low or floor + 1 <= high:
             whole = floor if floor == low else floor + 1
             return Fraction(a + whole * c, b + whole * d)
         low, high = 1 / (high - floor), 1 / (low - floor)
