@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Examples are the same in every run, so that nobody's change fails on another's bug; a busy machine is no failure.
 settings.register_profile("fxpasses", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fxpasses"))
 
 
