@@ -77,6 +77,7 @@ def account(report: Report) -> Markup | None:
     """How the int8 graph came about: recipe, passes, time."""
     recipe, passes = report.get("recipe"), report.get("passes") or []
     details = {**(report.get("model_details") or {}), **(report.get("data_details") or {})}
+    details.pop("spec", None)  # it is in the page's head
     spelled = {key: value for key, value in (recipe or {}).items() if value not in (None, (), [])}
     entries = [
         ("recipe", ", ".join(f"{key} {_plain(value)}" for key, value in spelled.items())),
@@ -130,4 +131,6 @@ def _plain(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ("×" if all(isinstance(v, int) for v in value) else ", ").join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     return "" if value is None else str(value)
