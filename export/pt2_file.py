@@ -3,16 +3,14 @@
 The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
 target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
 
-``torch.export.load`` unpickles whatever an archive marks as pickled. :func:`load` therefore looks into the archive
-first and refuses anything that only unpickling could read.
+``torch.export.load`` trusts its file; :mod:`fxpasses.export.pt2_archive` therefore lets through only what ``save``
+writes, and nothing that is code.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +26,9 @@ from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
 from .files import write_bytes_atomic
 from .metadata import metadata_of, recipe_from, recipe_text
 from .onnx_file import example_inputs
+from .pt2_archive import FACTS, plain_archive
 from .pt2_graph import graph_of_program
 
-_FACTS = "fxpasses.json"
 _EXPORT_AGAIN = "save the model again with fx.export.save"
 
 
@@ -52,7 +50,7 @@ def save(gm: fx.GraphModule, path: str | Path) -> Path:
         program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
     program.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={_FACTS: json.dumps(_facts_json(gm))})
+    torch.export.save(program, buffer, extra_files={FACTS: json.dumps(_facts_json(gm))})
     write_bytes_atomic(path, buffer.getbuffer())
     return path
 
@@ -70,18 +68,14 @@ def load(path: str | Path) -> fx.GraphModule:
         raise InputError(f"{path}", why="there is no such file", fix="name a .pt2 file fxpasses wrote") from None
     except OSError as error:
         raise InputError(f"{path}", why=str(error), fix="name a .pt2 file fxpasses wrote") from error
-    _require_plain_archive(path, content)
-    extra = {_FACTS: ""}
+    archive, facts = plain_archive(path, content)
     try:
-        program = torch.export.load(io.BytesIO(content), extra_files=extra)
-        facts = json.loads(extra[_FACTS])
-    except (RuntimeError, ValueError, KeyError, AssertionError) as error:
-        raise InputError(
-            f"{path}", why=f"it is damaged, or no graph of ours: {str(error).splitlines()[0]}", fix=_EXPORT_AGAIN
-        ) from error
-    inputs = _inputs_from(facts["example_inputs"])
-    gm = graph_of_program(program, inputs, facts["names"])
-    _restore_facts(gm, facts)
+        program = torch.export.load(archive)
+        gm = graph_of_program(program, _inputs_from(facts["example_inputs"]), facts["names"])
+        _restore_facts(gm, facts)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}", why=f"it is damaged, or of another version: {reason}", fix=_EXPORT_AGAIN) from error
     return gm
 
 
@@ -125,41 +119,3 @@ def _restore_facts(gm: fx.GraphModule, facts: dict[str, Any]) -> None:
         result = PassResult([Change(*c) for c in log["changed"]], [Skip(*s) for s in log["skipped"]])
         pass_logs(gm).append(PassLog(log["name"], result))
     set_stage(gm, Stage.QUANTIZED)
-
-
-def _require_plain_archive(path: Path, content: bytes) -> None:
-    """Refuse an archive with anything in it that torch.export.load would unpickle."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in archive.namelist():
-                _require_plain_entry(path, name, archive)
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}", why="it is no .pt2 archive, or damaged", fix=_EXPORT_AGAIN) from error
-
-
-def _require_plain_entry(path: Path, name: str, archive: zipfile.ZipFile) -> None:
-    inner = name.split("/", 1)[-1]
-    if inner.startswith("data/sample_inputs/"):
-        sample = archive.read(name)
-        try:
-            if sample:  # we save none
-                torch.load(io.BytesIO(sample), weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            raise _pickled(path, name) from error
-    elif inner.endswith("_config.json"):
-        entries = json.loads(archive.read(name)).get("config", {}).values()
-        if any(entry.get("use_pickle") for entry in entries):
-            raise _pickled(path, name)
-    elif (
-        inner.startswith(("data/weights/", "data/constants/"))
-        and inner.rsplit("/", 1)[-1].startswith(("custom_obj", "opaque_obj"))
-    ) or inner.endswith((".pt", ".pkl")):
-        raise _pickled(path, name)
-
-
-def _pickled(path: Path, name: str) -> InputError:
-    return InputError(
-        f"{path}",
-        why=f"{name} is a pickled object, which may run code when it is read",
-        fix="get the model from someone you trust, saved with fx.export.save",
-    )
