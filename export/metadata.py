@@ -32,11 +32,12 @@ def qparams_hash(gm: fx.GraphModule) -> str:
     digest = hashlib.sha256()
     for node in gm.graph.nodes:
         if node.target in (ops.quantize, ops.dequantize):
-            digest.update(repr(node.args[1:3]).encode())
-        elif node.target is ops.dequantize_per_channel:
+            digest.update(repr(node.args[1:]).encode())
+        if node.target in (ops.dequantize, ops.dequantize_per_channel):
             for source in node.all_input_nodes:
-                path, _, name = str(source.target).rpartition(".")
-                digest.update(getattr(gm.get_submodule(path), name).contiguous().numpy().tobytes())
+                if source.op == "get_attr":
+                    path, _, name = str(source.target).rpartition(".")
+                    digest.update(getattr(gm.get_submodule(path), name).contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DEFAULT_OPSET = 18
 """The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
 
+OPSETS = range(18, 24)
+"""Asked for an older one, the exporter writes 18 without a word."""
+
 
 def to_onnx(
     gm: fx.GraphModule,
@@ -46,7 +49,7 @@ def to_onnx(
         gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
-        opset: of the default ONNX domain.
+        opset: of the default ONNX domain, 18 to 23.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
 
     Raises:
@@ -55,6 +58,12 @@ def to_onnx(
     """
     if form not in ("qdq", "qoperator"):
         raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
+    if opset not in OPSETS:
+        raise InputError(
+            f"opset {opset}",
+            why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
+            fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
+        )
     if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED):
         raise GraphError(
             f"to_onnx got a graph in stage {stage_of(gm)}",
