@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,14 @@ def test_a_failed_step_is_not_ticked_off() -> None:
     with pytest.raises(KeyError), terminal.step("count", 3):
         raise KeyError
     assert "✓" not in screen.getvalue()
+
+
+def test_our_warnings_become_notes_and_others_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_terminal() as terminal:
+        warnings.warn_explicit("captured in a lesser way", UserWarning, "tracing.py", 1, module="fxpasses.tracing")
+        warnings.warn_explicit("a dtype is deprecated", UserWarning, "torch.py", 1, module="torch.fx")
+    assert terminal.warnings == ["captured in a lesser way"]
+    assert capsys.readouterr().err == "note: captured in a lesser way\n"
 
 
 def test_nan_is_not_json() -> None:

@@ -15,13 +15,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done; 1 done, and the answer is no (``parity`` and ``audit`` found a difference); 2 bad input, told in
     one message; 70 a defect of ours; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
     """
+    from . import interruption
+
+    interruption.watch()
     from .failures import exit_with
 
     try:
-        from .app import clean_up_when_stopped, print_what_the_terminal_can, run
+        from .app import run
+        from .process import prepare_process
 
-        clean_up_when_stopped()
-        print_what_the_terminal_can()
+        prepare_process(arguments)
         run(arguments)
     except KeyboardInterrupt as error:
         exit_with(error)
+    finally:
+        interruption.leave_if_pressed()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from . import interruption
 from .audit_command import audit_command
 from .bench_command import bench_command
 from .doctor_command import doctor_command
@@ -74,25 +73,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=given, prog_name="fxpasses")
+    except SystemExit as leaving:
+        if leaving.code and interruption.was_pressed():  # typer met the interruption first, and was silent
+            exit_with(Interrupted(), given)
+        raise
     except Exception as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
         exit_with(error, given)
-
-
-def print_what_the_terminal_can() -> None:
-    """A ✓ on a terminal without Unicode becomes a question mark, not an error."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
-
-
-def clean_up_when_stopped() -> None:
-    """Have `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP stays ignored
-            signal.signal(number, stop)

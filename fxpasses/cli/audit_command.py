@@ -25,7 +25,7 @@ def audit_command(
         from fxpasses.export.audit import audit
         from fxpasses.export.audit_text import audit_text
 
-        from .folder import INT8_ONNX, artifact
+        from .artifacts import INT8_ONNX, artifact
 
         file = artifact(path, INT8_ONNX) if path.is_dir() else path
         with terminal.step("audit"):

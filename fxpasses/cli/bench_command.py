@@ -28,6 +28,7 @@ def bench_command(
     """
     batches, counts = options.whole_numbers(batch, "--batch"), options.whole_numbers(threads, "--threads")
     with open_terminal(json) as terminal:
+        terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.benchmark import BenchSettings
         from fxpasses.export.report import with_variants
         from fxpasses.export.report_console import print_benchmark

@@ -12,12 +12,13 @@ from typing import NoReturn
 
 from fxpasses.errors import FxPassesError
 
+from . import interruption
+
 DEBUG = "--debug"
 
 BAD_INPUT = 2
 DEFECT = 70
 """EX_SOFTWARE of sysexits.h."""
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _NO_MEMORY = ("can't allocate memory", "bad_alloc", "not enough memory", "Failed to allocate memory")
@@ -41,8 +42,8 @@ def exit_with(error: BaseException, arguments: Sequence[str] = ()) -> NoReturn:
 
 def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]:
     """The message of an error and its exit code."""
-    if isinstance(error, KeyboardInterrupt | Interrupted):
-        return "interrupted: nothing was left half-written", INTERRUPTED
+    if isinstance(error, KeyboardInterrupt | Interrupted) or interruption.was_pressed():
+        return "interrupted: nothing was left half-written", interruption.INTERRUPTED
     if isinstance(error, FxPassesError):
         return f"error: {error}", BAD_INPUT
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):

@@ -1,4 +1,4 @@
-"""The folder a quantization leaves: the names in it, and how its model and its data are found again."""
+"""The folder a quantization leaves: its report, and how its model and its data are found again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ from fxpasses.models.model_input import ModelInput, Preprocessing
 from fxpasses.models.user_code import is_user_code
 from fxpasses.models.zoo import load_model
 
-FLOAT_ONNX = "model.fp32.onnx"
-INT8_ONNX = "model.int8.onnx"
-INT8_PT2 = "model.int8.pt2"
-REPORT_JSON = "report.json"
-REPORT_HTML = "report.html"
-
-_QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
+from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ def open_folder(folder: Path) -> dict[str, Any]:
         raise InputError(f"cannot open the folder {folder}", why=why, fix="name a folder that fxpasses quantize wrote")
     if not (folder / REPORT_JSON).is_file():
         raise InputError(
-            f"no {REPORT_JSON} in {folder}", why="no quantization left its files there", fix=_QUANTIZE_AGAIN
+            f"no {REPORT_JSON} in {folder}", why="no quantization left its files there", fix=QUANTIZE_AGAIN
         )
     return dict(read_report(folder / REPORT_JSON))
 
@@ -97,17 +91,6 @@ def update_report(report: Mapping[str, Any], folder: Path) -> None:
         write_html(report, stage / REPORT_HTML)
 
 
-def artifact(folder: Path, name: str) -> Path:
-    """The path of a file in the folder.
-
-    Raises:
-        InputError: it is not there.
-    """
-    if not (folder / name).is_file():
-        raise InputError(f"no {name} in {folder}", why="it was moved or deleted", fix=_QUANTIZE_AGAIN)
-    return folder / name
-
-
 def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     """The float model of a report, loaded again.
 
@@ -118,7 +101,7 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     weights = None if details["weights"] is None else folder / details["weights"]
     model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
     if weights is not None and _sha256(weights) != details["weights_sha256"]:
-        raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=_QUANTIZE_AGAIN)
+        raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=QUANTIZE_AGAIN)
     return model
 
 
@@ -148,7 +131,7 @@ def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, 
     details = report.get(key)
     if not isinstance(details, Mapping) or "spec" not in details:
         raise InputError(
-            f"{folder / REPORT_JSON} does not say what was quantized", why=f"it has no {key}", fix=_QUANTIZE_AGAIN
+            f"{folder / REPORT_JSON} does not say what was quantized", why=f"it has no {key}", fix=QUANTIZE_AGAIN
         )
     return details
 

@@ -18,7 +18,7 @@ from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
 
-from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2
+from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from .terminal import Terminal
 
 FLOAT, INT8 = "fp32", "int8"

@@ -28,12 +28,16 @@ def parity_command(
     Exits with 0 if they keep the promise, with 1 if not: the same class on every image, no node further than 1 LSB
     from exact arithmetic on equal inputs; with a recipe made by --exact, no difference at all.
     """
+    if labels is not None and data is None:
+        raise typer.BadParameter("it goes with --data images=DIR", param_hint="--labels")
     with open_terminal(json) as terminal:
+        terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.pt2_file import load
         from fxpasses.export.report_console import print_parity
         from fxpasses.export.runners import onnx_runner, torch_threads
 
-        from .folder import INT8_ONNX, INT8_PT2, DataChoice, artifact, data_of, open_folder, update_report
+        from .artifacts import INT8_ONNX, INT8_PT2, artifact
+        from .folder import DataChoice, data_of, open_folder, update_report
         from .pipeline import default_threads, parity_on
         from .promise import is_exact, why_broken
 

@@ -33,7 +33,9 @@ from fxpasses.quantization.convert import convert
 from fxpasses.quantization.observe import observe
 from fxpasses.tracing import capture
 
-from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON, DataChoice, ModelChoice
+from . import interruption
+from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
+from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
 from .terminal import Terminal
 
@@ -135,11 +137,12 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "data_details": data_details,
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
-            "warnings": _warnings(given.model, settings.config, measured),
+            "warnings": [*terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },
     )
     write_report(report, folder / REPORT_JSON)
     write_html(report, folder / REPORT_HTML)
+    interruption.check()
     return Outcome(report, audited)
 
 

@@ -89,6 +89,7 @@ def quantize_command(
     """
     with open_terminal(json) as terminal:
         check_method(method)
+        terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
 
         from .folder import DataChoice, ModelChoice

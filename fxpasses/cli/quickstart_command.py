@@ -33,6 +33,7 @@ def quickstart_command(
     Nothing is downloaded.
     """
     with open_terminal(json) as terminal:
+        terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
         from fxpasses.models.datasets import open_dataset
         from fxpasses.models.zoo import load_model

@@ -13,7 +13,8 @@ from fxpasses.export.pt2_file import load
 from fxpasses.fusion import fuse
 from fxpasses.tracing import capture
 
-from .folder import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact, model_of
+from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact
+from .folder import model_of
 from .measuring import Subjects
 from .terminal import Terminal
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fxpasses.export.report_console import print_report
 
-from .folder import REPORT_HTML
+from .artifacts import REPORT_HTML
 from .pipeline import Outcome
 from .promise import is_exact, why_broken
 from .terminal import Terminal

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from . import interruption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +41,7 @@ class Step:
     def at(self, what: str, done: int, total: int) -> None:
         """``done`` of ``total`` are, and ``what`` is being done now."""
         if self._bar is not None:
-            description = f"{self.name}: {what}" if what else self.name
+            description = what if what.startswith(self.name) else f"{self.name}: {what}"
             self._bar.update(self._bar.task_ids[0], description=description, completed=done, total=total)
             self._refresh()
 
@@ -57,12 +61,14 @@ class Terminal:
         notes: progress and remarks; stderr.
         document: what ``--json`` writes at the end.
         durations: seconds by step.
+        warnings: what the packages below warned of, for the report.
     """
 
     results: Console
     notes: Console
     document: object = None
     durations: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str, total: int | None = None, *, timing: bool = False) -> Iterator[Step]:
@@ -70,17 +76,40 @@ class Terminal:
 
         ``timing`` draws only between measurements, never from a thread of its own beside them.
         """
+        interruption.check()
         started = time.monotonic()
         if self.notes.is_terminal:
-            with _bar(self.notes, timing=timing) as bar:
+            with _bar(self.notes, counted=total is not None, timing=timing) as bar:
                 bar.add_task(name, total=total)
                 yield Step(name, bar)
         else:
             yield Step(name)
+        interruption.check()
         seconds = time.monotonic() - started
         self.durations[name] = self.durations.get(name, 0.0) + seconds
         if self.notes.is_terminal:
             self.notes.print(f"[green]✓[/] {name}[dim]{_after(seconds)}[/]")
+
+    def load(self, *packages: str) -> None:
+        """Import slow packages where the user sees what takes so long, and Ctrl-C does no harm."""
+        with self.step(f"load {packages[0]}"):
+            for package in packages:
+                with interruption.held():
+                    importlib.import_module(package)
+
+    @contextmanager
+    def notes_of_warnings(self) -> Iterator[None]:
+        """Warnings of fxpasses become remarks; those of other packages, which a user cannot act on, are dropped."""
+
+        def note(message: Warning | str, *_: object, **__: object) -> None:
+            self.warnings.append(str(message))
+            self.remark(str(message))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", module=r"fxpasses\.")
+            warnings.showwarning = note
+            yield
 
     def remark(self, text: str) -> None:
         """One line about something left out, on stderr."""
@@ -99,13 +128,14 @@ def open_terminal(json: str | None = None) -> Iterator[Terminal]:
 
     terminal = Terminal(_console(Console, stderr=json == STDOUT), _console(Console, stderr=True))
     if json is None or json == STDOUT:
-        yield terminal
+        with terminal.notes_of_warnings():
+            yield terminal
         if json == STDOUT:
             print(_as_json(terminal.document))
         return
     from fxpasses.export.files import atomic_write
 
-    with atomic_write(Path(json)) as temporary:
+    with atomic_write(Path(json)) as temporary, terminal.notes_of_warnings():
         temporary.touch()
         yield terminal
         temporary.write_text(_as_json(terminal.document) + "\n", encoding="utf-8")
@@ -124,16 +154,23 @@ def _console(make: Callable[..., Console], *, stderr: bool) -> Console:
     return console
 
 
-def _bar(console: Console, *, timing: bool) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
+def _bar(console: Console, *, counted: bool, timing: bool) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
+
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    if counted:
+        columns += [BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn(compact=True)]
+    else:
+        columns += [TimeElapsedColumn()]
     return Progress(*columns, console=console, transient=True, auto_refresh=not timing)
 
 

@@ -53,6 +53,7 @@ def train_command(
     """
     with open_terminal(json) as terminal:
         check_out(out)
+        terminal.load("torch")
         from fxpasses.export.files import atomic_write
         from fxpasses.export.runners import torch_threads
         from fxpasses.models.datasets import open_dataset

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from . import interruption
 from .terminal import open_terminal
 
 
@@ -29,7 +30,7 @@ def view_command(
     with open_terminal() as terminal:
         from fxpasses.export.view import view
 
-        from .folder import INT8_ONNX, artifact
+        from .artifacts import INT8_ONNX, artifact
 
         viewer = view(artifact(path, INT8_ONNX) if path.is_dir() else path, port, browse=browse, wait=False)
         terminal.results.print(f"{viewer.url} - Ctrl-C ends it", markup=False, soft_wrap=True)
@@ -44,4 +45,4 @@ def _wait_for_ctrl_c() -> None:
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        return
+        interruption.forget()

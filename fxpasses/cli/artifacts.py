@@ -1,0 +1,26 @@
+"""The files a quantization leaves in its folder. Imports nothing slow: ``audit`` and ``view`` need no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fxpasses.errors import InputError
+
+FLOAT_ONNX = "model.fp32.onnx"
+INT8_ONNX = "model.int8.onnx"
+INT8_PT2 = "model.int8.pt2"
+REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
+
+QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
+
+
+def artifact(folder: Path, name: str) -> Path:
+    """The path of a file in the folder.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not (folder / name).is_file():
+        raise InputError(f"no {name} in {folder}", why="it was moved or deleted", fix=QUANTIZE_AGAIN)
+    return folder / name

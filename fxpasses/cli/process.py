@@ -1,0 +1,40 @@
+"""What a process of its own is set up for: its streams, its signals, other packages' logs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from .failures import DEBUG
+
+
+def prepare_process(arguments: Sequence[str] | None = None) -> None:
+    """Once, before the command runs."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if DEBUG not in given:
+        logging.disable(logging.ERROR)  # what a user should know, our errors say; torch logs even a Ctrl-C
+    _print_what_the_terminal_can()
+    _clean_up_when_stopped()
+
+
+def _print_what_the_terminal_can() -> None:
+    """A ✓ on a terminal without Unicode becomes a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _clean_up_when_stopped() -> None:
+    """Have `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP stays ignored
+            signal.signal(number, stop)
