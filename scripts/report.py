@@ -1,0 +1,82 @@
+"""Write the README's results table from what compare_peers.py measured.
+
+python scripts/compare_peers.py --data-root DATA --json peers.json
+python scripts/report.py peers.json [--readme README.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fxpasses.export.files import write_text_atomic
+
+BEGIN, END = "<!-- results: written by scripts/report.py -->", "<!-- end of results -->"
+SHOWN = {
+    "fp32 (ort)": "fp32, onnxruntime",
+    "quantize_static (ort)": "onnxruntime `quantize_static`",
+    "NNCF (ort)": "NNCF, in onnxruntime",
+    "fxpasses (ort)": "**fxpasses, onnxruntime**",
+    "fp32 (torch)": "fp32, PyTorch",
+    "torch.ao FX x86 (torch)": "torch.ao FX, x86",
+    "fxpasses (torch)": "**fxpasses, PyTorch**",
+}
+"""The rows of the table, in order, by the names compare_peers.py gives them."""
+
+
+def table(measured: dict[str, Any]) -> str:
+    """The results as a Markdown table with the machine they come from."""
+    lines = ["| | agrees with fp32 | SQNR | ms | top-1 |", "|---|---|---|---|---|"]
+    for model in measured["models"]:
+        lines.append(f"| **{model['model'].removeprefix('torchvision/')}** | | | | |")
+        rows = {row["name"]: row for row in model["rows"]}
+        lines += [_line(heading, rows[name]) for name, heading in SHOWN.items() if name in rows]
+    versions = measured["environment"]["versions"]
+    machine = measured["environment"]["cpu"]
+    lines += [
+        "",
+        f"One thread, batch 1, median of paired runs on {machine} with VNNI; torch {versions['torch']}, onnxruntime "
+        f"{versions['onnxruntime']}. Peers run as they come. resnet18 has random weights: its agreement says little.",
+    ]
+    return "\n".join(lines)
+
+
+def _line(heading: str, row: dict[str, Any]) -> str:
+    if row["why_not"]:
+        return f"| {heading} | {row['why_not'].splitlines()[0]} | | | |"
+    is_float = heading.startswith("fp32")
+    agreement = "" if is_float or row["top1_agreement"] is None else f"{row['top1_agreement']:.1f} %"
+    sqnr = "" if is_float or row["sqnr_db"] is None else f"{row['sqnr_db']:.1f} dB"
+    latency = f"{row['latency']['p50_ms']:.3g}" if row["latency"] else ""
+    top1 = "" if row["top1"] is None else f"{row['top1']:.1f} %"
+    return f"| {heading} | {agreement} | {sqnr} | {latency} | {top1} |"
+
+
+def with_results(readme: str, text: str) -> str:
+    """The README with its results replaced.
+
+    Raises:
+        SystemExit: the README has no place for them.
+    """
+    before, found, rest = readme.partition(BEGIN)
+    if not found:
+        raise SystemExit(f"the README has no line {BEGIN!r}")
+    _, closed, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after if closed else rest}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measured", type=Path, help="the JSON file compare_peers.py wrote")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    arguments = parser.parse_args()
+    measured = json.loads(arguments.measured.read_text())
+    write_text_atomic(arguments.readme, with_results(arguments.readme.read_text(), table(measured)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

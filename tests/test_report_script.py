@@ -1,0 +1,57 @@
+"""scripts/report.py: the table says what was measured, and replaces the one before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from report import BEGIN, END, table, with_results
+
+
+def _row(name: str, **numbers: Any) -> dict[str, Any]:
+    known: dict[str, Any] = {"why_not": None, "top1": 91.5, "top1_agreement": 99.25, "sqnr_db": 30.46}
+    return {"name": name, "latency": {"p50_ms": 0.4321}} | known | numbers
+
+
+MEASURED: dict[str, Any] = {
+    "environment": {"cpu": "a CPU", "versions": {"torch": "2.15.0", "onnxruntime": "1.31.1"}},
+    "models": [
+        {
+            "model": "torchvision/tiny",
+            "rows": [
+                _row("fxpasses (ort)"),
+                _row("fp32 (ort)"),
+                _row("NNCF (ort)", why_not="not installed", latency=None),
+                _row("something new"),
+            ],
+        }
+    ],
+}
+
+
+def test_rows_hold_the_measured_numbers_in_a_fixed_order() -> None:
+    lines = table(MEASURED).splitlines()
+    assert lines[2:6] == [
+        "| **tiny** | | | | |",
+        "| fp32, onnxruntime |  |  | 0.432 | 91.5 % |",
+        "| NNCF, in onnxruntime | not installed | | | |",
+        "| **fxpasses, onnxruntime** | 99.2 % | 30.5 dB | 0.432 | 91.5 % |",
+    ]
+
+
+def test_the_machine_is_named() -> None:
+    assert "a CPU with VNNI; torch 2.15.0, onnxruntime 1.31.1" in table(MEASURED)
+
+
+def test_a_second_run_replaces_the_first() -> None:
+    once = with_results(f"# Title\n\n{BEGIN}\n\n## Next\n", "first")
+    again = with_results(once, "second")
+    assert "first" in once
+    assert "## Next" in once
+    assert again == once.replace("first", "second")
+    assert again.count(END) == 1
+
+
+def test_a_readme_without_a_place_is_refused() -> None:
+    with pytest.raises(SystemExit, match="has no line"):
+        with_results("# Title\n", "text")
