@@ -1,16 +1,38 @@
-"""What to tell of an exception that came out of somebody else's code."""
+"""Where in somebody else's code something happened, and what to tell of an exception that came out of it."""
 
 from __future__ import annotations
 
+import inspect
+import os
 from pathlib import Path
 
 import torch
 
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = str(Path(torch.__file__).parent) + os.sep  # torchvision begins with the same letters
 _OURS = tuple(
     str(Path(__file__).parent / name)
     for name in ("symbolic_trace.py", "exporting.py", "tracing.py", "capture_checks.py", "inplace.py")
 )
+
+
+_MACHINERY = tuple(f"{_TORCH}{name}" for name in ("fx/", "nn/modules/module.py", "overrides.py", "_"))
+"""Files of torch through which every call goes; its containers, say, are told where nothing of the user's is there."""
+
+
+def calling_lines() -> str:
+    """The lines, outermost first, that led here inside the model, as a traceback writes them.
+
+    torch.fx can record them too, but imports the whole compiler to do so: seconds, in each process.
+    """
+    users, torchs = list[str](), list[str]()
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "_trace_once":
+        file = frame.f_code.co_filename
+        if not file.startswith((*_MACHINERY, *_OURS, __file__, "<")):
+            line = f'  File "{file}", line {frame.f_lineno}, in {frame.f_code.co_name}\n'
+            (torchs if file.startswith(_TORCH) else users).append(line)
+        frame = frame.f_back
+    return "".join(reversed(users or torchs))
 
 
 def first_line(error: BaseException) -> str:

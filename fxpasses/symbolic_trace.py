@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from .errors import GraphError
-from .failure import first_line, users_frame
+from .failure import calling_lines, first_line, users_frame
 from .operator_table import VOCABULARY
 
 _MOST_LEAVES = 32
@@ -55,12 +55,26 @@ class _Tracer(fx.Tracer):
         self, inputs: tuple[Any, ...], leaves: Sequence[str], open_containers: bool, *, proxy_buffers: bool = False
     ) -> None:
         super().__init__(autowrap_functions=())
-        self.record_stack_traces, self.proxy_buffer_attributes = True, proxy_buffers
+        self.proxy_buffer_attributes = proxy_buffers
         self._inputs, self._leaves, self._open_containers = inputs, frozenset(leaves), open_containers
         self.failed_in: str | None = None
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
+
+    def create_node(
+        self,
+        kind: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        type_expr: Any | None = None,
+    ) -> fx.Node:
+        node = super().create_node(kind, target, args, kwargs, name, type_expr)
+        if kind.startswith("call_"):
+            node.stack_trace = calling_lines()
+        return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if module_qualified_name in self._leaves:

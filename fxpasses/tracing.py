@@ -84,11 +84,11 @@ def capture(
 def _attempts(
     model: nn.Module, inputs: tuple[Any, ...], method: Method, leaves: Sequence[str]
 ) -> Iterator[tuple[str, Attempt]]:
-    from .exporting import export_graph
-
     if method in ("auto", "trace"):
         yield "trace", partial(trace_graph, model, inputs, leaves)
     if method == "export" or (method == "auto" and not leaves):
+        from .exporting import export_graph  # torch.export takes a second to import; few models need it
+
         yield "export", partial(export_graph, model, inputs)
         yield _ONE_BATCH, partial(export_graph, model, inputs, dynamic_batch=False)
     if method in ("auto", "trace"):

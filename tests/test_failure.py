@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from fxpasses.failure import first_line, users_frame
+from fxpasses.failure import calling_lines, first_line, users_frame
 
 
 def caught(call: object) -> BaseException:
@@ -37,3 +38,30 @@ def test_users_frame_is_the_innermost_outside_torch() -> None:
 
 def test_an_exception_that_was_never_raised_has_no_frame() -> None:
     assert users_frame(ValueError()) is None
+
+
+def test_calling_lines_are_the_users_outermost_first() -> None:
+    def _trace_once() -> str:
+        def forward() -> str:
+            return (lambda: calling_lines())()
+
+        return forward()
+
+    lines = _trace_once().splitlines()
+    assert [line.rpartition(" in ")[2] for line in lines] == ["forward", "<lambda>"]
+    assert all(line.startswith(f'  File "{__file__}", line ') for line in lines)
+
+
+def test_nodes_in_torchs_containers_have_their_line_where_the_user_has_none() -> None:
+    from fxpasses.errors import source_line
+    from fxpasses.symbolic_trace import trace_graph
+
+    gm = trace_graph(torch.nn.Sequential(torch.nn.Linear(2, 2)).eval(), (torch.zeros(1, 2),))
+    (call,) = (n for n in gm.graph.nodes if n.op == "call_module")
+    assert "container.py" in (source_line(call) or "")
+
+
+def test_torchvision_is_not_torch() -> None:
+    torchvision = pytest.importorskip("torchvision")
+    error = caught(lambda: torchvision.models.squeezenet1_1(weights=None)(torch.zeros(1, 2, 64, 64)))
+    assert "squeezenet.py" in (users_frame(error) or "")
