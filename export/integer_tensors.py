@@ -50,6 +50,12 @@ class OnnxIntegers:
         self._revealing: Any = None
         self._names: list[str] = []
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
+        found: dict[str, str] = self._plain.get_modelmeta().custom_metadata_map
+        return found
+
     def outputs(self, inputs: tuple[Any, ...]) -> list[Tensor]:
         """The file's own outputs."""
         return [torch.from_numpy(y) for y in self._plain.run(None, self._feed(inputs))]
