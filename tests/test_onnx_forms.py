@@ -1,0 +1,87 @@
+"""Each rewriting happens where its conditions hold, and nowhere else; the numbers stay."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+import torch
+from int8_files import are_equal, file_of, image_file, image_net, model_of, run_file
+from onnx import numpy_helper
+from tiny_graphs import outputs_of, quantized
+
+
+def _kinds(content: bytes) -> list[str]:
+    return [n.op_type for n in model_of(content).graph.node]
+
+
+def _tensor(model: onnx.ModelProto, name: str) -> torch.Tensor:
+    found = next(t for t in model.graph.initializer if t.name == name)
+    return torch.from_numpy(numpy_helper.to_array(found).copy())
+
+
+def _producer(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
+    return next(n for n in model.graph.node if name in n.output)
+
+
+@pytest.mark.parametrize("name", ["conv_bn_relu", "adaptive_pool_to_1", "embedding_linear", "linear_on_image"])
+def test_every_dequantize_has_a_zero_point(name: str) -> None:
+    nodes = [n for n in model_of(file_of(name)).graph.node if n.op_type == "DequantizeLinear"]
+    assert nodes and all(len(n.input) == 3 and n.input[2] for n in nodes)
+
+
+def test_a_mean_of_pixels_is_a_pool() -> None:
+    kinds = _kinds(file_of("adaptive_pool_to_1"))
+    assert "GlobalAveragePool" in kinds and "ReduceMean" not in kinds
+
+
+def test_a_mean_of_tokens_stays() -> None:
+    kinds = _kinds(file_of("embedding_linear"))
+    assert "ReduceMean" in kinds and "GlobalAveragePool" not in kinds
+
+
+def test_matmul_weights_are_stored_transposed() -> None:
+    model = model_of(file_of("linear_on_image"))
+    assert "Transpose" not in {n.op_type for n in model.graph.node}
+    matmul = next(n for n in model.graph.node if n.op_type == "MatMul")
+    dequantize = _producer(model, matmul.input[1])
+    stored = _tensor(model, dequantize.input[0])
+    original = next(b for b in quantized("linear_on_image").buffers() if b.dtype is torch.int8)
+    assert torch.equal(stored, original.T)
+    assert {a.name: a.i for a in dequantize.attribute}["axis"] == 1
+
+
+def test_transposes_of_activations_stay() -> None:
+    assert "Transpose" in _kinds(file_of("channel_shuffle"))
+
+
+def test_images_are_padded_to_four_channels() -> None:
+    model = model_of(image_file())
+    conv = next(n for n in model.graph.node if n.op_type == "Conv")
+    weight = _tensor(model, _producer(model, conv.input[1]).input[0])
+    assert weight.shape == (8, 4, 3, 3)
+    assert not weight[:, 3].any() and weight[:, :3].any()
+    pad = _producer(model, _producer(model, conv.input[0]).input[0])
+    assert pad.op_type == "Pad"
+    assert _tensor(model, pad.input[1]).tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    for batch in (1, 5):
+        images = torch.randn(batch, 3, 9, 7)
+        assert are_equal(outputs_of(image_net(), (images,)), run_file(image_file(), (images,)))
+
+
+def test_grouped_convolutions_are_not_padded() -> None:
+    assert "Pad" not in _kinds(file_of("conv_depthwise_bn_relu6"))
+
+
+def test_only_the_first_convolution_is_padded() -> None:
+    model = model_of(file_of("residual_block"))
+    convs = [n for n in model.graph.node if n.op_type == "Conv"]
+    channels = [_tensor(model, _producer(model, n.input[1]).input[0]).shape[1] for n in convs]
+    assert channels == [8, 5, 5, 5]
+
+
+@pytest.mark.parametrize("name", ["conv_bn_relu", "adaptive_pool_to_1"])
+def test_nobody_is_without_reader(name: str) -> None:
+    graph = model_of(file_of(name)).graph
+    read = {i for n in graph.node for i in n.input} | {o.name for o in graph.output}
+    assert all(set(n.output) & read for n in graph.node)
+    assert {t.name for t in graph.initializer} <= read
