@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ..errors import GraphError
+from ..errors import GraphError, InputError
 from ..graph_edit import add_module, module_of, operator_of
 from ..operators import Operator
+from ..ownership import drop_unread_tensors
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ..passes.identities import clip_bounds
 from ..shapes import DTYPE, SHAPE, carried_meta
@@ -52,6 +53,7 @@ def convert(gm: fx.GraphModule) -> fx.GraphModule:
     pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config).run()))
     gm.graph.eliminate_dead_code()
     gm.delete_all_unused_submodules()
+    drop_unread_tensors(gm)
     gm.graph.lint()
     gm.recompile()
     set_stage(gm, Stage.QUANTIZED)
@@ -147,7 +149,10 @@ class _Conversion:
         layer = module_of(self.gm, node, nn.Module)
         assert operator.weight_axis is not None
         x, y = self._input_qparams(node), self._output_qparams(node)
-        integers = integer_weights(layer, operator.weight_axis, x, y, self.config)
+        try:
+            integers = integer_weights(layer, operator.weight_axis, x, y, self.config)
+        except InputError as error:
+            raise GraphError.at_node(node, why=f"{error.what}: {error.why}", fix=error.fix, step="convert") from error
         with self.gm.graph.inserting_before(node):
             weight, bias = self._weight_nodes(node, integers)
             arguments = (node.args[0], weight, bias)
@@ -158,7 +163,7 @@ class _Conversion:
         """Buffers and the nodes that dequantize them; a layer called again gets integers of its own."""
         path = str(node.target)
         call = self.calls[path] = self.calls.get(path, 0) + 1
-        holder = nn.Module()
+        holder = nn.Module().eval()
         place = add_module(self.gm, f"{path}_int8" + (f"_call{call}" if call > 1 else ""), holder)
 
         def dequantized(name: str, value: Tensor, scale: Tensor, axis: int) -> fx.Node:
@@ -184,7 +189,7 @@ class _Conversion:
     def _convert_embedding(self, node: fx.Node) -> None:
         q = self.scales[self.plan.root[node]]
         table = module_of(self.gm, node, nn.Embedding).weight.detach()
-        place = add_module(self.gm, f"{node.target}_int8", holder := nn.Module())
+        place = add_module(self.gm, f"{node.target}_int8", holder := nn.Module().eval())
         with self.gm.graph.inserting_before(node):
             integers = ops.quantize(table, q.scale, q.zero_point, q.grid.dtype)
             read = self._buffer(node, holder, place, "weight", integers)
@@ -196,7 +201,7 @@ class _Conversion:
         """A constant is quantized here and now, and held as integers."""
         path, _, name = str(tensor.target).rpartition(".")
         value: Tensor = getattr(self.gm.get_submodule(path), name).detach()
-        place = add_module(self.gm, f"{tensor.target}_int8", holder := nn.Module())
+        place = add_module(self.gm, f"{tensor.target}_int8", holder := nn.Module().eval())
         return self._buffer(tensor, holder, place, "value", ops.quantize(value, q.scale, q.zero_point, q.grid.dtype))
 
     def _replace(self, node: fx.Node, new: fx.Node) -> None:
