@@ -79,7 +79,8 @@ def test_opset(opset: int) -> None:
 
 
 def _batch_dimension(content: bytes) -> onnx.TensorShapeProto.Dimension:
-    return model_of(content).graph.input[0].type.tensor_type.shape.dim[0]
+    found: onnx.TensorShapeProto.Dimension = model_of(content).graph.input[0].type.tensor_type.shape.dim[0]
+    return found
 
 
 def test_dynamic_and_fixed_batch() -> None:

@@ -20,7 +20,8 @@ def _tensor(model: onnx.ModelProto, name: str) -> torch.Tensor:
 
 
 def _producer(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
-    return next(n for n in model.graph.node if name in n.output)
+    found: onnx.NodeProto = next(n for n in model.graph.node if name in n.output)
+    return found
 
 
 @pytest.mark.parametrize("name", ["conv_bn_relu", "adaptive_pool_to_1", "embedding_linear", "linear_on_image"])

@@ -188,6 +188,9 @@ def test_an_empty_report() -> None:
     report = ParityReport()
     assert report.top1_agreement is None
     assert report.is_exact and report.first_divergence is None
-    report.nodes.append(NodeAgreement("conv_int8", "torch", Agreement(10, 1, 2)))
+
+
+def test_a_report_names_the_first_node_that_differs() -> None:
+    report = ParityReport(nodes=[NodeAgreement("conv_int8", "torch", Agreement(10, 1, 2))])
     assert not report.is_exact
     assert str(report).endswith("first at conv_int8 (torch)")
