@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import urllib.request
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
-from cli_runs import SMALL, copied, fxpasses, quickstart, tree
+from cli_runs import SMALL, command, copied, fxpasses, quickstart, tree
 
 from fxpasses.export.pt2_file import load
 
@@ -136,6 +139,19 @@ def test_exact_writes_an_exact_recipe(tmp_path: Path) -> None:
     assert load(tmp_path / "out" / "model.int8.pt2") is not None
     parity = fxpasses("parity", tmp_path / "out", "--images", "20")
     assert parity.code == 0, parity.out
+
+
+def test_view_serves_until_ctrl_c() -> None:
+    process = subprocess.Popen(
+        command("view", quickstart()[0], "--no-browse"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[0]
+    with urllib.request.urlopen(address) as page:
+        assert b"netron" in page.read().lower()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 0
 
 
 def test_view_refuses_what_has_no_graph(tmp_path: Path) -> None:

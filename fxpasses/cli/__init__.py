@@ -12,7 +12,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; ``arguments`` default to the process's own.
 
-    Exit codes: 0 done; 1 done, and the answer is no (``parity`` and ``audit`` found a difference); 2 bad input, told in
+    Exit codes: 0 done; 1 done, and the answer is no (of ``parity``, ``audit`` and ``doctor``); 2 bad input, told in
     one message; 70 a defect of ours; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
     """
     from . import interruption

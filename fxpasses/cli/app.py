@@ -34,7 +34,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="fxpasses",
     help="Quantize PyTorch models on torch.fx graphs: one int8 graph, two runtimes, the same integers.",
-    epilog="Each command explains itself: fxpasses quantize --help",
+    epilog="Each command explains itself: fxpasses quantize --help. Exit codes: 0 done; 1 done, and the answer is no "
+    "(parity, audit, doctor); 2 bad input; 70 a defect of ours; 130 interrupted.",
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

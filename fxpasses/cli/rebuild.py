@@ -27,7 +27,7 @@ def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> 
     """
     for name in (FLOAT_ONNX, INT8_ONNX, INT8_PT2):
         artifact(folder, name)
-    with terminal.step("load"):
+    with terminal.step("load artifacts"):
         graph = float_graph(report, folder, terminal)
         return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1)
 
