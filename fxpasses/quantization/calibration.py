@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from ..errors import FxPassesError, GraphError, InputError
 from ..stages import Stage, check_stage, graph_facts
+from .observers import MovingAverageObserver
 
 
 def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None) -> int:
@@ -29,12 +30,12 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
     """
     check_stage(gm, Stage.OBSERVED, "calibrate")
     expected = graph_facts(gm)["example_inputs"]
-    runner, seen = _Calibration(gm), 0
+    seen = 0
     for number, batch in enumerate(batches):
         inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
         _check_batch(number, inputs, expected)
         with torch.inference_mode():
-            runner.run(*inputs)
+            _observe_batch(gm, inputs)
         samples = int(inputs[0].shape[0])
         seen += samples
         if progress is not None:
@@ -46,8 +47,41 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
     return seen
 
 
+PIECE = 1 << 17
+"""Input values run at a time, one 224x224 image: larger pieces only cost page faults and cache misses."""
+
+
+def _observe_batch(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
+    for piece in _pieces(gm, inputs):
+        _observe_piece(gm, piece)
+
+
+def _observe_piece(gm: fx.GraphModule, piece: tuple[Any, ...]) -> None:
+    try:
+        gm(*piece)
+    except FxPassesError:
+        _Calibration(gm).run(*piece)  # the same once more, node by node, to name the node
+        raise
+
+
+def _pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
+    whole = any(isinstance(m, MovingAverageObserver) for m in gm.modules()) or _is_fixed_batch(gm)
+    if whole or not all(isinstance(x, Tensor) and x.dim() for x in inputs):
+        yield inputs
+        return
+    samples = max(1, int(inputs[0].shape[0]))
+    step = max(1, PIECE * samples // max(1, inputs[0].numel()))
+    for piece in zip(*(x.split(step) for x in inputs), strict=True):
+        yield tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in piece)
+
+
+def _is_fixed_batch(gm: fx.GraphModule) -> bool:
+    return "one batch size" in str(graph_facts(gm).get("method", ""))
+
+
 class _Calibration(fx.Interpreter):
-    """Frees each tensor after its last reader, and tells which node an observer objected at."""
+    """Tells which node an observer objected at."""
 
     def run_node(self, n: fx.Node) -> Any:
         try:
