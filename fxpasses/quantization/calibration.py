@@ -32,7 +32,7 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
     expected = graph_facts(gm)["example_inputs"]
     seen = 0
     for number, batch in enumerate(batches):
-        inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
+        inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
         _check_batch(number, inputs, expected)
         with torch.inference_mode():
             _observe_batch(gm, inputs)
