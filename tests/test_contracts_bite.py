@@ -45,7 +45,12 @@ BROKEN: list[tuple[Pass, Contract, str, str]] = [
     (broken.drops_every_dropout, CONTRACTS["drop_identities"], "dropout_always", "promised the same outputs"),
     (broken.keeps_the_outer_clip_only, CONTRACTS["merge_clips"], "clips_apart", "promised the same outputs"),
     (broken.intersects_clips, CONTRACTS["merge_clips"], "clips_apart", "promised the same outputs"),
-    (broken.merges_integers, CONTRACTS["merge_clips"], "clip_of_integers", "the graph it leaves does not run: .*indices"),
+    (
+        broken.merges_integers,
+        CONTRACTS["merge_clips"],
+        "clip_of_integers",
+        "the graph it leaves does not run: .*indices",
+    ),
     (broken.reports_nothing, FOLD, "conv_bn_relu", "it changed .* and does not report it"),
     (broken.reports_no_reasons, FOLD, "conv_relu_bn", "neither changes .* nor says why not"),
     (broken.gives_empty_reasons, FOLD, "conv_bn_relu", "skips a node without a reason"),
