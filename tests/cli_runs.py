@@ -66,7 +66,7 @@ def quickstart() -> tuple[Path, Run]:
     """A folder that ``fxpasses quickstart`` made in a process of its own, once for all tests; copy it to change it."""
     parent = Path(tempfile.mkdtemp(prefix="fxpasses-quickstart-"))
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    return parent / "qs", fxpasses_process("quickstart", "--out", parent / "qs", "--threads", "1")
+    return parent / "qs", fxpasses_process("quickstart", "--out", parent / "qs")
 
 
 def copied(folder: Path, tmp_path: Path) -> Path:
