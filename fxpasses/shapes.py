@@ -51,4 +51,4 @@ def is_float_tensor(value: object) -> bool:
 
 def carried_meta(node: fx.Node) -> dict[str, Any]:
     """What a node that takes another's place inherits: shape, dtype and source line, nothing fx notes for itself."""
-    return {k: v for k, v in node.meta.items() if k in (SHAPE, DTYPE, "stack_trace")}
+    return {k: v for k, v in node.meta.items() if k in (SHAPE, DTYPE, "stack_trace", "nn_module_stack")}

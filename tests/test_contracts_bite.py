@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import broken_passes as broken
+import broken_reports as reports
 import pytest
 from contracts import CONTRACTS, Contract, ContractBroken, Promise, check_contract
 from odd_nets import ODD
@@ -46,25 +47,25 @@ BROKEN: list[tuple[Pass, Contract, str, str]] = [
     (broken.keeps_the_outer_clip_only, CONTRACTS["merge_clips"], "clips_apart", "promised the same outputs"),
     (broken.intersects_clips, CONTRACTS["merge_clips"], "clips_apart", "promised the same outputs"),
     (
-        broken.merges_integers,
+        reports.merges_integers,
         CONTRACTS["merge_clips"],
         "clip_of_integers",
         "the graph it leaves does not run: .*indices",
     ),
-    (broken.reports_nothing, FOLD, "conv_bn_relu", "it changed .* and does not report it"),
-    (broken.reports_no_reasons, FOLD, "conv_relu_bn", "neither changes .* nor says why not"),
-    (broken.gives_empty_reasons, FOLD, "conv_bn_relu", "skips a node without a reason"),
-    (broken.reports_what_it_did_not_do, FOLD, "conv_bn_relu", "it reports a change of .*, which are as they were"),
-    (broken.reports_unknown_nodes, FOLD, "conv_bn_relu", "which the graph does not have"),
-    (broken.reports_twice, FOLD, "conv_bn_relu", "reports on a node twice"),
-    (broken.folds_only_the_first, ANY_RELU, "shared_relu", "changes its own result when it runs a second time"),
-    (broken.adds_a_clip_every_time, ANY_RELU, "conv_bn_relu", "changes its own result when it runs a second time"),
-    (broken.depends_on_a_counter, ANY_RELU, "conv_bn_relu", "gives another graph when it is run again"),
-    (broken.forgets_the_shape, ANY_RELU, "conv_bn_relu", "the shape of clamp is noted as None"),
-    (broken.notes_a_wrong_shape, CONTRACTS["mean_to_pool"], "mean", "the shape of .* is noted as"),
-    (broken.forgets_the_source_line, ANY_RELU, "conv_bn_relu", "the source line of clamp is lost"),
-    (broken.leaves_modules_behind, ANY_RELU, "conv_bn_relu", "leaves modules that nothing calls"),
-    (broken.leaves_a_module_training, ANY_RELU, "conv_bn_relu", "leaves a module in training mode"),
+    (reports.reports_nothing, FOLD, "conv_bn_relu", "it changed .* and does not report it"),
+    (reports.reports_no_reasons, FOLD, "conv_relu_bn", "neither changes .* nor says why not"),
+    (reports.gives_empty_reasons, FOLD, "conv_bn_relu", "skips a node without a reason"),
+    (reports.reports_what_it_did_not_do, FOLD, "conv_bn_relu", "it reports a change of .*, which are as they were"),
+    (reports.reports_unknown_nodes, FOLD, "conv_bn_relu", "which the graph does not have"),
+    (reports.reports_twice, FOLD, "conv_bn_relu", "reports on a node twice"),
+    (reports.folds_only_the_first, ANY_RELU, "shared_relu", "changes its own result when it runs a second time"),
+    (reports.adds_a_clip_every_time, ANY_RELU, "conv_bn_relu", "changes its own result when it runs a second time"),
+    (reports.depends_on_a_counter, ANY_RELU, "conv_bn_relu", "gives another graph when it is run again"),
+    (reports.forgets_the_shape, ANY_RELU, "conv_bn_relu", "the shape of clamp is noted as None"),
+    (reports.notes_a_wrong_shape, CONTRACTS["mean_to_pool"], "mean", "the shape of .* is noted as"),
+    (reports.forgets_the_source_line, ANY_RELU, "conv_bn_relu", "the source line of clamp is lost"),
+    (reports.leaves_modules_behind, ANY_RELU, "conv_bn_relu", "leaves modules that nothing calls"),
+    (reports.leaves_a_module_training, ANY_RELU, "conv_bn_relu", "leaves a module in training mode"),
 ]
 
 
@@ -79,8 +80,8 @@ def test_broken_passes_are_rejected(graph_pass: Pass, contract: Contract, net: s
 @pytest.mark.parametrize(
     ("graph_pass", "why"),
     [
-        (broken.leaves_another_stage, "works on a FLOAT graph"),
-        (broken.leaves_nodes_out_of_order, "was used before it has been defined"),
+        (reports.leaves_another_stage, "works on a FLOAT graph"),
+        (reports.leaves_nodes_out_of_order, "was used before it has been defined"),
     ],
 )
 def test_the_runner_itself_rejects_what_is_not_a_graph(graph_pass: Pass, why: str) -> None:
@@ -112,7 +113,7 @@ def test_a_pass_that_edits_another_graph_is_rejected() -> None:
 def test_every_broken_pass_is_tried() -> None:
     written = {name for name, value in vars(broken).items() if callable(value) and value.__module__ == broken.__name__}
     passes = {id(graph_pass) for graph_pass, *_ in BROKEN} | {
-        id(broken.leaves_another_stage),
-        id(broken.leaves_nodes_out_of_order),
+        id(reports.leaves_another_stage),
+        id(reports.leaves_nodes_out_of_order),
     }
     assert {n for n in written if not n.startswith("_") and id(getattr(broken, n)) not in passes} == set()
