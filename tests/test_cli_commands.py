@@ -150,7 +150,7 @@ def test_view_serves_until_ctrl_c() -> None:
     with urllib.request.urlopen(address) as page:
         assert b"netron" in page.read().lower()
     process.send_signal(signal.SIGINT)
-    assert process.communicate() == ("", "")
+    assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
 
 
