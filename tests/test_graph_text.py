@@ -72,7 +72,7 @@ def test_every_graph_has_a_text(name: str) -> None:
 
 
 def test_a_line_of_each_kind() -> None:
-    gm = quantized("cat", QuantConfig(observer="minmax"))
+    gm = quantized("cat")
     lines = graph_text(gm).splitlines()
     assert lines[0] == "QUANTIZED"
     assert lines[1] == "x = input  2x5x9x7"

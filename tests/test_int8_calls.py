@@ -15,7 +15,7 @@ from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls, qparams_of
 from fxpasses.quantization.qparams import INT8, UINT8, QParams
 
-CUDA = QuantConfig(target="cuda")
+CUDA = QuantConfig(target="cuda", observer="minmax")
 
 
 def calls_of(gm: fx.GraphModule) -> list[Int8Call]:

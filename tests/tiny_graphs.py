@@ -16,7 +16,8 @@ from fxpasses.pass_runner import PassLog, copy_graph, pass_logs
 from fxpasses.quantization.config import QuantConfig
 
 CALIBRATION_BATCHES = 4
-X86 = QuantConfig()
+X86 = QuantConfig(observer="minmax")
+"""What most tests quantize with: ranges that need no search."""
 _TOKENS = 17
 """Size of the vocabulary of the tiny nets that read tokens."""
 

@@ -21,21 +21,37 @@ from .tie_free import lattice, tie_free_multiplier, tie_free_table_scale
 
 Scales = dict[fx.Node, QParams]
 _JOINING = frozenset({"add", "cat"})
+_ROUNDS = 3
+"""An input that moved late may be read by something that was settled early: once more, and all hold still."""
 
 
 def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QParams]) -> Scales:
     """Move the scales of roots so that no int8 node but a layer can meet a rounding tie, where that is possible."""
     scales = dict(measured)
     joined = _settle_joined(gm, plan, scales)
+    for _ in range(_ROUNDS):
+        before = dict(scales)
+        _settle_computed(plan, scales, joined)
+        if scales == before:
+            break
+    return scales
+
+
+def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
+    """Scales of what functions, products and averages compute, in graph order: each hangs on those of its inputs."""
+    taken: set[fx.Node] = set()
     for node, operator in plan.int8.items():
         root = plan.root[plan.result_of(node)]
-        if root in joined or operator.scaling is Scaling.SHARED or operator.weight_axis is not None:
+        if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or operator.name in _JOINING:
             continue
         if operator.elementwise:
-            _settle_table(plan, node, root, scales)
-        elif operator.name not in _JOINING:
+            if root not in joined:
+                _settle_table(plan, node, root, scales)
+        elif root not in joined:
             _settle_product(plan, node, root, scales, operator.name)
-    return scales
+        else:
+            _settle_input(plan, node, scales, joined | taken, operator.name)
+            taken |= {plan.root[t] for t in tensors_of(node)}
 
 
 def is_fixed(gm: fx.GraphModule, root: fx.Node) -> bool:
@@ -79,8 +95,29 @@ def _cap(gm: fx.GraphModule, root: fx.Node, qparams: QParams) -> float:
 
 def _settle_product(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales, name: str) -> None:
     """Averages, mul, matmul: one multiplier, and the output's scale is free to follow it."""
-    factor = math.prod(scales[plan.root[t]].scale for t in tensors_of(node)) / window_size(node, name)
+    factor = _factor(plan, node, scales, name)
     scales[root] = scales[root].with_scale(factor / tie_free_multiplier(factor / scales[root].scale))
+
+
+def _settle_input(plan: Plan, node: fx.Node, scales: Scales, held: set[fx.Node], name: str) -> None:
+    """The same where an add holds the output's scale: an input moves instead, one that nothing else holds."""
+    inputs = [plan.root[t] for t in tensors_of(node)]
+    free = [r for r in inputs if r not in held and inputs.count(r) == 1 and _hangs_on_nothing(plan, r)]
+    if free:
+        wanted = _factor(plan, node, scales, name) / scales[plan.root[plan.result_of(node)]].scale
+        moved = scales[free[0]].scale * tie_free_multiplier(wanted) / wanted
+        scales[free[0]] = scales[free[0]].with_scale(moved)
+
+
+def _hangs_on_nothing(plan: Plan, root: fx.Node) -> bool:
+    """Whether a root's scale may be any: a layer's weights follow it, and float is rounded to whatever grid."""
+    operator = plan.int8.get(plan.absorbed.get(root, root))
+    return operator is None or operator.weight_axis is not None
+
+
+def _factor(plan: Plan, node: fx.Node, scales: Scales, name: str) -> float:
+    """What one integer step of a product, or of a sum over a window, is worth."""
+    return math.prod(scales[plan.root[t]].scale for t in tensors_of(node)) / window_size(node, name)
 
 
 def window_size(node: fx.Node, name: str) -> int:
