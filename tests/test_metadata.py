@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
-from tiny_graphs import fused, own_copy, quantize_net, quantized
+from tiny_graphs import X86, fused, own_copy, quantize_net, quantized
 
 from fxpasses.export import metadata
 from fxpasses.export.metadata import metadata_of, qparams_hash, recipe_from, recipe_text
@@ -24,7 +24,7 @@ def test_a_float_graph_has_no_recipe() -> None:
 def test_a_quantized_graph_says_how_it_was_made() -> None:
     found = metadata_of(quantized("conv_bn_relu"))
     assert found["fxpasses.target"] == "x86"
-    assert recipe_from(found["fxpasses.recipe"]) == QuantConfig()
+    assert recipe_from(found["fxpasses.recipe"]) == X86
     assert len(found["fxpasses.qparams_sha256"]) == 64
     assert all(isinstance(value, str) for value in found.values())
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from int8_files import NETS, are_equal, exported, file_of, inputs_of, model_of, run_file
-from tiny_graphs import fused, observed, outputs_of, own_copy, quantized
+from tiny_graphs import X86, fused, observed, outputs_of, own_copy, quantized
 from torch import fx
 
 from fxpasses.errors import GraphError, InputError
@@ -59,7 +59,7 @@ def test_metadata() -> None:
         f"fxpasses.{k}" for k in ("stage", "version", "torch", "target", "recipe", "qparams_sha256")
     }
     assert (found["fxpasses.target"], found["fxpasses.stage"]) == ("x86", "QUANTIZED")
-    assert json.loads(found["fxpasses.recipe"])["observer"] == "histogram"
+    assert json.loads(found["fxpasses.recipe"])["observer"] == X86.observer
     assert found["fxpasses.qparams_sha256"] == qparams_hash(quantized("conv_bn_relu"))
 
 
