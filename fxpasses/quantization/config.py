@@ -18,7 +18,8 @@ class Override:
     """Other settings for the nodes a pattern matches.
 
     Attributes:
-        match: a node's name, its module's path, or its operator, with shell wildcards: ``"layer1.*"``, ``"linear"``.
+        match: a node's name, its module's path, or its operator, with shell wildcards: ``"layer1.*"``, ``"linear"``;
+            ``"node:add"``, ``"layer:fc"`` and ``"operator:add"`` mean only one of them.
         keep_float: leave these nodes in float.
         observer: observe their output with this instead.
     """
@@ -36,9 +37,14 @@ class Override:
             parse_observer(self.observer)
 
     def matches(self, gm: fx.GraphModule, node: fx.Node) -> bool:
-        names = [node.name, operator_name(gm, node)]
-        names.append(str(node.target) if node.op == "call_module" else None)
-        return any(name is not None and fnmatch.fnmatchcase(name, self.match) for name in names)
+        kind, colon, pattern = self.match.partition(":")
+        names = {
+            "node": node.name,
+            "layer": str(node.target) if node.op == "call_module" else None,
+            "operator": operator_name(gm, node),
+        }
+        meant = [names.get(kind)] if colon else names.values()
+        return any(name is not None and fnmatch.fnmatchcase(name, pattern or self.match) for name in meant)
 
 
 @dataclass(frozen=True)

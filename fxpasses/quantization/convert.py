@@ -32,19 +32,21 @@ from .scales import Scales, settle_scales
 from .weights import IntegerWeights, integer_weights
 
 
-def convert(gm: fx.GraphModule) -> fx.GraphModule:
+def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
     """Turn a calibrated graph into the int8 reference graph; the convert_fx of old.
 
     Args:
         gm: an OBSERVED graph. It is not changed, and can be calibrated further.
+        config: other settings than it was observed with; its observers stay as they are. Nodes that only now stay
+            float need ``observe(..., every_tensor=True)``.
 
     Raises:
         GraphError: the graph is not OBSERVED, no data has passed one of its observers, or ``config.exact`` is set and
             bit-equality of all engines cannot be shown for some node.
     """
     check_stage(gm, Stage.OBSERVED, "convert")
-    config: QuantConfig = graph_facts(gm)["config"]
     gm = copy_graph(gm)
+    graph_facts(gm)["config"] = config = config or graph_facts(gm)["config"]
     measured = _take_out_observers(gm, config)
     plan = plan_quantization(gm, config)
     scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}

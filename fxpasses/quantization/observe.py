@@ -21,12 +21,14 @@ OBSERVERS = "fxpasses_observers"
 """The submodule that holds the observers, under a name no model has."""
 
 
-def observe(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
+def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tensor: bool = False) -> fx.GraphModule:
     """Insert observers; the prepare_fx of old.
 
     Args:
         gm: a FLOAT graph, fused. It is not changed.
         config: defaults to ``QuantConfig()``.
+        every_tensor: observe also what shares its input's scale, so that :func:`convert` may be asked to leave any
+            nodes in float: what an int8 node reads behind them has a range of its own then.
 
     Raises:
         GraphError: the graph is not FLOAT.
@@ -35,7 +37,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     check_stage(gm, Stage.FLOAT, "observe")
     gm = run_passes(gm, LOWERING)
     plan = plan_quantization(gm, config)
-    result = _insert(gm, plan, config)
+    result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
         result.skip(node, f"stays float: {why}")
     graph_facts(gm)["config"] = config
@@ -52,7 +54,7 @@ def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
     return operator is None or not (operator.scaling is Scaling.FIXED or operator.name == "embedding")
 
 
-def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
+def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[fx.Node]) -> PassResult:
     result = PassResult()
     for node, operator in plan.int8.items():
         result.change(node, f"{operator} will run in int8")
@@ -61,8 +63,9 @@ def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig) -> PassResult:
     for root in plan.roots:
         if root not in plan.int8 and root not in plan.absorbed and root not in plan.why_float:
             result.change(root, "int8 reads it")
-        if needs_observer(gm, root):
-            _put_behind(gm, root, config.observer_of(gm, plan.absorbed.get(root, root)).build())
+    for tensor in observed:
+        if needs_observer(gm, tensor):
+            _put_behind(gm, tensor, config.observer_of(gm, plan.absorbed.get(tensor, tensor)).build())
     return result
 
 
