@@ -1,0 +1,20 @@
+"""Pruning: masks over weights, and graphs that are physically smaller. The names below are its public interface."""
+
+from __future__ import annotations
+
+from .criteria import CRITERIA as CRITERIA
+from .data_criteria import ScoringData as ScoringData
+from .layers import layers_matching as layers_matching
+from .layers import prunable_layers as prunable_layers
+from .masks import Masks as Masks
+from .masks import apply_masks as apply_masks
+from .masks import keep_masks as keep_masks
+from .masks import make_permanent as make_permanent
+from .masks import masks_of as masks_of
+from .masks import reapply_masks as reapply_masks
+from .masks import zeros_as_masks as zeros_as_masks
+from .schedules import schedule_ratios as schedule_ratios
+from .selection import magnitude_masks as magnitude_masks
+from .selection import make_masks as make_masks
+from .torch_masks import masks_of_torch_prune as masks_of_torch_prune
+from .torch_masks import without_torch_prune as without_torch_prune
