@@ -116,7 +116,6 @@ def test_the_engine_setting_of_torch_is_put_back() -> None:
     assert torch.backends.quantized.engine == before
 
 
-@pytest.mark.xfail(reason="GlobalAveragePool keeps the height and width it was captured with")
 def test_another_image_size_than_the_captured_one() -> None:
     x = (torch.randn(2, 5, 13, 12),)
     config = QuantConfig(observer="minmax")

@@ -66,7 +66,7 @@ class ByteAdd(nn.Module):
         super().__init__()
         self.x, self.y = call.x, call.y
         with quint8.building():
-            self.add = torch.ops.quantized.add.default
+            self.add = quint8.without_dispatch(torch.ops.quantized.add.default)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         total: Tensor = self.add(
@@ -86,7 +86,7 @@ class ByteCat(nn.Module):
         self.x, self.y = call.x, call.y
         self.equal = all(x == call.y for x in call.x)
         with quint8.building():
-            self.cat = torch.ops.quantized.cat.default
+            self.cat = quint8.without_dispatch(torch.ops.quantized.cat.default)
 
     def forward(self, *parts: Tensor) -> Tensor:
         if self.equal:
@@ -118,14 +118,13 @@ class GlobalAveragePool(nn.Module):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
-        _, _, height, width = call.inputs[0].meta["shape"]
-        self.offset = float(height * width * call.x[0].zero_point)
-        self.multiplier = call.x[0].scale / (height * width * call.y.scale)
+        self.zero_point, self.ratio = call.x[0].zero_point, call.x[0].scale / call.y.scale
         self.y, self.limits = call.y, output_limits(call)
 
     def forward(self, q: Tensor) -> Tensor:
+        area = q.shape[2] * q.shape[3]
         total = quint8.as_bytes(q).sum((2, 3), keepdim=True, dtype=torch.int32)
-        steps = (total.double() - self.offset).mul_(self.multiplier).round_().add_(self.y.zero_point)
+        steps = (total.double() - area * self.zero_point).mul_(self.ratio / area).round_().add_(self.y.zero_point)
         return steps.clamp_(*self.limits).to(self.y.grid.dtype)
 
 

@@ -76,7 +76,7 @@ class PackedConv(_Layer):
             weight = torch._make_per_channel_quantized_tensor(g.weight, layer.weight_scale.double(), zeros, 0)
             pack = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
             self.packed = pack(weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
-        self.convolve = getattr(torch.ops.quantized, f"conv{dims}d").new
+        self.convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
         self.scale, self.zero_point = self.y.scale, self.y.zero_point
         self.is_plain = not g.is_1d and self.limits is None
 
@@ -127,7 +127,7 @@ class PackedLinear(_Layer):
         with quint8.packing_for("fbgemm"):
             weight = torch._make_per_channel_quantized_tensor(layer.weight, layer.weight_scale.double(), zeros, 0)
             self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
-        self.multiply = torch.ops.quantized.linear.default
+        self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)
 
     def forward(self, q: Tensor) -> Tensor:
         y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)
