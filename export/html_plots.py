@@ -20,23 +20,25 @@ if TYPE_CHECKING:
 
 _ROLES = {"#010101": "--ink", "#020202": "--muted", "#030303": "--line", "#040404": "--surface"}
 _RUNTIMES = {"#050505": "--torch", "#060606": "--onnxruntime"}
-_INK, _MUTED, _LINE, _SURFACE = _ROLES
-_COLOUR_OF = dict(zip(("torch", "onnxruntime"), _RUNTIMES, strict=True))
+_VERDICTS = {"#070707": "--good", "#080808": "--fair", "#090909": "--bad"}
+INK, MUTED, LINE, SURFACE = _ROLES
+GOOD, FAIR, BAD = _VERDICTS
+COLOUR_OF = dict(zip(("torch", "onnxruntime"), _RUNTIMES, strict=True))
 
 _WIDTH, _ROW, _MARGIN = 9.2, 0.36, 0.72
 _MOST_CONDITIONS = 6
-_SETTINGS: Any = {
+PLOT_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fxpasses",
     "font.size": 9.5,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": _LINE,
-    "xtick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.color": _LINE,
-    "ytick.labelcolor": _INK,
-    "grid.color": _LINE,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": LINE,
+    "xtick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": LINE,
+    "ytick.labelcolor": INK,
+    "grid.color": LINE,
     "grid.linewidth": 0.6,
     "axes.grid": True,
     "axes.grid.axis": "x",
@@ -46,7 +48,7 @@ _SETTINGS: Any = {
     "axes.spines.left": False,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
-    "axes.titlecolor": _MUTED,
+    "axes.titlecolor": MUTED,
 }
 
 Variants = Sequence[Mapping[str, Any]]
@@ -92,7 +94,7 @@ def _latency_panel(axes: Axes, variants: Variants, condition: str) -> None:
         entry = next((e for e in variant["latency"] if condition_text(e) == condition), None)
         if entry is None:
             continue
-        colour = _COLOUR_OF[variant["runtime"]]
+        colour = COLOUR_OF[variant["runtime"]]
         p50, p90, p99 = (entry[f"{p}_ms"] for p in ("p50", "p90", "p99"))
         axes.plot([p50, p99], [row, row], color=colour, linewidth=1, solid_capstyle="butt")
         axes.plot([p50, p90], [row, row], color=colour, linewidth=4, alpha=0.45, solid_capstyle="butt")
@@ -106,8 +108,8 @@ def _size_panel(axes: Axes, variants: Variants) -> None:
     axes.set_title("size")
     sizes = [(v["size_bytes"] or 0) / 1e6 for v in variants]
     for row, (variant, size) in enumerate(zip(variants, sizes, strict=True)):
-        colour = _COLOUR_OF[variant["runtime"]]
-        axes.barh(row, size, height=0.5, color=_SURFACE if is_float(variant) else colour, edgecolor=colour, linewidth=1)
+        colour = COLOUR_OF[variant["runtime"]]
+        axes.barh(row, size, height=0.5, color=SURFACE if is_float(variant) else colour, edgecolor=colour, linewidth=1)
         label = bytes_text(variant["size_bytes"])
         axes.annotate(label, (size, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xlim(0, max(sizes) * 1.25)
@@ -133,7 +135,7 @@ def _percent_panel(axes: Axes, variants: Variants, of: Callable[[Mapping[str, An
         if value is None:
             continue
         error = math.sqrt(value * (100 - value) / images) if images else 0.0
-        axes.plot([value - error, value + error], [row, row], color=_COLOUR_OF[variant["runtime"]], linewidth=1)
+        axes.plot([value - error, value + error], [row, row], color=COLOUR_OF[variant["runtime"]], linewidth=1)
         _dot(axes, value, row, variant)
         label = percent_text(value)
         axes.annotate(label, (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
@@ -144,9 +146,9 @@ def _percent_panel(axes: Axes, variants: Variants, of: Callable[[Mapping[str, An
 
 def _dot(axes: Axes, x: float, row: int, variant: Mapping[str, Any]) -> None:
     """Hollow for float32, full for the rest."""
-    colour = _COLOUR_OF[variant["runtime"]]
+    colour = COLOUR_OF[variant["runtime"]]
     axes.plot(
-        [x], [row], "o", markersize=7, color=colour, markerfacecolor=_SURFACE if is_float(variant) else colour, zorder=3
+        [x], [row], "o", markersize=7, color=colour, markerfacecolor=SURFACE if is_float(variant) else colour, zorder=3
     )
 
 
@@ -158,7 +160,7 @@ def _draw(panels: Sequence[Draw], variants: Variants, columns: int) -> str:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     lines = math.ceil(len(panels) / columns)
-    with rc_context(_SETTINGS):
+    with rc_context(PLOT_SETTINGS):
         height = lines * (_ROW * len(variants) + _MARGIN)
         figure = Figure(
             figsize=(_WIDTH, height), layout=ConstrainedLayoutEngine(hspace=0.06, h_pad=0.06), facecolor="none"
@@ -171,16 +173,16 @@ def _draw(panels: Sequence[Draw], variants: Variants, columns: int) -> str:
             axes.set_yticks(range(len(variants)), names)
             axes.tick_params(length=0)
             axes.set_ylim(len(variants) - 0.5, -0.7)
-        return _svg(figure)
+        return themed_svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def themed_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element for a page: no prolog, ids of its own, theme colours, the page's font."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = written.getvalue()
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    for colour, role in {**_ROLES, **_RUNTIMES}.items():
+    for colour, role in {**_ROLES, **_RUNTIMES, **_VERDICTS}.items():
         svg = svg.replace(colour, f"var({role})")
     svg = re.sub(r"font(-family)?: ([\d.]+px)?[^;\"]*;", lambda m: f"font-size: {m[2]};" if m[2] else "", svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # those left are hashes of what they name, the same in every figure
