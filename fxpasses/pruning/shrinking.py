@@ -1,0 +1,183 @@
+"""Remove channels from a graph: smaller weights, fewer multiplications, the same numbers.
+
+:func:`mask_channels` makes the graph as large as before in which every sum over channels reads zero for those to be
+removed; :func:`shrink` makes the small one. Both compute the same, up to float rounding of sums that are shorter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import GraphError
+from ..graph_edit import insert_call
+from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
+from ..shapes import record_shapes, shape_of
+from ..stages import graph_facts
+from .channel_plan import Removal
+from .node_sizes import fix_sizes
+
+TOLERANCE = 1e-3
+"""Of the largest output. Float32 rounding is a thousand times smaller; a channel too many or too few is far larger."""
+
+
+def shrink(removal: Removal, *, verify: bool = True) -> fx.GraphModule:
+    """A copy of the graph without the channels of ``removal``. The graph itself is not touched.
+
+    Args:
+        removal: what :func:`.channel_plan.choose_channels` chose.
+        verify: run the result beside the masked graph on random inputs, of the shapes it was captured with.
+
+    Raises:
+        GraphError: the result computes something else: a size in the graph was fixed in a way that is not understood.
+    """
+    gm = removal.dependencies.gm
+    small = copy_graph(gm)
+    nodes = dict(zip(gm.graph.nodes, small.graph.nodes, strict=True))
+    _slice_tensors(removal, small)
+    result = PassResult()
+    for node, twin in nodes.items():
+        if node.op == "call_module":
+            _fix_settings(small, twin, node in removal.dependencies.labelling.whole_groups)
+        before, after = _channels(removal, node)
+        if node.op == "call_module" and before != after and str(node.target) in removal.dependencies.made:
+            result.change(twin, f"{before} -> {after} channels")
+    fix_sizes(removal, nodes)
+    small.graph.lint()
+    small.recompile()
+    inputs = example_inputs(gm)
+    _run_or_raise(small, inputs)
+    if verify:
+        _require_equal(mask_channels(removal), small, inputs)
+    pass_logs(small).append(PassLog("shrink", result))
+    return small
+
+
+def mask_channels(removal: Removal) -> fx.GraphModule:
+    """A copy of the graph that multiplies by zero what is removed, wherever channels are summed over."""
+    gm = removal.dependencies.gm
+    masked = copy_graph(gm)
+    nodes = dict(zip(gm.graph.nodes, masked.graph.nodes, strict=True))
+    for number, read in enumerate(removal.dependencies.labelling.reads):
+        kept = removal.keeps(read.atoms)
+        if kept.all():
+            continue
+        rank = len(shape_of(read.source) or ())
+        mask = torch.from_numpy(kept).to(_dtype(masked)).reshape(-1, *[1] * (rank - 1 - read.axis))
+        masked.register_buffer(f"_kept_channels_{number}", mask)
+        reader, source = nodes[read.node], nodes[read.source]
+        with masked.graph.inserting_before(reader):
+            constant = masked.graph.get_attr(f"_kept_channels_{number}")
+        product = insert_call(masked, reader, torch.mul, source, constant, like=source)
+        reader.args = (product, *reader.args[1:])
+    masked.graph.lint()
+    masked.recompile()
+    return masked
+
+
+def example_inputs(gm: fx.GraphModule, seed: int = 0) -> tuple[object, ...]:
+    """Random inputs of the shapes a graph was captured with; whole numbers are 0 or 1, small enough for any table."""
+    generator, made = torch.Generator().manual_seed(seed), list[object]()
+    for given in graph_facts(gm)["example_inputs"]:
+        if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], torch.dtype)):
+            made.append(given)
+        elif given[1].is_floating_point:
+            made.append(torch.randn(given[0], generator=generator).to(given[1]))
+        else:
+            made.append(torch.randint(2, given[0], generator=generator).to(given[1]))
+    return tuple(made)
+
+
+def _channels(removal: Removal, node: fx.Node) -> tuple[int, int]:
+    dim = removal.dependencies.labelling.made.get(str(node.target))
+    return (0, 0) if dim is None else (len(dim), removal.kept_size(dim, len(dim)))
+
+
+def _dtype(gm: fx.GraphModule) -> torch.dtype:
+    return next((p.dtype for p in gm.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _slice_tensors(removal: Removal, small: fx.GraphModule) -> None:
+    """Give the copy the parts of its parameters and buffers that stay; what was shared is shared again."""
+    originals, sliced = removal.dependencies.gm, dict[int, Tensor]()
+    slots: dict[int, list[int]] = {}
+    for tensor_id, axis in removal.dependencies.labelling.parameters:
+        slots.setdefault(tensor_id, []).append(axis)
+    for path, module in list(originals.named_modules()):
+        named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in named:
+            if id(tensor) not in slots:
+                continue
+            if id(tensor) not in sliced:
+                sliced[id(tensor)] = _part(removal, tensor, slots[id(tensor)])
+            if sliced[id(tensor)].shape != tensor.shape:
+                setattr(small.get_submodule(path), name, sliced[id(tensor)])
+
+
+def _part(removal: Removal, tensor: Tensor, axes: list[int]) -> Tensor:
+    part = tensor.detach()
+    for axis in axes:
+        dim = removal.dependencies.labelling.parameters[id(tensor), axis]
+        if dim is not None:
+            kept = torch.from_numpy(np.flatnonzero(removal.keeps(dim))).to(part.device)
+            part = part.index_select(axis, kept)
+    part = part.clone()
+    return nn.Parameter(part, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else part
+
+
+def _fix_settings(small: fx.GraphModule, node: fx.Node, whole_groups: bool) -> None:
+    """Let a layer say the sizes its tensors have now."""
+    layer = small.get_submodule(str(node.target))
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        if whole_groups:
+            layer.groups = layer.weight.shape[0] // (layer.out_channels // layer.groups)
+        layer.out_channels, layer.in_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
+    elif isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+        if whole_groups:
+            layer.groups = layer.weight.shape[0] // (layer.in_channels // layer.groups)
+        layer.in_channels, layer.out_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
+    elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
+        layer.num_features = len(layer.running_mean) if layer.running_mean is not None else layer.num_features
+    elif isinstance(layer, nn.GroupNorm) and isinstance(layer.weight, Tensor):
+        size = layer.num_channels // layer.num_groups
+        layer.num_channels, layer.num_groups = len(layer.weight), len(layer.weight) // size
+    elif isinstance(layer, nn.Embedding):
+        layer.embedding_dim = layer.weight.shape[1]
+    elif isinstance(layer, nn.PReLU):
+        layer.num_parameters = layer.weight.numel()
+
+
+def _run_or_raise(small: fx.GraphModule, inputs: tuple[object, ...]) -> None:
+    try:
+        record_shapes(small, inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise GraphError(
+            "the graph without the removed channels does not run",
+            why=str(error).partition("\n")[0],
+            fix="leave the layers around that node out: layers=[...]",
+            step="shrink",
+        ) from error
+
+
+def _require_equal(masked: fx.GraphModule, small: fx.GraphModule, inputs: tuple[object, ...]) -> None:
+    with torch.no_grad():
+        expected, found = _outputs(masked, inputs), _outputs(small, inputs)
+    for a, b in zip(expected, found, strict=True):
+        off = float((a - b).abs().max()) if a.shape == b.shape and a.numel() else float(a.shape != b.shape)
+        if off > TOLERANCE * max(float(a.abs().max()) if a.numel() else 0.0, 1e-6):
+            raise GraphError(
+                "the graph without the removed channels computes something else than with them at zero",
+                why=f"an output differs by {off:.3g}: a number in the graph depends on a count of channels",
+                fix="leave the layers concerned out: layers=[...]; and please tell us",
+                step="shrink",
+            )
+
+
+def _outputs(gm: fx.GraphModule, inputs: tuple[object, ...]) -> list[Tensor]:
+    from torch.utils import _pytree as pytree
+
+    leaves = pytree.tree_leaves(gm(*inputs))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
