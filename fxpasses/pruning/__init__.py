@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from .channel_plan import Removal as Removal
+from .channel_plan import choose_channels as choose_channels
+from .cost import Cost as Cost
+from .cost import cost_of as cost_of
 from .criteria import CRITERIA as CRITERIA
 from .data_criteria import ScoringData as ScoringData
+from .dependencies import Dependencies as Dependencies
+from .dependencies import find_dependencies as find_dependencies
 from .layers import layers_matching as layers_matching
 from .layers import prunable_layers as prunable_layers
 from .masks import Masks as Masks
@@ -14,7 +20,10 @@ from .masks import masks_of as masks_of
 from .masks import reapply_masks as reapply_masks
 from .masks import zeros_as_masks as zeros_as_masks
 from .schedules import schedule_ratios as schedule_ratios
+from .scoring import channel_scores as channel_scores
 from .selection import magnitude_masks as magnitude_masks
 from .selection import make_masks as make_masks
+from .shrinking import mask_channels as mask_channels
+from .shrinking import shrink as shrink
 from .torch_masks import masks_of_torch_prune as masks_of_torch_prune
 from .torch_masks import without_torch_prune as without_torch_prune

@@ -27,6 +27,10 @@ class Removal:
     dependencies: Dependencies
     classes: Atoms
 
+    def none(self) -> Removal:
+        """The removal of nothing from the same graph."""
+        return Removal(self.dependencies, self.classes[:0])
+
     def keeps(self, dim: Atoms) -> Flags:
         """For each index of a dimension, whether it stays."""
         return ~np.isin(self.dependencies.classes.roots(dim), self.classes)
