@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.models", "fxpasses")
+UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.models", "fxpasses.sensitivity", "fxpasses")
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
 
 MAY_IMPORT_OF_OURS = {
     "fxpasses": {"fxpasses"},
     "fxpasses.export": {"fxpasses", "fxpasses.export"},
     "fxpasses.models": {"fxpasses.models"},
-    "fxpasses.cli": {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.cli"},
+    "fxpasses.sensitivity": {"fxpasses", "fxpasses.export", "fxpasses.sensitivity"},
+    "fxpasses.cli": {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
@@ -33,6 +34,7 @@ MAY_IMPORT_OF_OTHERS = {
         *("matplotlib", "netron", "ptflops", "rich", "triton"),
     },
     "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
+    "fxpasses.sensitivity": {"torch", "matplotlib", "rich"},
     "fxpasses.cli": {"typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime", "netron", "joblib"},
 }
 ALWAYS = {"fxpasses.errors"}

@@ -17,6 +17,7 @@ from .failures import Interrupted, exit_with
 from .parity_command import parity_command
 from .quantize_command import quantize_command
 from .quickstart_command import quickstart_command
+from .sensitivity_command import sensitivity_command
 from .train_command import train_command
 from .view_command import view_command
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("quickstart")(quickstart_command)
 app.command("quantize")(quantize_command)
+app.command("sensitivity")(sensitivity_command)
 app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)

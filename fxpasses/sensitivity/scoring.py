@@ -1,9 +1,9 @@
 """How good a changed model still is, against the float model on the same data; float runs only once.
 
-    top1            share of images whose highest logit is the label, in percent
-    top1_agreement  share of images whose highest logit is the float model's, in percent
-    sqnr_db         10 log10(sum of float**2 / sum of (float - changed)**2), over all logits of all images
-    loss            mean cross entropy of the logits with the labels
+top1            share of images whose highest logit is the label, in percent
+top1_agreement  share of images whose highest logit is the float model's, in percent
+sqnr_db         10 log10(sum of float**2 / sum of (float - changed)**2), over all logits of all images
+loss            mean cross entropy of the logits with the labels
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""``fxpasses sensitivity``: which layers int8, or pruning, hurts."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from . import options
+from .terminal import open_terminal
+
+
+class Method(str, Enum):
+    """What is done to a layer to see how sensitive it is."""
+
+    quant = "quant"
+
+
+def sensitivity_command(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
+    ],
+    method: Annotated[
+        Method, typer.Option("--method", metavar="METHOD", help="quant: each layer in int8 alone, and in float alone.")
+    ] = Method.quant,
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    image_size: options.ImageSize = None,
+    images: Annotated[int, typer.Option("--images", metavar="N", help="Images to measure on, at most.")] = 256,
+    node_images: Annotated[
+        int, typer.Option("--node-images", metavar="N", help="Images to compare every tensor on.")
+    ] = 32,
+    target: Annotated[
+        str, typer.Option("--target", metavar="TARGET", help="Of int8: x86, x86-avx2, arm or cuda.")
+    ] = "x86",
+    observer: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--observer", metavar="[PATTERN=]NAME", help="As of quantize.", show_default=False),
+    ] = None,
+    keep_float: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--keep-float", metavar="PATTERN", help="As of quantize.", show_default=False),
+    ] = None,
+    calib: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--calib", metavar="N", help="Calibration images; default: 256.", show_default=False),
+    ] = None,
+    seed: options.Seed = 0,
+    threads: options.Threads = None,
+    json: options.Json = None,
+) -> None:
+    """Find the layers that suffer most: a ranking, plots, and everything as JSON.
+
+    Writes sensitivity.json, sensitivity.html and sensitivity.png into DIR.
+
+    fxpasses sensitivity torchvision/mobilenet_v2 --weights mobilenet_v2.pth --data images=imagenet --out hurts
+    """
+    with open_terminal(json) as terminal:
+        terminal.load("torch", "onnx", "onnxruntime")
+        from fxpasses.export.files import staged_folder
+        from fxpasses.quantization.config import QuantConfig
+
+        from .folder import DataChoice, ModelChoice
+        from .pipeline import open_input
+        from .quantize_command import overrides_of
+        from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_into
+
+        general, overrides = overrides_of(observer or [], keep_float or [])
+        settings = QuantSettings(
+            config=QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides),
+            calibration_images=calib,
+            images=images,
+            node_images=node_images,
+            threads=threads,
+            seed=seed,
+        )
+        with staged_folder(out) as stage:
+            chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+            terminal.document = quant_into(stage, open_input(chosen, source, terminal), settings, terminal)
+        terminal.results.print(f"files in {out}; open {out / SENSITIVITY_HTML} in a browser", soft_wrap=True)
