@@ -4,8 +4,8 @@
 
 Weights are random and BatchNorm statistics settled; nothing is downloaded. Channels are chosen by L1 in every group.
 A model is ok when the small graph gives, in float64, what the large one does with zeros: any difference is rounding.
-What keeps its channels is listed by layer with the reason. ``--torch-pruning`` runs Torch-Pruning, where it is installed,
-on the same models.
+What keeps its channels is counted by reason in the JSON. ``--torch-pruning`` runs Torch-Pruning, where it is
+installed, on the same models.
 """
 
 from __future__ import annotations
@@ -113,25 +113,12 @@ def torch_pruning(module: nn.Module, images: Tensor, ratio: float) -> str:
 
 def _table(outcomes: list[Outcome]) -> Table:
     table = Table(title="torchvision classifiers: channels removed, compared with the same channels at zero")
-    headings = (
-        "model",
-        "status",
-        "groups",
-        "layers",
-        "shrunk",
-        "params",
-        "MACs",
-        "error",
-        "s",
-        "Torch-Pruning",
-        "reason",
-    )
-    for heading in headings:
+    headings = "model status groups layers shrunk params MACs error s Torch-Pruning reason"
+    for heading in headings.split():
         table.add_column(heading, overflow="fold")
     for o in outcomes:
         error = "" if o.relative_error is None else f"{o.relative_error:.0e}"
-        kept = max(o.kept, key=lambda reason: o.kept[reason], default="")
-        first_line = o.reason.strip().splitlines()[-1 if o.status == "CRASH" else 0] if o.reason else kept
+        first_line = o.reason.strip().splitlines()[-1 if o.status == "CRASH" else 0] if o.reason else ""
         cells = (o.groups, o.layers, o.shrunk_layers, o.params, o.macs, error, o.seconds, o.torch_pruning)
         table.add_row(o.name, o.status, *map(str, cells), first_line)
     return table
@@ -148,8 +135,8 @@ def main() -> int:
     for name in arguments.models or classifiers():
         outcome = cover(name, arguments.ratio, rival=arguments.torch_pruning)
         outcomes.append(outcome)
-        line = f"{outcome.status:7} {name:24} {outcome.seconds:6.1f} s  params {outcome.params:.2f}  {outcome.reason[:200]}"
-        print(line, file=sys.stderr, flush=True)
+        line = f"{outcome.status:7} {name:24} {outcome.seconds:6.1f} s  params {outcome.params:.2f}"
+        print(f"{line}  {outcome.torch_pruning}  {outcome.reason[:200]}", file=sys.stderr, flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps([asdict(o) for o in outcomes], indent=1))
         gc.collect()
