@@ -20,11 +20,10 @@ def page(document: Mapping[str, Any], title: str, content: Markup) -> str:
         )
     )
     about = [str(document["data"]), *([f"target {document['target']}"] if document.get("target") else [])]
+    lead = f"{title} · {' · '.join(about)}"
     header = element(
         "header",
-        element(
-            "div", element("h1", str(document["model"])), element("p", f"{title} · {' · '.join(about)}", cls="about")
-        ),
+        element("div", element("h1", str(document["model"])), element("p", lead, cls="about")),
     )
     version = (document["environment"].get("versions") or {}).get("fxpasses") or ""
     footer = element("footer", f"fxpasses {version} · all numbers are in sensitivity.json")

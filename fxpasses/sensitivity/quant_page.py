@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fxpasses.export.html_elements import Markup, element, facts, joined, row, section, table
-from fxpasses.export.report_numbers import count_text, decibel_text, percent_text, points_text, three_digits
+from fxpasses.export.report_numbers import decibel_text, percent_text, points_text, three_digits
 
 from .figures import as_svg
 from .pages import page
@@ -15,8 +15,8 @@ from .quant_table import bare, clipped_text, gain_text, range_text, score_text
 
 MOST_HISTOGRAMS = 60
 _COLUMNS = (
-    *("layer", "", "rank", "noise %", "alone", "at node", "kept float", "agrees %", "top-1"),
-    *("weights", "their SQNR", "range", "int8 holds", "clipped", "in place"),
+    *("layer", "noise %", "alone", "at node", "kept float", "agrees %", "top-1"),
+    *("weights", "range", "int8 holds", "clipped", "in place"),
 )
 
 
@@ -36,7 +36,7 @@ def quant_page(document: Mapping[str, Any]) -> str:
         section("How noise grows", growth, element("p", _GROWTH, cls="note")),
         section(
             "Every layer",
-            table(_COLUMNS, [_row(layer) for layer in ranked], left=(0, 1)),
+            table(_COLUMNS, [_row(layer) for layer in ranked]),
             element("p", _LEGEND, cls="note"),
         ),
         section(
@@ -49,17 +49,18 @@ def quant_page(document: Mapping[str, Any]) -> str:
 
 
 _GROWTH = (
-    "Dots: noise that the layer itself adds, its inputs being float. Lines: its output in the int8 graph, with the noise "
-    "of all layers before it. Both runtimes lie on one line where they compute the same integers."
+    "Dots: noise that the layer itself adds, its inputs being float. Lines: its output in the int8 graph, with the "
+    "noise of all layers before it. Both runtimes lie on one line where they compute the same integers."
 )
 _LEGEND = (
-    "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1: the model in which only "
-    "this layer is int8; alone is the SQNR of the logits, at node that of the layer's own output. kept float: what the "
-    "logits win when only this layer is float. in place: its output in the int8 graph. All of them in dB; top-1 in points."
+    "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1: the model in which "
+    "only this layer is int8; alone is the SQNR of the logits, at node that of the layer's own output. kept float: what the "
+    "logits win when only this layer is float. weights: SQNR of its weights. in place: its output in the int8 graph. All of them in dB; "
+    "top-1 in points."
 )
 _HISTOGRAMS = (
-    "Outputs on the comparison images, logarithmic: float filled, int8 as a line, in bins of four integers each. Dashed: "
-    "the ends of what int8 holds; values beyond are clipped to them. The most sensitive layers come first."
+    "Outputs on the comparison images, logarithmic: float filled, int8 as a line, in bins of four integers each. "
+    "Dashed: the ends of what int8 holds; values beyond are clipped to them. The most sensitive layers come first."
 )
 
 
@@ -82,19 +83,15 @@ def _row(layer: Mapping[str, Any]) -> Markup:
     places = layer["in_place"].values()
     return row(
         label_of(layer),
-        layer["operator"],
-        str(layer["rank"]),
         bare(percent_text(alone["noise_percent"])),
         bare(decibel_text(alone["sqnr_db"])),
         bare(decibel_text(alone["at_node_sqnr_db"])),
         bare(gain_text(layer["kept_float"]["gain_db"])),
         bare(percent_text(alone["top1_agreement"])),
         "–" if drop is None else bare(points_text(-drop)),
-        count_text(layer["weights"]) if layer["weights"] else "",
         bare(decibel_text(weight["sqnr_db"])) if weight else "",
         range_text(layer),
         "–" if grid is None else f"{three_digits(grid['low'])} … {three_digits(grid['high'])}".replace("-", "−"),
         clipped_text(layer),
         " / ".join(dict.fromkeys(bare(decibel_text(place["sqnr_db"])) for place in places)),
-        left=(0, 1),
     )

@@ -1,4 +1,4 @@
-"""Plots of ``--method quant``, from its JSON: which layer makes the noise, how it grows, and what int8 does to values."""
+"""Plots of ``--method quant``, from its JSON: which layer makes the noise, how it grows, what becomes of values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def label_of(layer: Mapping[str, Any]) -> str:
 
 
 def noise_figure(layers: Layers, whole_db: float | None) -> tuple[Draw, float]:
-    """Two bars for each layer, in the graph's order: SQNR of the logits when it alone is int8, and its share of noise."""
+    """Bars for each layer, in the graph's order: SQNR of the logits when it alone is int8, and its share of noise."""
 
     def draw(figure: Figure, palette: Palette) -> None:
         first, second = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))

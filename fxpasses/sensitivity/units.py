@@ -1,6 +1,7 @@
-"""What can be quantized or left in float on its own: a *unit*, one operator that computes, with the activation it absorbs.
+"""What can be int8 or float on its own: a *unit*, one operator that computes, with the activation it absorbs.
 
-Operators that only move values (max pooling, reshape) are no units: they follow their input, and cost nothing either way.
+Operators that only move values (max pooling, reshape) are no units: they follow their input, and cost nothing either
+way.
 """
 
 from __future__ import annotations
