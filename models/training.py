@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from fxpasses.errors import InputError
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""The loss of a batch from its inputs, the logits of the model, and the labels."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,15 @@ def train(
     batches_of_epoch: Callable[[int], Batches],
     config: TrainConfig | None = None,
     on_epoch: Callable[[Progress], object] | None = None,
+    *,
+    loss: Loss | None = None,
+    after_step: Callable[[], object] | None = None,
 ) -> nn.Module:
     """Train the module in place and return it in eval mode.
 
-    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. Raises :class:`InputError` when
-    an epoch is empty or the loss is no longer finite.
+    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. ``loss`` takes the place of cross
+    entropy; ``after_step`` is called after every step of the optimizer: to restore the zeros of masks, say. Raises
+    :class:`InputError` when an epoch is empty or the loss is no longer finite.
     """
     config = config or TrainConfig()
     optimizer = _optimizer(module, config)
@@ -71,21 +77,28 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             for epoch in range(config.epochs):
-                loss = _one_epoch(module, batches_of_epoch(epoch), optimizer, config, epoch)
+                mean = _one_epoch(
+                    module, batches_of_epoch(epoch), optimizer, loss or _loss_of(config), epoch, after_step
+                )
                 schedule.step()
                 if on_epoch is not None:
-                    on_epoch(Progress(epoch + 1, config.epochs, loss))
+                    on_epoch(Progress(epoch + 1, config.epochs, mean))
     finally:
         module.eval()
     return module
 
 
 def _one_epoch(
-    module: nn.Module, batches: Batches, optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int
+    module: nn.Module,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Loss,
+    epoch: int,
+    after_step: Callable[[], object] | None,
 ) -> float:
     total, images = 0.0, 0
     for inputs, labels in batches:
-        loss = F.cross_entropy(module(inputs), labels, label_smoothing=config.label_smoothing)
+        loss = loss_of(inputs, module(inputs), labels)
         if not bool(loss.isfinite()):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}",
@@ -95,11 +108,17 @@ def _one_epoch(
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        if after_step is not None:
+            after_step()
         total += loss.item() * len(labels)
         images += len(labels)
     if not images:
         raise InputError(f"epoch {epoch + 1} has no images", why="the data gave no batch", fix="give at least one")
     return total / images
+
+
+def _loss_of(config: TrainConfig) -> Loss:
+    return lambda _, logits, labels: F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
 
 def _optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

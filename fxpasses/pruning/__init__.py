@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .budget import Budget as Budget
+from .budget import choose_within as choose_within
 from .channel_plan import Removal as Removal
 from .channel_plan import choose_channels as choose_channels
 from .cost import Cost as Cost

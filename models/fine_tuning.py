@@ -1,0 +1,94 @@
+"""Recover what pruning lost: train a little more, from labels and, if there is one, from the model as it was.
+
+Distillation (Hinton et al. 2015): the loss is ``(1 - w) CE(logits, labels) + w T^2 KL(teacher / T || logits / T)``.
+BatchNorm statistics are averages over the data, so that they can simply be taken again; after pruning they belong to
+activations that are no longer there, and taking them again costs no training at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fxpasses.errors import InputError
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Learn from a teacher, which is run and not changed. ``weight`` 0 is labels alone, 1 is the teacher alone."""
+
+    teacher: nn.Module
+    temperature: float = 4.0
+    weight: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1 or self.temperature <= 0:
+            raise InputError(
+                f"distillation of weight {self.weight} at temperature {self.temperature}",
+                why="the weight is a share, and a temperature is positive",
+                fix="use 0.7 and 4",
+            )
+
+    def __call__(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch."""
+        with torch.no_grad():
+            taught = F.log_softmax(self.teacher(inputs) / self.temperature, 1)
+        learned = F.log_softmax(logits / self.temperature, 1)
+        apart = F.kl_div(learned, taught, reduction="batchmean", log_target=True) * self.temperature**2
+        return (1 - self.weight) * F.cross_entropy(logits, labels) + self.weight * apart
+
+
+def reestimate_batch_norm(
+    module: nn.Module, batches: Iterable[Tensor], on_batch: Callable[[int], object] | None = None
+) -> int:
+    """Set the running statistics of every BatchNorm to their averages over the batches, in place.
+
+    Everything else stays in eval mode. Returns how many BatchNorms there are; without one the data is not touched.
+    ``on_batch`` hears the size of each batch.
+
+    Raises:
+        InputError: there is not one batch.
+    """
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
+    if not norms:
+        return 0
+    momenta = [norm.momentum for norm in norms]
+    module.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over all batches
+        norm.train()
+    seen = 0
+    try:
+        with torch.no_grad():
+            for inputs in batches:
+                module(inputs)
+                seen += len(inputs)
+                if on_batch is not None:
+                    on_batch(len(inputs))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+    if not seen:
+        raise InputError("BatchNorm statistics", why="the data gave no batch", fix="give at least one")
+    return len(norms)
+
+
+def flip_and_shift(images: Tensor, generator: torch.Generator, pixels: int = 4) -> Tensor:
+    """``[B, C, H, W]``: each image mirrored or not, and moved by up to that many pixels, zeros behind it.
+
+    The usual augmentation of CIFAR-10 (He et al. 2015); not for digits, which do not survive a mirror.
+    """
+    count, _, height, width = images.shape
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    padded = F.pad(images, (pixels,) * 4)
+    offsets = torch.randint(2 * pixels + 1, (count, 2), generator=generator).tolist()
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, offsets, strict=True)])
