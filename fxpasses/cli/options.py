@@ -83,6 +83,12 @@ Threads = Annotated[
         "--threads", metavar="N", help="To compute on; default: all that the process may use.", show_default=False
     ),
 ]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", help="Processes to measure in; each opens model and data itself.")
+]
+Backend = Annotated[
+    str, typer.Option("--backend", metavar="NAME", help="Whose processes: loky (this machine), threading, dask or ray.")
+]
 Json = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", show_default=False),

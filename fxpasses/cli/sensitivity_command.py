@@ -16,6 +16,7 @@ class Method(str, Enum):
     """What is done to a layer to see how sensitive it is."""
 
     quant = "quant"
+    prune = "prune"
 
 
 def sensitivity_command(
@@ -26,7 +27,12 @@ def sensitivity_command(
         typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
     ],
     method: Annotated[
-        Method, typer.Option("--method", metavar="METHOD", help="quant: each layer in int8 alone, and in float alone.")
+        Method,
+        typer.Option(
+            "--method",
+            metavar="METHOD",
+            help="quant: each layer in int8 alone, and in float alone. prune: each layer pruned alone.",
+        ),
     ] = Method.quant,
     weights: options.Weights = None,
     labels: options.Labels = None,
@@ -50,6 +56,26 @@ def sensitivity_command(
         Optional[int],  # noqa: UP045
         typer.Option("--calib", metavar="N", help="Calibration images; default: 256.", show_default=False),
     ] = None,
+    ratios: Annotated[
+        str, typer.Option("--ratios", metavar="R,R,...", help="Shares of a layer's weights to prune, for prune.")
+    ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    granularity: Annotated[
+        str, typer.Option("--granularity", metavar="NAME", help="What is pruned: weight or channel.")
+    ] = "weight",
+    criterion: Annotated[
+        str, typer.Option("--criterion", metavar="NAME", help="Which go first: those of least l1, l2, taylor, ...")
+    ] = "l1",
+    layers: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--layers",
+            metavar="PATTERN",
+            help="Prune only these layers or operators: layer1.*, linear, ... May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: options.Workers = 1,
+    backend: options.Backend = "loky",
     seed: options.Seed = 0,
     threads: options.Threads = None,
     json: options.Json = None,
@@ -63,23 +89,28 @@ def sensitivity_command(
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
-        from fxpasses.quantization.config import QuantConfig
 
         from .folder import DataChoice, ModelChoice
-        from .pipeline import open_input
-        from .quantize_command import overrides_of
-        from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_into
+        from .prune_sensitivity import PruneSettings, numbers_of, prune_into
+        from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 
-        general, overrides = overrides_of(observer or [], keep_float or [])
-        settings = QuantSettings(
-            config=QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides),
-            calibration_images=calib,
-            images=images,
-            node_images=node_images,
-            threads=threads,
-            seed=seed,
-        )
+        chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
         with staged_folder(out) as stage:
-            chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
-            terminal.document = quant_into(stage, open_input(chosen, source, terminal), settings, terminal)
+            if method is Method.quant:
+                config = quant_config(target, observer or [], keep_float or [])
+                measured = QuantSettings(config, calib, images, node_images, threads, seed)
+                terminal.document = quant_into(stage, chosen, source, measured, terminal)
+            else:
+                scan = PruneSettings(
+                    ratios=numbers_of(ratios),
+                    granularity=granularity,
+                    criterion=criterion,
+                    layers=tuple(layers or ()),
+                    images=images,
+                    threads=threads,
+                    workers=workers,
+                    backend=backend,
+                    journal=out.with_name(f"{out.name}.journal.jsonl"),
+                )
+                terminal.document = prune_into(stage, chosen, source, scan, terminal)
         terminal.results.print(f"files in {out}; open {out / SENSITIVITY_HTML} in a browser", soft_wrap=True)

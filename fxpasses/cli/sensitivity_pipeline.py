@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, fx
+from torch import fx
 
 from fxpasses.export.environment import environment
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
@@ -18,7 +18,6 @@ from fxpasses.export.integer_tensors import OnnxIntegers
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.runners import onnx_runner, torch_threads
 from fxpasses.fusion import fuse
-from fxpasses.models.data_source import DataSource
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.calibrated import calibrate_once
 from fxpasses.sensitivity.figures import as_png
@@ -27,20 +26,17 @@ from fxpasses.sensitivity.quant_document import quant_document
 from fxpasses.sensitivity.quant_page import quant_page
 from fxpasses.sensitivity.quant_plots import noise_figure
 from fxpasses.sensitivity.quant_table import print_quant
-from fxpasses.sensitivity.scoring import PIECE
 from fxpasses.tracing import capture
 
-from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads
+from .evaluation_data import evaluation_batches
+from .folder import DataChoice, ModelChoice
+from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads, open_input
+from .quantize_command import overrides_of
 from .terminal import Terminal
 
 SENSITIVITY_JSON = "sensitivity.json"
 SENSITIVITY_HTML = "sensitivity.html"
 SENSITIVITY_PNG = "sensitivity.png"
-LARGEST_BATCH = 50
-MOST_IN_MEMORY = 1 << 29
-"""Bytes of evaluation data kept between passes over it; more is read again each time."""
-
-Batch = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -55,21 +51,17 @@ class QuantSettings:
     seed: int
 
 
-def evaluation_batches(data: DataSource, images: int) -> Callable[[], Iterable[Batch]]:
-    """Makes the evaluation data anew, in batches of a size that the caches like; from memory where it fits."""
-    images = min(images, data.evaluation_images)
-    values = 1
-    for size in data.input_shape:
-        values *= size
-    batch = max(1, min(LARGEST_BATCH, PIECE // values))
-    if images * values * 4 > MOST_IN_MEMORY:
-        return lambda: data.evaluation(batch, images)
-    kept = list(data.evaluation(batch, images))
-    return lambda: kept
+def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str]) -> QuantConfig:
+    """The settings that the options of a command mean."""
+    general, overrides = overrides_of(observers, keep_float)
+    return QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides)
 
 
-def quant_into(folder: Path, given: Input, settings: QuantSettings, terminal: Terminal) -> dict[str, Any]:
+def quant_into(
+    folder: Path, model: ModelChoice, data: DataChoice, settings: QuantSettings, terminal: Terminal
+) -> dict[str, Any]:
     """Measure what int8 costs and write the files; returns the document."""
+    given = open_input(model, data, terminal)
     with torch_threads(default_threads(settings.threads)):
         images = settings.calibration_images
         images = min(DEFAULT_CALIBRATION_IMAGES, given.data.calibration_images) if images is None else images
@@ -91,7 +83,7 @@ def quant_into(folder: Path, given: Input, settings: QuantSettings, terminal: Te
                     node_batches=-(-settings.node_images // len(next(iter(evaluation()))[0])),
                     progress=step.at,
                 )
-    document = {**_frame(given, settings.config.target, images, terminal), **quant_document(found)}
+    document = {**frame(given, settings.config.target, images, terminal), **quant_document(found)}
     whole = next(iter(found.int8.values())).sqnr_db
     write_json_atomic(folder / SENSITIVITY_JSON, document)
     with terminal.step("draw"):
@@ -112,7 +104,8 @@ def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Call
     return {"onnxruntime": (onnx_runner(path, "int8"), OnnxIntegers(path).integers)}
 
 
-def _frame(given: Input, target: str | None, calibration_images: int | None, terminal: Terminal) -> dict[str, Any]:
+def frame(given: Input, target: str | None, calibration_images: int | None, terminal: Terminal) -> dict[str, Any]:
+    """What every document says of where it comes from."""
     warnings = [] if given.model.pretrained else ["the weights are random: what they are sensitive to says nothing"]
     for warning in warnings:
         terminal.remark(warning)

@@ -71,7 +71,7 @@ class Yardstick:
         Raises:
             InputError: there is no data, labels do not fit, or the float model gives NaN or infinity.
         """
-        self._batches = batches
+        self.batches = batches
         self._expected = [logits for logits, _ in self._outputs(float_model)]
         self.float_score = self.score(None)
 
@@ -83,7 +83,7 @@ class Yardstick:
         """The score of a model; None is the float model."""
         sums = _Sums()
         if model is None:
-            labels = (labels for _, labels in self._batches())
+            labels = (labels for _, labels in self.batches())
             found: Iterator[tuple[Tensor, Tensor | None]] = zip(self._expected, labels, strict=True)
         else:
             found = self._outputs(model)
@@ -96,7 +96,7 @@ class Yardstick:
         return sums.score()
 
     def _outputs(self, model: Run) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for inputs, labels in self._batches():
+        for inputs, labels in self.batches():
             with torch.inference_mode():
                 logits = first_tensor(model(*in_memory_order(inputs)), "the model").float()
             if not bool(torch.isfinite(logits).all()):

@@ -1,0 +1,119 @@
+"""What pruning costs, layer by layer: each one pruned alone, at several ratios, nothing retrained.
+
+Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks", section 4: the scan from which
+a ratio for each layer is chosen. Masks are those of :mod:`fxpasses.pruning`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import fx
+
+from fxpasses.errors import InputError
+from fxpasses.graph_edit import operator_name
+from fxpasses.pruning import ScoringData, apply_masks, layers_matching, make_masks
+from fxpasses.pruning.layers import TRANSPOSED, Layer
+from fxpasses.pruning.selection import check_ratio
+from fxpasses.shapes import shape_of
+
+from .scoring import Batches, Score, Yardstick
+
+DEFAULT_RATIOS = tuple(step / 10 for step in range(1, 10))
+
+
+@dataclass(frozen=True)
+class PruneChoice:
+    """How weights are chosen.
+
+    Attributes:
+        granularity: ``"weight"`` or ``"channel"``; see :func:`fxpasses.pruning.make_masks`.
+        criterion: one of ``fxpasses.pruning.CRITERIA``.
+        seed: of the criterion ``"random"``.
+    """
+
+    granularity: str = "weight"
+    criterion: str = "l1"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PrunableLayer:
+    """A layer that can be pruned; ``macs`` are those of one input, at all places it is called."""
+
+    path: str
+    operator: str
+    params: int
+    macs: int
+
+
+@dataclass
+class LayerScan:
+    """One layer's scores, pruned alone, by ratio."""
+
+    layer: PrunableLayer
+    scores: dict[float, Score] = field(default_factory=dict)
+
+    def drops(self, float_score: Score) -> dict[float, float]:
+        """Points of accuracy (agreement where there are no labels) lost at each ratio, ascending."""
+        return {ratio: float_score.quality - score.quality for ratio, score in sorted(self.scores.items())}
+
+
+def prune_targets(gm: fx.GraphModule, layers: Sequence[str] | None = None) -> list[PrunableLayer]:
+    """Every layer of a FLOAT graph that can be pruned, or those some pattern matches (a path, or an operator).
+
+    Raises:
+        InputError: nothing can be pruned, or a pattern matches nothing.
+    """
+    return [_target(gm, path, layer) for path, layer in layers_matching(gm, layers).items()]
+
+
+def pruned(
+    gm: fx.GraphModule, ratios: Mapping[str, float], choice: PruneChoice, batches: Batches | None = None
+) -> fx.GraphModule:
+    """A copy of a FLOAT graph with these shares of these layers pruned; ``batches`` for criteria that ask data."""
+    data = None if batches is None else _scoring_data(batches)
+    masks = make_masks(
+        gm, ratios, criterion=choice.criterion, granularity=choice.granularity, data=data, seed=choice.seed
+    )
+    return apply_masks(gm, masks)
+
+
+def score_pruned(gm: fx.GraphModule, yardstick: Yardstick, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
+    """The score of a FLOAT graph with these shares of these layers pruned."""
+    return yardstick.score(pruned(gm, ratios, choice, yardstick.batches))
+
+
+def check_ratios(ratios: Sequence[float]) -> tuple[float, ...]:
+    """Ratios in order, each once.
+
+    Raises:
+        InputError: one is not in [0, 1), or there is none.
+    """
+    for ratio in ratios:
+        check_ratio(ratio)
+    if not ratios:
+        raise InputError("no ratios", why="there is nothing to scan", fix="give 0.1,0.5,0.9 or the like")
+    return tuple(sorted(set(ratios)))
+
+
+def _scoring_data(batches: Batches) -> ScoringData | None:
+    pairs = [(inputs, labels) for inputs, labels in batches() if labels is not None]
+    return ScoringData(pairs) if pairs else None
+
+
+def _target(gm: fx.GraphModule, path: str, layer: Layer) -> PrunableLayer:
+    calls = [n for n in gm.graph.nodes if n.op == "call_module" and gm.get_submodule(str(n.target)) is layer]
+    params = layer.weight.numel() + (0 if layer.bias is None else layer.bias.numel())
+    return PrunableLayer(path, operator_name(gm, calls[0]) or "", params, sum(_macs(node, layer) for node in calls))
+
+
+def _macs(node: fx.Node, layer: Layer) -> int:
+    """Products of one input: each place (of the output; of the input if transposed) takes every weight once."""
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    shape = shape_of(source if isinstance(layer, TRANSPOSED) else node) or ()
+    places = shape[2:] if layer.weight.dim() > 2 else shape[1:-1]
+    return layer.weight.numel() * math.prod(places)

@@ -1,0 +1,71 @@
+"""``sensitivity.json`` of ``--method prune``: what table, plots and page are made from.
+
+fp32                        score of the model as it is
+params, macs                of all prunable layers together
+ratios                      scanned, ascending
+layers                      one entry for each layer, in the graph's order:
+    rank                    1 loses most: the largest mean drop over the ratios
+    params, macs            with ``_percent`` of all
+    scores                  one for each ratio, with ``drop``: points of top-1 (agreement without labels) lost
+    holds_until             largest ratio scanned up to which no more than one point is lost
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .prune import LayerScan, PruneChoice
+from .scoring import Score
+
+LITTLE = 1.0
+"""Points of accuracy that ``holds_until`` allows."""
+
+
+def prune_document(float_score: Score, scans: Sequence[LayerScan], choice: PruneChoice) -> dict[str, Any]:
+    """What was found, ready for JSON."""
+    params, macs = (sum(getattr(scan.layer, name) for scan in scans) for name in ("params", "macs"))
+    drops = {scan.layer.path: scan.drops(float_score) for scan in scans}
+    order = sorted(drops, key=lambda path: (-_mean(drops[path]), path))
+    ranks = {path: rank for rank, path in enumerate(order, 1)}
+    return {
+        "method": "prune",
+        "images": float_score.images,
+        "fp32": float_score.to_json(),
+        "granularity": choice.granularity,
+        "criterion": choice.criterion,
+        "ratios": sorted({ratio for scan in scans for ratio in scan.scores}),
+        "params": params,
+        "macs": macs,
+        "layers": [
+            {
+                "rank": ranks[scan.layer.path],
+                "module": scan.layer.path,
+                "operator": scan.layer.operator,
+                "params": scan.layer.params,
+                "params_percent": 100.0 * scan.layer.params / params if params else 0.0,
+                "macs": scan.layer.macs,
+                "macs_percent": 100.0 * scan.layer.macs / macs if macs else 0.0,
+                "scores": [
+                    {"ratio": ratio, **score.to_json(), "drop": drops[scan.layer.path][ratio]}
+                    for ratio, score in sorted(scan.scores.items())
+                ],
+                "holds_until": holds_until(drops[scan.layer.path]),
+            }
+            for scan in scans
+        ],
+    }
+
+
+def holds_until(drops: Mapping[float, float], budget: float = LITTLE) -> float:
+    """The largest ratio such that it and all smaller ones lose at most ``budget`` points; 0 where none does."""
+    found = 0.0
+    for ratio, drop in sorted(drops.items()):
+        if drop > budget:
+            break
+        found = ratio
+    return found
+
+
+def _mean(drops: Mapping[float, float]) -> float:
+    return sum(drops.values()) / len(drops) if drops else 0.0

@@ -1,0 +1,58 @@
+"""``sensitivity.html`` of ``--method prune``: one file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fxpasses.export.html_elements import Markup, element, facts, joined, row, section, table
+from fxpasses.export.report_numbers import count_text, percent_text
+
+from .figures import as_svg
+from .pages import page
+from .prune_plots import lead_ratio, map_figure, ratio_figure
+from .prune_table import drop_text
+from .quant_table import score_text
+
+
+def prune_page(document: Mapping[str, Any]) -> str:
+    """The page of a result."""
+    ratio, ratios = lead_ratio(document), document["ratios"]
+    ranked = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
+    entries = [
+        ("dense", score_text(document["fp32"])),
+        ("pruned", f"{document['granularity']}s by {document['criterion']}, one layer at a time, nothing retrained"),
+        ("prunable", f"{count_text(document['params'])}parameters, {count_text(document['macs'])}MACs"),
+    ]
+    columns = ("layer", "", "parameters", "%", "MACs", "%", "holds until", *(f"−{100 * r:g} %" for r in ratios))
+    sections = [
+        section("The whole", facts(entries)),
+        section(f"Each layer, {100 * ratio:g} % pruned", as_svg(*ratio_figure(document, ratio))),
+        *([section("All ratios", as_svg(*map_figure(document)))] if len(ratios) > 1 else []),
+        section(
+            "Every layer",
+            table(columns, [_row(layer) for layer in ranked], left=(0, 1)),
+            element("p", _LEGEND, cls="note"),
+        ),
+    ]
+    return page(document, "What pruning costs, layer by layer", joined(sections))
+
+
+_LEGEND = (
+    "Points lost when this layer alone is pruned by that much. holds until: the largest ratio scanned up to which no "
+    "more than one point is lost."
+)
+
+
+def _row(layer: Mapping[str, Any]) -> Markup:
+    return row(
+        layer["module"],
+        layer["operator"],
+        count_text(layer["params"]),
+        percent_text(layer["params_percent"]).split(" ")[0],
+        count_text(layer["macs"]),
+        percent_text(layer["macs_percent"]).split(" ")[0],
+        f"{100 * layer['holds_until']:g} %" if layer["holds_until"] else "–",
+        *(drop_text(score["drop"]) for score in layer["scores"]),
+        left=(0, 1),
+    )

@@ -1,0 +1,60 @@
+"""The result of ``--method prune`` on the terminal: the layers that lose most first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fxpasses.export.report_numbers import count_text, percent_text
+
+from .quant_table import score_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = 40
+_MUCH, _SOME = 10.0, 2.0
+
+
+def print_prune(document: Mapping[str, Any], console: Console) -> None:
+    """The dense score, then points lost by layer and ratio."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text(f"dense    {score_text(document['fp32'])}", style="dim"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    ratios = _shown(document["ratios"])
+    for i, column in enumerate(("", "layer", "params", "%", "MACs %", *(f"{100 * r:g} %" for r in ratios))):
+        table.add_column(column, justify="left" if i == 1 else "right", no_wrap=i != 1, overflow="fold")
+    layers = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
+    for layer in layers[:SHOWN]:
+        drops = {score["ratio"]: score["drop"] for score in layer["scores"]}
+        table.add_row(
+            str(layer["rank"]),
+            layer["module"],
+            count_text(layer["params"]).strip(),
+            percent_text(layer["params_percent"]).split(" ")[0],
+            percent_text(layer["macs_percent"]).split(" ")[0],
+            *(Text(drop_text(drops[ratio]), style=_style(drops[ratio])) for ratio in ratios),
+        )
+    console.print(table)
+    lost = "agreement with the dense model" if document["fp32"]["top1"] is None else "top-1"
+    text = f"Points of {lost} lost when the layer alone is pruned ({document['granularity']}, {document['criterion']})."
+    console.print(Text(text, style="dim"))
+    if len(layers) > SHOWN:
+        console.print(Text(f"and {len(layers) - SHOWN} more layers, which lose less", style="dim"))
+
+
+def drop_text(drop: float) -> str:
+    """``12.3``, ``0`` for nothing at all, ``−0.2`` where accuracy rose."""
+    return "0" if round(drop, 1) == 0 else f"{drop:.1f}".replace("-", "−")
+
+
+def _style(drop: float) -> str:
+    return "red" if drop >= _MUCH else "yellow" if drop >= _SOME else ""
+
+
+def _shown(ratios: Sequence[float], most: int = 9) -> list[float]:
+    step = -(-len(ratios) // most)
+    return [ratio for i, ratio in enumerate(reversed(ratios)) if i % step == 0][::-1]
