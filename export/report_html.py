@@ -14,10 +14,12 @@ from .html_elements import Markup, element, joined
 from .html_headline import page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
+from .html_pruning import pruning
 from .html_style import STYLE
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     size_and_accuracy,
+    pruning,
     latency,
     parity,
     layers,

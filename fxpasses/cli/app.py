@@ -15,6 +15,7 @@ from .bench_command import bench_command
 from .doctor_command import doctor_command
 from .failures import Interrupted, exit_with
 from .parity_command import parity_command
+from .prune_command import prune_command
 from .quantize_command import quantize_command
 from .quickstart_command import quickstart_command
 from .sensitivity_command import sensitivity_command
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstart_command)
 app.command("quantize")(quantize_command)
 app.command("sensitivity")(sensitivity_command)
+app.command("prune")(prune_command)
 app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import fx
+from torch import Tensor, fx
 
 from fxpasses.errors import InputError
 from fxpasses.export.audit import AuditReport, audit
@@ -148,19 +148,30 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
 
 def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, fx.GraphModule, int]:
     """The FLOAT graph, the QUANTIZED graph, and the number of calibration images."""
-    images = settings.calibration_images
-    if images is None:
-        images = min(DEFAULT_CALIBRATION_IMAGES, given.data.calibration_images)
+    images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
         graph = fuse(capture(given.model.module, given.model.example_inputs()))
     check_overrides(graph, settings.config)
-    observed = observe(graph, settings.config)
+    return graph, int8_graph(graph, batches, images, settings.config, terminal), images
+
+
+def calibration_images(data: DataSource, settings: Settings) -> int:
+    """How many images to calibrate on."""
+    if settings.calibration_images is not None:
+        return settings.calibration_images
+    return min(DEFAULT_CALIBRATION_IMAGES, data.calibration_images)
+
+
+def int8_graph(
+    graph: fx.GraphModule, batches: Iterable[Tensor], images: int, config: QuantConfig, terminal: Terminal
+) -> fx.GraphModule:
+    """Observe, calibrate and convert a fused FLOAT graph."""
+    observed = observe(graph, config)
     with terminal.step("calibrate", images) as step:
         calibrate(observed, batches, step.advance)
     with terminal.step("convert"):
-        int8 = convert(observed)
-    return graph, int8, images
+        return convert(observed)
 
 
 def parity_on(

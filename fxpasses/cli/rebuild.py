@@ -34,6 +34,9 @@ def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> 
 
 def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:
     """The FLOAT graph the folder was made from; None, and a remark, if it cannot be had."""
+    if "pruning" in report:
+        terminal.remark("torch fp32 is left out: the model was pruned, and cannot be made again from its name")
+        return None
     try:
         model = model_of(report, folder)
         return fuse(capture(model.module, model.example_inputs()))

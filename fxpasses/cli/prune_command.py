@@ -1,0 +1,186 @@
+"""``fxpasses prune``: a float model in; a smaller one, its int8 form and a report out."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from . import options
+from .terminal import Terminal, open_terminal
+
+if TYPE_CHECKING:
+    from .pruning_pipeline import PruneOutcome
+
+
+class PruneScope(str, Enum):
+    """Where the ratio holds."""
+
+    layer = "layer"
+    everywhere = "global"
+
+
+def prune_command(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
+    ],
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    image_size: options.ImageSize = None,
+    ratio: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--ratio", metavar="R", help="Share of the channels, or weights, to prune.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--budget",
+            metavar="WHAT=SHARE",
+            help="Instead of a ratio, what may be left: macs=0.5, params=0.5, bytes=0.5 or latency=0.5 (measured).",
+            show_default=False,
+        ),
+    ] = None,
+    criterion: Annotated[
+        str,
+        typer.Option(
+            "--criterion",
+            metavar="NAME",
+            help="What is least important: l1, l2, fpgm, bn_scale, taylor, movement, activation or random.",
+        ),
+    ] = "l1",
+    granularity: Annotated[
+        str,
+        typer.Option(
+            "--granularity",
+            metavar="KIND",
+            help="channel makes the model smaller and faster; weight, 2:4 or block:4x1 only put zeros into it.",
+        ),
+    ] = "channel",
+    layers: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--layers",
+            metavar="PATTERN",
+            help="Only these layers or operators: layer1.*, linear, ... May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    scope: Annotated[
+        PruneScope, typer.Option("--scope", help="Whether the ratio holds in each layer, or over all of them.")
+    ] = PruneScope.layer,
+    round_to: Annotated[
+        int, typer.Option("--round-to", metavar="N", help="Channel counts become multiples of N: 8 suits the kernels.")
+    ] = 1,
+    fine_tune: Annotated[
+        int, typer.Option("--fine-tune", metavar="EPOCHS", help="Train that long on the training split.")
+    ] = 0,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of the fine-tuning at its start.")] = 0.01,
+    distill: Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")] = False,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Mirror and shift the training images: photographs, not digits.")
+    ] = False,
+    quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,
+    target: Annotated[
+        str, typer.Option("--target", metavar="TARGET", help="Of --quantize: x86, x86-avx2, arm or cuda.")
+    ] = "x86",
+    calib: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--calib", metavar="N", help="Calibration images of --quantize.", show_default=False),
+    ] = None,
+    evaluate: Annotated[
+        int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")
+    ] = 1000,
+    bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
+    seed: options.Seed = 0,
+    threads: options.Threads = None,
+    json: options.Json = None,
+) -> None:
+    """Prune a model, recover its accuracy, and quantize it, in one go.
+
+    Writes model.fp32.onnx, model.fp32.pt2, report.json and report.html into DIR, and with --quantize model.int8.onnx
+    and model.int8.pt2. The report measures the dense model in the same run.
+
+    fxpasses prune torchvision/resnet18 --weights resnet18.pth --data images=imagenet --budget macs=0.5 --round-to 8
+    --quantize --out small
+    """
+    with open_terminal(json) as terminal:
+        terminal.load("torch", "onnx", "onnxruntime")
+        from fxpasses.export.files import staged_folder
+        from fxpasses.pruning.budget import Budget
+        from fxpasses.quantization.config import QuantConfig
+
+        from .folder import DataChoice, ModelChoice
+        from .pipeline import Settings, open_input
+        from .pruning_pipeline import prune_into
+        from .pruning_steps import Pruning
+
+        pruning = Pruning(
+            ratio=ratio,
+            budget=None if budget is None else Budget.parse(budget),
+            criterion=criterion,
+            granularity=granularity,
+            layers=tuple(layers) if layers else None,
+            scope=scope.value,
+            round_to=round_to,
+            epochs=fine_tune,
+            learning_rate=lr,
+            distill=distill,
+            augment=augment,
+            seed=seed,
+        )
+        settings = Settings(
+            config=QuantConfig(target=target),
+            calibration_images=calib,
+            evaluation_images=evaluate,
+            benchmark=bench,
+            threads=threads,
+            seed=seed,
+        )
+        with staged_folder(out) as stage:
+            given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)
+            outcome = prune_into(stage, given, pruning, settings, quantize, terminal)
+        terminal.document = outcome.report
+        print_prune_outcome(outcome, out, terminal)
+
+
+def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:
+    """The report's tables, what became smaller, and where everything is."""
+    from rich.text import Text
+
+    from fxpasses.export.report_console import print_report
+
+    from .artifacts import REPORT_HTML
+
+    console = terminal.results
+    print_report(outcome.report, console)
+    for line in pruning_lines(outcome.report["pruning"]):
+        console.print(Text(line))
+    if outcome.audit is not None:
+        console.print(Text(f"audit   {outcome.audit.summary}", style="" if outcome.audit.ok else "yellow"))
+    console.print(Text(f"files   in {out}; open {out / REPORT_HTML} in a browser"), soft_wrap=True)
+
+
+def pruning_lines(account: dict[str, Any]) -> list[str]:
+    """What pruning changed, in a few lines."""
+    from fxpasses.export.report_numbers import bytes_text, count_text, percent_text
+
+    dense, pruned = account["dense"], account["pruned"]
+    lines = [
+        f"params  {count_text(dense['params'])} -> {count_text(pruned['params'])}, "
+        f"of which {percent_text(100 * pruned['sparsity'])} are zero",
+        f"size    {bytes_text(dense['size_bytes'])} -> {bytes_text(pruned['size_bytes'])}; "
+        f"zipped {bytes_text(dense['compressed_bytes'])} -> {bytes_text(pruned['compressed_bytes'])}",
+    ]
+    if dense["macs"] and pruned["macs"]:
+        left = percent_text(100 * pruned["macs"] / dense["macs"])
+        lines.append(f"MACs    {count_text(dense['macs'])} -> {count_text(pruned['macs'])}, {left} left")
+    for name, ratio in account["speedup_vs_dense"].items():
+        lines.append(
+            f"speed   {name}: {ratio['median']:.2f} times as fast as dense ({ratio['q25']:.2f}–{ratio['q75']:.2f})"
+        )
+    return lines

@@ -1,0 +1,231 @@
+"""From a captured graph to a pruned and recovered one: what ``fxpasses prune`` does before it measures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, fx
+
+from fxpasses.errors import InputError
+from fxpasses.fusion import fuse
+from fxpasses.models.data_source import DataSource
+from fxpasses.models.fine_tuning import Distillation, flip_and_shift, reestimate_batch_norm
+from fxpasses.models.training import TrainConfig, train
+from fxpasses.pruning.budget import Budget, choose_within
+from fxpasses.pruning.channel_plan import Removal, choose_channels
+from fxpasses.pruning.criteria import WITH_DATA
+from fxpasses.pruning.data_criteria import ScoringData
+from fxpasses.pruning.dependencies import Dependencies, find_dependencies
+from fxpasses.pruning.masks import apply_masks, reapply_masks
+from fxpasses.pruning.patterns import parse_pattern
+from fxpasses.pruning.scoring import COMPARABLE, channel_scores
+from fxpasses.pruning.selection import Scope, make_masks
+from fxpasses.pruning.shrinking import shrink
+
+from .terminal import Terminal
+from .train_command import training_batches
+
+if TYPE_CHECKING:
+    from .pipeline import Input
+
+SCORING_BATCH = 32
+SCORING_BATCHES = 16
+STATISTICS_IMAGES = 2048
+STATISTICS_BATCH = 64
+FINE_TUNING_BATCH = 64
+CHANNEL = "channel"
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What to prune, and how to recover.
+
+    Attributes:
+        ratio: the share of channels or weights to prune; None with a budget, or with an N:M pattern.
+        budget: what may be left; channels only.
+        criterion, granularity, layers, scope: as for :func:`fxpasses.pruning.make_masks`.
+        round_to: channel counts become multiples of it.
+        epochs: of fine-tuning.
+        learning_rate: at its start.
+        distill: whether to learn from the dense model, too.
+        augment: whether to mirror and shift images.
+
+    Raises:
+        InputError: settings that contradict each other.
+    """
+
+    ratio: float | None = None
+    budget: Budget | None = None
+    criterion: str = "l1"
+    granularity: str = CHANNEL
+    layers: tuple[str, ...] | None = None
+    scope: Scope = "layer"
+    round_to: int = 1
+    epochs: int = 0
+    learning_rate: float = 0.01
+    distill: bool = False
+    augment: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and (self.ratio is not None or not self.is_structured):
+            what = "a ratio" if self.ratio is not None else f"granularity {self.granularity!r}"
+            raise InputError(
+                f"a budget with {what}",
+                why="a budget is met by removing whole channels, as many as it takes",
+                fix="drop one of them",
+            )
+        if self.ratio is None and self.budget is None and parse_pattern(self.granularity) is None:
+            raise InputError(
+                "neither a ratio nor a budget", why="nothing says how much to prune", fix="give --ratio 0.3 or the like"
+            )
+        if self.epochs < 0:
+            raise InputError(f"{self.epochs} epochs", why="there are no fewer than 0", fix="give --fine-tune 5")
+        if self.distill and not self.epochs:
+            raise InputError("--distill", why="it is a way of fine-tuning", fix="give --fine-tune EPOCHS, too")
+
+    @property
+    def is_structured(self) -> bool:
+        return self.granularity == CHANNEL
+
+
+@dataclass
+class Pruned:
+    """The pruned graph, not fused yet, and report.json's account of it."""
+
+    graph: fx.GraphModule
+    account: dict[str, Any] = field(default_factory=dict)
+
+
+def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Terminal) -> Pruned:
+    """Prune a captured graph; it stays as it was."""
+    data = _scoring_data(given.data, settings)
+    if not settings.is_structured:
+        with terminal.step("mask"):
+            masks = make_masks(
+                graph,
+                settings.ratio,
+                layers=settings.layers,
+                criterion=settings.criterion,
+                granularity=settings.granularity,
+                scope=settings.scope,
+                data=data,
+                seed=settings.seed,
+            )
+            masked = apply_masks(graph, masks)
+        share = {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
+        return Pruned(masked, {"sparsity": share})
+    with terminal.step("find what goes together"):
+        dependencies = find_dependencies(graph)
+    with terminal.step("score channels"):
+        scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
+    removal, chosen = _choose(dependencies, scores, given, settings, terminal)
+    with terminal.step("shrink"):
+        small = shrink(removal)
+    return Pruned(small, {**chosen, **_channel_account(removal)})
+
+
+def _choose(
+    dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
+) -> tuple[Removal, dict[str, Any]]:
+    how: dict[str, Any] = {
+        "layers": settings.layers,
+        "scope": settings.scope,
+        "round_to": settings.round_to,
+        "comparable": settings.criterion in COMPARABLE,
+    }
+    if settings.budget is None:
+        assert settings.ratio is not None
+        return choose_channels(dependencies, settings.ratio, scores, **how), {}
+    if settings.budget.resource != "latency":
+        with terminal.step("meet the budget"):
+            fit = choose_within(dependencies, settings.budget, scores, **how)
+    else:
+        with terminal.step("meet the budget", timing=True), tempfile.TemporaryDirectory() as folder:
+            measure = RelativeLatency(dependencies, given, Path(folder))
+            fit = choose_within(dependencies, settings.budget, scores, measure=measure, **how)
+    return fit.removal, {"ratio_found": round(fit.ratio, 4), "budget_left": round(fit.share, 4)}
+
+
+@dataclass
+class RelativeLatency:
+    """The time of a pruned graph in onnxruntime, batch 1, one thread, in units of the dense one's."""
+
+    dependencies: Dependencies
+    given: Input
+    folder: Path
+
+    def __call__(self, removal: Removal) -> float:
+        from fxpasses.export.benchmark import BenchSettings, benchmark
+        from fxpasses.export.onnx_file import to_onnx
+        from fxpasses.export.runners import onnx_runner
+
+        if not len(removal.classes):
+            return 1.0
+        dense, small = self.folder / "dense.onnx", self.folder / "small.onnx"
+        if not dense.exists():
+            to_onnx(fuse(self.dependencies.gm), dense)
+        to_onnx(fuse(shrink(removal, verify=False)), small)
+        runners = [onnx_runner(dense, "fp32", name="dense"), onnx_runner(small, "fp32", name="small")]
+        found = benchmark(runners, self.given.model.example_inputs, BenchSettings(runs=40, max_seconds=6))
+        return found.ratio("small", "dense").median
+
+
+def _channel_account(removal: Removal) -> dict[str, Any]:
+    dependencies = removal.dependencies
+    kept = {path: {"kept": int(flags.sum()), "of": len(flags)} for path, flags in removal.channels().items()}
+    whole = {path: str(reason) for path, reason in dependencies.frozen.items() if path not in kept}
+    return {"channels": kept, "kept_whole": whole, "groups": len(dependencies.groups)}
+
+
+def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
+    """Take BatchNorm statistics again and fine-tune, in place; masks stay in force."""
+    graph, account = pruned.graph, pruned.account
+    if settings.epochs:
+        loss = Distillation(dense) if settings.distill else None
+        total = settings.epochs * data.calibration_images
+        with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
+
+            def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+                for inputs, labels in _training_batches(data, settings, epoch):
+                    yield inputs, labels
+                    step.advance(len(labels))
+
+            config = TrainConfig(settings.epochs, settings.learning_rate, "sgd", weight_decay=5e-4, seed=settings.seed)
+            train(graph, one_epoch, config, loss=loss, after_step=lambda: reapply_masks(graph))
+        account["fine_tuning"] = {
+            "epochs": settings.epochs,
+            "learning_rate": settings.learning_rate,
+            "distilled": settings.distill,
+            "augmented": settings.augment,
+        }
+    images = min(STATISTICS_IMAGES, data.calibration_images)
+    with terminal.step("BatchNorm statistics", images) as step:
+        batches = data.calibration(images, STATISTICS_BATCH, settings.seed)
+        account["batch_norms_reestimated"] = reestimate_batch_norm(graph, batches, step.advance)
+
+
+def _training_batches(data: DataSource, settings: Pruning, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    import torch
+
+    generator = torch.Generator().manual_seed(settings.seed + epoch)
+    for inputs, labels in training_batches(data, FINE_TUNING_BATCH, settings.seed + epoch):
+        yield (flip_and_shift(inputs, generator) if settings.augment else inputs), labels
+
+
+def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:
+    """A few hundred images, for the criteria that look at data."""
+    import torch
+
+    if settings.criterion not in WITH_DATA:
+        return None
+    if settings.criterion == "activation":
+        images = min(SCORING_BATCH * SCORING_BATCHES, data.calibration_images)
+        batches = data.calibration(images, SCORING_BATCH, settings.seed)
+        return ScoringData([(inputs, torch.zeros(len(inputs), dtype=torch.long)) for inputs in batches])
+    return ScoringData(list(islice(training_batches(data, SCORING_BATCH, settings.seed), SCORING_BATCHES)))
