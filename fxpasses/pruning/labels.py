@@ -18,6 +18,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, fx
 
 from ..graph_edit import operator_of
@@ -104,6 +105,8 @@ class Labelling:
             return found(self, node)
         if known is not None and known.elementwise:
             return self.input(node)
+        if is_unflatten(node) and shape_of(node) is not None:
+            return _RULES["reshape"](self, node)
         if _only_reads_sizes(node):
             return ()
         if shape_of(node) is None and SHAPE not in node.meta and not any(map(is_tensor, node.all_input_nodes)):
@@ -179,6 +182,12 @@ class Labelling:
     def reads_sum(self, node: fx.Node, source: object, axis: int, dim: Dim) -> None:
         if dim is not None and isinstance(source, fx.Node):
             self.reads.append(Read(node, source, axis, dim))
+
+
+def is_unflatten(node: fx.Node) -> bool:
+    """``unflatten(x, dim, sizes)``, which splits one dimension: torch.export writes it into attention."""
+    targets = (torch.unflatten, torch.ops.aten.unflatten.int)
+    return (node.op == "call_method" and node.target == "unflatten") or node.target in targets
 
 
 def _identity_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:

@@ -19,7 +19,7 @@ from ..shapes import shape_of
 from .atoms import Atoms
 from .channel_plan import Removal
 from .label_moves import full_index
-from .labels import Dim
+from .labels import Dim, is_unflatten
 
 
 def fix_sizes(removal: Removal, nodes: Mapping[fx.Node, fx.Node]) -> None:
@@ -29,6 +29,8 @@ def fix_sizes(removal: Removal, nodes: Mapping[fx.Node, fx.Node]) -> None:
         name = operator_name(gm, node)
         if name in ("reshape", "expand"):
             _fix_shape(removal, node, twin, "shape" if name == "reshape" else "size")
+        elif is_unflatten(node):
+            _fix_unflatten(removal, node, twin)
         elif name == "pad":
             _fix_pad(removal, node, twin)
         elif name == "slice" and node.args[0] in removal.dependencies.labelling.of:
@@ -60,6 +62,17 @@ def _fix_shape(removal: Removal, node: fx.Node, twin: fx.Node, setting: str) -> 
         if dim is not None and _changed(removal, dim) and sizes[axis] != -1:
             sizes[axis] = removal.kept_size(dim, len(dim))
     twin.kwargs = {**twin.kwargs, setting: tuple(sizes)}
+
+
+def _fix_unflatten(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
+    sizes, labels = twin.args[2], _labels(removal, node)
+    assert isinstance(sizes, (tuple, list)) and isinstance(node.args[1], int)
+    start = node.args[1] % (len(labels) - len(sizes) + 1)
+    parts = labels[start : start + len(sizes)]
+    fixed = [
+        s if dim is None or s == -1 else removal.kept_size(dim, len(dim)) for s, dim in zip(sizes, parts, strict=True)
+    ]
+    twin.args = (*twin.args[:2], tuple(fixed))
 
 
 def _fix_pad(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
