@@ -101,11 +101,16 @@ class Dependencies:
         return (dim for dim in [*held, *self.labelling.parameters.values()] if dim is not None)
 
 
-def find_dependencies(gm: fx.GraphModule) -> Dependencies:
+def find_dependencies(gm: fx.GraphModule, *, through_layer_norm: bool = False) -> Dependencies:
     """Read from a FLOAT graph, captured or fused, which channels go together.
+
+    Args:
+        gm: the graph.
+        through_layer_norm: let LayerNorm normalise over the channels that are left. Without it, channels that a
+            LayerNorm sees all stay, since its statistics would be others; see :mod:`.layer_norms`.
 
     Raises:
         GraphError: the graph is in another stage.
     """
     check_stage(gm, Stage.FLOAT, "find_dependencies")
-    return Dependencies(gm, Labelling(gm).run())
+    return Dependencies(gm, Labelling(gm, through_layer_norm).run())

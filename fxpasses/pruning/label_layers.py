@@ -105,6 +105,10 @@ def _group_norm(state: Labelling, node: fx.Node) -> Labels:
 def _layer_norm(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, nn.LayerNorm), state.input(node)
     normalised = given[len(given) - len(layer.normalized_shape) :]
+    if state.through_layer_norm and len(normalised) == 1 and normalised[0] is not None:
+        for tensor in (layer.weight, layer.bias):
+            state.tie(node, tensor, 0, normalised[0])
+        return given
     state.freeze(node, "(LayerNorm) normalises over all channels", *normalised)
     for tensor in (layer.weight, layer.bias):
         if isinstance(tensor, Tensor):

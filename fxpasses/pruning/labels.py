@@ -67,9 +67,11 @@ class Labelling:
         made: (path of a layer, atoms of its output channels), in the order of their first call.
         reads: every place that sums over channels.
         whole_groups: nodes of grouped convolutions that lose groups, not channels of every group.
+        through_layer_norm: whether LayerNorm may lose channels; see :mod:`.layer_norms`.
     """
 
     gm: fx.GraphModule
+    through_layer_norm: bool = False
     classes: AtomClasses = field(default_factory=AtomClasses)
     of: dict[fx.Node, Labels] = field(default_factory=dict)
     parameters: dict[tuple[int, int], Dim] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ..shapes import record_shapes, shape_of
 from ..stages import graph_facts
 from .channel_plan import Removal
+from .layer_norms import mask_layer_norms
+from .layer_sizes import fix_settings
 from .node_sizes import fix_sizes
 
 TOLERANCE = 1e-3
@@ -39,7 +41,7 @@ def shrink(removal: Removal, *, verify: bool = True) -> fx.GraphModule:
     result = PassResult()
     for node, twin in nodes.items():
         if node.op == "call_module":
-            _fix_settings(small, twin, node in removal.dependencies.labelling.whole_groups)
+            fix_settings(removal, node, small.get_submodule(str(twin.target)))
         before, after = _channels(removal, node)
         if node.op == "call_module" and before != after and str(node.target) in removal.dependencies.made:
             result.change(twin, f"{before} -> {after} channels")
@@ -71,6 +73,7 @@ def mask_channels(removal: Removal) -> fx.GraphModule:
             constant = masked.graph.get_attr(f"_kept_channels_{number}")
         product = insert_call(masked, reader, torch.mul, source, constant, like=source)
         reader.args = (product, *reader.args[1:])
+    mask_layer_norms(removal, masked, nodes)
     masked.graph.lint()
     masked.recompile()
     return masked
@@ -124,30 +127,6 @@ def _part(removal: Removal, tensor: Tensor, axes: list[int]) -> Tensor:
             part = part.index_select(axis, kept)
     part = part.clone()
     return nn.Parameter(part, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else part
-
-
-def _fix_settings(small: fx.GraphModule, node: fx.Node, whole_groups: bool) -> None:
-    """Let a layer say the sizes its tensors have now."""
-    layer = small.get_submodule(str(node.target))
-    if isinstance(layer, nn.Linear):
-        layer.out_features, layer.in_features = layer.weight.shape
-    elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-        if whole_groups:
-            layer.groups = layer.weight.shape[0] // (layer.out_channels // layer.groups)
-        layer.out_channels, layer.in_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
-    elif isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
-        if whole_groups:
-            layer.groups = layer.weight.shape[0] // (layer.in_channels // layer.groups)
-        layer.in_channels, layer.out_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
-    elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
-        layer.num_features = len(layer.running_mean) if layer.running_mean is not None else layer.num_features
-    elif isinstance(layer, nn.GroupNorm) and isinstance(layer.weight, Tensor):
-        size = layer.num_channels // layer.num_groups
-        layer.num_channels, layer.num_groups = len(layer.weight), len(layer.weight) // size
-    elif isinstance(layer, nn.Embedding):
-        layer.embedding_dim = layer.weight.shape[1]
-    elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = layer.weight.numel()
 
 
 def _run_or_raise(small: fx.GraphModule, inputs: tuple[object, ...]) -> None:
