@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from .graph_edit import operator_name
 from .quantization import ops
+from .quantization.bias_correction import find_means
 from .quantization.int8_calls import LAYER_FUNCTIONS, qparams_of
 from .quantization.observe import find_observers
 from .shapes import SHAPE, shape_of
@@ -45,14 +46,13 @@ def graph_text(gm: fx.GraphModule) -> str:
 class _GraphText:
     def __init__(self, gm: fx.GraphModule) -> None:
         self.gm = gm
-        self.observers = {node: node.all_input_nodes[0] for node in find_observers(gm).values()}
-        self.observed_by = {source: node for node, source in self.observers.items()}
+        self.watching = {node: node.all_input_nodes[0] for node in (*find_observers(gm).values(), *find_means(gm))}
 
     def line(self, node: fx.Node) -> str | None:
         """The line of one node; None for what other lines say."""
         if node.op == "output":
             return f"return {self._argument(node.args[0])}"
-        if node in self.observers or node.target in (ops.dequantize, ops.dequantize_per_channel):
+        if node in self.watching or node.target in (ops.dequantize, ops.dequantize_per_channel):
             return None
         if node.op == "get_attr" and all(u.target in (ops.dequantize, ops.dequantize_per_channel) for u in node.users):
             return None
@@ -93,8 +93,7 @@ class _GraphText:
         return f"{value:g}" if isinstance(value, float) else str(value)
 
     def _node(self, node: fx.Node) -> str:
-        if node in self.observers:
-            return self.observers[node].name
+        node = self._watched(node)
         if node.target is ops.dequantize:
             return _constant(node) or node.all_input_nodes[0].name
         if node.target is ops.dequantize_per_channel:
@@ -105,11 +104,13 @@ class _GraphText:
         if node.target is ops.quantize:
             q = qparams_of(node)
             return f"{_dtype(q.grid.dtype)} {q.scale:.{_DIGITS}g} @ {q.zero_point}"
-        watching = self.observed_by.get(node)
-        if watching is None:
-            return ""
-        observer: nn.Module = self.gm.get_submodule(str(watching.target))
-        return f"watched by {type(observer).__name__}"
+        kinds = [_target_name(self.gm, w) for w in self.watching if self._watched(w) is node]
+        return f"watched by {' and '.join(kinds)}" if kinds else ""
+
+    def _watched(self, node: fx.Node) -> fx.Node:
+        while node in self.watching:
+            node = self.watching[node]
+        return node
 
 
 def _constant(dequantize: fx.Node) -> str | None:

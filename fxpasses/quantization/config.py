@@ -56,6 +56,8 @@ class QuantConfig:
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
             ``"entropy"``.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
+        bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
+            data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
             engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.
@@ -68,6 +70,7 @@ class QuantConfig:
     target: str = "x86"
     observer: str = "histogram"
     weight_search: str = "minmax"
+    bias_correction: bool = True
     exact: bool = False
     tie_free: bool = True
     overrides: tuple[Override, ...] = ()

@@ -22,6 +22,7 @@ from ..passes.identities import clip_bounds
 from ..shapes import DTYPE, SHAPE, carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from . import ops
+from .bias_correction import take_out_means
 from .config import QuantConfig
 from .exactness import require_exact
 from .observe import find_observers
@@ -48,11 +49,12 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     gm = copy_graph(gm)
     graph_facts(gm)["config"] = config = config or graph_facts(gm)["config"]
     measured = _take_out_observers(gm, config)
+    means = take_out_means(gm)
     plan = plan_quantization(gm, config)
     scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
     if config.tie_free:
         scales = settle_scales(gm, plan, scales)
-    pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config).run()))
+    pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config, means).run()))
     gm.graph.eliminate_dead_code()
     gm.delete_all_unused_submodules()
     drop_unread_tensors(gm)
@@ -103,8 +105,11 @@ def clamp_is_redundant(bounds: tuple[float, float], q: QParams) -> bool:
 
 
 class _Conversion:
-    def __init__(self, gm: fx.GraphModule, plan: Plan, scales: Scales, config: QuantConfig) -> None:
+    def __init__(
+        self, gm: fx.GraphModule, plan: Plan, scales: Scales, config: QuantConfig, means: dict[str, Tensor]
+    ) -> None:
         self.gm, self.plan, self.scales, self.config = gm, plan, scales, config
+        self.means = means if config.bias_correction else {}
         self.result = PassResult()
         self.calls: dict[str, int] = {}
         self.names: dict[fx.Node, str] = {}
@@ -152,7 +157,7 @@ class _Conversion:
         assert operator.weight_axis is not None
         x, y = self._input_qparams(node), self._output_qparams(node)
         try:
-            integers = integer_weights(layer, operator.weight_axis, x, y, self.config)
+            integers = integer_weights(layer, operator.weight_axis, x, y, self.config, self.means.get(node.name))
         except InputError as error:
             raise GraphError.at_node(node, why=f"{error.what}: {error.why}", fix=error.fix, step="convert") from error
         with self.gm.graph.inserting_before(node):

@@ -12,6 +12,7 @@ from ..operators import Scaling
 from ..pass_runner import PassLog, PassResult, pass_logs, run_passes
 from ..shapes import carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
+from .bias_correction import watch_means
 from .config import QuantConfig
 from .lowerable import LOWERING
 from .observers import Observer
@@ -40,6 +41,8 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
         result.skip(node, f"stays float: {why}")
+    if config.bias_correction:
+        watch_means(gm, plan)
     graph_facts(gm)["config"] = config
     pass_logs(gm).append(PassLog("observe", result))
     set_stage(gm, Stage.OBSERVED)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .bias_correction import output_error
 from .config import QuantConfig
 from .qparams import QParams
 from .range_search import weight_scales
@@ -39,12 +40,15 @@ class IntegerWeights:
     bias_scale: Tensor | None
 
 
-def integer_weights(layer: nn.Module, axis: int, x: QParams, y: QParams, config: QuantConfig) -> IntegerWeights:
+def integer_weights(
+    layer: nn.Module, axis: int, x: QParams, y: QParams, config: QuantConfig, means: Tensor | None = None
+) -> IntegerWeights:
     """Quantize a layer's weight and bias for a given input and output scale.
 
     Args:
         layer: a convolution or linear layer.
         axis: output-channel dimension of its weight (1 for transposed convolutions).
+        means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
     """
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]
@@ -65,6 +69,9 @@ def integer_weights(layer: nn.Module, axis: int, x: QParams, y: QParams, config:
     shape = [1] * weight.dim()
     shape[axis] = -1
     q = torch.round(weight.double() / weight_scale.double().reshape(shape)).clamp_(grid.low, grid.high)
+    if means is not None:
+        off = output_error(layer, q * weight_scale.double().reshape(shape) - weight.double(), means)
+        bias = -off if bias is None else bias - off
     if bias is None:
         return IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
     bias_scale = torch.tensor(x.scale, dtype=torch.float32) * weight_scale.repeat(groups)
