@@ -34,7 +34,7 @@ MAY_IMPORT_OF_OTHERS = {
         *("matplotlib", "netron", "ptflops", "rich", "triton"),
     },
     "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
-    "fxpasses.sensitivity": {"torch", "matplotlib", "rich"},
+    "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
     "fxpasses.cli": {"typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime", "netron", "joblib", "ray", "distributed"},
 }
 ALWAYS = {"fxpasses.errors"}

@@ -20,9 +20,9 @@ from fxpasses.sensitivity.scoring import Score
 
 from .folder import DataChoice, ModelChoice
 from .parallel_jobs import results_of
-from .pipeline import Input, default_threads
+from .pipeline import default_threads
 from .sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
-from .subject import Opened, Subject, opened
+from .subject import Subject, dense_yardstick, loaded
 from .terminal import Terminal
 
 HEATMAP_PNG = "heatmap.png"
@@ -48,18 +48,19 @@ class PruneJob:
     """One measurement: these shares of these layers, of this subject."""
 
     subject: Subject
+    images: int
     ratios: tuple[tuple[str, float], ...]
     choice: PruneChoice
 
     @property
     def key(self) -> list[object]:
         """In the journal."""
-        return [self.choice.granularity, self.choice.criterion, [list(pair) for pair in self.ratios]]
+        return [self.images, asdict(self.choice), [list(pair) for pair in self.ratios]]
 
     def score(self) -> Score:
         """Measure, in this process."""
-        found = opened(self.subject)
-        return score_pruned(found.graph, found.yardstick, dict(self.ratios), self.choice)
+        yardstick = dense_yardstick(self.subject, self.images)
+        return score_pruned(loaded(self.subject).graph, yardstick, dict(self.ratios), self.choice)
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -78,28 +79,22 @@ def prune_into(
     ratios = check_ratios(settings.ratios)
     choice = PruneChoice(settings.granularity, settings.criterion, model.seed)
     threads = max(1, default_threads(settings.threads) // settings.workers)
-    subject = Subject(model, data, settings.images, threads)
-    found = open_subject(subject, terminal)
+    subject = Subject(model, data, threads)
+    with terminal.step("load, capture, and run the dense model"):
+        found, yardstick = loaded(subject), dense_yardstick(subject, settings.images)
     targets = prune_targets(found.graph, settings.layers or None)
     scans = {target.path: LayerScan(target) for target in targets}
-    jobs = [PruneJob(subject, ((path, ratio),), choice) for path in scans for ratio in ratios]
+    jobs = [PruneJob(subject, settings.images, ((path, ratio),), choice) for path in scans for ratio in ratios]
     for job, score in scored(jobs, settings, terminal):
         ((path, ratio),) = job.ratios
         scans[path].scores[ratio] = score
-    given = Input(found.model, found.data, model.details(found.model), data.details())
     document = {
-        **frame(given, None, None, terminal),
-        **prune_document(found.yardstick.float_score, list(scans.values()), choice),
+        **frame(found.given, None, None, terminal),
+        **prune_document(yardstick.float_score, list(scans.values()), choice),
     }
     _write(folder, document, terminal)
     print_prune(document, terminal.results)
     return document
-
-
-def open_subject(subject: Subject, terminal: Terminal) -> Opened:
-    """The subject in this process; a step for the terminal."""
-    with terminal.step("load, capture, and run the dense model"):
-        return opened(subject)
 
 
 def scored(jobs: list[PruneJob], settings: PruneSettings, terminal: Terminal) -> list[tuple[PruneJob, Score]]:

@@ -64,6 +64,22 @@ def quantize_command(
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
     ] = False,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Search for the fastest int8 model that loses no more top-1: observers, repairs, layers in float. "
+            "Writes recipe.toml, search.json and pareto.png, too.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--recipe", metavar="FILE", help="Take all settings from a recipe.toml.", show_default=False),
+    ] = None,
+    workers: options.Workers = 1,
+    backend: options.Backend = "loky",
     form: Annotated[
         options.Form, typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator.")
     ] = options.Form.qdq,
@@ -94,6 +110,7 @@ def quantize_command(
 
         from .folder import DataChoice, ModelChoice
         from .pipeline import Settings, open_input, quantize_into
+        from .recipe_option import Wish, record, settled
         from .summary import print_outcome
 
         settings = Settings(
@@ -106,10 +123,15 @@ def quantize_command(
             threads=threads,
             seed=seed,
         )
+        others = {"--observer": observer, "--keep-float": keep_float, "--exact": exact, "--target": target != "x86"}
+        said = [option for option, given_at_all in others.items() if given_at_all]
+        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
         with staged_folder(out) as stage:
             chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+            found = settled(stage, chosen, source, settings, wish, terminal)
             given = open_input(chosen, source, terminal)
-            outcome = quantize_into(stage, given, settings, terminal)
+            outcome = quantize_into(stage, given, found.settings, terminal)
+            record(stage, found, outcome.report, terminal)
         terminal.document = outcome.report
         print_outcome(outcome, out, terminal)
 

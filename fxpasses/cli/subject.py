@@ -1,4 +1,4 @@
-"""A model and its data as settings that travel between processes, and opened, once in each."""
+"""A model and its data as settings that travel between processes; opened once in each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import fx
 
+from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
@@ -16,15 +17,15 @@ from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
 from .folder import DataChoice, ModelChoice
+from .pipeline import Input
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: which model, on which images."""
+    """What is measured, and on how many threads in each process."""
 
     model: ModelChoice
     data: DataChoice
-    images: int
     threads: int = 1
 
     @property
@@ -40,30 +41,53 @@ class Subject:
             "seed": self.model.seed,
             "image_size": self.model.image_size,
             "data": self.data.details(),
-            "images": self.images,
         }
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A subject in this process: the model, its FLOAT graph as captured, its data, and the float model's logits."""
+class Loaded:
+    """A subject in this process; ``graph`` is FLOAT, as captured."""
 
     model: LoadedModel
-    graph: fx.GraphModule
     data: DataSource
-    yardstick: Yardstick
+    graph: fx.GraphModule
+    subject: Subject
+
+    @property
+    def given(self) -> Input:
+        """As the commands pass it on."""
+        choice = self.subject.model
+        return Input(self.model, self.data, choice.details(self.model), self.subject.data.details())
 
 
 @lru_cache(maxsize=1)
-def opened(subject: Subject) -> Opened:
-    """Load, capture, and run the float model; the same subject is opened once in a process."""
+def loaded(subject: Subject) -> Loaded:
+    """Load and capture."""
     import torch
 
     torch.set_num_threads(subject.threads)
     model = subject.model.load()
     data = open_dataset(subject.data.spec, model, subject.data.labels)
-    graph = capture(model.module, model.example_inputs())
-    return Opened(model, graph, data, Yardstick(graph, evaluation_batches(data, subject.images)))
+    return Loaded(model, data, capture(model.module, model.example_inputs()), subject)
+
+
+@lru_cache(maxsize=1)
+def fused_graph(subject: Subject) -> fx.GraphModule:
+    """The FLOAT graph, fused; not to be changed."""
+    return fuse(loaded(subject).graph)
+
+
+@lru_cache(maxsize=2)
+def dense_yardstick(subject: Subject, images: int) -> Yardstick:
+    """That many images, and what the float model makes of them, BatchNorms and all: for pruning."""
+    found = loaded(subject)
+    return Yardstick(found.graph, evaluation_batches(found.data, images))
+
+
+@lru_cache(maxsize=2)
+def fused_yardstick(subject: Subject, images: int) -> Yardstick:
+    """That many images, and what the fused float graph makes of them: for int8."""
+    return Yardstick(fused_graph(subject), evaluation_batches(loaded(subject).data, images))
 
 
 def _changed(path: Path) -> int:

@@ -6,23 +6,30 @@ scales are those that observing, calibrating and converting with the same overri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, fx
 
-from fxpasses.pass_runner import run_passes
+from fxpasses.errors import InputError
+from fxpasses.graph_edit import bypass
+from fxpasses.pass_runner import copy_graph
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
-from fxpasses.quantization.lowerable import LOWERING
 from fxpasses.quantization.observe import find_observers, observe
-from fxpasses.quantization.observers import Observer
+from fxpasses.quantization.observer_spec import ObserverSpec
+from fxpasses.quantization.observers import EntropyObserver, HistogramObserver, Observer, PercentileObserver
+from fxpasses.quantization.plan import plan_quantization
 from fxpasses.quantization.qparams import IntType
 from fxpasses.quantization.range_search import Range
+from fxpasses.stages import Stage, graph_facts, set_stage
 
 from .units import Unit, find_units
+
+WATCHERS = "fxpasses_"
+"""How the paths of all modules begin that ``observe`` puts into a graph; no model has such."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +69,105 @@ class Calibrated:
 def calibrate_once(
     gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
 ) -> Calibrated:
-    """Observe a FLOAT graph, fused, and calibrate it.
+    """Observe a FLOAT graph, fused, as ``config`` says, and calibrate it.
 
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
-    float_graph = run_passes(gm, LOWERING)
     observed = observe(gm, config, every_tensor=True)
+    float_graph = _float_twin(observed)
     calibrate(observed, batches, progress)
-    _settle(observed, config)
+    _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, tuple(find_units(float_graph, config)))
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """A calibration that knows the whole distribution of every tensor, so that any observer's range follows from it."""
+
+    float_graph: fx.GraphModule
+    observed: fx.GraphModule
+
+    def settle(self, config: QuantConfig) -> Calibrated:
+        """What calibrating with ``config`` would have given, bit for bit.
+
+        Raises:
+            InputError: an observer that depends on how the data came in batches (``moving_average``).
+        """
+        plan = plan_quantization(self.float_graph, config)
+        nodes = {node.name: plan.absorbed.get(node, node) for node in self.float_graph.graph.nodes}
+        observed = copy_graph(self.observed)
+        ranges = {
+            name: _range_by(config.observer_of(self.float_graph, nodes[name]), observer)
+            for name, observer in _observers(observed).items()
+        }
+        _settle(observed, config, ranges)
+        graph_facts(observed)["config"] = config
+        return Calibrated(self.float_graph, observed, config, tuple(find_units(self.float_graph, config)))
+
+
+def measure_distributions(
+    gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
+) -> Distributions:
+    """Calibrate a FLOAT graph, fused, once for all observers; of ``config`` only what is no observer's matters.
+
+    Raises:
+        GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
+    """
+    neutral = replace(config, observer="histogram", overrides=())
+    observed = observe(gm, neutral, every_tensor=True)
+    float_graph = _float_twin(observed)
+    calibrate(observed, batches, progress)
+    return Distributions(float_graph, observed)
+
+
+RangeOf = Callable[[IntType, bool], Range]
+
+
+def _range_by(spec: ObserverSpec, source: Observer) -> RangeOf:
+    """The range an observer would have found, from the histogram another one kept."""
+    assert isinstance(source, HistogramObserver)
+    wanted = spec.build()
+    if isinstance(wanted, (HistogramObserver, PercentileObserver, EntropyObserver)):
+        wanted.histogram = source.histogram
+        return wanted.range
+    if spec.name != "minmax":
+        raise InputError(
+            f"observer '{spec}' in a search",
+            why="its range depends on how the data came in batches, and would have to be calibrated anew each time",
+            fix="search with histogram, percentile, minmax or entropy",
+        )
+    return lambda grid, symmetric: source.extremes
+
+
+def _observers(observed: fx.GraphModule) -> dict[str, Observer]:
+    found = {}
+    for name, node in find_observers(observed).items():
+        observer = observed.get_submodule(str(node.target))
+        assert isinstance(observer, Observer)
+        found[name] = observer
+    return found
+
+
+def _float_twin(observed: fx.GraphModule) -> fx.GraphModule:
+    """An OBSERVED graph without what watches it: FLOAT, with the nodes that conversion starts from."""
+    twin = copy_graph(observed)
+    for node in list(twin.graph.nodes):
+        if node.op == "call_module" and str(node.target).startswith(WATCHERS):
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            bypass(twin, node, source)
+    set_stage(twin, Stage.FLOAT)
+    twin.recompile()
+    return twin
 
 
 class SettledObserver(Observer):
     """The range another observer found, and nothing of how: searching for it is most of a conversion's time."""
 
-    def __init__(self, source: Observer, grid: IntType, symmetric: bool) -> None:
+    def __init__(self, source: Observer, chosen: Range) -> None:
         super().__init__()
-        self._observed, self._extremes = source.observed, source.extremes
-        self._range = source.range(grid, symmetric)
+        self._observed, self._extremes, self._range = source.observed, source.extremes, chosen
 
     @property
     def observed(self) -> int:
@@ -97,10 +184,9 @@ class SettledObserver(Observer):
         return self._range
 
 
-def _settle(observed: fx.GraphModule, config: QuantConfig) -> None:
+def _settle(observed: fx.GraphModule, config: QuantConfig, ranges: Mapping[str, RangeOf]) -> None:
     target = config.for_target
-    for node in find_observers(observed).values():
-        observer = observed.get_submodule(str(node.target))
-        assert isinstance(observer, Observer)
-        settled = SettledObserver(observer, target.activations, target.symmetric_activations)
-        observed.set_submodule(str(node.target), settled)
+    observers = _observers(observed)
+    for name, node in find_observers(observed).items():
+        chosen = ranges[name](target.activations, target.symmetric_activations)
+        observed.set_submodule(str(node.target), SettledObserver(observers[name], chosen))

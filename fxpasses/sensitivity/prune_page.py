@@ -12,7 +12,7 @@ from .figures import as_svg
 from .pages import page
 from .prune_plots import lead_ratio, map_figure, ratio_figure
 from .prune_table import drop_text
-from .quant_table import score_text
+from .quant_table import reference_text
 
 
 def prune_page(document: Mapping[str, Any]) -> str:
@@ -20,7 +20,7 @@ def prune_page(document: Mapping[str, Any]) -> str:
     ratio, ratios = lead_ratio(document), document["ratios"]
     ranked = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
     entries = [
-        ("dense", score_text(document["fp32"])),
+        ("dense", reference_text(document["fp32"])),
         ("pruned", f"{document['granularity']}s by {document['criterion']}, one layer at a time, nothing retrained"),
         ("prunable", f"{count_text(document['params'])}parameters, {count_text(document['macs'])}MACs"),
     ]

@@ -31,12 +31,9 @@ def ratio_figure(document: Mapping[str, Any], ratio: float) -> tuple[Draw, float
         colours = [_colour(score["drop"], palette) for score in scores]
         first.barh(rows, [score[key] for score in scores], color=colours, height=0.7)
         for row, score in zip(rows, scores, strict=True):
-            lost = f"−{score['drop']:.1f}" if score["drop"] >= 0.05 else "±0" if score["drop"] > -0.05 else ""
-            first.annotate(
-                lost, (score[key], row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7.5
-            )
+            first.text(103, row, f"{-score['drop']:+.1f}".replace("-", "−"), va="center", fontsize=7.5)
         first.axvline(whole[key], color=palette.ink, linewidth=1, linestyle=(0, (4, 3)))
-        first.set_xlim(0, 110)
+        first.set_xlim(0, 115)
         first.set_xticks(range(0, 101, 20))
         name = "agreement with the dense model" if key == "top1_agreement" else "top-1"
         first.set_title(f"{name} with {100 * ratio:g} % of this layer pruned, dashed: dense")
@@ -71,7 +68,15 @@ def map_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
         for y, row in enumerate(drops):
             for x, drop in enumerate(row):
                 colour = "#ffffff" if drop > 0.45 * most else "#3a2a10"
-                axes.text(x + 0.5, y + 0.5, f"{drop:.1f}", ha="center", va="center", fontsize=7, color=colour)
+                axes.text(
+                    x + 0.5,
+                    y + 0.5,
+                    f"{drop:.1f}".replace("-", "−"),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color=colour,
+                )
         axes.grid(visible=False)
         axes.set_xticks([x + 0.5 for x in range(len(ratios))], [f"{100 * ratio:g} %" for ratio in ratios])
         axes.set_yticks([y + 0.5 for y in range(len(layers))], [layer["module"] for layer in layers], fontsize=8)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fxpasses.export.report_numbers import count_text, percent_text
 
-from .quant_table import score_text
+from .quant_table import reference_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ def print_prune(document: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console.print(Text(f"dense    {score_text(document['fp32'])}", style="dim"))
+    console.print(Text(f"dense    {reference_text(document['fp32'])}", style="dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     ratios = _shown(document["ratios"])
     for i, column in enumerate(("", "layer", "params", "%", "MACs %", *(f"{100 * r:g} %" for r in ratios))):

@@ -11,7 +11,7 @@ from fxpasses.export.report_numbers import decibel_text, percent_text, points_te
 from .figures import as_svg
 from .pages import page
 from .quant_plots import growth_figure, histogram_figure, label_of, noise_figure
-from .quant_table import bare, clipped_text, gain_text, range_text, score_text
+from .quant_table import bare, clipped_text, gain_text, range_text, reference_text, score_text
 
 MOST_HISTOGRAMS = 60
 _COLUMNS = (
@@ -23,7 +23,7 @@ _COLUMNS = (
 def quant_page(document: Mapping[str, Any]) -> str:
     """The page of a result."""
     layers, whole = document["layers"], next(iter(document["int8"].values()))
-    entries = [("float32", score_text(document["fp32"]))]
+    entries = [("float32", reference_text(document["fp32"]))]
     entries += [
         (f"int8, {runtime}", f"{score_text(score)}, SQNR {decibel_text(score['sqnr_db'])}")
         for runtime, score in document["int8"].items()

@@ -24,7 +24,7 @@ def print_quant(document: Mapping[str, Any], console: Console) -> None:
     """Scores of the whole, then a table of the layers that matter most."""
     from rich.text import Text
 
-    console.print(Text(f"float32      {score_text(document['fp32'])}", style="dim"))
+    console.print(Text(f"float32      {reference_text(document['fp32'])}", style="dim"))
     for runtime, score in document["int8"].items():
         console.print(Text(f"int8         {score_text(score)}, SQNR {decibel_text(score['sqnr_db'])} ({runtime})"))
     layers = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
@@ -41,6 +41,12 @@ def score_text(score: Mapping[str, Any]) -> str:
     agreement = score["top1_agreement"]
     agrees = "" if agreement is None else f"agrees with float on {percent_text(agreement)} of "
     return f"{top1}{agrees}{score['images']} images"
+
+
+def reference_text(score: Mapping[str, Any]) -> str:
+    """``top-1 91.5 % on 1000 images``: of the model that others are compared with."""
+    top1 = "" if score["top1"] is None else f"top-1 {percent_text(score['top1'])} on "
+    return f"{top1}{score['images']} images"
 
 
 def _table(layers: list[Mapping[str, Any]], *, has_labels: bool) -> Any:
