@@ -63,18 +63,25 @@ def _from_gradients(
         layer = twin.get_submodule(path)
         assert isinstance(layer, LAYERS)
         twins[path] = layer
-    weights = [layer.weight.requires_grad_() for layer in twins.values()]
+    parameters = [p.requires_grad_() for layer in twins.values() for p in (layer.weight, layer.bias) if p is not None]
     for inputs, labels in data.batches:
         with torch.enable_grad():
             loss = data.loss(twin(*_as_tuple(inputs)), labels)
-            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-        for (path, layer), gradient in zip(twins.items(), gradients, strict=True):
-            change = torch.zeros_like(layer.weight) if gradient is None else -layer.weight.detach() * gradient
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        given = {id(p): g for p, g in zip(parameters, gradients, strict=True) if g is not None}
+        for path, layer in twins.items():
+            change = _change(layer.weight, given)
             if granularity == "channel":
-                change = by_output(layer, change).sum(1)
+                change = by_output(layer, change).sum(1) + (0 if layer.bias is None else _change(layer.bias, given))
             score = change.square() if criterion == "taylor" else change
             sums[path] = sums.get(path, torch.zeros_like(score)) + score
     return sums
+
+
+def _change(parameter: Tensor, gradients: Mapping[int, Tensor]) -> Tensor:
+    """How much the loss grows, to first order, when the parameter becomes zero."""
+    gradient = gradients.get(id(parameter))
+    return torch.zeros_like(parameter) if gradient is None else -parameter.detach() * gradient
 
 
 class _Watcher(fx.Interpreter):

@@ -70,6 +70,7 @@ class Masks(Mapping[str, Tensor]):
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, all or nothing."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         path = Path(path)
@@ -77,7 +78,7 @@ class Masks(Mapping[str, Tensor]):
         try:
             save_file({name: mask.contiguous() for name, mask in self.items()}, beside, {"format": "fxpasses-masks"})
             beside.replace(path)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise InputError(f"cannot write masks to {path}", why=str(error), fix="name a file that can be") from error
         finally:
             beside.unlink(missing_ok=True)
