@@ -1,0 +1,199 @@
+"""What int8 rounding costs the channels that are rescaled together, and the divisors that cost least.
+
+All of it in double precision, on statistics of the calibration data and the weights; nothing is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..graph_edit import module_of
+from .channel_labels import ChannelLabels
+
+ALPHAS = (0.25, 0.5, 0.75, 1.0)
+MARGIN = 1.1
+"""How far above the largest value seen a channel below a clamp may still reach."""
+SMALLEST_DIVISOR = 2.0**-6
+"""Channels are widened 64 times at most: what calibration hardly saw is no ground for more."""
+STEPS, WEIGHT_STEPS = 255.0, 127.0
+
+
+@dataclass(frozen=True)
+class ChannelRanges:
+    """Of one tensor over the calibration data, float64 ``[C]`` each: lowest, highest, mean square."""
+
+    low: Tensor
+    high: Tensor
+    energy: Tensor
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layer that reads the group, its weight as ``[rows, inputs to a row]``.
+
+    Attributes:
+        channel: for each entry of the weight, its channel's place in the group.
+        widest: largest magnitude over the kernel.
+        squares: sum of squares over the kernel.
+        energy: of the input channel.
+        kernel: weights to an entry.
+    """
+
+    channel: Tensor
+    widest: Tensor
+    squares: Tensor
+    energy: Tensor
+    kernel: int
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.channel.shape[1] == 1
+
+
+@dataclass
+class ChannelGroup:
+    """Labels that share tensors, and everything that depends on their divisors.
+
+    Attributes:
+        labels: in order; all places below are places in this list.
+        tensors: of each int8 tensor the places and ranges of its channels.
+        readers: layers that read some of the channels.
+        bound: the clamp a channel meets, ``[len(labels)]``; infinite where there is none.
+        fixed: whether it must keep its scale.
+        name: of the first node that makes one of the channels.
+    """
+
+    labels: list[int]
+    bound: Tensor
+    fixed: Tensor
+    name: str
+    tensors: list[tuple[Tensor, ChannelRanges]] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+
+    def noise(self, divisors: Tensor) -> float:
+        """Predicted rounding noise at the readers' outputs, relative to their power, summed over readers."""
+        steps = torch.stack([_width(r, divisors[at]) / STEPS for at, r in self.tensors])
+        of_tensors = float(steps.square().sum())
+        total = 0.0
+        for r in self.readers:
+            d = divisors[r.channel]
+            rows = (r.widest * d).amax(1) / WEIGHT_STEPS
+            of_weights = float((rows.square()[:, None] * r.kernel * r.energy / d.square()).sum())
+            of_inputs = of_tensors * float((r.squares * d.square()).sum())
+            total += (of_weights + of_inputs) / max(float((r.squares * r.energy).sum()), 1e-30)
+        return total
+
+
+def _width(ranges: ChannelRanges, d: Tensor) -> Tensor:
+    return (ranges.high / d).amax().clamp(min=0) - (ranges.low / d).amin().clamp(max=0)
+
+
+def channel_groups(
+    gm: fx.GraphModule, labels: ChannelLabels, held: list[fx.Node], ranges: Mapping[fx.Node, ChannelRanges]
+) -> list[ChannelGroup]:
+    """The groups that int8 tensors and layers make of the labels; those that nobody reads are left out.
+
+    Args:
+        held: tensors with an int8 grid of their own, all with channels.
+        ranges: of them, and of the inputs of all layers in ``labels.reads``.
+    """
+    sets = [c.labels for c in labels.of.values() if c is not None] + [*labels.reads.values()]
+    groups: dict[int, ChannelGroup] = {}
+    place: dict[int, tuple[ChannelGroup, int]] = {}
+    for members in _connected(sets):
+        group = _group(members, labels)
+        groups[id(group)] = group
+        place |= {label: (group, i) for i, label in enumerate(members)}
+    for tensor in held:
+        channels = labels.of[tensor]
+        assert channels is not None
+        if channels.labels:
+            group = place[channels.labels[0]][0]
+            group.tensors.append((torch.tensor([place[c][1] for c in channels.labels]), ranges[tensor]))
+    for node, read in labels.reads.items():
+        group = place[read[0]][0]
+        places = torch.tensor([place[c][1] for c in read])
+        group.readers.append(_reader(module_of(gm, node, nn.Module), places, ranges[node.all_input_nodes[0]].energy))
+    return [g for g in groups.values() if g.tensors and g.readers and not bool(g.fixed.all())]
+
+
+def _group(members: list[int], labels: ChannelLabels) -> ChannelGroup:
+    makers = [node.name for node, made in labels.makes.items() if made and made[0] in members]
+    return ChannelGroup(
+        labels=members,
+        bound=torch.tensor([labels.bound.get(c, torch.inf) for c in members], dtype=torch.float64),
+        fixed=torch.tensor([c in labels.fixed for c in members]),
+        name=makers[0] if makers else "",
+    )
+
+
+def _connected(sets: list[tuple[int, ...]]) -> list[list[int]]:
+    """Labels that occur together, directly or through others."""
+    parent: dict[int, int] = {}
+
+    def find(a: int) -> int:
+        while parent.setdefault(a, a) != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        return a
+
+    for together in sets:
+        for label in together:
+            parent[find(label)] = find(together[0])
+    found: dict[int, list[int]] = {}
+    for label in sorted(parent):
+        found.setdefault(find(label), []).append(label)
+    return list(found.values())
+
+
+def _reader(layer: nn.Module, places: Tensor, energy: Tensor) -> Reader:
+    weight: Tensor = layer.weight.detach().double()  # type: ignore[operator]  # a layer has a weight
+    weight = weight.reshape(*weight.shape[:2], -1)
+    at = input_channels(layer, len(places))
+    return Reader(places[at], weight.abs().amax(2), weight.square().sum(2), energy[at], weight.shape[2])
+
+
+def input_channels(layer: nn.Module, channels: int) -> Tensor:
+    """Which input channel each entry of a weight reads: ``[C_out, C_in / groups]``."""
+    groups = int(getattr(layer, "groups", 1))
+    by_group = torch.arange(channels).reshape(groups, -1)
+    rows = int(layer.weight.shape[0])  # type: ignore[index]  # a layer has a weight
+    return by_group.repeat_interleave(rows // groups, dim=0)
+
+
+def best_divisors(group: ChannelGroup) -> Tensor:
+    """The divisors of a group's channels with the least predicted noise, float64; ones where nothing helps."""
+    best = torch.ones(len(group.labels), dtype=torch.float64)
+    least = group.noise(best)
+    for alpha in ALPHAS:
+        divisors = _admitted(group, _balanced(group, alpha))
+        noise = group.noise(divisors)
+        if noise < least:
+            best, least = divisors, noise
+    return best
+
+
+def _balanced(group: ChannelGroup, alpha: float) -> Tensor:
+    r, w = torch.zeros_like(group.bound), torch.zeros_like(group.bound)
+    for at, ranges in group.tensors:
+        peaks = torch.maximum(ranges.high, -ranges.low)
+        r = r.scatter_reduce(0, at, peaks / peaks.amax().clamp(min=1e-30), "amax")
+    for reader in group.readers:
+        if not reader.is_depthwise:
+            relative = reader.widest / reader.widest.amax().clamp(min=1e-30)
+            w = w.scatter_reduce(0, reader.channel.flatten(), relative.flatten(), "amax")
+    w[w == 0] = 1.0  # read by nobody, or at no cost
+    return r.clamp(min=1e-6) ** alpha / w ** (1 - alpha)
+
+
+def _admitted(group: ChannelGroup, divisors: Tensor) -> Tensor:
+    """The nearest divisors, up to a factor for all, that keep clamps and fixed channels what they are."""
+    divisors = (divisors / divisors.amax()).clamp(min=SMALLEST_DIVISOR)
+    for at, ranges in group.tensors:
+        least = (ranges.high * MARGIN / group.bound[at]).clamp(max=1.0)  # 0 where there is no bound
+        divisors = divisors.scatter_reduce(0, at, least, "amax")
+    return torch.where(group.fixed, 1.0, divisors)
