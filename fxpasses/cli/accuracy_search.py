@@ -73,7 +73,7 @@ class _Measurements:
         return [0.0 if score.sqnr_db is None else 10 ** (-score.sqnr_db / 10) for score in scores]
 
     def latency(self, trial: Trial) -> Latency:
-        key = ["latency", sorted(unit.name for unit in trial.in_float), self.subject.threads]
+        key = ["latency", trial.config.target, sorted(unit.name for unit in trial.in_float), self.subject.threads]
         known = self.journal.get(key)
         if known is None:
             known = asdict(self._timed(trial))

@@ -27,9 +27,11 @@ from fxpasses.graph_edit import operator_name
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
+from fxpasses.quantization.lowerable import LOWERING
 from fxpasses.quantization.observe import observe
 from fxpasses.tracing import capture
 
@@ -196,8 +198,9 @@ def default_threads(threads: int | None) -> int:
 
 def check_overrides(graph: fx.GraphModule, config: QuantConfig) -> None:
     """Raise InputError for a pattern that matches nothing: it would change nothing, silently."""
+    graphs = [graph, run_passes(graph, LOWERING)] if config.overrides else []  # names of what int8 makes of it, too
     for override in config.overrides:
-        if any(override.matches(graph, node) for node in graph.graph.nodes):
+        if any(override.matches(gm, node) for gm in graphs for node in gm.graph.nodes):
             continue
         names = [node.name for node in graph.graph.nodes]
         names += [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]

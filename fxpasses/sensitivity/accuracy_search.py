@@ -134,15 +134,14 @@ class Search:
         best = self._best_settings(config)
         if not best.holds:
             self._find_float_layers(best.config)
-        holding = [trial for trial in self.trials if trial.holds]
-        if not holding:
+        if not any(trial.holds for trial in self.trials):
             closest = min(self.trials, key=lambda trial: trial.drop)
             raise InputError(
                 f"no int8 model within {self.goal.max_drop:g} points of float",
                 why=f"the best loses {closest.drop:.2f}: {closest.what}",
                 fix=f"allow more, --max-drop {closest.drop:.2f}; or keep float32, or take fp16",
             )
-        return self._fastest(holding)
+        return self._fastest()
 
     def _best_settings(self, config: QuantConfig) -> Trial:
         observers = tuple(dict.fromkeys((config.observer, *self.goal.observers)))
@@ -204,20 +203,21 @@ class Search:
             if trial.holds:
                 kept = rest
 
-    def _fastest(self, holding: Sequence[Trial]) -> Trial:
-        """The fastest of those that hold; measured once for each set of layers in float, the fewest first."""
-        by_layers: dict[tuple[Unit, ...], list[Trial]] = {}
-        for trial in holding:
-            by_layers.setdefault(trial.in_float, []).append(trial)
-        for number, (_, trials) in enumerate(sorted(by_layers.items(), key=lambda pair: len(pair[0]))[:MOST_TIMED]):
-            self.tell(f"latency {number + 1} of {min(len(by_layers), MOST_TIMED)}")
-            latency = self.measure.latency(trials[0])
-            for trial in trials:
+    def _fastest(self) -> Trial:
+        """The fastest of those that hold, and the clearest of those as fast.
+
+        Latency is measured once for each set of layers in float: all in int8 for comparison, then the smallest sets.
+        """
+        sets = sorted({t.in_float: None for t in self.trials if t.holds or not t.in_float}, key=len)[:MOST_TIMED]
+        for number, in_float in enumerate(sets, 1):
+            self.tell(f"latency {number} of {len(sets)}")
+            same = [trial for trial in self.trials if trial.in_float == in_float]
+            latency = self.measure.latency(same[0])
+            for trial in same:
                 trial.latency = latency
-        timed = [trial for trial in holding if trial.latency is not None]
-        quickest = max(trial.latency.speedup for trial in timed if trial.latency)
-        ties = [t for t in timed if t.latency and t.latency.speedup >= quickest * (1 - SAME_SPEED)]
-        return max(ties, key=lambda trial: (trial.score.sqnr_db or 0.0, -len(trial.in_float)))
+        timed = [(trial.latency.speedup, trial) for trial in self.trials if trial.holds and trial.latency is not None]
+        quickest = max(speedup for speedup, _ in timed)
+        return max((trial for speedup, trial in timed if speedup >= quickest * (1 - SAME_SPEED)), key=_merit)
 
     def _try(self, choices: Sequence[tuple[str, QuantConfig, tuple[Unit, ...]]], stage: str) -> list[Trial]:
         self.tell(stage)
