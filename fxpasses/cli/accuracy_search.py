@@ -127,7 +127,27 @@ def search_into(
     document = search_document(search, chosen, settings)
     write_json_atomic(folder / SEARCH_JSON, document)
     write_bytes_atomic(folder / PARETO_PNG, as_png(*pareto_figure(document)))
+    for line in outcome_lines(search, chosen):
+        terminal.results.print(line, markup=False)
     return chosen
+
+
+def outcome_lines(search: Search, chosen: Trial) -> list[str]:
+    """What was found, and how sure one can be of it."""
+    layers = (
+        f"{len(chosen.in_float)} of {len(search.units)} layers in float" if chosen.in_float else "all layers in int8"
+    )
+    speed = "" if chosen.latency is None else f", {chosen.latency.speedup:.2f} times as fast as float32 in onnxruntime"
+    lines = [f"search  {len(search.trials)} models measured; the fastest that holds: {chosen.what}: {layers}{speed}"]
+    images, unsure = chosen.score.images, chosen.uncertainty
+    if chosen.latency is not None and chosen.latency.speedup < 1:
+        lines.append("note    float32 is faster than every int8 model that holds: keep it")
+    if unsure is not None and unsure > search.goal.max_drop:
+        lines.append(
+            f"note    the drop of {chosen.drop:.2f} points is known to ±{unsure:.2f} from {images} images; "
+            "--eval takes more"
+        )
+    return lines
 
 
 def calibrated_units(subject: Subject, settings: SearchSettings, config: QuantConfig) -> tuple[Unit, ...]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
 from fxpasses.sensitivity.figures import as_png
 from fxpasses.sensitivity.journal import Journal
-from fxpasses.sensitivity.prune import LayerScan, PruneChoice, check_ratios, prune_targets, score_pruned
+from fxpasses.sensitivity.prune import LayerScan, PrunableLayer, PruneChoice, check_ratios, prune_targets, score_pruned
 from fxpasses.sensitivity.prune_document import prune_document
 from fxpasses.sensitivity.prune_page import prune_page
 from fxpasses.sensitivity.prune_plots import lead_ratio, map_figure, ratio_figure
 from fxpasses.sensitivity.prune_table import print_prune
+from fxpasses.sensitivity.ratio_search import largest_ratio, largest_ratios
 from fxpasses.sensitivity.scoring import Score
 
 from .folder import DataChoice, ModelChoice
@@ -41,6 +44,7 @@ class PruneSettings:
     workers: int
     backend: str
     journal: Path
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,49 @@ class PruneJob:
         """In the journal."""
         return [self.images, asdict(self.choice), [list(pair) for pair in self.ratios]]
 
-    def score(self) -> Score:
+    def do(self) -> dict[str, Any]:
         """Measure, in this process."""
         yardstick = dense_yardstick(self.subject, self.images)
-        return score_pruned(loaded(self.subject).graph, yardstick, dict(self.ratios), self.choice)
+        return asdict(score_pruned(loaded(self.subject).graph, yardstick, dict(self.ratios), self.choice))
+
+
+@dataclass(frozen=True)
+class RatioJob:
+    """One search: the largest ratio at which these layers, all pruned by it, lose no more than a budget."""
+
+    subject: Subject
+    images: int
+    layers: tuple[str, ...]
+    choice: PruneChoice
+    max_drop: float
+    known: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def key(self) -> list[object]:
+        """In the journal."""
+        return ["largest", self.images, asdict(self.choice), self.max_drop, list(self.layers)]
+
+    def do(self) -> dict[str, Any]:
+        """Search, in this process."""
+        return largest_ratio(self._drop_at, self.max_drop, known=dict(self.known), noise=self._noise()).to_json()
+
+    def _drop_at(self, ratio: float) -> float:
+        yardstick = dense_yardstick(self.subject, self.images)
+        score = score_pruned(loaded(self.subject).graph, yardstick, dict.fromkeys(self.layers, ratio), self.choice)
+        return yardstick.float_score.quality - score.quality
+
+    def _noise(self) -> float:
+        quality = dense_yardstick(self.subject, self.images).float_score.quality
+        return math.sqrt(quality * (100 - quality) / self.images)
+
+
+Job = PruneJob | RatioJob
+J = TypeVar("J", PruneJob, RatioJob)
+
+
+def done(job: Job) -> dict[str, Any]:
+    """Do a job."""
+    return job.do()
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -85,32 +128,83 @@ def prune_into(
     targets = prune_targets(found.graph, settings.layers or None)
     scans = {target.path: LayerScan(target) for target in targets}
     jobs = [PruneJob(subject, settings.images, ((path, ratio),), choice) for path in scans for ratio in ratios]
-    for job, score in scored(jobs, settings, terminal):
+    for job, score in answers("prune", jobs, settings, terminal):
         ((path, ratio),) = job.ratios
-        scans[path].scores[ratio] = score
+        scans[path].scores[ratio] = Score(**score)
+    drops = {path: scan.drops(yardstick.float_score) for path, scan in scans.items()}
     document = {
         **frame(found.given, None, None, terminal),
         **prune_document(yardstick.float_score, list(scans.values()), choice),
+        **_within_budget(subject, targets, drops, choice, settings, terminal),
     }
     _write(folder, document, terminal)
     print_prune(document, terminal.results)
     return document
 
 
-def scored(jobs: list[PruneJob], settings: PruneSettings, terminal: Terminal) -> list[tuple[PruneJob, Score]]:
-    """Every job with its score, from the journal where it is known."""
+def answers(
+    what: str, jobs: Sequence[J], settings: PruneSettings, terminal: Terminal
+) -> list[tuple[J, dict[str, Any]]]:
+    """Every job with its answer, from the journal where it is known."""
     journal = Journal(settings.journal, jobs[0].subject.about)
-    found = [(job, Score(**known)) for job in jobs if (known := journal.get(job.key)) is not None]
+    found = [(job, known) for job in jobs if (known := journal.get(job.key)) is not None]
     if found:
         terminal.remark(f"{len(found)} of {len(jobs)} measurements are taken from {journal.path}")
     missing = [job for job in jobs if journal.get(job.key) is None]
-    with terminal.step("prune", len(jobs)) as step:
+    with terminal.step(what, len(jobs)) as step:
         step.advance(len(found))
-        for job, score in results_of(PruneJob.score, missing, settings.workers, settings.backend):
-            journal.put(job.key, asdict(score))
-            found.append((job, score))
-            step.at(", ".join(path for path, _ in job.ratios[:1]), len(found), len(jobs))
+        for job, answer in results_of(done, missing, settings.workers, settings.backend):
+            journal.put(job.key, answer)
+            found.append((job, answer))
+            step.advance(1)
     return found
+
+
+def _within_budget(
+    subject: Subject,
+    targets: Sequence[PrunableLayer],
+    drops: Mapping[str, Mapping[float, float]],
+    choice: PruneChoice,
+    settings: PruneSettings,
+    terminal: Terminal,
+) -> dict[str, Any]:
+    """``within_budget`` of the document: the largest ratios for ``--max-drop``; nothing without it.
+
+    For each layer alone, for all layers of one operator by one ratio, and for the net by each layer's own curve.
+    """
+    if settings.max_drop is None:
+        return {}
+    kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
+    sets = {**{path: (path,) for path in drops}, **{kind: paths for kind, paths in kinds.items() if len(paths) > 1}}
+    jobs = [
+        RatioJob(subject, settings.images, paths, choice, settings.max_drop, _scan(drops, paths))
+        for paths in sets.values()
+    ]
+    found = {job.layers: answer for job, answer in answers("largest ratios", jobs, settings, terminal)}
+    with terminal.step("the whole net"):
+        ratios, search = largest_ratios(drops, _drop_of(subject, settings.images, choice), settings.max_drop)
+    return {
+        "within_budget": {
+            "max_drop": settings.max_drop,
+            "layers": {path: found[(path,)] for path in drops},
+            "operators": {kind: {"layers": list(paths), **found[paths]} for kind, paths in kinds.items()},
+            "net": {"ratios": ratios, **search.to_json()},
+        }
+    }
+
+
+def _scan(drops: Mapping[str, Mapping[float, float]], paths: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    return tuple(drops[paths[0]].items()) if len(paths) == 1 else ()
+
+
+def _drop_of(subject: Subject, images: int, choice: PruneChoice) -> Callable[[Mapping[str, float]], float]:
+    graph, yardstick = loaded(subject).graph, dense_yardstick(subject, images)
+
+    def drop_of(ratios: Mapping[str, float]) -> float:
+        score = score_pruned(graph, yardstick, ratios, choice)
+        return yardstick.float_score.quality - score.quality
+
+    return drop_of
 
 
 def _write(folder: Path, document: dict[str, Any], terminal: Terminal) -> None:

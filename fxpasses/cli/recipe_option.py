@@ -12,7 +12,7 @@ from fxpasses.sensitivity.recipe_file import Recipe, read_recipe, write_recipe
 
 from .accuracy_search import SearchSettings, search_into
 from .folder import DataChoice, ModelChoice
-from .pipeline import DEFAULT_CALIBRATION_IMAGES, Settings, default_threads
+from .pipeline import Settings, calibration_images, default_threads
 from .search_jobs import Calibration
 from .subject import Subject, loaded
 from .terminal import Terminal
@@ -90,7 +90,7 @@ def _searched(
     threads = max(1, default_threads(settings.threads) // wish.workers)
     subject = Subject(model, data, threads)
     source = loaded(subject).data
-    images = settings.calibration_images or min(DEFAULT_CALIBRATION_IMAGES, source.calibration_images)
+    images = calibration_images(source, settings)
     search = SearchSettings(
         max_drop=max_drop,
         images=settings.evaluation_images,

@@ -74,6 +74,15 @@ def sensitivity_command(
             show_default=False,
         ),
     ] = None,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Find the largest ratios that lose no more top-1, for prune: of each layer, operator, and the net.",
+            show_default=False,
+        ),
+    ] = None,
     workers: options.Workers = 1,
     backend: options.Backend = "loky",
     seed: options.Seed = 0,
@@ -111,6 +120,7 @@ def sensitivity_command(
                     workers=workers,
                     backend=backend,
                     journal=out.with_name(f"{out.name}.journal.jsonl"),
+                    max_drop=max_drop,
                 )
                 terminal.document = prune_into(stage, chosen, source, scan, terminal)
         terminal.results.print(f"files in {out}; open {out / SENSITIVITY_HTML} in a browser", soft_wrap=True)

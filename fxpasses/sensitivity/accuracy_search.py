@@ -14,6 +14,7 @@ Nothing is retrained, and nothing is estimated: a choice holds when its accuracy
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -80,6 +81,12 @@ class Trial:
     latency: Latency | None = None
 
     @property
+    def uncertainty(self) -> float | None:
+        """Standard error of ``drop`` in points, from the share of images that changed class: McNemar's, at its most."""
+        agreement = self.score.top1_agreement
+        return None if agreement is None else 100 * math.sqrt((1 - agreement / 100) / self.score.images)
+
+    @property
     def settings(self) -> QuantConfig:
         """The settings that make this choice."""
         kept = tuple(override for unit in self.in_float for override in unit.keep_float)
@@ -92,6 +99,7 @@ class Trial:
             "in_float": [unit.label for unit in self.in_float],
             "score": self.score.to_json(),
             "drop": self.drop,
+            "drop_uncertainty": self.uncertainty,
             "holds": self.holds,
             "latency_ms": self.latency.ms if self.latency else None,
             "speedup_vs_fp32": self.latency.speedup if self.latency else None,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 4.2
+_LEFT: Any = {"textcoords": "offset points", "ha": "left", "fontsize": 8}
 _NEAR: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
 
 
@@ -44,13 +45,18 @@ def _points(axes: Axes, document: Mapping[str, Any], timed: Sequence[Mapping[str
     axes.annotate("float32", (fp32_ms, fp32), xytext=(0, 8), ha="center", textcoords="offset points", fontsize=8.5)
     points = [(fp32_ms / trial["speedup_vs_fp32"], fp32 - trial["drop"]) for trial in timed]
     frontier = pareto_frontier([*points, (fp32_ms, fp32)])
+    axes.annotate(
+        "hollow: loses too much", (0, 1), xycoords="axes fraction", xytext=(4, -12), color=palette.muted, **_LEFT
+    )
     axes.plot([x for x, _ in frontier], [y for _, y in frontier], color=palette.line, linewidth=2, zorder=1)
-    for trial, point in zip(timed, points, strict=True):
+    for trial, point in sorted(zip(timed, points, strict=True), key=lambda pair: bool(pair[0]["chosen"])):
         colour = palette.good if trial["chosen"] else palette.onnxruntime
         face = colour if trial["holds"] else palette.surface
         axes.plot(*point, "o", color=colour, markerfacecolor=face, markersize=11 if trial["chosen"] else 6)
         if trial["chosen"]:
-            axes.annotate(trial["what"], point, xytext=(10, 6), textcoords="offset points")
+            layers = f"{len(trial['in_float'])} layers in float" if trial["in_float"] else "all int8"
+            words = f"{trial['observer']}, {layers}"
+            axes.annotate(words, point, xytext=(10, 6), textcoords="offset points", fontsize=8.5)
 
 
 def _quality(score: Mapping[str, Any]) -> float:
