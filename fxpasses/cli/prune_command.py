@@ -45,6 +45,15 @@ def prune_command(
             show_default=False,
         ),
     ] = None,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Instead of a ratio, the top-1 that may be lost before fine-tuning: finds the largest ratio.",
+            show_default=False,
+        ),
+    ] = None,
     criterion: Annotated[
         str,
         typer.Option(
@@ -118,9 +127,11 @@ def prune_command(
         from .pipeline import Settings, open_input
         from .pruning_pipeline import prune_into
         from .pruning_steps import Pruning
+        from .ratio_budget import check_max_drop, within_drop
 
+        check_max_drop(max_drop, ratio, budget)
         pruning = Pruning(
-            ratio=ratio,
+            ratio=ratio if max_drop is None else 0.0,
             budget=None if budget is None else Budget.parse(budget),
             criterion=criterion,
             granularity=granularity,
@@ -143,6 +154,8 @@ def prune_command(
         )
         with staged_folder(out) as stage:
             given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)
+            if max_drop is not None:
+                pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)
             outcome = prune_into(stage, given, pruning, settings, quantize, terminal)
         terminal.document = outcome.report
         print_prune_outcome(outcome, out, terminal)

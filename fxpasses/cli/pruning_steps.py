@@ -54,6 +54,7 @@ class Pruning:
         learning_rate: at its start.
         distill: whether to learn from the dense model, too.
         augment: whether to mirror and shift images.
+        keep_statistics: leave BatchNorms as they are, where accuracy was measured with them.
 
     Raises:
         InputError: settings that contradict each other.
@@ -70,6 +71,7 @@ class Pruning:
     learning_rate: float = 0.01
     distill: bool = False
     augment: bool = False
+    keep_statistics: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -204,6 +206,8 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
             "distilled": settings.distill,
             "augmented": settings.augment,
         }
+    if settings.keep_statistics:
+        return
     images = min(STATISTICS_IMAGES, data.calibration_images)
     with terminal.step("BatchNorm statistics", images) as step:
         batches = data.calibration(images, STATISTICS_BATCH, settings.seed)

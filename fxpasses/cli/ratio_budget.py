@@ -1,0 +1,86 @@
+"""``fxpasses prune --max-drop``: the largest ratio that keeps accuracy, found by pruning for real and measuring."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from fxpasses.errors import InputError
+from fxpasses.export.files import write_json_atomic
+from fxpasses.export.runners import torch_threads
+from fxpasses.sensitivity.ratio_search import RatioSearch, largest_ratio
+from fxpasses.sensitivity.scoring import Yardstick
+from fxpasses.tracing import capture
+
+from .evaluation_data import evaluation_batches
+from .pipeline import Input, Settings, default_threads
+from .pruning_steps import Pruning, prune
+from .terminal import Terminal
+
+RATIO_SEARCH_JSON = "ratio_search.json"
+
+
+def check_max_drop(max_drop: float | None, ratio: float | None, budget: str | None) -> None:
+    """Raise InputError for a ratio that is both given and searched for."""
+    given = [name for name, value in (("--ratio", ratio), ("--budget", budget)) if value is not None]
+    if max_drop is not None and given:
+        raise InputError(
+            f"--max-drop with {given[0]}", why="it searches for the ratio", fix=f"drop one of them, say {given[0]}"
+        )
+
+
+def within_drop(
+    folder: Path, given: Input, pruning: Pruning, max_drop: float, settings: Settings, terminal: Terminal
+) -> Pruning:
+    """The pruning with the largest ratio that, before any fine-tuning, loses at most ``max_drop`` points.
+
+    One ratio for all layers that ``pruning`` names. Writes ratio_search.json. Without fine-tuning BatchNorms stay as
+    they were when accuracy was measured: taking their statistics again can cost as much as the pruning.
+
+    Raises:
+        InputError: even the smallest ratio tried loses more, or there is nothing to prune.
+    """
+    with torch_threads(default_threads(settings.threads)), terminal.step("search the ratio", 0) as step:
+        graph = capture(given.model.module, given.model.example_inputs())
+        yardstick = Yardstick(graph, evaluation_batches(given.data, settings.evaluation_images))
+        dense = yardstick.float_score.quality
+        tried = 0
+
+        def drop_at(ratio: float) -> float:
+            nonlocal tried
+            tried += 1
+            step.at(f"{100 * ratio:.1f} %", tried, 0)
+            small = prune(graph, given, replace(pruning, ratio=ratio), _silent(terminal)).graph
+            return dense - yardstick.score(small).quality
+
+        noise = math.sqrt(dense * (100 - dense) / yardstick.images)
+        found = largest_ratio(drop_at, max_drop, noise=noise)
+    if found.ratio == 0:
+        raise InputError(
+            f"no ratio within {max_drop:g} points",
+            why=f"already {100 * found.tried[1][0]:.1f} % lose {found.tried[1][1]:.1f}",
+            fix="allow more with --max-drop, prune other --layers, or fine-tune a fixed --ratio",
+        )
+    write_json_atomic(folder / RATIO_SEARCH_JSON, {"max_drop": max_drop, **found.to_json()})
+    for line in outcome_lines(found, max_drop):
+        terminal.results.print(line, markup=False)
+    return replace(pruning, ratio=found.ratio, keep_statistics=not pruning.epochs)
+
+
+def outcome_lines(found: RatioSearch, max_drop: float) -> list[str]:
+    """What was found, and at what cost."""
+    lines = [
+        f"search  {100 * found.ratio:.1f} % lose {found.drop:.2f} points of the {max_drop:g} allowed, "
+        f"after {found.evaluations} evaluations"
+    ]
+    if not found.is_monotone:
+        lines.append("note    accuracy does not fall steadily with the ratio: a larger one may hold, too")
+    return lines
+
+
+def _silent(terminal: Terminal) -> Terminal:
+    from rich.console import Console
+
+    return Terminal(terminal.results, Console(file=io.StringIO()))
