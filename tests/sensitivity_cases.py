@@ -1,0 +1,65 @@
+"""A small classifier with data, calibrated once, for the tests of sensitivity and search."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, fx, nn
+
+import fxpasses
+from fxpasses.models.digits_cnn import DigitsCnn
+from fxpasses.models.settle import settle
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once
+from fxpasses.sensitivity.quant import QuantSensitivity, quant_sensitivity
+from fxpasses.sensitivity.scoring import Yardstick
+
+IMAGES, BATCH, CLASSES = 48, 24, 10
+Batch = tuple[Tensor, Tensor | None]
+
+
+@cache
+def net() -> nn.Module:
+    """DigitsCnn with settled random weights; not to be changed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return settle(DigitsCnn(CLASSES, narrow=6, wide=10).eval(), 5)
+
+
+@cache
+def graph() -> fx.GraphModule:
+    """Its FLOAT graph as captured; not to be changed."""
+    return fxpasses.capture(net(), torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+
+
+@cache
+def evaluation() -> tuple[Batch, ...]:
+    """Noise, labelled with the net's own classes, but every sixth wrongly."""
+    images = torch.randn(IMAGES, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = graph()(images).argmax(1)
+    labels[::6] = (labels[::6] + 1) % CLASSES
+    return tuple(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+
+
+def unlabelled() -> tuple[Batch, ...]:
+    return tuple((images, None) for images, _ in evaluation())
+
+
+@cache
+def calibrated() -> Calibrated:
+    """int8 for x86, ranges by minmax; not to be changed."""
+    batches = [images for images, _ in evaluation()]
+    return calibrate_once(fxpasses.fuse(graph()), QuantConfig(observer="minmax"), batches)
+
+
+@cache
+def yardstick() -> Yardstick:
+    return Yardstick(calibrated().float_graph, evaluation)
+
+
+@cache
+def sensitivity() -> QuantSensitivity:
+    """Of the calibrated net to int8; not to be changed."""
+    return quant_sensitivity(calibrated(), evaluation)
