@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import export as export
     from . import models as models
+    from . import pruning as pruning
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
     from .errors import InputError as InputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .quantization.api import QuantConfig as QuantConfig
     from .quantization.api import calibrate as calibrate
     from .quantization.api import convert as convert
+    from .quantization.api import equalize as equalize
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
     from .tracing import capture as capture
@@ -34,11 +36,12 @@ _HOMES = {
     "calibrate": "fxpasses.quantization.api",
     "capture": "fxpasses.tracing",
     "convert": "fxpasses.quantization.api",
+    "equalize": "fxpasses.quantization.api",
     "fuse": "fxpasses.fusion",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
 }
-_SUBPACKAGES = ("export", "models")
+_SUBPACKAGES = ("export", "models", "pruning")
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,7 @@
 """Every torchvision classifier shrunk: 30 % of the channels removed, compared with the same channels at zero.
 
-    python scripts/shrink_coverage.py [--models NAME ...] [--ratio 0.3] [--json FILE] [--torch-pruning]
+    python scripts/shrink_coverage.py [--models NAME ...] [--ratio 0.3] [--method trace|export]
+                                      [--through-layer-norm] [--json FILE] [--torch-pruning]
 
 Weights are random and BatchNorm statistics settled; nothing is downloaded. Channels are chosen by L1 in every group.
 A model is ok when the small graph gives, in float64, what the large one does with zeros: any difference is rounding.
@@ -26,12 +27,14 @@ from coverage import OTHER_SIZES, SMALL, classifiers
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 import fxpasses as fx
 from fxpasses.errors import FxPassesError
 from fxpasses.models.zoo import load_model
 from fxpasses.pruning import channel_scores, choose_channels, find_dependencies, mask_channels, shrink
 from fxpasses.pruning.cost import cost_of
+from fxpasses.tracing import Method
 
 RELATIVE_TOLERANCE = 1e-9
 """Of the largest logit, in float64: sums of 10^5 terms of rounding 1e-16, in some 100 layers one after the other."""
@@ -55,7 +58,9 @@ class Outcome:
     kept: dict[str, int] = field(default_factory=dict)
 
 
-def cover(name: str, ratio: float, *, rival: bool = False) -> Outcome:
+def cover(
+    name: str, ratio: float, *, method: Method = "auto", through_layer_norm: bool = False, rival: bool = False
+) -> Outcome:
     """Shrink one model."""
     outcome = Outcome(name)
     start = time.perf_counter()
@@ -63,7 +68,8 @@ def cover(name: str, ratio: float, *, rival: bool = False) -> Outcome:
     loaded = load_model(f"torchvision/{name}", image_size=size)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     try:
-        _shrink(loaded.module, images, ratio, outcome)
+        graph = fx.capture(loaded.module, images, method=method)
+        _shrink(graph, images, ratio, through_layer_norm, outcome)
     except FxPassesError as error:
         outcome.status, outcome.reason = "refused", str(error)
     except Exception:  # noqa: BLE001  # the point of the script is to find what escapes
@@ -74,9 +80,8 @@ def cover(name: str, ratio: float, *, rival: bool = False) -> Outcome:
     return outcome
 
 
-def _shrink(module: nn.Module, images: Tensor, ratio: float, outcome: Outcome) -> None:
-    graph = fx.capture(module, images)
-    dependencies = find_dependencies(graph)
+def _shrink(graph: GraphModule, images: Tensor, ratio: float, through_layer_norm: bool, outcome: Outcome) -> None:
+    dependencies = find_dependencies(graph, through_layer_norm=through_layer_norm)
     removal = choose_channels(dependencies, ratio, channel_scores(graph))
     small = shrink(removal, verify=False)
     before, after = cost_of(removal.none()), cost_of(removal)
@@ -128,12 +133,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all 80)")
     parser.add_argument("--ratio", type=float, default=0.3, help="of the channels of each group")
+    parser.add_argument("--method", choices=("auto", "trace", "export"), default="auto", help="of capture")
+    parser.add_argument("--through-layer-norm", action="store_true", help="let LayerNorm lose channels")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes here, after every model")
     parser.add_argument("--torch-pruning", action="store_true", help="run the rival, too")
     arguments = parser.parse_args()
     outcomes = list[Outcome]()
     for name in arguments.models or classifiers():
-        outcome = cover(name, arguments.ratio, rival=arguments.torch_pruning)
+        outcome = cover(
+            name,
+            arguments.ratio,
+            method=arguments.method,
+            through_layer_norm=arguments.through_layer_norm,
+            rival=arguments.torch_pruning,
+        )
         outcomes.append(outcome)
         line = f"{outcome.status:7} {name:24} {outcome.seconds:6.1f} s  params {outcome.params:.2f}"
         print(f"{line}  {outcome.torch_pruning}  {outcome.reason[:200]}", file=sys.stderr, flush=True)

@@ -63,6 +63,11 @@ def test_layers() -> None:
         choose_channels(dependencies, 0.5, {}, layers="tow")
 
 
+def test_joined_channels_can_stay() -> None:
+    assert set(choose_channels(dependencies_of("residual"), 0.5, {}, keep_joined=True).channels()) == {"one"}
+    assert set(choose_channels(dependencies_of("depthwise"), 0.5, {}, keep_joined=True).channels()) == {"0", "2", "4"}
+
+
 def test_depthwise_layers_follow_along() -> None:
     assert set(choose_channels(dependencies_of("depthwise"), 0.5, {}, layers="0").channels()) == {"0", "2"}
 

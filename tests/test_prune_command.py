@@ -11,10 +11,13 @@ import torch
 from cli_runs import Run, fxpasses
 
 from fxpasses.cli.prune_command import pruning_lines
+from fxpasses.cli.prune_recipe import read_recipe, write_recipe
+from fxpasses.cli.pruning_steps import Pruning
+from fxpasses.errors import InputError
 from fxpasses.export.html_pruning import pruning as pruning_section
 from fxpasses.export.pt2_file import load
 from fxpasses.export.report_html import render_html
-from fxpasses.pruning import Masks
+from fxpasses.pruning import Budget, Masks
 
 QUICK = ("digits_cnn", "--data", "digits", "--eval", "40", "--threads", "1", "--no-bench")
 
@@ -32,7 +35,9 @@ def test_fewer_channels(tmp_path: Path) -> None:
     out = tmp_path / "small"
     done = prune(out, "--ratio", "0.5", "--layers", "block1.conv1")
     assert done.code == 0, done.err
-    assert {p.name for p in out.iterdir()} == {"model.fp32.onnx", "model.fp32.pt2", "report.json", "report.html"}
+    assert {p.name for p in out.iterdir()} == {
+        "model.fp32.onnx", "model.fp32.pt2", "recipe.json", "report.json", "report.html",
+    }  # fmt: skip
     report = report_of(out)
     assert report["pruning"]["channels"] == {"block1.conv1": {"kept": 8, "of": 16}}
     assert report["target"] is None and report["parity"] is None
@@ -44,7 +49,7 @@ def test_half_of_the_products_and_int8(tmp_path: Path) -> None:
     done = prune(out, "--budget", "macs=0.5", "--round-to", "4", "--quantize", "--calib", "16", "--criterion", "taylor")
     assert done.code == 0, done.err
     assert {p.name for p in out.iterdir()} == {
-        "model.fp32.onnx", "model.fp32.pt2", "model.int8.onnx", "model.int8.pt2", "report.json", "report.html",
+        "model.fp32.onnx", "model.fp32.pt2", "model.int8.onnx", "model.int8.pt2", "recipe.json", "report.json", "report.html",
     }  # fmt: skip
     report = report_of(out)
     account = report["pruning"]
@@ -121,6 +126,28 @@ ACCOUNT: dict[str, Any] = {
     "dense": SIZES, "pruned": SIZES, "remark": "zeros do not help", "sparsity": {"conv": 0.5},
     "speedup_vs_dense": {"torch fp32": {"median": 1.01, "q25": 0.99, "q75": 1.02}},
 }  # fmt: skip
+
+
+def test_recipes_come_back(tmp_path: Path) -> None:
+    pruning = Pruning(budget=Budget("params", 0.4), layers=("conv*", "linear"), keep_joined=True, seed=3)
+    write_recipe(pruning, tmp_path / "recipe.json")
+    assert read_recipe(tmp_path / "recipe.json") == pruning
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("{", "cannot read the recipe"),
+        ("[]", "has no 'prune'"),
+        ('{"prune": {"ratoi": 0.5}}', "there is no setting 'ratoi'"),
+        ('{"prune": {"budget": {"what": 1}}}', "a setting has the wrong type"),
+        ('{"prune": {}}', "neither a ratio nor a budget"),
+    ],
+)
+def test_bad_recipes(tmp_path: Path, content: str, error: str) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    with pytest.raises(InputError, match=error):
+        read_recipe(tmp_path / "recipe.json")
 
 
 def test_lines() -> None:

@@ -12,6 +12,7 @@ from . import options
 from .terminal import Terminal, open_terminal
 
 if TYPE_CHECKING:
+    from .pipeline import Settings
     from .pruning_pipeline import PruneOutcome
 
 
@@ -83,8 +84,24 @@ def prune_command(
         PruneScope, typer.Option("--scope", help="Whether the ratio holds in each layer, or over all of them.")
     ] = PruneScope.layer,
     round_to: Annotated[
-        int, typer.Option("--round-to", metavar="N", help="Channel counts become multiples of N: 8 suits the kernels.")
+        int,
+        typer.Option("--round-to", metavar="N", help="Channel counts become multiples of N: 16 suits most kernels."),
     ] = 1,
+    keep_joined: Annotated[
+        bool, typer.Option("--keep-joined", help="Leave residual streams alone: costs far less accuracy.")
+    ] = False,
+    through_layer_norm: Annotated[
+        bool, typer.Option("--through-layer-norm", help="Let LayerNorm normalise over the channels that are left.")
+    ] = False,
+    recipe: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            help="Prune as the recipe.json of another run says, instead of by the options above and below.",
+            show_default=False,
+        ),
+    ] = None,
     fine_tune: Annotated[
         int, typer.Option("--fine-tune", metavar="EPOCHS", help="Train that long on the training split.")
     ] = 0,
@@ -111,47 +128,46 @@ def prune_command(
 ) -> None:
     """Prune a model, recover its accuracy, and quantize it, in one go.
 
-    Writes model.fp32.onnx, model.fp32.pt2, report.json and report.html into DIR, and with --quantize model.int8.onnx
-    and model.int8.pt2. The report measures the dense model in the same run.
+    Writes model.fp32.onnx, model.fp32.pt2, recipe.json, report.json and report.html into DIR, and with --quantize
+    model.int8.onnx and model.int8.pt2. The report measures the dense model in the same run.
 
-    fxpasses prune torchvision/resnet18 --weights resnet18.pth --data images=imagenet --budget macs=0.5 --round-to 8
+    fxpasses prune torchvision/resnet18 --weights resnet18.pth --data images=imagenet --budget macs=0.5 --round-to 16
     --quantize --out small
     """
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
         from fxpasses.pruning.budget import Budget
-        from fxpasses.quantization.config import QuantConfig
 
         from .folder import DataChoice, ModelChoice
-        from .pipeline import Settings, open_input
+        from .pipeline import open_input
+        from .prune_recipe import read_recipe
         from .pruning_pipeline import prune_into
         from .pruning_steps import Pruning
         from .ratio_budget import check_max_drop, within_drop
 
         check_max_drop(max_drop, ratio, budget)
-        pruning = Pruning(
-            ratio=ratio if max_drop is None else 0.0,
-            budget=None if budget is None else Budget.parse(budget),
-            criterion=criterion,
-            granularity=granularity,
-            layers=tuple(layers) if layers else None,
-            scope=scope.value,
-            round_to=round_to,
-            epochs=fine_tune,
-            learning_rate=lr,
-            distill=distill,
-            augment=augment,
-            seed=seed,
+        pruning = (
+            read_recipe(recipe)
+            if recipe is not None
+            else Pruning(
+                ratio=ratio if max_drop is None else 0.0,
+                budget=None if budget is None else Budget.parse(budget),
+                criterion=criterion,
+                granularity=granularity,
+                layers=tuple(layers) if layers else None,
+                scope=scope.value,
+                round_to=round_to,
+                keep_joined=keep_joined,
+                through_layer_norm=through_layer_norm,
+                epochs=fine_tune,
+                learning_rate=lr,
+                distill=distill,
+                augment=augment,
+                seed=seed,
+            )
         )
-        settings = Settings(
-            config=QuantConfig(target=target),
-            calibration_images=calib,
-            evaluation_images=evaluate,
-            benchmark=bench,
-            threads=threads,
-            seed=seed,
-        )
+        settings = _run_settings(target, calib, evaluate, bench, threads, seed)
         with staged_folder(out) as stage:
             given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)
             if max_drop is not None:
@@ -159,6 +175,23 @@ def prune_command(
             outcome = prune_into(stage, given, pruning, settings, quantize, terminal)
         terminal.document = outcome.report
         print_prune_outcome(outcome, out, terminal)
+
+
+def _run_settings(
+    target: str, calib: int | None, evaluate: int, bench: bool, threads: int | None, seed: int
+) -> Settings:
+    from fxpasses.quantization.config import QuantConfig
+
+    from .pipeline import Settings
+
+    return Settings(
+        config=QuantConfig(target=target),
+        calibration_images=calib,
+        evaluation_images=evaluate,
+        benchmark=bench,
+        threads=threads,
+        seed=seed,
+    )
 
 
 def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:

@@ -43,6 +43,7 @@ from .pipeline import (
     int8_graph,
     parity_on,
 )
+from .prune_recipe import RECIPE, write_recipe
 from .pruning_steps import Pruned, Pruning, prune, recover
 from .terminal import Terminal
 
@@ -92,6 +93,7 @@ def prune_into(
         recover(pruned, dense, given.data, pruning, terminal)
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)
+        write_recipe(pruning, folder / RECIPE)
         artifacts = [*_floats(dense, Path(scratch), DENSE, given, settings, terminal)]
         artifacts += _floats(small, folder, "", given, settings, terminal)
         int8, audited, found = None, None, None
@@ -237,6 +239,8 @@ def _account(
         "budget": None if pruning.budget is None else asdict(pruning.budget),
         "scope": pruning.scope,
         "round_to": pruning.round_to,
+        "keep_joined": pruning.keep_joined,
+        "through_layer_norm": pruning.through_layer_norm,
         "dense": _size(artifacts[1], scratch / FLOAT_ONNX),
         "pruned": _size(artifacts[3], folder / FLOAT_ONNX),
         "speedup_vs_dense": speedups,

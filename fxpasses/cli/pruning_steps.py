@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
@@ -50,6 +51,8 @@ class Pruning:
         budget: what may be left; channels only.
         criterion, granularity, layers, scope: as for :func:`fxpasses.pruning.make_masks`.
         round_to: channel counts become multiples of it.
+        keep_joined: whether channels stay that several layers make together, as those of residual streams.
+        through_layer_norm: whether channels that a LayerNorm sees may go.
         epochs: of fine-tuning.
         learning_rate: at its start.
         distill: whether to learn from the dense model, too.
@@ -67,6 +70,8 @@ class Pruning:
     layers: tuple[str, ...] | None = None
     scope: Scope = "layer"
     round_to: int = 1
+    keep_joined: bool = False
+    through_layer_norm: bool = False
     epochs: int = 0
     learning_rate: float = 0.01
     distill: bool = False
@@ -123,7 +128,7 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
         share = {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
         return Pruned(masked, {"sparsity": share})
     with terminal.step("find what goes together"):
-        dependencies = find_dependencies(graph)
+        dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
         scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
     removal, chosen = _choose(dependencies, scores, given, settings, terminal)
@@ -139,6 +144,7 @@ def _choose(
         "layers": settings.layers,
         "scope": settings.scope,
         "round_to": settings.round_to,
+        "keep_joined": settings.keep_joined,
         "comparable": settings.criterion in COMPARABLE,
     }
     if settings.budget is None:
@@ -189,6 +195,7 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
     """Take BatchNorm statistics again and fine-tune, in place; masks stay in force."""
     graph, account = pruned.graph, pruned.account
     if settings.epochs:
+        graph.to(memory_format=torch.channels_last)  # 1.5 times faster on CPUs
         loss = Distillation(dense) if settings.distill else None
         total = settings.epochs * data.calibration_images
         with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
@@ -200,6 +207,7 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
 
             config = TrainConfig(settings.epochs, settings.learning_rate, "sgd", weight_decay=5e-4, seed=settings.seed)
             train(graph, one_epoch, config, loss=loss, after_step=lambda: reapply_masks(graph))
+        graph.to(memory_format=torch.contiguous_format)
         account["fine_tuning"] = {
             "epochs": settings.epochs,
             "learning_rate": settings.learning_rate,
@@ -215,17 +223,18 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
 
 
 def _training_batches(data: DataSource, settings: Pruning, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    import torch
-
     generator = torch.Generator().manual_seed(settings.seed + epoch)
     for inputs, labels in training_batches(data, FINE_TUNING_BATCH, settings.seed + epoch):
-        yield (flip_and_shift(inputs, generator) if settings.augment else inputs), labels
+        moved = flip_and_shift(inputs, generator) if settings.augment else inputs
+        yield moved.contiguous(memory_format=_layout(moved)), labels
+
+
+def _layout(inputs: Tensor) -> torch.memory_format:
+    return torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
 
 
 def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:
     """A few hundred images, for the criteria that look at data."""
-    import torch
-
     if settings.criterion not in WITH_DATA:
         return None
     if settings.criterion == "activation":

@@ -86,12 +86,13 @@ def choose_within(
     layers: Sequence[str] | str | None = None,
     scope: Scope = "layer",
     round_to: int = 1,
+    keep_joined: bool = False,
     comparable: bool = False,
 ) -> Fit:
     """The smallest ratio of channels, found by bisection, whose removal fits the budget.
 
     Args:
-        dependencies, scores, layers, scope, round_to, comparable: as for :func:`.channel_plan.choose_channels`.
+        dependencies, scores, layers, scope, round_to, keep_joined, comparable: as for :func:`.choose_channels`.
         budget: the resource and the share of it that may be left.
         measure: the cost of a removal; required for latency, counted from shapes for everything else.
 
@@ -103,7 +104,14 @@ def choose_within(
 
     def at(ratio: float) -> Fit:
         removal = choose_channels(
-            dependencies, ratio, scores, layers=layers, scope=scope, round_to=round_to, comparable=comparable
+            dependencies,
+            ratio,
+            scores,
+            layers=layers,
+            scope=scope,
+            round_to=round_to,
+            keep_joined=keep_joined,
+            comparable=comparable,
         )
         return Fit(removal, ratio, cost(removal) / dense)
 

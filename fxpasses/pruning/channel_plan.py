@@ -53,6 +53,7 @@ def choose_channels(
     layers: Sequence[str] | str | None = None,
     scope: Scope = "layer",
     round_to: int = 1,
+    keep_joined: bool = False,
     comparable: bool = False,
 ) -> Removal:
     """Choose the channels with the lowest scores.
@@ -66,6 +67,8 @@ def choose_channels(
         layers: only groups all of whose layers these patterns match (depthwise convolutions follow along).
         scope: ``"layer"`` or ``"global"``.
         round_to: what is left of a layer is a multiple of this, or all; the nearest to what the ratio says.
+        keep_joined: leave alone what several layers make together: the streams of residual nets, whose channels all
+            later layers read, and which cost most accuracy.
         comparable: with scope ``"global"``: scores compare across layers as they are (Taylor's do); else they count
             in units of their group's mean.
 
@@ -75,7 +78,7 @@ def choose_channels(
     check_ratio(ratio)
     if round_to < 1:
         raise InputError(f"round_to {round_to}", why="channel counts are multiples of 1 at least", fix="use 8 or 16")
-    groups = groups_of(dependencies, layers)
+    groups = groups_of(dependencies, layers, keep_joined=keep_joined)
     totals = _class_scores(dependencies, scores)
     by_group = [totals[group.classes] for group in groups]
     if scope == "layer":
@@ -89,18 +92,22 @@ def choose_channels(
     return Removal(dependencies, np.sort(np.concatenate(dropped)))
 
 
-def groups_of(dependencies: Dependencies, layers: Sequence[str] | str | None) -> list[ChannelGroup]:
-    """The groups all of whose layers are chosen.
+def groups_of(
+    dependencies: Dependencies, layers: Sequence[str] | str | None, *, keep_joined: bool = False
+) -> list[ChannelGroup]:
+    """The groups all of whose layers are chosen, and, with ``keep_joined``, that one layer makes alone.
 
     Raises:
         InputError: there is none; it says why the first layer chosen has none.
     """
     gm = dependencies.gm
     chosen = layers_matching(gm, layers)
+    free = {path for path in dependencies.made if _is_depthwise(gm.get_submodule(path))}
     groups = list(dependencies.groups)
     if layers is not None:
-        free = {path for path in dependencies.made if _is_depthwise(gm.get_submodule(path))}
         groups = [group for group in groups if set(group.layers) - free <= chosen.keys()]
+    if keep_joined:
+        groups = [group for group in groups if len(set(group.layers) - free) < 2]
     if groups:
         return groups
     tied = [group for group in dependencies.groups if set(group.layers) & chosen.keys()]
