@@ -49,7 +49,8 @@ def test_half_of_the_products_and_int8(tmp_path: Path) -> None:
     done = prune(out, "--budget", "macs=0.5", "--round-to", "4", "--quantize", "--calib", "16", "--criterion", "taylor")
     assert done.code == 0, done.err
     assert {p.name for p in out.iterdir()} == {
-        "model.fp32.onnx", "model.fp32.pt2", "model.int8.onnx", "model.int8.pt2", "recipe.json", "report.json", "report.html",
+        "model.fp32.onnx", "model.fp32.pt2", "model.int8.onnx", "model.int8.pt2",
+        "recipe.json", "report.json", "report.html",
     }  # fmt: skip
     report = report_of(out)
     account = report["pruning"]

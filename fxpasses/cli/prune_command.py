@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -147,26 +148,24 @@ def prune_command(
         from .ratio_budget import check_max_drop, within_drop
 
         check_max_drop(max_drop, ratio, budget)
-        pruning = (
-            read_recipe(recipe)
-            if recipe is not None
-            else Pruning(
-                ratio=ratio if max_drop is None else 0.0,
-                budget=None if budget is None else Budget.parse(budget),
-                criterion=criterion,
-                granularity=granularity,
-                layers=tuple(layers) if layers else None,
-                scope=scope.value,
-                round_to=round_to,
-                keep_joined=keep_joined,
-                through_layer_norm=through_layer_norm,
-                epochs=fine_tune,
-                learning_rate=lr,
-                distill=distill,
-                augment=augment,
-                seed=seed,
-            )
+        asked = partial(  # a recipe asks for all of it instead
+            Pruning,
+            ratio=ratio if max_drop is None else 0.0,
+            budget=None if budget is None else Budget.parse(budget),
+            criterion=criterion,
+            granularity=granularity,
+            layers=tuple(layers) if layers else None,
+            scope=scope.value,
+            round_to=round_to,
+            keep_joined=keep_joined,
+            through_layer_norm=through_layer_norm,
+            epochs=fine_tune,
+            learning_rate=lr,
+            distill=distill,
+            augment=augment,
+            seed=seed,
         )
+        pruning = asked() if recipe is None else read_recipe(recipe)
         settings = _run_settings(target, calib, evaluate, bench, threads, seed)
         with staged_folder(out) as stage:
             given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)

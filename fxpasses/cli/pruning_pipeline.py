@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +42,12 @@ from .pipeline import (
     parity_on,
 )
 from .prune_recipe import RECIPE, write_recipe
+from .pruning_account import DENSE, ZEROS_ARE_NOT_FASTER, Artifact, account_of
 from .pruning_steps import Pruned, Pruning, prune, recover
 from .terminal import Terminal
 
 FLOAT_PT2 = "model.fp32.pt2"
 MASKS = "masks.safetensors"
-DENSE = "dense "
-ZEROS_ARE_NOT_FASTER = (
-    "zeros that are scattered, N:M or in blocks do not speed up dense CPU kernels, which multiply by them all the same"
-)
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One thing that is measured: its runner, the graph its weights and products are counted on, its file."""
-
-    runner: Runner
-    graph: fx.GraphModule
-    size_bytes: int
-    macs: int | None
-    file: str | None
 
 
 @dataclass(frozen=True)
@@ -96,39 +80,75 @@ def prune_into(
         write_recipe(pruning, folder / RECIPE)
         artifacts = [*_floats(dense, Path(scratch), DENSE, given, settings, terminal)]
         artifacts += _floats(small, folder, "", given, settings, terminal)
-        int8, audited, found = None, None, None
+        lowered = Lowered()
         if quantize:
-            int8, made = _int8(small, folder, "", artifacts[2].macs, given, settings, images, terminal)
-            artifacts += made
-            artifacts += _int8(dense, Path(scratch), DENSE, artifacts[0].macs, given, settings, images, terminal)[1]
-            limit = min(PARITY_IMAGES, settings.evaluation_images)
-            found = parity_on(int8, folder / INT8_ONNX, given.data, limit, terminal).to_json()
-            with terminal.step("audit"):
-                audited = audit(folder / INT8_ONNX)
+            lowered = _quantized(small, dense, artifacts, folder, Path(scratch), given, settings, images, terminal)
         artifacts = [_at_threads(a, threads) for a in artifacts]
         variants, latencies = _measured(artifacts, given, settings, terminal)
-        account = _account(pruned, pruning, artifacts, latencies, folder, Path(scratch))
-    report = build_report(
+        account = account_of(pruned, pruning, artifacts, latencies, folder, Path(scratch))
+    report = _report(given, pruning, settings, lowered, variants, account, terminal)
+    write_report(report, folder / REPORT_JSON)
+    write_html(report, folder / REPORT_HTML)
+    interruption.check()
+    return PruneOutcome(report, lowered.audit)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The int8 graph of the pruned model and what was found out about it; nothing where nothing was quantized."""
+
+    int8: fx.GraphModule | None = None
+    parity: dict[str, Any] | None = None
+    audit: AuditReport | None = None
+
+
+def _quantized(
+    small: fx.GraphModule,
+    dense: fx.GraphModule,
+    artifacts: list[Artifact],
+    folder: Path,
+    scratch: Path,
+    given: Input,
+    settings: Settings,
+    images: int,
+    terminal: Terminal,
+) -> Lowered:
+    """Quantize both, add what is to be measured to ``artifacts``, and check the pruned one."""
+    int8, made = _int8(small, folder, "", artifacts[2].macs, given, settings, images, terminal)
+    _, also = _int8(dense, scratch, DENSE, artifacts[0].macs, given, settings, images, terminal)
+    artifacts += [*made, *also]
+    limit = min(PARITY_IMAGES, settings.evaluation_images)
+    parity = parity_on(int8, folder / INT8_ONNX, given.data, limit, terminal).to_json()
+    with terminal.step("audit"):
+        return Lowered(int8, parity, audit(folder / INT8_ONNX))
+
+
+def _report(
+    given: Input,
+    pruning: Pruning,
+    settings: Settings,
+    lowered: Lowered,
+    variants: Sequence[Variant],
+    account: dict[str, Any],
+    terminal: Terminal,
+) -> dict[str, Any]:
+    return build_report(
         model=given.model.name,
         data=given.data.name,
-        target=settings.config.target if quantize else None,
+        target=None if lowered.int8 is None else settings.config.target,
         variants=variants,
-        parity=found,
-        graph=int8,
+        parity=lowered.parity,
+        graph=lowered.int8,
         details={
             "command": shlex.join(["fxpasses", *sys.argv[1:]]),
             "model_details": given.model_details,
             "data_details": {**given.data_details, "evaluation_images": settings.evaluation_images},
             "durations": dict(terminal.durations),
             "pruning": account,
-            **({} if audited is None else {"audit": audited.to_json()}),
+            **({} if lowered.audit is None else {"audit": lowered.audit.to_json()}),
             "warnings": [*terminal.warnings, *_warnings(given, pruning)],
         },
     )
-    write_report(report, folder / REPORT_JSON)
-    write_html(report, folder / REPORT_HTML)
-    interruption.check()
-    return PruneOutcome(report, audited)
 
 
 def _save_float(small: fx.GraphModule, pruned: Pruned, folder: Path, terminal: Terminal) -> None:
@@ -215,62 +235,6 @@ def _measured(
         for a in artifacts
     ]
     return variants, latencies
-
-
-def _account(
-    pruned: Pruned,
-    pruning: Pruning,
-    artifacts: Sequence[Artifact],
-    latencies: BenchResult | None,
-    folder: Path,
-    scratch: Path,
-) -> dict[str, Any]:
-    """report.json's ``pruning``."""
-    names = [artifact.runner.name for artifact in artifacts]
-    speedups = {}
-    for name in names:
-        if latencies is not None and DENSE + name in names:
-            ratio = latencies.ratio(DENSE + name, name, **_first_condition(latencies))
-            speedups[name] = {"median": ratio.median, "q25": ratio.q25, "q75": ratio.q75}
-    return {
-        "criterion": pruning.criterion,
-        "granularity": pruning.granularity,
-        "ratio": pruning.ratio,
-        "budget": None if pruning.budget is None else asdict(pruning.budget),
-        "scope": pruning.scope,
-        "round_to": pruning.round_to,
-        "keep_joined": pruning.keep_joined,
-        "through_layer_norm": pruning.through_layer_norm,
-        "dense": _size(artifacts[1], scratch / FLOAT_ONNX),
-        "pruned": _size(artifacts[3], folder / FLOAT_ONNX),
-        "speedup_vs_dense": speedups,
-        "remark": None if pruning.is_structured else ZEROS_ARE_NOT_FASTER,
-        **pruned.account,
-    }
-
-
-def _first_condition(latencies: BenchResult) -> dict[str, int]:
-    return {"batch": latencies.cells[0].batch, "threads": latencies.cells[0].threads}
-
-
-def _size(artifact: Artifact, path: Path) -> dict[str, Any]:
-    counted = count_parameters(artifact.graph)
-    return {
-        "params": counted.params,
-        "nonzero_params": counted.nonzero,
-        "sparsity": round(1 - counted.nonzero / max(counted.params, 1), 6),
-        "macs": artifact.macs,
-        "size_bytes": artifact.size_bytes,
-        "compressed_bytes": compressed_bytes(path),
-    }
-
-
-def compressed_bytes(path: Path) -> int:
-    """What a zip of the file takes: zeros cost next to nothing there."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        archive.write(path, path.name)
-    return buffer.getbuffer().nbytes
 
 
 def _warnings(given: Input, pruning: Pruning) -> list[str]:
