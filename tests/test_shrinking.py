@@ -54,6 +54,7 @@ def test_shrunk_equals_masked(name: str, fuse: bool) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, graph.parameters(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_every_tiny_net_shrinks_or_stays(name: str) -> None:
     for graph in (captured(name), fused(name)):
