@@ -72,7 +72,7 @@ def test_a_wobble_within_the_noise_is_no_breach() -> None:
 )
 def test_settings_that_cannot_be_meant(settings: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        largest_ratio(lambda ratio: 0.0, **settings)
+        largest_ratio(lambda ratio: 0.0, **settings)  # type: ignore[arg-type]
 
 
 def test_curves_are_interpolated_and_end_where_the_scan_ends() -> None:

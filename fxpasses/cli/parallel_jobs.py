@@ -19,6 +19,17 @@ LOCAL = "loky"
 BACKENDS = (LOCAL, "threading", "dask", "ray")
 
 
+def threads_each(threads: int, workers: int) -> int:
+    """How many of the threads each worker gets.
+
+    Raises:
+        InputError: there is not even one worker.
+    """
+    if workers < 1:
+        raise InputError(f"workers: {workers}", why="at least one is needed", fix="ask for 1 or more")
+    return max(1, threads // workers)
+
+
 def results_of(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int = 1, backend: str = LOCAL
 ) -> Iterator[tuple[Job, Result]]:
@@ -31,10 +42,8 @@ def results_of(
         backend: one of ``BACKENDS``.
 
     Raises:
-        InputError: an unknown backend, or one whose package is missing, or not even one worker.
+        InputError: an unknown backend, or one whose package is missing.
     """
-    if workers < 1:
-        raise InputError(f"workers: {workers}", why="at least one is needed", fix="ask for 1 or more")
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r}", why="there is no such backend", fix=f"use {', '.join(BACKENDS)}")
     if (workers == 1 and backend == LOCAL) or len(jobs) <= 1:

@@ -22,7 +22,7 @@ from fxpasses.sensitivity.ratio_search import largest_ratio, largest_ratios
 from fxpasses.sensitivity.scoring import Score
 
 from .folder import DataChoice, ModelChoice
-from .parallel_jobs import results_of
+from .parallel_jobs import results_of, threads_each
 from .pipeline import default_threads
 from .sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
 from .subject import Subject, dense_yardstick, loaded
@@ -121,7 +121,7 @@ def prune_into(
     """Scan, and write the files; returns the document."""
     ratios = check_ratios(settings.ratios)
     choice = PruneChoice(settings.granularity, settings.criterion, model.seed)
-    threads = max(1, default_threads(settings.threads) // settings.workers)
+    threads = threads_each(default_threads(settings.threads), settings.workers)
     subject = Subject(model, data, threads)
     with terminal.step("load, capture, and run the dense model"):
         found, yardstick = loaded(subject), dense_yardstick(subject, settings.images)

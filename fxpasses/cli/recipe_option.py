@@ -12,6 +12,7 @@ from fxpasses.sensitivity.recipe_file import Recipe, read_recipe, write_recipe
 
 from .accuracy_search import SearchSettings, search_into
 from .folder import DataChoice, ModelChoice
+from .parallel_jobs import threads_each
 from .pipeline import Settings, calibration_images, default_threads
 from .search_jobs import Calibration
 from .subject import Subject, loaded
@@ -87,7 +88,7 @@ def _searched(
     wish: Wish,
     terminal: Terminal,
 ) -> Settled:
-    threads = max(1, default_threads(settings.threads) // wish.workers)
+    threads = threads_each(default_threads(settings.threads), wish.workers)
     subject = Subject(model, data, threads)
     source = loaded(subject).data
     images = calibration_images(source, settings)

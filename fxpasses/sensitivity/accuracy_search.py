@@ -27,7 +27,14 @@ from .units import Unit
 
 ROUNDING = 1e-9
 DEFAULT_OBSERVERS = ("histogram", "percentile:99.999", "percentile:99.99", "minmax", "entropy")
-DEFAULT_REPAIRS: tuple[dict[str, Any], ...] = ({"weight_search": "mse"},)
+DEFAULT_REPAIRS: tuple[dict[str, Any], ...] = (
+    {"weight_search": "mse"},
+    {"equalization": True},
+    {"equalization": False},
+    {"bias_correction": True},
+    {"bias_correction": False},
+)
+"""Repairs that are on already are tried without: on some nets one of them does harm."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ class Search:
         tried = self._try([(f"observer {name}", replace(config, observer=name), ()) for name in observers], "observers")
         best = max(tried, key=_merit)
         for change in self.goal.repairs:
-            if all(getattr(best.config, name) == value for name, value in change.items()):
+            if all(getattr(best.config, name, value) == value for name, value in change.items()):
                 continue
             words = ", ".join(f"{name} {value}" for name, value in change.items())
             what = f"{best.what}, {words}"

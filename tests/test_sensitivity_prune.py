@@ -1,0 +1,163 @@
+"""Each layer pruned alone; and the document, table, plots and page of it."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from sensitivity_cases import evaluation, graph, unlabelled
+from tiny_graphs import captured
+
+from fxpasses.errors import InputError
+from fxpasses.export.environment import environment
+from fxpasses.export.model_size import count_macs
+from fxpasses.sensitivity.figures import as_png, as_svg
+from fxpasses.sensitivity.prune import (
+    LayerScan,
+    PruneChoice,
+    check_ratios,
+    prune_targets,
+    pruned,
+    score_pruned,
+)
+from fxpasses.sensitivity.prune_document import holds_until, prune_document
+from fxpasses.sensitivity.prune_page import prune_page
+from fxpasses.sensitivity.prune_plots import lead_ratio, map_figure, ratio_figure
+from fxpasses.sensitivity.prune_table import budget_lines, drop_text, print_prune
+from fxpasses.sensitivity.ratio_search import largest_ratio
+from fxpasses.sensitivity.scoring import Yardstick
+
+RATIOS = (0.5, 0.9)
+
+
+@cache
+def yardstick() -> Yardstick:
+    return Yardstick(graph(), evaluation)
+
+
+@cache
+def scans() -> tuple[LayerScan, ...]:
+    choice, found = PruneChoice(), []
+    for target in prune_targets(graph(), ["stem", "block2.*", "linear"]):
+        scores = {r: score_pruned(graph(), yardstick(), {target.path: r}, choice) for r in RATIOS}
+        found.append(LayerScan(target, scores))
+    return tuple(found)
+
+
+def document() -> dict[str, Any]:
+    frame: dict[str, Any] = {"model": "net", "data": "noise", "command": "fxpasses x", "environment": environment()}
+    return {**frame, **prune_document(yardstick().float_score, scans(), PruneChoice())}
+
+
+def test_only_the_layer_named_is_pruned_by_its_share() -> None:
+    small = pruned(graph(), {"block1.conv1": 0.5}, PruneChoice())
+    zeros = {name: float((p == 0).double().mean()) for name, p in small.named_parameters() if p.dim() > 1}
+    assert zeros["block1.conv1.weight"] == 0.5
+    assert sum(share > 0 for share in zeros.values()) == 1
+
+
+def test_channels_and_criteria_that_ask_data() -> None:
+    choice = PruneChoice(granularity="channel", criterion="taylor")
+    small = pruned(graph(), {"widen": 0.5}, choice, evaluation)
+    assert int((small.get_parameter("widen.weight").flatten(1) == 0).all(1).sum()) == 5
+    with pytest.raises(InputError, match="without data"):
+        pruned(graph(), {"widen": 0.5}, choice, unlabelled)
+
+
+def test_macs_are_those_of_ptflops() -> None:
+    ours = sum(target.macs for target in prune_targets(graph()))
+    biases = 10  # ptflops counts one for each bias added
+    counted = count_macs(graph(), (torch.zeros(1, 1, 8, 8),)).macs
+    assert counted is not None
+    convolutions_and_linear = ours + biases
+    assert counted >= convolutions_and_linear
+    assert counted - convolutions_and_linear < 0.05 * counted  # BatchNorm, pooling and the like
+
+
+@pytest.mark.parametrize(
+    "name", ["conv_transpose2d_bn", "linear_bn1d_over_rows", "shared_conv_and_bn", "conv3d_bn_relu"]
+)
+def test_macs_of_unusual_layers(name: str) -> None:
+    """A layer called twice counts twice; transposed layers by their input; rows of a linear layer all count."""
+    gm = captured(name)
+    for target in prune_targets(gm):
+        calls = [n for n in gm.graph.nodes if n.op == "call_module" and n.target == target.path]
+        assert target.macs > 0
+        assert target.macs % gm.get_submodule(target.path).weight.numel() == 0  # type: ignore[operator]
+        assert len(calls) >= 1
+
+
+def test_ratios_are_checked_and_ordered() -> None:
+    assert check_ratios([0.9, 0.1, 0.9]) == (0.1, 0.9)
+    with pytest.raises(InputError, match=r"ratio 1\.5"):
+        check_ratios([0.5, 1.5])
+    with pytest.raises(InputError, match="no ratios"):
+        check_ratios([])
+
+
+def test_a_layer_that_does_not_exist() -> None:
+    with pytest.raises(InputError, match=r"did you mean .*'block1\.conv1'"):
+        prune_targets(graph(), ["block1.conv"])
+
+
+def test_drops_are_points_of_accuracy() -> None:
+    scan = scans()[0]
+    expected = {r: yardstick().float_score.quality - s.quality for r, s in scan.scores.items()}
+    assert scan.drops(yardstick().float_score) == expected
+
+
+def test_the_document_ranks_by_mean_drop_and_shares_add_up() -> None:
+    found = json.loads(json.dumps(document(), allow_nan=False))
+    by_rank = sorted(found["layers"], key=lambda layer: layer["rank"])
+    means = [sum(score["drop"] for score in layer["scores"]) for layer in by_rank]
+    assert means == sorted(means, reverse=True)
+    assert sum(layer["params_percent"] for layer in found["layers"]) == pytest.approx(100)
+    assert sum(layer["macs_percent"] for layer in found["layers"]) == pytest.approx(100)
+    assert found["ratios"] == list(RATIOS)
+    assert lead_ratio(found) == 0.9
+
+
+def test_holds_until_stops_at_the_first_ratio_that_loses_more() -> None:
+    assert holds_until({0.1: 0.0, 0.5: 0.9, 0.7: 1.2, 0.9: 0.5}) == 0.5
+    assert holds_until({0.1: 3.0}) == 0.0
+
+
+def test_the_table_and_what_the_budget_allows() -> None:
+    found = document()
+    search = largest_ratio(lambda ratio: 10 * ratio, 2.0, known={0.1: 3.0, 0.15: 1.0}).to_json()
+    paths = [layer["module"] for layer in found["layers"]]
+    found["within_budget"] = {
+        "max_drop": 2.0,
+        "layers": {},
+        "operators": {"conv2d": {"layers": paths[:2], **search}, "linear": {"layers": paths[-1:], **search}},
+        "net": {"ratios": dict.fromkeys(paths, 0.5), **search},
+    }
+    first, several, one, net = budget_lines(found)
+    assert first == "largest ratios that lose at most 2 points:"
+    assert "of all 2 conv2d layers" in several and "does not fall steadily" in several
+    assert "of the linear layer" in one
+    assert net.strip().startswith("50.0 % of the net")
+    console = Console(width=120, record=True, file=io.StringIO())
+    print_prune(found, console)
+    assert all(path in console.export_text(clear=False) for path in paths)
+    assert "Points of top-1 lost" in console.export_text()
+
+
+def test_plots_and_page_are_drawn() -> None:
+    found = document()
+    assert as_png(*ratio_figure(found, 0.9)).startswith(b"\x89PNG")
+    assert as_svg(*map_figure(found)).startswith("<svg")
+    assert prune_page(found).count("<svg") == 2
+    one_ratio = prune_page(
+        {**found, "ratios": [0.9], "layers": [{**layer, "scores": layer["scores"][1:]} for layer in found["layers"]]}
+    )
+    assert one_ratio.count("<svg") == 1
+
+
+def test_drops_as_text() -> None:
+    assert (drop_text(0.04), drop_text(12.34), drop_text(-0.2)) == ("0", "12.3", "−0.2")
