@@ -20,6 +20,7 @@ NET = TINY["residual_block"]
 def test_quantize_is_the_steps_in_a_row() -> None:
     data = calibration_data(NET)
     graph = fx.fuse(fx.capture(NET.build(), NET.example_inputs()))
+    graph = fx.equalize(graph, data)
     graph = fx.observe(graph, fx.QuantConfig(target="x86"))
     fx.calibrate(graph, data)
     int8 = fx.convert(graph)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from tiny_graphs import fused, observed
+from tiny_graphs import fused, observed, outputs_of
 from torch import Tensor, nn
 
 import fxpasses as fx
@@ -12,7 +14,7 @@ from fxpasses.quantization.bias_correction import find_means, output_error, take
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.observers import NothingObserved
 
-LAYERS = {
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "linear": (nn.Linear(6, 4), (3, 6)),
     "conv": (nn.Conv2d(6, 4, 3, padding=0), (2, 6, 7, 8)),
     "grouped": (nn.Conv2d(6, 4, 3, groups=2), (2, 6, 7, 8)),
@@ -29,18 +31,13 @@ def test_the_error_is_that_of_the_layer(name: str) -> None:
     layer, shape = LAYERS[name]
     means = torch.linspace(-1, 2, 6, dtype=torch.float64)
     x = means.float().reshape(1, 6, *[1] * (len(shape) - 2)).expand(shape)
-    error = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(3)) / 50
-    moved = type(layer)(**_settings(layer))
-    moved.load_state_dict({"weight": layer.weight.detach() + error, "bias": layer.bias.detach()})
-    with torch.no_grad():
-        off = moved(x) - layer(x)
+    weight = layer.state_dict()["weight"]
+    error = torch.randn(weight.shape, generator=torch.Generator().manual_seed(3)) / 50
+    moved = copy.deepcopy(layer)
+    moved.load_state_dict(layer.state_dict() | {"weight": weight + error})
+    off: Tensor = outputs_of(moved, (x,))[0] - outputs_of(layer, (x,))[0]
     channels_first = off.transpose(0, 1).flatten(1) if off.dim() > 2 else off.T
     assert torch.allclose(output_error(layer, error, means), channels_first.double().mean(1), atol=1e-5)
-
-
-def _settings(layer: nn.Module) -> dict[str, object]:
-    names = ("in_features", "out_features", "in_channels", "out_channels", "kernel_size", "stride", "padding", "groups")
-    return {n: getattr(layer, n) for n in names if hasattr(layer, n)}
 
 
 def test_layers_of_one_input_share_a_watcher() -> None:
@@ -50,7 +47,8 @@ def test_layers_of_one_input_share_a_watcher() -> None:
             self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.a(x) + self.b(x)
+            total: Tensor = self.a(x) + self.b(x)
+            return total
 
     graph = fx.observe(fx.capture(TwoReaders().eval(), torch.randn(2, 3, 5, 5)))
     assert len(find_means(graph)) == 1
@@ -79,7 +77,6 @@ def test_the_mean_output_is_closer_to_that_of_the_float_graph() -> None:
     off: dict[bool, float] = {}
     for wanted in (False, True):
         int8 = fx.quantize(model, x, [x], QuantConfig(bias_correction=wanted))
-        with torch.no_grad():
-            error: Tensor = (int8(x) - graph(x)).mean((0, 2, 3))
+        error = (outputs_of(int8, (x,))[0] - outputs_of(graph, (x,))[0]).mean((0, 2, 3))
         off[wanted] = float(error.abs().mean())
     assert off[True] < off[False] / 2

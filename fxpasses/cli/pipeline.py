@@ -31,6 +31,7 @@ from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
+from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.lowerable import LOWERING
 from fxpasses.quantization.observe import observe
 from fxpasses.tracing import capture
@@ -168,7 +169,9 @@ def calibration_images(data: DataSource, settings: Settings) -> int:
 def int8_graph(
     graph: fx.GraphModule, batches: Iterable[Tensor], images: int, config: QuantConfig, terminal: Terminal
 ) -> fx.GraphModule:
-    """Observe, calibrate and convert a fused FLOAT graph."""
+    """Equalize, observe, calibrate and convert a fused FLOAT graph."""
+    with terminal.step("equalize"):
+        graph, batches = equalized(graph, batches, config)
     observed = observe(graph, config)
     with terminal.step("calibrate", images) as step:
         calibrate(observed, batches, step.advance)

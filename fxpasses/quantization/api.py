@@ -12,9 +12,10 @@ from ..tracing import capture
 from .calibration import calibrate
 from .config import Override, QuantConfig
 from .convert import convert
+from .equalization import equalize, equalized
 from .observe import observe
 
-__all__ = ["Override", "QuantConfig", "calibrate", "convert", "observe", "quantize"]
+__all__ = ["Override", "QuantConfig", "calibrate", "convert", "equalize", "observe", "quantize"]
 
 
 def quantize(
@@ -23,7 +24,7 @@ def quantize(
     batches: Iterable[Any],
     config: QuantConfig | None = None,
 ) -> fx.GraphModule:
-    """Capture, fuse, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
+    """Capture, fuse, equalize, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
 
     Args:
         model: in eval mode; it is not changed.
@@ -34,6 +35,8 @@ def quantize(
     Raises:
         GraphError, InputError: as :func:`capture`, :func:`calibrate` and :func:`convert` say.
     """
-    graph = observe(fuse(capture(model, example_inputs)), config)
+    config = config or QuantConfig()
+    graph, batches = equalized(fuse(capture(model, example_inputs)), batches, config)
+    graph = observe(graph, config)
     calibrate(graph, batches)
     return convert(graph)

@@ -29,22 +29,33 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
         GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite, naming the node.
     """
     check_stage(gm, Stage.OBSERVED, "calibrate")
-    expected = graph_facts(gm)["example_inputs"]
     seen = 0
-    for number, batch in enumerate(batches):
-        inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-        _check_batch(number, inputs, expected)
+    for inputs in checked_batches(gm, batches):
         with torch.inference_mode():
             _observe_batch(gm, inputs)
         samples = int(inputs[0].shape[0])
         seen += samples
         if progress is not None:
             progress(samples)
+    return seen
+
+
+def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """Each batch as a tuple of the graph's inputs.
+
+    Raises:
+        InputError: when it comes to a batch that does not fit, or to the end without one sample.
+    """
+    expected, seen = graph_facts(gm)["example_inputs"], 0
+    for number, batch in enumerate(batches):
+        inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        _check_batch(number, inputs, expected)
+        seen += int(inputs[0].shape[0])
+        yield inputs
     if not seen:
         raise InputError(
             "calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well"
         )
-    return seen
 
 
 PIECE = 1 << 17
@@ -52,7 +63,7 @@ PIECE = 1 << 17
 
 
 def _observe_batch(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
-    for piece in _pieces(gm, inputs):
+    for piece in pieces(gm, inputs):
         _observe_piece(gm, piece)
 
 
@@ -64,7 +75,7 @@ def _observe_piece(gm: fx.GraphModule, piece: tuple[Any, ...]) -> None:
         raise
 
 
-def _pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
     whole = any(isinstance(m, MovingAverageObserver) for m in gm.modules()) or _is_fixed_batch(gm)
     if whole or not all(isinstance(x, Tensor) and x.dim() for x in inputs):

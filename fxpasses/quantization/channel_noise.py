@@ -5,16 +5,19 @@ All of it in double precision, on statistics of the calibration data and the wei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..graph_edit import module_of
+from ..shapes import shape_of
 from .channel_labels import ChannelLabels
 
-ALPHAS = (0.25, 0.5, 0.75, 1.0)
+ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MARGIN = 1.1
 """How far above the largest value seen a channel below a clamp may still reach."""
 SMALLEST_DIVISOR = 2.0**-6
@@ -41,8 +44,10 @@ class Reader:
         squares: sum of squares over the kernel.
         energy: of the input channel.
         kernel: weights to an entry.
+        shares: for each of the group's tensors, how much of its rounding noise (a variance) reaches this layer.
     """
 
+    shares: Tensor
     channel: Tensor
     widest: Tensor
     squares: Tensor
@@ -77,15 +82,14 @@ class ChannelGroup:
     def noise(self, divisors: Tensor) -> float:
         """Predicted rounding noise at the readers' outputs, relative to their power, summed over readers."""
         steps = torch.stack([_width(r, divisors[at]) / STEPS for at, r in self.tensors])
-        of_tensors = float(steps.square().sum())
         total = 0.0
         for r in self.readers:
             d = divisors[r.channel]
             rows = (r.widest * d).amax(1) / WEIGHT_STEPS
             of_weights = float((rows.square()[:, None] * r.kernel * r.energy / d.square()).sum())
-            of_inputs = of_tensors * float((r.squares * d.square()).sum())
+            of_inputs = float((r.shares * steps.square()).sum() * (r.squares * d.square()).sum())
             total += (of_weights + of_inputs) / max(float((r.squares * r.energy).sum()), 1e-30)
-        return total
+        return total / 12  # the variance of rounding to steps of one
 
 
 def _width(ranges: ChannelRanges, d: Tensor) -> Tensor:
@@ -108,16 +112,19 @@ def channel_groups(
         group = _group(members, labels)
         groups[id(group)] = group
         place |= {label: (group, i) for i, label in enumerate(members)}
+    order: dict[int, list[fx.Node]] = {}
     for tensor in held:
         channels = labels.of[tensor]
         assert channels is not None
-        if channels.labels:
-            group = place[channels.labels[0]][0]
-            group.tensors.append((torch.tensor([place[c][1] for c in channels.labels]), ranges[tensor]))
+        group = place[channels.labels[0]][0]
+        group.tensors.append((torch.tensor([place[c][1] for c in channels.labels]), ranges[tensor]))
+        order.setdefault(id(group), []).append(tensor)
     for node, read in labels.reads.items():
-        group = place[read[0]][0]
+        group, source = place[read[0]][0], node.all_input_nodes[0]
+        reach = _noise_reaching(source, labels)
+        shares = torch.tensor([reach.get(t, 0.0) for t in order.get(id(group), [])], dtype=torch.float64)
         places = torch.tensor([place[c][1] for c in read])
-        group.readers.append(_reader(module_of(gm, node, nn.Module), places, ranges[node.all_input_nodes[0]].energy))
+        group.readers.append(_reader(module_of(gm, node, nn.Module), places, ranges[source].energy, shares))
     return [g for g in groups.values() if g.tensors and g.readers and not bool(g.fixed.all())]
 
 
@@ -150,11 +157,34 @@ def _connected(sets: list[tuple[int, ...]]) -> list[list[int]]:
     return list(found.values())
 
 
-def _reader(layer: nn.Module, places: Tensor, energy: Tensor) -> Reader:
+def _noise_reaching(source: fx.Node, labels: ChannelLabels) -> dict[fx.Node, float]:
+    """The tensors whose rounding noise is in ``source``, and the share of it: averaging evens noise out."""
+    shares: dict[fx.Node, float] = {}
+    waiting = [(source, 1.0)]
+    while waiting:
+        node, share = waiting.pop()
+        if share <= shares.get(node, 0.0):
+            continue
+        shares[node] = share
+        if node not in labels.makes:
+            for before in node.all_input_nodes:
+                if labels.of.get(before) is not None:
+                    waiting.append((before, share * _left_of_noise(node, before)))
+    return shares
+
+
+def _left_of_noise(node: fx.Node, before: fx.Node) -> float:
+    """What averaging leaves of the variance of independent noise: one over the number of values averaged."""
+    if node.target not in (F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean):
+        return 1.0
+    return math.prod(shape_of(node) or ()) / max(1, math.prod(shape_of(before) or ()))
+
+
+def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor) -> Reader:
     weight: Tensor = layer.weight.detach().double()  # type: ignore[operator]  # a layer has a weight
     weight = weight.reshape(*weight.shape[:2], -1)
     at = input_channels(layer, len(places))
-    return Reader(places[at], weight.abs().amax(2), weight.square().sum(2), energy[at], weight.shape[2])
+    return Reader(shares, places[at], weight.abs().amax(2), weight.square().sum(2), energy[at], weight.shape[2])
 
 
 def input_channels(layer: nn.Module, channels: int) -> Tensor:

@@ -56,6 +56,9 @@ class QuantConfig:
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
             ``"entropy"``.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
+        equalization: rescale channels first, where that changes nothing in float, so that one scale suits all of a
+            tensor's; see :mod:`fxpasses.quantization.equalization`. It needs data, so :func:`fxpasses.quantize` does
+            it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
             data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
@@ -70,6 +73,7 @@ class QuantConfig:
     target: str = "x86"
     observer: str = "histogram"
     weight_search: str = "minmax"
+    equalization: bool = True
     bias_correction: bool = True
     exact: bool = False
     tie_free: bool = True

@@ -17,16 +17,19 @@ Through a clamp to ``[0, b]`` only channels that stay below ``b`` are widened, u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from ..errors import GraphError, InputError
+from ..errors import GraphError
 from ..graph_edit import module_of, with_parameters
 from ..pass_runner import Change, PassLog, PassResult, Skip, copy_graph, pass_logs
 from ..stages import Stage, check_stage
+from .calibration import checked_batches, pieces
 from .channel_labels import ChannelLabels, Channels, label_channels
 from .channel_noise import ChannelGroup, ChannelRanges, best_divisors, channel_groups, input_channels
 from .config import QuantConfig
@@ -65,6 +68,29 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
     return gm
 
 
+def equalized(
+    gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
+) -> tuple[fx.GraphModule, Iterable[Any]]:
+    """The graph, equalized if ``config`` says so, and the batches from the first one on, for calibration.
+
+    Args:
+        batches: may be an iterator; what equalization takes from it is kept for calibration.
+    """
+    if not config.equalization:
+        return gm, batches
+    rest = iter(batches)
+    first: list[Any] = []
+    while sum(map(_samples, first)) < SAMPLES and (batch := next(rest, None)) is not None:
+        first.append(batch)
+    whole = replace(config, overrides=())  # so that what one layer is left in does not change the others
+    return equalize(gm, first, whole), itertools.chain(first, rest)
+
+
+def _samples(batch: Any) -> int:
+    x = batch[0] if isinstance(batch, (tuple, list)) else batch
+    return len(x) if isinstance(x, Tensor) and x.dim() else 1
+
+
 def _tell(result: PassResult, group: ChannelGroup, divisors: Tensor) -> None:
     widened = int((divisors != divisors.amax()).sum())
     if widened:
@@ -79,17 +105,13 @@ def _measure(
 ) -> dict[fx.Node, ChannelRanges]:
     run = _RangesOfChannels(gm, {t: labels.of[t] for t in tensors})
     seen = 0
-    for batch in batches:
-        inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-        with torch.inference_mode():
-            run.run(*inputs)
+    for inputs in checked_batches(gm, batches):
+        for piece in pieces(gm, inputs):
+            with torch.no_grad():
+                run.run(*piece)
         seen += int(inputs[0].shape[0])
         if seen >= SAMPLES:
             break
-    if not seen:
-        raise InputError(
-            "calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well"
-        )
     return {t: ChannelRanges(low, high, energy / seen) for t, (low, high, energy) in run.found.items()}
 
 

@@ -18,6 +18,7 @@ from fxpasses.pass_runner import copy_graph
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
+from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.observe import find_observers, observe
 from fxpasses.quantization.observer_spec import ObserverSpec
 from fxpasses.quantization.observers import EntropyObserver, HistogramObserver, Observer, PercentileObserver
@@ -74,6 +75,7 @@ def calibrate_once(
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
+    gm, batches = equalized(gm, batches, config)
     observed = observe(gm, config, every_tensor=True)
     float_graph = _float_twin(observed)
     calibrate(observed, batches, progress)
@@ -115,6 +117,7 @@ def measure_distributions(
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
     neutral = replace(config, observer="histogram", overrides=())
+    gm, batches = equalized(gm, batches, config)
     observed = observe(gm, neutral, every_tensor=True)
     float_graph = _float_twin(observed)
     calibrate(observed, batches, progress)
