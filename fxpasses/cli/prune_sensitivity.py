@@ -13,7 +13,7 @@ import typer
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
 from fxpasses.sensitivity.figures import as_png
 from fxpasses.sensitivity.journal import Journal
-from fxpasses.sensitivity.prune import LayerScan, PrunableLayer, PruneChoice, check_ratios, prune_targets, score_pruned
+from fxpasses.sensitivity.prune import LayerScan, PruneChoice, check_ratios, prune_targets, score_pruned
 from fxpasses.sensitivity.prune_document import prune_document
 from fxpasses.sensitivity.prune_page import prune_page
 from fxpasses.sensitivity.prune_plots import lead_ratio, map_figure, ratio_figure
@@ -21,6 +21,7 @@ from fxpasses.sensitivity.prune_table import print_prune
 from fxpasses.sensitivity.ratio_search import largest_ratio, largest_ratios
 from fxpasses.sensitivity.scoring import Score
 
+from .evaluation_data import default_images
 from .folder import DataChoice, ModelChoice
 from .parallel_jobs import results_of, threads_each
 from .pipeline import default_threads
@@ -39,7 +40,7 @@ class PruneSettings:
     granularity: str
     criterion: str
     layers: tuple[str, ...]
-    images: int
+    images: int | None
     threads: int | None
     workers: int
     backend: str
@@ -124,18 +125,21 @@ def prune_into(
     threads = threads_each(default_threads(settings.threads), settings.workers)
     subject = Subject(model, data, threads)
     with terminal.step("load, capture, and run the dense model"):
-        found, yardstick = loaded(subject), dense_yardstick(subject, settings.images)
+        found = loaded(subject)
+        images = default_images(found.data, settings.images)
+        yardstick = dense_yardstick(subject, images)
     targets = prune_targets(found.graph, settings.layers or None)
     scans = {target.path: LayerScan(target) for target in targets}
-    jobs = [PruneJob(subject, settings.images, ((path, ratio),), choice) for path in scans for ratio in ratios]
+    jobs = [PruneJob(subject, images, ((path, ratio),), choice) for path in scans for ratio in ratios]
     for job, score in answers("prune", jobs, settings, terminal):
         ((path, ratio),) = job.ratios
         scans[path].scores[ratio] = Score(**score)
     drops = {path: scan.drops(yardstick.float_score) for path, scan in scans.items()}
+    kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
     document = {
         **frame(found.given, None, None, terminal),
         **prune_document(yardstick.float_score, list(scans.values()), choice),
-        **_within_budget(subject, targets, drops, choice, settings, terminal),
+        **_within_budget(subject, images, drops, kinds, choice, settings, terminal),
     }
     _write(folder, document, terminal)
     print_prune(document, terminal.results)
@@ -162,8 +166,9 @@ def answers(
 
 def _within_budget(
     subject: Subject,
-    targets: Sequence[PrunableLayer],
+    images: int,
     drops: Mapping[str, Mapping[float, float]],
+    kinds: Mapping[str, tuple[str, ...]],
     choice: PruneChoice,
     settings: PruneSettings,
     terminal: Terminal,
@@ -174,15 +179,11 @@ def _within_budget(
     """
     if settings.max_drop is None:
         return {}
-    kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
     sets = {**{path: (path,) for path in drops}, **{kind: paths for kind, paths in kinds.items() if len(paths) > 1}}
-    jobs = [
-        RatioJob(subject, settings.images, paths, choice, settings.max_drop, _scan(drops, paths))
-        for paths in sets.values()
-    ]
+    jobs = [RatioJob(subject, images, paths, choice, settings.max_drop, _scan(drops, paths)) for paths in sets.values()]
     found = {job.layers: answer for job, answer in answers("largest ratios", jobs, settings, terminal)}
     with terminal.step("the whole net"):
-        ratios, search = largest_ratios(drops, _drop_of(subject, settings.images, choice), settings.max_drop)
+        ratios, search = largest_ratios(drops, _drop_of(subject, images, choice), settings.max_drop)
     return {
         "within_budget": {
             "max_drop": settings.max_drop,

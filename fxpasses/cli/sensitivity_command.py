@@ -37,7 +37,15 @@ def sensitivity_command(
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
-    images: Annotated[int, typer.Option("--images", metavar="N", help="Images to measure on, at most.")] = 256,
+    images: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--images",
+            metavar="N",
+            help="Images to measure on, at most; default: 256, fewer if they are large.",
+            show_default=False,
+        ),
+    ] = None,
     node_images: Annotated[
         int, typer.Option("--node-images", metavar="N", help="Images to compare every tensor on.")
     ] = 32,

@@ -28,7 +28,7 @@ from fxpasses.sensitivity.quant_plots import noise_figure
 from fxpasses.sensitivity.quant_table import print_quant
 from fxpasses.tracing import capture
 
-from .evaluation_data import evaluation_batches
+from .evaluation_data import default_images, evaluation_batches
 from .folder import DataChoice, ModelChoice
 from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads, open_input
 from .quantize_command import overrides_of
@@ -45,7 +45,7 @@ class QuantSettings:
 
     config: QuantConfig
     calibration_images: int | None
-    images: int
+    images: int | None
     node_images: int
     threads: int | None
     seed: int
@@ -70,7 +70,7 @@ def quant_into(
         check_overrides(graph, settings.config)
         with terminal.step("calibrate", images) as step:
             calibrated = calibrate_once(graph, settings.config, batches, step.advance)
-        evaluation = evaluation_batches(given.data, settings.images)
+        evaluation = evaluation_batches(given.data, default_images(given.data, settings.images))
         with tempfile.TemporaryDirectory() as temporary:
             with terminal.step("export int8 ONNX"):
                 int8 = calibrated.convert()

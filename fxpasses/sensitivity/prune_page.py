@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fxpasses.export.html_elements import Markup, element, facts, joined, row, section, table
+from fxpasses.export.html_elements import Markup, element, facts, folded, joined, row, section, table
 from fxpasses.export.report_numbers import count_text, percent_text
 
 from .figures import as_svg
 from .pages import page
 from .prune_plots import lead_ratio, map_figure, ratio_figure
-from .prune_table import drop_text
+from .prune_table import budget_lines, drop_text, ratio_text
 from .quant_table import reference_text
 
 
@@ -35,7 +35,24 @@ def prune_page(document: Mapping[str, Any]) -> str:
             element("p", _LEGEND, cls="note"),
         ),
     ]
+    if document.get("within_budget"):
+        sections.insert(1, _budget(document))
     return page(document, "What pruning costs, layer by layer", joined(sections))
+
+
+def _budget(document: Mapping[str, Any]) -> Markup:
+    """The largest ratios: of operators, of the net, and of each layer alone."""
+    found = document["within_budget"]
+    rows = [
+        row(layer["module"], ratio_text(alone["ratio"]), drop_text(alone["drop"]), ratio_text(ratio), left=(0,))
+        for layer in document["layers"]
+        for alone, ratio in [(found["layers"][layer["module"]], found["net"]["ratios"][layer["module"]])]
+    ]
+    return section(
+        f"How much may go for {found['max_drop']:g} points",
+        element("ul", *(element("li", line.strip()) for line in budget_lines(document)[1:])),
+        folded("every layer", table(("layer", "alone", "points lost", "with all others, in the net"), rows)),
+    )
 
 
 _LEGEND = (
