@@ -31,7 +31,7 @@ OURS, THEIRS = "fxpasses", "torch.ao"
 CHILD_TIMES, CHILD_MEMORY = "--times", "--memory"
 
 
-def observed_graph(options: argparse.Namespace) -> tuple[fx.GraphModule, DataSource]:
+def observed_graph(options: argparse.Namespace, who: str) -> tuple[fx.GraphModule, DataSource]:
     """The model, fused, with our histogram observers in place, and its data."""
     import torch
 
@@ -42,7 +42,8 @@ def observed_graph(options: argparse.Namespace) -> tuple[fx.GraphModule, DataSou
     torch.set_num_threads(options.threads)
     model = load_model(options.model, options.weights)
     graph = fxpasses.fuse(fxpasses.capture(model.module, model.example_inputs()))
-    return fxpasses.observe(graph, fxpasses.QuantConfig(observer="histogram")), open_dataset(options.data, model)
+    config = fxpasses.QuantConfig(observer="histogram", bias_correction=who == OURS)  # theirs corrects no bias
+    return fxpasses.observe(graph, config), open_dataset(options.data, model)
 
 
 def with_observers_of(who: str, graph: fx.GraphModule) -> fx.GraphModule:
@@ -86,19 +87,19 @@ def calibration_seconds(who: str, graph: fx.GraphModule, batches: Iterable[Tenso
 
 def measure_times(options: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of each round, by contender."""
-    graph, data = observed_graph(options)
-    batches = list(data.calibration(max(options.images), options.batch))
-    calibration_seconds(OURS, with_observers_of(OURS, graph), batches[:1])  # allocators and caches warm
+    opened = {who: observed_graph(options, who) for who in (OURS, THEIRS)}
+    batches = list(opened[OURS][1].calibration(max(options.images), options.batch))
+    calibration_seconds(OURS, with_observers_of(OURS, opened[OURS][0]), batches[:1])  # allocators and caches warm
     seconds: dict[str, list[float]] = {OURS: [], THEIRS: []}
     for _ in range(options.rounds):
         for who, taken in seconds.items():
-            taken.append(calibration_seconds(who, with_observers_of(who, graph), batches))
+            taken.append(calibration_seconds(who, with_observers_of(who, opened[who][0]), batches))
     return seconds
 
 
 def measure_memory(options: argparse.Namespace) -> dict[str, float]:
     """Peak memory of this process in MB, before and after it calibrates on the first of ``options.images``."""
-    graph, data = observed_graph(options)
+    graph, data = observed_graph(options, options.memory)
     graph = with_observers_of(options.memory, graph)
     before = peak_memory_mb()
     calibration_seconds(options.memory, graph, data.calibration(options.images[0], options.batch))

@@ -24,7 +24,7 @@ def threads_as_before() -> Iterator[None]:
 @pytest.mark.slow  # imports torch.ao
 @pytest.mark.filterwarnings("ignore")  # torch.ao announces its own deletion
 def test_both_watch_the_same_tensors() -> None:
-    graph, data = bench.observed_graph(bench.parse(DIGITS))
+    graph, data = bench.observed_graph(bench.parse(DIGITS), bench.OURS)
     batches = list(data.calibration(8, 4))
     seen = {}
     for who in (bench.OURS, bench.THEIRS):

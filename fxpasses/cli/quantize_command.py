@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -61,6 +62,16 @@ def quantize_command(
             show_default=False,
         ),
     ] = None,
+    equalize: Annotated[
+        bool,
+        typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits all of a tensor's."),
+    ] = True,
+    bias_correction: Annotated[
+        bool,
+        typer.Option(
+            "--bias-correction/--no-bias-correction", help="Take from biases what rounding weights adds on average."
+        ),
+    ] = True,
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
     ] = False,
@@ -114,7 +125,11 @@ def quantize_command(
         from .summary import print_outcome
 
         settings = Settings(
-            config=_config(target, observer or [], keep_float or [], exact),
+            config=replace(
+                _config(target, observer or [], keep_float or [], exact),
+                equalization=equalize,
+                bias_correction=bias_correction,
+            ),
             calibration_images=calib,
             evaluation_images=evaluate,
             form=form.value,
@@ -124,6 +139,7 @@ def quantize_command(
             seed=seed,
         )
         others = {"--observer": observer, "--keep-float": keep_float, "--exact": exact, "--target": target != "x86"}
+        others |= {"--no-equalize": not equalize, "--no-bias-correction": not bias_correction}
         said = [option for option, given_at_all in others.items() if given_at_all]
         wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
         with staged_folder(out) as stage:
