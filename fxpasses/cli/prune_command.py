@@ -61,7 +61,7 @@ def prune_command(
         typer.Option(
             "--criterion",
             metavar="NAME",
-            help="What is least important: l1, l2, fpgm, bn_scale, taylor, movement, activation or random.",
+            help="What is least important: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
         ),
     ] = "l1",
     granularity: Annotated[
@@ -94,6 +94,9 @@ def prune_command(
     through_layer_norm: Annotated[
         bool, typer.Option("--through-layer-norm", help="Let LayerNorm normalise over the channels that are left.")
     ] = False,
+    compensate: Annotated[
+        bool, typer.Option("--compensate/--no-compensate", help="Let what is left stand in for what is removed.")
+    ] = True,
     recipe: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -159,6 +162,7 @@ def prune_command(
             round_to=round_to,
             keep_joined=keep_joined,
             through_layer_norm=through_layer_norm,
+            compensate=compensate,
             epochs=fine_tune,
             learning_rate=lr,
             distill=distill,

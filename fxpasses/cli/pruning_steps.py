@@ -17,8 +17,10 @@ from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.fine_tuning import Distillation, flip_and_shift, reestimate_batch_norm
 from fxpasses.models.training import TrainConfig, train
+from fxpasses.pruning.brain_surgeon import SURGEON, surgeon_scores
 from fxpasses.pruning.budget import Budget, choose_within
 from fxpasses.pruning.channel_plan import Removal, choose_channels
+from fxpasses.pruning.compensation import compensate
 from fxpasses.pruning.criteria import WITH_DATA
 from fxpasses.pruning.data_criteria import ScoringData
 from fxpasses.pruning.dependencies import Dependencies, find_dependencies
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 SCORING_BATCH = 32
 SCORING_BATCHES = 16
+MOMENT_IMAGES = 512
 STATISTICS_IMAGES = 2048
 STATISTICS_BATCH = 64
 FINE_TUNING_BATCH = 64
@@ -53,6 +56,7 @@ class Pruning:
         round_to: channel counts become multiples of it.
         keep_joined: whether channels stay that several layers make together, as those of residual streams.
         through_layer_norm: whether channels that a LayerNorm sees may go.
+        compensate: whether the channels left stand in for those removed.
         epochs: of fine-tuning.
         learning_rate: at its start.
         distill: whether to learn from the dense model, too.
@@ -72,6 +76,7 @@ class Pruning:
     round_to: int = 1
     keep_joined: bool = False
     through_layer_norm: bool = False
+    compensate: bool = True
     epochs: int = 0
     learning_rate: float = 0.01
     distill: bool = False
@@ -91,6 +96,8 @@ class Pruning:
             raise InputError(
                 "neither a ratio nor a budget", why="nothing says how much to prune", fix="give --ratio 0.3 or the like"
             )
+        if self.criterion == SURGEON and not self.is_structured:
+            raise InputError(f"criterion {SURGEON!r}", why="it scores channels only", fix="use --granularity channel")
         if self.epochs < 0:
             raise InputError(f"{self.epochs} epochs", why="there are no fewer than 0", fix="give --fine-tune 5")
         if self.distill and not self.epochs:
@@ -130,10 +137,16 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     with terminal.step("find what goes together"):
         dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
-        scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
+        if settings.criterion == SURGEON:
+            scores = surgeon_scores(dependencies, _moment_batches(given.data, settings))
+        else:
+            scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
     removal, chosen = _choose(dependencies, scores, given, settings, terminal)
     with terminal.step("shrink"):
         small = shrink(removal)
+    if settings.compensate:
+        with terminal.step("compensate"):
+            chosen["compensated_layers"] = compensate(removal, small, _moment_batches(given.data, settings))
     return Pruned(small, {**chosen, **_channel_account(removal)})
 
 
@@ -145,7 +158,7 @@ def _choose(
         "scope": settings.scope,
         "round_to": settings.round_to,
         "keep_joined": settings.keep_joined,
-        "comparable": settings.criterion in COMPARABLE,
+        "comparable": settings.criterion in (*COMPARABLE, SURGEON),
     }
     if settings.budget is None:
         assert settings.ratio is not None
@@ -227,6 +240,10 @@ def _training_batches(data: DataSource, settings: Pruning, epoch: int) -> Iterat
     for inputs, labels in training_batches(data, FINE_TUNING_BATCH, settings.seed + epoch):
         moved = flip_and_shift(inputs, generator) if settings.augment else inputs
         yield moved.contiguous(memory_format=_layout(moved)), labels
+
+
+def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
+    return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
 
 
 def _layout(inputs: Tensor) -> torch.memory_format:

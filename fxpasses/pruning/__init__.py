@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from .brain_surgeon import surgeon_scores as surgeon_scores
 from .budget import Budget as Budget
 from .budget import choose_within as choose_within
 from .channel_plan import Removal as Removal
 from .channel_plan import choose_channels as choose_channels
+from .compensation import compensate as compensate
 from .cost import Cost as Cost
 from .cost import cost_of as cost_of
 from .criteria import CRITERIA as CRITERIA
