@@ -66,6 +66,8 @@ def test_layers() -> None:
 def test_joined_channels_can_stay() -> None:
     assert set(choose_channels(dependencies_of("residual"), 0.5, {}, keep_joined=True).channels()) == {"one"}
     assert set(choose_channels(dependencies_of("depthwise"), 0.5, {}, keep_joined=True).channels()) == {"0", "2", "4"}
+    with pytest.raises(fx.InputError, match="let joined channels go"):
+        choose_channels(dependencies_of("shared"), 0.5, {}, keep_joined=True)
 
 
 def test_depthwise_layers_follow_along() -> None:

@@ -158,7 +158,7 @@ def _choose(
         "scope": settings.scope,
         "round_to": settings.round_to,
         "keep_joined": settings.keep_joined,
-        "comparable": settings.criterion in (*COMPARABLE, SURGEON),
+        "comparable": settings.criterion in COMPARABLE,
     }
     if settings.budget is None:
         assert settings.ratio is not None

@@ -112,8 +112,9 @@ def groups_of(
         return groups
     tied = [group for group in dependencies.groups if set(group.layers) & chosen.keys()]
     if tied:
-        rest = [path for path in tied[0].layers if path not in chosen]
-        why, fix = f"its channels go together with those of {', '.join(rest)}", "choose those too"
+        rest = [path for path in tied[0].layers if path not in chosen] or tied[0].layers[1:]
+        why = f"its channels go together with those of {', '.join(rest)}"
+        fix = "let joined channels go, too" if keep_joined else "choose those too"
     else:
         reasons = [f"{path}: {dependencies.frozen[path]}" for path in chosen if path in dependencies.frozen]
         why, fix = (reasons[0] if reasons else "its outputs are not channels"), "choose other layers"

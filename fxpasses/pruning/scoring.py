@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, fx
 
+from ..fusion import fuse
 from .criteria import WITH_DATA, check_criterion, scores_from_weights
 from .data_criteria import ScoringData, scores_from_data
 from .layers import prunable_layers
@@ -17,12 +18,15 @@ def channel_scores(
 ) -> dict[str, Tensor]:
     """``[C_out]`` for each layer the criterion can score, high = keep.
 
+    Gradients are taken with BatchNorm folded, where removing a channel is what they are asked about; with it apart, the
+    shift that BatchNorm adds afterwards would be left out.
+
     Raises:
         InputError: there is no such criterion, or it needs data and has none.
     """
     check_criterion(criterion, "channel", has_data=data is not None)
-    layers = prunable_layers(gm)
     if criterion in WITH_DATA:
         assert data is not None
-        return scores_from_data(gm, layers, criterion, "channel", data)
-    return scores_from_weights(gm, layers, criterion, "channel", seed)
+        scored = gm if criterion == "activation" else fuse(gm)
+        return scores_from_data(scored, prunable_layers(scored), criterion, "channel", data)
+    return scores_from_weights(gm, prunable_layers(gm), criterion, "channel", seed)
