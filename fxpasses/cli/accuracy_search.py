@@ -21,8 +21,9 @@ from fxpasses.sensitivity.pareto_plot import pareto_figure
 from fxpasses.sensitivity.scoring import Score
 from fxpasses.sensitivity.units import Unit
 
+from .journaled import done
 from .parallel_jobs import results_of
-from .search_jobs import Calibration, NoiseJob, ScoreJob, SearchJob, calibrated, measured
+from .search_jobs import Calibration, NoiseJob, ScoreJob, SearchJob, calibrated
 from .subject import Subject, fused_graph, fused_yardstick, loaded
 from .terminal import Step, Terminal
 
@@ -83,8 +84,8 @@ class _Measurements:
     def _answers(self, jobs: Sequence[SearchJob]) -> list[Score]:
         missing = [job for job in jobs if self.journal.get(job.key) is None]
         self.remembered += len(jobs) - len(missing)
-        for job, score in results_of(measured, missing, self.settings.workers, self.settings.backend):
-            self.journal.put(job.key, asdict(score))
+        for job, score in results_of(done, missing, self.settings.workers, self.settings.backend):
+            self.journal.put(job.key, score)
             self.done += 1
             self.step.at(f"{self.done} measured", self.done, 0)
         return [Score(**self.journal.get(job.key) or {}) for job in jobs]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
@@ -23,7 +23,8 @@ from fxpasses.sensitivity.scoring import Score
 
 from .evaluation_data import default_images
 from .folder import DataChoice, ModelChoice
-from .parallel_jobs import results_of, threads_each
+from .journaled import answers
+from .parallel_jobs import threads_each
 from .pipeline import default_threads
 from .sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
 from .subject import Subject, dense_yardstick, loaded
@@ -98,15 +99,6 @@ class RatioJob:
         return math.sqrt(quality * (100 - quality) / self.images)
 
 
-Job = PruneJob | RatioJob
-J = TypeVar("J", PruneJob, RatioJob)
-
-
-def done(job: Job) -> dict[str, Any]:
-    """Do a job."""
-    return job.do()
-
-
 def numbers_of(text: str) -> tuple[float, ...]:
     """``"0.1,0.5"`` as numbers; typer tells the error."""
     try:
@@ -131,7 +123,8 @@ def prune_into(
     targets = prune_targets(found.graph, settings.layers or None)
     scans = {target.path: LayerScan(target) for target in targets}
     jobs = [PruneJob(subject, images, ((path, ratio),), choice) for path in scans for ratio in ratios]
-    for job, score in answers("prune", jobs, settings, terminal):
+    journal = Journal(settings.journal, subject.about)
+    for job, score in answers("prune", jobs, journal, settings.workers, settings.backend, terminal):
         ((path, ratio),) = job.ratios
         scans[path].scores[ratio] = Score(**score)
     drops = {path: scan.drops(yardstick.float_score) for path, scan in scans.items()}
@@ -139,29 +132,11 @@ def prune_into(
     document = {
         **frame(found.given, None, None, terminal),
         **prune_document(yardstick.float_score, list(scans.values()), choice),
-        **_within_budget(subject, images, drops, kinds, choice, settings, terminal),
+        **_within_budget(subject, images, drops, kinds, choice, journal, settings, terminal),
     }
     _write(folder, document, terminal)
     print_prune(document, terminal.results)
     return document
-
-
-def answers(
-    what: str, jobs: Sequence[J], settings: PruneSettings, terminal: Terminal
-) -> list[tuple[J, dict[str, Any]]]:
-    """Every job with its answer, from the journal where it is known."""
-    journal = Journal(settings.journal, jobs[0].subject.about)
-    found = [(job, known) for job in jobs if (known := journal.get(job.key)) is not None]
-    if found:
-        terminal.remark(f"{len(found)} of {len(jobs)} measurements are taken from {journal.path}")
-    missing = [job for job in jobs if journal.get(job.key) is None]
-    with terminal.step(what, len(jobs)) as step:
-        step.advance(len(found))
-        for job, answer in results_of(done, missing, settings.workers, settings.backend):
-            journal.put(job.key, answer)
-            found.append((job, answer))
-            step.advance(1)
-    return found
 
 
 def _within_budget(
@@ -170,6 +145,7 @@ def _within_budget(
     drops: Mapping[str, Mapping[float, float]],
     kinds: Mapping[str, tuple[str, ...]],
     choice: PruneChoice,
+    journal: Journal,
     settings: PruneSettings,
     terminal: Terminal,
 ) -> dict[str, Any]:
@@ -181,7 +157,8 @@ def _within_budget(
         return {}
     sets = {**{path: (path,) for path in drops}, **{kind: paths for kind, paths in kinds.items() if len(paths) > 1}}
     jobs = [RatioJob(subject, images, paths, choice, settings.max_drop, _scan(drops, paths)) for paths in sets.values()]
-    found = {job.layers: answer for job, answer in answers("largest ratios", jobs, settings, terminal)}
+    answered = answers("largest ratios", jobs, journal, settings.workers, settings.backend, terminal)
+    found = {job.layers: answer for job, answer in answered}
     with terminal.step("the whole net"):
         ratios, search = largest_ratios(drops, _drop_of(subject, images, choice), settings.max_drop)
     return {

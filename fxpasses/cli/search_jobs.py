@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.sensitivity.calibrated import Calibrated, Distributions, measure_distributions
+from fxpasses.quantization.observer_spec import parse_observer
+from fxpasses.sensitivity.calibrated import Calibrated, Distributions, calibrate_once, measure_distributions
+from fxpasses.sensitivity.quant import LayerSensitivity, WeightError, layer_sensitivity
 from fxpasses.sensitivity.scoring import Score
 from fxpasses.sensitivity.units import Unit
 
@@ -37,10 +41,10 @@ class ScoreJob:
         """In the journal."""
         return ["score", self.images, *_about(self), sorted(unit.name for unit in self.in_float)]
 
-    def score(self) -> Score:
-        """Measure, in this process."""
+    def do(self) -> dict[str, Any]:
+        """Measure the score, in this process."""
         int8 = calibrated(self.subject, self.calibration, self.config).convert(*self.in_float)
-        return fused_yardstick(self.subject, self.images).score(to_torch(int8))
+        return fused_yardstick(self.subject, self.images).score(to_torch(int8)).to_json()
 
 
 @dataclass(frozen=True)
@@ -58,27 +62,62 @@ class NoiseJob:
         """In the journal."""
         return ["alone", self.images, *_about(self), self.unit.name]
 
-    def score(self) -> Score:
-        """Measure, in this process."""
+    def do(self) -> dict[str, Any]:
+        """Measure the score, in this process."""
         alone = calibrated(self.subject, self.calibration, self.config).alone(self.unit)
-        return fused_yardstick(self.subject, self.images).score(alone)
+        return fused_yardstick(self.subject, self.images).score(alone).to_json()
+
+
+@dataclass(frozen=True)
+class LayerJob:
+    """What int8 costs at one unit."""
+
+    subject: Subject
+    images: int
+    calibration: Calibration
+    config: QuantConfig
+    unit: Unit
+
+    @property
+    def key(self) -> list[object]:
+        """In the journal."""
+        return ["layer", self.images, asdict(self.calibration), asdict(self.config), self.unit.name]
+
+    def do(self) -> dict[str, Any]:
+        """Measure, in this process; see :meth:`read`."""
+        ready = calibrated(self.subject, self.calibration, self.config)
+        return asdict(layer_sensitivity(ready, fused_yardstick(self.subject, self.images), self.unit))
+
+    def read(self, answer: Mapping[str, Any]) -> LayerSensitivity:
+        """What :meth:`do` found, after a journal had it."""
+        weight = answer["weight"]
+        return LayerSensitivity(
+            self.unit,
+            Score(**answer["alone"]),
+            Score(**answer["kept_float"]),
+            answer["alone_at_node_db"],
+            None if weight is None else WeightError(**weight),
+        )
 
 
 SearchJob = ScoreJob | NoiseJob
-
-
-def measured(job: SearchJob) -> Score:
-    """Do a job."""
-    return job.score()
 
 
 def _about(job: SearchJob) -> list[object]:
     return [asdict(job.calibration), asdict(job.config)]
 
 
+def _observers(config: QuantConfig) -> list[str]:
+    return [config.observer, *(override.observer for override in config.overrides if override.observer)]
+
+
 @lru_cache(maxsize=4)
 def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) -> Calibrated:
     """Ready to convert with these settings; the data is run once for all that differ in ranges and rounding only."""
+    if any(parse_observer(name).name == "moving_average" for name in _observers(config)):
+        data = loaded(subject).data
+        batches = data.calibration(calibration.images, seed=calibration.seed)
+        return calibrate_once(fused_graph(subject), config, batches)
     neutral = replace(config, observer="histogram", weight_search="minmax", overrides=())
     return _distributions(subject, calibration, neutral).settle(config)
 

@@ -112,10 +112,11 @@ def sensitivity_command(
         from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+        journal = out.with_name(f"{out.name}.journal.jsonl")
         with staged_folder(out) as stage:
             if method is Method.quant:
                 config = quant_config(target, observer or [], keep_float or [])
-                measured = QuantSettings(config, calib, images, node_images, threads, seed)
+                measured = QuantSettings(config, calib, images, node_images, threads, seed, workers, backend, journal)
                 terminal.document = quant_into(stage, chosen, source, measured, terminal)
             else:
                 scan = PruneSettings(
@@ -127,7 +128,7 @@ def sensitivity_command(
                     threads=threads,
                     workers=workers,
                     backend=backend,
-                    journal=out.with_name(f"{out.name}.journal.jsonl"),
+                    journal=journal,
                     max_drop=max_drop,
                 )
                 terminal.document = prune_into(stage, chosen, source, scan, terminal)

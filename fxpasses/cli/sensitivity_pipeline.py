@@ -16,22 +16,25 @@ from fxpasses.export.environment import environment
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
 from fxpasses.export.integer_tensors import OnnxIntegers
 from fxpasses.export.onnx_file import to_onnx
-from fxpasses.export.runners import onnx_runner, torch_threads
-from fxpasses.fusion import fuse
+from fxpasses.export.runners import onnx_runner
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.sensitivity.calibrated import calibrate_once
+from fxpasses.sensitivity.calibrated import Calibrated
 from fxpasses.sensitivity.figures import as_png
-from fxpasses.sensitivity.quant import Integers, quant_sensitivity, torch_runtime
+from fxpasses.sensitivity.journal import Journal
+from fxpasses.sensitivity.quant import Integers, QuantSensitivity, quant_sensitivity, torch_runtime
 from fxpasses.sensitivity.quant_document import quant_document
 from fxpasses.sensitivity.quant_page import quant_page
 from fxpasses.sensitivity.quant_plots import noise_figure
 from fxpasses.sensitivity.quant_table import print_quant
-from fxpasses.tracing import capture
 
 from .evaluation_data import default_images, evaluation_batches
 from .folder import DataChoice, ModelChoice
-from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads, open_input
+from .journaled import answers
+from .parallel_jobs import threads_each
+from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads
 from .quantize_command import overrides_of
+from .search_jobs import Calibration, LayerJob, calibrated
+from .subject import Subject, fused_graph, loaded
 from .terminal import Terminal
 
 SENSITIVITY_JSON = "sensitivity.json"
@@ -49,6 +52,9 @@ class QuantSettings:
     node_images: int
     threads: int | None
     seed: int
+    workers: int
+    backend: str
+    journal: Path
 
 
 def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str]) -> QuantConfig:
@@ -61,42 +67,53 @@ def quant_into(
     folder: Path, model: ModelChoice, data: DataChoice, settings: QuantSettings, terminal: Terminal
 ) -> dict[str, Any]:
     """Measure what int8 costs and write the files; returns the document."""
-    given = open_input(model, data, terminal)
-    with torch_threads(default_threads(settings.threads)):
-        images = settings.calibration_images
-        images = min(DEFAULT_CALIBRATION_IMAGES, given.data.calibration_images) if images is None else images
-        batches = given.data.calibration(images, seed=settings.seed)
-        graph = captured(given, terminal)
-        check_overrides(graph, settings.config)
-        with terminal.step("calibrate", images) as step:
-            calibrated = calibrate_once(graph, settings.config, batches, step.advance)
-        evaluation = evaluation_batches(given.data, default_images(given.data, settings.images))
-        with tempfile.TemporaryDirectory() as temporary:
-            with terminal.step("export int8 ONNX"):
-                int8 = calibrated.convert()
-                runtimes = {**torch_runtime(int8), **_onnx_runtime(int8, Path(temporary))}
-            with terminal.step("layers", len(calibrated.units)) as step:
-                found = quant_sensitivity(
-                    calibrated,
-                    evaluation,
-                    runtimes=runtimes,
-                    node_batches=-(-settings.node_images // len(next(iter(evaluation()))[0])),
-                    progress=step.at,
-                )
-    document = {**frame(given, settings.config.target, images, terminal), **quant_document(found)}
+    subject = Subject(model, data, threads_each(default_threads(settings.threads), settings.workers))
+    with terminal.step("load, capture and fuse"):
+        graph, source = fused_graph(subject), loaded(subject).data
+    check_overrides(graph, settings.config)
+    images = settings.calibration_images
+    images = min(DEFAULT_CALIBRATION_IMAGES, source.calibration_images) if images is None else images
+    calibration = Calibration(images, settings.seed)
+    with terminal.step("calibrate"):
+        ready = calibrated(subject, calibration, settings.config)
+    with tempfile.TemporaryDirectory() as temporary:
+        with terminal.step("export int8 ONNX"):
+            int8 = ready.convert()
+            runtimes = {**torch_runtime(int8), **_onnx_runtime(int8, Path(temporary))}
+        found = _measured(subject, calibration, ready, runtimes, settings, terminal)
+    document = {**frame(loaded(subject).given, settings.config.target, images, terminal), **quant_document(found)}
     whole = next(iter(found.int8.values())).sqnr_db
-    write_json_atomic(folder / SENSITIVITY_JSON, document)
     with terminal.step("draw"):
+        write_json_atomic(folder / SENSITIVITY_JSON, document)
         write_text_atomic(folder / SENSITIVITY_HTML, quant_page(document))
         write_bytes_atomic(folder / SENSITIVITY_PNG, as_png(*noise_figure(document["layers"], whole)))
     print_quant(document, terminal.results)
     return document
 
 
-def captured(given: Input, terminal: Terminal) -> fx.GraphModule:
-    """The FLOAT graph, fused."""
-    with terminal.step("capture and fuse"):
-        return fuse(capture(given.model.module, given.model.example_inputs()))
+def _measured(
+    subject: Subject,
+    calibration: Calibration,
+    ready: Calibrated,
+    runtimes: Mapping[str, tuple[Callable[..., object], Integers]],
+    settings: QuantSettings,
+    terminal: Terminal,
+) -> QuantSensitivity:
+    """Every layer, in parallel and from the journal where it is known; then every tensor in place."""
+    source = loaded(subject).data
+    count = default_images(source, settings.images)
+    jobs = [LayerJob(subject, count, calibration, settings.config, unit) for unit in ready.units]
+    journal = Journal(settings.journal, subject.about)
+    answered = answers("layers", jobs, journal, settings.workers, settings.backend, terminal)
+    evaluation = evaluation_batches(source, count)
+    with terminal.step("tensors in place"):
+        return quant_sensitivity(
+            ready,
+            evaluation,
+            runtimes=runtimes,
+            node_batches=-(-settings.node_images // len(next(iter(evaluation()))[0])),
+            layers=[job.read(answer) for job, answer in answered],
+        )
 
 
 def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Callable[..., object], Integers]]:

@@ -29,12 +29,10 @@ ROUNDING = 1e-9
 DEFAULT_OBSERVERS = ("histogram", "percentile:99.999", "percentile:99.99", "minmax", "entropy")
 DEFAULT_REPAIRS: tuple[dict[str, Any], ...] = (
     {"weight_search": "mse"},
-    {"equalization": True},
     {"equalization": False},
-    {"bias_correction": True},
     {"bias_correction": False},
 )
-"""Repairs that are on already are tried without: on some nets one of them does harm."""
+"""What is on by default is tried without: on some nets a repair does harm. What a caller turned off stays off."""
 
 
 @dataclass(frozen=True)

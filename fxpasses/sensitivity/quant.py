@@ -10,7 +10,7 @@ Three questions, which have different answers:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,16 +97,18 @@ def quant_sensitivity(
     *,
     runtimes: Mapping[str, tuple[Callable[..., object], Integers]] | None = None,
     node_batches: int = 1,
+    layers: Iterable[LayerSensitivity] | None = None,
     progress: Progress | None = None,
 ) -> QuantSensitivity:
-    """Measure every layer.
+    """Measure every layer, and every tensor in place.
 
     Args:
         calibrated: see :func:`~fxpasses.sensitivity.calibrated.calibrate_once`.
         batches: makes the evaluation data anew each time; see :data:`~fxpasses.sensitivity.scoring.PIECE` for its size.
         runtimes: model and integer tensors of the int8 graph by name of runtime; PyTorch's if not given.
         node_batches: how many batches to compare every tensor on.
-        progress: called after each layer.
+        layers: what :func:`layer_sensitivity` found of each unit, where others measured that.
+        progress: called before each layer.
 
     Raises:
         GraphError, InputError: the graph cannot be converted, or the data not be used.
@@ -118,24 +120,30 @@ def quant_sensitivity(
         found.int8[name] = yardstick.score(model)
         found.tensors[name] = _in_place(calibrated.float_graph, int8, integers, _first(batches, node_batches), found)
     found.node_images = sum(len(inputs[0]) for inputs in _first(batches, node_batches))
-    sample = next(_first(batches, 1))
-    exact = values_of(calibrated.float_graph, {unit.result for unit in calibrated.units}, sample)
-    weights = {call.name: call.layer for call in find_int8_calls(int8).values() if call.layer is not None}
+    found.layers += _each(calibrated, yardstick, progress) if layers is None else layers
+    _share_noise(found.layers)
+    return found
+
+
+def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) -> LayerSensitivity:
+    """Measure one layer: alone in int8, and alone in float. ``noise_percent`` needs all of them, and is 0."""
+    alone = calibrated.alone(unit)
+    (call,) = (n for n in alone.graph.nodes if n.name == unit.result + SUFFIX)
+    found = find_int8_calls(alone).get(call)
+    return LayerSensitivity(
+        unit,
+        alone=yardstick.score(alone),
+        kept_float=yardstick.score(to_torch(calibrated.convert(unit))),
+        alone_at_node_db=_own_noise(calibrated.float_graph, alone, call, unit, next(_first(yardstick.batches, 1))),
+        weight=None if found is None else _weight_error(calibrated.float_graph, unit, found.layer),
+    )
+
+
+def _each(calibrated: Calibrated, yardstick: Yardstick, progress: Progress | None) -> Iterator[LayerSensitivity]:
     for done, unit in enumerate(calibrated.units):
         if progress is not None:
             progress(unit.label, done, len(calibrated.units))
-        alone = calibrated.alone(unit)
-        found.layers.append(
-            LayerSensitivity(
-                unit,
-                alone=yardstick.score(alone),
-                kept_float=yardstick.score(to_torch(calibrated.convert(unit))),
-                alone_at_node_db=_own_noise(alone, unit, exact[unit.result], sample),
-                weight=_weight_error(calibrated.float_graph, unit, weights.get(unit.result + SUFFIX)),
-            )
-        )
-    _share_noise(found.layers)
-    return found
+        yield layer_sensitivity(calibrated, yardstick, unit)
 
 
 def torch_runtime(int8: fx.GraphModule) -> dict[str, tuple[Callable[..., object], Integers]]:
@@ -209,11 +217,13 @@ def _in_place(
     return errors
 
 
-def _own_noise(alone: fx.GraphModule, unit: Unit, exact: Tensor, inputs: Inputs) -> float | None:
+def _own_noise(
+    float_graph: fx.GraphModule, alone: fx.GraphModule, call: fx.Node, unit: Unit, inputs: Inputs
+) -> float | None:
     """SQNR at a unit's output when its inputs are the float ones."""
-    (node,) = (n for n in alone.graph.nodes if n.name == unit.result + SUFFIX)
-    q = values_of(alone, {node.name}, inputs)[node.name]
-    error = TensorError(qparams_of(node), 0.0, 0.0)
+    exact = values_of(float_graph, {unit.result}, inputs)[unit.result]
+    q = values_of(alone, {call.name}, inputs)[call.name]
+    error = TensorError(qparams_of(call), 0.0, 0.0)
     error.add(exact.contiguous(), q.contiguous())
     return error.sqnr_db
 
