@@ -28,7 +28,9 @@ def names() -> dict[str, object]:
     return {"model": model, "example_inputs": (batches[0],), "batches": batches}
 
 
-@pytest.mark.parametrize(("document", "block"), [("README.md", 0), ("docs/migrating.md", 1)])
+@pytest.mark.parametrize(
+    ("document", "block"), [("README.md", 0), ("docs/migrating.md", 1), ("docs/sensitivity.md", 0)]
+)
 def test_code_runs(
     document: str, block: int, names: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
