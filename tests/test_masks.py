@@ -9,7 +9,16 @@ import torch
 from pruning_nets import PRUNING_NETS
 
 import fxpasses as fx
-from fxpasses.pruning import Masks, apply_masks, keep_masks, make_masks, make_permanent, masks_of, zeros_as_masks
+from fxpasses.pruning import (
+    Masks,
+    apply_masks,
+    keep_masks,
+    make_masks,
+    make_permanent,
+    masks_of,
+    replace_masks,
+    zeros_as_masks,
+)
 
 
 @pytest.fixture
@@ -113,6 +122,14 @@ def test_kept_through_training(graph: torch.fx.GraphModule) -> None:
     handle.remove()
     optimizer.step()
     assert int((sparse.get_parameter("0.weight") == 0).sum()) < dense_zeros
+
+
+def test_replaced(graph: torch.fx.GraphModule) -> None:
+    sparse = apply_masks(graph, make_masks(graph, 0.2))
+    more = make_masks(sparse, 0.6)
+    replace_masks(sparse, more)
+    assert {p: int(m.sum()) for p, m in masks_of(sparse).items()} == {p: int(m.sum()) for p, m in more.items()}
+    assert int((sparse.get_parameter("0.weight") != 0).sum()) == int(more["0"].sum())
 
 
 def test_permanent(graph: torch.fx.GraphModule) -> None:

@@ -90,6 +90,15 @@ def test_zeros_make_no_dense_kernel_faster(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_schedule_ends_at_the_ratio(tmp_path: Path) -> None:
+    done = prune(tmp_path / "s", "--granularity", "weight", "--ratio", "0.8", "--schedule", "cubic", "--fine-tune", "3")
+    assert done.code == 0, done.err
+    account = report_of(tmp_path / "s")["pruning"]
+    assert list(account["sparsity"].values()) == pytest.approx([0.8] * len(account["sparsity"]), abs=0.01)
+    assert account["pruned"]["sparsity"] == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.slow
 def test_a_measured_budget(tmp_path: Path) -> None:
     done = prune(tmp_path / "fast", "--budget", "latency=0.95")
     assert done.code == 0, done.err
@@ -108,6 +117,8 @@ def test_a_measured_budget(tmp_path: Path) -> None:
         (("--ratio", "0.5", "--layers", "classifier"), "no channels of 'classifier' can be removed"),
         (("--ratio", "0.5", "--distill"), "--distill"),
         (("--ratio", "0.5", "--fine-tune", "-1"), "-1 epochs"),
+        (("--ratio", "0.5", "--schedule", "cubic", "--fine-tune", "3"), "schedule 'cubic'"),
+        (("--ratio", "0.5", "--granularity", "weight", "--criterion", "surgeon"), "scores channels only"),
         (("--ratio", "0.5", "--criterion", "l7"), "criterion 'l7'"),
         (("--ratio", "0.5", "--granularity", "filter"), "granularity 'filter'"),
     ],

@@ -24,6 +24,14 @@ class PruneScope(str, Enum):
     everywhere = "global"
 
 
+class PruneSchedule(str, Enum):
+    """What fxpasses.pruning.schedules has."""
+
+    one_shot = "one-shot"
+    iterative = "iterative"
+    cubic = "cubic"
+
+
 def prune_command(
     model: options.Model,
     data: options.Data,
@@ -97,6 +105,10 @@ def prune_command(
     compensate: Annotated[
         bool, typer.Option("--compensate/--no-compensate", help="Let what is left stand in for what is removed.")
     ] = True,
+    schedule: Annotated[
+        PruneSchedule,
+        typer.Option("--schedule", help="How the ratio of masks grows over the epochs of --fine-tune."),
+    ] = PruneSchedule.one_shot,
     recipe: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -163,6 +175,7 @@ def prune_command(
             keep_joined=keep_joined,
             through_layer_norm=through_layer_norm,
             compensate=compensate,
+            schedule=schedule.value,
             epochs=fine_tune,
             learning_rate=lr,
             distill=distill,
@@ -176,7 +189,6 @@ def prune_command(
             if max_drop is not None:
                 pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)
             outcome = prune_into(stage, given, pruning, settings, quantize, terminal)
-        terminal.document = outcome.report
         print_prune_outcome(outcome, out, terminal)
 
 
@@ -198,14 +210,14 @@ def _run_settings(
 
 
 def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:
-    """The report's tables, what became smaller, and where everything is."""
+    """The report's tables, what became smaller, and where everything is; for ``--json``, the report itself."""
     from rich.text import Text
 
     from fxpasses.export.report_console import print_report
 
     from .artifacts import REPORT_HTML
 
-    console = terminal.results
+    terminal.document, console = outcome.report, terminal.results
     print_report(outcome.report, console)
     for line in pruning_lines(outcome.report["pruning"]):
         console.print(Text(line))

@@ -24,8 +24,9 @@ from fxpasses.pruning.compensation import compensate
 from fxpasses.pruning.criteria import WITH_DATA
 from fxpasses.pruning.data_criteria import ScoringData
 from fxpasses.pruning.dependencies import Dependencies, find_dependencies
-from fxpasses.pruning.masks import apply_masks, reapply_masks
+from fxpasses.pruning.masks import Masks, apply_masks, masks_of, reapply_masks, replace_masks
 from fxpasses.pruning.patterns import parse_pattern
+from fxpasses.pruning.schedules import Schedule, schedule_ratios
 from fxpasses.pruning.scoring import COMPARABLE, channel_scores
 from fxpasses.pruning.selection import Scope, make_masks
 from fxpasses.pruning.shrinking import shrink
@@ -57,6 +58,7 @@ class Pruning:
         keep_joined: whether channels stay that several layers make together, as those of residual streams.
         through_layer_norm: whether channels that a LayerNorm sees may go.
         compensate: whether the channels left stand in for those removed.
+        schedule: how the ratio of masks grows from epoch to epoch.
         epochs: of fine-tuning.
         learning_rate: at its start.
         distill: whether to learn from the dense model, too.
@@ -77,6 +79,7 @@ class Pruning:
     keep_joined: bool = False
     through_layer_norm: bool = False
     compensate: bool = True
+    schedule: Schedule = "one-shot"
     epochs: int = 0
     learning_rate: float = 0.01
     distill: bool = False
@@ -98,6 +101,12 @@ class Pruning:
             )
         if self.criterion == SURGEON and not self.is_structured:
             raise InputError(f"criterion {SURGEON!r}", why="it scores channels only", fix="use --granularity channel")
+        if self.schedule != "one-shot" and (self.is_structured or self.ratio is None or self.epochs < 2):
+            raise InputError(
+                f"schedule {self.schedule!r}",
+                why="it raises the ratio of masks from epoch to epoch of fine-tuning",
+                fix="give --ratio, --fine-tune 2 or more, and --granularity weight or block:4x1",
+            )
         if self.epochs < 0:
             raise InputError(f"{self.epochs} epochs", why="there are no fewer than 0", fix="give --fine-tune 5")
         if self.distill and not self.epochs:
@@ -121,19 +130,9 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     data = _scoring_data(given.data, settings)
     if not settings.is_structured:
         with terminal.step("mask"):
-            masks = make_masks(
-                graph,
-                settings.ratio,
-                layers=settings.layers,
-                criterion=settings.criterion,
-                granularity=settings.granularity,
-                scope=settings.scope,
-                data=data,
-                seed=settings.seed,
-            )
+            masks = _masks(graph, settings, _ratio_of_epoch(settings, 0), data)
             masked = apply_masks(graph, masks)
-        share = {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
-        return Pruned(masked, {"sparsity": share})
+        return Pruned(masked, {"sparsity": _shares(masks)})
     with terminal.step("find what goes together"):
         dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
@@ -148,6 +147,25 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
         with terminal.step("compensate"):
             chosen["compensated_layers"] = compensate(removal, small, _moment_batches(given.data, settings))
     return Pruned(small, {**chosen, **_channel_account(removal)})
+
+
+def _masks(graph: fx.GraphModule, settings: Pruning, ratio: float | None, data: ScoringData | None) -> Masks:
+    return make_masks(
+        graph,
+        ratio,
+        layers=settings.layers,
+        criterion=settings.criterion,
+        granularity=settings.granularity,
+        scope=settings.scope,
+        data=data,
+        seed=settings.seed,
+    )
+
+
+def _ratio_of_epoch(settings: Pruning, epoch: int) -> float | None:
+    if settings.ratio is None or settings.schedule == "one-shot":
+        return settings.ratio
+    return schedule_ratios(settings.schedule, settings.ratio, settings.epochs)[epoch]
 
 
 def _choose(
@@ -214,6 +232,9 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
         with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
 
             def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+                if epoch and settings.schedule != "one-shot":
+                    scoring = _scoring_data(data, settings)
+                    replace_masks(graph, _masks(graph, settings, _ratio_of_epoch(settings, epoch), scoring))
                 for inputs, labels in _training_batches(data, settings, epoch):
                     yield inputs, labels
                     step.advance(len(labels))
@@ -221,6 +242,8 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
             config = TrainConfig(settings.epochs, settings.learning_rate, "sgd", weight_decay=5e-4, seed=settings.seed)
             train(graph, one_epoch, config, loss=loss, after_step=lambda: reapply_masks(graph))
         graph.to(memory_format=torch.contiguous_format)
+        if not settings.is_structured:
+            account["sparsity"] = _shares(masks_of(graph))
         account["fine_tuning"] = {
             "epochs": settings.epochs,
             "learning_rate": settings.learning_rate,
@@ -244,6 +267,11 @@ def _training_batches(data: DataSource, settings: Pruning, epoch: int) -> Iterat
 
 def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
     return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
+
+
+def _shares(masks: Masks) -> dict[str, float]:
+    """What share of each layer's weights, or channels, is masked."""
+    return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
 
 
 def _layout(inputs: Tensor) -> torch.memory_format:

@@ -22,6 +22,7 @@ from .masks import keep_masks as keep_masks
 from .masks import make_permanent as make_permanent
 from .masks import masks_of as masks_of
 from .masks import reapply_masks as reapply_masks
+from .masks import replace_masks as replace_masks
 from .masks import zeros_as_masks as zeros_as_masks
 from .schedules import schedule_ratios as schedule_ratios
 from .scoring import channel_scores as channel_scores

@@ -2,9 +2,9 @@
 
 The optimal brain surgeon (Hassibi and Stork 1993) for whole inputs of a layer: with the covariance ``H`` of the
 channels a layer reads, removing channel ``c`` and solving for the rest changes its output by ``||W_c||^2 / [H^-1]_cc``
-in the mean square. That is what :func:`.compensation.compensate` then leaves. The score of a channel is the sum over all
-its readers, each in units of the energy of its output. Needs inputs, no labels, no gradients. Scores do not compare
-across layers: the same share of the energy means more here than there.
+in the mean square. That is what :func:`.compensation.compensate` then leaves. The score of a channel is the sum over
+all its readers, each in units of the energy of its output. Needs inputs, no labels, no gradients. Scores do not
+compare across layers: the same share of the energy means more here than there.
 """
 
 from __future__ import annotations

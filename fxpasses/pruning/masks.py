@@ -178,6 +178,19 @@ def weight_mask(layer: Layer, mask: Tensor) -> Tensor:
     return spread_over_weight(layer, mask) if mask.dim() == 1 else mask
 
 
+def replace_masks(gm: fx.GraphModule, masks: Masks) -> None:
+    """Let these masks take the place of all that ``gm`` remembers, in ``gm`` itself, as a schedule does between epochs.
+
+    Weights that an earlier mask set to zero stay zero until training moves them.
+
+    Raises:
+        InputError: a mask does not fit the graph.
+    """
+    check_masks(gm, masks)
+    graph_facts(gm)[_FACT] = (masks,)
+    reapply_masks(gm)
+
+
 def keep_masks(gm: fx.GraphModule, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
     """Reapply the graph's masks after every step of the optimizer, until the handle's ``remove()`` is called.
 
