@@ -51,7 +51,7 @@ def scans() -> tuple[LayerScan, ...]:
 
 def document() -> dict[str, Any]:
     frame: dict[str, Any] = {"model": "net", "data": "noise", "command": "fxpasses x", "environment": environment()}
-    return {**frame, **prune_document(yardstick().float_score, scans(), PruneChoice())}
+    return {**frame, **prune_document(yardstick().float_score, scans(), PruneChoice(), prune_targets(graph()))}
 
 
 def test_only_the_layer_named_is_pruned_by_its_share() -> None:
@@ -116,8 +116,11 @@ def test_the_document_ranks_by_mean_drop_and_shares_add_up() -> None:
     by_rank = sorted(found["layers"], key=lambda layer: layer["rank"])
     means = [sum(score["drop"] for score in layer["scores"]) for layer in by_rank]
     assert means == sorted(means, reverse=True)
-    assert sum(layer["params_percent"] for layer in found["layers"]) == pytest.approx(100)
-    assert sum(layer["macs_percent"] for layer in found["layers"]) == pytest.approx(100)
+    whole = prune_targets(graph())
+    for layer in found["layers"]:
+        (target,) = (t for t in whole if t.path == layer["module"])
+        assert layer["params_percent"] == pytest.approx(100 * target.params / sum(t.params for t in whole))
+        assert layer["macs_percent"] == pytest.approx(100 * target.macs / sum(t.macs for t in whole))
     assert found["ratios"] == list(RATIOS)
     assert lead_ratio(found) == 0.9
 

@@ -130,6 +130,7 @@ def test_plots_and_page_are_drawn_and_the_page_escapes_and_loads_nothing() -> No
 def test_numbers_as_text() -> None:
     assert gain_text(1.25) == "+1.2 dB"
     assert gain_text(-0.5) == "−0.5 dB"
+    assert gain_text(-0.04) == "±0.0 dB"
     assert gain_text(None) == "–"
     assert range_text({"range": {"low": -1.0, "high": 2.5}}) == "−1.00 … 2.50"
     assert range_text({"range": None}) == "–"

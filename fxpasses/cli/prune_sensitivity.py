@@ -131,7 +131,7 @@ def prune_into(
     kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
     document = {
         **frame(found.given, None, None, terminal),
-        **prune_document(yardstick.float_score, list(scans.values()), choice),
+        **prune_document(yardstick.float_score, list(scans.values()), choice, prune_targets(found.graph)),
         **_within_budget(subject, images, drops, kinds, choice, journal, settings, terminal),
     }
     _write(folder, document, terminal)

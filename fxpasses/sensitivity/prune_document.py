@@ -15,16 +15,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .prune import LayerScan, PruneChoice
+from .prune import LayerScan, PrunableLayer, PruneChoice
 from .scoring import Score
 
 LITTLE = 1.0
 """Points of accuracy that ``holds_until`` allows."""
 
 
-def prune_document(float_score: Score, scans: Sequence[LayerScan], choice: PruneChoice) -> dict[str, Any]:
-    """What was found, ready for JSON."""
-    params, macs = (sum(getattr(scan.layer, name) for scan in scans) for name in ("params", "macs"))
+def prune_document(
+    float_score: Score, scans: Sequence[LayerScan], choice: PruneChoice, all_layers: Sequence[PrunableLayer]
+) -> dict[str, Any]:
+    """What was found, ready for JSON; ``all_layers`` are those that could be pruned, for the shares."""
+    params, macs = sum(layer.params for layer in all_layers), sum(layer.macs for layer in all_layers)
     drops = {scan.layer.path: scan.drops(float_score) for scan in scans}
     order = sorted(drops, key=lambda path: (-_mean(drops[path]), path))
     ranks = {path: rank for rank, path in enumerate(order, 1)}

@@ -59,7 +59,7 @@ def budget_lines(document: Mapping[str, Any]) -> list[str]:
         layers = f"all {count} {operator} layers" if count > 1 else f"the {operator} layer"
         lines.append(f"  {ratio_text(search['ratio'])} of {layers}, {search_text(search)}")
     net, params = found["net"], {layer["module"]: layer["params"] for layer in document["layers"]}
-    share = sum(params[path] * ratio for path, ratio in net["ratios"].items()) / max(document["params"], 1)
+    share = sum(params[path] * ratio for path, ratio in net["ratios"].items()) / max(sum(params.values()), 1)
     lines.append(f"  {ratio_text(share)} of the net, each layer as its own curve allows, {search_text(net)}")
     return lines
 

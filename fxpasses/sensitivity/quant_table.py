@@ -83,7 +83,9 @@ def bare(text: str) -> str:
 
 def gain_text(gain_db: float | None) -> str:
     """``+1.2 dB``."""
-    return "–" if gain_db is None else f"{'+' if gain_db >= 0 else '−'}{abs(gain_db):.1f} dB"
+    if gain_db is None:
+        return "–"
+    return f"{'±' if round(gain_db, 1) == 0 else '+' if gain_db > 0 else '−'}{abs(gain_db):.1f} dB"
 
 
 def range_text(layer: Mapping[str, Any]) -> str:
