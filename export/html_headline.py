@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .html_elements import Markup, element
+from .html_runtimes import agreement_text
 from .report_numbers import (
     Headline,
     bytes_text,
@@ -26,7 +27,9 @@ def page_header(report: Mapping[str, Any]) -> Markup:
     about += [str(report["environment"]["cpu"])] if report["environment"]["cpu"] else []
     title = element("div", element("h1", str(report["model"])), element("p", " · ".join(about), cls="about"))
     level, words = parity_verdict(report["parity"])
-    if report["parity"] is not None:
+    if report.get("runtime_agreement") is not None:
+        level, words = agreement_text(report["runtime_agreement"])
+    if level != "none":
         words = f"torch and onnxruntime: {words}"
     return element("header", title, element("span", words, cls=f"badge {level}"))
 

@@ -21,9 +21,10 @@ def layers(report: Report) -> Markup | None:
         return None
     floats = [layer for layer in found if layer["precision"] == "float"]
     weights = sum(layer["weights"] for layer in found)
-    quantized = sum(layer["weights"] for layer in found if layer["precision"] == "int8")
+    quantized = sum(layer["weights"] for layer in found if layer["precision"] != "float")
+    lowered = next((layer["precision"] for layer in found if layer["precision"] != "float"), "int8")
     share = f", with {percent_text(100 * quantized / weights)} of the weights" if weights else ""
-    lead = f"{len(found) - len(floats)} of {len(found)} operators run in int8{share}."
+    lead = f"{len(found) - len(floats)} of {len(found)} operators run in {lowered}{share}."
     reasons = Counter((layer["operator"], layer["why"]) for layer in floats)
     listed = element(
         "ul", *(element("li", f"{count} × {operator}: {why}") for (operator, why), count in reasons.most_common())
@@ -40,15 +41,15 @@ def layers(report: Report) -> Markup | None:
 def _layer_rows(layer: Report) -> list[Markup]:
     """One row, and one below it for the reason where there is one."""
     shape = "×".join(map(str, layer["shape"])) if layer["shape"] else UNKNOWN
-    is_int8 = layer["precision"] == "int8"
+    has_grid = layer["scale"] is not None
     first = row(
         layer["module"] or layer["node"],
         layer["operator"],
-        element("span", layer["precision"], cls="chip good" if is_int8 else "chip fair"),
+        element("span", layer["precision"], cls="chip fair" if layer["precision"] == "float" else "chip good"),
         shape,
         count_text(layer["weights"]) if layer["weights"] else "",
-        f"{layer['scale']:#.3g}" if is_int8 else "",
-        str(layer["zero_point"]) if is_int8 else "",
+        f"{layer['scale']:#.3g}" if has_grid else "",
+        str(layer["zero_point"]) if has_grid else "",
         left=(0, 1, 2),
         cls="open" if layer["why"] else "",
     )

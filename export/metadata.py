@@ -21,6 +21,8 @@ def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
     """Metadata for a file made from a graph, all strings, keys prefixed ``fxpasses.``."""
     stage = stage_of(gm)
     facts = {"stage": stage.value if stage else "", "version": _version("fxpasses"), "torch": _version("torch")}
+    if "precision" in graph_facts(gm):
+        facts["precision"] = graph_facts(gm)["precision"]
     config = graph_facts(gm).get("config")
     if isinstance(config, QuantConfig):
         facts |= {"target": config.target, "recipe": recipe_text(config), "qparams_sha256": qparams_hash(gm)}

@@ -64,10 +64,10 @@ def to_onnx(
             why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
             fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
         )
-    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED):
+    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED, Stage.LOWERED):
         raise GraphError(
             f"to_onnx got a graph in stage {stage_of(gm)}",
-            why="only FLOAT and QUANTIZED graphs have an ONNX form",
+            why="only FLOAT, QUANTIZED and LOWERED graphs have an ONNX form",
             fix="fx.convert(graph), or export the float graph",
             step="to_onnx",
         )

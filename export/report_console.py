@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .html_runtimes import agreement_text
 from .report_numbers import (
     bytes_text,
     condition_text,
@@ -36,7 +37,11 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     console.print(Text(" · ".join(about), style="bold"))
     console.print(variant_table(report))
     print_benchmark(report, console)
-    print_parity(report["parity"], console)
+    if report.get("runtime_agreement") is None:
+        print_parity(report["parity"], console)
+    else:
+        level, words = agreement_text(report["runtime_agreement"])
+        console.print(Text.assemble(("torch and onnxruntime  ", "bold"), (words, _COLOURS[level])))
     for line in _remarks(report):
         console.print(Text(line))
 

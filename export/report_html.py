@@ -15,6 +15,7 @@ from .html_headline import page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
 from .html_pruning import pruning
+from .html_runtimes import runtimes
 from .html_style import STYLE
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
@@ -22,6 +23,7 @@ _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     pruning,
     latency,
     parity,
+    runtimes,
     layers,
     audit,
     account,

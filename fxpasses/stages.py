@@ -1,7 +1,8 @@
 """The stages a graph goes through, and what must hold in each.
 
-FLOAT -> OBSERVED -> QUANTIZED. A pass names the stage it works on; :func:`check_stage` verifies the graph really is
-in it, so a pass never meets a graph that another one left half done.
+FLOAT -> OBSERVED -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights, dynamic int8). A pass names the stage
+it works on; :func:`check_stage` verifies the graph really is in it, so a pass never meets a graph that another one left
+half done.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ class Stage(Enum):
     FLOAT = "FLOAT"
     OBSERVED = "OBSERVED"
     QUANTIZED = "QUANTIZED"
+    LOWERED = "LOWERED"
 
 
 _HOW_TO_REACH = {
     Stage.FLOAT: "graph = fx.fuse(fx.capture(model.eval(), example_inputs))",
     Stage.OBSERVED: "graph = fx.observe(float_graph, fx.QuantConfig(...))",
     Stage.QUANTIZED: "int8 = fx.convert(observed_graph)",
+    Stage.LOWERED: "lowered = to_half(float_graph, ...), or another of fxpasses.precision",
 }
 
 

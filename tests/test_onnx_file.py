@@ -123,7 +123,7 @@ def test_observed_graph(tmp_path: Path) -> None:
 
 
 def test_graph_that_was_not_captured(tmp_path: Path) -> None:
-    with pytest.raises(GraphError, match="only FLOAT and QUANTIZED graphs have an ONNX form"):
+    with pytest.raises(GraphError, match="only FLOAT, QUANTIZED and LOWERED graphs have an ONNX form"):
         to_onnx(fx.symbolic_trace(torch.nn.Linear(2, 3)), tmp_path / "model.onnx")
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from . import options
+from .method_options import STATIC, check_method, given_options, refuse_alien_options
 from .terminal import open_terminal
 
 if TYPE_CHECKING:
     from fxpasses.quantization.config import Override, QuantConfig
 
-METHODS = ("static",)
-
 
 def quantize_command(
+    context: typer.Context,
     model: options.Model,
     data: options.Data,
     out: Annotated[
@@ -29,8 +28,14 @@ def quantize_command(
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
     method: Annotated[
-        str, typer.Option("--method", metavar="METHOD", help="static: int8 weights and activations, calibrated.")
-    ] = "static",
+        str,
+        typer.Option(
+            "--method",
+            metavar="METHOD",
+            help="static: int8 weights and activations, calibrated; dynamic: activations measured at every call; "
+            "weight-only: int8 or int4 weights; fp16; bf16.",
+        ),
+    ] = STATIC,
     target: Annotated[
         str, typer.Option("--target", metavar="TARGET", help="x86 (VNNI or AMX), x86-avx2, arm or cuda.")
     ] = "x86",
@@ -116,6 +121,7 @@ def quantize_command(
     """
     with open_terminal(json) as terminal:
         check_method(method)
+        refuse_alien_options(method, given_options(context))
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
 
@@ -124,12 +130,15 @@ def quantize_command(
         from .recipe_option import Wish, record, settled
         from .summary import print_outcome
 
+        chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+        if method != STATIC:
+            from .lowered_command import MethodOptions, quantize_lowered
+
+            wanted = MethodOptions(method, keep_float or [], evaluate, optimizer.value, bench, threads)
+            quantize_lowered(chosen, source, out, wanted, terminal)
+            return
         settings = Settings(
-            config=replace(
-                _config(target, observer or [], keep_float or [], exact),
-                equalization=equalize,
-                bias_correction=bias_correction,
-            ),
+            config=_config(target, observer or [], keep_float or [], exact, equalize, bias_correction),
             calibration_images=calib,
             evaluation_images=evaluate,
             form=form.value,
@@ -143,27 +152,12 @@ def quantize_command(
         said = [option for option, given_at_all in others.items() if given_at_all]
         wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
         with staged_folder(out) as stage:
-            chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
             found = settled(stage, chosen, source, settings, wish, terminal)
             given = open_input(chosen, source, terminal)
             outcome = quantize_into(stage, given, found.settings, terminal)
             record(stage, found, outcome.report, terminal)
         terminal.document = outcome.report
         print_outcome(outcome, out, terminal)
-
-
-def check_method(method: str) -> None:
-    """Raise InputError unless this version has the method."""
-    if method in METHODS:
-        return
-    from fxpasses.errors import InputError
-
-    planned = method in ("dynamic", "weight-only", "fp16", "bf16")
-    raise InputError(
-        f"--method {method}",
-        why="this version does not have it yet" if planned else "there is no such method",
-        fix=f"use {' or '.join(METHODS)}",
-    )
 
 
 def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:
@@ -180,8 +174,22 @@ def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[s
     return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))
 
 
-def _config(target: str, observers: Sequence[str], keep_float: Sequence[str], exact: bool) -> QuantConfig:
+def _config(
+    target: str,
+    observers: Sequence[str],
+    keep_float: Sequence[str],
+    exact: bool,
+    equalize: bool,
+    bias_correction: bool,
+) -> QuantConfig:
     from fxpasses.quantization.config import QuantConfig
 
     observer, overrides = overrides_of(observers, keep_float)
-    return QuantConfig(target=target, observer=observer or QuantConfig.observer, exact=exact, overrides=overrides)
+    return QuantConfig(
+        target=target,
+        observer=observer or QuantConfig.observer,
+        exact=exact,
+        overrides=overrides,
+        equalization=equalize,
+        bias_correction=bias_correction,
+    )

@@ -1,0 +1,51 @@
+"""What ``quantize`` does for every ``--method`` but ``static``, and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fxpasses.export.files import staged_folder
+from fxpasses.export.optimizer import Optimizer
+from fxpasses.export.report_console import print_report
+
+from .artifacts import REPORT_HTML
+from .folder import DataChoice, ModelChoice
+from .pipeline import open_input
+from .precision_methods import lowering_of
+from .precision_pipeline import LoweredSettings, lower_into
+from .terminal import Terminal
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """What the command line says of the method and of what to measure."""
+
+    method: str
+    keep_float: Sequence[str]
+    evaluation_images: int
+    optimizer: Optimizer
+    benchmark: bool
+    threads: int | None
+
+
+def quantize_lowered(
+    model: ModelChoice, data: DataChoice, out: Path, wanted: MethodOptions, terminal: Terminal
+) -> None:
+    """Lower the model, write ``out``, and print the report."""
+    lowering = lowering_of(wanted.method, wanted.keep_float)
+    settings = LoweredSettings(wanted.evaluation_images, wanted.optimizer, wanted.benchmark, wanted.threads)
+    with staged_folder(out) as stage:
+        report = lower_into(stage, open_input(model, data, terminal), lowering, settings, terminal)
+    terminal.document = report
+    print_lowered(report, out, terminal)
+
+
+def print_lowered(report: Mapping[str, Any], out: Path, terminal: Terminal) -> None:
+    """The report's tables and remarks, and where everything is."""
+    from rich.text import Text
+
+    print_report(report, terminal.results)
+    terminal.results.print(Text(f"files   in {out}; open {out / REPORT_HTML} in a browser"), soft_wrap=True)

@@ -1,0 +1,170 @@
+"""A FLOAT graph that computes in half precision: ``fp16`` (IEEE 754 binary16) or ``bf16`` (bfloat16).
+
+Parameters and constants are rounded to the type (half to even), activations are cast at the inputs, and back to float32 at
+the outputs, so that callers see the interface they know. Lossy: ``fp16`` keeps 11 significant bits up to 65504, ``bf16``
+keeps 8 over the whole range of float32. What cannot take part (a norm, a layer with a weight beyond 65504, or whatever
+the caller wants in float) stays in float32 between two casts.
+
+Reference: Micikevicius et al. 2018, "Mixed Precision Training", arXiv:1710.03740; Kalamkar et al. 2019, "A Study of
+BFLOAT16 for Deep Learning Training", arXiv:1905.12322.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import GraphError, InputError
+from ..graph_edit import is_floating_point, operator_name
+from ..pass_runner import PassResult, copy_graph, run_passes
+from ..quantization.config import Override
+from ..shapes import carried_meta
+from ..stages import Stage, graph_facts, set_stage
+from .lowered import finish
+
+HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+"""Name of the precision -> dtype."""
+
+NORMS = ("layer_norm", "group_norm")
+_NORM = (
+    "mean and variance of many values need float32, as under torch.autocast; and onnxruntime 1.31's CPU kernel for it "
+    "in half precision crashes the process"
+)
+
+
+def to_half(gm: fx.GraphModule, precision: str, keep_float: Sequence[str] = ()) -> fx.GraphModule:
+    """Lower a FLOAT graph to half precision; inputs and outputs stay float32.
+
+    Args:
+        gm: a fused FLOAT graph, which is not changed.
+        precision: ``"fp16"`` or ``"bf16"``.
+        keep_float: patterns of nodes, layers or operators that stay in float32.
+
+    Returns:
+        A LOWERED graph; its pass log says of every layer whether it is in half precision, and why not.
+
+    Raises:
+        InputError: no such precision.
+        GraphError: the graph is not FLOAT or not in float32, or torch has no kernel for one of its nodes.
+    """
+    if precision not in HALVES:
+        raise InputError(f"precision {precision!r}", why="it is no half precision", fix=f"use {' or '.join(HALVES)}")
+    lowered = run_passes(gm, [LowerToHalf(precision, tuple(keep_float))])
+    graph_facts(lowered)["precision"] = precision
+    set_stage(lowered, Stage.LOWERED)
+    return finish(lowered)
+
+
+def rounded_to_half(gm: fx.GraphModule, lowered: fx.GraphModule) -> fx.GraphModule:
+    """A FLOAT graph that computes in float32 with the weights of a graph that :func:`to_half` made of it.
+
+    For a runtime that has no kernels for the type: it can store it, and compute in float32.
+    """
+    twin = copy_graph(gm)
+    rounded = dict(lowered.named_parameters()) | dict(lowered.named_buffers())
+    with torch.no_grad():
+        for name, value in (*twin.named_parameters(), *twin.named_buffers()):
+            if value.is_floating_point():
+                value.copy_(rounded[name])
+    return twin
+
+
+@dataclass(frozen=True)
+class LowerToHalf:
+    """The pass of :func:`to_half`."""
+
+    precision: str
+    keep_float: tuple[str, ...] = ()
+
+    def __call__(self, gm: fx.GraphModule) -> PassResult:
+        result, dtype = PassResult(), HALVES[self.precision]
+        kept = {node: why for node in gm.graph.nodes if (why := self.why_float(gm, node))}
+        kept_modules = {id(gm.get_submodule(str(n.target))) for n in kept if n.op == "call_module"}
+        for node in list(gm.graph.nodes):
+            if node.op == "placeholder" and node.meta.get("dtype") is torch.float32:
+                _cast_after(gm, node, dtype)
+            elif node.op == "get_attr":
+                _round_attribute(gm, str(node.target), dtype)
+            elif node.op == "output":
+                _cast_inputs(gm, node, torch.float32)
+            elif node.op == "call_module" and id(gm.get_submodule(str(node.target))) in kept_modules:
+                result.skip(node, f"stays float: {kept.get(node, 'its layer does at another call')}")
+                _between_casts(gm, node, dtype)
+            elif node in kept:
+                result.skip(node, f"stays float: {kept[node]}")
+                _between_casts(gm, node, dtype)
+            elif node.op == "call_module":
+                gm.get_submodule(str(node.target)).to(dtype)
+                result.change(node, self.precision)
+            else:
+                node.kwargs = _with_dtype(node.kwargs, dtype)
+                node.args = _with_dtype(node.args, dtype)
+        return result
+
+    def why_float(self, gm: fx.GraphModule, node: fx.Node) -> str | None:
+        """Why a node stays in float32, or None."""
+        if node.op not in ("call_module", "call_function", "call_method"):
+            return None
+        for pattern in self.keep_float:
+            if Override(pattern, keep_float=True).matches(gm, node):
+                return f"asked for by {pattern!r}"
+        if operator_name(gm, node) in NORMS:
+            return _NORM
+        if node.op == "call_module" and not _fits(gm.get_submodule(str(node.target)), HALVES[self.precision]):
+            return f"a weight is beyond {torch.finfo(HALVES[self.precision]).max:.0f}, the largest {self.precision}"
+        return None
+
+
+def _fits(module: nn.Module, dtype: torch.dtype) -> bool:
+    largest = torch.finfo(dtype).max
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point() and t.numel()]
+    return all(float(t.detach().abs().max()) <= largest for t in tensors)
+
+
+def _round_attribute(gm: fx.GraphModule, name: str, dtype: torch.dtype) -> None:
+    path, _, last = name.rpartition(".")
+    owner = gm.get_submodule(path)
+    value = getattr(owner, last)
+    if not isinstance(value, Tensor) or value.dtype is not torch.float32:
+        return
+    if isinstance(value, nn.Parameter):
+        setattr(owner, last, nn.Parameter(value.detach().to(dtype), requires_grad=False))
+    else:
+        setattr(owner, last, value.to(dtype))
+
+
+def _with_dtype(value: Any, dtype: torch.dtype) -> Any:
+    """Arguments with ``torch.float32`` replaced: ``torch.zeros(..., dtype=torch.float32)`` makes halves, too."""
+    return fx.node.map_aggregate(value, lambda given: dtype if given is torch.float32 else given)
+
+
+def _cast(gm: fx.GraphModule, source: fx.Node, dtype: torch.dtype) -> fx.Node:
+    cast = gm.graph.call_method("to", (source,), {"dtype": dtype})
+    cast.meta = carried_meta(source)
+    return cast
+
+
+def _cast_after(gm: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
+    with gm.graph.inserting_after(node):
+        cast = _cast(gm, node, dtype)
+    node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
+
+
+def _cast_inputs(gm: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
+    for source in node.all_input_nodes:
+        if is_floating_point(source):
+            with gm.graph.inserting_before(node):
+                node.replace_input_with(source, _cast(gm, source, dtype))
+
+
+def _between_casts(gm: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
+    if not is_floating_point(node):
+        raise GraphError.at_node(
+            node, why="it cannot stay in float32: it gives no single tensor of numbers", fix="do not keep it in float"
+        )
+    _cast_inputs(gm, node, torch.float32)
+    _cast_after(gm, node, dtype)

@@ -1,0 +1,64 @@
+"""How every lowering to another precision ends: the graph is run once, so that a missing kernel is found early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from ..errors import GraphError
+from ..shapes import DTYPE, SHAPE
+from ..stages import graph_facts
+
+
+def finish(gm: fx.GraphModule) -> fx.GraphModule:
+    """Recompile a lowered graph and record the shapes and dtypes of its tensors.
+
+    Raises:
+        GraphError: torch cannot compute one of its nodes in its precision.
+    """
+    gm.graph.lint()
+    gm.recompile()
+    with torch.no_grad():
+        _Checked(gm).run(*_zeros(graph_facts(gm)["example_inputs"]))
+    return gm.eval()
+
+
+def first_overflow(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> fx.Node | None:
+    """The first node whose value is not finite on these inputs; None if all are."""
+    watch = _Watch(gm)
+    with torch.no_grad():
+        watch.run(*inputs)
+    return watch.found
+
+
+def _zeros(examples: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(torch.zeros(e[0], dtype=e[1]) if isinstance(e, tuple) else e for e in examples)
+
+
+class _Checked(fx.Interpreter):
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            result = super().run_node(n)
+        except RuntimeError as error:
+            precision = graph_facts(self.module)["precision"]  # type: ignore[arg-type]
+            raise GraphError.at_node(
+                n,
+                why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",
+                fix=f"--keep-float {n.name}, or another --method",
+            ) from error
+        if isinstance(result, Tensor):
+            n.meta[SHAPE], n.meta[DTYPE] = tuple(result.shape), result.dtype
+        return result
+
+
+class _Watch(fx.Interpreter):
+    found: fx.Node | None = None
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if self.found is None and isinstance(result, Tensor) and result.is_floating_point():
+            self.found = None if bool(torch.isfinite(result).all()) else n
+        return result
