@@ -22,7 +22,10 @@ def prune_page(document: Mapping[str, Any]) -> str:
     entries = [
         ("dense", reference_text(document["fp32"])),
         ("pruned", f"{document['granularity']}s by {document['criterion']}, one layer at a time, nothing retrained"),
-        ("prunable", f"{count_text(document['params'])}parameters, {count_text(document['macs'])}MACs"),
+        (
+            "prunable",
+            f"{count_text(document['params']).strip()} parameters, {count_text(document['macs']).strip()} MACs",
+        ),
     ]
     columns = ("layer", "", "parameters", "%", "MACs", "%", "holds until", *(f"−{100 * r:g} %" for r in ratios))
     sections = [
