@@ -16,6 +16,7 @@ from .dependencies import Dependencies as Dependencies
 from .dependencies import find_dependencies as find_dependencies
 from .layers import layers_matching as layers_matching
 from .layers import prunable_layers as prunable_layers
+from .mask_removal import removal_of_masks as removal_of_masks
 from .masks import Masks as Masks
 from .masks import apply_masks as apply_masks
 from .masks import keep_masks as keep_masks
