@@ -144,7 +144,7 @@ def test_the_table_and_what_the_budget_allows() -> None:
     assert first == "largest ratios that lose at most 2 points:"
     assert "of all 2 conv2d layers" in several and "does not fall steadily" in several
     assert "of the linear layer" in one
-    assert net.strip().startswith("50.0 % of the net")
+    assert net.strip().startswith("50.0 % of these layers together")
     console = Console(width=120, record=True, file=io.StringIO())
     print_prune(found, console)
     assert all(path in console.export_text(clear=False) for path in paths)

@@ -19,7 +19,7 @@ from fxpasses.sensitivity.prune_page import prune_page
 from fxpasses.sensitivity.prune_plots import lead_ratio, map_figure, ratio_figure
 from fxpasses.sensitivity.prune_table import print_prune
 from fxpasses.sensitivity.ratio_search import largest_ratio, largest_ratios
-from fxpasses.sensitivity.scoring import Score
+from fxpasses.sensitivity.scoring import Score, Yardstick
 
 from .evaluation_data import default_images
 from .folder import DataChoice, ModelChoice
@@ -95,8 +95,13 @@ class RatioJob:
         return yardstick.float_score.quality - score.quality
 
     def _noise(self) -> float:
-        quality = dense_yardstick(self.subject, self.images).float_score.quality
-        return math.sqrt(quality * (100 - quality) / self.images)
+        return noise_of(dense_yardstick(self.subject, self.images))
+
+
+def noise_of(yardstick: Yardstick) -> float:
+    """The standard error of an accuracy measured on so many images, in points."""
+    quality = yardstick.float_score.quality
+    return math.sqrt(quality * (100 - quality) / yardstick.images)
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -160,7 +165,12 @@ def _within_budget(
     answered = answers("largest ratios", jobs, journal, settings.workers, settings.backend, terminal)
     found = {job.layers: answer for job, answer in answered}
     with terminal.step("the whole net"):
-        ratios, search = largest_ratios(drops, _drop_of(subject, images, choice), settings.max_drop)
+        ratios, search = largest_ratios(
+            drops,
+            _drop_of(subject, images, choice),
+            settings.max_drop,
+            noise=noise_of(dense_yardstick(subject, images)),
+        )
     return {
         "within_budget": {
             "max_drop": settings.max_drop,

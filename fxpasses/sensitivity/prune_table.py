@@ -60,7 +60,8 @@ def budget_lines(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {ratio_text(search['ratio'])} of {layers}, {search_text(search)}")
     net, params = found["net"], {layer["module"]: layer["params"] for layer in document["layers"]}
     share = sum(params[path] * ratio for path, ratio in net["ratios"].items()) / max(sum(params.values()), 1)
-    lines.append(f"  {ratio_text(share)} of the net, each layer as its own curve allows, {search_text(net)}")
+    whole = "the net" if sum(params.values()) == document["params"] else "these layers together"
+    lines.append(f"  {ratio_text(share)} of {whole}, each layer as its own curve allows, {search_text(net)}")
     return lines
 
 

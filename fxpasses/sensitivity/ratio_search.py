@@ -115,6 +115,7 @@ def largest_ratios(
     max_drop: float,
     *,
     steps: int = 7,
+    noise: float = 0.0,
 ) -> tuple[dict[str, float], RatioSearch]:
     """Ratios for the whole net from the curves of its layers: each gives what its own curve allows for one budget.
 
@@ -130,7 +131,7 @@ def largest_ratios(
     def drop_at(share: float) -> float:
         return drop_of({path: r for path, r in ratios_within(curves, share * most).items() if r > 0})
 
-    search = largest_ratio(drop_at, max_drop, tolerance=0.5**steps, highest=1.0 - 0.5**steps)
+    search = largest_ratio(drop_at, max_drop, tolerance=0.5**steps, highest=1.0 - 0.5**steps, noise=noise)
     return ratios_within(curves, search.ratio * most), search
 
 
