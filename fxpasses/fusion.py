@@ -5,12 +5,14 @@ from __future__ import annotations
 from torch import fx
 
 from .pass_runner import Pass, run_passes
+from .passes.attention import open_attention
 from .passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from .passes.identities import drop_identities, merge_clips
 from .passes.pooling import adaptive_to_plain_pool, mean_to_pool
 
 FUSION: tuple[Pass, ...] = (
     drop_identities,
+    open_attention,
     mean_to_pool,
     adaptive_to_plain_pool,
     fold_batch_norm,

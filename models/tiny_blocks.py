@@ -58,6 +58,9 @@ def _tokens() -> tuple[Tensor, ...]:
 BLOCKS: tuple[TinyNet, ...] = (
     tiny("squeeze_excite", SqueezeExcite),
     tiny("attention", Attention, (2, TOKENS, WIDTH)),
+    tiny("multihead_attention", lambda: OneInput(
+        lambda net, x: net.linear(x + net.attention(x, x, x, need_weights=False)[0]),
+        attention=nn.MultiheadAttention(WIDTH, 2, batch_first=True), linear=nn.Linear(WIDTH, 3)), (2, TOKENS, WIDTH)),
     tiny("bmm", lambda: OneInput(
         lambda net, x: torch.bmm(net.a(x), net.b(x).transpose(1, 2)), a=nn.Linear(WIDTH, 5), b=nn.Linear(WIDTH, 5)),
          (2, TOKENS, WIDTH)),

@@ -28,6 +28,7 @@ from fxpasses.graph_edit import operator_name
 from fxpasses.models.tiny_net import TinyNet
 from fxpasses.operator_table import VOCABULARY
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
+from fxpasses.passes.attention import open_attention
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
@@ -95,6 +96,7 @@ CONTRACTS: dict[str, Contract] = {
     pass_name(contract.graph_pass): contract
     for contract in (
         Contract(drop_identities, Promise.EXACT, _identities),
+        Contract(open_attention, Promise.ROUNDING, _named("attention")),
         Contract(mean_to_pool, Promise.ROUNDING, _named("mean")),
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, _windowed_pools),
         Contract(fold_batch_norm, Promise.ROUNDING, _named("batch_norm")),

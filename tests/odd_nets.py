@@ -37,6 +37,9 @@ def _one_conv(body: object, **more: nn.Module | Tensor) -> OneInput:
 ODD: dict[str, TinyNet] = by_name((
     # p=1 drops every value, so it is no random function, and dropping the dropout is wrong for sure.
     tiny("dropout_always", lambda: _one_conv(lambda net, x: F.dropout(net.conv(x), 1.0, training=True) + 1)),
+    tiny("attention_weights_read", lambda: OneInput(
+        lambda net, x: torch.bmm(net.attention(x, x, x)[1], net.attention(x, x, x)[0]),
+        attention=nn.MultiheadAttention(8, 2, batch_first=True)), (2, 6, 8)),
     tiny("dropout_by_keyword", lambda: _one_conv(lambda net, x: F.dropout(input=net.conv(x), p=0.5, training=False))),
     tiny("clips_apart", lambda: _one_conv(
         lambda net, x: F.relu(net.conv(x)).clamp(-1, 0.5).clamp(0.7, 2) + net.conv(x).clamp(-0.4, 0.9).clamp(-0.2, 3))),
