@@ -69,6 +69,13 @@ def test_an_override_with_an_unknown_observer() -> None:
         ("0", []),
         ("Conv2d", []),
         ("CONV2D", []),
+        ("node:relu", ["relu"]),
+        ("node:0.0", []),
+        ("layer:0.*", ["_0_0"]),
+        ("layer:relu", []),
+        ("operator:conv?d", ["_0_0"]),
+        ("operator:_0_0", []),
+        ("module:0.0", []),
     ],
 )
 def test_what_an_override_matches(match: str, nodes: list[str]) -> None:

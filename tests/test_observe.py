@@ -49,6 +49,15 @@ def test_every_root_that_needs_an_observer_has_one(name: str) -> None:
         assert shape_of(node) == shape_of(node.all_input_nodes[0]) is not None
 
 
+def test_every_tensor_on_a_grid_can_be_observed() -> None:
+    """Max pooling shares its input's scale, but int8 behind it needs a range where its input stays float."""
+    gm = observe(fused("max_pools"), every_tensor=True)
+    plan = plan_quantization(run_passes(fused("max_pools"), LOWERING), QuantConfig())
+    watched = {str(node.all_input_nodes[0].name) for node in find_observers(gm).values()}
+    assert watched == {tensor.name for tensor in plan.root}
+    assert len(plan.root) > len(plan.roots)
+
+
 def _plan_before(name: str, gm: torch.fx.GraphModule) -> set[torch.fx.Node]:
     """The roots of the plan, by name in the observed graph."""
     lowered = run_passes(fused(name), LOWERING)

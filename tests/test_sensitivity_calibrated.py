@@ -18,7 +18,7 @@ from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once, measure_
 from fxpasses.stages import Stage, stage_of
 
 CONFIG = QuantConfig(observer="percentile:99.9", weight_search="mse")
-NETS = ("residual_block", "residual_padded_shortcut", "max_pools", "cat", "channel_shuffle", "attention", "add_relu6")
+NETS = ("residual_block", "residual_padded_shortcut", "max_pools", "cat", "attention")
 """Adds, absorbed clamps, operators that share scales, joined scales, islands of float."""
 
 

@@ -52,7 +52,7 @@ def test_in_place_noise_includes_that_of_the_layers_before() -> None:
 
 
 def test_logits_in_place_have_the_sqnr_of_the_whole() -> None:
-    found = quant_sensitivity(calibrated(), evaluation, node_batches=99)
+    found = quant_sensitivity(calibrated(), evaluation, node_batches=99, layers=sensitivity().layers)
     whole, logits = found.int8["torch"].sqnr_db, found.tensors["torch"][calibrated().units[-1].result].sqnr_db
     assert logits == pytest.approx(whole, abs=1e-3)
     assert found.node_images == found.float_score.images
