@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxpasses as fx
@@ -23,6 +23,7 @@ def test_patterns_that_prune_nothing_or_all(text: str) -> None:
         parse_pattern(text)
 
 
+@settings(max_examples=25)
 @given(st.integers(1, 11), st.integers(1, 3), st.integers(0, 5))
 def test_two_of_four_along_the_inputs(inputs: int, kernel: int, seed: int) -> None:
     scores = torch.rand(3, inputs, kernel, generator=torch.Generator().manual_seed(seed))

@@ -31,6 +31,7 @@ def report_of(folder: Path) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_fewer_channels(tmp_path: Path) -> None:
     out = tmp_path / "small"
     done = prune(out, "--ratio", "0.5", "--layers", "block1.conv1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pruning_nets import PRUNING_NETS
 
@@ -26,6 +26,7 @@ def test_the_smallest_go() -> None:
         assert weight[~masks[path]].max() <= weight[masks[path]].min()
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=4), st.floats(0, 0.999), st.integers(0, 9))
 def test_counts(sizes: list[int], ratio: float, seed: int) -> None:
     """In each layer: the share, rounded down. Over all: the share, as long as each layer keeps its best."""
@@ -72,7 +73,7 @@ def test_patterns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "error"),
+    ("asked", "error"),
     [
         ({"ratio": 1.0}, "ratio 1.0[\\s\\S]*1 would leave nothing"),
         ({"ratio": -0.1}, "ratio -0.1[\\s\\S]*at least 0"),
@@ -89,8 +90,8 @@ def test_patterns() -> None:
         ({"ratio": 0.5, "layers": ["conv3*"]}, "layer 'conv3\\*'"),
     ],
 )
-def test_what_cannot_be_meant(settings: dict[str, object], error: str) -> None:
-    if settings.get("granularity") == "2:4":
-        settings = {**settings, "ratio": 0.4}
+def test_what_cannot_be_meant(asked: dict[str, object], error: str) -> None:
+    if asked.get("granularity") == "2:4":
+        asked = {**asked, "ratio": 0.4}
     with pytest.raises(fx.InputError, match=error):
-        make_masks(GRAPH, **settings)  # type: ignore[arg-type]
+        make_masks(GRAPH, **asked)  # type: ignore[arg-type]
