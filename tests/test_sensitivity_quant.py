@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 from sensitivity_cases import calibrated, evaluation, sensitivity, yardstick
+from tiny_graphs import calibration_data, fused
 
 from fxpasses.export.environment import environment
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.tiny import TINY
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.sensitivity.calibrated import calibrate_once
 from fxpasses.sensitivity.figures import as_png, as_svg
 from fxpasses.sensitivity.quant import QuantSensitivity, quant_sensitivity
 from fxpasses.sensitivity.quant_document import quant_document
@@ -140,3 +144,17 @@ def test_numbers_as_text() -> None:
 
 def test_nothing_measured_ranks_nothing() -> None:
     assert QuantSensitivity(yardstick().float_score).ranked == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_every_tiny_net_is_measured_and_told(name: str) -> None:
+    """Outputs that are no classes, several inputs and outputs, nothing that could be int8: nothing is in the way."""
+    data = calibration_data(TINY[name])
+    found = quant_sensitivity(
+        calibrate_once(fused(name), QuantConfig(observer="minmax"), data), lambda: [(inputs, None) for inputs in data]
+    )
+    document = quant_document(found)
+    json.dumps(document, allow_nan=False)
+    print_quant(document, Console(width=120, file=io.StringIO()))
+    assert len(found.layers) == len(document["layers"])
