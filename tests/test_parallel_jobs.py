@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fxpasses.cli.folder import DataChoice, ModelChoice
 from fxpasses.cli.journaled import answers
 from fxpasses.cli.parallel_jobs import results_of, threads_each
+from fxpasses.cli.subject import Subject
 from fxpasses.cli.terminal import Terminal
 from fxpasses.errors import InputError
 from fxpasses.sensitivity.journal import Journal
@@ -56,6 +58,7 @@ class Counted:
 
     def __init__(self, key: str) -> None:
         self.key: list[object] = [key]
+        self.subject = Subject(ModelChoice("digits_cnn"), DataChoice("digits"), threads=1)
 
     def do(self) -> dict[str, object]:
         Counted.times += 1

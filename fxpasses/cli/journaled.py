@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from fxpasses.export.runners import torch_threads
 from fxpasses.sensitivity.journal import Journal
 
 from .parallel_jobs import results_of
+from .subject import Subject
 from .terminal import Terminal
 
 
 class Job(Protocol):
     """Plain settings of one measurement; ``do`` opens what it needs and gives what JSON can hold."""
+
+    @property
+    def subject(self) -> Subject: ...
 
     @property
     def key(self) -> list[object]: ...
@@ -24,8 +29,9 @@ J = TypeVar("J", bound=Job)
 
 
 def done(job: Job) -> dict[str, Any]:
-    """Do a job; a function, so that it travels between processes."""
-    return job.do()
+    """Do a job, on as many threads as its subject says; a function, so that it travels between processes."""
+    with torch_threads(job.subject.threads):
+        return job.do()
 
 
 def answers(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fxpasses.errors import InputError
+from fxpasses.export.runners import torch_threads
 from fxpasses.sensitivity.recipe_file import Recipe, read_recipe, write_recipe
 
 from .accuracy_search import SearchSettings, search_into
@@ -76,7 +77,8 @@ def settled(
         return Settled(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
     if wish.max_drop is None:
         return Settled(settings)
-    return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
+    with torch_threads(default_threads(settings.threads)):
+        return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
 
 
 def _searched(

@@ -106,14 +106,16 @@ def sensitivity_command(
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
+        from fxpasses.export.runners import torch_threads
 
         from .folder import DataChoice, ModelChoice
+        from .pipeline import default_threads
         from .prune_sensitivity import PruneSettings, numbers_of, prune_into
         from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
         journal = out.with_name(f"{out.name}.journal.jsonl")
-        with staged_folder(out) as stage:
+        with staged_folder(out) as stage, torch_threads(default_threads(threads)):
             if method is Method.quant:
                 config = quant_config(target, observer or [], keep_float or [])
                 measured = QuantSettings(config, calib, images, node_images, threads, seed, workers, backend, journal)

@@ -63,9 +63,6 @@ class Loaded:
 @lru_cache(maxsize=1)
 def loaded(subject: Subject) -> Loaded:
     """Load and capture."""
-    import torch
-
-    torch.set_num_threads(subject.threads)
     model = subject.model.load()
     data = open_dataset(subject.data.spec, model, subject.data.labels)
     return Loaded(model, data, capture(model.module, model.example_inputs()), subject)
