@@ -123,6 +123,7 @@ def example_inputs(gm: fx.GraphModule, batch: int | None = None) -> tuple[Any, .
 
 
 def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_ir.Model:
+    from .onnx_precision import precision_translations
     from .onnx_translations import translations
 
     # torch.export takes a batch of 1 for a constant
@@ -137,7 +138,7 @@ def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_i
                 dynamo=True,
                 opset_version=opset,
                 dynamic_shapes=shapes if dynamic_batch else None,
-                custom_translation_table=translations(opset),
+                custom_translation_table=translations(opset) | precision_translations(opset),
                 optimize=True,
                 verbose=False,
             )

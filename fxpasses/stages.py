@@ -1,8 +1,8 @@
 """The stages a graph goes through, and what must hold in each.
 
-FLOAT -> OBSERVED -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights, dynamic int8). A pass names the stage
-it works on; :func:`check_stage` verifies the graph really is in it, so a pass never meets a graph that another one left
-half done.
+FLOAT -> OBSERVED -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights, dynamic int8). A pass names the
+stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass never meets a graph that another
+one left half done.
 """
 
 from __future__ import annotations

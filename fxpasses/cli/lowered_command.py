@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fxpasses.export.files import staged_folder
-from fxpasses.export.optimizer import Optimizer
 from fxpasses.export.report_console import print_report
 
 from .artifacts import REPORT_HTML
 from .folder import DataChoice, ModelChoice
 from .pipeline import open_input
+from .precision_methods import MethodOptions as MethodOptions
 from .precision_methods import lowering_of
-from .precision_pipeline import LoweredSettings, lower_into
+from .precision_pipeline import LoweredSettings as LoweredSettings
+from .precision_pipeline import lower_into
 from .terminal import Terminal
 
 
-@dataclass(frozen=True)
-class MethodOptions:
-    """What the command line says of the method and of what to measure."""
-
-    method: str
-    keep_float: Sequence[str]
-    evaluation_images: int
-    optimizer: Optimizer
-    benchmark: bool
-    threads: int | None
-
-
 def quantize_lowered(
-    model: ModelChoice, data: DataChoice, out: Path, wanted: MethodOptions, terminal: Terminal
+    model: ModelChoice,
+    data: DataChoice,
+    out: Path,
+    options: MethodOptions,
+    settings: LoweredSettings,
+    terminal: Terminal,
 ) -> None:
     """Lower the model, write ``out``, and print the report."""
-    lowering = lowering_of(wanted.method, wanted.keep_float)
-    settings = LoweredSettings(wanted.evaluation_images, wanted.optimizer, wanted.benchmark, wanted.threads)
+    lowering = lowering_of(options)
     with staged_folder(out) as stage:
         report = lower_into(stage, open_input(model, data, terminal), lowering, settings, terminal)
     terminal.document = report

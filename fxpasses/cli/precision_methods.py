@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import fx
 
-from fxpasses.errors import InputError
+from fxpasses.errors import GraphError
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.onnx_half import store_as_bfloat16
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.runners import TORCH
 from fxpasses.fusion import fuse
+from fxpasses.graph_edit import operator_name
 from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.precision.dynamic import to_dynamic
 from fxpasses.precision.half import rounded_to_half, to_half
+from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
 from fxpasses.tracing import capture
 
-from .method_options import BF16, FP16
+from .method_options import BF16, DYNAMIC, FP16, WEIGHT_ONLY
 
 
-def lowering_of(method: str, keep_float: Sequence[str]) -> Lowering:
-    """The method of that name with its settings; ``static`` is none of them."""
-    if method not in (FP16, BF16):
-        raise InputError(f"--method {method}", why="this version does not have it yet", fix="use static, fp16 or bf16")
-    return Half(method, tuple(keep_float))
+@dataclass(frozen=True)
+class MethodOptions:
+    """What the command line says of the method."""
+
+    method: str
+    keep_float: Sequence[str]
+    target: str
+    bits: int
+    group_size: int | None
+    compute: str
+
+
+def lowering_of(options: MethodOptions) -> Lowering:
+    """The method with its settings; ``static`` is none of them.
+
+    Raises:
+        InputError: settings that there are none of.
+    """
+    kept = tuple(options.keep_float)
+    if options.method == DYNAMIC:
+        return Dynamic(options.target, kept)
+    if options.method == WEIGHT_ONLY:
+        return WeightOnly(WeightOnlyConfig(options.bits, options.group_size, options.compute), kept)
+    assert options.method in (FP16, BF16), options.method
+    return Half(options.method, kept)
 
 
 class Lowering(Protocol):
@@ -44,6 +67,9 @@ class Lowering(Protocol):
 
     @property
     def target(self) -> str | None: ...
+
+    @property
+    def keep_float(self) -> tuple[str, ...]: ...
 
     def captured(self, model: LoadedModel) -> fx.GraphModule:
         """The fused FLOAT graph to lower."""
@@ -106,3 +132,88 @@ class Half:
             return "what is gained is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
         how = "torch falls back to slow kernels" if runtime == TORCH else "onnxruntime casts to float32 and back"
         return f"without fp16 arithmetic in the CPU, {how}; what is gained is half the size, and speed on a GPU"
+
+
+def open_capture(model: LoadedModel) -> fx.GraphModule:
+    """A fused FLOAT graph whose attention layers are opened, so that their linear layers can be seen."""
+    graph = capture(model.module, model.example_inputs())
+    if any(operator_name(graph, node) == "attention" for node in graph.graph.nodes):
+        try:
+            graph = capture(model.module, model.example_inputs(), method="export")
+        except GraphError:  # attention then stays float, and the log says so
+            return fuse(graph)
+    return fuse(graph)
+
+
+@dataclass(frozen=True)
+class WeightOnly:
+    """Int8 or int4 weights, multiplied in float."""
+
+    config: WeightOnlyConfig
+    keep_float: tuple[str, ...] = ()
+    method: str = WEIGHT_ONLY
+    target: None = None
+
+    @property
+    def precision(self) -> str:
+        return f"int{self.config.bits}"
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        return open_capture(model)
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        return to_weight_only(graph, self.config, self.keep_float)
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        return to_onnx(lowered, path)
+
+    def recipe(self) -> Mapping[str, Any]:
+        return {"method": self.method, **asdict(self.config), "keep_float": list(self.keep_float)}
+
+    def remarks(self) -> list[str]:
+        found = ["only the weights of linear layers are integers: activations are float32, and so is everything else"]
+        if self.config.compute == "int8":
+            found.append(
+                "onnxruntime's MatMulNBits (accuracy_level 4) rounds activations to int8 by blocks while it "
+                "multiplies, torch does not; --compute float takes the same floats in both, and is slower"
+            )
+        return found
+
+    def why_slow(self, runtime: str) -> str:
+        if runtime == TORCH:
+            return "weights are unpacked at every call; what is gained is memory"
+        return (
+            "weights are unpacked at every call; --compute int8 is faster"
+            if self.config.compute == "float"
+            else ("its layers are too small to gain; what is gained is size")
+        )
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """Int8 weights, and activations that are put on a uint8 grid at every call."""
+
+    target: str
+    keep_float: tuple[str, ...] = ()
+    method: str = DYNAMIC
+    precision: str = "int8"
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        return open_capture(model)
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        return to_dynamic(graph, self.target, self.keep_float)
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        return to_onnx(lowered, path)
+
+    def recipe(self) -> Mapping[str, Any]:
+        return {"method": self.method, "target": self.target, "keep_float": list(self.keep_float)}
+
+    def remarks(self) -> list[str]:
+        return [
+            "activations get one scale for a whole batch: what an image gives can depend on what it is batched with"
+        ]
+
+    def why_slow(self, runtime: str) -> str:
+        return "ranges are measured at every call, which pays for large layers only"

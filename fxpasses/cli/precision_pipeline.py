@@ -23,11 +23,12 @@ from fxpasses.export.report_lowered import lowered_account, slower_than_float
 from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner, torch_threads
 from fxpasses.export.runtime_agreement import RuntimeAgreement, runtime_agreement
 from fxpasses.precision.lowered import first_overflow
+from fxpasses.quantization.config import Override, QuantConfig
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
 from .measuring import EVALUATION_BATCH, FLOAT, SHORT_BENCHMARK, time_runners
-from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
+from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, check_overrides, default_threads
 from .precision_methods import Lowering
 from .terminal import Terminal
 
@@ -74,6 +75,8 @@ def lower_into(
     with torch_threads(threads):
         with terminal.step("capture and fuse"):
             graph = lowering.captured(given.model)
+        kept = tuple(Override(pattern, keep_float=True) for pattern in lowering.keep_float)
+        check_overrides(graph, QuantConfig(overrides=kept))
         with terminal.step(f"lower to {lowering.precision}"):
             lowered = lowering.lowered(graph)
         _require_finite(lowered, lowering, given)

@@ -99,6 +99,24 @@ def quantize_command(
     form: Annotated[
         options.Form, typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator.")
     ] = options.Form.qdq,
+    bits: Annotated[int, typer.Option("--bits", metavar="8|4", help="Of --method weight-only.")] = 8,
+    group_size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--group-size",
+            metavar="N",
+            help="Weights that share a scale: 32, 64 or 128. Default: with 8 bits an output channel, with 4 bits 32.",
+            show_default=False,
+        ),
+    ] = None,
+    compute: Annotated[
+        str,
+        typer.Option(
+            "--compute",
+            metavar="TYPE",
+            help="Of --method weight-only in onnxruntime: int8 (activations rounded by blocks; faster) or float.",
+        ),
+    ] = "int8",
     optimizer: Annotated[
         options.FloatOptimizer,
         typer.Option(
@@ -132,10 +150,11 @@ def quantize_command(
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
         if method != STATIC:
-            from .lowered_command import MethodOptions, quantize_lowered
+            from .lowered_command import LoweredSettings, MethodOptions, quantize_lowered
 
-            wanted = MethodOptions(method, keep_float or [], evaluate, optimizer.value, bench, threads)
-            quantize_lowered(chosen, source, out, wanted, terminal)
+            how = MethodOptions(method, keep_float or [], target, bits, group_size, compute)
+            measured = LoweredSettings(evaluate, optimizer.value, bench, threads)
+            quantize_lowered(chosen, source, out, how, measured, terminal)
             return
         settings = Settings(
             config=_config(target, observer or [], keep_float or [], exact, equalize, bias_correction),

@@ -1,9 +1,9 @@
 """A FLOAT graph that computes in half precision: ``fp16`` (IEEE 754 binary16) or ``bf16`` (bfloat16).
 
-Parameters and constants are rounded to the type (half to even), activations are cast at the inputs, and back to float32 at
-the outputs, so that callers see the interface they know. Lossy: ``fp16`` keeps 11 significant bits up to 65504, ``bf16``
-keeps 8 over the whole range of float32. What cannot take part (a norm, a layer with a weight beyond 65504, or whatever
-the caller wants in float) stays in float32 between two casts.
+Parameters and constants are rounded to the type (half to even), activations are cast at the inputs, and back to float32
+at the outputs, so that callers see the interface they know. Lossy: ``fp16`` keeps 11 significant bits up to 65504,
+``bf16`` keeps 8 over the whole range of float32. What cannot take part (a norm, a layer with a weight beyond 65504, or
+whatever the caller wants in float) stays in float32 between two casts.
 
 Reference: Micikevicius et al. 2018, "Mixed Precision Training", arXiv:1710.03740; Kalamkar et al. 2019, "A Study of
 BFLOAT16 for Deep Learning Training", arXiv:1905.12322.

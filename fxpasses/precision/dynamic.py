@@ -1,0 +1,76 @@
+"""Dynamic quantization: linear layers with int8 weights, whose input is put on a uint8 grid of its own at every call.
+
+Weights are symmetric with one scale for each output channel. Activations follow ONNX DynamicQuantizeLinear: one scale
+for the whole tensor, from its smallest and largest value, so nothing needs calibrating, and what else is in a batch has
+a say in the rounding. Sums are exact integers in both runtimes. Lossy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import InputError
+from ..quantization.qparams import IntType
+from ..quantization.range_search import weight_scales
+from ..quantization.targets import find_target
+from . import ops
+from .linear_layers import LowerLinear, conv_reasons, lower_linear, other_reasons
+
+_CONV = (
+    "a convolution: onnxruntime fuses dynamic int8 into no kernel for it, and ConvInteger alone does not pay; "
+    "--method static quantizes it"
+)
+
+
+def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str] = ()) -> fx.GraphModule:
+    """Lower the linear layers of a fused FLOAT graph to dynamic int8; convolutions and the rest stay float.
+
+    Args:
+        target: ``"x86"``, ``"x86-avx2"`` (7-bit weights) or ``"arm"``.
+
+    Returns:
+        A LOWERED graph; its pass log says of every layer whether it is int8, and why not.
+
+    Raises:
+        InputError: there is no linear layer, no such target, or one without the kernels, or a weight is not finite.
+        GraphError: the graph is not FLOAT.
+    """
+    grid = find_target(target).weights
+    if find_target(target).symmetric_activations:
+        raise InputError(
+            f"--target {target} with --method dynamic",
+            why="onnxruntime computes DynamicQuantizeLinear on CPUs only",
+            fix="use --method fp16 for a GPU, or another target",
+        )
+    reasons = other_reasons() | conv_reasons(_CONV)
+    step = LowerLinear(lambda layer: DynamicLinear(layer, grid), "int8, dynamic", reasons, tuple(keep_float))
+    return lower_linear(gm, step, "dynamic", "int8")
+
+
+class DynamicLinear(nn.Module):
+    """A linear layer with int8 weights that quantizes its input itself.
+
+    Buffers: ``weight`` int8 ``[K, N]``, as MatMulInteger reads it; ``scale`` float32 ``[N]``; ``bias`` ``[N]``.
+    """
+
+    operator = "linear"
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.Linear, grid: IntType) -> None:
+        super().__init__()
+        weight = layer.weight.detach().float()
+        self.weights = weight.numel()
+        scale = weight_scales(weight, 0, grid)
+        integers = torch.round(weight / scale.unsqueeze(1)).clamp_(grid.low, grid.high).to(torch.int8)
+        self.register_buffer("weight", integers.t().contiguous())
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = ops.matmul_dynamic(x, self.weight, self.scale)
+        return y if self.bias is None else y + self.bias

@@ -1,0 +1,104 @@
+"""Replace the linear layers of a FLOAT graph by ones with integer weights; the others say why they stay float."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from ..errors import InputError
+from ..graph_edit import add_module, module_of, operator_name, why_not_plain
+from ..pass_runner import PassResult, run_passes
+from ..quantization.config import Override
+from ..stages import Stage, graph_facts, set_stage
+from .lowered import finish
+
+LAYERS = (
+    *(f"conv{d}d" for d in (1, 2, 3)),
+    *(f"conv_transpose{d}d" for d in (1, 2, 3)),
+    *("linear", "embedding", "attention", "recurrent"),
+)
+"""Operators with weight matrices: the candidates."""
+
+
+@dataclass(frozen=True)
+class LowerLinear:
+    """Put ``make(layer)`` in the place of every linear layer.
+
+    Attributes:
+        make: gives the module with integer weights.
+        what: it is, for the log.
+        why_float: by operator, why the other layers stay float.
+        keep_float: patterns of layers that stay float because the caller wants it.
+    """
+
+    make: Callable[[nn.Linear], nn.Module]
+    what: str
+    why_float: Mapping[str, str]
+    keep_float: tuple[str, ...] = ()
+
+    def __call__(self, gm: fx.GraphModule) -> PassResult:
+        result, made = PassResult(), dict[int, str]()
+        for node in list(gm.graph.nodes):
+            operator = operator_name(gm, node) if node.op == "call_module" else None
+            if operator not in LAYERS:
+                continue
+            why = self.why_not(gm, node, str(operator))
+            if why:
+                result.skip(node, f"stays float: {why}")
+                continue
+            layer = module_of(gm, node, nn.Linear)
+            if id(layer) not in made:
+                made[id(layer)] = add_module(gm, f"{node.target}_integer", self.make(layer))
+            node.target = made[id(layer)]
+            result.change(node, self.what)
+        gm.delete_all_unused_submodules()
+        return result
+
+    def why_not(self, gm: fx.GraphModule, node: fx.Node, operator: str) -> str | None:
+        """Why a layer stays float, or None."""
+        for pattern in self.keep_float:
+            if Override(pattern, keep_float=True).matches(gm, node):
+                return f"asked for by {pattern!r}"
+        if operator != "linear":
+            return self.why_float.get(operator, "it is no linear layer")
+        return why_not_plain(gm.get_submodule(str(node.target)))
+
+
+def lower_linear(gm: fx.GraphModule, step: LowerLinear, method: str, precision: str) -> fx.GraphModule:
+    """Run the pass and make the graph LOWERED.
+
+    Raises:
+        InputError: there is no layer that it could change.
+        GraphError: the graph is not FLOAT.
+    """
+    lowered = run_passes(gm, [step])
+    result: PassResult = graph_facts(lowered)["log"][-1].result
+    if not result.changed:
+        raise InputError(f"--method {method}", why=_why_nothing(gm, result), fix="use --method static, or fp16")
+    graph_facts(lowered)["precision"] = precision
+    set_stage(lowered, Stage.LOWERED)
+    return finish(lowered)
+
+
+def _why_nothing(gm: fx.GraphModule, result: PassResult) -> str:
+    nodes = {node.name: node for node in gm.graph.nodes}
+    reasons = Counter((operator_name(gm, nodes[s.node]), s.why.removeprefix("stays float: ")) for s in result.skipped)
+    listed = "; ".join(f"{count} × {operator}: {why}" for (operator, why), count in reasons.most_common())
+    return "the model has no layer it could quantize" + (f": {listed}" if listed else "")
+
+
+def conv_reasons(why: str) -> dict[str, str]:
+    """The same reason for every kind of convolution."""
+    return {operator: why for operator in LAYERS if operator.startswith("conv")}
+
+
+def other_reasons() -> dict[str, str]:
+    """Why layers that are neither convolutions nor linear stay float."""
+    return {
+        "embedding": "its rows are looked up, not multiplied",
+        "attention": "one opaque layer to the tracer; capture(method='export') opens it",
+        "recurrent": "it computes step by step, with no integer kernel in both runtimes",
+    }
