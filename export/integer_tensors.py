@@ -16,6 +16,7 @@ from .engines.quint8 import as_bytes
 from .onnx_files import read_onnx, start_session
 
 if TYPE_CHECKING:
+    import onnx
     import onnxruntime
 
 
@@ -61,7 +62,7 @@ class OnnxIntegers:
         return [torch.from_numpy(y) for y in self._plain.run(None, self._feed(inputs))]
 
     def integers(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-        """The integers behind every QuantizeLinear (and integer Pad) of the file."""
+        """The integers behind every QuantizeLinear (and Pad and Reshape of integers) of the file."""
         if self._revealing is None:
             self._reveal()
         values = self._revealing.run(self._names, self._feed(inputs))
@@ -83,14 +84,8 @@ class OnnxIntegers:
         import onnxruntime
 
         model = self._model
-        integers = {o for n in model.graph.node if n.op_type in ("QuantizeLinear", "Pad") for o in n.output}
         infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
-        types = {n.output[0]: n for n in model.graph.node}
-        zero = {i.name: i.data_type for i in model.graph.initializer}
-        for name in sorted(integers):
-            kind = zero.get(types[name].input[2]) if len(types[name].input) > 2 else None
-            if kind not in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8):
-                continue
+        for name, kind in sorted(_integer_kinds(model).items()):
             self._names.append(name)
             if name not in {o.name for o in model.graph.output}:
                 shape = infos.get(name)
@@ -107,3 +102,20 @@ class OnnxIntegers:
         options.log_severity_level = 3
         options.intra_op_num_threads = self._threads
         return options
+
+
+def _integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
+    """The ONNX type of every int8 tensor that quantizing, padding or reshaping gives, by name."""
+    import onnx
+
+    declared = {i.name: i.data_type for i in model.graph.initializer}
+    kinds: dict[str, int] = {}
+    for node in model.graph.node:
+        kind = None
+        if node.op_type in ("QuantizeLinear", "Pad") and len(node.input) > 2:
+            kind = declared.get(node.input[2])
+        elif node.op_type == "Reshape":
+            kind = kinds.get(node.input[0])
+        if kind in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8):
+            kinds[node.output[0]] = kind
+    return kinds

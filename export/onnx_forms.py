@@ -3,6 +3,7 @@
 - every DequantizeLinear gets a zero_point input (Gemm's rule wants it);
 - a mean over height and width becomes GlobalAveragePool (ReduceMean has no rule);
 - a transposed int8 weight is stored transposed;
+- a linear layer over tokens becomes a Gemm over rows (a MatMul's bias is added in float);
 - zero padding moves onto the integers, padding with the zero_point (Pad has no rule);
 - images of 3 channels get a fourth of zeros before the first convolution: onnxruntime's direct int8 convolution takes
   input channels by fours, and is faster than its other way by more than the padding costs.
@@ -13,6 +14,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from .onnx_edit import add_constant, take_place
+from .onnx_gemm import rows_to_gemm
 
 
 def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
@@ -27,6 +31,8 @@ def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
             _store_transposed(model, node)
         elif node.op_type == "Pad":
             _pad_integers(model, node)
+        elif node.op_type == "MatMul":
+            rows_to_gemm(model, node)
         elif node.op_type == "Conv":
             _pad_image_channels(model, node)
     _drop_traces(model)
@@ -41,13 +47,6 @@ def name_integers(model: ir.Model, names: list[str]) -> None:
         node.outputs[0].name = name
 
 
-def _constant(model: ir.Model, name: str, value: np.ndarray) -> ir.Value:
-    tensor = ir.tensor(value, name=name)
-    constant = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor)
-    model.graph.register_initializer(constant)
-    return constant
-
-
 def _add_zero_point(model: ir.Model, node: ir.Node) -> None:
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         return
@@ -56,7 +55,7 @@ def _add_zero_point(model: ir.Model, node: ir.Node) -> None:
         return
     zeros = np.zeros(scale.const_value.shape.numpy(), dtype=q.const_value.dtype.numpy())
     node.resize_inputs(3)
-    node.replace_input_with(2, _constant(model, f"{node.outputs[0].name}_zero_point", zeros))
+    node.replace_input_with(2, add_constant(model, f"{node.outputs[0].name}_zero_point", zeros))
 
 
 def _mean_to_pool(node: ir.Node) -> None:
@@ -70,19 +69,6 @@ def _mean_to_pool(node: ir.Node) -> None:
     take_place(node, pool)
 
 
-def take_place(node: ir.Node, new: ir.Node) -> None:
-    """Insert ``new`` for ``node``; its output keeps name, type and shape."""
-    graph, old, output = node.graph, node.outputs[0], new.outputs[0]
-    assert graph is not None
-    output.name, output.type, output.shape = old.name, old.type, old.shape
-    graph.insert_before(node, new)
-    ir.convenience.replace_all_uses_with(old, output)
-    for i, value in enumerate(graph.outputs):
-        if value is old:
-            graph.outputs[i] = output
-    graph.remove(node, safe=True)
-
-
 def _store_transposed(model: ir.Model, node: ir.Node) -> None:
     """``Transpose(DequantizeLinear(w))`` of a constant matrix: keep ``w`` transposed, with the axis moved."""
     value = node.inputs[0]
@@ -93,7 +79,7 @@ def _store_transposed(model: ir.Model, node: ir.Node) -> None:
     if weight is None or weight.const_value is None or len(weight.const_value.shape) != 2:
         return
     name = f"{weight.name}_transposed"
-    stored = model.graph.initializers.get(name) or _constant(
+    stored = model.graph.initializers.get(name) or add_constant(
         model, name, np.ascontiguousarray(weight.const_value.numpy().T)
     )
     axis = dequantize.attributes.get_int("axis", 1)
@@ -137,9 +123,10 @@ def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
     rank = integers.ndim
     widened = np.pad(integers, [(0, missing) if d == 1 else (0, 0) for d in range(rank)])
     pads = np.array([missing if d == rank + 1 else 0 for d in range(2 * rank)], dtype=np.int64)
-    pad = ir.node("Pad", [image, _constant(model, f"{node.name}_channels", pads), x.inputs[2]], name=f"{node.name}_pad")
+    channels = add_constant(model, f"{node.name}_channels", pads)
+    pad = ir.node("Pad", [image, channels, x.inputs[2]], name=f"{node.name}_pad")
     padded = ir.node("DequantizeLinear", [pad.outputs[0], *x.inputs[1:]], name=f"{node.name}_image")
-    wide = _constant(model, f"{weight.name}_padded", widened)
+    wide = add_constant(model, f"{weight.name}_padded", widened)
     weights = ir.node("DequantizeLinear", [wide, *w.inputs[1:]], dict(w.attributes), name=f"{node.name}_weight")
     pad.outputs[0].name = f"{node.name}_image_int8"
     padded.outputs[0].name, weights.outputs[0].name = f"{node.name}_image_float", f"{node.name}_weight_float"

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from .onnx_forms import take_place
+from .onnx_edit import take_place
 
 CONTRIB = "com.microsoft"
 

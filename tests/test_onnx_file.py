@@ -46,9 +46,10 @@ def test_int8_graph_gives_the_same_numbers(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_integer_tensors_keep_their_names(name: str) -> None:
-    quantizes = [n for n in model_of(file_of(name)).graph.node if n.op_type in ("QuantizeLinear", "Pad")]
+    makers = ("QuantizeLinear", "Pad", "Reshape")  # Reshape: of a layer's rows, back to its shape
+    integers = {n.output[0] for n in model_of(file_of(name)).graph.node if n.op_type in makers}
     expected = {n.name for n in quantized(name).graph.nodes if n.target is ops.quantize}
-    assert expected == {n.output[0] for n in quantizes} & expected
+    assert expected <= integers
     assert expected
 
 

@@ -43,8 +43,8 @@ def test_a_mean_of_tokens_stays() -> None:
 def test_matmul_weights_are_stored_transposed() -> None:
     model = model_of(file_of("linear_on_image"))
     assert "Transpose" not in {n.op_type for n in model.graph.node}
-    matmul = next(n for n in model.graph.node if n.op_type == "MatMul")
-    dequantize = _producer(model, matmul.input[1])
+    product = next(n for n in model.graph.node if n.op_type == "Gemm")
+    dequantize = _producer(model, product.input[1])
     stored = _tensor(model, dequantize.input[0])
     original = next(b for b in quantized("linear_on_image").buffers() if b.dtype is torch.int8)
     assert torch.equal(stored, original.T)

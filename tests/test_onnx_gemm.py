@@ -1,0 +1,77 @@
+"""Linear layers over tokens as Gemms over rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from int8_files import are_equal, file_of, model_of, run_file
+from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
+from torch import Tensor, nn
+
+import fxpasses
+from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
+from fxpasses.models.tiny import TINY
+from fxpasses.models.tiny_net import tiny
+from fxpasses.quantization import ops
+
+OVER_TOKENS = ("attention", "multihead_attention", "linear_on_image")
+
+
+def kinds(content: bytes) -> list[str]:
+    return [n.op_type for n in model_of(content).graph.node]
+
+
+@pytest.mark.parametrize("name", OVER_TOKENS)
+def test_every_linear_layer_is_a_gemm(name: str) -> None:
+    content = file_of(name)
+    layers = sum(n.target is torch.nn.functional.linear for n in quantized(name).graph.nodes)
+    assert kinds(content).count("Gemm") == layers > 0
+
+
+@pytest.mark.parametrize("name", OVER_TOKENS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_numbers_stay_for_any_batch(name: str, batch: int) -> None:
+    inputs = fresh_inputs(TINY[name], 5, batch)
+    assert are_equal(run_file(file_of(name), inputs), outputs_of(quantized(name), inputs))
+
+
+@pytest.mark.parametrize("name", OVER_TOKENS)
+def test_integer_tensors_keep_names_and_shapes(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(file_of(name))
+    inputs = fresh_inputs(TINY[name], 6)
+    found = OnnxIntegers(path).integers(inputs)
+    expected = torch_integers(fxpasses.export.to_torch(quantized(name)), inputs)
+    assert {n.name for n in quantized(name).graph.nodes if n.target is ops.quantize} <= found.keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_rows_stay_rows() -> None:
+    content = file_of("linear_relu") if "linear_relu" in TINY else file_of("embedding_linear")
+    assert "Gemm" in kinds(content)
+    assert not any(n.name.endswith("_from_rows") for n in model_of(content).graph.initializer)
+
+
+class Bare(nn.Module):
+    """A layer without bias before one with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 5, bias=False), nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.b(self.a(x))
+        return y
+
+
+def test_a_layer_without_bias(tmp_path: Path) -> None:
+    net = tiny("bare", Bare, (2, 3, 6))
+    int8 = quantize_net(net)
+    path = fxpasses.export.to_onnx(int8, tmp_path / "bare.onnx")
+    gemms = [n for n in onnx.load(path).graph.node if n.op_type == "Gemm"]
+    assert len(gemms) == 2
+    inputs = fresh_inputs(net, 1)
+    assert are_equal(run_file(path.read_bytes(), inputs), outputs_of(int8, inputs))
