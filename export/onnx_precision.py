@@ -29,7 +29,7 @@ def precision_translations(opset: int) -> dict[Callable[..., Any], Callable[...,
             x, packed, scale, K=k, N=int(outputs), bits=bits, block_size=block, accuracy_level=accuracy_level
         )
 
-    def matmul_dynamic(x: Any, weight: Any, scale: Any) -> Any:
+    def matmul_dynamic(x: Any, weight: Any, weight_sums: Any, scale: Any) -> Any:
         q, x_scale, zero_point = op.DynamicQuantizeLinear(x)
         sums = op.Cast(op.MatMulInteger(q, weight, zero_point), to=onnx.TensorProto.FLOAT)
         return op.Mul(sums, op.Mul(x_scale, scale))

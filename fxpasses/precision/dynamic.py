@@ -53,11 +53,13 @@ def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str
 class DynamicLinear(nn.Module):
     """A linear layer with int8 weights that quantizes its input itself.
 
-    Buffers: ``weight`` int8 ``[K, N]``, as MatMulInteger reads it; ``scale`` float32 ``[N]``; ``bias`` ``[N]``.
+    Buffers: ``weight`` int8 ``[K, N]``, as MatMulInteger reads it; ``weight_sums`` int32 ``[N]``, the sums of columns;
+    ``scale`` float32 ``[N]``; ``bias`` float32 ``[N]``.
     """
 
     operator = "linear"
     weight: Tensor
+    weight_sums: Tensor
     scale: Tensor
     bias: Tensor | None
 
@@ -68,9 +70,10 @@ class DynamicLinear(nn.Module):
         scale = weight_scales(weight, 0, grid)
         integers = torch.round(weight / scale.unsqueeze(1)).clamp_(grid.low, grid.high).to(torch.int8)
         self.register_buffer("weight", integers.t().contiguous())
+        self.register_buffer("weight_sums", self.weight.sum(0, dtype=torch.int32))
         self.register_buffer("scale", scale)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        y = ops.matmul_dynamic(x, self.weight, self.scale)
+        y = ops.matmul_dynamic(x, self.weight, self.weight_sums, self.scale)
         return y if self.bias is None else y + self.bias

@@ -23,9 +23,11 @@ from torch import Tensor
 
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define("matmul_nbits(Tensor x, Tensor packed, Tensor scale, int k, int bits, int accuracy_level) -> Tensor")
-_LIBRARY.define("matmul_dynamic(Tensor x, Tensor weight, Tensor scale) -> Tensor")
+_LIBRARY.define("matmul_dynamic(Tensor x, Tensor weight, Tensor weight_sums, Tensor scale) -> Tensor")
 
 HIGHEST = 255
+_MIDDLE = 128
+"""Taken from uint8 values to make them int8; its share in the sums is put back in integers."""
 
 
 def unpacked(packed: Tensor, scale: Tensor, k: int, bits: int) -> Tensor:
@@ -57,18 +59,19 @@ def _matmul_nbits(x: Tensor, packed: Tensor, scale: Tensor, k: int, bits: int, a
     return F.linear(x, unpacked(packed, scale, k, bits))
 
 
-def _matmul_dynamic(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def _matmul_dynamic(x: Tensor, weight: Tensor, weight_sums: Tensor, scale: Tensor) -> Tensor:
     x_scale, zero_point = dynamic_qparams(x)
-    q = dynamic_integers(x, x_scale, zero_point).sub_(zero_point)
-    products = q.double() @ weight.double()  # exact: the sums stay far below 2**53
-    return products.float().mul_(x_scale * scale)
+    q = dynamic_integers(x.flatten(0, -2), x_scale, zero_point).sub_(_MIDDLE).to(torch.int8)
+    sums: Tensor = torch.ops.aten._int_mm(q, weight)  # int8 x int8 -> int32, the one integer product that torch has
+    sums += (_MIDDLE - zero_point).to(torch.int32) * weight_sums
+    return sums.to(torch.float32).mul_(x_scale * scale).reshape(*x.shape[:-1], weight.shape[1])
 
 
 def _matmul_nbits_fake(x: Tensor, packed: Tensor, scale: Tensor, k: int, bits: int, accuracy_level: int) -> Tensor:
     return x.new_empty((*x.shape[:-1], packed.shape[0]))
 
 
-def _matmul_dynamic_fake(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def _matmul_dynamic_fake(x: Tensor, weight: Tensor, weight_sums: Tensor, scale: Tensor) -> Tensor:
     return x.new_empty((*x.shape[:-1], weight.shape[1]))
 
 
@@ -82,4 +85,4 @@ for _name, _kernel, _fake in (
 matmul_nbits: Callable[..., Tensor] = torch.ops.fxpasses.matmul_nbits.default
 """``(x [..., K], packed, scale, K, bits, accuracy_level) -> [..., N]``; torch computes in float32 at every level."""
 matmul_dynamic: Callable[..., Tensor] = torch.ops.fxpasses.matmul_dynamic.default
-"""``(x [..., K], weight int8 [K, N], scale [N]) -> [..., N]``."""
+"""``(x [..., K], weight int8 [K, N], its sums over K int32 [N], scale [N]) -> [..., N]``."""

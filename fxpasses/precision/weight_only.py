@@ -143,10 +143,11 @@ def quantized_blocks(weight: Tensor, config: WeightOnlyConfig) -> tuple[Tensor, 
 
 def packed(integers: Tensor, bits: int) -> Tensor:
     """Signed integers ``[N, blocks, block]`` as MatMulNBits stores them: uint8 ``[N, blocks, block * bits / 8]``."""
-    shifted = (integers.to(torch.int16) + 2 ** (bits - 1)).to(torch.uint8)
+    shifted: Tensor = (integers.to(torch.int16) + 2 ** (bits - 1)).to(torch.uint8)
     if bits == 8:
         return shifted
-    return torch.bitwise_or(shifted[..., ::2], shifted[..., 1::2] << 4)
+    low, high = shifted[..., ::2], shifted[..., 1::2]
+    return torch.bitwise_or(low, torch.bitwise_left_shift(high, 4))
 
 
 def _sign_downwards(rows: Tensor) -> Tensor:
