@@ -98,7 +98,7 @@ def quantize(out: Path, model: str, data: str, *options: str | Path) -> Run:
         (("digits_cnn", "--data", "random=1x9x9"), "its inputs are 1x9x9, the model takes 1x8x8"),
         (("digits_cnn", "--data", "digits", "--target", "x68"), "did you mean 'x86'?"),
         (("digits_cnn", "--data", "digits", "--observer", "historgam"), "did you mean 'histogram'?"),
-        (("digits_cnn", "--data", "digits", "--method", "fp16"), "this version does not have it yet"),
+        (("digits_cnn", "--data", "digits", "--method", "int3"), "there is no such method"),
         (("digits_cnn", "--data", "digits", "--calib", "0"), "at least one is needed"),
         (("digits_cnn", "--data", "digits", "--calib", "99999"), "digits has only 1438"),
         (("digits_cnn", "--data", "digits", "--eval", "0"), "evaluation images: 0"),
