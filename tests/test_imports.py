@@ -35,7 +35,19 @@ MAY_IMPORT_OF_OTHERS = {
     },
     "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
-    "fxpasses.cli": {"typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime", "netron", "joblib", "ray", "distributed"},
+    "fxpasses.cli": {
+        "typer",
+        "rich",
+        "click",
+        "torch",
+        "numpy",
+        "torchvision",
+        "onnxruntime",
+        "netron",
+        "joblib",
+        "ray",
+        "distributed",
+    },
 }
 ALWAYS = {"fxpasses.errors"}
 LAZY_ONLY = {"torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"}

@@ -89,6 +89,40 @@ Workers = Annotated[
 Backend = Annotated[
     str, typer.Option("--backend", metavar="NAME", help="Whose processes: loky (this machine), threading, dask or ray.")
 ]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False)
+]
+Target = Annotated[
+    str, typer.Option("--target", metavar="TARGET", help="Of int8: x86 (VNNI or AMX), x86-avx2, arm or cuda.")
+]
+Observers = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--observer",
+        metavar="[PATTERN=]NAME",
+        help="histogram (default), minmax, moving_average, percentile:99.99 or entropy; for the nodes, layers or "
+        "operators that a pattern matches, or for all. May be repeated.",
+        show_default=False,
+    ),
+]
+KeepFloat = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--keep-float",
+        metavar="PATTERN",
+        help="Leave these nodes, layers or operators in float: layer1.*, linear, ... May be repeated.",
+        show_default=False,
+    ),
+]
+CalibrationImages = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--calib",
+        metavar="N",
+        help="Calibration images; default: 256, or all if there are fewer.",
+        show_default=False,
+    ),
+]
 Json = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", show_default=False),

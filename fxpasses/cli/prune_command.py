@@ -35,10 +35,7 @@ class PruneSchedule(str, Enum):
 def prune_command(
     model: options.Model,
     data: options.Data,
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
-    ],
+    out: options.Out,
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
@@ -127,13 +124,8 @@ def prune_command(
         bool, typer.Option("--augment", help="Mirror and shift the training images: photographs, not digits.")
     ] = False,
     quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,
-    target: Annotated[
-        str, typer.Option("--target", metavar="TARGET", help="Of --quantize: x86, x86-avx2, arm or cuda.")
-    ] = "x86",
-    calib: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--calib", metavar="N", help="Calibration images of --quantize.", show_default=False),
-    ] = None,
+    target: options.Target = "x86",
+    calib: options.CalibrationImages = None,
     evaluate: Annotated[
         int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")
     ] = 1000,

@@ -20,10 +20,7 @@ def quantize_command(
     context: typer.Context,
     model: options.Model,
     data: options.Data,
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
-    ],
+    out: options.Out,
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
@@ -36,37 +33,10 @@ def quantize_command(
             "weight-only: int8 or int4 weights; fp16; bf16.",
         ),
     ] = STATIC,
-    target: Annotated[
-        str, typer.Option("--target", metavar="TARGET", help="x86 (VNNI or AMX), x86-avx2, arm or cuda.")
-    ] = "x86",
-    observer: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads it
-        typer.Option(
-            "--observer",
-            metavar="[PATTERN=]NAME",
-            help="histogram (default), minmax, moving_average, percentile:99.99 or entropy; for the nodes, layers or "
-            "operators that a pattern matches, or for all. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    keep_float: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--keep-float",
-            metavar="PATTERN",
-            help="Leave these nodes, layers or operators in float: layer1.*, linear, ... May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    calib: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--calib",
-            metavar="N",
-            help="Calibration images; default: 256, or all if there are fewer.",
-            show_default=False,
-        ),
-    ] = None,
+    target: options.Target = "x86",
+    observer: options.Observers = None,
+    keep_float: options.KeepFloat = None,
+    calib: options.CalibrationImages = None,
     equalize: Annotated[
         bool,
         typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits all of a tensor's."),

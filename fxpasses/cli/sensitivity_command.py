@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -22,10 +21,7 @@ class Method(str, Enum):
 def sensitivity_command(
     model: options.Model,
     data: options.Data,
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False),
-    ],
+    out: options.Out,
     method: Annotated[
         Method,
         typer.Option(
@@ -49,21 +45,10 @@ def sensitivity_command(
     node_images: Annotated[
         int, typer.Option("--node-images", metavar="N", help="Images to compare every tensor on.")
     ] = 32,
-    target: Annotated[
-        str, typer.Option("--target", metavar="TARGET", help="Of int8: x86, x86-avx2, arm or cuda.")
-    ] = "x86",
-    observer: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads it
-        typer.Option("--observer", metavar="[PATTERN=]NAME", help="As of quantize.", show_default=False),
-    ] = None,
-    keep_float: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--keep-float", metavar="PATTERN", help="As of quantize.", show_default=False),
-    ] = None,
-    calib: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--calib", metavar="N", help="Calibration images; default: 256.", show_default=False),
-    ] = None,
+    target: options.Target = "x86",
+    observer: options.Observers = None,
+    keep_float: options.KeepFloat = None,
+    calib: options.CalibrationImages = None,
     ratios: Annotated[
         str, typer.Option("--ratios", metavar="R,R,...", help="Shares of a layer's weights to prune, for prune.")
     ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
