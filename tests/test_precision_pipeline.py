@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from cli_runs import fxpasses, is_refused
 
+from fxpasses.cli.folder import require_static
+from fxpasses.errors import InputError
+
 LEAST_AGREEMENT = 90.0
 """Percent; the weights are random, so that some images lie between two classes."""
 QUICK = ("digits_cnn", "--data", "digits", "--eval", "40", "--no-bench", "--threads", "1")
@@ -48,3 +51,9 @@ def test_alien_option_is_refused_before_anything_is_read(tmp_path: Path) -> None
 def test_unknown_layer_is_refused(tmp_path: Path) -> None:
     done = fxpasses("quantize", *QUICK, "--method", "fp16", "--keep-float", "nosuch", "--out", tmp_path / "o")
     is_refused(done, "it matches no node, layer or operator")
+
+
+def test_other_commands_want_static_folders() -> None:
+    require_static({}, Path("folder"), "bench")
+    with pytest.raises(InputError, match="made with --method fp16"):
+        require_static({"method": "fp16"}, Path("folder"), "parity")

@@ -33,12 +33,13 @@ def bench_command(
         from fxpasses.export.report import with_variants
         from fxpasses.export.report_console import print_benchmark
 
-        from .folder import input_maker, open_folder, update_report
+        from .folder import input_maker, open_folder, require_static, update_report
         from .measuring import latency_variants, time_runners
         from .rebuild import subjects_of
 
         settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
         report = open_folder(folder)
+        require_static(report, folder, "bench")
         make_input = input_maker(report, folder)
         subjects = subjects_of(report, folder, terminal)
         found = time_runners(subjects.runners, make_input, settings, terminal)

@@ -80,6 +80,17 @@ def open_folder(folder: Path) -> dict[str, Any]:
     return dict(read_report(folder / REPORT_JSON))
 
 
+def require_static(report: Mapping[str, Any], folder: Path, what: str) -> None:
+    """Raise InputError for a folder that ``quantize --method`` made of something else than static int8."""
+    method = report.get("method", "static")
+    if method != "static":
+        raise InputError(
+            f"{what} of {folder}",
+            why=f"it was made with --method {method}; integers and kernels are compared of static int8 models only",
+            fix=f"read {REPORT_JSON} there: it has the latency, and how far both runtimes agree",
+        )
+
+
 def update_report(report: Mapping[str, Any], folder: Path) -> None:
     """Write report.json and report.html anew, both or neither."""
     from fxpasses.export.files import staged_folder

@@ -37,11 +37,12 @@ def parity_command(
         from fxpasses.export.runners import onnx_runner, torch_threads
 
         from .artifacts import INT8_ONNX, INT8_PT2, artifact
-        from .folder import DataChoice, data_of, open_folder, update_report
+        from .folder import DataChoice, data_of, open_folder, require_static, update_report
         from .pipeline import default_threads, parity_on
         from .promise import is_exact, why_broken
 
         report = open_folder(folder)
+        require_static(report, folder, "parity")
         source = data_of(report, folder, None if data is None else DataChoice(data, labels))
         int8, onnx_path = load(artifact(folder, INT8_PT2)), artifact(folder, INT8_ONNX)
         onnx_runner(onnx_path, "int8")  # refuses a damaged file
