@@ -103,7 +103,8 @@ def quantize_command(
 ) -> None:
     """Quantize a model to int8 for PyTorch and onnxruntime.
 
-    Writes model.fp32.onnx, model.int8.onnx, model.int8.pt2, report.json and report.html into DIR.
+    Writes model.fp32.onnx, model.int8.onnx, model.int8.pt2, report.json and report.html into DIR; other methods name
+    their files after their precision, as model.fp16.onnx.
 
     fxpasses quantize torchvision/mobilenet_v2 --weights mobilenet_v2.pth --data images=imagenet --out mobilenet
     """

@@ -45,7 +45,7 @@ class WeightOnlyConfig:
             scale, and is the faster one; ``"float"`` leaves them. torch multiplies floats either way.
     """
 
-    bits: int = 4
+    bits: int = 8
     group_size: int | None = None
     compute: str = "int8"
 
