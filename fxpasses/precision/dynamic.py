@@ -20,8 +20,8 @@ from . import ops
 from .linear_layers import LowerLinear, conv_reasons, lower_linear, other_reasons
 
 _CONV = (
-    "a convolution: onnxruntime's ConvInteger takes 2 to 7 times as long as its float convolution (measured on x86 with "
-    "VNNI); --method static quantizes it"
+    "a convolution: onnxruntime's ConvInteger takes 2 to 7 times as long as its float convolution (measured on x86 "
+    "with VNNI); --method static quantizes it"
 )
 
 
