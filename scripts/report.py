@@ -33,7 +33,8 @@ def table(measured: dict[str, Any]) -> str:
     for model in measured["models"]:
         lines.append(f"| **{model['model'].removeprefix('torchvision/')}** | | | | |")
         rows = {row["name"]: row for row in model["rows"]}
-        lines += [_line(heading, rows[name]) for name, heading in SHOWN.items() if name in rows]
+        shown = [(heading, rows[name]) for name, heading in SHOWN.items() if name in rows]
+        lines += [_line(heading, row) for heading, row in shown if "not installed" not in (row["why_not"] or "")]
     versions = measured["environment"]["versions"]
     machine = measured["environment"]["cpu"]
     lines += [
