@@ -71,6 +71,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     is_refused(fxpasses_process("quantize", *SMALL, "--out", small_disk), "the disk is full", small_disk)
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_temporary_files(small_disk: Path, tmp_path: Path) -> None:
     folder = copied(quickstart()[0], tmp_path)
     (small_disk / "filler").write_bytes(bytes(190_000))
@@ -78,6 +79,7 @@ def test_a_full_disk_of_temporary_files(small_disk: Path, tmp_path: Path) -> Non
     is_refused(done, str(small_disk))
 
 
+@pytest.mark.slow
 def test_a_file_size_limit(out: Path) -> None:
     """``ulimit -f``: writing fails as on a full disk, whoever writes, torch and onnxruntime included."""
     done = subprocess.run(

@@ -103,6 +103,7 @@ def test_doctor_writes_json(tmp_path: Path) -> None:
     assert "targets" in done.out
 
 
+@pytest.mark.slow
 def test_train_then_quantize_in_every_other_way(tmp_path: Path) -> None:
     """Weights from ``train``; QOperator, an observer for one layer, a layer in float, JSON on stdout."""
     weights, out = tmp_path / "digits.pt", tmp_path / "out"
@@ -132,6 +133,7 @@ def test_a_failure_leaves_the_files_of_before(folder: Path) -> None:
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_exact_writes_an_exact_recipe(tmp_path: Path) -> None:
     done = fxpasses("quantize", *SMALL, "--exact", "--out", tmp_path / "out")
     assert done.code == 0, done.err
