@@ -68,9 +68,7 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
     return gm
 
 
-def equalized(
-    gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
-) -> tuple[fx.GraphModule, Iterable[Any]]:
+def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
     """The graph, equalized if ``config`` says so, and the batches from the first one on, for calibration.
 
     Args:
