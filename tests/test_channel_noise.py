@@ -97,7 +97,7 @@ def test_fixed_channels_keep_their_scale() -> None:
 @pytest.mark.parametrize(
     ("layer", "channels", "expected"),
     [
-        (nn.Linear(3, 2), 3, [[0, 1, 2], [0, 1, 2]]),
+        (nn.Linear(3, 2), 3, [[0, 1, 2]]),
         (nn.Conv2d(4, 4, 1, groups=2), 4, [[0, 1], [0, 1], [2, 3], [2, 3]]),
         (nn.Conv2d(3, 3, 3, groups=3), 3, [[0], [1], [2]]),
     ],

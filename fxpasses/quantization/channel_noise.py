@@ -38,6 +38,8 @@ class ChannelRanges:
 class Reader:
     """A layer that reads the group, its weight as ``[rows, inputs to a row]``.
 
+    Where all rows read the same channels, ``channel``, ``squares`` (summed) and ``energy`` have one row for all.
+
     Attributes:
         channel: for each entry of the weight, its channel's place in the group.
         widest: largest magnitude over the kernel.
@@ -85,8 +87,8 @@ class ChannelGroup:
         total = 0.0
         for r in self.readers:
             d = divisors[r.channel]
-            rows = (r.widest * d).amax(1) / WEIGHT_STEPS
-            of_weights = float((rows.square()[:, None] * r.kernel * r.energy / d.square()).sum())
+            rows = (r.widest * d.to(r.widest.dtype)).amax(1).double() / WEIGHT_STEPS
+            of_weights = float((rows.square() * (r.kernel * r.energy / d.square()).sum(1)).sum())
             of_inputs = float((r.shares * steps.square()).sum() * (r.squares * d.square()).sum())
             total += (of_weights + of_inputs) / max(float((r.squares * r.energy).sum()), 1e-30)
         return total / 12  # the variance of rounding to steps of one
@@ -181,18 +183,20 @@ def _left_of_noise(node: fx.Node, before: fx.Node) -> float:
 
 
 def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor) -> Reader:
-    weight: Tensor = layer.weight.detach().double()  # type: ignore[operator]  # a layer has a weight
+    weight: Tensor = layer.weight.detach()  # type: ignore[operator]  # a layer has a weight
     weight = weight.reshape(*weight.shape[:2], -1)
-    at = input_channels(layer, len(places))
-    return Reader(shares, places[at], weight.abs().amax(2), weight.square().sum(2), energy[at], weight.shape[2])
+    at, squares = input_channels(layer, len(places)), weight.square().sum(2)
+    if len(at) == 1:
+        squares = squares.sum(0, keepdim=True, dtype=torch.float64)
+    return Reader(shares, places[at], weight.abs().amax(2), squares.double(), energy[at], weight.shape[2])
 
 
 def input_channels(layer: nn.Module, channels: int) -> Tensor:
-    """Which input channel each entry of a weight reads: ``[C_out, C_in / groups]``."""
+    """Which input channel each entry of a weight reads: ``[C_out, C_in / groups]``; one row if all rows are alike."""
     groups = int(getattr(layer, "groups", 1))
     by_group = torch.arange(channels).reshape(groups, -1)
     rows = int(layer.weight.shape[0])  # type: ignore[index]  # a layer has a weight
-    return by_group.repeat_interleave(rows // groups, dim=0)
+    return by_group.repeat_interleave(rows // groups, dim=0) if groups > 1 else by_group
 
 
 def best_divisors(group: ChannelGroup) -> Tensor:
@@ -215,7 +219,9 @@ def _balanced(group: ChannelGroup, alpha: float) -> Tensor:
     for reader in group.readers:
         if not reader.is_depthwise:
             relative = reader.widest / reader.widest.amax().clamp(min=1e-30)
-            w = w.scatter_reduce(0, reader.channel.flatten(), relative.flatten(), "amax")
+            if len(reader.channel) == 1:
+                relative = relative.amax(0)
+            w = w.scatter_reduce(0, reader.channel.flatten(), relative.flatten().double(), "amax")
     w[w == 0] = 1.0  # read by nobody, or at no cost
     return r.clamp(min=1e-6) ** alpha / w ** (1 - alpha)
 
