@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fxpasses.errors import InputError
@@ -87,7 +88,7 @@ def compare(
     """
     reference = reference_of(runners)
     assert len({r.name for r in runners}) == len(runners), "runners need names of their own"
-    sums = {runner.name: _Sums() for runner in runners}
+    sums = {runner.name: AccuracySums() for runner in runners}
     for inputs, labels in batches:
         given = inputs if isinstance(inputs, tuple) else (inputs,)
         expected = _logits(reference, given, labels)
@@ -102,14 +103,15 @@ def compare(
 
 
 @dataclass
-class _Sums:
-    """Running sums over the batches seen."""
+class AccuracySums:
+    """Running sums over the batches seen; ``loss`` is the cross entropy, summed over labels."""
 
     images: int = 0
     decisions: int = 0
     agreeing: int = 0
     labelled: int = 0
     right: int = 0
+    loss: float = 0.0
     signal: float = 0.0
     noise: float = 0.0
 
@@ -125,20 +127,34 @@ class _Sums:
         if labels is not None:
             self.labelled += labels.numel()
             self.right += int((classes == labels).sum())
+            self.loss += float(F.cross_entropy(logits.float(), labels.long(), reduction="sum"))
 
     def comparison(self) -> Comparison:
-        return Comparison(
-            self.images, _percent(self.right, self.labelled), _percent(self.agreeing, self.decisions), self._sqnr_db()
-        )
+        """In percent and decibels; None for what there was nothing to tell from."""
+        agreement = _percent(self.agreeing, self.decisions)
+        return Comparison(self.images, _percent(self.right, self.labelled), agreement, sqnr_db(self.signal, self.noise))
 
-    def _sqnr_db(self) -> float | None:
-        if self.noise == 0 or self.signal == 0:
-            return None
-        return 10 * math.log10(self.signal / self.noise)
+    @property
+    def mean_loss(self) -> float | None:
+        """For each label; None without labels."""
+        return self.loss / self.labelled if self.labelled else None
+
+
+def sqnr_db(signal: float, noise: float) -> float | None:
+    """Signal-to-quantization-noise ratio in decibels; None without signal or without noise."""
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
 def _logits(runner: Runner, inputs: tuple[Tensor, ...], labels: Tensor | None) -> Tensor:
-    logits = runner(*inputs)
+    return checked_logits(runner(*inputs), labels, runner.name)
+
+
+def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
+    """The logits ``who`` gave.
+
+    Raises:
+        InputError: they are not finite, or there is not one label for each decision.
+    """
     if labels is not None and _has_classes(logits) and labels.shape != logits[:, 0].shape:
         raise InputError(
             f"labels of shape {tuple(labels.shape)} for logits of shape {tuple(logits.shape)}",
@@ -147,7 +163,7 @@ def _logits(runner: Runner, inputs: tuple[Tensor, ...], labels: Tensor | None) -
         )
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
-            f"{runner.name} gave NaN or infinite logits",
+            f"{who} gave NaN or infinite logits",
             why="no accuracy can be told of them",
             fix="check weights and preprocessing: the inputs may be NaN, or far too large",
         )

@@ -40,7 +40,15 @@ def save(gm: fx.GraphModule, path: str | Path) -> Path:
         InputError: the file cannot be written, or its name does not end in ``.pt2``.
     """
     check_stage(gm, Stage.QUANTIZED, "save")
-    path = Path(path)
+    return write_program(gm, Path(path), _facts_json(gm))
+
+
+def write_program(gm: fx.GraphModule, path: Path, facts: dict[str, Any]) -> Path:
+    """Export a graph for any batch size and write it with facts, as JSON, beside it.
+
+    Raises:
+        InputError: the file cannot be written, or its name does not end in ``.pt2``.
+    """
     if path.suffix != ".pt2":
         raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
     inputs = example_inputs(gm, batch=2)
@@ -50,7 +58,7 @@ def save(gm: fx.GraphModule, path: str | Path) -> Path:
         program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
     program.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={FACTS: json.dumps(_facts_json(gm))})
+    torch.export.save(program, buffer, extra_files={FACTS: json.dumps(facts)})
     write_bytes_atomic(path, buffer.getbuffer())
     return path
 

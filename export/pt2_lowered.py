@@ -6,8 +6,6 @@ What :mod:`fxpasses.export.pt2_file` is to QUANTIZED graphs. The file runs in pl
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 
 import torch
@@ -16,10 +14,9 @@ from torch import fx, nn
 from fxpasses.errors import InputError
 from fxpasses.stages import Stage, check_stage, graph_facts
 
-from .files import write_bytes_atomic
 from .metadata import metadata_of
-from .onnx_file import example_inputs
-from .pt2_archive import FACTS, plain_archive
+from .pt2_archive import plain_archive
+from .pt2_file import write_program
 
 _AGAIN = "save the model again with fxpasses.export.pt2_lowered.save_lowered"
 
@@ -32,20 +29,8 @@ def save_lowered(gm: fx.GraphModule, path: str | Path) -> Path:
         InputError: the file cannot be written, or its name does not end in ``.pt2``.
     """
     check_stage(gm, Stage.LOWERED, "save_lowered")
-    path = Path(path)
-    if path.suffix != ".pt2":
-        raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
-    inputs = example_inputs(gm, batch=2)
-    batch = {0: torch.export.Dim("batch")}
-    shapes = tuple(batch if isinstance(x, torch.Tensor) else None for x in inputs)
-    with torch.no_grad():
-        program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
-    program.example_inputs = None  # they would be saved as well
     facts = {"metadata": metadata_of(gm), "precision": graph_facts(gm)["precision"]}
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={FACTS: json.dumps(facts)})
-    write_bytes_atomic(path, buffer.getbuffer())
-    return path
+    return write_program(gm, Path(path), facts)
 
 
 def load_lowered(path: str | Path) -> nn.Module:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.export.accuracy import sqnr_db
 from fxpasses.export.integer_tensors import torch_integers
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization import ops
@@ -25,7 +26,7 @@ from fxpasses.quantization.observe import find_observers
 from fxpasses.quantization.observers import Observer
 
 from .calibrated import Calibrated
-from .scoring import Batches, Inputs, Score, Yardstick, in_memory_order, sqnr_db
+from .scoring import Batches, Inputs, Score, Yardstick, in_memory_order
 from .tensor_error import TensorError
 from .units import Unit
 

@@ -8,16 +8,15 @@ loss            mean cross entropy of the logits with the labels
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.export.accuracy import AccuracySums, checked_logits
 from fxpasses.export.runners import first_tensor
 
 Inputs = tuple[Any, ...]
@@ -81,7 +80,7 @@ class Yardstick:
 
     def score(self, model: Run | None, progress: Callable[[int], None] | None = None) -> Score:
         """The score of a model; None is the float model."""
-        sums = _Sums()
+        sums = AccuracySums()
         if model is None:
             labels = (labels for _, labels in self.batches())
             found: Iterator[tuple[Tensor, Tensor | None]] = zip(self._expected, labels, strict=True)
@@ -93,19 +92,20 @@ class Yardstick:
                 progress(len(expected))
         if not sums.images:
             raise InputError("cannot measure accuracy", why="there is not one image", fix="give at least one batch")
-        return sums.score()
+        compared = sums.comparison()
+        return Score(
+            images=compared.images,
+            top1=compared.top1,
+            loss=sums.mean_loss,
+            top1_agreement=compared.top1_agreement,
+            sqnr_db=compared.sqnr_db,
+        )
 
     def _outputs(self, model: Run) -> Iterator[tuple[Tensor, Tensor | None]]:
         for inputs, labels in self.batches():
             with torch.inference_mode():
                 logits = first_tensor(model(*in_memory_order(inputs)), "the model").float()
-            if not bool(torch.isfinite(logits).all()):
-                raise InputError(
-                    "the model gave NaN or infinite logits",
-                    why="no accuracy can be told of them",
-                    fix="check weights and preprocessing: the inputs may be NaN, or far too large",
-                )
-            yield logits, labels
+            yield checked_logits(logits, labels, "the model"), labels
 
 
 def in_memory_order(inputs: object) -> Inputs:
@@ -114,53 +114,3 @@ def in_memory_order(inputs: object) -> Inputs:
     return tuple(
         x.contiguous(memory_format=torch.channels_last) if isinstance(x, Tensor) and x.dim() == 4 else x for x in given
     )
-
-
-@dataclass
-class _Sums:
-    images: int = 0
-    decisions: int = 0
-    agreeing: int = 0
-    labelled: int = 0
-    right: int = 0
-    loss: float = 0.0
-    signal: float = 0.0
-    noise: float = 0.0
-
-    def add(self, logits: Tensor, expected: Tensor, labels: Tensor | None) -> None:
-        self.images += len(expected)
-        self.signal += float(expected.double().square().sum())
-        self.noise += float((expected.double() - logits.double()).square().sum())
-        if expected.dim() < 2:
-            return
-        classes = logits.argmax(1)
-        self.decisions += classes.numel()
-        self.agreeing += int((classes == expected.argmax(1)).sum())
-        if labels is not None:
-            if labels.shape != classes.shape:
-                raise InputError(
-                    f"labels of shape {tuple(labels.shape)} for logits of shape {tuple(logits.shape)}",
-                    why="every decision needs one label",
-                    fix="give labels [B] for logits [B, classes]",
-                )
-            self.labelled += labels.numel()
-            self.right += int((classes == labels).sum())
-            self.loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-
-    def score(self) -> Score:
-        return Score(
-            images=self.images,
-            top1=_percent(self.right, self.labelled),
-            loss=self.loss / self.labelled if self.labelled else None,
-            top1_agreement=_percent(self.agreeing, self.decisions),
-            sqnr_db=sqnr_db(self.signal, self.noise),
-        )
-
-
-def sqnr_db(signal: float, noise: float) -> float | None:
-    """Signal-to-quantization-noise ratio in decibels; None without signal or without noise."""
-    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return 100.0 * part / whole if whole else None
