@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -43,11 +43,11 @@ Data = Annotated[
     ),
 ]
 OtherData = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads it
+    str | None,
     typer.Option("--data", metavar="DATA", help="Other data than the report names.", show_default=False),
 ]
 Weights = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         "--weights",
         metavar="FILE",
@@ -56,7 +56,7 @@ Weights = Annotated[
     ),
 ]
 Labels = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         "--labels",
         metavar="FILE",
@@ -65,7 +65,7 @@ Labels = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--image-size",
         metavar="N",
@@ -78,7 +78,7 @@ Folder = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of random weights and of the choice of calibration images.")]
 Threads = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--threads", metavar="N", help="To compute on; default: all that the process may use.", show_default=False
     ),
@@ -96,7 +96,7 @@ Target = Annotated[
     str, typer.Option("--target", metavar="TARGET", help="Of int8: x86 (VNNI or AMX), x86-avx2, arm or cuda.")
 ]
 Observers = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--observer",
         metavar="[PATTERN=]NAME",
@@ -106,7 +106,7 @@ Observers = Annotated[
     ),
 ]
 KeepFloat = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--keep-float",
         metavar="PATTERN",
@@ -115,7 +115,7 @@ KeepFloat = Annotated[
     ),
 ]
 CalibrationImages = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--calib",
         metavar="N",
@@ -124,7 +124,7 @@ CalibrationImages = Annotated[
     ),
 ]
 Json = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", show_default=False),
 ]
 

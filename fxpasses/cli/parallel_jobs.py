@@ -78,4 +78,4 @@ def _configured(backend: str) -> AbstractContextManager[Any]:
         raise InputError(
             f"--backend {backend}", why=f"the package {package} is not installed", fix=f"pip install {package}"
         ) from error
-    return parallel_config(backend=backend)  # type: ignore[no-any-return]
+    return parallel_config(backend=backend)  # type: ignore[no-any-return]  # joblib is untyped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,11 +40,11 @@ def prune_command(
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
     ratio: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it
+        float | None,
         typer.Option("--ratio", metavar="R", help="Share of the channels, or weights, to prune.", show_default=False),
     ] = None,
     budget: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--budget",
             metavar="WHAT=SHARE",
@@ -53,7 +53,7 @@ def prune_command(
         ),
     ] = None,
     max_drop: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--max-drop",
             metavar="POINTS",
@@ -78,7 +78,7 @@ def prune_command(
         ),
     ] = "channel",
     layers: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--layers",
             metavar="PATTERN",
@@ -107,7 +107,7 @@ def prune_command(
         typer.Option("--schedule", help="How the ratio of masks grows over the epochs of --fine-tune."),
     ] = PruneSchedule.one_shot,
     recipe: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--recipe",
             metavar="FILE",

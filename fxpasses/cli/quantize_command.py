@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,7 +51,7 @@ def quantize_command(
         bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
     ] = False,
     max_drop: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--max-drop",
             metavar="POINTS",
@@ -61,7 +61,7 @@ def quantize_command(
         ),
     ] = None,
     recipe: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--recipe", metavar="FILE", help="Take all settings from a recipe.toml.", show_default=False),
     ] = None,
     workers: options.Workers = 1,
@@ -71,7 +71,7 @@ def quantize_command(
     ] = options.Form.qdq,
     bits: Annotated[int, typer.Option("--bits", metavar="8|4", help="Of --method weight-only.")] = 8,
     group_size: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--group-size",
             metavar="N",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ def sensitivity_command(
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
     images: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--images",
             metavar="N",
@@ -59,7 +59,7 @@ def sensitivity_command(
         str, typer.Option("--criterion", metavar="NAME", help="Which go first: those of least l1, l2, taylor, ...")
     ] = "l1",
     layers: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--layers",
             metavar="PATTERN",
@@ -68,7 +68,7 @@ def sensitivity_command(
         ),
     ] = None,
     max_drop: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--max-drop",
             metavar="POINTS",

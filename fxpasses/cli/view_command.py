@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ def view_command(
         ),
     ],
     port: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads it
+        int | None,
         typer.Option("--port", metavar="N", help="Default: a free one.", show_default=False),
     ] = None,
     browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open the browser.")] = True,
