@@ -55,6 +55,7 @@ def plain_archive(path: Path, content: bytes) -> tuple[io.BytesIO, dict[str, Any
         entries[_PROGRAM] = _plain_program(path, entries[_PROGRAM])
         facts = json.loads(entries[_FACTS_ENTRY])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # zipfile's own list: NotImplementedError for unknown compression, RuntimeError for encrypted entries
         raise InputError(f"{path}", why=f"it is no .pt2 archive, or damaged: {error}", fix=_SAVE_AGAIN) from error
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{path}", why=f"it is damaged: {error}", fix=_SAVE_AGAIN) from error

@@ -59,7 +59,7 @@ def reshaped(state: Labelling, node: fx.Node, labels: Labels, before: Shape, aft
         if len(held) > 1 or (0 in ins and held != [0] and len(outs) < 2):
             state.freeze(node, "(reshape) mixes them with another dimension", *(labels[axis] for axis in held))
             continue
-        spread = [len(labels[axis]) if axis == held[0] else 1 for axis in ins]  # type: ignore[arg-type]
+        spread = [len(labels[axis]) if axis == held[0] else 1 for axis in ins]  # type: ignore[arg-type]  # held axes have labels
         atoms = np.asarray(labels[held[0]]).reshape(spread)
         cells = np.broadcast_to(atoms, [before[axis] for axis in ins]).reshape([after[axis] for axis in outs])
         kept, dim = rectangular(state, cells)
@@ -122,7 +122,7 @@ def _pad(state: Labelling, node: fx.Node) -> Labels:
     if not isinstance(amounts, (tuple, list)) or not all(isinstance(n, int) for n in amounts):
         return state.freeze_inputs(node, "pads by what is not known beforehand")
     for number in range(len(amounts) // 2):
-        before, after = int(amounts[2 * number]), int(amounts[2 * number + 1])  # type: ignore[arg-type]
+        before, after = int(amounts[2 * number]), int(amounts[2 * number + 1])  # type: ignore[arg-type]  # a number, in canonical form
         axis = len(given) - 1 - number
         dim = given[axis]
         if dim is None or (before, after) == (0, 0):
@@ -142,7 +142,7 @@ def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     channels = given[-3]
     state.freeze(node, "moves pixels along this dimension", *given[-2:])
     if channels is not None:
-        grouped = channels.reshape(-1, int(node.kwargs["upscale_factor"]) ** 2)  # type: ignore[arg-type]
+        grouped = channels.reshape(-1, int(node.kwargs["upscale_factor"]) ** 2)  # type: ignore[arg-type]  # a number, in canonical form
         state.classes.unite(grouped, np.broadcast_to(grouped[:, :1], grouped.shape))
         channels = grouped[:, 0].copy()
     return (*given[:-3], channels, None, None)
@@ -151,7 +151,7 @@ def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
 @rule("channel_shuffle")
 def _channel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     """``[G, C/G]`` to ``[C/G, G]``; the number of groups stays."""
-    given, groups = state.input(node), int(node.kwargs["groups"])  # type: ignore[arg-type]
+    given, groups = state.input(node), int(node.kwargs["groups"])  # type: ignore[arg-type]  # a number, in canonical form
     if given[1] is None:
         return given
     grouped = given[1].reshape(groups, -1)

@@ -147,7 +147,7 @@ def _rescale(gm: fx.GraphModule, labels: ChannelLabels, divisors: Tensor) -> Non
         layer = module_of(gm, node, nn.Module)
         weight = layer.weight.detach().double()  # type: ignore[operator]  # a layer has a weight
         flat = weight.reshape(len(weight), -1)
-        bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]
+        bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # or None
         if node in labels.reads:
             read = divisors[list(labels.reads[node])][input_channels(layer, len(labels.reads[node]))]
             flat = flat * read.repeat_interleave(flat.shape[1] // read.shape[1], dim=1)
