@@ -124,7 +124,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     data_details = {
         **given.data_details,
         "calibration_images": images,
-        "evaluation_images": settings.evaluation_images,
+        "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
         "has_labels": measured.has_labels,
     }
     report = build_report(

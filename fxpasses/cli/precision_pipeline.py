@@ -193,7 +193,7 @@ def _report(
             "model_details": given.model_details,
             "data_details": {
                 **given.data_details,
-                "evaluation_images": settings.evaluation_images,
+                "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
                 "has_labels": has_labels,
             },
             "durations": dict(terminal.durations),

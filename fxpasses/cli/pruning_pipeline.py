@@ -142,7 +142,10 @@ def _report(
         details={
             "command": shlex.join(["fxpasses", *sys.argv[1:]]),
             "model_details": given.model_details,
-            "data_details": {**given.data_details, "evaluation_images": settings.evaluation_images},
+            "data_details": {
+                **given.data_details,
+                "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
+            },
             "durations": dict(terminal.durations),
             "pruning": account,
             **({} if lowered.audit is None else {"audit": lowered.audit.to_json()}),

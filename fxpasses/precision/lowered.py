@@ -43,7 +43,7 @@ class _Checked(fx.Interpreter):
         try:
             result = super().run_node(n)
         except RuntimeError as error:
-            precision = graph_facts(self.module)["precision"]  # type: ignore[arg-type]
+            precision = graph_facts(self.module)["precision"]  # type: ignore[arg-type]  # what was lowered is a graph
             raise GraphError.at_node(
                 n,
                 why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",

@@ -51,7 +51,7 @@ def integer_weights(
         means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
     """
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
-    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]
+    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
     groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
     grid = config.for_target.weights
     scale = weight_scales(weight, axis, grid, search=config.weight_search).double()
