@@ -38,7 +38,7 @@ class Distillation:
     def __call__(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch."""
         with torch.no_grad():
-            taught = F.log_softmax(self.teacher(inputs) / self.temperature, 1)
+            taught = F.log_softmax(self.teacher(inputs).float() / self.temperature, 1)
         learned = F.log_softmax(logits / self.temperature, 1)
         apart = F.kl_div(learned, taught, reduction="batchmean", log_target=True) * self.temperature**2
         return (1 - self.weight) * F.cross_entropy(logits, labels) + self.weight * apart
@@ -79,16 +79,3 @@ def reestimate_batch_norm(
     if not seen:
         raise InputError("BatchNorm statistics", why="the data gave no batch", fix="give at least one")
     return len(norms)
-
-
-def flip_and_shift(images: Tensor, generator: torch.Generator, pixels: int = 4) -> Tensor:
-    """``[B, C, H, W]``: each image mirrored or not, and moved by up to that many pixels, zeros behind it.
-
-    The usual augmentation of CIFAR-10 (He et al. 2015); not for digits, which do not survive a mirror.
-    """
-    count, _, height, width = images.shape
-    mirrored = torch.rand(count, generator=generator) < 0.5
-    images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    padded = F.pad(images, (pixels,) * 4)
-    offsets = torch.randint(2 * pixels + 1, (count, 2), generator=generator).tolist()
-    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, offsets, strict=True)])

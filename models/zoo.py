@@ -29,7 +29,7 @@ from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
 from .settle import settle
 from .text_bag import TOKENS, VOCABULARY, TextBag
 from .user_code import call_factory, is_user_code, load_factory
-from .vgg_cifar import VggCifar
+from .vgg_cifar import VGG16_HALF, VggCifar
 from .weights import load_weights
 
 # Values per channel that statistics are measured on where a net is down to 1/32 of its input: 2 images of 224x224.
@@ -56,6 +56,7 @@ ZOO: dict[str, Blueprint] = {
     "cifar_resnet56": Blueprint(lambda: CifarResNet(56), CIFAR_SHAPE, IMAGENET),
     "cifar_resnet110": Blueprint(lambda: CifarResNet(110), CIFAR_SHAPE, IMAGENET),
     "vgg_cifar": Blueprint(VggCifar, CIFAR_SHAPE, IMAGENET),
+    "vgg_cifar_half": Blueprint(lambda: VggCifar(VGG16_HALF), CIFAR_SHAPE, IMAGENET),
     "lenet": Blueprint(LeNet, (1, 28, 28), UNIT_RANGE),
     "digits_cnn": Blueprint(DigitsCnn, (1, 8, 8), UNIT_RANGE),
     "text_bag": Blueprint(TextBag, (TOKENS,), UNIT_RANGE, VOCABULARY),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fxpasses.errors import InputError
-from fxpasses.models.fine_tuning import Distillation, flip_and_shift, reestimate_batch_norm
+from fxpasses.models.fine_tuning import Distillation, reestimate_batch_norm
 from fxpasses.models.training import TrainConfig, train
 
 
@@ -47,16 +47,6 @@ def test_distillation() -> None:
     torch.testing.assert_close(labels_only(x, logits, labels), F.cross_entropy(logits, labels))
     with pytest.raises(InputError, match="distillation of weight 2"):
         Distillation(teacher, weight=2)
-
-
-def test_images_are_mirrored_and_shifted() -> None:
-    image = torch.arange(1.0, 13).reshape(1, 1, 3, 4).expand(64, 1, 3, 4)
-    moved = flip_and_shift(image, torch.Generator().manual_seed(0), pixels=1)
-    assert moved.shape == image.shape
-    padded = {flip: F.pad(image[:1].flip(3) if flip else image[:1], (1, 1, 1, 1)) for flip in (False, True)}
-    possible = [padded[f][0, :, y : y + 3, x : x + 4] for f in padded for y in range(3) for x in range(3)]
-    assert all(any(torch.equal(m, p) for p in possible) for m in moved)
-    assert len({tuple(m.flatten().tolist()) for m in moved}) > 10
 
 
 def test_the_training_loop_takes_another_loss_and_is_interrupted_after_steps() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -51,6 +52,31 @@ def test_progress_is_told_after_each_epoch() -> None:
     train(small_net(), two_clouds, TrainConfig(epochs=3), heard.append)
     assert [(progress.epoch, progress.epochs) for progress in heard] == [(1, 3), (2, 3), (3, 3)]
     assert heard[2].loss < heard[0].loss
+
+
+@pytest.mark.parametrize(("images_per_epoch", "falls"), [(None, [1.0, 1.0, 0.5, 0.5]), (32, [1.0, 0.85, 0.5, 0.15])])
+def test_the_learning_rate_falls_on_a_cosine(images_per_epoch: int | None, falls: list[float]) -> None:
+    """With plain SGD on a constant gradient, a step is as long as the learning rate."""
+    net, places = nn.Linear(1, 2, bias=False), list[float]()
+    config = TrainConfig(epochs=2, lr=0.1, optimizer="sgd", weight_decay=0.0, momentum=0.0)
+
+    def halves(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(2):
+            places.append(float(net.weight.detach()[0, 0]))
+            yield torch.ones(16, 1), torch.zeros(16, dtype=torch.long)
+
+    train(net, halves, config, loss=lambda _, logits, __: logits[:, 0].mean(), images_per_epoch=images_per_epoch)
+    places.append(float(net.weight.detach()[0, 0]))
+    steps = [10 * (before - after) for before, after in pairwise(places)]
+    assert steps == pytest.approx(falls, abs=0.01)
+
+
+def test_bfloat16_learns_the_same_and_keeps_float_weights() -> None:
+    net = train(small_net(), two_clouds, TrainConfig(epochs=3, lr=0.05, bf16=True))
+    exact = train(small_net(), two_clouds, TrainConfig(epochs=3, lr=0.05))
+    assert evaluate_top1(net, two_clouds(99)) > 97
+    weights, others = net.get_parameter("0.weight"), exact.get_parameter("0.weight")
+    assert weights.dtype is torch.float32 and not torch.equal(weights, others)
 
 
 def test_training_that_diverges_is_stopped() -> None:

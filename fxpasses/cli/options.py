@@ -83,6 +83,12 @@ Threads = Annotated[
         "--threads", metavar="N", help="To compute on; default: all that the process may use.", show_default=False
     ),
 ]
+Augment = Annotated[
+    bool, typer.Option("--augment", help="Mirror and shift the training images: photographs, not digits.")
+]
+TrainInBfloat16 = Annotated[
+    bool, typer.Option("--bf16", help="Train with products of bfloat16: faster where the CPU has avx512_bf16 or AMX.")
+]
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", help="Processes to measure in; each opens model and data itself.")
 ]

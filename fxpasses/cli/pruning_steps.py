@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from fxpasses.errors import InputError
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
-from fxpasses.models.fine_tuning import Distillation, flip_and_shift, reestimate_batch_norm
+from fxpasses.models.fine_tuning import Distillation, reestimate_batch_norm
 from fxpasses.models.training import TrainConfig, train
 from fxpasses.pruning.brain_surgeon import SURGEON, surgeon_scores
 from fxpasses.pruning.budget import Budget, choose_within
@@ -235,12 +235,20 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
                 if epoch and settings.schedule != "one-shot":
                     scoring = _scoring_data(data, settings)
                     replace_masks(graph, _masks(graph, settings, _ratio_of_epoch(settings, epoch), scoring))
-                for inputs, labels in _training_batches(data, settings, epoch):
+                seed = settings.seed + epoch
+                for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, augment=settings.augment):
                     yield inputs, labels
                     step.advance(len(labels))
 
             config = TrainConfig(settings.epochs, settings.learning_rate, "sgd", weight_decay=5e-4, seed=settings.seed)
-            train(graph, one_epoch, config, loss=loss, after_step=lambda: reapply_masks(graph))
+            train(
+                graph,
+                one_epoch,
+                config,
+                loss=loss,
+                after_step=lambda: reapply_masks(graph),
+                images_per_epoch=data.calibration_images,
+            )
         graph.to(memory_format=torch.contiguous_format)
         if not settings.is_structured:
             account["sparsity"] = _shares(masks_of(graph))
@@ -258,13 +266,6 @@ def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: P
         account["batch_norms_reestimated"] = reestimate_batch_norm(graph, batches, step.advance)
 
 
-def _training_batches(data: DataSource, settings: Pruning, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(settings.seed + epoch)
-    for inputs, labels in training_batches(data, FINE_TUNING_BATCH, settings.seed + epoch):
-        moved = flip_and_shift(inputs, generator) if settings.augment else inputs
-        yield moved.contiguous(memory_format=_layout(moved)), labels
-
-
 def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
     return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
 
@@ -272,10 +273,6 @@ def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
 def _shares(masks: Masks) -> dict[str, float]:
     """What share of each layer's weights, or channels, is masked."""
     return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
-
-
-def _layout(inputs: Tensor) -> torch.memory_format:
-    return torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
 
 
 def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fxpasses.models.data_source import DataSource
     from fxpasses.models.training import TrainConfig
 
-SUFFIXES = (".pt", ".pth")
+SAFETENSORS = ".safetensors"
+SUFFIXES = (".pt", ".pth", SAFETENSORS)
 BATCH = 32
 
 
@@ -34,7 +35,10 @@ def train_command(
     model: options.Model,
     data: options.Data,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Gets the state dict: .pt or .pth.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Gets the state dict: .pt, .pth or .safetensors.", show_default=False
+        ),
     ],
     weights: options.Weights = None,
     labels: options.Labels = None,
@@ -43,13 +47,15 @@ def train_command(
     lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start; it falls to 0 on a cosine.")] = 0.01,
     optimizer: Annotated[TrainOptimizer, typer.Option("--optimizer")] = TrainOptimizer.adamw,
     batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in a batch.")] = BATCH,
+    augment: options.Augment = False,
+    bf16: options.TrainInBfloat16 = False,
     seed: options.Seed = 0,
     threads: options.Threads = None,
     json: options.Json = None,
 ) -> None:
     """Train a model, from --weights or from scratch, and write its state dict.
 
-    A plain loop: one device, no augmentation. The file goes to the --weights of `fxpasses quantize`.
+    A plain loop on one device. The file goes to the --weights of `fxpasses quantize` and `fxpasses prune`.
     """
     with open_terminal(json) as terminal:
         check_out(out)
@@ -62,15 +68,24 @@ def train_command(
 
         from .pipeline import default_threads
 
-        config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed)
+        config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed, bf16=bf16)
         with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
             loaded = load_model(model, weights, seed, image_size=image_size, fresh=True)
             source = open_dataset(data, loaded, labels)
-            train_on(loaded.module, source, config, batch, terminal)
+            train_on(loaded.module, source, config, batch, terminal, augment=augment)
             top1 = top1_on(loaded.module, source, terminal)
-            temporary.write_bytes(weights_as_bytes(loaded.module))
-        terminal.document = {"model": model, "data": data, "epochs": epochs, "top1": top1, "file": str(out)}
+            temporary.write_bytes(weights_as_bytes(loaded.module, out.suffix))
+        terminal.document = {
+            "model": model,
+            "data": data,
+            "epochs": epochs,
+            "augmented": augment,
+            "top1": top1,
+            "images": source.evaluation_images,
+            "file": str(out),
+            "durations": dict(terminal.durations),
+        }
         accuracy = "not measured: no labels" if top1 is None else f"{top1:.2f} %"
         terminal.results.print(f"top-1 {accuracy}; written to {out}", markup=False, soft_wrap=True)
 
@@ -83,27 +98,61 @@ def check_out(out: Path) -> None:
         raise InputError(f"cannot write weights to {out}", why=f"its ending is {out.suffix!r}", fix="name a .pt file")
 
 
-def train_on(module: nn.Module, data: DataSource, config: TrainConfig, batch: int, terminal: Terminal) -> None:
+def train_on(
+    module: nn.Module,
+    data: DataSource,
+    config: TrainConfig,
+    batch: int,
+    terminal: Terminal,
+    *,
+    augment: bool = False,
+) -> None:
     """Train the module in place."""
+    import torch
+
     from fxpasses.models.training import train
 
     total = config.epochs * data.calibration_images
+    module.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPUs
     with terminal.step(f"train {config.epochs} epochs", total) as step:
 
         def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            for inputs, labels in training_batches(data, batch, config.seed + epoch):
+            for inputs, labels in training_batches(data, batch, config.seed + epoch, augment=augment):
                 yield inputs, labels
                 step.advance(len(labels))
 
-        train(module, one_epoch, config)
+        train(module, one_epoch, config, images_per_epoch=data.calibration_images)
+    module.to(memory_format=torch.contiguous_format)
 
 
-def training_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training split, shuffled; the caller's own batches come in the caller's order.
+def training_batches(
+    data: DataSource, batch: int, seed: int, *, augment: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training split, shuffled, and mirrored and shifted if asked to; images in the layout CPUs are fastest with.
+
+    The caller's own batches come in the caller's order.
 
     Raises:
-        InputError: there are no labels.
+        InputError: there are no labels, or inputs to augment are no images.
     """
+    import torch
+
+    from fxpasses.errors import InputError
+    from fxpasses.models.augmentation import augmentation_of
+
+    moved = augmentation_of(data) if augment else None
+    if augment and moved is None:
+        raise InputError(
+            f"cannot augment {data.name}", why="its inputs are no images", fix="leave --augment away for this data"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    for given, labels in _labelled_batches(data, batch, seed):
+        inputs = given if moved is None else moved(given, generator)
+        layout = torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
+        yield inputs.contiguous(memory_format=layout), labels
+
+
+def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     from fxpasses.errors import InputError
     from fxpasses.models.data_source import SplitSource
 
@@ -126,10 +175,14 @@ def top1_on(module: nn.Module, data: DataSource, terminal: Terminal) -> float:
         return evaluate_top1(module, data.evaluation())
 
 
-def weights_as_bytes(module: nn.Module) -> bytes:
+def weights_as_bytes(module: nn.Module, suffix: str = ".pt") -> bytes:
     """A state dict file; in memory, because torch.save aborts the process when the disk is full."""
     import torch
 
+    if suffix == SAFETENSORS:
+        from safetensors.torch import save
+
+        return save(module.state_dict())
     buffer = io.BytesIO()
     torch.save(module.state_dict(), buffer)
     return buffer.getvalue()
