@@ -22,6 +22,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak_memory import peak_memory_bytes
+
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
@@ -107,13 +109,8 @@ def measure_memory(options: argparse.Namespace) -> dict[str, float]:
 
 
 def peak_memory_mb() -> float:
-    """The most this process has held resident. Not ``ru_maxrss`` on Linux: it starts with what the parent held."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    """The most this process has held resident."""
+    return peak_memory_bytes() / 2**20
 
 
 def in_child(arguments: Sequence[str]) -> Any:
