@@ -65,7 +65,9 @@ def torch_ao(case: Case) -> Callable[[], None]:
 def load_torch_ao(case: Case) -> nn.Module:
     """The converted model, built again around its stored state."""
     converted = _torch_ao(load_case_model(case), ())
-    converted.load_state_dict(torch.load(case.folder / TORCH_AO_STATE, weights_only=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its quantized tensors are read through deprecated storages
+        converted.load_state_dict(torch.load(case.folder / TORCH_AO_STATE, weights_only=True))
     return converted
 
 
