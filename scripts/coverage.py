@@ -1,152 +1,124 @@
-"""Every torchvision classifier through the whole toolkit: capture, quantize, export, load in onnxruntime, compare.
+"""Models through the whole toolkit: capture, quantize, export, load in onnxruntime, compare.
 
-    python scripts/coverage.py [--models NAME ...] [--json FILE]
+    python scripts/coverage.py [--json FILE]            all torchvision classifiers
+    python scripts/coverage.py --timm [--json FILE]     the smallest model of every timm family
+    python scripts/coverage.py --models timm/NAME torchvision/NAME ...
 
-Weights are random and BatchNorm statistics settled, so that folding them means something; nothing is downloaded.
 A model is ok when its int8 ONNX file runs in onnxruntime and gives the integers of the PyTorch int8 module, at most
-one step apart anywhere. Whatever fails shows the error a user would see; a CRASH is a defect of ours.
+one step apart anywhere. Whatever fails shows the error a user would see; a CRASH is a defect of ours. Every model has a
+process of its own, ended after --limit seconds; a run that is stopped goes on where it was, given the same FILE.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import signal
+import subprocess
 import sys
-import tempfile
-import time
-import traceback
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
-import torch
+from coverage_case import CRASH, FAILED, NOT_OURS, OK, Outcome
+from coverage_models import classifiers, smallest_of, timm_families
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-import fxpasses as fx
-from fxpasses.errors import FxPassesError
-from fxpasses.models.zoo import load_model
-from fxpasses.pass_runner import pass_logs
+from fxpasses.export.files import write_json_atomic
 
-SMALL = 64
-"""Side of the input, for models that take it."""
-
-OTHER_SIZES = {"inception_v3": 96, "maxvit_t": 224, "vit_h_14": 70}
-"""Inception shrinks 64 to nothing, MaxViT is built for 224, and vit_h_14 wants multiples of 14."""
-
-CALIBRATION = 8
-LARGEST_LSB = 1
+CASE = Path(__file__).with_name("coverage_case.py")
+LAST_LINES = 3
 
 
-@dataclass
-class Outcome:
-    """What became of one model."""
-
-    name: str
-    status: str = "ok"
-    reason: str = ""
-    step: str = ""
-    input_size: int = 0
-    int8_nodes: int = 0
-    float_nodes: int = 0
-    sqnr_db: float | None = None
-    max_lsb: int | None = None
-    max_lsb_at_any_node: int | None = None
-    seconds: float = 0.0
-    float_reasons: dict[str, int] = field(default_factory=dict)
-
-
-def classifiers() -> list[str]:
-    """Names of all torchvision classification models."""
-    import torchvision
-
-    names: list[str] = torchvision.models.list_models(module=torchvision.models)
-    return names
-
-
-def cover(name: str) -> Outcome:
-    """Take one model through everything."""
-    outcome = Outcome(name)
-    start = time.perf_counter()
+def in_process(spec: str, limit_seconds: float) -> Outcome:
+    """Cover one model in a process of its own, so that nothing it does can end the run, and its memory comes back."""
+    command = [sys.executable, str(CASE), spec]
     try:
-        with torch.no_grad():
-            _cover(name, outcome)
-    except FxPassesError as error:
-        outcome.status, outcome.reason = "failed", str(error)
-    except Exception:  # noqa: BLE001  # the point of the script is to find what escapes
-        outcome.status, outcome.reason = "CRASH", traceback.format_exc()
-    outcome.seconds = round(time.perf_counter() - start, 1)
-    return outcome
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_seconds)
+    except subprocess.TimeoutExpired:
+        return Outcome(spec, FAILED, f"not done after {limit_seconds:.0f} s", seconds=limit_seconds)
+    if done.returncode == 0:
+        return Outcome(**json.loads(done.stdout.splitlines()[-1]))
+    if done.returncode == -signal.SIGKILL:
+        return Outcome(spec, FAILED, "its process was killed, most likely for want of memory")
+    return Outcome(spec, CRASH, "\n".join([f"exit code {done.returncode}", *done.stderr.splitlines()[-LAST_LINES:]]))
 
 
-def _cover(name: str, outcome: Outcome) -> None:
-    outcome.step = "build"
-    size = OTHER_SIZES.get(name, SMALL)
-    loaded = load_model(f"torchvision/{name}", image_size=size)
-    outcome.input_size = size
-    images = torch.randn(CALIBRATION, 3, size, size, generator=torch.Generator().manual_seed(0))
-    outcome.step = "quantize"
-    int8 = fx.quantize(loaded.module, images[:2], images.split(4))
-    _count_nodes(int8, outcome)
-    expected = loaded.module(images)
-    outcome.sqnr_db = round(_sqnr_db(expected, int8(images)), 1)
-    with tempfile.TemporaryDirectory() as folder:
-        outcome.step = "export"
-        path = fx.export.to_onnx(int8, Path(folder) / f"{name}.onnx")
-        outcome.step = "compare"
-        report = fx.export.parity(int8, [images[:4]], onnx_path=path, node_images=1)
-    outcome.max_lsb, outcome.max_lsb_at_any_node = report.logits.max_lsb, report.max_lsb_at_any_node
-    if report.max_lsb_at_any_node > LARGEST_LSB:
-        outcome.status = "failed"
-        outcome.reason = f"{report.max_lsb_at_any_node} LSB at {report.first_divergence}"
+def outcomes(groups: Iterable[Sequence[str]], file: Path | None, limit_seconds: float) -> Iterator[Outcome]:
+    """What became of the smallest model of each group; those that ``file`` knows are not done again.
+
+    The file lists outcomes, each with its group, and is written anew after every model.
+    """
+    known = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else []
+    by_group = {tuple(entry["group"]): entry for entry in known}
+    for group in groups:
+        entry = by_group.get(tuple(group))
+        if entry is None:
+            outcome = in_process(_chosen(group), limit_seconds)
+            by_group[tuple(group)] = {"group": list(group), **asdict(outcome)}
+            if file is not None:
+                write_json_atomic(file, list(by_group.values()))
+        else:
+            outcome = Outcome(**{key: value for key, value in entry.items() if key != "group"})
+        yield outcome
 
 
-def _count_nodes(int8: Any, outcome: Outcome) -> None:
-    for log in pass_logs(int8):
-        if log.name == "observe":
-            for skip in log.result.skipped:
-                reason = skip.why.removeprefix("stays float: ")
-                outcome.float_reasons[reason] = outcome.float_reasons.get(reason, 0) + 1
-    outcome.float_nodes = sum(outcome.float_reasons.values())
-    outcome.int8_nodes = sum(n.target is torch.ops.fxpasses.quantize.default for n in int8.graph.nodes)
+def _chosen(group: Sequence[str]) -> str:
+    """``timm/NAME`` of the smallest one, or the only one."""
+    if len(group) == 1:
+        return group[0]
+    return f"timm/{smallest_of([spec.removeprefix('timm/') for spec in group])}"
 
 
-def _sqnr_db(expected: Tensor, found: Tensor) -> float:
-    noise = (expected - found).double().square().sum()
-    return float(10 * torch.log10(expected.double().square().sum() / noise))
-
-
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table(title="torchvision classifiers: capture, quantize, export, load, compare")
+def table_of(found: Sequence[Outcome]) -> Table:
+    """One row a model."""
+    table = Table(title="coverage: capture, quantize, export, load, compare")
     for heading in ("model", "input", "status", "int8", "float", "SQNR dB", "max LSB", "at any node", "s", "reason"):
         table.add_column(heading, overflow="fold")
-    for o in outcomes:
+    for o in found:
         cells = (o.input_size, o.status, o.int8_nodes, o.float_nodes, o.sqnr_db, o.max_lsb, o.max_lsb_at_any_node)
-        first_line = o.reason.strip().splitlines()[-1 if o.status == "CRASH" else 0] if o.reason else ""
-        table.add_row(o.name, *("" if c is None else str(c) for c in cells), str(o.seconds), first_line)
+        table.add_row(o.name, *("" if c is None else str(c) for c in cells), str(o.seconds), short_reason(o))
     return table
 
 
-def main() -> int:
+def short_reason(outcome: Outcome) -> str:
+    """The line of an error that says what happened: the first, or the last of a traceback."""
+    lines = outcome.reason.strip().splitlines()
+    return lines[-1 if outcome.status == CRASH else 0] if lines else ""
+
+
+def summary(found: Sequence[Outcome]) -> str:
+    """How many are ok, of those that torch itself takes."""
+    counts = Counter(o.status for o in found)
+    taken = len(found) - counts[NOT_OURS]
+    share = 100 * counts[OK] / taken if taken else 0.0
+    told = f"{counts[OK]} of {taken} ok ({share:.1f} %), {counts[CRASH]} without a clear error"
+    return told + (f"; {counts[NOT_OURS]} more that torch can neither trace nor export" if counts[NOT_OURS] else "")
+
+
+def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all 80)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes here, after every model")
-    arguments = parser.parse_args()
-    console, outcomes = Console(), list[Outcome]()
-    for name in arguments.models or classifiers():
-        outcome = cover(name)
-        outcomes.append(outcome)
-        line = f"{outcome.status:7} {name:24} {outcome.seconds:6.1f} s  {outcome.reason[:200]}"
-        print(line, file=sys.stderr, flush=True)
-        if arguments.json:
-            arguments.json.write_text(json.dumps([asdict(o) for o in outcomes], indent=1))
-        gc.collect()
-    console.print(_table(outcomes))
-    ok, crashed = (sum(o.status == s for o in outcomes) for s in ("ok", "CRASH"))
-    console.print(f"{ok} of {len(outcomes)} ok, {crashed} without a clear error")
-    return 0 if not crashed else 1
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="only these; without a / torchvision's")
+    parser.add_argument("--timm", action="store_true", help="the smallest model of every timm family")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the outcomes here, and go on from them")
+    parser.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="for a model (%(default)s)")
+    chosen = parser.parse_args(arguments)
+    names = chosen.models or ([] if chosen.timm else classifiers())
+    groups = [[name if "/" in name else f"torchvision/{name}"] for name in names]
+    if chosen.timm:
+        groups += [[f"timm/{name}" for name in family] for family in timm_families().values()]
+    found = []
+    for outcome in outcomes(groups, chosen.json, chosen.limit):
+        found.append(outcome)
+        line = f"{outcome.status:12} {outcome.name:36} {outcome.seconds:6.1f} s  {short_reason(outcome)[:200]}"
+        print(line, file=progress, flush=True)
+    console = Console()
+    console.print(table_of(found))
+    console.print(summary(found))
+    return 1 if any(o.status == CRASH for o in found) else 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from coverage import OTHER_SIZES, SMALL, classifiers
+from coverage_models import OTHER_SIZES, SMALL, classifiers
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
