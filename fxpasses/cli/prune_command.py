@@ -120,9 +120,8 @@ def prune_command(
     ] = 0,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of the fine-tuning at its start.")] = 0.01,
     distill: Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")] = False,
-    augment: Annotated[
-        bool, typer.Option("--augment", help="Mirror and shift the training images: photographs, not digits.")
-    ] = False,
+    augment: options.Augment = False,
+    bf16: options.TrainInBfloat16 = False,
     quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,
     target: options.Target = "x86",
     calib: options.CalibrationImages = None,
@@ -172,6 +171,7 @@ def prune_command(
             learning_rate=lr,
             distill=distill,
             augment=augment,
+            bf16=bf16,
             seed=seed,
         )
         pruning = asked() if recipe is None else read_recipe(recipe)

@@ -43,7 +43,8 @@ from .pipeline import (
 )
 from .prune_recipe import RECIPE, write_recipe
 from .pruning_account import DENSE, ZEROS_ARE_NOT_FASTER, Artifact, account_of
-from .pruning_steps import Pruned, Pruning, prune, recover
+from .pruning_recovery import recover
+from .pruning_steps import Pruned, Pruning, prune
 from .terminal import Terminal
 
 FLOAT_PT2 = "model.fp32.pt2"

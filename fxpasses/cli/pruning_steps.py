@@ -1,4 +1,4 @@
-"""From a captured graph to a pruned and recovered one: what ``fxpasses prune`` does before it measures."""
+"""From a captured graph to a pruned one: the first half of what ``fxpasses prune`` does before it measures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from torch import Tensor, fx
 from fxpasses.errors import InputError
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
-from fxpasses.models.fine_tuning import Distillation, reestimate_batch_norm
-from fxpasses.models.training import TrainConfig, train
 from fxpasses.pruning.brain_surgeon import SURGEON, surgeon_scores
 from fxpasses.pruning.budget import Budget, choose_within
 from fxpasses.pruning.channel_plan import Removal, choose_channels
@@ -24,7 +22,7 @@ from fxpasses.pruning.compensation import compensate
 from fxpasses.pruning.criteria import WITH_DATA
 from fxpasses.pruning.data_criteria import ScoringData
 from fxpasses.pruning.dependencies import Dependencies, find_dependencies
-from fxpasses.pruning.masks import Masks, apply_masks, masks_of, reapply_masks, replace_masks
+from fxpasses.pruning.masks import Masks, apply_masks
 from fxpasses.pruning.patterns import parse_pattern
 from fxpasses.pruning.schedules import Schedule, schedule_ratios
 from fxpasses.pruning.scoring import COMPARABLE, channel_scores
@@ -40,15 +38,12 @@ if TYPE_CHECKING:
 SCORING_BATCH = 32
 SCORING_BATCHES = 16
 MOMENT_IMAGES = 512
-STATISTICS_IMAGES = 2048
-STATISTICS_BATCH = 64
-FINE_TUNING_BATCH = 64
 CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """What to prune, and how to recover.
+    """What to prune, and how to recover (:mod:`.pruning_recovery`).
 
     Attributes:
         ratio: the share of channels or weights to prune; None with a budget, or with an N:M pattern.
@@ -63,6 +58,7 @@ class Pruning:
         learning_rate: at its start.
         distill: whether to learn from the dense model, too.
         augment: whether to mirror and shift images.
+        bf16: whether to train with products of bfloat16.
         keep_statistics: leave BatchNorms as they are, where accuracy was measured with them.
 
     Raises:
@@ -84,6 +80,7 @@ class Pruning:
     learning_rate: float = 0.01
     distill: bool = False
     augment: bool = False
+    bf16: bool = False
     keep_statistics: bool = False
     seed: int = 0
 
@@ -127,18 +124,18 @@ class Pruned:
 
 def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Terminal) -> Pruned:
     """Prune a captured graph; it stays as it was."""
-    data = _scoring_data(given.data, settings)
     if not settings.is_structured:
         with terminal.step("mask"):
-            masks = _masks(graph, settings, _ratio_of_epoch(settings, 0), data)
+            masks = masks_at(graph, settings, 0, given.data)
             masked = apply_masks(graph, masks)
-        return Pruned(masked, {"sparsity": _shares(masks)})
+        return Pruned(masked, {"sparsity": masked_shares(masks)})
     with terminal.step("find what goes together"):
         dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
         if settings.criterion == SURGEON:
             scores = surgeon_scores(dependencies, _moment_batches(given.data, settings))
         else:
+            data = _scoring_data(given.data, settings)
             scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
     removal, chosen = _choose(dependencies, scores, given, settings, terminal)
     with terminal.step("shrink"):
@@ -149,7 +146,11 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     return Pruned(small, {**chosen, **_channel_account(removal)})
 
 
-def _masks(graph: fx.GraphModule, settings: Pruning, ratio: float | None, data: ScoringData | None) -> Masks:
+def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSource) -> Masks:
+    """The masks of an epoch of fine-tuning, counted from 0: a schedule raises their ratio."""
+    ratio = settings.ratio
+    if ratio is not None and settings.schedule != "one-shot":
+        ratio = schedule_ratios(settings.schedule, ratio, settings.epochs)[epoch]
     return make_masks(
         graph,
         ratio,
@@ -157,15 +158,9 @@ def _masks(graph: fx.GraphModule, settings: Pruning, ratio: float | None, data: 
         criterion=settings.criterion,
         granularity=settings.granularity,
         scope=settings.scope,
-        data=data,
+        data=_scoring_data(data, settings),
         seed=settings.seed,
     )
-
-
-def _ratio_of_epoch(settings: Pruning, epoch: int) -> float | None:
-    if settings.ratio is None or settings.schedule == "one-shot":
-        return settings.ratio
-    return schedule_ratios(settings.schedule, settings.ratio, settings.epochs)[epoch]
 
 
 def _choose(
@@ -222,55 +217,11 @@ def _channel_account(removal: Removal) -> dict[str, Any]:
     return {"channels": kept, "kept_whole": whole, "groups": len(dependencies.groups)}
 
 
-def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
-    """Take BatchNorm statistics again and fine-tune, in place; masks stay in force."""
-    graph, account = pruned.graph, pruned.account
-    if settings.epochs:
-        graph.to(memory_format=torch.channels_last)  # 1.5 times faster on CPUs
-        loss = Distillation(dense) if settings.distill else None
-        total = settings.epochs * data.calibration_images
-        with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
-
-            def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-                if epoch and settings.schedule != "one-shot":
-                    scoring = _scoring_data(data, settings)
-                    replace_masks(graph, _masks(graph, settings, _ratio_of_epoch(settings, epoch), scoring))
-                seed = settings.seed + epoch
-                for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, augment=settings.augment):
-                    yield inputs, labels
-                    step.advance(len(labels))
-
-            config = TrainConfig(settings.epochs, settings.learning_rate, "sgd", weight_decay=5e-4, seed=settings.seed)
-            train(
-                graph,
-                one_epoch,
-                config,
-                loss=loss,
-                after_step=lambda: reapply_masks(graph),
-                images_per_epoch=data.calibration_images,
-            )
-        graph.to(memory_format=torch.contiguous_format)
-        if not settings.is_structured:
-            account["sparsity"] = _shares(masks_of(graph))
-        account["fine_tuning"] = {
-            "epochs": settings.epochs,
-            "learning_rate": settings.learning_rate,
-            "distilled": settings.distill,
-            "augmented": settings.augment,
-        }
-    if settings.keep_statistics:
-        return
-    images = min(STATISTICS_IMAGES, data.calibration_images)
-    with terminal.step("BatchNorm statistics", images) as step:
-        batches = data.calibration(images, STATISTICS_BATCH, settings.seed)
-        account["batch_norms_reestimated"] = reestimate_batch_norm(graph, batches, step.advance)
-
-
 def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
     return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
 
 
-def _shares(masks: Masks) -> dict[str, float]:
+def masked_shares(masks: Masks) -> dict[str, float]:
     """What share of each layer's weights, or channels, is masked."""
     return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
 

@@ -1,0 +1,80 @@
+"""Which BatchNorm statistics a changed network should have: its own, or others taken again, whichever serve it best.
+
+Statistics taken again belong to the activations that are left after pruning. But they also are those of other images
+than the network was trained with: where it was trained on images moved over black, statistics of unmoved ones cost it
+more than they give. So several are tried, and those stay with which the outputs are nearest to the unchanged network's,
+on images that no statistics were taken of.
+
+The distance is the mean Kullback-Leibler divergence ``sum p log(p / q)`` of the class probabilities ``q`` from ``p``,
+those of the reference, and for outputs that are no logits ``[B, classes]`` the squared error relative to the square of
+the reference's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .fine_tuning import BATCH_NORMS, reestimate_batch_norm
+
+KEPT = "kept"
+Batches = Callable[[], Iterable[Tensor]]
+"""Gives the same batches ``[B, ...]`` each time it is called."""
+
+
+def choose_statistics(
+    module: nn.Module, reference: nn.Module, candidates: Mapping[str, Batches], held_out: Batches
+) -> dict[str, float]:
+    """Give every BatchNorm the statistics, in place, with which the outputs are nearest to the reference's.
+
+    Args:
+        module: in eval mode; nothing but its running statistics is changed.
+        reference: the network it should agree with, in eval mode.
+        candidates: images to take statistics of, by a name for them.
+        held_out: images to measure the distance on.
+
+    Returns:
+        The distance of each candidate, the nearest first, :data:`KEPT` for the statistics the module came with. Empty
+        where it has no BatchNorm: then nothing is run.
+
+    Raises:
+        InputError: a candidate gave no batch.
+    """
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
+    if not norms:
+        return {}
+    with torch.no_grad():
+        expected = [reference(inputs) for inputs in held_out()]
+    tried = {KEPT: _buffers(norms)}
+    distances = {KEPT: distance(module, expected, held_out())}
+    for name, batches in candidates.items():
+        reestimate_batch_norm(module, batches())
+        tried[name], distances[name] = _buffers(norms), distance(module, expected, held_out())
+    ranked = dict(sorted(distances.items(), key=lambda pair: pair[1]))
+    for norm, buffers in zip(norms, tried[next(iter(ranked))], strict=True):
+        norm.load_state_dict(buffers, strict=False)
+    return ranked
+
+
+def distance(module: nn.Module, expected: Sequence[Tensor], held_out: Iterable[Tensor]) -> float:
+    """How far the outputs are from those expected; infinity where they are not finite."""
+    apart = total = 0.0
+    with torch.no_grad():
+        for inputs, wanted in zip(held_out, expected, strict=True):
+            found = module(inputs)
+            if wanted.dim() == 2 and wanted.shape[1] > 1:
+                p, q = F.log_softmax(wanted.float(), 1), F.log_softmax(found.float(), 1)
+                apart += float(F.kl_div(q, p, reduction="sum", log_target=True))
+                total += len(wanted)
+            else:
+                apart += float((found.double() - wanted.double()).square().sum())
+                total += float(wanted.double().square().sum())
+    return apart / total if total and math.isfinite(apart) else math.inf
+
+
+def _buffers(norms: Sequence[nn.Module]) -> list[dict[str, Tensor]]:
+    return [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
