@@ -33,12 +33,20 @@ def _settings(found: Report) -> list[tuple[str, str | None]]:
         ("budget", f"{budget['resource']}: {budget['share']:g} of the dense model" if budget else None),
         ("ratio", f"{ratio:g}" if ratio is not None else _found_ratio(found)),
         ("fine-tuned", how),
+        ("BatchNorm statistics", _statistics(found)),
         *((f"{name} against dense", f"{ratio_text(s['median'])}") for name, s in speedups.items()),
     ]
 
 
 def _found_ratio(found: Report) -> str | None:
     return f"{found['ratio_found']:g}, the least that meets the budget" if found.get("ratio_found") else None
+
+
+def _statistics(found: Report) -> str | None:
+    statistics = found.get("batch_norm_statistics")
+    if not statistics:
+        return None
+    return "as they were" if not statistics["taken_again"] else f"taken again of {statistics['of']}"
 
 
 def _sizes(found: Report) -> Markup:
