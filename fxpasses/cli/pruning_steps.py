@@ -132,18 +132,22 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     with terminal.step("find what goes together"):
         dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
-        if settings.criterion == SURGEON:
-            scores = surgeon_scores(dependencies, _moment_batches(given.data, settings))
-        else:
-            data = _scoring_data(given.data, settings)
-            scores = channel_scores(graph, settings.criterion, data=data, seed=settings.seed)
+        scores = score(dependencies, given.data, settings)
     removal, chosen = _choose(dependencies, scores, given, settings, terminal)
     with terminal.step("shrink"):
         small = shrink(removal)
     if settings.compensate:
         with terminal.step("compensate"):
-            chosen["compensated_layers"] = compensate(removal, small, _moment_batches(given.data, settings))
+            chosen["compensated_layers"] = compensate(removal, small, moment_batches(given.data, settings))
     return Pruned(small, {**chosen, **_channel_account(removal)})
+
+
+def score(dependencies: Dependencies, data: DataSource, settings: Pruning) -> dict[str, Tensor]:
+    """``[C_out]`` for each layer by the criterion of the settings, high = keep."""
+    if settings.criterion == SURGEON:
+        return surgeon_scores(dependencies, moment_batches(data, settings))
+    scoring = _scoring_data(data, settings)
+    return channel_scores(dependencies.gm, settings.criterion, data=scoring, seed=settings.seed)
 
 
 def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSource) -> Masks:
@@ -217,7 +221,8 @@ def _channel_account(removal: Removal) -> dict[str, Any]:
     return {"channels": kept, "kept_whole": whole, "groups": len(dependencies.groups)}
 
 
-def _moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
+def moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
+    """The images that tell how channels go together."""
     return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
 
 
