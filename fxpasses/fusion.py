@@ -7,11 +7,13 @@ from torch import fx
 from .pass_runner import Pass, run_passes
 from .passes.attention import open_attention
 from .passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
+from .passes.equal_calls import merge_equal_calls
 from .passes.identities import drop_identities, merge_clips
 from .passes.pooling import adaptive_to_plain_pool, mean_to_pool
 
 FUSION: tuple[Pass, ...] = (
     drop_identities,
+    merge_equal_calls,
     open_attention,
     mean_to_pool,
     adaptive_to_plain_pool,

@@ -45,5 +45,7 @@ SHARING: tuple[TinyNet, ...] = (
         lambda net, x: net.used(x), used=conv(), never_called=conv(), never_called_bn=nn.BatchNorm2d(8))),
     tiny("unused_result", lambda: OneInput(
         lambda net, x: (net.ignored(x), net.used(x))[1], used=conv(), ignored=conv())),
+    tiny("pooled_twice", lambda: OneInput(
+        lambda net, x: net.a(F.max_pool2d(F.relu(x), 2)) + net.b(F.max_pool2d(F.relu(x), 2)), a=conv(), b=conv())),
     tiny("nested_names", lambda: nn.Sequential(nn.Sequential(conv(), nn.Sequential(nn.BatchNorm2d(8))), nn.ReLU())),
 )  # fmt: skip

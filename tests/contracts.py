@@ -30,6 +30,7 @@ from fxpasses.operator_table import VOCABULARY
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
+from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
 from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv
@@ -96,6 +97,7 @@ CONTRACTS: dict[str, Contract] = {
     pass_name(contract.graph_pass): contract
     for contract in (
         Contract(drop_identities, Promise.EXACT, _identities),
+        Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
         Contract(open_attention, Promise.ROUNDING, _named("attention")),
         Contract(mean_to_pool, Promise.ROUNDING, _named("mean")),
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, _windowed_pools),

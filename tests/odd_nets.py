@@ -36,6 +36,9 @@ def _one_conv(body: object, **more: nn.Module | Tensor) -> OneInput:
 
 ODD: dict[str, TinyNet] = by_name((
     # p=1 drops every value, so it is no random function, and dropping the dropout is wrong for sure.
+    tiny("dropout_always_twice", lambda: _one_conv(
+        lambda net, x: (lambda y: F.dropout(y, 1.0, training=True) + F.dropout(y, 1.0, training=True) + 1)(net.conv(x))
+    )),
     tiny("dropout_always", lambda: _one_conv(lambda net, x: F.dropout(net.conv(x), 1.0, training=True) + 1)),
     tiny("attention_weights_read", lambda: OneInput(
         lambda net, x: torch.bmm(net.attention(x, x, x)[1], net.attention(x, x, x)[0]),
