@@ -1,4 +1,4 @@
-"""``fxpasses train``: what its options reach, and the kinds of files it writes."""
+"""``fxpasses train``: what its options reach."""
 
 from __future__ import annotations
 
@@ -8,25 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from cli_runs import fxpasses
-from torch import nn
 
-from fxpasses.cli.train_command import training_batches, weights_as_bytes
+from fxpasses.cli.train_command import training_batches
 from fxpasses.errors import InputError
 from fxpasses.models.array_split import ArraySplit
 from fxpasses.models.data_source import SplitSource
 from fxpasses.models.datasets import open_dataset
-from fxpasses.models.weights import read_state_dict
 from fxpasses.models.zoo import load_model
-
-
-def test_every_kind_of_file_comes_back(tmp_path: Path) -> None:
-    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
-    for ending in (".pt", ".pth", ".safetensors"):
-        path = tmp_path / f"weights{ending}"
-        path.write_bytes(weights_as_bytes(net, ending))
-        state = read_state_dict(path)
-        assert state.keys() == net.state_dict().keys()
-        assert all(torch.equal(state[name], value) for name, value in net.state_dict().items())
 
 
 def test_augmented_batches_hold_moved_images() -> None:

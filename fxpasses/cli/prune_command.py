@@ -144,20 +144,17 @@ def prune_command(
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
-        from fxpasses.pruning.budget import Budget
 
         from .folder import DataChoice, ModelChoice
         from .pipeline import open_input
         from .prune_recipe import read_recipe
         from .pruning_pipeline import prune_into
         from .pruning_steps import Pruning
-        from .ratio_budget import check_max_drop, within_drop
+        from .ratio_budget import amount_of, within_drop
 
-        check_max_drop(max_drop, ratio, budget)
         asked = partial(  # a recipe asks for all of it instead
             Pruning,
-            ratio=ratio if max_drop is None else 0.0,
-            budget=None if budget is None else Budget.parse(budget),
+            **amount_of(ratio, budget, max_drop),
             criterion=criterion,
             granularity=granularity,
             layers=tuple(layers) if layers else None,

@@ -61,8 +61,9 @@ def _train(model: LoadedModel, data: DataSource, file: Path, terminal: Terminal)
     from fxpasses.export.files import write_bytes_atomic
     from fxpasses.export.runners import torch_threads
     from fxpasses.models.training import TrainConfig
+    from fxpasses.models.weight_files import weights_as_bytes
 
-    from .train_command import BATCH, train_on, weights_as_bytes
+    from .train_command import BATCH, train_on
 
     with torch_threads(THREADS):
         train_on(model.module, data, TrainConfig(epochs=EPOCHS, lr=LEARNING_RATE), BATCH, terminal)

@@ -6,10 +6,12 @@ import io
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_json_atomic
 from fxpasses.export.runners import torch_threads
+from fxpasses.pruning.budget import Budget
 from fxpasses.sensitivity.ratio_search import RatioSearch, largest_ratio
 from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
@@ -22,13 +24,21 @@ from .terminal import Terminal
 RATIO_SEARCH_JSON = "ratio_search.json"
 
 
-def check_max_drop(max_drop: float | None, ratio: float | None, budget: str | None) -> None:
-    """Raise InputError for a ratio that is both given and searched for."""
+def amount_of(ratio: float | None, budget: str | None, max_drop: float | None) -> dict[str, Any]:
+    """``ratio`` and ``budget`` of :class:`Pruning`; with ``max_drop``, a ratio that is still to be found.
+
+    Raises:
+        InputError: a ratio that is both given and searched for, or a budget that is none.
+    """
     given = [name for name, value in (("--ratio", ratio), ("--budget", budget)) if value is not None]
     if max_drop is not None and given:
         raise InputError(
             f"--max-drop with {given[0]}", why="it searches for the ratio", fix=f"drop one of them, say {given[0]}"
         )
+    return {
+        "ratio": ratio if max_drop is None else 0.0,
+        "budget": None if budget is None else Budget.parse(budget),
+    }
 
 
 def within_drop(

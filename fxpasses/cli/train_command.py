@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from fxpasses.models.data_source import DataSource
     from fxpasses.models.training import TrainConfig
 
-SAFETENSORS = ".safetensors"
-SUFFIXES = (".pt", ".pth", SAFETENSORS)
 BATCH = 32
 
 
@@ -58,16 +55,17 @@ def train_command(
     A plain loop on one device. The file goes to the --weights of `fxpasses quantize` and `fxpasses prune`.
     """
     with open_terminal(json) as terminal:
-        check_out(out)
         terminal.load("torch")
         from fxpasses.export.files import atomic_write
         from fxpasses.export.runners import torch_threads
         from fxpasses.models.datasets import open_dataset
         from fxpasses.models.training import TrainConfig
+        from fxpasses.models.weight_files import check_weight_file, weights_as_bytes
         from fxpasses.models.zoo import load_model
 
         from .pipeline import default_threads
 
+        check_weight_file(out)
         config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed, bf16=bf16)
         with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
@@ -88,14 +86,6 @@ def train_command(
         }
         accuracy = "not measured: no labels" if top1 is None else f"{top1:.2f} %"
         terminal.results.print(f"top-1 {accuracy}; written to {out}", markup=False, soft_wrap=True)
-
-
-def check_out(out: Path) -> None:
-    """Raise InputError for a kind of file that is not written, before the training."""
-    from fxpasses.errors import InputError
-
-    if out.suffix not in SUFFIXES:
-        raise InputError(f"cannot write weights to {out}", why=f"its ending is {out.suffix!r}", fix="name a .pt file")
 
 
 def train_on(
@@ -173,16 +163,3 @@ def top1_on(module: nn.Module, data: DataSource, terminal: Terminal) -> float:
 
     with terminal.step("evaluate"):
         return evaluate_top1(module, data.evaluation())
-
-
-def weights_as_bytes(module: nn.Module, suffix: str = ".pt") -> bytes:
-    """A state dict file; in memory, because torch.save aborts the process when the disk is full."""
-    import torch
-
-    if suffix == SAFETENSORS:
-        from safetensors.torch import save
-
-        return save(module.state_dict())
-    buffer = io.BytesIO()
-    torch.save(module.state_dict(), buffer)
-    return buffer.getvalue()
