@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import options, pruning_options
 from .terminal import Terminal, open_terminal
 
 if TYPE_CHECKING:
     from .pipeline import Settings
     from .pruning_pipeline import PruneOutcome
-
-
-class PruneScope(str, Enum):
-    """Where the ratio holds."""
-
-    layer = "layer"
-    everywhere = "global"
-
-
-class PruneSchedule(str, Enum):
-    """What fxpasses.pruning.schedules has."""
-
-    one_shot = "one-shot"
-    iterative = "iterative"
-    cubic = "cubic"
 
 
 def prune_command(
@@ -39,87 +23,22 @@ def prune_command(
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
-    ratio: Annotated[
-        float | None,
-        typer.Option("--ratio", metavar="R", help="Share of the channels, or weights, to prune.", show_default=False),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="WHAT=SHARE",
-            help="Instead of a ratio, what may be left: macs=0.5, params=0.5, bytes=0.5 or latency=0.5 (measured).",
-            show_default=False,
-        ),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            "--max-drop",
-            metavar="POINTS",
-            help="Instead of a ratio, the top-1 that may be lost before fine-tuning: finds the largest ratio.",
-            show_default=False,
-        ),
-    ] = None,
-    criterion: Annotated[
-        str,
-        typer.Option(
-            "--criterion",
-            metavar="NAME",
-            help="What is least important: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
-        ),
-    ] = "l1",
-    granularity: Annotated[
-        str,
-        typer.Option(
-            "--granularity",
-            metavar="KIND",
-            help="channel makes the model smaller and faster; weight, 2:4 or block:4x1 only put zeros into it.",
-        ),
-    ] = "channel",
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layers",
-            metavar="PATTERN",
-            help="Only these layers or operators: layer1.*, linear, ... May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    scope: Annotated[
-        PruneScope, typer.Option("--scope", help="Whether the ratio holds in each layer, or over all of them.")
-    ] = PruneScope.layer,
-    round_to: Annotated[
-        int,
-        typer.Option("--round-to", metavar="N", help="Channel counts become multiples of N: 16 suits most kernels."),
-    ] = 1,
-    keep_joined: Annotated[
-        bool, typer.Option("--keep-joined", help="Leave residual streams alone: costs far less accuracy.")
-    ] = False,
-    through_layer_norm: Annotated[
-        bool, typer.Option("--through-layer-norm", help="Let LayerNorm normalise over the channels that are left.")
-    ] = False,
-    compensate: Annotated[
-        bool, typer.Option("--compensate/--no-compensate", help="Let what is left stand in for what is removed.")
-    ] = True,
-    schedule: Annotated[
-        PruneSchedule,
-        typer.Option("--schedule", help="How the ratio of masks grows over the epochs of --fine-tune."),
-    ] = PruneSchedule.one_shot,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="Prune as the recipe.json of another run says, instead of by the options above and below.",
-            show_default=False,
-        ),
-    ] = None,
-    fine_tune: Annotated[
-        int, typer.Option("--fine-tune", metavar="EPOCHS", help="Train that long on the training split.")
-    ] = 0,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate of the fine-tuning at its start.")] = 0.01,
-    distill: Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")] = False,
+    ratio: pruning_options.Ratio = None,
+    budget: pruning_options.Budget = None,
+    max_drop: pruning_options.MaxDrop = None,
+    criterion: pruning_options.Criterion = "l1",
+    granularity: pruning_options.Granularity = "channel",
+    layers: pruning_options.Layers = None,
+    scope: pruning_options.Scope = pruning_options.PruneScope.layer,
+    round_to: pruning_options.RoundTo = 1,
+    keep_joined: pruning_options.KeepJoined = False,
+    through_layer_norm: pruning_options.ThroughLayerNorm = False,
+    compensate: pruning_options.Compensate = True,
+    schedule: pruning_options.Schedule = pruning_options.PruneSchedule.one_shot,
+    recipe: pruning_options.Recipe = None,
+    fine_tune: pruning_options.FineTune = 0,
+    lr: pruning_options.LearningRate = 0.01,
+    distill: pruning_options.Distill = False,
     augment: options.Augment = False,
     bf16: options.TrainInBfloat16 = False,
     quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,

@@ -12,7 +12,7 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.observer_spec import parse_observer
 from fxpasses.sensitivity.calibrated import Calibrated, Distributions, calibrate_once, measure_distributions
 from fxpasses.sensitivity.quant import LayerSensitivity, WeightError, layer_sensitivity
-from fxpasses.sensitivity.scoring import Score
+from fxpasses.sensitivity.scoring import Score, Yardstick
 from fxpasses.sensitivity.units import Unit
 
 from .subject import Subject, fused_graph, fused_yardstick, loaded
@@ -27,66 +27,75 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class ScoreJob:
-    """The score of one int8 model."""
+class Int8Job:
+    """A measurement on so many images of the model calibrated so."""
 
     subject: Subject
     images: int
     calibration: Calibration
     config: QuantConfig
+
+    def key_of(self, kind: str, about: object) -> list[object]:
+        """In the journal."""
+        return [kind, self.images, asdict(self.calibration), asdict(self.config), about]
+
+    @property
+    def ready(self) -> Calibrated:
+        """The calibrated model, in this process."""
+        return calibrated(self.subject, self.calibration, self.config)
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """The float model and its images, in this process."""
+        return fused_yardstick(self.subject, self.images)
+
+
+@dataclass(frozen=True)
+class ScoreJob(Int8Job):
+    """The score of one int8 model."""
+
     in_float: tuple[Unit, ...]
 
     @property
     def key(self) -> list[object]:
         """In the journal."""
-        return ["score", self.images, *_about(self), sorted(unit.name for unit in self.in_float)]
+        return self.key_of("score", sorted(unit.name for unit in self.in_float))
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        int8 = calibrated(self.subject, self.calibration, self.config).convert(*self.in_float)
-        return fused_yardstick(self.subject, self.images).score(to_torch(int8)).to_json()
+        return self.yardstick.score(to_torch(self.ready.convert(*self.in_float))).to_json()
 
 
 @dataclass(frozen=True)
-class NoiseJob:
+class NoiseJob(Int8Job):
     """The score of the model in which one unit alone is int8."""
 
-    subject: Subject
-    images: int
-    calibration: Calibration
-    config: QuantConfig
     unit: Unit
 
     @property
     def key(self) -> list[object]:
         """In the journal."""
-        return ["alone", self.images, *_about(self), self.unit.name]
+        return self.key_of("alone", self.unit.name)
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        alone = calibrated(self.subject, self.calibration, self.config).alone(self.unit)
-        return fused_yardstick(self.subject, self.images).score(alone).to_json()
+        return self.yardstick.score(self.ready.alone(self.unit)).to_json()
 
 
 @dataclass(frozen=True)
-class LayerJob:
+class LayerJob(Int8Job):
     """What int8 costs at one unit."""
 
-    subject: Subject
-    images: int
-    calibration: Calibration
-    config: QuantConfig
     unit: Unit
 
     @property
     def key(self) -> list[object]:
         """In the journal."""
-        return ["layer", self.images, asdict(self.calibration), asdict(self.config), self.unit.name]
+        return self.key_of("layer", self.unit.name)
 
     def do(self) -> dict[str, Any]:
         """Measure, in this process; see :meth:`read`."""
-        ready = calibrated(self.subject, self.calibration, self.config)
-        return asdict(layer_sensitivity(ready, fused_yardstick(self.subject, self.images), self.unit))
+        return asdict(layer_sensitivity(self.ready, self.yardstick, self.unit))
 
     def read(self, answer: Mapping[str, Any]) -> LayerSensitivity:
         """What :meth:`do` found, after a journal had it."""
@@ -101,10 +110,6 @@ class LayerJob:
 
 
 SearchJob = ScoreJob | NoiseJob
-
-
-def _about(job: SearchJob) -> list[object]:
-    return [asdict(job.calibration), asdict(job.config)]
 
 
 def _observers(config: QuantConfig) -> list[str]:

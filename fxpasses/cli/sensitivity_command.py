@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from . import options, pruning_options
 from .terminal import open_terminal
 
 
@@ -55,18 +55,8 @@ def sensitivity_command(
     granularity: Annotated[
         str, typer.Option("--granularity", metavar="NAME", help="What is pruned: weight or channel.")
     ] = "weight",
-    criterion: Annotated[
-        str, typer.Option("--criterion", metavar="NAME", help="Which go first: those of least l1, l2, taylor, ...")
-    ] = "l1",
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layers",
-            metavar="PATTERN",
-            help="Prune only these layers or operators: layer1.*, linear, ... May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    criterion: pruning_options.Criterion = "l1",
+    layers: pruning_options.Layers = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
