@@ -10,6 +10,8 @@ from torch.utils import _pytree as pytree
 
 from .errors import GraphError
 from .failure import first_line, users_frame
+from .graph_edit import operator_name
+from .operator_table import VOCABULARY
 
 CAPTURE_TOLERANCE = 1e-5
 """Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
@@ -54,6 +56,29 @@ def require_plain_output(model: nn.Module, output: Any) -> None:
                 fix="wrap the model in a module that returns a tensor, a tuple or a dict",
                 step="capture",
             )
+
+
+def require_layers_in_sight(model: nn.Module, gm: fx.GraphModule) -> None:
+    """No function that stays whole, as those wrapped for torch.fx do, may compute with the weights of a layer."""
+    for node in gm.graph.nodes:
+        if node.op != "call_function" or operator_name(gm, node) is not None:
+            continue
+        for read in node.all_input_nodes:
+            layer = str(read.target).rpartition(".")[0]
+            if read.op == "get_attr" and _is_layer(model, layer):
+                raise GraphError.at_node(
+                    node,
+                    why=f"it is wrapped for torch.fx and hides the layer {layer}, which would stay in float",
+                    fix="capture(..., method='export')",
+                    step="capture",
+                )
+
+
+def _is_layer(model: nn.Module, path: str) -> bool:
+    """Whether int8 has kernels for the module at ``path``; names that capture made up are no modules of the model."""
+    module = dict(model.named_modules()).get(path)
+    operator = None if module is None else VOCABULARY.layer(module)
+    return operator is not None and operator.weight_axis is not None
 
 
 def _copies(inputs: tuple[Any, ...]) -> tuple[Any, ...]:

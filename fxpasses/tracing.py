@@ -1,8 +1,9 @@
 """Capture: an ``nn.Module`` becomes a FLOAT graph in the one vocabulary.
 
 Ways, tried in order: ``torch.fx.symbolic_trace``, with the modules it cannot enter kept as leaves if they hold no
-layers; ``torch.export``, lifted back to layers. Whatever way, the captured graph is run beside the model on the
-example inputs, and a difference is an error. The result is exact: the same kernels in the same order.
+layers, and no function kept whole that computes with layers' weights; ``torch.export``, lifted back to layers. Whatever
+way, the captured graph is run beside the model on the example inputs, and a difference is an error. The result is
+exact: the same kernels in the same order.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .capture_checks import (
     require_equal,
     require_equal_for_one,
     require_eval,
+    require_layers_in_sight,
     require_plain_output,
     require_same_twice,
     run_model,
@@ -38,7 +40,7 @@ Attempt = Callable[[], fx.GraphModule]
 _ONE_BATCH, _CLOSED = "export of one batch size", "trace of closed containers"
 _LESSER = {
     _ONE_BATCH: ("captured for the example's batch size only", "export"),
-    _CLOSED: ("captured with torch.nn's containers of layers whole, in float", "trace"),
+    _CLOSED: ("captured with containers of layers, or functions that call them, whole and in float", "trace"),
 }
 """Ways to capture that give less than was asked for: what to tell of it, and the way that failed before."""
 
@@ -53,7 +55,8 @@ def capture(
     """Capture a model as a FLOAT graph.
 
     ``"trace"`` keeps ``nn.MultiheadAttention`` and functions wrapped for torch.fx whole, in float; ``"export"`` opens
-    them, so that their linear layers can run in int8 too. Inputs that are not tensors are fixed at the value given.
+    them, so that their linear layers can run in int8 too. ``"auto"`` takes a trace unless such a function computes with
+    the weights of layers. Inputs that are not tensors are fixed at the value given.
 
     Args:
         model: in eval mode. It is not changed; the graph shares its parameters until a pass copies it.
@@ -75,7 +78,7 @@ def capture(
     require_eval(model)
     expected = run_model(model, inputs)
     require_plain_output(model, expected)
-    gm = _first_that_works(model, inputs, expected, _attempts(model, inputs, method, leaves))
+    gm = _first_that_works(model, inputs, expected, method, _attempts(model, inputs, method, leaves))
     set_stage(gm, Stage.FLOAT)
     graph_facts(gm)["example_inputs"] = tuple((tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x for x in inputs)
     return gm.eval()
@@ -96,7 +99,7 @@ def _attempts(
 
 
 def _first_that_works(
-    model: nn.Module, inputs: tuple[Any, ...], expected: Any, attempts: Iterator[tuple[str, Attempt]]
+    model: nn.Module, inputs: tuple[Any, ...], expected: Any, method: Method, attempts: Iterator[tuple[str, Attempt]]
 ) -> fx.GraphModule:
     failures: dict[str, GraphError] = {}
     for name, attempt in attempts:
@@ -104,6 +107,8 @@ def _first_that_works(
             gm = _finish(attempt(), inputs, expected)
             if name == "export":
                 require_equal_for_one(model, gm, inputs)
+            if name == "trace" and method == "auto":
+                require_layers_in_sight(model, gm)
         except GraphError as error:
             failures[name] = error
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ from .tiny_convolutions import conv
 from .tiny_net import OneInput, TinyNet, tiny
 
 TOKENS, WIDTH, HEADS, VOCABULARY = 6, 8, 2, 17
+WINDOW, EVENNESS = 49, 0.05
 
 
 class Attention(nn.Module):
@@ -28,6 +30,26 @@ class Attention(nn.Module):
         mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, tokens, width)
         out: Tensor = x + self.project(mixed)
         return out
+
+
+class WindowAttention(nn.Module):
+    """Attention over the 7x7 positions of a window, with a bias for each pair, as in Swin; weights are nearly even."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        self.bias = nn.Parameter(torch.randn(WINDOW, WINDOW) * EVENNESS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = (self.query(x) * EVENNESS) @ self.key(x).transpose(-2, -1) + self.bias
+        mixed: Tensor = scores.softmax(-1) @ self.value(x)
+        return mixed
+
+
+@torch.fx.wrap
+def gated_linear(x: Tensor, weight: Tensor, bias: Tensor, gate: Tensor) -> Tensor:
+    """A function of layers' weights that tracing keeps whole, as torchvision's ``shifted_window_attention``."""
+    return F.linear(x, weight, bias) * torch.sigmoid(F.linear(x, gate))
 
 
 class SqueezeExcite(nn.Module):
@@ -58,6 +80,10 @@ def _tokens() -> tuple[Tensor, ...]:
 BLOCKS: tuple[TinyNet, ...] = (
     tiny("squeeze_excite", SqueezeExcite),
     tiny("attention", Attention, (2, TOKENS, WIDTH)),
+    tiny("window_attention", WindowAttention, (2, WINDOW, WIDTH)),
+    tiny("wrapped_layers", lambda: OneInput(
+        lambda net, x: net.last(gated_linear(x, net.a.weight, net.a.bias, net.gate.weight)), a=nn.Linear(WIDTH, 5),
+        gate=nn.Linear(WIDTH, 5, bias=False), last=nn.Linear(5, 3)), (2, TOKENS, WIDTH)),
     tiny("multihead_attention", lambda: OneInput(
         lambda net, x: net.linear(x + net.attention(x, x, x, need_weights=False)[0]),
         attention=nn.MultiheadAttention(WIDTH, 2, batch_first=True), linear=nn.Linear(WIDTH, 3)), (2, TOKENS, WIDTH)),

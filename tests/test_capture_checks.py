@@ -13,10 +13,12 @@ from fxpasses.capture_checks import (
     DifferentGraph,
     require_equal,
     require_equal_for_one,
+    require_layers_in_sight,
     require_same_twice,
     why_different,
 )
 from fxpasses.errors import GraphError
+from fxpasses.models.tiny import TINY
 
 X = torch.tensor([100.0, 1.0, math.nan, math.inf, -math.inf])
 
@@ -63,6 +65,17 @@ def test_a_graph_that_computes_something_else_is_refused() -> None:
         require_equal(gm, (x,), (x, x))
     with pytest.raises(DifferentGraph, match="it does not run: TypeError"):
         require_equal(gm, ("text", "more"), x)
+
+
+def test_a_function_that_hides_a_layer_is_refused() -> None:
+    net = TINY["wrapped_layers"].build()
+    gm = fx.symbolic_trace(net)
+    with pytest.raises(
+        GraphError, match=r"gated_linear[\s\S]*hides the layer a, which would stay[\s\S]*method='export'"
+    ):
+        require_layers_in_sight(net, gm)
+    other = TINY["conv_bn_relu"].build()
+    require_layers_in_sight(other, fx.symbolic_trace(other))
 
 
 class Choosy(nn.Module):

@@ -7,7 +7,9 @@ import pytest
 import torch
 from int8_files import are_equal, file_of, image_file, image_net, model_of, run_file
 from onnx import numpy_helper
-from tiny_graphs import outputs_of, quantized
+from tiny_graphs import fresh_inputs, outputs_of, quantized
+
+from fxpasses.models.tiny import TINY
 
 
 def _kinds(content: bytes) -> list[str]:
@@ -53,6 +55,30 @@ def test_matmul_weights_are_stored_transposed() -> None:
 
 def test_transposes_of_activations_stay() -> None:
     assert "Transpose" in _kinds(file_of("channel_shuffle"))
+
+
+def test_a_softmax_between_integers_gives_what_softmax_gives() -> None:
+    """onnxruntime's QLinearSoftmax gives zeros here: 49 nearly even weights have a scale of about 1/10000."""
+    model = model_of(file_of("window_attention"))
+    softmax = next(n for n in model.graph.node if n.op_type == "Softmax")
+    product = _producer(model, softmax.input[0])
+    dequantize = _producer(model, product.input[0])
+    assert (product.op_type, dequantize.op_type) == ("Mul", "DequantizeLinear")
+    assert _tensor(model, product.input[1]) == 2
+    inputs = fresh_inputs(TINY["window_attention"], 5, 3)
+    found, expected = (
+        run_file(file_of("window_attention"), inputs)[0],
+        outputs_of(quantized("window_attention"), inputs)[0],
+    )
+    largest = expected.abs().max()
+    assert float((found - expected).abs().max() / largest) < 1 / 100  # one step of 255, where a softmax rounds
+    assert float(largest) > 0
+
+
+def test_a_softmax_of_float_logits_stays() -> None:
+    """Its logits are multiplied by a number in float."""
+    kinds = _kinds(file_of("attention"))
+    assert kinds.count("Mul") == 1
 
 
 def test_images_are_padded_to_four_channels() -> None:

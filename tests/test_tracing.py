@@ -14,6 +14,7 @@ from tiny_graphs import fresh_inputs, operators_of, outputs_of
 from torch import fx, nn
 
 import fxpasses
+from fxpasses import exporting
 from fxpasses.errors import GraphError, source_line
 from fxpasses.models.tiny import REFUSED, TINY
 from fxpasses.models.tiny_convolutions import conv
@@ -125,6 +126,27 @@ def test_export_opens_what_tracing_keeps_whole(name: str, side: int) -> None:
     inputs = (torch.randn(1, 3, side, side),)
     traced, exported = (capture(model, inputs, method=m) for m in ("trace", "export"))
     assert operators_of(exported).count("linear") - operators_of(traced).count("linear") == 24
+
+
+def test_functions_that_hide_layers_are_opened() -> None:
+    net = TINY["wrapped_layers"]
+    gm = capture(net.build(), net.example_inputs())
+    assert graph_facts(gm)["method"] == "export"
+    assert operators_of(gm).count("linear") == 3
+    traced = capture(net.build(), net.example_inputs(), method="trace")
+    assert operators_of(traced).count("linear") == 1
+
+
+def test_where_they_cannot_be_opened_they_stay_whole_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = TINY["wrapped_layers"]
+    monkeypatch.setattr(exporting, "export_graph", _refuse)
+    with pytest.warns(UserWarning, match="whole and in float, because: it is wrapped for torch.fx and hides the layer"):
+        gm = capture(net.build(), net.example_inputs())
+    assert operators_of(gm).count("linear") == 1
+
+
+def _refuse(*_: object, **__: object) -> fx.GraphModule:
+    raise GraphError("no export", why="the test says so", fix="none", step="capture")
 
 
 def test_the_graph_is_ready_for_passes() -> None:
