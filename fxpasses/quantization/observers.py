@@ -9,7 +9,7 @@ but the moving average give the same range for the same samples (dimension 0) in
 | `moving_average` | smoothed minimum and maximum of the batches (Jacob et al. 2018, section 3.1) | one pass |
 | `histogram` | least quantization error over the measured distribution | min-max and a histogram |
 | `percentile` | cuts a given share of the values at either end | min-max and a histogram |
-| `entropy` | least Kullback-Leibler divergence (Migacz 2017) | min-max and a histogram |
+| `entropy` | least Kullback-Leibler divergence (Migacz 2017) at no more error than clipping nothing | the same |
 """
 
 from __future__ import annotations

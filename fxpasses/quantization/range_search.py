@@ -120,6 +120,9 @@ def least_entropy_range(histogram: Histogram, grid: IntType, *, symmetric: bool 
 
     Ranges ``[max(low, -t), min(high, t)]`` are tried for thresholds t that leave at least one bin to each level, up
     to the largest magnitude. On an affine grid the levels span the clipped range, so signed data need not be centred.
+
+    The divergence looks at how the values are distributed and not at how large they are: of a tensor that is mostly
+    zeros it keeps the zeros. So no range is taken whose mean square error is above that of clipping nothing.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
     peak = max(-low, high)
@@ -130,7 +133,9 @@ def least_entropy_range(histogram: Histogram, grid: IntType, *, symmetric: bool 
     ratio = (least / peak) ** (1 / _ENTROPY_STEPS)
     thresholds = [peak * ratio**k for k in range(_ENTROPY_STEPS + 1)]
     spans = [(-t, t) if symmetric else (max(low, -t), min(high, t)) for t in thresholds]
-    divergences = _divergences(histogram, [qparams_of(s, grid, symmetric=symmetric) for s in spans]).tolist()
+    candidates = [qparams_of(s, grid, symmetric=symmetric) for s in spans]
+    errors = quantization_error(histogram, candidates)
+    divergences = _divergences(histogram, candidates).masked_fill(errors > errors[0], torch.inf).tolist()
     return spans[min(range(len(spans)), key=divergences.__getitem__)]
 
 
