@@ -6,6 +6,7 @@ from torch import fx
 
 from .pass_runner import Pass, run_passes
 from .passes.attention import open_attention
+from .passes.attention_masks import drop_open_masks
 from .passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from .passes.equal_calls import merge_equal_calls
 from .passes.identities import drop_identities, merge_clips
@@ -13,10 +14,11 @@ from .passes.pooling import adaptive_to_plain_pool, mean_to_pool
 
 FUSION: tuple[Pass, ...] = (
     drop_identities,
-    merge_equal_calls,
     open_attention,
+    drop_open_masks,
     mean_to_pool,
     adaptive_to_plain_pool,
+    merge_equal_calls,
     fold_batch_norm,
     fold_batch_norm_forward,
     merge_clips,

@@ -93,6 +93,13 @@ BLOCKS: tuple[TinyNet, ...] = (
     tiny("scaled_dot_product", lambda: OneInput(
         lambda net, x: F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x)), q=nn.Linear(WIDTH, 4),
         k=nn.Linear(WIDTH, 4)), (2, TOKENS, WIDTH)),
+    tiny("masked_attention", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(
+            F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x), net.open),
+            net.k(x), net.k(x), net.causal) + F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x), net.zeros),
+        q=nn.Linear(WIDTH, 4), k=nn.Linear(WIDTH, 4), open=torch.ones(1, TOKENS, TOKENS, dtype=torch.bool),
+        causal=torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril(), zeros=torch.zeros(TOKENS, TOKENS)),
+         (2, TOKENS, WIDTH)),
     tiny("layer_norm", lambda: nn.Sequential(nn.Linear(7, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 3))),
     tiny("group_norm", lambda: nn.Sequential(conv(5, 6), nn.GroupNorm(3, 6), nn.ReLU(), conv(6, 3))),
     tiny("embedding_linear", lambda: OneInput(

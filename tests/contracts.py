@@ -29,6 +29,7 @@ from fxpasses.models.tiny_net import TinyNet
 from fxpasses.operator_table import VOCABULARY
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.passes.attention import open_attention
+from fxpasses.passes.attention_masks import drop_open_masks
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
@@ -88,6 +89,11 @@ def _clips_in_a_row(gm: fx.GraphModule) -> set[str]:
     return {n.name for n in clips if any(user in clips for user in n.users)}
 
 
+def _masked_attention(gm: fx.GraphModule) -> set[str]:
+    attention = [n for n in gm.graph.nodes if operator_name(gm, n) == "scaled_dot_product_attention"]
+    return {n.name for n in attention if n.kwargs.get("attn_mask") is not None}
+
+
 def _windowed_pools(gm: fx.GraphModule) -> set[str]:
     pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
     return {n.name for n in pools if (shape_of(n) or ())[2:] != (1, 1)}
@@ -99,6 +105,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(drop_identities, Promise.EXACT, _identities),
         Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
         Contract(open_attention, Promise.ROUNDING, _named("attention")),
+        Contract(drop_open_masks, Promise.ROUNDING, _masked_attention),
         Contract(mean_to_pool, Promise.ROUNDING, _named("mean")),
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, _windowed_pools),
         Contract(fold_batch_norm, Promise.ROUNDING, _named("batch_norm")),
