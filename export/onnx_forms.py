@@ -106,30 +106,32 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
     take_place(after, pad)
 
 
-_HALVES = np.float32(2)
+_MOVES = frozenset("Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Gather Expand Concat".split())
+"""What onnxruntime moves Q and DQ nodes past."""
 
 
 def _keep_softmax_float(model: ir.Model, node: ir.Node) -> None:
     """``DequantizeLinear -> Softmax -> QuantizeLinear`` becomes QLinearSoftmax, unless something stands in between.
 
     Its 32-bit sums overflow where the output's scale is small, and it rounds ``1 / scale`` down to a whole number
-    (onnxruntime 1.31: all zeros for attention over 49 tokens at a scale of 1/10617). Half the scale, then times two, is
-    bit for bit the same value, and no optimizer takes it for nothing.
+    (onnxruntime 1.31: all zeros for attention over 49 tokens at a scale of 1/10617). The larger of a value and minus
+    infinity is the value, and no optimizer takes it for nothing.
     """
-    before = node.inputs[0].producer() if node.inputs[0] is not None else None
-    after = {use.node.op_type for use in node.outputs[0].uses()}
-    if before is None or before.op_type != "DequantizeLinear" or "QuantizeLinear" not in after:
+    if not _is_dequantized(node.inputs[0]):
         return
-    scale = before.inputs[1]
-    if scale is None or scale.const_value is None:
-        return
-    half = add_constant(model, f"{node.name}_half_scale", scale.const_value.numpy() / _HALVES)
-    two = add_constant(model, f"{node.name}_two", np.array(_HALVES))
-    halved = ir.node("DequantizeLinear", [before.inputs[0], half, *before.inputs[2:]], name=f"{node.name}_halved")
-    logits = ir.node("Mul", [halved.outputs[0], two], name=f"{node.name}_logits")
-    halved.outputs[0].name, logits.outputs[0].name = f"{node.name}_halved_float", f"{node.name}_logits_float"
-    model.graph.insert_before(node, [halved, logits])
+    lowest = add_constant(model, f"{node.name}_lowest", np.array(-np.inf, dtype=np.float32))
+    logits = ir.node("Max", [node.inputs[0], lowest], name=f"{node.name}_logits")
+    logits.outputs[0].name = f"{node.name}_logits_float"
+    model.graph.insert_before(node, logits)
     node.replace_input_with(0, logits.outputs[0])
+
+
+def _is_dequantized(value: ir.Value | None) -> bool:
+    """Whether a value comes from integers, by nodes that only move values, if any."""
+    node = value.producer() if value is not None else None
+    while node is not None and node.op_type in _MOVES:
+        node = node.inputs[0].producer() if node.inputs[0] is not None else None
+    return node is not None and node.op_type == "DequantizeLinear"
 
 
 _CHANNEL_BLOCK = 4

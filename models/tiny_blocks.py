@@ -81,6 +81,9 @@ BLOCKS: tuple[TinyNet, ...] = (
     tiny("squeeze_excite", SqueezeExcite),
     tiny("attention", Attention, (2, TOKENS, WIDTH)),
     tiny("window_attention", WindowAttention, (2, WINDOW, WIDTH)),
+    tiny("split_attention", lambda: OneInput(
+        lambda net, x: (net.a(x) * F.softmax(net.gate(F.adaptive_avg_pool2d(x, 1)).view(-1, 2, 4), dim=1)
+                        .reshape(-1, 8, 1, 1)), a=conv(), gate=conv(5, 8, kernel=1))),
     tiny("wrapped_layers", lambda: OneInput(
         lambda net, x: net.last(gated_linear(x, net.a.weight, net.a.bias, net.gate.weight)), a=nn.Linear(WIDTH, 5),
         gate=nn.Linear(WIDTH, 5, bias=False), last=nn.Linear(5, 3)), (2, TOKENS, WIDTH)),
