@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+MANY_COLUMNS = 12
+
 
 class Markup(str):
     """Text that is HTML already."""
@@ -26,10 +28,14 @@ def joined(content: Iterable[str | None]) -> Markup:
 
 
 def table(columns: Sequence[str], rows: Iterable[Markup], left: Sequence[int] = (0,)) -> Markup:
-    """A table that scrolls sideways where it is too wide; columns in ``left`` hold text, the others numbers."""
+    """A table that scrolls sideways where it is too wide; columns in ``left`` hold text, the others numbers.
+
+    One of more than ``MANY_COLUMNS`` is set closer, so that the last ones are seen without scrolling.
+    """
     heads = (element("th", name, cls="left" if i in left else "", scope="col") for i, name in enumerate(columns))
     head = element("thead", element("tr", *heads))
-    return element("div", element("table", head, element("tbody", *rows)), cls="scroll")
+    size = "many" if len(columns) > MANY_COLUMNS else ""
+    return element("div", element("table", head, element("tbody", *rows), cls=size), cls="scroll")
 
 
 def row(*cells: str, left: Sequence[int] = (0,), wrap: Sequence[int] = (), cls: str = "") -> Markup:

@@ -54,6 +54,8 @@ th {
   border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: bottom;
 }
 td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table.many th, table.many td { padding: 5px 0 5px 8px; font-size: 13px; }
+table.many th:first-child, table.many td:first-child { padding-left: 0; }
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th.left, td.left { text-align: left; }

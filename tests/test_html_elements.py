@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fxpasses.export.html_elements import Markup, element, facts, folded, joined, row, section, table
+from fxpasses.export.html_elements import MANY_COLUMNS, Markup, element, facts, folded, joined, row, section, table
 
 
 def test_text_is_escaped_and_markup_is_not() -> None:
@@ -26,3 +26,8 @@ def test_facts_without_a_value_are_left_out() -> None:
 def test_sections_and_folds() -> None:
     assert section("T", "x", None) == "<section><h2>T</h2>x</section>"
     assert folded("S", element("p", "x")) == "<details><summary>S</summary><p>x</p></details>"
+
+
+def test_a_table_of_many_columns_is_set_closer() -> None:
+    few, many = (table([str(i) for i in range(count)], []) for count in (MANY_COLUMNS, MANY_COLUMNS + 1))
+    assert 'class="many"' in many and 'class="many"' not in few
