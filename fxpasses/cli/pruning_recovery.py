@@ -22,7 +22,7 @@ from .train_command import training_batches
 
 FINE_TUNING_BATCH = 64
 STATISTICS_BATCH = 64
-STATISTICS_IMAGES = 2048
+STATISTICS_IMAGES = 1024
 HELD_OUT_IMAGES = 256
 SMALL_IMAGE = 64
 """Up to this many pixels a side, the border that a shift uncovers is a part of the image worth counting."""
