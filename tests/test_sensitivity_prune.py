@@ -16,6 +16,7 @@ from tiny_graphs import captured
 from fxpasses.errors import InputError
 from fxpasses.export.environment import environment
 from fxpasses.export.model_size import count_macs
+from fxpasses.pruning import channel_scores, choose_channels, find_dependencies, shrink
 from fxpasses.sensitivity.figures import as_png, as_svg
 from fxpasses.sensitivity.prune import (
     LayerScan,
@@ -67,6 +68,23 @@ def test_channels_and_criteria_that_ask_data() -> None:
     assert int((small.get_parameter("widen.weight").flatten(1) == 0).all(1).sum()) == 5
     with pytest.raises(InputError, match="without data"):
         pruned(graph(), {"widen": 0.5}, choice, unlabelled)
+
+
+def test_readers_of_a_pruned_channel_read_zero_as_in_a_shrunk_graph() -> None:
+    small = pruned(graph(), {"block1.conv1": 0.5}, PruneChoice(granularity="channel"))
+    (reader,) = (n for n in small.graph.nodes if n.op == "call_module" and n.target == "block1.conv2")
+    seen: list[torch.Tensor] = []
+    small.get_submodule("block1.conv2").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    small(evaluation()[0][0])
+    assert reader.all_input_nodes and int((seen[0] == 0).all(dim=3).all(dim=2).all(dim=0).sum()) >= 3
+    removal = choose_channels(find_dependencies(graph()), 0.5, channel_scores(graph()), layers=["block1.conv1"])
+    torch.testing.assert_close(small(evaluation()[0][0]), shrink(removal)(evaluation()[0][0]))
+
+
+def test_the_answers_are_no_channels_to_prune() -> None:
+    everything = [target.path for target in prune_targets(graph())]
+    assert [t.path for t in prune_targets(graph(), granularity="channel")] == everything[:-1]
+    assert [t.path for t in prune_targets(graph(), [everything[-1]], "channel")] == everything[-1:]
 
 
 def test_macs_are_those_of_ptflops() -> None:

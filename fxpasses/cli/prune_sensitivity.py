@@ -125,7 +125,7 @@ def prune_into(
         found = loaded(subject)
         images = default_images(found.data, settings.images)
         yardstick = dense_yardstick(subject, images)
-    targets = prune_targets(found.graph, settings.layers or None)
+    targets = prune_targets(found.graph, settings.layers or None, settings.granularity)
     scans = {target.path: LayerScan(target) for target in targets}
     jobs = [PruneJob(subject, images, ((path, ratio),), choice) for path in scans for ratio in ratios]
     journal = Journal(settings.journal, subject.about)

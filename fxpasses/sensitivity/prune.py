@@ -1,7 +1,8 @@
 """What pruning costs, layer by layer: each one pruned alone, at several ratios, nothing retrained.
 
 Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks", section 4: the scan from which
-a ratio for each layer is chosen. Masks are those of :mod:`fxpasses.pruning`.
+a ratio for each layer is chosen. Masks are those of :mod:`fxpasses.pruning`. A channel that is pruned is zero behind
+the layer's BatchNorm, too, whose shift would stay otherwise: whoever reads it reads zero, as in a graph that is shrunk.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import fx
+import torch
+from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
-from fxpasses.graph_edit import operator_name
-from fxpasses.pruning import ScoringData, apply_masks, layers_matching, make_masks
+from fxpasses.graph_edit import call_sites, only_reader, operator_name
+from fxpasses.pruning import ScoringData, apply_masks, find_dependencies, layers_matching, make_masks
 from fxpasses.pruning.layers import TRANSPOSED, Layer
 from fxpasses.pruning.selection import check_ratio
 from fxpasses.shapes import shape_of
 
 from .scoring import Batches, Score, Yardstick
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+CHANNEL = "channel"
 DEFAULT_RATIOS = tuple(step / 10 for step in range(1, 10))
 
 
@@ -61,13 +65,27 @@ class LayerScan:
         return {ratio: float_score.quality - score.quality for ratio, score in sorted(self.scores.items())}
 
 
-def prune_targets(gm: fx.GraphModule, layers: Sequence[str] | None = None) -> list[PrunableLayer]:
+def prune_targets(
+    gm: fx.GraphModule, layers: Sequence[str] | None = None, granularity: str = "weight"
+) -> list[PrunableLayer]:
     """Every layer of a FLOAT graph that can be pruned, or those some pattern matches (a path, or an operator).
+
+    The channels of the layer that makes the output are the answers themselves: it is left out where channels are
+    pruned, unless it is asked for.
 
     Raises:
         InputError: nothing can be pruned, or a pattern matches nothing.
     """
-    return [_target(gm, path, layer) for path, layer in layers_matching(gm, layers).items()]
+    found = layers_matching(gm, layers)
+    if granularity == CHANNEL and layers is None:
+        last = _makers_of_the_output(gm)
+        found = {path: layer for path, layer in found.items() if path not in last} or found
+    return [_target(gm, path, layer) for path, layer in found.items()]
+
+
+def _makers_of_the_output(gm: fx.GraphModule) -> set[str]:
+    (output,) = (node.name for node in gm.graph.nodes if node.op == "output")
+    return {path for path, reason in find_dependencies(gm).frozen.items() if reason.node == output}
 
 
 def pruned(
@@ -78,7 +96,25 @@ def pruned(
     masks = make_masks(
         gm, ratios, criterion=choice.criterion, granularity=choice.granularity, data=data, seed=choice.seed
     )
-    return apply_masks(gm, masks)
+    copy = apply_masks(gm, masks)
+    if choice.granularity == CHANNEL:
+        _silence_batch_norms(copy, masks)
+    return copy
+
+
+def _silence_batch_norms(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> None:
+    """Make what BatchNorm makes of masked channels zero, in place, where nobody else is behind the layer."""
+    for node in gm.graph.nodes:
+        if node.op != "call_module" or str(node.target) not in masks or len(call_sites(gm, node)) > 1:
+            continue
+        reader = only_reader(node)
+        if reader is None or reader.op != "call_module" or len(call_sites(gm, reader)) > 1:
+            continue
+        norm = gm.get_submodule(str(reader.target))
+        if isinstance(norm, BATCH_NORMS) and norm.affine:
+            with torch.no_grad():
+                norm.weight[~masks[str(node.target)]] = 0
+                norm.bias[~masks[str(node.target)]] = 0
 
 
 def score_pruned(gm: fx.GraphModule, yardstick: Yardstick, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
