@@ -6,7 +6,7 @@ float model and the same calibration batches, and all the machine's cores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from peer_case import Case
 from peer_process import Made, run_in_process
 from peers_torch import OUR_ONNX, OUR_PT2, TORCH_AO_STATE, load_ours, load_torch_ao
 
+from fxpasses.errors import FxPassesError
 from fxpasses.export.runners import Runner, onnx_runner, torch_runner
 
 OURS = "fxpasses"
@@ -64,10 +65,16 @@ def entries_of(key: str, case: Case, limit_seconds: float) -> list[Entry]:
         made = run_in_process(contestant.function, case.folder, limit_seconds)
     if made.why_not is not None:
         return [Entry(name, None, made) for name in contestant.files]
-    return [
-        Entry(name, open_runner(name, case.folder / file, case), made, case.folder / file)
-        for name, file in contestant.files.items()
-    ]
+    return [_entry(name, case.folder / file, case, made) for name, file in contestant.files.items()]
+
+
+def _entry(name: str, path: Path, case: Case, made: Made) -> Entry:
+    """What a contestant left, opened; a file that its own runtime refuses does not end the comparison."""
+    try:
+        return Entry(name, open_runner(name, path, case), made, path)
+    except (FxPassesError, RuntimeError, ValueError, AttributeError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        return Entry(name, None, replace(made, why_not=f"{path.name} cannot be opened: {first_line}"))
 
 
 def open_runner(name: str, path: Path, case: Case) -> Runner:

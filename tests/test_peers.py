@@ -33,3 +33,13 @@ def test_whoever_fails_is_listed_under_all_its_names(monkeypatch: pytest.MonkeyP
         Entry("fxpasses (torch)", None, made),
         Entry("fxpasses (ort)", None, made),
     ]
+
+
+def test_a_file_that_cannot_be_opened_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "minmax.onnx").write_bytes(b"no model")
+    monkeypatch.setattr(peers, "run_in_process", lambda *_: Made(1.5))
+    (entry,) = entries_of("minmax", Case(tmp_path, "net", None, 0), 1.0)
+    assert entry.runner is None
+    assert entry.made.seconds == 1.5
+    assert entry.made.why_not is not None
+    assert entry.made.why_not.startswith(f"minmax.onnx cannot be opened: {tmp_path}/minmax.onnx")
