@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .html_elements import Markup, element, facts, folded, row, section, table
@@ -70,10 +70,10 @@ def _layers(found: Report) -> Markup | None:
     channels, sparsity = found.get("channels") or {}, found.get("sparsity") or {}
     if channels:
         rows = [row(path, str(c["of"]), str(c["kept"]), _share(c["kept"], c["of"])) for path, c in channels.items()]
-        return folded(f"{len(rows)} layers lost channels", table(("layer", "channels", "kept", ""), rows))
+        return folded(f"{_layers_of(rows)} lost channels", table(("layer", "channels", "kept", ""), rows))
     if sparsity:
         rows = [row(path, percent_text(100 * share)) for path, share in sparsity.items()]
-        return folded(f"{len(rows)} layers were masked", table(("layer", "zeros"), rows))
+        return folded(f"{_layers_of(rows)} masked", table(("layer", "zeros"), rows))
     return None
 
 
@@ -82,7 +82,11 @@ def _kept_whole(found: Report) -> Markup | None:
     if not kept:
         return None
     rows = [row(path, why, left=(0, 1)) for path, why in kept.items()]
-    return folded(f"{len(rows)} layers keep all their channels", table(("layer", "because"), rows, left=(0, 1)))
+    return folded(f"{_layers_of(rows)} with all channels kept", table(("layer", "because"), rows, left=(0, 1)))
+
+
+def _layers_of(rows: Sequence[Markup]) -> str:
+    return f"{len(rows)} layer{'' if len(rows) == 1 else 's'}"
 
 
 def _share(part: int, whole: int) -> str:

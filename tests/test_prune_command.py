@@ -172,4 +172,9 @@ def test_lines() -> None:
 def test_page() -> None:
     assert pruning_section({}) is None
     page = str(pruning_section({"pruning": ACCOUNT}))
-    assert "zeros do not help" in page and "1 layers were masked" in page and "1.01" in page
+    statistics = {"of": "calibration images", "taken_again": True, "distance_to_dense": {}}
+    assert "BatchNorm statistics" not in page
+    assert "taken again of calibration images" in str(
+        pruning_section({"pruning": {**ACCOUNT, "batch_norm_statistics": statistics}})
+    )
+    assert "zeros do not help" in page and "1 layer masked" in page and "1.01" in page
