@@ -160,4 +160,5 @@ def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | N
 
 
 def _takes_one(user: fx.Node) -> bool:
-    return user.target is operator.getitem and isinstance(user.args[1], int) and user.args[1] >= 0
+    """Whether a node reads one part, counted from either end."""
+    return user.target is operator.getitem and isinstance(user.args[1], int)

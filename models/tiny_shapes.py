@@ -47,6 +47,9 @@ SHAPES: tuple[TinyNet, ...] = (
     tiny("chunk", lambda: OneInput(
         lambda net, x: (lambda halves: torch.cat((net.last(halves[1]), halves[0]), 1))(net.conv(x).chunk(2, dim=1)),
         conv=conv(), last=conv(4, 3, kernel=1))),
+    tiny("split_from_the_end", lambda: OneInput(
+        lambda net, x: (lambda parts: torch.cat((net.last(parts[0]) + parts[1], parts[-1]), 1))(
+            torch.split(net.conv(x), 4, 1)), conv=conv(5, 12), last=conv(4, 4, kernel=1))),
     tiny("split_uneven", lambda: OneInput(
         lambda net, x: (lambda parts: F.relu(parts[0]) * parts[1])(torch.split(net.conv(x), [1, 7], dim=1)),
         conv=conv())),

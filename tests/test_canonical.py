@@ -185,6 +185,7 @@ def test_a_scaled_sum_keeps_its_scale_and_its_order() -> None:
         (lambda net, x: (lambda p: torch.cat((p[1], p[0]), 1))(x.chunk(2, dim=1)), [slice(3, 5), slice(0, 3)]),
         (lambda net, x: (lambda p: torch.cat((p[1], p[0]), 1))(torch.split(x, [1, 4], -3)), [slice(1, 5), slice(0, 1)]),
         (lambda net, x: (lambda p: torch.cat((p[2], p[0]), 1))(x.split(2, 1)), [slice(4, 5), slice(0, 2)]),
+        (lambda net, x: (lambda p: torch.cat((p[-1], p[-3]), 1))(x.split(2, 1)), [slice(4, 5), slice(0, 2)]),
         (lambda net, x: (lambda p: p[1] - p[3])(x.unbind(1)), [1, 3]),
     ],
 )
