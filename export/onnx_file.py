@@ -40,7 +40,7 @@ def to_onnx(
     path: str | Path,
     *,
     form: Literal["qdq", "qoperator"] = "qdq",
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     dynamic_batch: bool = True,
 ) -> Path:
     """Write a graph as ONNX.
@@ -49,7 +49,8 @@ def to_onnx(
         gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
-        opset: of the default ONNX domain, 18 to 23.
+        opset: of the default ONNX domain, 18 to 23. Default: 18; 21 if there are weights of 4 bits, which are then
+            stored two to a byte.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
 
     Raises:
@@ -58,7 +59,7 @@ def to_onnx(
     """
     if form not in ("qdq", "qoperator"):
         raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
-    if opset not in OPSETS:
+    if opset is not None and opset not in OPSETS:
         raise InputError(
             f"opset {opset}",
             why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
@@ -71,11 +72,16 @@ def to_onnx(
             fix="fx.convert(graph), or export the float graph",
             step="to_onnx",
         )
-    model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch)
+    from .onnx_nibbles import NIBBLE_OPSET, has_nibbles, pack_nibbles
+
+    packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
+    model = onnx_model(gm, opset=opset or (NIBBLE_OPSET if packs else DEFAULT_OPSET), dynamic_batch=dynamic_batch)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
 
         to_qoperator(model)
+    if packs:
+        pack_nibbles(model)
     return write_model(model, Path(path))
 
 

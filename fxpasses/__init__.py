@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .quantization.api import calibrate as calibrate
     from .quantization.api import convert as convert
     from .quantization.api import equalize as equalize
+    from .quantization.api import learn_rounding as learn_rounding
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
     from .tracing import capture as capture
@@ -38,6 +39,7 @@ _HOMES = {
     "convert": "fxpasses.quantization.api",
     "equalize": "fxpasses.quantization.api",
     "fuse": "fxpasses.fusion",
+    "learn_rounding": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
 }

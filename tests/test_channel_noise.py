@@ -39,7 +39,7 @@ def group_of(x: Tensor, weight: Tensor, bound: float = torch.inf) -> ChannelGrou
     ranges, w = ranges_of(x), weight.double()
     group.tensors.append((torch.arange(channels), ranges))
     at = torch.arange(channels).expand(len(w), -1)
-    group.readers.append(Reader(ONE, at, w.abs(), w.square(), ranges.energy[at], 1))
+    group.readers.append(Reader(ONE, at, w.abs(), w.square(), ranges.energy[at], 1, 127))
     return group
 
 

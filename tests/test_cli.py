@@ -21,7 +21,7 @@ from rich.console import Console
 from fxpasses.cli import app, failures, options
 from fxpasses.cli.method_options import check_method
 from fxpasses.cli.promise import why_broken
-from fxpasses.cli.quantize_command import overrides_of
+from fxpasses.cli.static_options import overrides_of
 from fxpasses.cli.terminal import Terminal, open_terminal
 from fxpasses.errors import InputError
 

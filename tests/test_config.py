@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tiny_graphs import fused, node_named
+from tiny_graphs import fused, node_named, own_copy
+from torch import nn
 
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
@@ -34,6 +35,35 @@ def test_an_unknown_target() -> None:
 def test_an_unknown_observer() -> None:
     with pytest.raises(InputError, match=r"observer 'histgram'.*\n.*\n.*did you mean 'histogram'"):
         QuantConfig(observer="histgram")
+
+
+@pytest.mark.parametrize("bits", [0, 1, 9, 16])
+def test_bits_there_are_no_weights_of(bits: int) -> None:
+    for make in (lambda: QuantConfig(weight_bits=bits), lambda: Override("fc", weight_bits=bits)):
+        with pytest.raises(InputError, match=rf"weight_bits={bits}\n.*2 to 8 bits\n.*use 8"):
+            make()
+
+
+def test_an_unknown_rounding() -> None:
+    with pytest.raises(InputError, match=r"rounding 'up'\n.*there is no such rounding\n.*'nearest' or 'learned'"):
+        QuantConfig(rounding="up")
+
+
+def test_the_grid_of_weights() -> None:
+    assert QuantConfig().weight_grid() is TARGETS["x86"].weights
+    assert (QuantConfig(weight_bits=4).weight_grid().low, QuantConfig(weight_bits=4).weight_grid().high) == (-8, 7)
+    assert QuantConfig(weight_bits=7, target="x86-avx2").weight_grid() is TARGETS["x86-avx2"].weights
+    assert QuantConfig().weight_grid(3).high == 3
+
+
+def test_short_rows_keep_eight_bits_unless_told() -> None:
+    gm = own_copy(fused("conv_depthwise_bn_relu6"))
+    layer = next(n for n in gm.graph.nodes if n.op == "call_module")
+    assert QuantConfig(weight_bits=4).weight_bits_of(gm, layer) == 8
+    told = QuantConfig(weight_bits=4, overrides=(Override("*", weight_bits=5),))
+    assert told.weight_bits_of(gm, layer) == 5
+    gm.set_submodule(str(layer.target), nn.Linear(32, 4))
+    assert QuantConfig(weight_bits=4).weight_bits_of(gm, layer) == 4
 
 
 def test_an_unknown_weight_search() -> None:

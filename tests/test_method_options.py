@@ -24,7 +24,8 @@ def test_own_options() -> None:
     ("method", "option", "said"),
     [
         ("fp16", "--calib", "nothing is calibrated(.|\n)*--method static"),
-        ("dynamic", "--bits", "8 or 4 bits(.|\n)*--method weight-only"),
+        ("dynamic", "--bits", "one width(.|\n)*--method static"),
+        ("fp16", "--rounding", "calibrated activations(.|\n)*--method static"),
         ("static", "--group-size", "--method weight-only"),
         ("weight-only", "--target", "the same for all targets"),
     ],

@@ -22,6 +22,7 @@ from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from .terminal import Terminal
 
 FLOAT, INT8 = "fp32", "int8"
+NEAREST = "torch int8, rounded to nearest"
 EVALUATION_BATCH = 25
 SHORT_BENCHMARK = BenchSettings(runs=50, max_seconds=10.0)
 """What ``quantize`` measures: enough for a ratio; ``fxpasses bench`` measures with care."""
@@ -37,10 +38,22 @@ class Subjects:
     runners: Sequence[Runner]
 
     @classmethod
-    def of(cls, folder: Path, graph: fx.GraphModule | None, int8: fx.GraphModule, threads: int) -> Subjects:
-        """Runners for both precisions in both runtimes; torch fp32 only where there is a float graph."""
+    def of(
+        cls,
+        folder: Path,
+        graph: fx.GraphModule | None,
+        int8: fx.GraphModule,
+        threads: int,
+        nearest: fx.GraphModule | None = None,
+    ) -> Subjects:
+        """Runners for both precisions in both runtimes; torch fp32 only where there is a float graph.
+
+        ``nearest`` is the int8 graph rounded to nearest, where rounding was learned.
+        """
         runners: list[Runner] = [] if graph is None else [torch_runner(graph, FLOAT, threads)]
         runners.append(torch_runner(to_torch(int8), INT8, threads))
+        if nearest is not None:
+            runners.append(torch_runner(to_torch(nearest), INT8, threads, name=NEAREST))
         runners.append(onnx_runner(folder / FLOAT_ONNX, FLOAT, threads))
         runners.append(onnx_runner(folder / INT8_ONNX, INT8, threads))
         return cls(folder, graph, int8, runners)
@@ -48,7 +61,7 @@ class Subjects:
     def file_of(self, runner: Runner) -> str | None:
         if runner.runtime == ONNXRUNTIME:
             return FLOAT_ONNX if runner.precision == FLOAT else INT8_ONNX
-        return None if runner.precision == FLOAT else INT8_PT2
+        return INT8_PT2 if runner.precision == INT8 and runner.name != NEAREST else None
 
     def bytes_of(self, runner: Runner) -> int | None:
         """An ONNX file's size; of a module, its weights alone."""

@@ -18,6 +18,7 @@ _STATIC_ONLY = {
     "--calib": _CALIBRATED,
     "--equalize": "no activation shares one scale with others beforehand",
     "--bias-correction": "it needs the means of calibrated activations",
+    "--rounding": "rounding is learned from what calibrated activations are multiplied to",
     "--exact": "only integers all the way through can be the same in both runtimes",
     "--max-drop": _SEARCHED,
     "--workers": _SEARCHED,
@@ -26,14 +27,15 @@ _STATIC_ONLY = {
     "--form": "Q/DQ pairs and QLinear operators are of static int8 files",
 }
 _ONE_WIDTH = "it is for weights of 8 or 4 bits that are multiplied in float"
+_FEW_BITS = "its weights have one width"
 _OF_OTHERS = {
-    "--bits": (WEIGHT_ONLY,),
+    "--bits": (STATIC, WEIGHT_ONLY),
     "--group-size": (WEIGHT_ONLY,),
     "--compute": (WEIGHT_ONLY,),
     "--target": (STATIC, DYNAMIC),
 }
 _WHY_OTHERS = {
-    "--bits": _ONE_WIDTH,
+    "--bits": _FEW_BITS,
     "--group-size": _ONE_WIDTH,
     "--compute": _ONE_WIDTH,
     "--target": "its weights and activations are the same for all targets",

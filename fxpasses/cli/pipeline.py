@@ -32,6 +32,8 @@ from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
+from fxpasses.quantization.first_samples import first_samples
+from fxpasses.quantization.learned_rounding import SAMPLES, learn_rounding
 from fxpasses.quantization.lowerable import LOWERING
 from fxpasses.quantization.observe import observe
 from fxpasses.tracing import capture
@@ -112,9 +114,10 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     """
     threads = default_threads(settings.threads)
     with torch_threads(threads):
-        graph, int8, images = quantized(given, settings, terminal)
+        graph, made, images = quantized(given, settings, terminal)
+        int8 = made.graph
         _export(folder, graph, int8, settings, terminal)
-        subjects = Subjects.of(folder, graph, int8, threads)
+        subjects = Subjects.of(folder, graph, int8, threads, made.nearest)
         found = parity_on(
             int8, folder / INT8_ONNX, given.data, min(PARITY_IMAGES, settings.evaluation_images), terminal
         )
@@ -149,14 +152,22 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     return Outcome(report, audited)
 
 
-def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, fx.GraphModule, int]:
+@dataclass(frozen=True)
+class Int8Graphs:
+    """A QUANTIZED graph, and, where its rounding was learned, the one rounded to nearest, to be measured beside it."""
+
+    graph: fx.GraphModule
+    nearest: fx.GraphModule | None = None
+
+
+def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, Int8Graphs, int]:
     """The FLOAT graph, the QUANTIZED graph, and the number of calibration images."""
     images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
         graph = fuse(capture(given.model.module, given.model.example_inputs()))
     check_overrides(graph, settings.config)
-    return graph, int8_graph(graph, batches, images, settings.config, terminal), images
+    return graph, int8_graphs(graph, batches, images, settings.config, terminal), images
 
 
 def calibration_images(data: DataSource, settings: Settings) -> int:
@@ -166,17 +177,23 @@ def calibration_images(data: DataSource, settings: Settings) -> int:
     return min(DEFAULT_CALIBRATION_IMAGES, data.calibration_images)
 
 
-def int8_graph(
+def int8_graphs(
     graph: fx.GraphModule, batches: Iterable[Tensor], images: int, config: QuantConfig, terminal: Terminal
-) -> fx.GraphModule:
+) -> Int8Graphs:
     """Equalize, observe, calibrate and convert a fused FLOAT graph."""
     with terminal.step("equalize"):
         graph, batches = equalized(graph, batches, config)
     observed = observe(graph, config)
+    learns = config.rounding == "learned"
+    first, batches = first_samples(batches, SAMPLES if learns else 0)
     with terminal.step("calibrate", images) as step:
         calibrate(observed, batches, step.advance)
     with terminal.step("convert"):
-        return convert(observed)
+        nearest = convert(observed)
+    if not learns:
+        return Int8Graphs(nearest)
+    with terminal.step("learn rounding", 0) as step:
+        return Int8Graphs(learn_rounding(observed, first, progress=step.at), nearest)
 
 
 def parity_on(

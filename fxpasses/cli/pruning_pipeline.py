@@ -38,7 +38,7 @@ from .pipeline import (
     calibration_images,
     check_overrides,
     default_threads,
-    int8_graph,
+    int8_graphs,
     parity_on,
 )
 from .prune_recipe import RECIPE, write_recipe
@@ -196,7 +196,7 @@ def _int8(
     terminal: Terminal,
 ) -> tuple[fx.GraphModule, list[Artifact]]:
     batches: Iterator[Tensor] = given.data.calibration(images, seed=settings.seed)
-    int8 = int8_graph(graph, batches, images, settings.config, terminal)
+    int8 = int8_graphs(graph, batches, images, settings.config, terminal).graph
     with terminal.step("export int8 ONNX"):
         path = to_onnx(int8, folder / INT8_ONNX, form=settings.form)
     if not prefix:

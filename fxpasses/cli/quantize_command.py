@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import options
 from .method_options import STATIC, check_method, given_options, refuse_alien_options
 from .terminal import open_terminal
-
-if TYPE_CHECKING:
-    from fxpasses.quantization.config import Override, QuantConfig
 
 
 def quantize_command(
@@ -69,7 +65,15 @@ def quantize_command(
     form: Annotated[
         options.Form, typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator.")
     ] = options.Form.qdq,
-    bits: Annotated[int, typer.Option("--bits", metavar="8|4", help="Of --method weight-only.")] = 8,
+    bits: Annotated[int, typer.Option("--bits", metavar="N", help="Of weights: 8 or 4; --method static: 2 to 8.")] = 8,
+    rounding: Annotated[
+        str,
+        typer.Option(
+            "--rounding",
+            metavar="NAME",
+            help="Of weights: nearest, or learned from the calibration images, for few bits. Takes minutes.",
+        ),
+    ] = "nearest",
     group_size: Annotated[
         int | None,
         typer.Option(
@@ -117,6 +121,7 @@ def quantize_command(
         from .folder import DataChoice, ModelChoice
         from .pipeline import Settings, open_input, quantize_into
         from .recipe_option import Wish, record, settled
+        from .static_options import StaticOptions
         from .summary import print_outcome
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
@@ -127,8 +132,11 @@ def quantize_command(
             measured = LoweredSettings(evaluate, optimizer.value, bench, threads)
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
+        static = StaticOptions(
+            observer or [], keep_float or [], target, exact, equalize, bias_correction, bits, rounding
+        )
         settings = Settings(
-            config=_config(target, observer or [], keep_float or [], exact, equalize, bias_correction),
+            config=static.config(),
             calibration_images=calib,
             evaluation_images=evaluate,
             form=form.value,
@@ -137,10 +145,7 @@ def quantize_command(
             threads=threads,
             seed=seed,
         )
-        others = {"--observer": observer, "--keep-float": keep_float, "--exact": exact, "--target": target != "x86"}
-        others |= {"--no-equalize": not equalize, "--no-bias-correction": not bias_correction}
-        said = [option for option, given_at_all in others.items() if given_at_all]
-        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
+        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), static.said)
         with staged_folder(out) as stage:
             found = settled(stage, chosen, source, settings, wish, terminal)
             given = open_input(chosen, source, terminal)
@@ -148,38 +153,3 @@ def quantize_command(
             record(stage, found, outcome.report, terminal)
         terminal.document = outcome.report
         print_outcome(outcome, out, terminal)
-
-
-def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:
-    """The observer for all (None if not given), and the settings for some; those kept in float come last and win."""
-    from fxpasses.quantization.config import Override
-
-    general, special = None, []
-    for spelled in observers:
-        pattern, equals, name = spelled.rpartition("=")
-        if equals:
-            special.append(Override(pattern, observer=name))
-        else:
-            general = name
-    return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))
-
-
-def _config(
-    target: str,
-    observers: Sequence[str],
-    keep_float: Sequence[str],
-    exact: bool,
-    equalize: bool,
-    bias_correction: bool,
-) -> QuantConfig:
-    from fxpasses.quantization.config import QuantConfig
-
-    observer, overrides = overrides_of(observers, keep_float)
-    return QuantConfig(
-        target=target,
-        observer=observer or QuantConfig.observer,
-        exact=exact,
-        overrides=overrides,
-        equalization=equalize,
-        bias_correction=bias_correction,
-    )

@@ -77,6 +77,12 @@ def settled(
         return Settled(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
     if wish.max_drop is None:
         return Settled(settings)
+    if settings.config.rounding == "learned":
+        raise InputError(
+            "--max-drop with --rounding learned",
+            why="the search tries dozens of models, and learning takes minutes for each",
+            fix='search first, then write rounding = "learned" into recipe.toml under [quantize]',
+        )
     with torch_threads(default_threads(settings.threads)):
         return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
 

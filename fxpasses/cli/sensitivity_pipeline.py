@@ -32,8 +32,8 @@ from .folder import DataChoice, ModelChoice
 from .journaled import answers
 from .parallel_jobs import threads_each
 from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads
-from .quantize_command import overrides_of
 from .search_jobs import Calibration, LayerJob, calibrated
+from .static_options import overrides_of
 from .subject import Subject, fused_graph, loaded
 from .terminal import Terminal
 

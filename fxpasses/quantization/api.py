@@ -13,9 +13,20 @@ from .calibration import calibrate
 from .config import Override, QuantConfig
 from .convert import convert
 from .equalization import equalize, equalized
+from .first_samples import first_samples
+from .learned_rounding import SAMPLES, learn_rounding
 from .observe import observe
 
-__all__ = ["Override", "QuantConfig", "calibrate", "convert", "equalize", "observe", "quantize"]
+__all__ = [
+    "Override",
+    "QuantConfig",
+    "calibrate",
+    "convert",
+    "equalize",
+    "learn_rounding",
+    "observe",
+    "quantize",
+]
 
 
 def quantize(
@@ -25,6 +36,8 @@ def quantize(
     config: QuantConfig | None = None,
 ) -> fx.GraphModule:
     """Capture, fuse, equalize, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
+
+    With ``rounding="learned"``, :func:`learn_rounding` converts.
 
     Args:
         model: in eval mode; it is not changed.
@@ -38,5 +51,9 @@ def quantize(
     config = config or QuantConfig()
     graph, batches = equalized(fuse(capture(model, example_inputs)), batches, config)
     graph = observe(graph, config)
+    if config.rounding == "nearest":
+        calibrate(graph, batches)
+        return convert(graph)
+    first, batches = first_samples(batches, SAMPLES)
     calibrate(graph, batches)
-    return convert(graph)
+    return learn_rounding(graph, first)

@@ -22,7 +22,7 @@ MARGIN = 1.1
 """How far above the largest value seen a channel below a clamp may still reach."""
 SMALLEST_DIVISOR = 2.0**-6
 """Channels are widened 64 times at most: what calibration hardly saw is no ground for more."""
-STEPS, WEIGHT_STEPS = 255.0, 127.0
+STEPS = 255.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Reader:
         squares: sum of squares over the kernel.
         energy: of the input channel.
         kernel: weights to an entry.
+        weight_steps: the largest integer its weights may be.
         shares: for each of the group's tensors, how much of its rounding noise (a variance) reaches this layer.
     """
 
@@ -55,6 +56,7 @@ class Reader:
     squares: Tensor
     energy: Tensor
     kernel: int
+    weight_steps: int
 
     @property
     def is_depthwise(self) -> bool:
@@ -87,7 +89,7 @@ class ChannelGroup:
         total = 0.0
         for r in self.readers:
             d = divisors[r.channel]
-            rows = (r.widest * d.to(r.widest.dtype)).amax(1).double() / WEIGHT_STEPS
+            rows = (r.widest * d.to(r.widest.dtype)).amax(1).double() / r.weight_steps
             of_weights = float((rows.square() * (r.kernel * r.energy / d.square()).sum(1)).sum())
             of_inputs = float((r.shares * steps.square()).sum() * (r.squares * d.square()).sum())
             total += (of_weights + of_inputs) / max(float((r.squares * r.energy).sum()), 1e-30)
@@ -99,13 +101,18 @@ def _width(ranges: ChannelRanges, d: Tensor) -> Tensor:
 
 
 def channel_groups(
-    gm: fx.GraphModule, labels: ChannelLabels, held: list[fx.Node], ranges: Mapping[fx.Node, ChannelRanges]
+    gm: fx.GraphModule,
+    labels: ChannelLabels,
+    held: list[fx.Node],
+    ranges: Mapping[fx.Node, ChannelRanges],
+    weight_steps: int,
 ) -> list[ChannelGroup]:
     """The groups that int8 tensors and layers make of the labels; those that nobody reads are left out.
 
     Args:
         held: tensors with an int8 grid of their own, all with channels.
         ranges: of them, and of the inputs of all layers in ``labels.reads``.
+        weight_steps: the largest integer a weight may be.
     """
     sets = [c.labels for c in labels.of.values() if c is not None] + [*labels.reads.values()]
     groups: dict[int, ChannelGroup] = {}
@@ -126,7 +133,8 @@ def channel_groups(
         reach = _noise_reaching(source, labels)
         shares = torch.tensor([reach.get(t, 0.0) for t in order.get(id(group), [])], dtype=torch.float64)
         places = torch.tensor([place[c][1] for c in read])
-        group.readers.append(_reader(module_of(gm, node, nn.Module), places, ranges[source].energy, shares))
+        layer = module_of(gm, node, nn.Module)
+        group.readers.append(_reader(layer, places, ranges[source].energy, shares, weight_steps))
     return [g for g in groups.values() if g.tensors and g.readers and not bool(g.fixed.all())]
 
 
@@ -182,13 +190,13 @@ def _left_of_noise(node: fx.Node, before: fx.Node) -> float:
     return math.prod(shape_of(node) or ()) / max(1, math.prod(shape_of(before) or ()))
 
 
-def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor) -> Reader:
+def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor, weight_steps: int) -> Reader:
     weight: Tensor = layer.weight.detach()  # type: ignore[operator]  # a layer has a weight
     weight = weight.reshape(*weight.shape[:2], -1)
     at, squares = input_channels(layer, len(places)), weight.square().sum(2)
     if len(at) == 1:
         squares = squares.sum(0, keepdim=True, dtype=torch.float64)
-    return Reader(shares, places[at], weight.abs().amax(2), squares.double(), energy[at], weight.shape[2])
+    return Reader(shares, places[at], weight.abs().amax(2), squares.double(), energy[at], weight.shape[2], weight_steps)
 
 
 def input_channels(layer: nn.Module, channels: int) -> Tensor:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from dataclasses import dataclass
 
-from torch import fx
+from torch import fx, nn
 
 from ..errors import InputError
-from ..graph_edit import operator_name
+from ..graph_edit import module_of, operator_name
 from .observer_spec import ObserverSpec, parse_observer
+from .qparams import IntType
 from .targets import Target, find_target
+
+SMALLEST_BITS, LARGEST_BITS = 2, 8
+SHORT_ROW = 32
+"""Rows of fewer weights (depthwise 9, a first layer 27) keep 8 bits: few as they are, they cannot mend each other."""
+
+
+def check_weight_bits(bits: int) -> None:
+    """Raises :class:`InputError` for a number of bits int8 arithmetic has no weights of."""
+    if not SMALLEST_BITS <= bits <= LARGEST_BITS:
+        raise InputError(
+            f"weight_bits={bits}",
+            why=f"weights of int8 layers have {SMALLEST_BITS} to {LARGEST_BITS} bits",
+            fix="use 8 for speed alone, 4 for files half the size",
+        )
 
 
 @dataclass(frozen=True)
@@ -22,19 +38,25 @@ class Override:
             ``"node:add"``, ``"layer:fc"`` and ``"operator:add"`` mean only one of them.
         keep_float: leave these nodes in float.
         observer: observe their output with this instead.
+        weight_bits: round their weights to so many bits.
     """
 
     match: str
     keep_float: bool = False
     observer: str | None = None
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.keep_float and self.observer is None:
+        if not self.keep_float and self.observer is None and self.weight_bits is None:
             raise InputError(
-                f"override {self.match!r}", why="it changes nothing", fix="give it keep_float=True or an observer"
+                f"override {self.match!r}",
+                why="it changes nothing",
+                fix="give it keep_float=True, an observer or weight_bits",
             )
         if self.observer is not None:
             parse_observer(self.observer)
+        if self.weight_bits is not None:
+            check_weight_bits(self.weight_bits)
 
     def matches(self, gm: fx.GraphModule, node: fx.Node) -> bool:
         kind, colon, pattern = self.match.partition(":")
@@ -56,6 +78,12 @@ class QuantConfig:
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
             ``"entropy"``.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
+        weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
+            two to a byte. Layers with fewer than 32 weights to an output (depthwise, a first layer) keep 8 unless an
+            override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
+        rounding: of weights: ``"nearest"``, or ``"learned"`` from the calibration data, which takes minutes and is for
+            few bits. It needs data, as equalization does; step by step :func:`fxpasses.learn_rounding` takes the place
+            of :func:`fxpasses.convert`.
         equalization: rescale channels first, where that changes nothing in float, so that one scale suits all of a
             tensor's; see :mod:`fxpasses.quantization.equalization`. It needs data, so :func:`fxpasses.quantize` does
             it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
@@ -73,6 +101,8 @@ class QuantConfig:
     target: str = "x86"
     observer: str = "histogram"
     weight_search: str = "minmax"
+    weight_bits: int = 8
+    rounding: str = "nearest"
     equalization: bool = True
     bias_correction: bool = True
     exact: bool = False
@@ -86,12 +116,33 @@ class QuantConfig:
             raise InputError(
                 f"weight_search {self.weight_search!r}", why="there is no such search", fix="use 'minmax' or 'mse'"
             )
+        check_weight_bits(self.weight_bits)
+        if self.rounding not in ("nearest", "learned"):
+            raise InputError(
+                f"rounding {self.rounding!r}", why="there is no such rounding", fix="use 'nearest' or 'learned'"
+            )
         if self.exact and not self.tie_free:
             raise InputError("exact=True, tie_free=False", why="exact rests on tie-free scales", fix="drop one of them")
 
     @property
     def for_target(self) -> Target:
         return find_target(self.target)
+
+    def weight_grid(self, bits: int | None = None) -> IntType:
+        """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below."""
+        grid, bits = self.for_target.weights, bits or self.weight_bits
+        if bits == LARGEST_BITS or 1 << (bits - 1) > grid.high:
+            return grid
+        return IntType(grid.dtype, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+    def weight_bits_of(self, gm: fx.GraphModule, node: fx.Node) -> int:
+        """Bits of a layer's weights: an override's, else 8 for short rows, else ``weight_bits``."""
+        spelled = [o.weight_bits for o in self.overrides if o.weight_bits and o.matches(gm, node)]
+        if spelled:
+            return spelled[-1]
+        layer = module_of(gm, node, nn.Module)
+        row = math.prod(layer.state_dict()["weight"].shape[1:])
+        return self.weight_bits if row >= SHORT_ROW else LARGEST_BITS
 
     def keeps_float(self, gm: fx.GraphModule, node: fx.Node) -> bool:
         return any(o.keep_float and o.matches(gm, node) for o in self.overrides)

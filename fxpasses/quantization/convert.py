@@ -32,6 +32,9 @@ from .qparams import QParams, affine_qparams, symmetric_qparams
 from .scales import Scales, settle_scales
 from .weights import IntegerWeights, integer_weights
 
+LAYER = "int8_layer"
+"""Key in ``node.meta`` of what dequantizes a weight or bias: the node of the float graph whose layer had it."""
+
 
 def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
     """Turn a calibrated graph into the int8 reference graph; the convert_fx of old.
@@ -157,7 +160,8 @@ class _Conversion:
         assert operator.weight_axis is not None
         x, y = self._input_qparams(node), self._output_qparams(node)
         try:
-            integers = integer_weights(layer, operator.weight_axis, x, y, self.config, self.means.get(node.name))
+            means, bits = self.means.get(node.name), self.config.weight_bits_of(self.gm, node)
+            integers = integer_weights(layer, operator.weight_axis, x, y, self.config, means, bits)
         except InputError as error:
             raise GraphError.at_node(node, why=f"{error.what}: {error.why}", fix=error.fix, step="convert") from error
         with self.gm.graph.inserting_before(node):
@@ -175,7 +179,9 @@ class _Conversion:
 
         def dequantized(name: str, value: Tensor, scale: Tensor, axis: int) -> fx.Node:
             read = [self._buffer(node, holder, place, n, t) for n, t in ((name, value), (f"{name}_scale", scale))]
-            return self._dequantize(node, ops.dequantize_per_channel, value, (*read, axis))
+            new = self._dequantize(node, ops.dequantize_per_channel, value, (*read, axis))
+            new.meta[LAYER] = node.name
+            return new
 
         weight = dequantized("weight", integers.weight, integers.weight_scale, integers.axis)
         if integers.bias is None or integers.bias_scale is None:

@@ -17,7 +17,6 @@ Through a clamp to ``[0, b]`` only channels that stay below ``b`` are widened, u
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -33,6 +32,7 @@ from .calibration import checked_batches, pieces
 from .channel_labels import ChannelLabels, Channels, label_channels
 from .channel_noise import ChannelGroup, ChannelRanges, best_divisors, channel_groups, input_channels
 from .config import QuantConfig
+from .first_samples import first_samples
 from .plan import plan_quantization
 
 SAMPLES = 64
@@ -56,10 +56,11 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
     check_stage(gm, Stage.FLOAT, "equalize")
     gm = copy_graph(gm)
     labels = label_channels(gm)
-    held = [t for t in plan_quantization(gm, config or QuantConfig()).roots if labels.of.get(t) is not None]
+    config = config or QuantConfig()
+    held = [t for t in plan_quantization(gm, config).roots if labels.of.get(t) is not None]
     ranges = _measure(gm, labels, {*held, *(n.all_input_nodes[0] for n in labels.reads)}, batches)
     result, divisors = PassResult(), torch.ones(labels.count, dtype=torch.float64)
-    for group in channel_groups(gm, labels, held, ranges):
+    for group in channel_groups(gm, labels, held, ranges, config.weight_grid().high):
         found = best_divisors(group)
         divisors[group.labels] = found
         _tell(result, group, found)
@@ -76,17 +77,9 @@ def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -
     """
     if not config.equalization:
         return gm, batches
-    rest = iter(batches)
-    first: list[Any] = []
-    while sum(map(_samples, first)) < SAMPLES and (batch := next(rest, None)) is not None:
-        first.append(batch)
+    first, batches = first_samples(batches, SAMPLES)
     whole = replace(config, overrides=())  # so that what one layer is left in does not change the others
-    return equalize(gm, first, whole), itertools.chain(first, rest)
-
-
-def _samples(batch: Any) -> int:
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
-    return len(x) if isinstance(x, Tensor) and x.dim() else 1
+    return equalize(gm, first, whole), batches
 
 
 def _tell(result: PassResult, group: ChannelGroup, divisors: Tensor) -> None:

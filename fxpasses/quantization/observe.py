@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..graph_edit import operator_of
+from ..graph_edit import bypass, operator_of
 from ..operators import Scaling
-from ..pass_runner import PassLog, PassResult, pass_logs, run_passes
+from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
 from ..shapes import carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from .bias_correction import watch_means
@@ -20,6 +20,8 @@ from .plan import Plan, plan_quantization
 
 OBSERVERS = "fxpasses_observers"
 """The submodule that holds the observers, under a name no model has."""
+WATCHERS = "fxpasses_"
+"""How the paths of all modules begin that :func:`observe` puts into a graph."""
 
 
 def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tensor: bool = False) -> fx.GraphModule:
@@ -49,6 +51,19 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     gm.graph.lint()
     gm.recompile()
     return gm
+
+
+def without_observers(gm: fx.GraphModule) -> fx.GraphModule:
+    """An OBSERVED graph without what watches it: FLOAT, with the nodes that conversion starts from."""
+    twin = copy_graph(gm)
+    for node in list(twin.graph.nodes):
+        if node.op == "call_module" and str(node.target).startswith(WATCHERS):
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            bypass(twin, node, source)
+    set_stage(twin, Stage.FLOAT)
+    twin.recompile()
+    return twin
 
 
 def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:

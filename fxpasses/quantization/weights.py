@@ -41,7 +41,13 @@ class IntegerWeights:
 
 
 def integer_weights(
-    layer: nn.Module, axis: int, x: QParams, y: QParams, config: QuantConfig, means: Tensor | None = None
+    layer: nn.Module,
+    axis: int,
+    x: QParams,
+    y: QParams,
+    config: QuantConfig,
+    means: Tensor | None = None,
+    bits: int | None = None,
 ) -> IntegerWeights:
     """Quantize a layer's weight and bias for a given input and output scale.
 
@@ -49,11 +55,12 @@ def integer_weights(
         layer: a convolution or linear layer.
         axis: output-channel dimension of its weight (1 for transposed convolutions).
         means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
+        bits: of its weight; default: ``config.weight_bits``.
     """
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
     groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
-    grid = config.for_target.weights
+    grid = config.weight_grid(bits)
     scale = weight_scales(weight, axis, grid, search=config.weight_search).double()
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
         scale = scale.max().expand_as(scale)

@@ -13,24 +13,20 @@ from typing import Any
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
-from fxpasses.graph_edit import bypass
 from fxpasses.pass_runner import copy_graph
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
-from fxpasses.quantization.observe import find_observers, observe
+from fxpasses.quantization.observe import find_observers, observe, without_observers
 from fxpasses.quantization.observer_spec import ObserverSpec
 from fxpasses.quantization.observers import EntropyObserver, HistogramObserver, Observer, PercentileObserver
 from fxpasses.quantization.plan import plan_quantization
 from fxpasses.quantization.qparams import IntType
 from fxpasses.quantization.range_search import Range
-from fxpasses.stages import Stage, graph_facts, set_stage
+from fxpasses.stages import graph_facts
 
 from .units import Unit, find_units
-
-WATCHERS = "fxpasses_"
-"""How the paths of all modules begin that ``observe`` puts into a graph; no model has such."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def calibrate_once(
     """
     gm, batches = equalized(gm, batches, config)
     observed = observe(gm, config, every_tensor=True)
-    float_graph = _float_twin(observed)
+    float_graph = without_observers(observed)
     calibrate(observed, batches, progress)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, tuple(find_units(float_graph, config)))
@@ -119,7 +115,7 @@ def measure_distributions(
     neutral = replace(config, observer="histogram", overrides=())
     gm, batches = equalized(gm, batches, config)
     observed = observe(gm, neutral, every_tensor=True)
-    float_graph = _float_twin(observed)
+    float_graph = without_observers(observed)
     calibrate(observed, batches, progress)
     return Distributions(float_graph, observed)
 
@@ -150,19 +146,6 @@ def _observers(observed: fx.GraphModule) -> dict[str, Observer]:
         assert isinstance(observer, Observer)
         found[name] = observer
     return found
-
-
-def _float_twin(observed: fx.GraphModule) -> fx.GraphModule:
-    """An OBSERVED graph without what watches it: FLOAT, with the nodes that conversion starts from."""
-    twin = copy_graph(observed)
-    for node in list(twin.graph.nodes):
-        if node.op == "call_module" and str(node.target).startswith(WATCHERS):
-            source = node.args[0]
-            assert isinstance(source, fx.Node)
-            bypass(twin, node, source)
-    set_stage(twin, Stage.FLOAT)
-    twin.recompile()
-    return twin
 
 
 class SettledObserver(Observer):

@@ -1,0 +1,68 @@
+"""The options of static quantization as settings, and which of them were said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fxpasses.quantization.config import LARGEST_BITS, Override, QuantConfig
+
+
+@dataclass(frozen=True)
+class StaticOptions:
+    """What the command line says, as it spells it."""
+
+    observers: Sequence[str]
+    keep_float: Sequence[str]
+    target: str
+    exact: bool
+    equalize: bool
+    bias_correction: bool
+    bits: int
+    rounding: str
+
+    def config(self) -> QuantConfig:
+        """The settings.
+
+        Raises:
+            InputError: there are none of that name.
+        """
+        observer, overrides = overrides_of(self.observers, self.keep_float)
+        return QuantConfig(
+            target=self.target,
+            observer=observer or QuantConfig.observer,
+            exact=self.exact,
+            overrides=overrides,
+            equalization=self.equalize,
+            bias_correction=self.bias_correction,
+            weight_bits=self.bits,
+            weight_search="minmax" if self.bits == LARGEST_BITS else "mse",
+            rounding=self.rounding,
+        )
+
+    @property
+    def said(self) -> list[str]:
+        """Options that ask for something else than they do by default, which a recipe leaves no room for."""
+        others = {
+            "--observer": bool(self.observers),
+            "--keep-float": bool(self.keep_float),
+            "--exact": self.exact,
+            "--target": self.target != QuantConfig.target,
+            "--no-equalize": not self.equalize,
+            "--no-bias-correction": not self.bias_correction,
+            "--bits": self.bits != LARGEST_BITS,
+            "--rounding": self.rounding != QuantConfig.rounding,
+        }
+        return [option for option, is_said in others.items() if is_said]
+
+
+def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:
+    """The observer for all (None if not given), and the settings for some; those kept in float come last and win."""
+    general, special = None, []
+    for spelled in observers:
+        pattern, equals, name = spelled.rpartition("=")
+        if equals:
+            special.append(Override(pattern, observer=name))
+        else:
+            general = name
+    return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))

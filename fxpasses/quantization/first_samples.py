@@ -1,0 +1,27 @@
+"""The first samples of calibration data, for steps that need few, without losing them to those that need all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+
+def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iterable[Any]]:
+    """Whole batches from the beginning with at least so many samples, or all there are; and all batches, for one run.
+
+    Args:
+        batches: may be an iterator; no more than the first batches are held.
+    """
+    rest = iter(batches)
+    first: list[Any] = []
+    while sum(map(_samples, first)) < samples and (batch := next(rest, None)) is not None:
+        first.append(batch)
+    return first, itertools.chain(first, rest)
+
+
+def _samples(batch: Any) -> int:
+    x = batch[0] if isinstance(batch, (tuple, list)) else batch
+    return len(x) if isinstance(x, Tensor) and x.dim() else 1

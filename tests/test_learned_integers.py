@@ -1,0 +1,94 @@
+"""The trainable twin of a QUANTIZED graph: the same numbers, with gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts import FIXED_BATCH
+from hypothesis import given
+from hypothesis import strategies as st
+from int8_files import inputs_of
+from tiny_graphs import X86, observed, outputs_of, own_copy, quantized
+from torch import nn
+
+from fxpasses.export.metadata import qparams_hash
+from fxpasses.models.tiny import TINY
+from fxpasses.quantization.learned_integers import (
+    LearnedBias,
+    LearnedWeight,
+    dequantize_straight_through,
+    quantize_straight_through,
+    take_over,
+    trainable_twin,
+)
+from fxpasses.quantization.observe import without_observers
+from fxpasses.quantization.ops import dequantize, quantize
+from fxpasses.quantization.qparams import INT8_SYMMETRIC, IntType
+
+ZEROS = torch.zeros(1, 2, dtype=torch.int8)
+NIBBLE = IntType(torch.int8, -8, 7)
+
+
+@pytest.mark.parametrize("name", sorted(set(TINY) - FIXED_BATCH))
+def test_a_twin_computes_what_its_graph_does_and_gives_its_integers_back(name: str) -> None:
+    int8 = own_copy(quantized(name))
+    twin, learners = trainable_twin(int8, without_observers(observed(name)), X86)
+    inputs = inputs_of(name)
+    for found, expected in zip(outputs_of(twin, inputs), outputs_of(int8, inputs), strict=True):
+        assert torch.allclose(found.float(), expected.float(), rtol=1e-4, atol=1e-4)
+    before = qparams_hash(int8)
+    take_over(int8, learners)
+    assert qparams_hash(int8) == before
+
+
+def test_gradients_reach_weights_and_biases_and_nothing_else() -> None:
+    twin, learners = trainable_twin(quantized("residual_block"), without_observers(observed("residual_block")), X86)
+    twin(*inputs_of("residual_block")).square().sum().backward()
+    assert {id(p) for p in twin.parameters() if p.requires_grad} == {
+        id(p) for learner in learners.values() for p in learner.module.parameters()
+    }
+    assert all(bool(p.grad.abs().sum() > 0) for learner in learners.values() for p in learner.module.parameters())  # type: ignore[union-attr]  # all have one
+
+
+@given(st.floats(-40, 40), st.floats(0.01, 3), st.integers(0, 255))
+def test_straight_through_is_the_rounding_of_the_graph(x: float, scale: float, zero_point: int) -> None:
+    value = torch.tensor([x], dtype=torch.float32)
+    found = quantize_straight_through(value, scale, zero_point, torch.uint8)
+    expected = quantize(value, scale, zero_point, torch.uint8)
+    assert torch.equal(found, expected.float())
+    assert torch.equal(dequantize_straight_through(found, scale, zero_point), dequantize(expected, scale, zero_point))
+
+
+def test_the_gradient_is_that_of_a_clamp() -> None:
+    x = torch.tensor([-9.0, 0.2, 9.0], requires_grad=True)
+    quantize_straight_through(x, 0.05, 100, torch.uint8).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.0, pytest.approx(20.0), 0.0]
+
+
+def test_weights_move_to_the_next_integer_and_stay_on_the_grid() -> None:
+    weight = torch.tensor([[0.24, -5.0]])
+    learned = LearnedWeight(torch.tensor([[2, -8]], dtype=torch.int8), weight, torch.tensor([0.1]), 0, NIBBLE)
+    assert learned.integers().tolist() == [[2, -8]]
+    with torch.no_grad():
+        learned.steps.add_(0.2)
+    assert learned.integers().tolist() == [[3, -8]]
+    with torch.no_grad():
+        learned.steps.sub_(20)
+    assert learned.integers().tolist() == [[-8, -8]]
+    assert torch.equal(learned(), torch.tensor([[-0.8, -0.8]]))
+
+
+def test_a_weight_starts_where_it_is_told_leaning_towards_its_value() -> None:
+    learned = LearnedWeight(ZEROS, torch.tensor([[0.3, -0.3]]), torch.tensor([0.1]), 0, INT8_SYMMETRIC)
+    learned.start_at(torch.tensor([[1.0, -3.0]]))
+    assert learned.integers().tolist() == [[1, -3]]
+    assert learned.steps.tolist() == [[pytest.approx(1.45), pytest.approx(-3.0)]]
+
+
+def test_a_bias_comes_back_as_it_was_and_goes_where_it_is_told() -> None:
+    integers, scale = torch.tensor([4_000_000, -3, 0], dtype=torch.int32), torch.tensor([1e-6, 0.5, 2.0])
+    learned = LearnedBias(integers, scale)
+    assert torch.equal(learned.integers(), integers)
+    learned.start_at(torch.tensor([1.0, 2.0, 8.0]))
+    assert learned.integers().tolist() == [1_000_000, 4, 4]
+    assert isinstance(learned.moved, nn.Parameter)

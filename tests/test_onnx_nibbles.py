@@ -1,0 +1,58 @@
+"""Four-bit weights take half a byte in the file, and give the integers they gave."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from int8_files import are_equal, exported, model_of, run_file
+from tiny_graphs import outputs_of, quantized
+from torch import Tensor, fx, nn
+
+import fxpasses
+from fxpasses.export.onnx_nibbles import has_nibbles
+from fxpasses.quantization.config import QuantConfig
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.last = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3), nn.Linear(32, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3)))
+        return found
+
+
+IMAGES = torch.randn(8, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+
+
+@cache
+def nibbles(bits: int = 4) -> fx.GraphModule:
+    return fxpasses.quantize(Net().eval(), IMAGES, [IMAGES], QuantConfig(observer="minmax", weight_bits=bits))
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
+    content = exported(nibbles(bits), form=form)
+    stored = [t.data_type for t in model_of(content).graph.initializer]
+    assert stored.count(onnx.TensorProto.INT4) == 2  # the first layer has 27 weights to a channel, and keeps 8 bits
+    assert are_equal(outputs_of(nibbles(bits), (IMAGES,)), run_file(content, (IMAGES,)))
+
+
+def test_older_opsets_keep_bytes(tmp_path: Path) -> None:
+    old = fxpasses.export.to_onnx(nibbles(), tmp_path / "old.onnx", opset=18)
+    new = fxpasses.export.to_onnx(nibbles(), tmp_path / "new.onnx")
+    assert new.stat().st_size < old.stat().st_size
+    assert onnx.load(old).opset_import[0].version == 18 and onnx.load(new).opset_import[0].version == 21
+
+
+def test_eight_bits_are_no_nibbles() -> None:
+    assert not has_nibbles(nibbles(8)) and has_nibbles(nibbles())
+    small = quantized("residual_block", QuantConfig(observer="minmax", weight_bits=4))
+    assert not has_nibbles(small), "a Cast would cost more"

@@ -1,0 +1,35 @@
+"""Options of static quantization: which settings they mean, and which were said."""
+
+from __future__ import annotations
+
+from fxpasses.cli.static_options import StaticOptions, overrides_of
+from fxpasses.quantization.config import Override, QuantConfig
+
+DEFAULTS = StaticOptions([], [], "x86", False, True, True, 8, "nearest")
+
+
+def test_nothing_said_means_the_defaults() -> None:
+    assert DEFAULTS.config() == QuantConfig()
+    assert DEFAULTS.said == []
+
+
+def test_few_bits_search_their_scales() -> None:
+    options = StaticOptions(["minmax"], ["fc"], "arm", True, False, False, 4, "learned")
+    assert options.config() == QuantConfig(
+        target="arm",
+        observer="minmax",
+        exact=True,
+        equalization=False,
+        bias_correction=False,
+        weight_bits=4,
+        weight_search="mse",
+        rounding="learned",
+        overrides=(Override("fc", keep_float=True),),
+    )
+    assert len(options.said) == 8
+
+
+def test_layers_in_float_win() -> None:
+    general, special = overrides_of(["entropy", "layer1.*=minmax"], ["layer1.0"])
+    assert general == "entropy"
+    assert special == (Override("layer1.*", observer="minmax"), Override("layer1.0", keep_float=True))
