@@ -96,6 +96,10 @@ BLOCKS: tuple[TinyNet, ...] = (
     tiny("scaled_dot_product", lambda: OneInput(
         lambda net, x: F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x)), q=nn.Linear(WIDTH, 4),
         k=nn.Linear(WIDTH, 4)), (2, TOKENS, WIDTH)),
+    tiny("attention_in_windows", lambda: OneInput(
+        lambda net, x: (lambda q: F.scaled_dot_product_attention(q, q, net.v(x)) + F.scaled_dot_product_attention(
+            q, q, q, attn_mask=net.mask))(net.q(x)), q=nn.Linear(WIDTH, 4), v=nn.Linear(WIDTH, 4),
+        mask=torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril()), (2, 3, 2, TOKENS, WIDTH)),
     tiny("masked_attention", lambda: OneInput(
         lambda net, x: F.scaled_dot_product_attention(
             F.scaled_dot_product_attention(net.q(x), net.k(x), net.k(x), net.open),

@@ -30,6 +30,7 @@ from fxpasses.operator_table import VOCABULARY
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
+from fxpasses.passes.attention_rank import join_attention_windows
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
@@ -94,6 +95,15 @@ def _masked_attention(gm: fx.GraphModule) -> set[str]:
     return {n.name for n in attention if n.kwargs.get("attn_mask") is not None}
 
 
+def _windowed_attention(gm: fx.GraphModule) -> set[str]:
+    return {n for n in _named("scaled_dot_product_attention")(gm) if len(shape_of(_node(gm, n)) or ()) == 5}
+
+
+def _node(gm: fx.GraphModule, name: str) -> fx.Node:
+    found: fx.Node = next(n for n in gm.graph.nodes if n.name == name)
+    return found
+
+
 def _windowed_pools(gm: fx.GraphModule) -> set[str]:
     pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
     return {n.name for n in pools if (shape_of(n) or ())[2:] != (1, 1)}
@@ -106,6 +116,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
         Contract(open_attention, Promise.ROUNDING, _named("attention")),
         Contract(drop_open_masks, Promise.ROUNDING, _masked_attention),
+        Contract(join_attention_windows, Promise.ROUNDING, _windowed_attention),
         Contract(mean_to_pool, Promise.ROUNDING, _named("mean")),
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, _windowed_pools),
         Contract(fold_batch_norm, Promise.ROUNDING, _named("batch_norm")),

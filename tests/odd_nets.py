@@ -36,6 +36,11 @@ def _one_conv(body: object, **more: nn.Module | Tensor) -> OneInput:
 
 ODD: dict[str, TinyNet] = by_name((
     # p=1 drops every value, so it is no random function, and dropping the dropout is wrong for sure.
+    tiny("windows_share_a_query", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(x[:, :1], x, x)), (2, 3, 2, 6, 8)),
+    tiny("windows_with_a_mask_each", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(x, x, x, net.mask), mask=torch.randn(3, 1, 6, 6)),
+         (2, 3, 2, 6, 8)),
     tiny("dropout_always_twice", lambda: _one_conv(
         lambda net, x: (lambda y: F.dropout(y, 1.0, training=True) + F.dropout(y, 1.0, training=True) + 1)(net.conv(x))
     )),
