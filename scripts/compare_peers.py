@@ -136,7 +136,7 @@ def quantized_by_all(
         Entry(TORCH_FP32, torch_runner(model.module, "fp32", name=TORCH_FP32)),
         Entry(ORT_FP32, onnx_runner(case.float_onnx, "fp32", name=ORT_FP32), path=case.float_onnx),
     ]
-    for key in chosen.peers:
+    for key in dict.fromkeys((OURS, *chosen.peers)):
         console.print(f"{spec}: {key}", style="dim")
         entries += entries_of(key, case, chosen.limit)
     return entries

@@ -35,7 +35,7 @@ from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
-from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv
+from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv, split_silu
 from fxpasses.shapes import DTYPE, SHAPE, record_shapes, shape_of
 from fxpasses.stages import Stage, stage_of
 
@@ -124,6 +124,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(merge_clips, Promise.EXACT, _clips_in_a_row),
         Contract(batch_norm_to_conv, Promise.ROUNDING, _named("batch_norm")),
         Contract(channel_pad_to_conv, Promise.EXACT, _named("pad")),
+        Contract(split_silu, Promise.ROUNDING, _named("silu")),
     )
 }
 """Every pass of the toolkit by name."""

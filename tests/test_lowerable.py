@@ -5,13 +5,26 @@ from __future__ import annotations
 import pytest
 import torch
 from odd_nets import ODD
-from tiny_graphs import capture_net, captured, changed_nodes, fused, log_of, operators_of, own_copy, skip_reasons
+from tiny_graphs import (
+    capture_net,
+    captured,
+    changed_nodes,
+    fresh_inputs,
+    fused,
+    log_of,
+    operators_of,
+    outputs_of,
+    own_copy,
+    quantized,
+    skip_reasons,
+)
 from torch import fx, nn
 
 import fxpasses
 from fxpasses.models.tiny import TINY
 from fxpasses.pass_runner import Pass, run_passes
-from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv
+from fxpasses.quantization.config import Override
+from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv, lowering, split_silu
 
 
 def run(net: str, graph_pass: Pass) -> fx.GraphModule:
@@ -108,3 +121,26 @@ def test_fused_nets_have_only_lone_batch_norms() -> None:
     """What the fold left is what this pass is for."""
     gm = run_passes(fused("bn_conv_padded"), [batch_norm_to_conv])
     assert operators_of(gm) == ["conv2d", "conv2d"]
+
+
+def test_silu_is_a_product_with_its_sigmoid_that_keeps_the_name() -> None:
+    before = next(n.name for n in fused("silu").graph.nodes if n.target is torch.nn.functional.silu)
+    gm = run_passes(fused("silu"), [split_silu])
+    product = next(n for n in gm.graph.nodes if n.name == before)
+    assert product.target is torch.mul and [n.target for n in product.all_input_nodes][1] is torch.sigmoid
+    assert changed_nodes(gm, "split_silu") == [before]
+
+
+def test_silu_in_float_stays_whole() -> None:
+    config = fxpasses.QuantConfig(overrides=(Override("silu", keep_float=True),))
+    gm = run_passes(fused("silu"), lowering(config))
+    assert "silu" in operators_of(gm)
+    assert list(skip_reasons(gm, "split_silu").values()) == ["it stays float"]
+
+
+def test_silu_takes_one_table_in_torch() -> None:
+    gm = quantized("silu")
+    fast = fxpasses.export.to_torch(gm)
+    assert "GatedTable" in {type(m).__name__ for m in fast.modules()}
+    inputs = fresh_inputs(TINY["silu"], 5)
+    assert all(torch.equal(a, b) for a, b in zip(outputs_of(fast, inputs), outputs_of(gm, inputs), strict=True))

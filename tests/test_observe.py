@@ -23,9 +23,9 @@ from fxpasses.stages import Stage, graph_facts, stage_of
 
 LOWERED = frozenset(
     "conv_relu_bn bn_relu_conv bn_conv_padded bn_read_twice shared_conv_and_bn shared_conv_two_bns shared_conv_one_bn "
-    "conv_with_two_readers residual_padded_shortcut".split()
+    "conv_with_two_readers residual_padded_shortcut silu".split()
 )
-"""Nets in which observing also rewrites a BatchNorm or a pad as a convolution, which rounds otherwise."""
+"""Nets in which observing also rewrites a BatchNorm, a pad or a SiLU, which rounds otherwise."""
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -85,7 +85,9 @@ def test_leaves_the_float_graph_alone() -> None:
 
 def test_lowers_first_and_logs_it() -> None:
     gm = observe(fused("conv_relu_bn"))
-    assert [log.name for log in pass_logs(gm)][-3:] == ["batch_norm_to_conv", "channel_pad_to_conv", "observe"]
+    assert [log.name for log in pass_logs(gm)][-4:] == [
+        *("batch_norm_to_conv", "channel_pad_to_conv", "split_silu", "observe")
+    ]
 
 
 def test_keeps_the_recipe() -> None:

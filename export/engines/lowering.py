@@ -17,7 +17,10 @@ from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
 
 KernelFor = Callable[[Int8Call], nn.Module | None]
-"""An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
+"""An engine: the kernel of one integer operation; None to call the operator itself on the integers.
+
+A kernel is called with all inputs of the operation, or with the first ``kernel.reads`` of them.
+"""
 
 BorderFor = Callable[[fx.Node], nn.Module | None]
 """What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
@@ -75,7 +78,8 @@ class _Lowering:
     def _integer_call(self, call: Int8Call) -> fx.Node:
         kernel = self.kernel_for(call)
         if kernel is not None:
-            return self._call_kernel(call.name, kernel, *(self.env[n] for n in call.inputs))
+            read = call.inputs[: getattr(kernel, "reads", None)]
+            return self._call_kernel(call.name, kernel, *(self.env[n] for n in read))
         return self.graph.node_copy(call.node, lambda n: self.env[_integers_behind(n)])
 
     def _call_kernel(self, name: str, kernel: nn.Module, *inputs: fx.Node) -> fx.Node:

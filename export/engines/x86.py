@@ -13,7 +13,19 @@ from fxpasses.quantization.int8_calls import Int8Call
 from . import quint8
 from .lowering import lower
 from .reference import ReferenceKernel, ThroughFloat
-from .x86_bytes import ByteAdd, ByteCat, ByteMaxPool, Entrance, Exit, GlobalAveragePool, Move, OnBytes, Table
+from .x86_bytes import (
+    ByteAdd,
+    ByteCat,
+    ByteMaxPool,
+    Entrance,
+    Exit,
+    GatedTable,
+    GlobalAveragePool,
+    Move,
+    OnBytes,
+    Table,
+    is_gated,
+)
 from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 
 _ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand".split())
@@ -59,6 +71,8 @@ def _pointwise_kernel(call: Int8Call) -> nn.Module:
             return ByteAdd(call)
         if name == "cat":
             return ByteCat(call)
+    if name == "mul" and call.clamp is None and is_gated(call):
+        return GatedTable(call)
     if name in ("mul", "add"):
         return OnBytes(ThroughFloat(call))
     return OnBytes(ReferenceKernel(call))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import Int8Call, qparams_of
+from fxpasses.quantization.scales import table_of
 
 from . import quint8
-from .reference import integer_table, move_integers, output_limits
+from .reference import ReferenceKernel, integer_table, move_integers, output_limits
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -99,10 +101,10 @@ class ByteCat(nn.Module):
 class Table(nn.Module):
     """An elementwise operator as its table of 256 results."""
 
-    def __init__(self, call: Int8Call) -> None:
+    def __init__(self, call: Int8Call, table: Tensor | None = None) -> None:
         super().__init__()
         self.table: Tensor
-        self.register_buffer("table", integer_table(call))
+        self.register_buffer("table", integer_table(call) if table is None else table)
 
     def forward(self, q: Tensor) -> Tensor:
         q = quint8.as_bytes(q)
@@ -161,3 +163,29 @@ class Move(nn.Module):
 
     def forward(self, q: Tensor) -> Tensor:
         return move_integers(self.call, quint8.as_bytes(q))
+
+
+def is_gated(call: Int8Call) -> bool:
+    """Whether a product is of a tensor and its own sigmoid, as SiLU is."""
+    x, gate = call.inputs
+    source = gate.args[0] if gate.target is ops.quantize else None
+    return isinstance(source, fx.Node) and source.target is torch.sigmoid and source.all_input_nodes[0].args[0] is x
+
+
+class GatedTable(nn.Module):
+    """``x * sigmoid(x)`` as the table of its 256 results: both factors follow from one byte."""
+
+    reads = 1
+    """The sigmoid need not be computed."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        x, (_, gate) = call.x, call.inputs
+        grid = x[0].grid
+        levels = torch.arange(grid.low, grid.high + 1).to(grid.dtype)
+        of_gate = ops.quantize(table_of(gate.all_input_nodes[0], x[0]), x[1].scale, x[1].zero_point, x[1].grid.dtype)
+        self.table = Table(call, ReferenceKernel(call)(levels, of_gate))
+
+    def forward(self, q: Tensor) -> Tensor:
+        found: Tensor = self.table(q)
+        return found

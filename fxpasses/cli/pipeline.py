@@ -34,7 +34,7 @@ from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.first_samples import first_samples
 from fxpasses.quantization.learned_rounding import SAMPLES, learn_rounding
-from fxpasses.quantization.lowerable import LOWERING
+from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
 from fxpasses.tracing import capture
 
@@ -218,7 +218,9 @@ def default_threads(threads: int | None) -> int:
 
 def check_overrides(graph: fx.GraphModule, config: QuantConfig) -> None:
     """Raise InputError for a pattern that matches nothing: it would change nothing, silently."""
-    graphs = [graph, run_passes(graph, LOWERING)] if config.overrides else []  # names of what int8 makes of it, too
+    graphs = (
+        [graph, run_passes(graph, lowering(config))] if config.overrides else []
+    )  # names of what int8 makes of it, too
     for override in config.overrides:
         if any(override.matches(gm, node) for gm in graphs for node in gm.graph.nodes):
             continue

@@ -12,6 +12,7 @@ from ..graph_edit import add_module, is_floating_point, only_reader, operator_na
 from ..pass_runner import Pass, PassResult
 from ..passes.batch_norm import affine_of, batch_norm_of, why_not_affine
 from ..shapes import DTYPE, carried_meta, shape_of
+from .config import QuantConfig
 
 
 def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
@@ -111,5 +112,39 @@ def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Modul
     gm.delete_all_unused_submodules()
 
 
-LOWERING: tuple[Pass, ...] = (batch_norm_to_conv, channel_pad_to_conv)
+def split_silu(gm: fx.GraphModule, config: QuantConfig | None = None) -> PassResult:
+    """Rewrite ``silu(x)`` as ``x * sigmoid(x)``, which it is: onnxruntime multiplies in int8, and has no int8 SiLU.
+
+    The product takes the node's name. What stays float is left whole.
+    """
+    result = PassResult()
+    for node in list(gm.graph.nodes):
+        if operator_name(gm, node) != "silu":
+            continue
+        if config is not None and config.keeps_float(gm, node):
+            result.skip(node, "it stays float")
+            continue
+        result.change(node, "is a product with its sigmoid")
+        name, source = node.name, node.all_input_nodes[0]
+        with gm.graph.inserting_before(node):
+            gate = gm.graph.create_node("call_function", torch.sigmoid, (source,), name=f"{name}_sigmoid")
+            product = gm.graph.call_function(torch.mul, (source, gate))
+        gate.meta, product.meta = carried_meta(node), carried_meta(node)
+        replace_node(gm, node, product)
+        product.name = name
+        gm.delete_all_unused_submodules()
+    return result
+
+
+def lowering(config: QuantConfig) -> tuple[Pass, ...]:
+    """:data:`LOWERING` for these settings."""
+
+    def silu(gm: fx.GraphModule) -> PassResult:
+        return split_silu(gm, config)
+
+    silu.__name__ = "split_silu"
+    return (*LOWERING[:-1], silu)
+
+
+LOWERING: tuple[Pass, ...] = (batch_norm_to_conv, channel_pad_to_conv, split_silu)
 """The passes that :func:`~fxpasses.quantization.observe.observe` runs first, in order."""

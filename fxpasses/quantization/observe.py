@@ -14,7 +14,7 @@ from ..shapes import carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from .bias_correction import watch_means
 from .config import QuantConfig
-from .lowerable import LOWERING
+from .lowerable import lowering
 from .observers import Observer
 from .plan import Plan, plan_quantization
 
@@ -38,7 +38,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     """
     config = config or QuantConfig()
     check_stage(gm, Stage.FLOAT, "observe")
-    gm = run_passes(gm, LOWERING)
+    gm = run_passes(gm, lowering(config))
     plan = plan_quantization(gm, config)
     result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
