@@ -113,9 +113,9 @@ _MOVES = frozenset("Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Gath
 def _keep_softmax_float(model: ir.Model, node: ir.Node) -> None:
     """``DequantizeLinear -> Softmax -> QuantizeLinear`` becomes QLinearSoftmax, unless something stands in between.
 
-    Its 32-bit sums overflow where the output's scale is small, and it rounds ``1 / scale`` down to a whole number
-    (onnxruntime 1.31: all zeros for attention over 49 tokens at a scale of 1/10617). The larger of a value and minus
-    infinity is the value, and no optimizer takes it for nothing.
+    onnxruntime 1.31 then gave all zeros for attention over 49 tokens at a scale of 1/10617: it rounds ``1 / scale`` to
+    a whole number, and its sums seem to overflow. The larger of a value and minus infinity is the value, and no
+    optimizer takes it for nothing.
     """
     if not _is_dequantized(node.inputs[0]):
         return

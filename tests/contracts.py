@@ -19,14 +19,20 @@ from functools import cache
 from typing import Any
 
 import torch
+from contract_candidates import (
+    clips_in_a_row,
+    identities_of,
+    masked_attention,
+    named,
+    windowed_attention,
+    windowed_pools,
+)
 from tiny_graphs import fresh_inputs, outputs_of
 from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.errors import source_line
-from fxpasses.graph_edit import operator_name
 from fxpasses.models.tiny_net import TinyNet
-from fxpasses.operator_table import VOCABULARY
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
@@ -35,8 +41,9 @@ from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
+from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv, split_silu
-from fxpasses.shapes import DTYPE, SHAPE, record_shapes, shape_of
+from fxpasses.shapes import DTYPE, SHAPE, record_shapes
 from fxpasses.stages import Stage, stage_of
 
 ROUNDINGS = 5000.0
@@ -74,57 +81,28 @@ class Contract:
     stage: Stage = Stage.FLOAT
 
 
-def _named(*operators: str) -> Callable[[fx.GraphModule], set[str]]:
-    return lambda gm: {n.name for n in gm.graph.nodes if operator_name(gm, n) in operators}
+def _split_all_silus_but_silu_3(gm: fx.GraphModule) -> PassResult:
+    return split_silu(gm, QuantConfig(overrides=(Override("node:silu_3", keep_float=True),)))
 
 
-def _identities(gm: fx.GraphModule) -> set[str]:
-    spelled = ((n, VOCABULARY.spelling(gm, n)) for n in gm.graph.nodes)
-    identities = {n.name for n, found in spelled if found is not None and found[0].name == "identity"}
-    pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
-    return identities | {n.name for n in pools if shape_of(n) == shape_of(n.all_input_nodes[0])}
-
-
-def _clips_in_a_row(gm: fx.GraphModule) -> set[str]:
-    clips = {n for n in gm.graph.nodes if operator_name(gm, n) in ("relu", "clip")}
-    return {n.name for n in clips if any(user in clips for user in n.users)}
-
-
-def _masked_attention(gm: fx.GraphModule) -> set[str]:
-    attention = [n for n in gm.graph.nodes if operator_name(gm, n) == "scaled_dot_product_attention"]
-    return {n.name for n in attention if n.kwargs.get("attn_mask") is not None}
-
-
-def _windowed_attention(gm: fx.GraphModule) -> set[str]:
-    return {n for n in _named("scaled_dot_product_attention")(gm) if len(shape_of(_node(gm, n)) or ()) == 5}
-
-
-def _node(gm: fx.GraphModule, name: str) -> fx.Node:
-    found: fx.Node = next(n for n in gm.graph.nodes if n.name == name)
-    return found
-
-
-def _windowed_pools(gm: fx.GraphModule) -> set[str]:
-    pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
-    return {n.name for n in pools if (shape_of(n) or ())[2:] != (1, 1)}
-
+_split_all_silus_but_silu_3.__name__ = "split_silu"
 
 CONTRACTS: dict[str, Contract] = {
     pass_name(contract.graph_pass): contract
     for contract in (
-        Contract(drop_identities, Promise.EXACT, _identities),
+        Contract(drop_identities, Promise.EXACT, identities_of),
         Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
-        Contract(open_attention, Promise.ROUNDING, _named("attention")),
-        Contract(drop_open_masks, Promise.ROUNDING, _masked_attention),
-        Contract(join_attention_windows, Promise.ROUNDING, _windowed_attention),
-        Contract(mean_to_pool, Promise.ROUNDING, _named("mean")),
-        Contract(adaptive_to_plain_pool, Promise.ROUNDING, _windowed_pools),
-        Contract(fold_batch_norm, Promise.ROUNDING, _named("batch_norm")),
-        Contract(fold_batch_norm_forward, Promise.ROUNDING, _named("batch_norm")),
-        Contract(merge_clips, Promise.EXACT, _clips_in_a_row),
-        Contract(batch_norm_to_conv, Promise.ROUNDING, _named("batch_norm")),
-        Contract(channel_pad_to_conv, Promise.EXACT, _named("pad")),
-        Contract(split_silu, Promise.ROUNDING, _named("silu")),
+        Contract(open_attention, Promise.ROUNDING, named("attention")),
+        Contract(drop_open_masks, Promise.ROUNDING, masked_attention),
+        Contract(join_attention_windows, Promise.ROUNDING, windowed_attention),
+        Contract(mean_to_pool, Promise.ROUNDING, named("mean")),
+        Contract(adaptive_to_plain_pool, Promise.ROUNDING, windowed_pools),
+        Contract(fold_batch_norm, Promise.ROUNDING, named("batch_norm")),
+        Contract(fold_batch_norm_forward, Promise.ROUNDING, named("batch_norm")),
+        Contract(merge_clips, Promise.EXACT, clips_in_a_row),
+        Contract(batch_norm_to_conv, Promise.ROUNDING, named("batch_norm")),
+        Contract(channel_pad_to_conv, Promise.EXACT, named("pad")),
+        Contract(_split_all_silus_but_silu_3, Promise.ROUNDING, named("silu")),
     )
 }
 """Every pass of the toolkit by name."""

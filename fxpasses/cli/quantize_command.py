@@ -132,9 +132,7 @@ def quantize_command(
             measured = LoweredSettings(evaluate, optimizer.value, bench, threads)
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
-        static = StaticOptions(
-            observer or [], keep_float or [], target, exact, equalize, bias_correction, bits, rounding
-        )
+        static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

@@ -12,8 +12,8 @@ from fxpasses.quantization.config import LARGEST_BITS, Override, QuantConfig
 class StaticOptions:
     """What the command line says, as it spells it."""
 
-    observers: Sequence[str]
-    keep_float: Sequence[str]
+    observers: Sequence[str] | None
+    keep_float: Sequence[str] | None
     target: str
     exact: bool
     equalize: bool
@@ -27,7 +27,7 @@ class StaticOptions:
         Raises:
             InputError: there are none of that name.
         """
-        observer, overrides = overrides_of(self.observers, self.keep_float)
+        observer, overrides = overrides_of(self.observers or (), self.keep_float or ())
         return QuantConfig(
             target=self.target,
             observer=observer or QuantConfig.observer,

@@ -1,0 +1,46 @@
+"""The nodes of a graph that a pass has to change, or to give a reason for: found apart from the pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import fx
+
+from fxpasses.graph_edit import operator_name
+from fxpasses.operator_table import VOCABULARY
+from fxpasses.shapes import shape_of
+
+
+def named(*operators: str) -> Callable[[fx.GraphModule], set[str]]:
+    return lambda gm: {n.name for n in gm.graph.nodes if operator_name(gm, n) in operators}
+
+
+def identities_of(gm: fx.GraphModule) -> set[str]:
+    spelled = ((n, VOCABULARY.spelling(gm, n)) for n in gm.graph.nodes)
+    identities = {n.name for n, found in spelled if found is not None and found[0].name == "identity"}
+    pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
+    return identities | {n.name for n in pools if shape_of(n) == shape_of(n.all_input_nodes[0])}
+
+
+def clips_in_a_row(gm: fx.GraphModule) -> set[str]:
+    clips = {n for n in gm.graph.nodes if operator_name(gm, n) in ("relu", "clip")}
+    return {n.name for n in clips if any(user in clips for user in n.users)}
+
+
+def masked_attention(gm: fx.GraphModule) -> set[str]:
+    attention = [n for n in gm.graph.nodes if operator_name(gm, n) == "scaled_dot_product_attention"]
+    return {n.name for n in attention if n.kwargs.get("attn_mask") is not None}
+
+
+def windowed_attention(gm: fx.GraphModule) -> set[str]:
+    return {n for n in named("scaled_dot_product_attention")(gm) if len(shape_of(_node(gm, n)) or ()) == 5}
+
+
+def _node(gm: fx.GraphModule, name: str) -> fx.Node:
+    found: fx.Node = next(n for n in gm.graph.nodes if n.name == name)
+    return found
+
+
+def windowed_pools(gm: fx.GraphModule) -> set[str]:
+    pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
+    return {n.name for n in pools if (shape_of(n) or ())[2:] != (1, 1)}
