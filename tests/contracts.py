@@ -41,7 +41,6 @@ from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
-from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv, split_silu
 from fxpasses.shapes import DTYPE, SHAPE, record_shapes
 from fxpasses.stages import Stage, stage_of
@@ -73,19 +72,15 @@ class Contract:
         promise: what becomes of the outputs.
         candidates: names of all nodes of a graph that the pass has to change or to give a reason for.
         stage: the stage it works on.
+        refuses: whether there are candidates it leaves alone without being told to.
     """
 
     graph_pass: Pass
     promise: Promise
     candidates: Callable[[fx.GraphModule], set[str]]
     stage: Stage = Stage.FLOAT
+    refuses: bool = True
 
-
-def _split_all_silus_but_silu_3(gm: fx.GraphModule) -> PassResult:
-    return split_silu(gm, QuantConfig(overrides=(Override("node:silu_3", keep_float=True),)))
-
-
-_split_all_silus_but_silu_3.__name__ = "split_silu"
 
 CONTRACTS: dict[str, Contract] = {
     pass_name(contract.graph_pass): contract
@@ -102,7 +97,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(merge_clips, Promise.EXACT, clips_in_a_row),
         Contract(batch_norm_to_conv, Promise.ROUNDING, named("batch_norm")),
         Contract(channel_pad_to_conv, Promise.EXACT, named("pad")),
-        Contract(_split_all_silus_but_silu_3, Promise.ROUNDING, named("silu")),
+        Contract(split_silu, Promise.ROUNDING, named("silu"), refuses=False),
     )
 }
 """Every pass of the toolkit by name."""

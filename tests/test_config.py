@@ -143,3 +143,17 @@ def test_the_last_override_that_matches_wins() -> None:
     gm = fused("nested_names")
     config = QuantConfig(overrides=(Override("conv*", keep_float=True), Override("_0_0", observer="minmax")))
     assert not config.keeps_float(gm, node_named(gm, "_0_0"))
+
+
+def test_patterns_that_name_an_operator() -> None:
+    spelled = {
+        "silu": True,
+        "operator:silu": True,
+        "operator:s*": True,
+        "node:silu": False,
+        "layer:silu": False,
+        "fc": False,
+    }
+    assert {p: Override(p, keep_float=True).names_operator("silu") for p in spelled} == spelled
+    config = QuantConfig(overrides=(Override("operator:silu", keep_float=True), Override("relu", observer="minmax")))
+    assert config.keeps_operator_float("silu") and not config.keeps_operator_float("relu")

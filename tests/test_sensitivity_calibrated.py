@@ -95,3 +95,11 @@ def test_a_settled_observer_takes_in_nothing_more() -> None:
     calibrated = calibrate_once(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
     with pytest.raises(AssertionError, match="observes no more"):
         calibrated.observed(*calibration_data(TINY["residual_block"])[0])
+
+
+def test_silu_in_float_is_whole_from_the_distributions_too() -> None:
+    config = QuantConfig(observer="minmax", overrides=(Override("operator:silu", keep_float=True),))
+    data = calibration_data(TINY["silu"])
+    settled = measure_distributions(fused("silu"), config, data).settle(config)
+    assert qparams_hash(settled.convert()) == made_anew("silu", config)
+    assert "mul" not in {unit.operator for unit in settled.units}

@@ -10,7 +10,13 @@ from typing import Any
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.observer_spec import parse_observer
-from fxpasses.sensitivity.calibrated import Calibrated, Distributions, calibrate_once, measure_distributions
+from fxpasses.sensitivity.calibrated import (
+    Calibrated,
+    Distributions,
+    calibrate_once,
+    measure_distributions,
+    shaping_overrides,
+)
 from fxpasses.sensitivity.quant import LayerSensitivity, WeightError, layer_sensitivity
 from fxpasses.sensitivity.scoring import Score, Yardstick
 from fxpasses.sensitivity.units import Unit
@@ -123,7 +129,7 @@ def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) 
         data = loaded(subject).data
         batches = data.calibration(calibration.images, seed=calibration.seed)
         return calibrate_once(fused_graph(subject), config, batches)
-    neutral = replace(config, observer="histogram", weight_search="minmax", overrides=())
+    neutral = replace(config, observer="histogram", weight_search="minmax", overrides=shaping_overrides(config))
     return _distributions(subject, calibration, neutral).settle(config)
 
 

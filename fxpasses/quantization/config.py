@@ -68,6 +68,11 @@ class Override:
         meant = [names.get(kind)] if colon else names.values()
         return any(name is not None and fnmatch.fnmatchcase(name, pattern or self.match) for name in meant)
 
+    def names_operator(self, operator: str) -> bool:
+        """Whether the pattern is for all nodes of an operator."""
+        kind, _, pattern = self.match.rpartition(":")
+        return kind in ("", "operator") and fnmatch.fnmatchcase(operator, pattern)
+
 
 @dataclass(frozen=True)
 class QuantConfig:
@@ -143,6 +148,9 @@ class QuantConfig:
         layer = module_of(gm, node, nn.Module)
         row = math.prod(layer.state_dict()["weight"].shape[1:])
         return self.weight_bits if row >= SHORT_ROW else LARGEST_BITS
+
+    def keeps_operator_float(self, operator: str) -> bool:
+        return any(o.keep_float and o.names_operator(operator) for o in self.overrides)
 
     def keeps_float(self, gm: fx.GraphModule, node: fx.Node) -> bool:
         return any(o.keep_float and o.matches(gm, node) for o in self.overrides)

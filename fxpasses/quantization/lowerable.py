@@ -115,13 +115,14 @@ def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Modul
 def split_silu(gm: fx.GraphModule, config: QuantConfig | None = None) -> PassResult:
     """Rewrite ``silu(x)`` as ``x * sigmoid(x)``, which it is: onnxruntime multiplies in int8, and has no int8 SiLU.
 
-    The product takes the node's name. What stays float is left whole.
+    The product takes the node's name. Where the operator ``silu`` stays float, it is left whole.
     """
     result = PassResult()
+    stays_float = config is not None and config.keeps_operator_float("silu")
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "silu":
             continue
-        if config is not None and config.keeps_float(gm, node):
+        if stays_float:
             result.skip(node, "it stays float")
             continue
         result.change(node, "is a product with its sigmoid")

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from fxpasses.errors import InputError
 from fxpasses.pass_runner import copy_graph
 from fxpasses.quantization.calibration import calibrate
-from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.observe import find_observers, observe, without_observers
@@ -104,6 +104,11 @@ class Distributions:
         return Calibrated(self.float_graph, observed, config, tuple(find_units(self.float_graph, config)))
 
 
+def shaping_overrides(config: QuantConfig) -> tuple[Override, ...]:
+    """The overrides that decide which nodes there are to observe, not only what becomes of them."""
+    return tuple(o for o in config.overrides if o.keep_float and o.names_operator("silu"))
+
+
 def measure_distributions(
     gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
 ) -> Distributions:
@@ -112,7 +117,7 @@ def measure_distributions(
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
-    neutral = replace(config, observer="histogram", overrides=())
+    neutral = replace(config, observer="histogram", overrides=shaping_overrides(config))
     gm, batches = equalized(gm, batches, config)
     observed = observe(gm, neutral, every_tensor=True)
     float_graph = without_observers(observed)
