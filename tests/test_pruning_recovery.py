@@ -47,6 +47,7 @@ def test_what_was_not_pruned_keeps_its_statistics() -> None:
     pruned = Pruned(graph)
     recover(pruned, dense, data, Pruning(ratio=0.0), silent())
     told = pruned.account["batch_norm_statistics"]
+    assert bool(pruned.account["batch_norms_reestimated"]) == told["taken_again"]
     assert told["of"] == "kept" and not told["taken_again"]
     assert told["distance_to_dense"]["kept"] < 1e-6 < told["distance_to_dense"][PLAIN]
     assert all(torch.equal(value, before[name]) for name, value in graph.state_dict().items())

@@ -8,6 +8,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor, fx
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fxpasses.models.augmentation import Augmentation, augmentation_of
 from fxpasses.models.data_source import DataSource
@@ -107,6 +108,8 @@ def _choose_statistics(
         )
     if found:
         chosen = next(iter(found))
+        norms = sum(isinstance(m, _BatchNorm) for m in pruned.graph.modules())
+        pruned.account["batch_norms_reestimated"] = norms if chosen != KEPT else 0
         pruned.account["batch_norm_statistics"] = {
             "of": chosen,
             "taken_again": chosen != KEPT,
