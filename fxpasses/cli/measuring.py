@@ -22,7 +22,7 @@ from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from .terminal import Terminal
 
 FLOAT, INT8 = "fp32", "int8"
-NEAREST = "torch int8, rounded to nearest"
+NEAREST = "torch int8, nearest"
 EVALUATION_BATCH = 25
 SHORT_BENCHMARK = BenchSettings(runs=50, max_seconds=10.0)
 """What ``quantize`` measures: enough for a ratio; ``fxpasses bench`` measures with care."""
