@@ -29,7 +29,11 @@ ZEROS = torch.zeros(1, 2, dtype=torch.int8)
 NIBBLE = IntType(torch.int8, -8, 7)
 
 
-@pytest.mark.parametrize("name", sorted(set(TINY) - FIXED_BATCH))
+FEW = ("residual_block", "two_inputs", "shared_conv_and_bn", "conv_transpose2d_bn", "embedding_linear", "silu")
+NETS = [pytest.param(n, marks=[] if n in FEW else [pytest.mark.slow]) for n in sorted(set(TINY) - FIXED_BATCH)]
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_a_twin_computes_what_its_graph_does_and_gives_its_integers_back(name: str) -> None:
     int8 = own_copy(quantized(name))
     twin, learners = trainable_twin(int8, without_observers(observed(name)), X86)

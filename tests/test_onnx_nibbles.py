@@ -36,7 +36,7 @@ def nibbles(bits: int = 4) -> fx.GraphModule:
     return fxpasses.quantize(Net().eval(), IMAGES, [IMAGES], QuantConfig(observer="minmax", weight_bits=bits))
 
 
-@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("bits", [4, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", ["qdq", "qoperator"])
 def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
     content = exported(nibbles(bits), form=form)
@@ -45,6 +45,7 @@ def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
     assert are_equal(outputs_of(nibbles(bits), (IMAGES,)), run_file(content, (IMAGES,)))
 
 
+@pytest.mark.slow
 def test_older_opsets_keep_bytes(tmp_path: Path) -> None:
     old = fxpasses.export.to_onnx(nibbles(), tmp_path / "old.onnx", opset=18)
     new = fxpasses.export.to_onnx(nibbles(), tmp_path / "new.onnx")
