@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from int8_files import inputs_of
@@ -15,6 +17,7 @@ from fxpasses.models.tiny import TINY
 from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.exactness import margins
+from fxpasses.stages import graph_facts
 
 NIBBLES = QuantConfig(observer="minmax", weight_bits=4, overrides=(Override("*", weight_bits=4),))
 AWKWARD = ("residual_block", "two_inputs", "two_outputs", "dict_output", "shared_conv_and_bn", "conv_transpose2d_bn",
@@ -76,6 +79,14 @@ def test_the_same_every_time_and_the_graph_is_left_alone() -> None:
     data = calibration_data(TINY["residual_block"])
     first, second = (qparams_hash(fx.learn_rounding(graph, data, steps=3)) for _ in range(2))
     assert first == second != before == qparams_hash(fx.convert(graph))
+
+
+def test_files_say_which_rounding_it_was() -> None:
+    asked = replace(NIBBLES, rounding="learned")
+    graph, data = observed("residual_block", asked), calibration_data(TINY["residual_block"])
+    assert graph_facts(fx.convert(graph))["config"].rounding == "nearest"
+    plain = observed("residual_block", NIBBLES)
+    assert graph_facts(fx.learn_rounding(plain, data, steps=1))["config"] == asked
 
 
 def test_a_graph_that_was_not_observed() -> None:

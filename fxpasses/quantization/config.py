@@ -25,7 +25,7 @@ def check_weight_bits(bits: int) -> None:
         raise InputError(
             f"weight_bits={bits}",
             why=f"weights of int8 layers have {SMALLEST_BITS} to {LARGEST_BITS} bits",
-            fix="use 8 for speed alone, 4 for files half the size",
+            fix="use 8 for speed alone, 4 for smaller files",
         )
 
 

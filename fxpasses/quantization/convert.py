@@ -7,6 +7,7 @@ runs in plain PyTorch, and the one source of every artifact. Lossy: this is wher
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,7 +51,8 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     """
     check_stage(gm, Stage.OBSERVED, "convert")
     gm = copy_graph(gm)
-    graph_facts(gm)["config"] = config = config or graph_facts(gm)["config"]
+    config = replace(config or graph_facts(gm)["config"], rounding="nearest")  # files say what was done, not asked for
+    graph_facts(gm)["config"] = config
     measured = _take_out_observers(gm, config)
     means = take_out_means(gm)
     plan = plan_quantization(gm, config)

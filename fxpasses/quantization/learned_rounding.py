@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ from .calibration import checked_batches
 from .compensated_layers import round_layers
 from .config import QuantConfig
 from .convert import convert
+from .first_samples import first_samples
 from .learned_integers import LearnedBias, LearnedWeight, Learner, float_name, take_over, trainable_twin
 from .observe import without_observers
 
@@ -113,17 +114,14 @@ def learn_rounding(
         for block in blocks:
             float_in, int8_in = run.learn(block, float_in, int8_in)
     take_over(int8, learners)
+    graph_facts(int8)["config"] = replace(graph_facts(int8)["config"], rounding="learned")
     pass_logs(int8).append(PassLog("learn_rounding", run.result))
     return int8
 
 
 def _first_samples(gm: fx.GraphModule, batches: Iterable[Any]) -> Tensors:
     """One tensor for each of the model's inputs."""
-    kept: list[tuple[Any, ...]] = []
-    for inputs in checked_batches(gm, batches):
-        kept.append(inputs)
-        if sum(len(i[0]) for i in kept) >= SAMPLES:
-            break
+    kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
     return [torch.cat([inputs[k] for inputs in kept])[:SAMPLES].clone() for k in range(len(kept[0]))]
 
 
