@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .quantization.api import learn_rounding as learn_rounding
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
+    from .quantization.api import smooth as smooth
     from .tracing import capture as capture
 
     __version__: str
@@ -42,6 +43,7 @@ _HOMES = {
     "learn_rounding": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
+    "smooth": "fxpasses.quantization.api",
 }
 _SUBPACKAGES = ("export", "models", "pruning")
 

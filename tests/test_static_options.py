@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from fxpasses.cli.static_options import StaticOptions, overrides_of
+from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
 
 DEFAULTS = StaticOptions([], [], "x86", False, True, True, 8, "nearest")
@@ -27,6 +32,15 @@ def test_few_bits_search_their_scales() -> None:
         overrides=(Override("fc", keep_float=True),),
     )
     assert len(options.said) == 8
+
+
+def test_alpha_is_a_number_or_a_word() -> None:
+    assert replace(DEFAULTS, smooth="0.5").config() == QuantConfig(smoothing=0.5)
+    auto = replace(DEFAULTS, smooth="auto")
+    assert auto.config() == QuantConfig(smoothing="auto")
+    assert auto.said == ["--smooth"]
+    with pytest.raises(InputError, match="smoothing 'half'\n  why: alpha is a number"):
+        replace(DEFAULTS, smooth="half").config()
 
 
 def test_layers_in_float_win() -> None:

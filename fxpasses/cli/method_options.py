@@ -17,6 +17,7 @@ _STATIC_ONLY = {
     "--observer": _CALIBRATED,
     "--calib": _CALIBRATED,
     "--equalize": "no activation shares one scale with others beforehand",
+    "--smooth": "activations have no scale chosen beforehand that it could suit",
     "--bias-correction": "it needs the means of calibrated activations",
     "--rounding": "rounding is learned from what calibrated activations are multiplied to",
     "--exact": "only integers all the way through can be the same in both runtimes",

@@ -37,6 +37,15 @@ def quantize_command(
         bool,
         typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits all of a tensor's."),
     ] = True,
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            "--smooth",
+            metavar="ALPHA",
+            help="SmoothQuant before equalization: move ranges of activations into weights; 0 to 1, or auto.",
+            show_default=False,
+        ),
+    ] = None,
     bias_correction: Annotated[
         bool,
         typer.Option(
@@ -132,7 +141,7 @@ def quantize_command(
             measured = LoweredSettings(evaluate, optimizer.value, bench, threads)
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
-        static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
+        static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding, smooth)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

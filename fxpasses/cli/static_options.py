@@ -20,6 +20,7 @@ class StaticOptions:
     bias_correction: bool
     bits: int
     rounding: str
+    smooth: str | None = None
 
     def config(self) -> QuantConfig:
         """The settings.
@@ -34,6 +35,7 @@ class StaticOptions:
             exact=self.exact,
             overrides=overrides,
             equalization=self.equalize,
+            smoothing=_alpha(self.smooth),
             bias_correction=self.bias_correction,
             weight_bits=self.bits,
             weight_search="minmax" if self.bits == LARGEST_BITS else "mse",
@@ -49,11 +51,20 @@ class StaticOptions:
             "--exact": self.exact,
             "--target": self.target != QuantConfig.target,
             "--no-equalize": not self.equalize,
+            "--smooth": self.smooth is not None,
             "--no-bias-correction": not self.bias_correction,
             "--bits": self.bits != LARGEST_BITS,
             "--rounding": self.rounding != QuantConfig.rounding,
         }
         return [option for option, is_said in others.items() if is_said]
+
+
+def _alpha(spelled: str | None) -> float | str | None:
+    """``0.5`` as a number; what is none is for the settings to refuse."""
+    try:
+        return None if spelled is None else float(spelled)
+    except ValueError:
+        return spelled
 
 
 def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:

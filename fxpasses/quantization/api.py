@@ -16,6 +16,7 @@ from .equalization import equalize, equalized
 from .first_samples import first_samples
 from .learned_rounding import SAMPLES, learn_rounding
 from .observe import observe
+from .smoothing import smooth
 
 __all__ = [
     "Override",
@@ -26,6 +27,7 @@ __all__ = [
     "learn_rounding",
     "observe",
     "quantize",
+    "smooth",
 ]
 
 

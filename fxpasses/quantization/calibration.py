@@ -77,7 +77,7 @@ def _observe_piece(gm: fx.GraphModule, piece: tuple[Any, ...]) -> None:
 
 def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
-    whole = any(isinstance(m, MovingAverageObserver) for m in gm.modules()) or _is_fixed_batch(gm)
+    whole = any(isinstance(m, MovingAverageObserver) for m in gm.modules()) or is_fixed_batch(gm)
     if whole or not all(isinstance(x, Tensor) and x.dim() for x in inputs):
         yield inputs
         return
@@ -87,7 +87,8 @@ def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, .
         yield tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in piece)
 
 
-def _is_fixed_batch(gm: fx.GraphModule) -> bool:
+def is_fixed_batch(gm: fx.GraphModule) -> bool:
+    """Whether the graph was captured for one batch size and takes no other."""
     return "one batch size" in str(graph_facts(gm).get("method", ""))
 
 

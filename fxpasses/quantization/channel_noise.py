@@ -212,11 +212,16 @@ def best_divisors(group: ChannelGroup) -> Tensor:
     best = torch.ones(len(group.labels), dtype=torch.float64)
     least = group.noise(best)
     for alpha in ALPHAS:
-        divisors = _admitted(group, _balanced(group, alpha))
+        divisors = balanced_divisors(group, alpha)
         noise = group.noise(divisors)
         if noise < least:
             best, least = divisors, noise
     return best
+
+
+def balanced_divisors(group: ChannelGroup, alpha: float) -> Tensor:
+    """``range ** alpha / weight ** (1 - alpha)`` of each channel, float64, as near as the group admits it."""
+    return _admitted(group, _balanced(group, alpha))
 
 
 def _balanced(group: ChannelGroup, alpha: float) -> Tensor:

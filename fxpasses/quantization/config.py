@@ -29,6 +29,20 @@ def check_weight_bits(bits: int) -> None:
         )
 
 
+AUTO = "auto"
+
+
+def check_smoothing(alpha: float | str) -> None:
+    """Raises :class:`InputError` for what is no alpha of :func:`fxpasses.smooth`."""
+    is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
+    if alpha != AUTO and not (is_number and 0 <= float(alpha) <= 1):
+        raise InputError(
+            f"smoothing {alpha!r}",
+            why="alpha is a number from 0 (activations stay) to 1 (activations become even)",
+            fix=f"use 0.5, as published, or {AUTO!r}",
+        )
+
+
 @dataclass(frozen=True)
 class Override:
     """Other settings for the nodes a pattern matches.
@@ -92,6 +106,8 @@ class QuantConfig:
         equalization: rescale channels first, where that changes nothing in float, so that one scale suits all of a
             tensor's; see :mod:`fxpasses.quantization.equalization`. It needs data, so :func:`fxpasses.quantize` does
             it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
+        smoothing: the alpha of :func:`fxpasses.smooth`, which comes before equalization: 0 to 1, or ``"auto"``; None
+            for none of it. It needs data, as equalization does.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
             data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
@@ -109,6 +125,7 @@ class QuantConfig:
     weight_bits: int = 8
     rounding: str = "nearest"
     equalization: bool = True
+    smoothing: float | str | None = None
     bias_correction: bool = True
     exact: bool = False
     tie_free: bool = True
@@ -122,6 +139,8 @@ class QuantConfig:
                 f"weight_search {self.weight_search!r}", why="there is no such search", fix="use 'minmax' or 'mse'"
             )
         check_weight_bits(self.weight_bits)
+        if self.smoothing is not None:
+            check_smoothing(self.smoothing)
         if self.rounding not in ("nearest", "learned"):
             raise InputError(
                 f"rounding {self.rounding!r}", why="there is no such rounding", fix="use 'nearest' or 'learned'"
