@@ -72,7 +72,7 @@ def to_onnx(
             fix="fx.convert(graph), or export the float graph",
             step="to_onnx",
         )
-    from .onnx_nibbles import NIBBLE_OPSET, has_nibbles, pack_nibbles
+    from .onnx_nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     model = onnx_model(gm, opset=opset or (NIBBLE_OPSET if packs else DEFAULT_OPSET), dynamic_batch=dynamic_batch)
@@ -81,7 +81,7 @@ def to_onnx(
 
         to_qoperator(model)
     if packs:
-        pack_nibbles(model)
+        pack_nibbles(model, group_size_of(gm))
     return write_model(model, Path(path))
 
 
@@ -130,6 +130,7 @@ def example_inputs(gm: fx.GraphModule, batch: int | None = None) -> tuple[Any, .
 
 def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_ir.Model:
     from .onnx_precision import precision_translations
+    from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
 
     # torch.export takes a batch of 1 for a constant
@@ -144,7 +145,9 @@ def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_i
                 dynamo=True,
                 opset_version=opset,
                 dynamic_shapes=shapes if dynamic_batch else None,
-                custom_translation_table=translations(opset) | precision_translations(opset),
+                custom_translation_table=translations(opset)
+                | precision_translations(opset)
+                | recurrent_translations(opset),
                 optimize=True,
                 verbose=False,
             )

@@ -216,4 +216,5 @@ class Dynamic:
         ]
 
     def why_slow(self, runtime: str) -> str:
-        return "ranges are measured at every call, which pays for large layers only"
+        slow = "ranges are measured at every call, which pays for large layers only"
+        return f"{slow}; recurrent layers go step by step in Python" if runtime == TORCH else slow

@@ -1,4 +1,4 @@
-"""Dynamic quantization: linear layers with int8 weights, whose input is put on a uint8 grid of its own at every call.
+"""Dynamic quantization: linear and recurrent layers with int8 weights, whose input gets a uint8 grid at every call.
 
 Weights are symmetric with one scale for each output channel. Activations follow ONNX DynamicQuantizeLinear: one scale
 for the whole tensor, from its smallest and largest value, so nothing needs calibrating, and what else is in a batch has
@@ -16,8 +16,9 @@ from ..errors import InputError
 from ..quantization.qparams import IntType
 from ..quantization.range_search import weight_scales
 from ..quantization.targets import find_target
-from . import ops
-from .linear_layers import LowerLinear, conv_reasons, lower_linear, other_reasons
+from . import ops, recurrent_layers
+from .linear_layers import LowerLinear, Replacement, conv_reasons, lower_linear, other_reasons
+from .recurrent_layers import dynamic_recurrent
 
 _CONV = (
     "a convolution: onnxruntime's ConvInteger takes 2 to 7 times as long as its float convolution (measured on x86 "
@@ -26,7 +27,7 @@ _CONV = (
 
 
 def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str] = ()) -> fx.GraphModule:
-    """Lower the linear layers of a fused FLOAT graph to dynamic int8; convolutions and the rest stay float.
+    """Lower the linear layers, LSTMs and GRUs of a fused FLOAT graph to dynamic int8; the rest stays float.
 
     Args:
         target: ``"x86"``, ``"x86-avx2"`` (7-bit weights) or ``"arm"``.
@@ -35,7 +36,7 @@ def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str
         A LOWERED graph; its pass log says of every layer whether it is int8, and why not.
 
     Raises:
-        InputError: there is no linear layer, no such target, or one without the kernels, or a weight is not finite.
+        InputError: there is no such layer, no such target, or one without the kernels, or a weight is not finite.
         GraphError: the graph is not FLOAT.
     """
     grid = find_target(target).weights
@@ -46,7 +47,10 @@ def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str
             fix="use --method fp16 for a GPU, or another target",
         )
     reasons = other_reasons() | conv_reasons(_CONV)
-    step = LowerLinear(lambda layer: DynamicLinear(layer, grid), "int8, dynamic", reasons, tuple(keep_float))
+    recurrent = Replacement(lambda layer: dynamic_recurrent(layer, grid), recurrent_layers.why_float)
+    step = LowerLinear(
+        lambda layer: DynamicLinear(layer, grid), "int8, dynamic", reasons, tuple(keep_float), {"recurrent": recurrent}
+    )
     return lower_linear(gm, step, "dynamic", "int8")
 
 

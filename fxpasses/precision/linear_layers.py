@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import fx, nn
 
@@ -24,6 +24,19 @@ LAYERS = (
 
 
 @dataclass(frozen=True)
+class Replacement:
+    """What takes the place of layers that are not linear.
+
+    Attributes:
+        make: gives the module with integer weights.
+        why_not: why a call of such a layer stays float, or None.
+    """
+
+    make: Callable[[nn.Module], nn.Module]
+    why_not: Callable[[fx.GraphModule, fx.Node], str | None]
+
+
+@dataclass(frozen=True)
 class LowerLinear:
     """Put ``make(layer)`` in the place of every linear layer.
 
@@ -32,12 +45,14 @@ class LowerLinear:
         what: it is, for the log.
         why_float: by operator, why the other layers stay float.
         keep_float: patterns of layers that stay float because the caller wants it.
+        others: by operator, what takes the place of layers that are not linear.
     """
 
     make: Callable[[nn.Linear], nn.Module]
     what: str
     why_float: Mapping[str, str]
     keep_float: tuple[str, ...] = ()
+    others: Mapping[str, Replacement] = field(default_factory=dict)
 
     def __call__(self, gm: fx.GraphModule) -> PassResult:
         result, made = PassResult(), dict[int, str]()
@@ -49,9 +64,9 @@ class LowerLinear:
             if why:
                 result.skip(node, f"stays float: {why}")
                 continue
-            layer = module_of(gm, node, nn.Linear)
+            layer = module_of(gm, node, nn.Module)
             if id(layer) not in made:
-                made[id(layer)] = add_module(gm, f"{node.target}_integer", self.make(layer))
+                made[id(layer)] = add_module(gm, f"{node.target}_integer", self._made(gm, node, str(operator)))
             node.target = made[id(layer)]
             result.change(node, self.what)
         gm.delete_all_unused_submodules()
@@ -62,9 +77,16 @@ class LowerLinear:
         for pattern in self.keep_float:
             if Override(pattern, keep_float=True).matches(gm, node):
                 return f"asked for by {pattern!r}"
+        if operator in self.others:
+            return self.others[operator].why_not(gm, node)
         if operator != "linear":
             return self.why_float.get(operator, "it is no linear layer")
         return why_not_plain(gm.get_submodule(str(node.target)))
+
+    def _made(self, gm: fx.GraphModule, node: fx.Node, operator: str) -> nn.Module:
+        if operator in self.others:
+            return self.others[operator].make(module_of(gm, node, nn.Module))
+        return self.make(module_of(gm, node, nn.Linear))
 
 
 def lower_linear(gm: fx.GraphModule, step: LowerLinear, method: str, precision: str) -> fx.GraphModule:
@@ -100,5 +122,5 @@ def other_reasons() -> dict[str, str]:
     return {
         "embedding": "its rows are looked up, not multiplied",
         "attention": "one opaque layer to the tracer; capture(method='export') opens it",
-        "recurrent": "it computes step by step, with no integer kernel in both runtimes",
+        "recurrent": "a recurrent layer: --method dynamic makes int8 of LSTM and GRU",
     }

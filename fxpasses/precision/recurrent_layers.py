@@ -1,0 +1,170 @@
+"""LSTM and GRU layers with int8 weights, whose inputs and hidden states are put on uint8 grids as they come.
+
+onnxruntime has one kernel for this, DynamicQuantizeLSTM; a GRU becomes a Scan whose steps multiply integers. Measured
+on x86 with VNNI, one thread, int8 against onnxruntime's float kernels: LSTM 1.3 times as fast at 64 hidden units, 2.7
+at 256, 4.4 at 1024; GRU 0.4 times as fast at 128, the same at 256 (2 times with a batch of 8), 2.2 at 512, 3 at 1024.
+So a GRU below 256 hidden units stays float.
+
+On several threads onnxruntime splits the batch of an LSTM, and each part's hidden states get a grid of their own: with
+one thread, or a batch of one, its integers are those of torch.
+
+Weights are symmetric with one scale for each row of each gate. Lossy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..graph_edit import why_not_plain
+from ..quantization.qparams import IntType
+from ..quantization.range_search import weight_scales
+from ..shapes import shape_of
+from .recurrent_ops import gru_dynamic, lstm_dynamic
+
+SMALLEST_GRU = 256
+"""Hidden units from which a GRU is not slower in int8."""
+
+_LSTM_ORDER = (0, 3, 1, 2)
+"""Gates of torch (input, forget, cell, output) in the order of ONNX (input, output, forget, cell)."""
+
+
+def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """Why a recurrent layer stays float, or None."""
+    layer = gm.get_submodule(str(node.target))
+    if not isinstance(layer, nn.LSTM | nn.GRU):
+        return "a plain RNN, for which onnxruntime has no integer kernel"
+    if layer.proj_size:
+        return f"its hidden state is projected (proj_size={layer.proj_size}), which no ONNX operator does"
+    if layer.training and layer.dropout:
+        return "it drops values between its layers: it is in training mode"
+    source = node.args[0] if node.args else node.kwargs.get("input")
+    shape = shape_of(source) if isinstance(source, fx.Node) else None
+    if shape is None or len(shape) != 3:
+        return "its input is no batch of sequences of equal length, [B, T, I] or [T, B, I]"
+    if isinstance(layer, nn.GRU) and layer.hidden_size < SMALLEST_GRU:
+        return (
+            f"onnxruntime has no integer GRU: step by step, int8 was slower than its float GRU below {SMALLEST_GRU} "
+            f"hidden units, and this one has {layer.hidden_size}"
+        )
+    return why_not_plain(layer)
+
+
+def dynamic_recurrent(layer: nn.Module, grid: IntType) -> nn.Module:
+    """The int8 layer of an LSTM or a GRU.
+
+    Raises:
+        InputError: a weight is not finite.
+    """
+    if isinstance(layer, nn.LSTM):
+        return DynamicLSTM(layer, grid)
+    assert isinstance(layer, nn.GRU), type(layer)
+    return DynamicGRU(layer, grid)
+
+
+class _DynamicRecurrent(nn.Module):
+    """What LSTM and GRU share: the settings, and how ``nn.LSTM`` lays out its input and its layers."""
+
+    operator = "recurrent"
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(layer, nn.LSTM | nn.GRU)
+        self.num_layers, self.hidden_size, self.batch_first = layer.num_layers, layer.hidden_size, layer.batch_first
+        self.suffixes = ("", "_reverse") if layer.bidirectional else ("",)
+        self.weights = sum(p.numel() for n, p in layer.named_parameters() if n.startswith("weight"))
+
+    def _steps_first(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1) if self.batch_first else x
+
+    def _of_layer(self, state: Tensor, layer: int) -> Tensor:
+        """States ``[D, B, H]`` of one layer, of ``[layers * D, B, H]``."""
+        directions = len(self.suffixes)
+        return state[layer * directions : (layer + 1) * directions]
+
+
+class DynamicLSTM(_DynamicRecurrent):
+    """``nn.LSTM`` on integers, called as it is.
+
+    Buffers, for each layer k: ``weight_k`` int8 ``[D, I, 4H]``, ``recurrent_k`` int8 ``[D, H, 4H]``, their scales
+    ``[D, 4H]``, and ``bias_k`` float32 ``[D, 8H]`` (of the input, then of the state) where there is one.
+    """
+
+    def __init__(self, layer: nn.LSTM, grid: IntType) -> None:
+        super().__init__(layer)
+        for k in range(self.num_layers):
+            for name, source in (("weight", "weight_ih"), ("recurrent", "weight_hh")):
+                found = [_integers(_onnx_gates(getattr(layer, f"{source}_l{k}{s}")), grid) for s in self.suffixes]
+                integers, scales = zip(*found, strict=True)
+                self.register_buffer(f"{name}_{k}", torch.stack(integers))
+                self.register_buffer(f"{name}_{k}_scale", torch.stack(scales))
+            self.register_buffer(f"bias_{k}", self._bias(layer, k) if layer.bias else None)
+
+    def _bias(self, layer: nn.LSTM, k: int) -> Tensor:
+        both = [[f"bias_ih_l{k}{s}", f"bias_hh_l{k}{s}"] for s in self.suffixes]
+        return torch.stack([torch.cat([_onnx_gates(getattr(layer, name)) for name in names]) for names in both])
+
+    def forward(
+        self, input: Tensor, hx: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # the names are those of nn.LSTM
+        x, h_last, c_last = self._steps_first(input), [], []
+        for k in range(self.num_layers):
+            h, c = (None, None) if hx is None else (self._of_layer(state, k) for state in hx)
+            weight, weight_scale = self.get_buffer(f"weight_{k}"), self.get_buffer(f"weight_{k}_scale")
+            recurrent, recurrent_scale = self.get_buffer(f"recurrent_{k}"), self.get_buffer(f"recurrent_{k}_scale")
+            bias = getattr(self, f"bias_{k}")
+            x, h, c = lstm_dynamic(x, h, c, weight, weight_scale, recurrent, recurrent_scale, bias)
+            h_last.append(h)
+            c_last.append(c)
+        return self._steps_first(x), (torch.cat(h_last), torch.cat(c_last))
+
+
+class DynamicGRU(_DynamicRecurrent):
+    """``nn.GRU`` on integers, called as it is.
+
+    Buffers, for each layer and direction (``0``, ``0_reverse``): ``weight_0`` int8 ``[I, 3H]``, ``recurrent_0`` int8
+    ``[H, 3H]``, for each its scales ``[3H]`` and bias ``[3H]``.
+    """
+
+    def __init__(self, layer: nn.GRU, grid: IntType) -> None:
+        super().__init__(layer)
+        for k in range(self.num_layers):
+            for suffix in self.suffixes:
+                for name, kind in (("weight", "ih"), ("recurrent", "hh")):
+                    integers, scale = _integers(getattr(layer, f"weight_{kind}_l{k}{suffix}"), grid)
+                    bias = getattr(layer, f"bias_{kind}_l{k}{suffix}") if layer.bias else torch.zeros(len(scale))
+                    self.register_buffer(f"{name}_{k}{suffix}", integers)
+                    self.register_buffer(f"{name}_{k}{suffix}_scale", scale)
+                    self.register_buffer(f"{name}_{k}{suffix}_bias", bias.detach().float().clone())
+
+    def forward(
+        self, input: Tensor, hx: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:  # the names are those of nn.GRU
+        x = self._steps_first(input)
+        zeros, last = x.new_zeros(len(self.suffixes), x.shape[1], self.hidden_size), []
+        for k in range(self.num_layers):
+            h = zeros if hx is None else self._of_layer(hx, k)
+            found = [self._direction(x, h[d], f"{k}{suffix}") for d, suffix in enumerate(self.suffixes)]
+            x = torch.cat([y for y, _ in found], -1)
+            last += [state for _, state in found]
+        return self._steps_first(x), torch.stack(last)
+
+    def _direction(self, x: Tensor, h: Tensor, which: str) -> tuple[Tensor, Tensor]:
+        held = [self.get_buffer(f"{n}_{which}{s}") for n in ("weight", "recurrent") for s in ("", "_scale", "_bias")]
+        return gru_dynamic(x, h, *held, which.endswith("_reverse"))
+
+
+def _onnx_gates(value: Tensor) -> Tensor:
+    """Rows ``[4H, ...]`` of an LSTM's weight or bias in the order of ONNX."""
+    gates = value.detach().float().chunk(4)
+    return torch.cat([gates[gate] for gate in _LSTM_ORDER])
+
+
+def _integers(weight: Tensor, grid: IntType) -> tuple[Tensor, Tensor]:
+    """Int8 ``[K, N]`` and scales ``[N]`` of a weight ``[N, K]``."""
+    weight = weight.detach().float()
+    scale = weight_scales(weight, 0, grid)
+    integers = torch.round(weight / scale.unsqueeze(1)).clamp_(grid.low, grid.high).to(torch.int8)
+    return integers.t().contiguous(), scale
