@@ -100,7 +100,7 @@ def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
             verbose=True,
             ost=said,
             backend="aten",
-            custom_modules_hooks=_attention_counts(),
+            custom_modules_hooks=_missing_counts(),
         )
     if macs is None:
         return MacCount(None, why=_last_line(noise.getvalue()))
@@ -125,8 +125,8 @@ class _Bare(nn.Module):
             torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-def _attention_counts() -> dict[object, object]:
-    """Counts for attention that ptflops does not have: the two matrix products of each head."""
+def _missing_counts() -> dict[object, object]:
+    """Counts that ptflops does not have: the two matrix products of each head of attention, and an LSTM's."""
 
     def products(inputs: Sequence[Any], _: object) -> int:
         query, key, value = inputs[:3]
@@ -136,8 +136,13 @@ def _attention_counts() -> dict[object, object]:
     def baddbmm(inputs: Sequence[Any], _: object) -> int:
         return int(inputs[1].numel() * inputs[2].shape[-1])
 
+    def lstm(inputs: Sequence[Any], _: object) -> int:
+        steps, weights = inputs[0].shape[:2].numel(), inputs[1:3]
+        return int(steps * sum(weight.numel() for weight in weights))
+
     aten = torch.ops.aten
     return {
+        aten.mkldnn_rnn_layer: lstm,
         aten._scaled_dot_product_flash_attention_for_cpu: products,
         aten._scaled_dot_product_attention_math: products,
         aten.scaled_dot_product_attention: products,

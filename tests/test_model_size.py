@@ -48,6 +48,11 @@ def test_a_net_counts_for_one_item_biases_included(batch: int) -> None:
     assert found.uncounted == ()
 
 
+def test_lstm_counts_the_products_of_every_gate() -> None:
+    lstm = nn.LSTM(5, 7, bidirectional=True, batch_first=True).eval()
+    assert count_macs(lstm, (torch.randn(3, 11, 5),)).macs == 11 * 2 * 4 * 7 * (5 + 7)
+
+
 def test_attention_counts_its_two_products() -> None:
     class Attention(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from fxpasses.precision import recurrent_ops
 from fxpasses.precision.ops import matmul_dynamic
-from fxpasses.precision.recurrent_layers import DynamicGRU, DynamicLSTM
+from fxpasses.precision.recurrent_layers import DynamicGRU, DynamicLSTM, dynamic_recurrent
 from fxpasses.precision.recurrent_ops import lstm_dynamic
 from fxpasses.quantization.qparams import INT8_SYMMETRIC
 
@@ -33,6 +35,22 @@ def test_states_left_out_are_zero() -> None:
     torch.manual_seed(0)
     layer, x, zeros = DynamicLSTM(nn.LSTM(4, 3), INT8_SYMMETRIC), torch.randn(2, 5, 4), torch.zeros(1, 5, 3)
     assert torch.equal(layer(x)[0], layer(x, (zeros, zeros))[0])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_sums_of_floats_are_those_of_integers(kind: type[nn.LSTM | nn.GRU], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    layer, x = dynamic_recurrent(kind(9, 500), INT8_SYMMETRIC), torch.randn(4, 3, 9)
+    with torch.no_grad():
+        floats = layer(x)[0]
+        monkeypatch.setattr(recurrent_ops, "MOST_EXACT", 0)
+        assert torch.equal(layer(x)[0], floats)
+
+
+def test_states_that_are_not_finite_stay_so() -> None:
+    layer = DynamicLSTM(nn.LSTM(4, 3), INT8_SYMMETRIC)
+    broken = torch.full((1, 2, 3), torch.nan)
+    assert layer(torch.randn(2, 2, 4), (broken, torch.zeros(1, 2, 3)))[0].isnan().all()
 
 
 def test_exact_weights_and_inputs_give_the_float_gru() -> None:

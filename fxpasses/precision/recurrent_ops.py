@@ -18,12 +18,17 @@ D is 1, or 2 with the direction backwards in time second. Registered with ``torc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .ops import matmul_dynamic
+from ..quantization.qparams import as_float32
+from .ops import HIGHEST, matmul_dynamic
+
+MOST_EXACT = 2**24 // (255 * 127)
+"""Products of a uint8 less its zero point and an int8 that sum to an exact float32, in whatever order: 518."""
 
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define(
@@ -36,10 +41,36 @@ _LIBRARY.define(
 )
 
 
-def _product(weight: Tensor, scale: Tensor) -> Callable[[Tensor], Tensor]:
-    """``x [..., K] -> x @ weight [..., N]`` on integers; the column sums are taken once."""
-    sums = weight.sum(0, dtype=torch.int32)
-    return lambda x: matmul_dynamic(x, weight, sums, scale)
+def _product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    return matmul_dynamic(x, weight, weight.sum(0, dtype=torch.int32), scale)
+
+
+def _state_product(weight: Tensor, scale: Tensor) -> Callable[[Tensor], Tensor]:
+    """The same product for the states ``[B, H]`` of many steps; a step of a small layer costs what calling torch does.
+
+    Up to ``MOST_EXACT`` hidden units the integers are summed as float32, which is exact, in half as many calls.
+    """
+    if len(weight) > MOST_EXACT:
+        sums = weight.sum(0, dtype=torch.int32)
+        return lambda h: matmul_dynamic(h, weight, sums, scale)
+    integers = weight.to(torch.float32)
+
+    def product(h: Tensor) -> Tensor:
+        h_scale, zero_point = _qparams(h)
+        if not math.isfinite(h_scale):
+            return h @ integers
+        q = torch.round(h / h_scale).clamp_(-zero_point, HIGHEST - zero_point)
+        return (q @ integers).mul_(scale * h_scale)
+
+    return product
+
+
+def _qparams(x: Tensor) -> tuple[float, int]:
+    """:func:`fxpasses.precision.ops.dynamic_qparams` in numbers: what float64 rounds to float32 is exact."""
+    low, high = (end.item() for end in torch.aminmax(x))
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = as_float32(as_float32(high - low) / HIGHEST) or 1.0
+    return (scale, min(max(round(as_float32(-low / scale)), 0), HIGHEST)) if math.isfinite(scale) else (scale, 0)
 
 
 def _lstm_dynamic(
@@ -58,8 +89,9 @@ def _lstm_dynamic(
     for d in range(directions):
         state = (zeros if h is None else h)[d], (zeros if c is None else c)[d]
         total = None if bias is None else bias[d].unflatten(0, (2, -1)).sum(0)
-        gates = _product(weight[d], weight_scale[d])(x)
-        found.append(_lstm_steps(gates, state, _product(recurrent[d], recurrent_scale[d]), total, backwards=d == 1))
+        gates = _product(x, weight[d], weight_scale[d])
+        product = _state_product(recurrent[d], recurrent_scale[d])
+        found.append(_lstm_steps(gates, state, product, total, backwards=d == 1))
     y, h_last, c_last = zip(*found, strict=True)
     return torch.cat(y, -1), torch.stack(h_last), torch.stack(c_last)
 
@@ -72,13 +104,14 @@ def _lstm_steps(
     backwards: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     h, c = state
-    steps = len(gates)
+    steps, hidden = len(gates), h.shape[-1]
     y = gates.new_empty(steps, *h.shape)
     for t in reversed(range(steps)) if backwards else range(steps):
         a = gates[t] + product(h)
-        i, o, f, new = (a if bias is None else a + bias).chunk(4, -1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(new)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        a = a if bias is None else a.add_(bias)
+        i, o, f = torch.sigmoid(a[:, : 3 * hidden]).chunk(3, -1)
+        c = f * c + i * torch.tanh(a[:, 3 * hidden :])
+        h = o * torch.tanh(c)
         y[t] = h
     return y, h, c
 
@@ -94,14 +127,14 @@ def _gru_dynamic(
     recurrent_bias: Tensor,
     backwards: bool,
 ) -> tuple[Tensor, Tensor]:
-    gates = _product(weight, weight_scale)(x) + weight_bias
-    product, steps = _product(recurrent, recurrent_scale), len(x)
+    gates = _product(x, weight, weight_scale) + weight_bias
+    product, steps, both = _state_product(recurrent, recurrent_scale), len(x), 2 * h.shape[-1]
     y = gates.new_empty(steps, *h.shape)
     for t in reversed(range(steps)) if backwards else range(steps):
-        own_reset, own_update, own_new = (product(h) + recurrent_bias).chunk(3, -1)
-        reset, update, new = gates[t].chunk(3, -1)
-        n = torch.tanh(new + torch.sigmoid(reset + own_reset) * own_new)
-        h = n + torch.sigmoid(update + own_update) * (h - n)
+        own, given = product(h).add_(recurrent_bias), gates[t]
+        reset, update = torch.sigmoid(given[:, :both] + own[:, :both]).chunk(2, -1)
+        n = torch.tanh(given[:, both:] + reset * own[:, both:])
+        h = n + update * (h - n)
         y[t] = h
     return y, h.clone()
 
