@@ -14,11 +14,13 @@ if __name__ != "fxpasses.export":
 if TYPE_CHECKING:
     from .onnx_file import to_onnx as to_onnx
     from .parity_check import parity as parity
+    from .program import exported_program as exported_program
     from .pt2_file import load as load
     from .pt2_file import save as save
     from .torch_int8 import to_torch as to_torch
 
 _HOMES = {
+    "exported_program": "program",
     "load": "pt2_file",
     "parity": "parity_check",
     "save": "pt2_file",

@@ -13,17 +13,19 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, fx
+from torch import fx
+from torch.export import ExportedProgram
 
 from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization import ops
-from fxpasses.stages import Stage, graph_facts, stage_of
+from fxpasses.stages import Stage, stage_of
 
 from .files import atomic_write
 from .metadata import metadata_of
+from .program import batch_shapes, check_is_of, example_inputs
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -42,6 +44,7 @@ def to_onnx(
     form: Literal["qdq", "qoperator"] = "qdq",
     opset: int | None = None,
     dynamic_batch: bool = True,
+    program: ExportedProgram | None = None,
 ) -> Path:
     """Write a graph as ONNX.
 
@@ -52,10 +55,11 @@ def to_onnx(
         opset: of the default ONNX domain, 18 to 23. Default: 18; 21 if there are weights of 4 bits, which are then
             stored two to a byte.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
+        program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
 
     Raises:
         GraphError: the graph is neither, or the exporter cannot express one of its nodes.
-        InputError: the file cannot be written, or form or opset is unknown.
+        InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
     if form not in ("qdq", "qoperator"):
         raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
@@ -75,7 +79,8 @@ def to_onnx(
     from .onnx_nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
-    model = onnx_model(gm, opset=opset or (NIBBLE_OPSET if packs else DEFAULT_OPSET), dynamic_batch=dynamic_batch)
+    opset = opset or (NIBBLE_OPSET if packs else DEFAULT_OPSET)
+    model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch, program=program)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
 
@@ -85,11 +90,19 @@ def to_onnx(
     return write_model(model, Path(path))
 
 
-def onnx_model(gm: fx.GraphModule, *, opset: int = DEFAULT_OPSET, dynamic_batch: bool = True) -> onnx_ir.Model:
+def onnx_model(
+    gm: fx.GraphModule,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dynamic_batch: bool = True,
+    program: ExportedProgram | None = None,
+) -> onnx_ir.Model:
     """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
     from .onnx_forms import settle_forms
 
-    model = _run_exporter(gm, opset, dynamic_batch)
+    if program is not None:
+        check_is_of(program, gm)
+    model = _run_exporter(gm, opset, dynamic_batch, program)
     names = [n.name for n in gm.graph.nodes if n.target is ops.quantize]
     settle_forms(model, names)
     model.metadata_props.update(metadata_of(gm))
@@ -116,35 +129,22 @@ def write_model(model: onnx_ir.Model, path: Path) -> Path:
     return path
 
 
-def example_inputs(gm: fx.GraphModule, batch: int | None = None) -> tuple[Any, ...]:
-    """Inputs shaped as those the graph was captured with, of zeros."""
-    inputs: list[Any] = []
-    for example in graph_facts(gm)["example_inputs"]:
-        if not (isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], torch.dtype)):
-            inputs.append(example)
-            continue
-        shape, dtype = example
-        inputs.append(torch.zeros((batch or shape[0], *shape[1:]), dtype=dtype))
-    return tuple(inputs)
-
-
-def _run_exporter(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> onnx_ir.Model:
+def _run_exporter(
+    gm: fx.GraphModule, opset: int, dynamic_batch: bool, exported: ExportedProgram | None
+) -> onnx_ir.Model:
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
 
-    # torch.export takes a batch of 1 for a constant
-    inputs = example_inputs(gm, batch=2 if dynamic_batch else None)
-    batch = {0: torch.export.Dim("batch")}
-    shapes = tuple(batch if isinstance(x, Tensor) else None for x in inputs)
+    inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
     try:
         with _quiet():
             program = torch.onnx.export(
-                gm,
+                exported or gm,
                 inputs,
                 dynamo=True,
                 opset_version=opset,
-                dynamic_shapes=shapes if dynamic_batch else None,
+                dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None,  # of a program: the names
                 custom_translation_table=translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),

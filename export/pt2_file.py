@@ -9,6 +9,7 @@ writes, and nothing that is code.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.export import ExportedProgram
 
 from fxpasses.errors import InputError
 from fxpasses.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
@@ -25,25 +27,32 @@ from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
 
 from .files import write_bytes_atomic
 from .metadata import metadata_of, recipe_from, recipe_text
-from .onnx_file import example_inputs
+from .program import check_is_of, exported_program
 from .pt2_archive import FACTS, plain_archive
 from .pt2_graph import graph_of_program
 
 _EXPORT_AGAIN = "save the model again with fx.export.save"
 
 
-def save(gm: fx.GraphModule, path: str | Path) -> Path:
+def save(gm: fx.GraphModule, path: str | Path, *, program: ExportedProgram | None = None) -> Path:
     """Write a QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
+
+    Args:
+        program: what :func:`fxpasses.export.exported_program` made of ``gm``.
 
     Raises:
         GraphError: the graph is not QUANTIZED.
-        InputError: the file cannot be written, or its name does not end in ``.pt2``.
+        InputError: the file cannot be written, its name does not end in ``.pt2``, or ``program`` is of another graph.
     """
     check_stage(gm, Stage.QUANTIZED, "save")
-    return write_program(gm, Path(path), _facts_json(gm))
+    if program is not None:
+        check_is_of(program, gm)
+    return write_program(gm, Path(path), _facts_json(gm), program)
 
 
-def write_program(gm: fx.GraphModule, path: Path, facts: dict[str, Any]) -> Path:
+def write_program(
+    gm: fx.GraphModule, path: Path, facts: dict[str, Any], program: ExportedProgram | None = None
+) -> Path:
     """Export a graph for any batch size and write it with facts, as JSON, beside it.
 
     Raises:
@@ -51,14 +60,10 @@ def write_program(gm: fx.GraphModule, path: Path, facts: dict[str, Any]) -> Path
     """
     if path.suffix != ".pt2":
         raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
-    inputs = example_inputs(gm, batch=2)
-    batch = {0: torch.export.Dim("batch")}
-    shapes = tuple(batch if isinstance(x, torch.Tensor) else None for x in inputs)
-    with torch.no_grad():
-        program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
-    program.example_inputs = None  # they would be saved as well
+    saved = copy.copy(program) if program is not None else exported_program(gm)
+    saved.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={FACTS: json.dumps(facts)})
+    torch.export.save(saved, buffer, extra_files={FACTS: json.dumps(facts)})
     write_bytes_atomic(path, buffer.getbuffer())
     return path
 

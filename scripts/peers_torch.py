@@ -37,8 +37,9 @@ def ours(case: Case) -> Callable[[], None]:
 
     def quantize() -> None:
         int8 = fxpasses.quantize(model.module, model.example_inputs(), _batches(case))
-        fxpasses.export.to_onnx(int8, case.folder / OUR_ONNX)
-        fxpasses.export.save(int8, case.folder / OUR_PT2)
+        program = fxpasses.export.exported_program(int8)
+        fxpasses.export.to_onnx(int8, case.folder / OUR_ONNX, program=program)
+        fxpasses.export.save(int8, case.folder / OUR_PT2, program=program)
 
     return quantize
 

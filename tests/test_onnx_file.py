@@ -15,7 +15,6 @@ from torch import fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import to_onnx
 from fxpasses.export.metadata import qparams_hash
-from fxpasses.export.onnx_file import example_inputs
 from fxpasses.quantization import ops
 
 FLOAT_TOLERANCE = 1e-5
@@ -102,13 +101,6 @@ def test_the_graph_is_left_alone(tmp_path: Path) -> None:
 def test_exporting_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     to_onnx(quantized("linear_on_image"), tmp_path / "model.onnx")
     assert capfd.readouterr() == ("", "")
-
-
-def test_example_inputs() -> None:
-    (image,) = example_inputs(quantized("conv_bn_relu"), batch=7)
-    assert image.shape == (7, 5, 9, 7) and image.dtype == torch.float32 and not image.any()
-    (tokens,) = example_inputs(quantized("embedding_linear"))
-    assert tokens.dtype == torch.int64 and tokens.shape == (2, 6)
 
 
 def test_unknown_form(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fxpasses.export.environment import usable_threads, why_unsuited
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.parity_check import ParityReport, parity
+from fxpasses.export.program import exported_program
 from fxpasses.export.pt2_file import save
 from fxpasses.export.report import build_report, write_report
 from fxpasses.export.report_html import write_html
@@ -242,9 +243,10 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
         to_onnx(graph, folder / FLOAT_ONNX)
         optimize_onnx(folder / FLOAT_ONNX, folder / FLOAT_ONNX, settings.optimizer)
     with terminal.step("export int8 ONNX"):
-        to_onnx(int8, folder / INT8_ONNX, form=settings.form)
+        program = exported_program(int8)
+        to_onnx(int8, folder / INT8_ONNX, form=settings.form, program=program)
     with terminal.step("save .pt2"):
-        save(int8, folder / INT8_PT2)
+        save(int8, folder / INT8_PT2, program=program)
 
 
 def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:

@@ -19,6 +19,7 @@ from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import optimize_onnx
+from fxpasses.export.program import exported_program
 from fxpasses.export.pt2_file import save
 from fxpasses.export.report import Variant, build_report, variant_of, write_report
 from fxpasses.export.report_html import write_html
@@ -198,9 +199,10 @@ def _int8(
     batches: Iterator[Tensor] = given.data.calibration(images, seed=settings.seed)
     int8 = int8_graphs(graph, batches, images, settings.config, terminal).graph
     with terminal.step("export int8 ONNX"):
-        path = to_onnx(int8, folder / INT8_ONNX, form=settings.form)
+        program = exported_program(int8)
+        path = to_onnx(int8, folder / INT8_ONNX, form=settings.form, program=program)
     if not prefix:
-        save(int8, folder / INT8_PT2)
+        save(int8, folder / INT8_PT2, program=program)
     runners: tuple[Runner, ...] = (
         torch_runner(to_torch(int8), INT8, name=f"{prefix}torch {INT8}"),
         onnx_runner(path, INT8, name=f"{prefix}onnxruntime {INT8}"),
