@@ -19,6 +19,7 @@ from .operator_table import VOCABULARY
 from .operators import aten_name
 from .ownership import place_module, tensor_at
 from .padding import number_paddings
+from .recurrent_lifting import lift_recurrent
 from .shapes import SHAPE, shape_of
 
 Bound = dict[str, Any]
@@ -48,6 +49,7 @@ def lift_layers(gm: fx.GraphModule) -> None:
         if key not in lifted:
             lifted[key] = place_module(gm, _name_for(node, name, names["weight"]), layer)
         _call_layer(gm, node, readers, lifted[key], bound["input"])
+    lift_recurrent(gm)
     number_paddings(gm)
 
 
