@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .quantization.api import learn_rounding as learn_rounding
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
+    from .quantization.linear_mapping import dequantize_linear as dequantize_linear
+    from .quantization.linear_mapping import linear_parameters as linear_parameters
+    from .quantization.linear_mapping import quantize_linear as quantize_linear
     from .quantization.api import smooth as smooth
     from .tracing import capture as capture
 
@@ -38,11 +41,14 @@ _HOMES = {
     "calibrate": "fxpasses.quantization.api",
     "capture": "fxpasses.tracing",
     "convert": "fxpasses.quantization.api",
+    "dequantize_linear": "fxpasses.quantization.linear_mapping",
     "equalize": "fxpasses.quantization.api",
     "fuse": "fxpasses.fusion",
     "learn_rounding": "fxpasses.quantization.api",
+    "linear_parameters": "fxpasses.quantization.linear_mapping",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
+    "quantize_linear": "fxpasses.quantization.linear_mapping",
     "smooth": "fxpasses.quantization.api",
 }
 _SUBPACKAGES = ("export", "models", "pruning")

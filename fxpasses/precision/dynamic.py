@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import InputError
+from ..quantization.linear_mapping import quantize_linear
 from ..quantization.qparams import IntType
 from ..quantization.range_search import weight_scales
 from ..quantization.targets import find_target
@@ -72,7 +73,7 @@ class DynamicLinear(nn.Module):
         weight = layer.weight.detach().float()
         self.weights = weight.numel()
         scale = weight_scales(weight, 0, grid)
-        integers = torch.round(weight / scale.unsqueeze(1)).clamp_(grid.low, grid.high).to(torch.int8)
+        integers = quantize_linear(weight, scale, dtype=grid, axis=0)
         self.register_buffer("weight", integers.t().contiguous())
         self.register_buffer("weight_sums", self.weight.sum(0, dtype=torch.int32))
         self.register_buffer("scale", scale)

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..quantization.linear_mapping import levels_of
+
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define("matmul_nbits(Tensor x, Tensor packed, Tensor scale, int k, int bits, int accuracy_level) -> Tensor")
 _LIBRARY.define("matmul_dynamic(Tensor x, Tensor weight, Tensor weight_sums, Tensor scale) -> Tensor")
@@ -52,7 +54,7 @@ def dynamic_qparams(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def dynamic_integers(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     """The values of ``x`` on that grid, as float32."""
-    return torch.round(x / scale).add_(zero_point).clamp_(0, HIGHEST)
+    return levels_of(x, scale, zero_point, 0, HIGHEST)
 
 
 def _matmul_nbits(x: Tensor, packed: Tensor, scale: Tensor, k: int, bits: int, accuracy_level: int) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..graph_edit import why_not_plain
+from ..quantization.linear_mapping import quantize_linear
 from ..quantization.qparams import IntType
 from ..quantization.range_search import weight_scales
 from ..shapes import shape_of
@@ -166,5 +167,4 @@ def _integers(weight: Tensor, grid: IntType) -> tuple[Tensor, Tensor]:
     """Int8 ``[K, N]`` and scales ``[N]`` of a weight ``[N, K]``."""
     weight = weight.detach().float()
     scale = weight_scales(weight, 0, grid)
-    integers = torch.round(weight / scale.unsqueeze(1)).clamp_(grid.low, grid.high).to(torch.int8)
-    return integers.t().contiguous(), scale
+    return quantize_linear(weight, scale, dtype=grid, axis=0).t().contiguous(), scale

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import InputError
-from ..quantization.qparams import INT8_SYMMETRIC, IntType
+from ..quantization.linear_mapping import integer_type, levels_of
+from ..quantization.qparams import INT8_SYMMETRIC
 from ..quantization.range_search import weight_scales
 from . import ops
 from .linear_layers import LowerLinear, conv_reasons, lower_linear, other_reasons
@@ -29,7 +30,7 @@ GROUP_SIZES = (32, 64, 128)
 COMPUTE = {"float": 0, "int8": 4}
 """What MatMulNBits multiplies in -> its ``accuracy_level``."""
 
-_INT4 = IntType(torch.int8, -8, 7)
+_INT4 = integer_type("int4")
 _NARROWEST, _WIDEST = 32, 128
 
 
@@ -137,8 +138,7 @@ def quantized_blocks(weight: Tensor, config: WeightOnlyConfig) -> tuple[Tensor, 
         down = _sign_downwards(rows) if config.bits == 4 else torch.ones(len(rows))
         scale = weight_scales(rows * down.unsqueeze(1), 0, grid, search="mse" if config.bits == 4 else "minmax")
         scale = (scale * down).reshape(outputs, -1)
-    q = torch.round(blocks / scale.unsqueeze(2)).clamp_(grid.low, grid.high)
-    return q.to(torch.int8), scale
+    return levels_of(blocks, scale.unsqueeze(2), 0, grid.low, grid.high).to(torch.int8), scale
 
 
 def packed(integers: Tensor, bits: int) -> Tensor:

@@ -1,8 +1,8 @@
 """The operators of a QUANTIZED graph: ``fxpasses::quantize`` and ``fxpasses::dequantize``.
 
-They follow ONNX QuantizeLinear and DequantizeLinear: ``q = saturate(round_half_even(x / scale) + zero_point)``,
-``x = (q - zero_point) * scale``, in float32. Registered with ``torch.library``, so ``torch.export`` keeps them and a
-saved ``.pt2`` names them; importing this module is what registers them.
+They compute the linear mapping of :mod:`fxpasses.quantization.linear_mapping`, which is ONNX's. Registered with
+``torch.library``, so ``torch.export`` keeps them and a saved ``.pt2`` names them; importing this module is what
+registers them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .linear_mapping import levels_of, values_of
+
 _LIBRARY = torch.library.Library("fxpasses", "DEF")
 _LIBRARY.define("quantize(Tensor x, float scale, int zero_point, ScalarType dtype) -> Tensor")
 _LIBRARY.define("dequantize(Tensor q, float scale, int zero_point) -> Tensor")
@@ -20,17 +22,17 @@ _LIBRARY.define("dequantize_per_channel(Tensor q, Tensor scale, int axis) -> Ten
 
 def _quantize(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
     limits = torch.iinfo(dtype)
-    return torch.round(x / scale).add_(zero_point).clamp_(limits.min, limits.max).to(dtype)
+    return levels_of(x, scale, zero_point, limits.min, limits.max).to(dtype)
 
 
 def _dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    return q.to(torch.float32).sub_(zero_point).mul_(scale)
+    return values_of(q, scale, zero_point)
 
 
 def _dequantize_per_channel(q: Tensor, scale: Tensor, axis: int) -> Tensor:
     shape = [1] * q.dim()
     shape[axis] = -1
-    return q.to(torch.float32) * scale.reshape(shape)
+    return values_of(q, scale.reshape(shape), 0)
 
 
 def _quantize_fake(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
