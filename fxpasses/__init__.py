@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .quantization.linear_mapping import dequantize_linear as dequantize_linear
     from .quantization.linear_mapping import linear_parameters as linear_parameters
     from .quantization.linear_mapping import quantize_linear as quantize_linear
+    from .quantization.api import reestimate as reestimate
     from .quantization.api import smooth as smooth
     from .tracing import capture as capture
 
@@ -49,6 +50,7 @@ _HOMES = {
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.linear_mapping",
+    "reestimate": "fxpasses.quantization.api",
     "smooth": "fxpasses.quantization.api",
 }
 _SUBPACKAGES = ("export", "models", "pruning")

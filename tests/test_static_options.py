@@ -43,6 +43,12 @@ def test_alpha_is_a_number_or_a_word() -> None:
         replace(DEFAULTS, smooth="half").config()
 
 
+def test_reestimation() -> None:
+    options = replace(DEFAULTS, reestimate=True)
+    assert options.config() == QuantConfig(reestimation=True)
+    assert options.said == ["--reestimate"]
+
+
 def test_layers_in_float_win() -> None:
     general, special = overrides_of(["entropy", "layer1.*=minmax"], ["layer1.0"])
     assert general == "entropy"

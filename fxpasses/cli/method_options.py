@@ -19,6 +19,7 @@ _STATIC_ONLY = {
     "--equalize": "no activation shares one scale with others beforehand",
     "--smooth": "activations have no scale chosen beforehand that it could suit",
     "--bias-correction": "it needs the means of calibrated activations",
+    "--reestimate": "it corrects what rounding calibrated activations does",
     "--rounding": "rounding is learned from what calibrated activations are multiplied to",
     "--exact": "only integers all the way through can be the same in both runtimes",
     "--max-drop": _SEARCHED,

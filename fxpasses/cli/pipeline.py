@@ -37,6 +37,7 @@ from fxpasses.quantization.first_samples import first_samples
 from fxpasses.quantization.learned_rounding import SAMPLES, learn_rounding
 from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
+from fxpasses.quantization.reestimation import reestimate
 from fxpasses.tracing import capture
 
 from . import interruption
@@ -186,9 +187,12 @@ def int8_graphs(
         graph, batches = equalized(graph, batches, config)
     observed = observe(graph, config)
     learns = config.rounding == "learned"
-    first, batches = first_samples(batches, SAMPLES if learns else 0)
+    first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
     with terminal.step("calibrate", images) as step:
         calibrate(observed, batches, step.advance)
+    if config.reestimation:
+        with terminal.step("convert and re-estimate"):
+            return Int8Graphs(reestimate(observed, first))
     with terminal.step("convert"):
         nearest = convert(observed)
     if not learns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,10 @@ def quantize_command(
             "--bias-correction/--no-bias-correction", help="Take from biases what rounding weights adds on average."
         ),
     ] = True,
+    reestimate: Annotated[
+        bool,
+        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm would; for few bits."),
+    ] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
     ] = False,
@@ -141,7 +146,8 @@ def quantize_command(
             measured = LoweredSettings(evaluate, optimizer.value, bench, threads)
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
-        static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding, smooth)
+        static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
+        static = replace(static, smooth=smooth, reestimate=reestimate)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

@@ -83,6 +83,12 @@ def settled(
             why="the search tries dozens of models, and learning takes minutes for each",
             fix='search first, then write rounding = "learned" into recipe.toml under [quantize]',
         )
+    if settings.config.reestimation:
+        raise InputError(
+            "--max-drop with --reestimate",
+            why="the search makes its models from one calibration, without running them again",
+            fix="search first, then write reestimation = true into recipe.toml under [quantize]",
+        )
     with torch_threads(default_threads(settings.threads)):
         return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
 

@@ -21,6 +21,7 @@ class StaticOptions:
     bits: int
     rounding: str
     smooth: str | None = None
+    reestimate: bool = False
 
     def config(self) -> QuantConfig:
         """The settings.
@@ -37,6 +38,7 @@ class StaticOptions:
             equalization=self.equalize,
             smoothing=_alpha(self.smooth),
             bias_correction=self.bias_correction,
+            reestimation=self.reestimate,
             weight_bits=self.bits,
             weight_search="minmax" if self.bits == LARGEST_BITS else "mse",
             rounding=self.rounding,
@@ -53,6 +55,7 @@ class StaticOptions:
             "--no-equalize": not self.equalize,
             "--smooth": self.smooth is not None,
             "--no-bias-correction": not self.bias_correction,
+            "--reestimate": self.reestimate,
             "--bits": self.bits != LARGEST_BITS,
             "--rounding": self.rounding != QuantConfig.rounding,
         }

@@ -16,6 +16,7 @@ from .equalization import equalize, equalized
 from .first_samples import first_samples
 from .learned_rounding import SAMPLES, learn_rounding
 from .observe import observe
+from .reestimation import reestimate
 from .smoothing import smooth
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "learn_rounding",
     "observe",
     "quantize",
+    "reestimate",
     "smooth",
 ]
 
@@ -39,7 +41,7 @@ def quantize(
 ) -> fx.GraphModule:
     """Capture, fuse, equalize, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
 
-    With ``rounding="learned"``, :func:`learn_rounding` converts.
+    With ``rounding="learned"`` :func:`learn_rounding` converts, with ``reestimation=True`` :func:`reestimate`.
 
     Args:
         model: in eval mode; it is not changed.
@@ -53,9 +55,9 @@ def quantize(
     config = config or QuantConfig()
     graph, batches = equalized(fuse(capture(model, example_inputs)), batches, config)
     graph = observe(graph, config)
-    if config.rounding == "nearest":
-        calibrate(graph, batches)
-        return convert(graph)
-    first, batches = first_samples(batches, SAMPLES)
+    learns = config.rounding == "learned"
+    first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
     calibrate(graph, batches)
-    return learn_rounding(graph, first)
+    if learns:
+        return learn_rounding(graph, first)
+    return reestimate(graph, first) if config.reestimation else convert(graph)

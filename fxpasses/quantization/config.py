@@ -110,6 +110,9 @@ class QuantConfig:
             for none of it. It needs data, as equalization does.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
             data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
+        reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
+            :mod:`fxpasses.quantization.reestimation`. It needs data; step by step :func:`fxpasses.reestimate` takes the
+            place of :func:`fxpasses.convert`.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
             engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.
@@ -127,6 +130,7 @@ class QuantConfig:
     equalization: bool = True
     smoothing: float | str | None = None
     bias_correction: bool = True
+    reestimation: bool = False
     exact: bool = False
     tie_free: bool = True
     overrides: tuple[Override, ...] = ()
@@ -144,6 +148,12 @@ class QuantConfig:
         if self.rounding not in ("nearest", "learned"):
             raise InputError(
                 f"rounding {self.rounding!r}", why="there is no such rounding", fix="use 'nearest' or 'learned'"
+            )
+        if self.reestimation and self.rounding == "learned":
+            raise InputError(
+                'reestimation=True, rounding="learned"',
+                why="learned rounding chooses biases for the rounding it finds",
+                fix="drop one of them",
             )
         if self.exact and not self.tie_free:
             raise InputError("exact=True, tie_free=False", why="exact rests on tie-free scales", fix="drop one of them")

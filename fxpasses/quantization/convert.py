@@ -51,7 +51,8 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     """
     check_stage(gm, Stage.OBSERVED, "convert")
     gm = copy_graph(gm)
-    config = replace(config or graph_facts(gm)["config"], rounding="nearest")  # files say what was done, not asked for
+    config = config or graph_facts(gm)["config"]
+    config = replace(config, rounding="nearest", reestimation=False)  # files say what was done, not asked for
     graph_facts(gm)["config"] = config
     measured = _take_out_observers(gm, config)
     means = take_out_means(gm)
