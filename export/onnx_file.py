@@ -26,6 +26,7 @@ from fxpasses.stages import Stage, stage_of
 from .files import atomic_write
 from .metadata import metadata_of
 from .program import batch_shapes, check_is_of, example_inputs
+from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -53,7 +54,7 @@ def to_onnx(
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
         opset: of the default ONNX domain, 18 to 23. Default: 18; 21 if there are weights of 4 bits, which are then
-            stored two to a byte.
+            stored two to a byte, or activations of 16.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
 
@@ -79,7 +80,9 @@ def to_onnx(
     from .onnx_nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
-    opset = opset or (NIBBLE_OPSET if packs else DEFAULT_OPSET)
+    if wide := has_wide_activations(gm):
+        check_wide_file(form, opset)
+    opset = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else DEFAULT_OPSET)
     model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch, program=program)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
@@ -134,6 +137,7 @@ def _run_exporter(
 ) -> onnx_ir.Model:
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
+    from .onnx_simplify import simplify
     from .onnx_translations import translations
 
     inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
@@ -148,7 +152,7 @@ def _run_exporter(
                 custom_translation_table=translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),
-                optimize=True,
+                optimize=False,
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -159,6 +163,7 @@ def _run_exporter(
             step="to_onnx",
         ) from error
     assert program is not None
+    simplify(program.model)
     return program.model
 
 

@@ -1,0 +1,42 @@
+"""Tidying an exported model gives what onnxscript's own optimizer gives."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import onnx
+import onnx_ir as ir
+import pytest
+from int8_files import exported
+from onnxscript import optimizer
+from tiny_graphs import captured, quantized
+
+import fxpasses
+from fxpasses.export.onnx_simplify import simplify
+
+NETS = ["conv_bn_relu", "residual_block", pytest.param("embedding_linear", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("is_float", [True, False])
+def test_it_is_what_the_optimizer_makes(name: str, is_float: bool) -> None:
+    graph = fxpasses.fuse(captured(name)) if is_float else quantized(name)
+    ours = exported(graph)
+    with patch("fxpasses.export.onnx_simplify.simplify", optimizer.optimize_ir):
+        assert exported(graph) == ours
+
+
+def test_constants_are_folded_and_what_is_unread_goes() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 18]> net (float[N, 4] x) => (float[N, 4] y)
+    <float[1] one = {1.0}, float[1] two = {2.0}> {
+        three = Add(one, two)
+        unread = Mul(x, two)
+        cast = Cast<to = 1>(x)
+        turned = Transpose<perm = [0, 1]>(cast)
+        y = Mul(turned, three)
+    }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    simplify(model)
+    assert [node.op_type for node in model.graph] == ["Mul"]
+    (read,) = [v for v in model.graph.initializers.values() if v.const_value is not None and v.uses()]
+    assert read.const_value is not None and read.const_value.numpy().tolist() == [3.0]
