@@ -105,9 +105,10 @@ class OnnxIntegers:
 
 
 def _integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
-    """The ONNX type of every int8 tensor that quantizing, padding or reshaping gives, by name."""
+    """The ONNX type of every integer tensor that quantizing, padding or reshaping gives, by name."""
     import onnx
 
+    integers = [getattr(onnx.TensorProto, name) for name in ("UINT8", "INT8", "UINT16", "INT16")]
     declared = {i.name: i.data_type for i in model.graph.initializer}
     kinds: dict[str, int] = {}
     for node in model.graph.node:
@@ -116,6 +117,6 @@ def _integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
             kind = declared.get(node.input[2])
         elif node.op_type == "Reshape":
             kind = kinds.get(node.input[0])
-        if kind in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8):
+        if kind in integers:
             kinds[node.output[0]] = kind
     return kinds

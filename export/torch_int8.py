@@ -11,6 +11,7 @@ from fxpasses.errors import InputError
 from fxpasses.stages import Stage, check_stage, graph_facts
 
 from .engines.lowering import lower
+from .wide_activations import has_wide_activations, wide_engine
 
 
 def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
@@ -19,14 +20,16 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
     Args:
         gm: a QUANTIZED graph. It is not changed.
         engine: ``"x86"`` (oneDNN), ``"reference"`` (exact integer arithmetic, slow) or ``"plain"`` (the graph itself,
-            in float between its quantize nodes). Default: the engine of the graph's target.
+            in float between its quantize nodes). Default: the engine of the graph's target; with activations of 16
+            bits, which it has no kernels for, ``"plain"``.
 
     Raises:
         GraphError: the graph is not QUANTIZED.
-        InputError: there is no such engine.
+        InputError: there is no such engine, or it has no kernels for 16 bits.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
-    name = engine or _ENGINE_OF_TARGET[graph_facts(gm)["config"].target]
+    wide = has_wide_activations(gm)
+    name = wide_engine(engine) if wide else engine or _ENGINE_OF_TARGET[graph_facts(gm)["config"].target]
     if name not in _ENGINES:
         near = difflib.get_close_matches(name, _ENGINES, n=1)
         raise InputError(

@@ -32,7 +32,8 @@ class ReferenceKernel(nn.Module):
         if call.shares_scale and call.clamp is None:
             return move_integers(call, inputs[0])
         if call.operator.elementwise and call.clamp is None:
-            return integer_table(call)[inputs[0].long() - call.x[0].grid.low]
+            table = integer_table(call).to(torch.int32)  # torch cannot index uint16
+            return table[inputs[0].long() - call.x[0].grid.low].to(call.y.grid.dtype)
         if self._steps is None:
             return through_float(call, *inputs)
         centred = [q.double() - x.zero_point for q, x in zip(inputs, call.x, strict=True)]
@@ -63,7 +64,7 @@ def move_integers(call: Int8Call, q: Tensor) -> Tensor:
         settings["value"] = call.x[0].zero_point
     positional = [q if i == 0 else a for i, a in enumerate(call.node.args)]
     function: Callable[..., Any] = call.node.target  # type: ignore[assignment]  # canonical nodes call functions
-    if call.operator.name in _NO_INTEGER_KERNEL or settings.get("mode") in ("reflect", "replicate"):
+    if _moves_as_float(call) or settings.get("mode") in ("reflect", "replicate"):
         positional[0] = q.float()
     moved: Tensor = function(*positional, **settings)
     return moved.to(q.dtype)
@@ -71,9 +72,14 @@ def move_integers(call: Int8Call, q: Tensor) -> Tensor:
 
 def reference_kernel(call: Int8Call) -> nn.Module | None:
     """The exact kernel of one integer operation; None where the operator itself runs on integers."""
-    if call.shares_scale and call.clamp is None and call.operator.name not in (*_NO_INTEGER_KERNEL, "pad"):
+    if call.shares_scale and call.clamp is None and call.operator.name != "pad" and not _moves_as_float(call):
         return None
     return ReferenceKernel(call)
+
+
+def _moves_as_float(call: Int8Call) -> bool:
+    """Whether torch has no kernel of an operator that moves values for their integers; float32 holds them as well."""
+    return call.operator.name in _NO_INTEGER_KERNEL or call.x[0].grid.levels > BYTE
 
 
 _NO_INTEGER_KERNEL = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "interpolate"})
@@ -144,11 +150,20 @@ def _layer(call: Int8Call, x: Tensor) -> Tensor:
     return acc * multipliers(call).reshape(shape)
 
 
-EXACT_PRODUCTS = 2**24 // (255 * 128)
-"""So many products of a centred byte and a weight sum to less than 2**24, hence exactly in float32, in any order."""
+BYTE = 255
+EXACT_PRODUCTS = 2**24 // (256 * 128)
+"""So many products of a centred byte, up to 256, and a weight sum to less than 2**24, hence exactly in float32, in any order."""
 
 
 def _exact_sums(call: Int8Call, x: Tensor) -> Tensor:
+    """Sums of integer products as float64; 16 bits are summed as a high and a low byte."""
+    if call.x[0].grid.levels <= BYTE:
+        return _byte_sums(call, x)
+    high = torch.floor(x / (BYTE + 1))
+    return _byte_sums(call, high) * (BYTE + 1) + _byte_sums(call, x - high * (BYTE + 1))
+
+
+def _byte_sums(call: Int8Call, x: Tensor) -> Tensor:
     """Sums of integer products as float64: in float32 by slices of input channels that keep it exact, else in float64.
 
     ATen's float64 convolutions are slower by one to two orders of magnitude, the grouped ones by three.

@@ -11,7 +11,7 @@ from torch import fx, nn
 from ..errors import InputError
 from ..graph_edit import module_of, operator_name
 from .observer_spec import ObserverSpec, parse_observer
-from .qparams import IntType
+from .qparams import INT16_SYMMETRIC, UINT16, IntType
 from .targets import Target, find_target
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
@@ -40,6 +40,21 @@ def check_smoothing(alpha: float | str) -> None:
             f"smoothing {alpha!r}",
             why="alpha is a number from 0 (activations stay) to 1 (activations become even)",
             fix=f"use 0.5, as published, or {AUTO!r}",
+        )
+
+
+def check_activation_bits(config: QuantConfig) -> None:
+    """Raises :class:`InputError` for a number of bits there is no type of, or for what goes with 8 only."""
+    bits = config.activation_bits
+    if bits not in (LARGEST_BITS, 16):
+        raise InputError(f"activation_bits={bits}", why="activations have 8 or 16 bits", fix="use 8 for speed")
+    alien = {"exact=True": config.exact, 'rounding="learned"': config.rounding == "learned"}
+    refused = [name for name, is_asked in alien.items() if is_asked] if bits != LARGEST_BITS else []
+    if refused:
+        raise InputError(
+            f"activation_bits={bits}, {', '.join(refused)}",
+            why="no CPU sums products of 16 bits as integers, and what float gives is not exact",
+            fix="drop one of them",
         )
 
 
@@ -100,6 +115,9 @@ class QuantConfig:
         weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
             two to a byte. Layers with fewer than 32 weights to an output (depthwise, a first layer) keep 8 unless an
             override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
+        activation_bits: 8, or 16 (uint16, for ``"cuda"`` int16), for models that 8 bits cost too much, and for
+            accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
+            between the integers, at less than the speed of fp32, and agree to about one of the finer steps.
         rounding: of weights: ``"nearest"``, or ``"learned"`` from the calibration data, which takes minutes and is for
             few bits. It needs data, as equalization does; step by step :func:`fxpasses.learn_rounding` takes the place
             of :func:`fxpasses.convert`.
@@ -126,6 +144,7 @@ class QuantConfig:
     observer: str = "histogram"
     weight_search: str = "minmax"
     weight_bits: int = 8
+    activation_bits: int = 8
     rounding: str = "nearest"
     equalization: bool = True
     smoothing: float | str | None = None
@@ -155,12 +174,26 @@ class QuantConfig:
                 why="learned rounding chooses biases for the rounding it finds",
                 fix="drop one of them",
             )
+        check_activation_bits(self)
         if self.exact and not self.tie_free:
             raise InputError("exact=True, tie_free=False", why="exact rests on tie-free scales", fix="drop one of them")
 
     @property
     def for_target(self) -> Target:
         return find_target(self.target)
+
+    @property
+    def activation_grid(self) -> IntType:
+        """The integers an activation may be."""
+        target = self.for_target
+        if self.activation_bits == LARGEST_BITS:
+            return target.activations
+        return INT16_SYMMETRIC if target.symmetric_activations else UINT16
+
+    @property
+    def avoids_ties(self) -> bool:
+        """Whether scales are settled: not where float is computed between the integers, as it is with 16 bits."""
+        return self.tie_free and self.activation_bits == LARGEST_BITS
 
     def weight_grid(self, bits: int | None = None) -> IntType:
         """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below."""

@@ -58,7 +58,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     means = take_out_means(gm)
     plan = plan_quantization(gm, config)
     scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
-    if config.tie_free:
+    if config.avoids_ties:
         scales = settle_scales(gm, plan, scales)
     pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config, means).run()))
     gm.graph.eliminate_dead_code()
@@ -74,13 +74,13 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
 
 def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:
     """Parameters by the name of the observed tensor; the graph is FLOAT again afterwards."""
-    target, found = config.for_target, {}
+    found, symmetric = {}, config.for_target.symmetric_activations
     for name, node in find_observers(gm).items():
         source = node.args[0]
         assert isinstance(source, fx.Node)
         try:
             observer = module_of(gm, node, Observer)
-            found[name] = observer.qparams(target.activations, target.symmetric_activations)
+            found[name] = observer.qparams(config.activation_grid, symmetric)
         except NothingObserved as error:
             raise GraphError.at_node(
                 source, why="no data has passed its observer", fix="fx.calibrate(graph, batches)", step="convert"
@@ -93,15 +93,15 @@ def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QP
 
 def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
     """Parameters of a root that is not observed: fixed by its operator, or by its table of weights."""
-    operator, target = operator_of(gm, root), config.for_target
+    operator = operator_of(gm, root)
     assert operator is not None
     if operator.fixed_range is not None:
         low, high = operator.fixed_range
     else:
         table = module_of(gm, root, nn.Embedding).weight.detach()
         low, high = float(table.min()), float(table.max())
-    choose = symmetric_qparams if target.symmetric_activations else affine_qparams
-    return choose(low, high, target.activations)
+    choose = symmetric_qparams if config.for_target.symmetric_activations else affine_qparams
+    return choose(low, high, config.activation_grid)
 
 
 def clamp_is_redundant(bounds: tuple[float, float], q: QParams) -> bool:

@@ -42,6 +42,8 @@ UINT8 = IntType(torch.uint8, 0, 255)
 INT8 = IntType(torch.int8, -128, 127)
 INT8_SYMMETRIC = IntType(torch.int8, -127, 127)
 INT7_SYMMETRIC = IntType(torch.int8, -63, 63)
+UINT16 = IntType(torch.uint16, 0, 65535)
+INT16_SYMMETRIC = IntType(torch.int16, -32767, 32767)
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class _Correction(fx.Interpreter):
 
     def _settled(self, scale: Tensor, x: float, y: float) -> Tensor:
         """Scales near these on which nothing can tie, as conversion chose them: float32."""
-        if self.config.tie_free:
+        if self.config.avoids_ties:
             wanted = scale * x / y
             wanted = wanted.clamp(min=SMALLEST_PROVABLE) if self.config.exact else wanted
             scale = tie_free_multipliers(wanted)[0] * y / x

@@ -143,9 +143,9 @@ class _OutputErrors(fx.Interpreter):
 
 
 def _qparams(ranges: ChannelRanges, divisors: Tensor, config: QuantConfig) -> QParams:
-    target = config.for_target
+    symmetric = config.for_target.symmetric_activations
     span = float((ranges.low / divisors).amin()), float((ranges.high / divisors).amax())
-    return qparams_of(span, target.activations, symmetric=target.symmetric_activations)
+    return qparams_of(span, config.activation_grid, symmetric=symmetric)
 
 
 def _account(scalable: ScalableGraph, divisors: Tensor) -> PassResult:

@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from .bias_correction import output_error
-from .config import QuantConfig
+from .config import LARGEST_BITS, QuantConfig
 from .qparams import QParams
 from .range_search import weight_scales
 from .tie_free import SMALLEST_PROVABLE, tie_free_multipliers
 
 LARGEST_BIAS = 2**22
 """Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
+
+LARGEST_INT32_BIAS = 2**30
+"""The same with activations of 16 bits, whose sums are taken in float: that the integer fits is all that counts."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,10 @@ def integer_weights(
         scale = scale.max().expand_as(scale)
     per_output = scale.repeat(groups)
     if bias is not None:
-        per_output = torch.maximum(per_output, bias.abs() / (x.scale * LARGEST_BIAS))
+        largest = LARGEST_BIAS if config.activation_bits == LARGEST_BITS else LARGEST_INT32_BIAS
+        per_output = torch.maximum(per_output, bias.abs() / (x.scale * largest))
         scale = per_output if groups == 1 else per_output.max().expand_as(scale)
-    if config.tie_free:
+    if config.avoids_ties:
         wanted = x.scale * scale / y.scale
         multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
         scale = multiplier * y.scale / x.scale

@@ -179,5 +179,5 @@ def _settle(observed: fx.GraphModule, config: QuantConfig, ranges: Mapping[str, 
     target = config.for_target
     observers = _observers(observed)
     for name, node in find_observers(observed).items():
-        chosen = ranges[name](target.activations, target.symmetric_activations)
+        chosen = ranges[name](config.activation_grid, target.symmetric_activations)
         observed.set_submodule(str(node.target), SettledObserver(observers[name], chosen))
