@@ -45,7 +45,7 @@ def simplify(model: ir.Model) -> None:
         if not folded.modified and not rewritten.modified:
             break
     ending = ir.passes.Sequential(
-        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]  # its __init__ says nothing
         passes.RemoveUnusedOpsetsPass(),
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         passes.LiftSubgraphInitializersToMainGraphPass(),

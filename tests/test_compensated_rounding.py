@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fxpasses.quantization.compensated_rounding import Moments, compensated_rounding
+from fxpasses.quantization import compensated_rounding as compensated_rounding_module
+from fxpasses.quantization.compensated_rounding import NO_TRUST, Trust, compensated_rounding, rounded_with
+from fxpasses.quantization.input_moments import Moments
 from fxpasses.quantization.qparams import IntType
 
 NIBBLE = IntType(torch.int8, -8, 7)
 
 
-def moments_of(exact: Tensor, integer: Tensor | None = None) -> Moments:
-    return Moments.of(exact, exact if integer is None else integer)
+def folds(exact: Tensor, integer: Tensor | None = None) -> tuple[Moments, Moments]:
+    """Of two thirds of the samples, and of the rest."""
+    integer = exact if integer is None else integer
+    shift, cut = integer.mean(2, keepdim=True), exact.shape[2] * 2 // 3
+    learned, judging = Moments.around(shift), Moments.around(shift)
+    learned.take_in(exact[:, :, :cut], integer[:, :, :cut])
+    judging.take_in(exact[:, :, cut:], integer[:, :, cut:])
+    return learned, judging
+
+
+def compensated(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Tensor:
+    rounded, _ = compensated_rounding(rows, *folds(exact, integer), NIBBLE, torch.ones(rows.shape[:2]))
+    return rounded
 
 
 def error(rows: Tensor, rounded: Tensor, exact: Tensor, integer: Tensor | None = None) -> float:
@@ -34,11 +48,12 @@ def correlated(seed: int, groups: int = 1, width: int = 12, samples: int = 800) 
 
 
 def test_uncorrelated_inputs_are_rounded_to_nearest() -> None:
-    rows = torch.tensor([[[0.2, 3.4, -7.7, 1.1, -0.6, 9.9]]])
+    rows = torch.tensor([[[0.2, 3.4, -7.7, 1.1, -0.6, 9.9]]]).double()
     squares = torch.diag_embed(torch.ones(1, 6, dtype=torch.float64)) * 64
     zeros = torch.zeros(1, 6).double()
     moments = Moments(zeros.unsqueeze(2), 64, zeros, zeros, squares, torch.zeros_like(squares))
-    assert compensated_rounding(rows, moments, NIBBLE).tolist() == [[[0, 3, -8, 1, -1, 7]]]
+    found = rounded_with(rows, moments, NIBBLE, torch.ones_like(rows), Trust(1.0, 1.0))
+    assert found.tolist() == [[[0, 3, -8, 1, -1, 7]]]
 
 
 @settings(deadline=None, max_examples=25)
@@ -46,7 +61,7 @@ def test_uncorrelated_inputs_are_rounded_to_nearest() -> None:
 def test_it_beats_nearest_on_correlated_inputs(seed: int) -> None:
     x = correlated(seed, groups=2)
     rows = 3 * torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(seed + 1))
-    rounded = compensated_rounding(rows, moments_of(x), NIBBLE)
+    rounded = compensated(rows, x)
     assert torch.equal(rounded, rounded.round().clamp(NIBBLE.low, NIBBLE.high))
     nearest = rows.round().clamp(NIBBLE.low, NIBBLE.high).double()
     assert error(rows, rounded, x) < 0.5 * error(rows, nearest, x)
@@ -57,7 +72,7 @@ def test_it_is_near_the_best_of_all_choices() -> None:
     rows = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(5)) * 2
     choices = itertools.product((-1.0, 0.0, 1.0, 2.0), repeat=6)
     best = min(error(rows, rows.floor().double() + torch.tensor(c).double(), x) for c in choices)
-    found = error(rows, compensated_rounding(rows, moments_of(x), NIBBLE), x)
+    found = error(rows, compensated(rows, x), x)
     nearest = error(rows, rows.round().double(), x)
     assert best <= found * (1 + 1e-9) and found < best + 0.3 * (nearest - best)
 
@@ -66,8 +81,8 @@ def test_it_mends_what_layers_before_did_to_the_inputs() -> None:
     x = correlated(7)
     read = x + 0.3 * x[:, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0]]
     rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(8))
-    blind = compensated_rounding(rows, moments_of(read), NIBBLE)
-    seeing = compensated_rounding(rows, moments_of(x, read), NIBBLE)
+    blind = compensated(rows, read)
+    seeing = compensated(rows, x, read)
     assert error(rows, seeing, x, read) < 0.5 * error(rows, blind, x, read)
 
 
@@ -75,36 +90,61 @@ def test_means_do_not_matter() -> None:
     x = correlated(9)
     rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10))
     far = x + 500 * torch.arange(12).reshape(1, -1, 1)
-    near, moved = (compensated_rounding(rows, moments_of(data), NIBBLE) for data in (x, far))
+    near, moved = (compensated(rows, data) for data in (x, far))
     assert (near != moved).float().mean() < 0.05
 
 
 def test_inputs_that_never_move_are_rounded_to_nearest() -> None:
     x = torch.full((1, 12, 400), 1000.0)
     rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10))
-    assert torch.equal(compensated_rounding(rows, moments_of(x), NIBBLE), rows.double().round().clamp(-8, 7))
+    assert torch.equal(compensated(rows, x), rows.double().round().clamp(-8, 7))
 
 
 def test_few_samples_are_hardly_believed() -> None:
-    x = correlated(14, width=40, samples=4)
+    generator = torch.Generator().manual_seed(14)
+    x, new = torch.randn(1, 40, 24, generator=generator), torch.randn(1, 40, 4000, generator=generator)
     rows = 3 * torch.randn(1, 5, 40, generator=torch.Generator().manual_seed(10))
-    seen, new = moments_of(x), correlated(14, width=40, samples=4000)
     nearest = rows.round().clamp(-8, 7).double()
-    assert error(rows, compensated_rounding(rows, seen, NIBBLE), new) < 1.2 * error(rows, nearest, new)
+    assert error(rows, compensated(rows, x), new) < 1.2 * error(rows, nearest, new)
+    believed = rounded_with(rows.double(), folds(x)[0], NIBBLE, torch.ones_like(rows).double(), Trust(1.0, 1.0))
+    assert error(rows, believed, new) > 1.5 * error(rows, nearest, new), "there was something to be misled by"
 
 
-def test_moments_add_up() -> None:
-    x = correlated(13) + 20
-    whole, parts = moments_of(x), moments_of(x[:, :, :150])
-    parts.take_in(x[:, :, 150:], x[:, :, 150:])
-    assert torch.allclose(whole.means()[0], parts.means()[0]) and torch.allclose(whole.means()[1], x.double().mean(2))
-    for a, b in zip(whole.centred(), parts.centred(), strict=True):
-        assert torch.allclose(a, b, atol=1e-4)
+def test_trust_is_what_new_samples_say() -> None:
+    rows, ones = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10)), torch.ones(1, 5)
+    x, other = correlated(14), torch.randn(1, 12, 400, generator=torch.Generator().manual_seed(2))
+    learned, _ = folds(x)
+    unlike = Moments.around(learned.shift)
+    unlike.take_in(other, other)
+    assert compensated_rounding(rows, learned, folds(x)[1], NIBBLE, ones)[1].together > 0.5
+    assert compensated_rounding(rows, learned, unlike, NIBBLE, ones)[1] == NO_TRUST
+
+
+def test_blocks_of_columns_change_nothing() -> None:
+    x = correlated(4, width=150, samples=4000)
+    rows = 3 * torch.randn(1, 7, 150, generator=torch.Generator().manual_seed(10)).double()
+    learned, trust, ones = folds(x)[0], Trust(0.9, 1.0), torch.ones_like(rows)
+    whole = pytest.MonkeyPatch()
+    blocked = rounded_with(rows, learned, NIBBLE, ones, trust)
+    with whole.context() as patch:
+        patch.setattr(compensated_rounding_module, "BLOCK", 1000)
+        assert (rounded_with(rows, learned, NIBBLE, ones, trust) != blocked).double().mean() < 0.01
+
+
+def test_multiples_are_the_steps() -> None:
+    x = correlated(3)
+    rows = 30 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10))
+    multiples = torch.tensor([1.0, 5.0, 9.0, 15.0]).repeat(3).expand(1, 5, 12)
+    found, _ = compensated_rounding(rows, *folds(x), NIBBLE, torch.ones(1, 5), multiples)
+    q = found / multiples
+    assert torch.equal(q, q.round().clamp(NIBBLE.low, NIBBLE.high))
+    nearest = (rows / multiples).round().clamp(NIBBLE.low, NIBBLE.high) * multiples
+    assert error(rows, found, x) < error(rows, nearest.double(), x)
 
 
 def test_inputs_never_seen_are_rounded_to_nearest() -> None:
     x = correlated(11)
     x[:, 3] = 0
     rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(12))
-    rounded = compensated_rounding(rows, moments_of(x), NIBBLE)
+    rounded = compensated(rows, x)
     assert torch.equal(rounded[:, :, 3], rows[:, :, 3].round().clamp(NIBBLE.low, NIBBLE.high).double())

@@ -157,3 +157,15 @@ def test_patterns_that_name_an_operator() -> None:
     assert {p: Override(p, keep_float=True).names_operator("silu") for p in spelled} == spelled
     config = QuantConfig(overrides=(Override("operator:silu", keep_float=True), Override("relu", observer="minmax")))
     assert config.keeps_operator_float("silu") and not config.keeps_operator_float("relu")
+
+
+def test_groups_of_weights() -> None:
+    config = QuantConfig(weight_bits=4, group_size=16)
+    assert config.weight_group(4, 64) == (16, 15) and config.weight_group(8, 64) is None
+    assert QuantConfig(weight_bits=4).weight_group(4, 64) is None
+    assert QuantConfig(target="x86-avx2", weight_bits=4, group_size=16).weight_group(4, 64) == (16, 7)
+    assert QuantConfig(group_size=16, overrides=(Override("fc", weight_bits=4),)).group_size == 16
+    with pytest.raises(InputError, match="only weights of 4 bits or fewer"):
+        QuantConfig(group_size=16)
+    with pytest.raises(InputError, match="at least 8 weights"):
+        QuantConfig(weight_bits=4, group_size=4)

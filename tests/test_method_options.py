@@ -17,7 +17,9 @@ def test_what_all_methods_have(method: str) -> None:
 def test_own_options() -> None:
     refuse_alien_options("weight-only", ["--bits", "--group-size", "--compute"])
     refuse_alien_options("dynamic", ["--target"])
-    refuse_alien_options("static", ["--observer", "--calib", "--exact", "--max-drop", "--form", "--target"])
+    refuse_alien_options(
+        "static", ["--observer", "--calib", "--exact", "--max-drop", "--form", "--target", "--group-size"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,8 @@ def test_own_options() -> None:
         ("fp16", "--calib", "nothing is calibrated(.|\n)*--method static"),
         ("dynamic", "--bits", "one width(.|\n)*--method static"),
         ("fp16", "--rounding", "calibrated activations(.|\n)*--method static"),
-        ("static", "--group-size", "--method weight-only"),
+        ("fp16", "--group-size", "one width(.|\n)*--method static"),
+        ("static", "--compute", "multiplied in float(.|\n)*--method weight-only"),
         ("weight-only", "--target", "the same for all targets"),
     ],
 )

@@ -21,7 +21,7 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.first, self.second, self.last = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3), nn.Linear(32, 32)
+        self.first, self.second, self.last = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 64, 3), nn.Linear(64, 64)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.last(torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3)))
@@ -32,8 +32,9 @@ IMAGES = torch.randn(8, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 
 
 @cache
-def nibbles(bits: int = 4) -> fx.GraphModule:
-    return fxpasses.quantize(Net().eval(), IMAGES, [IMAGES], QuantConfig(observer="minmax", weight_bits=bits))
+def nibbles(bits: int = 4, group_size: int | None = None) -> fx.GraphModule:
+    config = QuantConfig(observer="minmax", weight_bits=bits, group_size=group_size)
+    return fxpasses.quantize(Net().eval(), IMAGES, [IMAGES], config)
 
 
 @pytest.mark.parametrize("bits", [4, pytest.param(2, marks=pytest.mark.slow)])
@@ -45,6 +46,16 @@ def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
     assert are_equal(outputs_of(nibbles(bits), (IMAGES,)), run_file(content, (IMAGES,)))
 
 
+@pytest.mark.parametrize("form", ["qdq", pytest.param("qoperator", marks=pytest.mark.slow)])
+def test_groups_are_multiplied_at_load(form: str) -> None:
+    int8 = nibbles(group_size=16)
+    content = exported(int8, form=form)
+    stored = [t.data_type for t in model_of(content).graph.initializer]
+    assert stored.count(onnx.TensorProto.INT4) == stored.count(onnx.TensorProto.UINT4) == 2
+    assert are_equal(outputs_of(int8, (IMAGES,)), run_file(content, (IMAGES,)))
+    assert len(content) < len(exported(int8, form=form, opset=18))
+
+
 @pytest.mark.slow
 def test_older_opsets_keep_bytes(tmp_path: Path) -> None:
     old = fxpasses.export.to_onnx(nibbles(), tmp_path / "old.onnx", opset=18)
@@ -54,6 +65,6 @@ def test_older_opsets_keep_bytes(tmp_path: Path) -> None:
 
 
 def test_eight_bits_are_no_nibbles() -> None:
-    assert not has_nibbles(nibbles(8)) and has_nibbles(nibbles())
+    assert not has_nibbles(nibbles(8)) and has_nibbles(nibbles()) and has_nibbles(nibbles(group_size=16))
     small = quantized("residual_block", QuantConfig(observer="minmax", weight_bits=4))
     assert not has_nibbles(small), "a Cast would cost more"

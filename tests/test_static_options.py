@@ -27,11 +27,20 @@ def test_few_bits_search_their_scales() -> None:
         equalization=False,
         bias_correction=False,
         weight_bits=4,
+        group_size=16,
         weight_search="mse",
         rounding="learned",
         overrides=(Override("fc", keep_float=True),),
     )
     assert len(options.said) == 8
+
+
+def test_group_sizes() -> None:
+    assert replace(DEFAULTS, bits=4, group_size=32).config().group_size == 32
+    assert replace(DEFAULTS, bits=5).config().group_size is None
+    assert replace(DEFAULTS, bits=4, group_size=32).said == ["--bits", "--group-size"]
+    with pytest.raises(InputError, match="only weights of 4 bits or fewer come in groups"):
+        replace(DEFAULTS, group_size=32).config()
 
 
 def test_alpha_is_a_number_or_a_word() -> None:

@@ -32,13 +32,13 @@ _ONE_WIDTH = "it is for weights of 8 or 4 bits that are multiplied in float"
 _FEW_BITS = "its weights have one width"
 _OF_OTHERS = {
     "--bits": (STATIC, WEIGHT_ONLY),
-    "--group-size": (WEIGHT_ONLY,),
+    "--group-size": (STATIC, WEIGHT_ONLY),
     "--compute": (WEIGHT_ONLY,),
     "--target": (STATIC, DYNAMIC),
 }
 _WHY_OTHERS = {
     "--bits": _FEW_BITS,
-    "--group-size": _ONE_WIDTH,
+    "--group-size": _FEW_BITS,
     "--compute": _ONE_WIDTH,
     "--target": "its weights and activations are the same for all targets",
 }

@@ -93,7 +93,8 @@ def quantize_command(
         typer.Option(
             "--group-size",
             metavar="N",
-            help="Weights that share a scale: 32, 64 or 128. Default: with 8 bits an output channel, with 4 bits 32.",
+            help="Weights that share a step. Default: with 8 bits those of an output channel, with 4 bits or fewer 16; "
+            "--method weight-only: 32, 64 or 128, with 4 bits 32.",
             show_default=False,
         ),
     ] = None,
@@ -147,7 +148,7 @@ def quantize_command(
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
-        static = replace(static, smooth=smooth, reestimate=reestimate)
+        static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

@@ -6,7 +6,7 @@ The arithmetic is in :mod:`fxpasses.quantization.compensated_rounding`; this gat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,14 +14,19 @@ from torch import Tensor, fx, nn
 
 from ..graph_edit import module_of
 from .blocks import part
-from .compensated_rounding import SAMPLES_TO_AN_INPUT, Moments, compensated_rounding
+from .compensated_rounding import compensated_rounding
 from .convert import LAYER
+from .input_moments import Moments
 from .layer_inputs import input_columns
 from .learned_integers import LearnedBias, LearnedWeight
 
 POSITIONS = 64
 """Output positions looked at in each sample, at least."""
+SAMPLES_TO_AN_INPUT = 8
+"""Positions looked at for each input of a row, in all samples together, at least."""
 PIECE = 16
+JUDGING = 0.25
+"""Share of the samples that are not learned from until it is settled how far to believe the others."""
 
 
 def round_layers(
@@ -87,24 +92,37 @@ def _round(
     int8_in: Sequence[Tensor],
     generator: torch.Generator,
 ) -> None:
-    samples, moments = len(float_in[0]), None
-    for exact, integer in inputs.columns(weight.real, float_in, int8_in):
-        _, width, found = exact.shape
-        wanted = max(POSITIONS, math.ceil(SAMPLES_TO_AN_INPUT * width / samples)) * PIECE
-        chosen = torch.randperm(found, generator=generator)[:wanted]
-        exact, integer = exact[:, :, chosen], integer[:, :, chosen]
-        if moments is None:
-            moments = Moments.of(exact, integer)
-        else:
-            moments.take_in(exact, integer)
-    if moments is None:
+    found = _both_moments(inputs.columns(weight.real, float_in, int8_in), len(float_in[0]), generator)
+    if found is None:
         return
-    rows = weight.real.reshape(len(moments.exact), -1, moments.exact.shape[1])
-    rounded = compensated_rounding(rows, moments, weight.grid)
+    learned, judging = found
+    groups, width = learned.exact.shape
+    multiples = weight.multiples.reshape(groups, -1, width)
+    rows = weight.real.reshape(groups, -1, width) * multiples
+    size = weight.channel_scale.reshape(groups, -1)
+    rounded, _ = compensated_rounding(rows, learned, judging, weight.grid, size, multiples)
     weight.start_at(rounded.reshape(weight.real.shape).float())
     if isinstance(bias, LearnedBias):
-        exact_mean, integer_mean = (mean.unsqueeze(2) for mean in moments.means())
+        exact_mean, integer_mean = (mean.unsqueeze(2) for mean in (learned + judging).means())
         missing = (rows.double() @ exact_mean - rounded @ integer_mean).flatten()
         own: Tensor | None = inputs.layer.bias  # type: ignore[assignment]  # layers have one, or None
-        total = missing * weight.scale.double().flatten()
+        total = missing * weight.channel_scale.double()
         bias.start_at((total if own is None else total + own.double()).float())
+
+
+def _both_moments(
+    pieces: Iterable[tuple[Tensor, Tensor]], samples: int, generator: torch.Generator
+) -> tuple[Moments, Moments] | None:
+    """Of the samples learned from, and of the last ones of every piece, which judge."""
+    found: tuple[Moments, Moments] | None = None
+    for exact, integer in pieces:
+        _, width, positions = exact.shape
+        wanted = max(POSITIONS, math.ceil(SAMPLES_TO_AN_INPUT * width / samples)) * PIECE
+        chosen = torch.randperm(positions, generator=generator)[:wanted]
+        is_judging = chosen >= positions * (1 - JUDGING)
+        if found is None:
+            shift = integer[:, :, chosen].mean(2, keepdim=True)
+            found = Moments.around(shift), Moments.around(shift)
+        for moments, mine in zip(found, (chosen[~is_judging], chosen[is_judging]), strict=True):
+            moments.take_in(exact[:, :, mine], integer[:, :, mine])
+    return found if found is not None and all(m.count for m in found) else None

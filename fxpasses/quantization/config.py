@@ -13,6 +13,7 @@ from ..graph_edit import module_of, operator_name
 from .observer_spec import ObserverSpec, parse_observer
 from .qparams import INT16_SYMMETRIC, UINT16, IntType
 from .targets import Target, find_target
+from .weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
 SHORT_ROW = 32
@@ -115,6 +116,8 @@ class QuantConfig:
         weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
             two to a byte. Layers with fewer than 32 weights to an output (depthwise, a first layer) keep 8 unless an
             override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
+        group_size: weights of 4 bits or fewer get a step for each group of about so many, and not one for a channel;
+            see :mod:`fxpasses.quantization.weight_groups`. None: one for a channel.
         activation_bits: 8, or 16 (uint16, for ``"cuda"`` int16), for models that 8 bits cost too much, and for
             accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
             between the integers, at less than the speed of fp32, and agree to about one of the finer steps.
@@ -144,6 +147,7 @@ class QuantConfig:
     observer: str = "histogram"
     weight_search: str = "minmax"
     weight_bits: int = 8
+    group_size: int | None = None
     activation_bits: int = 8
     rounding: str = "nearest"
     equalization: bool = True
@@ -162,6 +166,7 @@ class QuantConfig:
                 f"weight_search {self.weight_search!r}", why="there is no such search", fix="use 'minmax' or 'mse'"
             )
         check_weight_bits(self.weight_bits)
+        self._check_group_size()
         if self.smoothing is not None:
             check_smoothing(self.smoothing)
         if self.rounding not in ("nearest", "learned"):
@@ -182,6 +187,23 @@ class QuantConfig:
     def for_target(self) -> Target:
         return find_target(self.target)
 
+    def _check_group_size(self) -> None:
+        if self.group_size is None:
+            return
+        if self.group_size < SHORTEST:
+            raise InputError(
+                f"group_size={self.group_size}",
+                why=f"a group has at least {SHORTEST} weights, or its step takes too much of what is saved",
+                fix="use 16 or 32",
+            )
+        fewest = min([self.weight_bits, *(o.weight_bits for o in self.overrides if o.weight_bits)])
+        if fewest > MOST_BITS:
+            raise InputError(
+                f"group_size={self.group_size} with weight_bits={fewest}",
+                why=f"only weights of {MOST_BITS} bits or fewer come in groups",
+                fix="leave it out, or use weight_bits=4",
+            )
+
     @property
     def activation_grid(self) -> IntType:
         """The integers an activation may be."""
@@ -201,6 +223,12 @@ class QuantConfig:
         if bits == LARGEST_BITS or 1 << (bits - 1) > grid.high:
             return grid
         return IntType(grid.dtype, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+    def weight_group(self, bits: int, row: int) -> tuple[int, int] | None:
+        """Weights to a group and the largest multiple of its step, for rows of ``row`` weights; None: no groups."""
+        if self.group_size is None or bits > MOST_BITS:
+            return None
+        return group_length(row, self.group_size), largest_multiple(self.for_target.weights, self.weight_grid(bits))
 
     def weight_bits_of(self, gm: fx.GraphModule, node: fx.Node) -> int:
         """Bits of a layer's weights: an override's, else 8 for short rows, else ``weight_bits``."""

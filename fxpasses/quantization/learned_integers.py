@@ -21,6 +21,7 @@ from . import ops
 from .config import QuantConfig
 from .convert import LAYER
 from .qparams import IntType
+from .weight_groups import group_multiples
 from .weights import LARGEST_BIAS
 
 NEAR = 0.45
@@ -61,28 +62,44 @@ class LearnedWeight(nn.Module):
     Args:
         integers: int8, where it starts.
         weight: float32, of the same shape: how far to the next integer.
+        groups: weights to a group and the largest multiple of its step, where it has groups.
     """
 
-    def __init__(self, integers: Tensor, weight: Tensor, scale: Tensor, axis: int, grid: IntType) -> None:
+    def __init__(
+        self,
+        integers: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        axis: int,
+        grid: IntType,
+        groups: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         shape = [1] * weight.dim()
         shape[axis] = -1
-        self.scale, self.grid, self.axis = scale.reshape(shape), grid, axis
+        self.channel_scale, self.grid, self.axis = scale, grid, axis
+        self.scale, self.multiples = scale.reshape(shape), torch.ones_like(weight)
+        if groups is not None:
+            steps = weight.double() / self.scale.double()
+            self.multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(weight.shape).float()
+            self.scale = self.scale * self.multiples
         self.real = weight / self.scale
         self.steps = nn.Parameter(torch.empty_like(weight))
         self.start_at(integers)
 
     def start_at(self, integers: Tensor) -> None:
-        """Round to these from now on, ready to go on to the next ones in the direction of the weight."""
+        """Round to these int8 weights from now on, ready to go on to the next in the direction of the weight."""
         with torch.no_grad():
-            self.steps.copy_(integers + (self.real - integers).clamp_(-NEAR, NEAR))
+            steps = integers / self.multiples
+            self.steps.copy_(steps + (self.real - steps).clamp_(-NEAR, NEAR))
 
     def forward(self) -> Tensor:
         return _round(self.steps.clamp(self.grid.low - NEAR, self.grid.high + NEAR)) * self.scale
 
     def integers(self) -> Tensor:
         """int8."""
-        return self.steps.detach().round().clamp_(self.grid.low, self.grid.high).to(torch.int8)
+        steps = self.steps.detach().round().clamp_(self.grid.low, self.grid.high)
+        return (steps * self.multiples).to(torch.int8)
 
 
 class LearnedBias(nn.Module):
@@ -155,10 +172,11 @@ def _learner(twin: fx.GraphModule, node: fx.Node, float_graph: fx.GraphModule, c
         return Learner(LearnedBias(integers, scale), buffer)
     called = next(n for n in float_graph.graph.nodes if n.name == node.meta[LAYER])
     layer = module_of(float_graph, called, nn.Module)
-    grid = config.weight_grid(config.weight_bits_of(float_graph, called))
+    bits = config.weight_bits_of(float_graph, called)
     weight: Tensor = layer.state_dict()["weight"]
     axis = int(node.args[2])  # type: ignore[arg-type]  # the schema says int
-    return Learner(LearnedWeight(integers, weight, scale, axis, grid), buffer)
+    groups = config.weight_group(bits, weight[0].numel()) if axis == 0 else None
+    return Learner(LearnedWeight(integers, weight, scale, axis, config.weight_grid(bits), groups), buffer)
 
 
 def buffer_of(gm: fx.GraphModule, node: object) -> Tensor:

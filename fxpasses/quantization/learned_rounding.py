@@ -4,7 +4,7 @@ With few bits, rounding to nearest is far from the best: errors of the weights o
 goes is free. Block by block, from the inputs on, the int8 block, fed what the int8 blocks before it give, is brought as
 near as it can to the float block fed what the float blocks give: errors made so far are mended too. First each
 layer's weights are rounded so that they mend each other (:mod:`fxpasses.quantization.compensated_rounding`), then the
-block is trained as a whole; what comes nearest on the data is kept. A block is what lies between two tensors that all
+block is trained as a whole; what comes nearest on samples it was not trained on is kept. A block is what lies between two tensors that all
 data flows through, widened to at least :data:`LAYERS` layers. Scales stay as they are, so everything that was shown of
 them (no ties) still holds.
 
@@ -31,7 +31,7 @@ from ..shapes import shape_of
 from ..stages import Stage, check_stage, graph_facts
 from .blocks import cut_points, part
 from .calibration import checked_batches
-from .compensated_layers import round_layers
+from .compensated_layers import JUDGING, round_layers
 from .config import QuantConfig
 from .convert import convert
 from .first_samples import first_samples
@@ -173,7 +173,9 @@ class _Try:
     def of(cls, what: str, block: _Block, inputs: Tensors, wanted: Tensors) -> _Try:
         outputs = _outputs(block.integer, inputs)
         states = [copy.deepcopy(m.state_dict()) for m in block.learners]
-        return cls(what, states, outputs, float(_error(outputs, wanted, _power(wanted))))
+        judging = slice(_learned_from(len(wanted[0])) % len(wanted[0]), None)
+        error = _error([y[judging] for y in outputs], [y[judging] for y in wanted], _power(wanted))
+        return cls(what, states, outputs, float(error))
 
 
 class _Learning:
@@ -209,7 +211,7 @@ class _Learning:
         biases = [m.moved for m in block.learners if isinstance(m, LearnedBias)]
         adam = torch.optim.Adam([{"params": weights, "lr": RATE}, {"params": biases, "lr": BIAS_RATE}])
         fade = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.steps)
-        power, samples = _power(wanted), len(wanted[0])
+        power, samples = _power(wanted), _learned_from(len(wanted[0]))
         for _ in range(self.steps):
             chosen = torch.randint(samples, (min(block.batch, samples),), generator=self.generator)
             outputs = _tensors(block.integer(*(x[chosen] for x in inputs)))
@@ -219,6 +221,11 @@ class _Learning:
             fade.step()
             self.done += 1
             self.told(block.name, self.done)
+
+
+def _learned_from(samples: int) -> int:
+    """How many of the samples are trained on; the others judge. A single one does both."""
+    return math.ceil(samples * (1 - JUDGING))
 
 
 def _outputs(block: fx.GraphModule, inputs: Tensors) -> Tensors:

@@ -25,6 +25,7 @@ from torch import Tensor
 from ..errors import InputError
 from .histogram import Histogram
 from .qparams import SMALLEST_SCALE, IntType, QParams, affine_qparams, symmetric_qparams
+from .weight_groups import grouped_scales
 
 Range = tuple[float, float]
 
@@ -165,7 +166,14 @@ def _divergences(histogram: Histogram, candidates: Sequence[QParams]) -> Tensor:
     return torch.xlogy(p, p / q).sum(1)
 
 
-def weight_scales(weight: Tensor, axis: int, grid: IntType, search: str = "minmax", norm: float = 2.0) -> Tensor:
+def weight_scales(
+    weight: Tensor,
+    axis: int,
+    grid: IntType,
+    search: str = "minmax",
+    norm: float = 2.0,
+    groups: tuple[int, int] | None = None,
+) -> Tensor:
     """Symmetric scales of a weight, one for each index of ``axis``: float32 ``[C]``, all positive.
 
     A dead channel (all zeros, or as good as) gets the median scale of the others, so that its bias, an integer on the
@@ -173,6 +181,8 @@ def weight_scales(weight: Tensor, axis: int, grid: IntType, search: str = "minma
 
     Args:
         search: ``"minmax"``, or ``"mse"`` for the least ``sum |error| ** norm`` of each channel.
+        groups: weights to a group and the largest multiple of its step, where a channel has groups; these are always
+            searched for the least squares.
 
     Raises:
         InputError: an unknown search, or a weight that holds NaN or infinity.
@@ -187,7 +197,9 @@ def weight_scales(weight: Tensor, axis: int, grid: IntType, search: str = "minma
     if not bool(alive.any()):
         return torch.ones_like(peak)
     scale = peak / grid.high
-    if search == "mse":
+    if groups is not None:
+        scale = grouped_scales(rows, grid, *groups)
+    elif search == "mse":
         scale = _least_error_scales(rows, scale, grid, norm)
     return torch.where(alive, scale, scale[alive].median())
 

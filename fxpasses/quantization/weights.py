@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from .bias_correction import output_error
 from .config import LARGEST_BITS, QuantConfig
-from .qparams import QParams
+from .qparams import IntType, QParams
 from .range_search import weight_scales
 from .tie_free import SMALLEST_PROVABLE, tie_free_multipliers
+from .weight_groups import group_multiples
 
 LARGEST_BIAS = 2**22
 """Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
@@ -63,8 +64,10 @@ def integer_weights(
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
     groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
+    bits = bits or config.weight_bits
     grid = config.weight_grid(bits)
-    scale = weight_scales(weight, axis, grid, search=config.weight_search).double()
+    stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 else None
+    scale = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped).double()
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
         scale = scale.max().expand_as(scale)
     per_output = scale.repeat(groups)
@@ -79,7 +82,7 @@ def integer_weights(
     weight_scale = scale.to(torch.float32)
     shape = [1] * weight.dim()
     shape[axis] = -1
-    q = torch.round(weight.double() / weight_scale.double().reshape(shape)).clamp_(grid.low, grid.high)
+    q = _rounded(weight.double() / weight_scale.double().reshape(shape), grid, stepped)
     if means is not None:
         off = output_error(layer, q * weight_scale.double().reshape(shape) - weight.double(), means)
         bias = -off if bias is None else bias - off
@@ -88,3 +91,11 @@ def integer_weights(
     bias_scale = torch.tensor(x.scale, dtype=torch.float32) * weight_scale.repeat(groups)
     q_bias = torch.round(bias / bias_scale.double()).to(torch.int32)
     return IntegerWeights(q.to(torch.int8), weight_scale, axis, q_bias, bias_scale)
+
+
+def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None) -> Tensor:
+    """The nearest integers to weights counted in steps of their scale."""
+    if groups is None:
+        return steps.round().clamp_(grid.low, grid.high)
+    multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(steps.shape)
+    return steps.div(multiples).round_().clamp_(grid.low, grid.high).mul_(multiples)

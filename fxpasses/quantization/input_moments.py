@@ -1,0 +1,85 @@
+"""How a layer's inputs vary together, in float and as the int8 layers before it give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Moments:
+    """Sums over samples of a layer's inputs, float64, for each of ``G`` groups of ``K`` inputs.
+
+    Attributes:
+        shift: near the mean of ``x_q``, ``[G, K, 1]``, taken from all that is summed: far from it nothing would be left
+            of the variances in float32.
+        count: samples.
+        exact, integer: sums of ``x`` and ``x_q``: ``[G, K]``.
+        squares: of ``x_q x_q^T``: ``[G, K, K]``.
+        cross: of ``(x - x_q) x_q^T``: ``[G, K, K]``.
+    """
+
+    shift: Tensor
+    count: int
+    exact: Tensor
+    integer: Tensor
+    squares: Tensor
+    cross: Tensor
+
+    @classmethod
+    def around(cls, shift: Tensor) -> Moments:
+        """Of no samples yet."""
+        groups, inputs, _ = shift.shape
+        zeros = torch.zeros(groups, inputs, inputs, dtype=torch.float64)
+        return cls(shift, 0, zeros[:, 0].clone(), zeros[:, 0].clone(), zeros, zeros.clone())
+
+    @classmethod
+    def of(cls, exact: Tensor, integer: Tensor) -> Moments:
+        """Of the first samples: ``[G, K, S]``."""
+        found = cls.around(integer.mean(2, keepdim=True))
+        found.take_in(exact, integer)
+        return found
+
+    def take_in(self, exact: Tensor, integer: Tensor) -> None:
+        """Samples of both: ``[G, K, S]``."""
+        exact, integer = exact - self.shift, integer - self.shift
+        self.count += exact.shape[2]
+        self.exact += exact.sum(2).double()
+        self.integer += integer.sum(2).double()
+        self.squares += (integer @ integer.transpose(1, 2)).double()
+        self.cross += ((exact - integer) @ integer.transpose(1, 2)).double()
+
+    def __add__(self, other: Moments) -> Moments:
+        """Of the samples of both, which have one shift."""
+        assert torch.equal(self.shift, other.shift)
+        pairs = (
+            (self.exact, other.exact),
+            (self.integer, other.integer),
+            (self.squares, other.squares),
+            (self.cross, other.cross),
+        )
+        return Moments(self.shift, self.count + other.count, *(a + b for a, b in pairs))
+
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Of ``x`` and ``x_q``: ``[G, K]``."""
+        shift = self.shift[:, :, 0].double()
+        return self.exact / self.count + shift, self.integer / self.count + shift
+
+    def centred(self) -> tuple[Tensor, Tensor]:
+        """``squares`` and ``cross`` per sample, without what the means make of them."""
+        exact, integer = self.exact / self.count, self.integer / self.count
+        outer = integer.unsqueeze(2) * integer.unsqueeze(1)
+        shift = (exact - integer).unsqueeze(2) * integer.unsqueeze(1)
+        return self.squares / self.count - outer, self.cross / self.count - shift
+
+    def output_error(self, weight: Tensor, rounded: Tensor) -> Tensor:
+        """Mean of ``(W x - Q x_q)^2`` without the means, for each output, up to what ``Q`` has no part in: ``[G, R]``.
+
+        Args:
+            weight, rounded: ``W`` and ``Q``, float64 ``[G, R, K]``.
+        """
+        squares, cross = self.centred()
+        off = weight - rounded
+        return ((off @ squares) * off).sum(2) + 2 * ((off @ cross.transpose(1, 2)) * weight).sum(2)
