@@ -65,6 +65,8 @@ class OnnxIntegers:
         """The integers behind every QuantizeLinear (and Pad and Reshape of integers) of the file."""
         if self._revealing is None:
             self._reveal()
+        if not self._names:  # onnxruntime takes that for all outputs
+            return {}
         values = self._revealing.run(self._names, self._feed(inputs))
         return {name: torch.from_numpy(v) for name, v in zip(self._names, values, strict=True)}
 
@@ -117,6 +119,6 @@ def _integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
             kind = declared.get(node.input[2])
         elif node.op_type == "Reshape":
             kind = kinds.get(node.input[0])
-        if kind in integers:
+        if kind is not None and kind in integers:
             kinds[node.output[0]] = kind
     return kinds

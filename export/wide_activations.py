@@ -1,8 +1,9 @@
 """Activations of 16 bits: what the files and engines of a graph with them can be, and what is refused.
 
-No CPU kernel of onnxruntime or torch computes on them: between their Q/DQ pairs both compute in float32, and onnxruntime
-dequantizes the weights anew at every run. Measured with onnxruntime 1.31 on x86, one thread, cifar_resnet20 takes 2.0
-times as long as fp32 and mobilenet_v2 2.4 times. They are for accuracy, and for accelerators with such kernels.
+No CPU kernel of onnxruntime or torch computes on them: between their Q/DQ pairs both compute in float32, and
+onnxruntime dequantizes the weights anew at every run. Measured with onnxruntime 1.31 on x86, one thread,
+cifar_resnet20 takes 2.0 times as long as fp32 and mobilenet_v2 2.4 times. They are for accuracy, and for accelerators
+with such kernels.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from torch import nn
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.observer_spec import ObserverSpec
+from fxpasses.quantization.qparams import INT16_SYMMETRIC, UINT8, UINT16
 from fxpasses.quantization.targets import TARGETS
 
 
@@ -169,3 +170,23 @@ def test_groups_of_weights() -> None:
         QuantConfig(group_size=16)
     with pytest.raises(InputError, match="at least 8 weights"):
         QuantConfig(weight_bits=4, group_size=4)
+
+
+def test_activation_bits() -> None:
+    assert QuantConfig(activation_bits=16).activation_grid == UINT16
+    assert QuantConfig(activation_bits=16, target="cuda").activation_grid == INT16_SYMMETRIC
+    assert QuantConfig().activation_grid == UINT8
+    assert QuantConfig().avoids_ties and not QuantConfig(activation_bits=16).avoids_ties
+
+
+@pytest.mark.parametrize("bits", [4, 7, 12, 32])
+def test_an_unknown_number_of_activation_bits(bits: int) -> None:
+    with pytest.raises(InputError, match=rf"activation_bits={bits}\n.*8 or 16 bits"):
+        QuantConfig(activation_bits=bits)
+
+
+def test_what_goes_with_activations_of_8_bits_only() -> None:
+    with pytest.raises(InputError, match=r"activation_bits=16, exact=True\n.*not exact"):
+        QuantConfig(activation_bits=16, exact=True)
+    with pytest.raises(InputError, match=r'activation_bits=16, rounding="learned"'):
+        QuantConfig(activation_bits=16, rounding="learned")

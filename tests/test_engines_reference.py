@@ -189,3 +189,14 @@ def test_padding_is_with_the_zero_point() -> None:
     assert call.x[0].zero_point > 0 and set(padded[..., 0].flatten().tolist()) == {call.x[0].zero_point}
     assert torch.equal(padded[..., 1:], q)
     assert ops.dequantize(padded, call.y.scale, call.y.zero_point)[..., 0].abs().max() == 0
+
+
+@pytest.mark.parametrize("features", [7, EXACT_PRODUCTS + 1])
+def test_sums_of_16_bits_are_exact(features: int) -> None:
+    net = tiny("wide", lambda: nn.Linear(features, 3), (2, features))
+    (call,) = find_int8_calls(quantize_net(net, QuantConfig(activation_bits=16))).values()
+    assert call.layer is not None
+    x = torch.randint(0, 65536, (2, features), generator=torch.Generator().manual_seed(0))
+    x[0] = 65535
+    centred = x - call.x[0].zero_point
+    assert torch.equal(_exact_sums(call, centred.double()), (centred @ call.layer.weight.long().T).double())

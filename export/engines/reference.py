@@ -79,10 +79,13 @@ def reference_kernel(call: Int8Call) -> nn.Module | None:
 
 def _moves_as_float(call: Int8Call) -> bool:
     """Whether torch has no kernel of an operator that moves values for their integers; float32 holds them as well."""
-    return call.operator.name in _NO_INTEGER_KERNEL or call.x[0].grid.levels > BYTE
+    name, is_wide = call.operator.name, call.x[0].grid.levels > BYTE
+    return name in _NO_INTEGER_KERNEL or (is_wide and name in _NO_WIDE_KERNEL)
 
 
 _NO_INTEGER_KERNEL = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "interpolate"})
+_NO_WIDE_KERNEL = frozenset({"pixel_shuffle", "channel_shuffle"})
+"""What torch does to bytes, and not to 16 bits without a sign."""
 
 
 def integer_table(call: Int8Call) -> Tensor:
@@ -152,7 +155,8 @@ def _layer(call: Int8Call, x: Tensor) -> Tensor:
 
 BYTE = 255
 EXACT_PRODUCTS = 2**24 // (256 * 128)
-"""So many products of a centred byte, up to 256, and a weight sum to less than 2**24, hence exactly in float32, in any order."""
+"""So many products of a centred byte, up to 256, and a weight sum to less than 2**24, hence exactly in float32, in any
+order."""
 
 
 def _exact_sums(call: Int8Call, x: Tensor) -> Tensor:
