@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from .quantization.api import learn_rounding as learn_rounding
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
+    from .quantization.api import reestimate as reestimate
+    from .quantization.api import smooth as smooth
+    from .quantization.api import sweep_observers as sweep_observers
     from .quantization.linear_mapping import dequantize_linear as dequantize_linear
     from .quantization.linear_mapping import linear_parameters as linear_parameters
     from .quantization.linear_mapping import quantize_linear as quantize_linear
-    from .quantization.api import reestimate as reestimate
-    from .quantization.api import smooth as smooth
     from .tracing import capture as capture
 
     __version__: str
@@ -52,6 +53,7 @@ _HOMES = {
     "quantize_linear": "fxpasses.quantization.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
     "smooth": "fxpasses.quantization.api",
+    "sweep_observers": "fxpasses.quantization.api",
 }
 _SUBPACKAGES = ("export", "models", "pruning")
 

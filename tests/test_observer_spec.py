@@ -14,6 +14,7 @@ from fxpasses.quantization.observers import (
     MovingAverageObserver,
     Observer,
     PercentileObserver,
+    Sweeping,
 )
 
 KINDS: dict[str, type[Observer]] = {
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Observer]] = {
     "histogram": HistogramObserver,
     "percentile": PercentileObserver,
     "entropy": EntropyObserver,
+    "sweep": Sweeping,
 }
 
 

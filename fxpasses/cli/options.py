@@ -106,8 +106,8 @@ Observers = Annotated[
     typer.Option(
         "--observer",
         metavar="[PATTERN=]NAME",
-        help="histogram (default), minmax, moving_average, percentile:99.99 or entropy; for the nodes, layers or "
-        "operators that a pattern matches, or for all. May be repeated.",
+        help="histogram (default), minmax, moving_average, percentile:99.99, entropy, or sweep for the best of them; "
+        "for the nodes, layers or operators that a pattern matches, or for all. May be repeated.",
         show_default=False,
     ),
 ]

@@ -23,6 +23,7 @@ from fxpasses.export.pt2_file import save
 from fxpasses.export.report import build_report, write_report
 from fxpasses.export.report_html import write_html
 from fxpasses.export.runners import torch_threads
+from fxpasses.export.torch_int8 import to_torch
 from fxpasses.fusion import fuse
 from fxpasses.graph_edit import operator_name
 from fxpasses.models.data_source import DataSource
@@ -37,7 +38,9 @@ from fxpasses.quantization.first_samples import first_samples
 from fxpasses.quantization.learned_rounding import SAMPLES, learn_rounding
 from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
+from fxpasses.quantization.observer_sweep import sweep_observers
 from fxpasses.quantization.reestimation import reestimate
+from fxpasses.stages import graph_facts
 from fxpasses.tracing import capture
 
 from . import interruption
@@ -189,7 +192,11 @@ def int8_graphs(
     learns = config.rounding == "learned"
     first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
     with terminal.step("calibrate", images) as step:
-        calibrate(observed, batches, step.advance)
+        if config.sweeps:
+            sweep_observers(observed, batches, progress=step.advance, engine=to_torch)
+            config = graph_facts(observed)["config"]
+        else:
+            calibrate(observed, batches, step.advance)
     if config.reestimation:
         with terminal.step("convert and re-estimate"):
             return Int8Graphs(reestimate(observed, first))

@@ -83,6 +83,12 @@ def settled(
             why="the search tries dozens of models, and learning takes minutes for each",
             fix='search first, then write rounding = "learned" into recipe.toml under [quantize]',
         )
+    if settings.config.sweeps:
+        raise InputError(
+            "--max-drop with --observer sweep",
+            why="the search tries every observer itself",
+            fix="leave --observer out",
+        )
     if settings.config.reestimation:
         raise InputError(
             "--max-drop with --reestimate",

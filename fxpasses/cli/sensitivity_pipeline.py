@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import fx
 
+from fxpasses.errors import InputError
 from fxpasses.export.environment import environment
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
 from fxpasses.export.integer_tensors import OnnxIntegers
@@ -60,7 +61,14 @@ class QuantSettings:
 def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str]) -> QuantConfig:
     """The settings that the options of a command mean."""
     general, overrides = overrides_of(observers, keep_float)
-    return QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides)
+    config = QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides)
+    if config.sweeps:
+        raise InputError(
+            "--observer sweep of a sensitivity analysis",
+            why="it calibrates once, for every choice of layers in float",
+            fix="quantize with it first; report.json names the observer it chose",
+        )
+    return config
 
 
 def quant_into(

@@ -16,6 +16,7 @@ from .equalization import equalize, equalized
 from .first_samples import first_samples
 from .learned_rounding import SAMPLES, learn_rounding
 from .observe import observe
+from .observer_sweep import sweep_observers
 from .reestimation import reestimate
 from .smoothing import smooth
 
@@ -30,6 +31,7 @@ __all__ = [
     "quantize",
     "reestimate",
     "smooth",
+    "sweep_observers",
 ]
 
 
@@ -57,7 +59,10 @@ def quantize(
     graph = observe(graph, config)
     learns = config.rounding == "learned"
     first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
-    calibrate(graph, batches)
+    if config.sweeps:
+        sweep_observers(graph, batches)
+    else:
+        calibrate(graph, batches)
     if learns:
         return learn_rounding(graph, first)
     return reestimate(graph, first) if config.reestimation else convert(graph)

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from ..errors import InputError
 from ..graph_edit import module_of, operator_name
-from .observer_spec import ObserverSpec, parse_observer
+from .observer_spec import SWEEP, ObserverSpec, parse_observer
 from .qparams import INT16_SYMMETRIC, UINT16, IntType
 from .targets import Target, find_target
 from .weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
@@ -111,7 +111,8 @@ class QuantConfig:
     Attributes:
         target: ``"x86"``, ``"x86-avx2"``, ``"arm"`` or ``"cuda"``; see :mod:`fxpasses.quantization.targets`.
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
-            ``"entropy"``.
+            ``"entropy"``; ``"sweep"`` for the best of them by the outputs on samples held out, which takes ten
+            conversions; see :mod:`fxpasses.quantization.observer_sweep`.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
         weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
             two to a byte. Layers with fewer than 32 weights to an output (depthwise, a first layer) keep 8 unless an
@@ -244,6 +245,11 @@ class QuantConfig:
 
     def keeps_float(self, gm: fx.GraphModule, node: fx.Node) -> bool:
         return any(o.keep_float and o.matches(gm, node) for o in self.overrides)
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether some observer is still to be chosen."""
+        return SWEEP in (self.observer, *(o.observer for o in self.overrides))
 
     def observer_of(self, gm: fx.GraphModule, node: fx.Node) -> ObserverSpec:
         spelled = [o.observer for o in self.overrides if o.observer and o.matches(gm, node)]

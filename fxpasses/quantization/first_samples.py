@@ -17,11 +17,12 @@ def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iter
     """
     rest = iter(batches)
     first: list[Any] = []
-    while sum(map(_samples, first)) < samples and (batch := next(rest, None)) is not None:
+    while sum(map(samples_of, first)) < samples and (batch := next(rest, None)) is not None:
         first.append(batch)
     return first, itertools.chain(first, rest)
 
 
-def _samples(batch: Any) -> int:
+def samples_of(batch: Any) -> int:
+    """How many samples a batch has: a tensor, or a tuple of the model's inputs."""
     x = batch[0] if isinstance(batch, (tuple, list)) else batch
     return len(x) if isinstance(x, Tensor) and x.dim() else 1

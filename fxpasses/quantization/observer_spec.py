@@ -13,7 +13,11 @@ from .observers import (
     MovingAverageObserver,
     Observer,
     PercentileObserver,
+    Sweeping,
 )
+
+SWEEP = "sweep"
+"""Chosen among the others by what it does to the outputs; see :mod:`fxpasses.quantization.observer_sweep`."""
 
 _DEFAULTS: dict[str, float | None] = {
     "minmax": None,
@@ -21,6 +25,7 @@ _DEFAULTS: dict[str, float | None] = {
     "histogram": 2.0,
     "percentile": 99.999,
     "entropy": None,
+    SWEEP: None,
 }
 """Each observer and the default of its one setting, where it has one."""
 
@@ -70,7 +75,8 @@ class ObserverSpec:
         """A fresh observer."""
         value = _DEFAULTS[self.name] if self.value is None else self.value
         if value is None:
-            return MinMaxObserver() if self.name == "minmax" else EntropyObserver()
+            kinds: dict[str, type[Observer]] = {"minmax": MinMaxObserver, "entropy": EntropyObserver, SWEEP: Sweeping}
+            return kinds[self.name]()
         if self.name == "moving_average":
             return MovingAverageObserver(momentum=value)
         if self.name == "histogram":

@@ -9,6 +9,7 @@ but the moving average give the same range for the same samples (dimension 0) in
 | `moving_average` | smoothed minimum and maximum of the batches (Jacob et al. 2018, section 3.1) | one pass |
 | `histogram` | least quantization error over the measured distribution | min-max and a histogram |
 | `percentile` | cuts a given share of the values at either end | min-max and a histogram |
+| `sweep` | that of the observer in this table that does best for the whole net | the same, and ten conversions |
 | `entropy` | least Kullback-Leibler divergence (Migacz 2017) at no more error than clipping nothing | the same |
 """
 
@@ -106,6 +107,13 @@ class MinMaxObserver(Observer):
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
         return self._ends
 
+    @classmethod
+    def of(cls, source: Observer) -> MinMaxObserver:
+        """What it would be after the data that another one saw."""
+        made = cls()
+        made._seen, made._ends = source.observed, source.extremes
+        return made
+
 
 class MovingAverageObserver(MinMaxObserver):
     """Exponential moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``."""
@@ -152,6 +160,10 @@ class HistogramObserver(_HistogramBased):
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
         return least_error_range(self.histogram.measured(), grid, symmetric=symmetric, norm=self.norm)
+
+
+class Sweeping(HistogramObserver):
+    """A histogram until :func:`fxpasses.sweep_observers` puts in its place what came nearest to float."""
 
 
 class PercentileObserver(_HistogramBased):

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from fxpasses.errors import InputError
 from fxpasses.pass_runner import copy_graph
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import Override, QuantConfig
@@ -20,7 +19,8 @@ from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.observe import find_observers, observe, without_observers
 from fxpasses.quantization.observer_spec import ObserverSpec
-from fxpasses.quantization.observers import EntropyObserver, HistogramObserver, Observer, PercentileObserver
+from fxpasses.quantization.observer_sweep import observed_by
+from fxpasses.quantization.observers import Observer
 from fxpasses.quantization.plan import plan_quantization
 from fxpasses.quantization.qparams import IntType
 from fxpasses.quantization.range_search import Range
@@ -130,18 +130,7 @@ RangeOf = Callable[[IntType, bool], Range]
 
 def _range_by(spec: ObserverSpec, source: Observer) -> RangeOf:
     """The range an observer would have found, from the histogram another one kept."""
-    assert isinstance(source, HistogramObserver)
-    wanted = spec.build()
-    if isinstance(wanted, (HistogramObserver, PercentileObserver, EntropyObserver)):
-        wanted.histogram = source.histogram
-        return wanted.range
-    if spec.name != "minmax":
-        raise InputError(
-            f"observer '{spec}' in a search",
-            why="its range depends on how the data came in batches, and would have to be calibrated anew each time",
-            fix="search with histogram, percentile, minmax or entropy",
-        )
-    return lambda grid, symmetric: source.extremes
+    return observed_by(spec, source).range
 
 
 def _observers(observed: fx.GraphModule) -> dict[str, Observer]:
