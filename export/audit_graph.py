@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FLOAT, UINT8, INT8, UINT16, INT16, INT32, INT64, BOOL = 1, 2, 3, 4, 5, 6, 7, 9
 FLOAT16, DOUBLE, BFLOAT16 = 10, 11, 16
 FLOATS = frozenset({FLOAT, FLOAT16, DOUBLE, BFLOAT16})
-EIGHT_BIT = frozenset({UINT8, INT8})
+QUANTIZED = frozenset({UINT8, INT8, UINT16, INT16})
+"""What QuantizeLinear gives. Operators that compute take 8 bits; those that move values take 16 as well."""
 TYPE_NAMES = {
     FLOAT: "float32",
     UINT8: "uint8",
@@ -147,17 +148,17 @@ class OnnxGraph:
     def is_float(self, tensor: str) -> bool:
         return self.types.get(tensor, 0) in FLOATS
 
-    def is_8_bit(self, tensor: str) -> bool:
-        return self.types.get(tensor, 0) in EIGHT_BIT
+    def is_quantized(self, tensor: str) -> bool:
+        return self.types.get(tensor, 0) in QUANTIZED
 
     def computes_on_integers(self, node: Node) -> bool:
-        """Whether a node works on 8-bit integers."""
+        """Whether a node works on what was quantized."""
         if node.op in CONVERTERS:
             return False
         if node.op in INTEGER_WITH_FLOAT_OUTPUT or node.op.startswith("QLinear"):
             return True
         data = node.inputs[1:] if node.op == "Where" else node.inputs[:1]
-        return any(self.is_8_bit(tensor) for tensor in data)
+        return any(self.is_quantized(tensor) for tensor in data)
 
     def computes_in_float(self, node: Node) -> bool:
         """Whether a node works on float tensors."""

@@ -16,6 +16,12 @@ from fxpasses.stages import Stage, graph_facts, stage_of
 WIDE_OPSET = 21
 """The first whose QuantizeLinear has 16 bits."""
 
+WIDE_REMARK = (
+    "activations have 16 bits: no CPU kernel takes them, so torch and onnxruntime compute in float32 between the "
+    "integers, slower than fp32; they are for accuracy, and for accelerators with such kernels"
+)
+"""What a user must know of such files."""
+
 
 def has_wide_activations(gm: fx.GraphModule) -> bool:
     """Whether a graph is QUANTIZED with activations of 16 bits."""

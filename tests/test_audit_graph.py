@@ -62,7 +62,7 @@ def test_types_follow_the_graph() -> None:
         helper.make_node("Relu", ["d"], ["r"]),
         constants={"s": np.float32(1), "z": np.int8(0)},
     )
-    assert graph.is_8_bit("t")
+    assert graph.is_quantized("t")
     assert graph.is_float("r")
     by_op = {node.op: node for node in graph.nodes}
     assert [graph.computes_on_integers(node) for node in by_op.values()] == [False, True, False, False]

@@ -35,6 +35,12 @@ def test_few_bits_search_their_scales() -> None:
     assert len(options.said) == 8
 
 
+def test_activations_of_16_bits() -> None:
+    wide = replace(DEFAULTS, activation_bits=16)
+    assert wide.config() == QuantConfig(activation_bits=16)
+    assert wide.said == ["--activation-bits"]
+
+
 def test_group_sizes() -> None:
     assert replace(DEFAULTS, bits=4, group_size=32).config().group_size == 32
     assert replace(DEFAULTS, bits=5).config().group_size is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from cli_runs import SMALL, is_refused
+from cli_runs import fxpasses as run_fxpasses
 from lowered_nets import sqnr_db
 from tiny_graphs import fresh_inputs, fused, outputs_of, quantized
 
@@ -67,6 +70,26 @@ def test_the_audit_says_why_it_is_slow(tmp_path: Path) -> None:
     report = audit(path)
     assert report.opset == WIDE_OPSET and not report.int8_ops
     assert [operator.reason for operator in report.float_heavy] == ["uint16 has no kernel; only 8 bits have"]
+
+
+@pytest.mark.slow
+def test_the_audit_knows_what_moves_16_bits(tmp_path: Path) -> None:
+    report = audit(fxpasses.export.to_onnx(quantized("linear_on_image", WIDE), tmp_path / "model.onnx"))
+    assert report.int8_ops
+    assert not report.predicted_but_not_fused and not report.fused_but_not_predicted
+
+
+@pytest.mark.slow
+def test_from_the_command_line(tmp_path: Path) -> None:
+    done = run_fxpasses("quantize", *SMALL, "--activation-bits", "16", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["recipe"]["activation_bits"] == 16
+    assert any("activations have 16 bits: no CPU kernel" in warning for warning in report["warnings"])
+    assert report["parity"]["max_lsb_at_any_node"] <= 1
+    assert run_fxpasses("parity", tmp_path / "out").code == 0
+    searched = run_fxpasses("quantize", *SMALL, "--activation-bits", "16", "--max-drop", "1", "--out", tmp_path / "s")
+    is_refused(searched, "--max-drop with --activation-bits 16")
 
 
 def test_files_that_cannot_hold_them(tmp_path: Path) -> None:

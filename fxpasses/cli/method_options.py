@@ -16,6 +16,7 @@ _RECIPE = "recipes are of static int8 models"
 _STATIC_ONLY = {
     "--observer": _CALIBRATED,
     "--calib": _CALIBRATED,
+    "--activation-bits": "its activations have one type",
     "--equalize": "no activation shares one scale with others beforehand",
     "--smooth": "activations have no scale chosen beforehand that it could suit",
     "--bias-correction": "it needs the means of calibrated activations",

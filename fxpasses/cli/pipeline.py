@@ -24,6 +24,7 @@ from fxpasses.export.report import build_report, write_report
 from fxpasses.export.report_html import write_html
 from fxpasses.export.runners import torch_threads
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
 from fxpasses.graph_edit import operator_name
 from fxpasses.models.data_source import DataSource
@@ -31,7 +32,7 @@ from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.calibration import calibrate
-from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.first_samples import first_samples
@@ -265,6 +266,8 @@ def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> li
     unsuited = why_unsuited(config.target)
     if unsuited:
         found.append(f"target {config.target}: {unsuited}")
+    if config.activation_bits != LARGEST_BITS:
+        found.append(WIDE_REMARK)
     if measured.uncounted_macs:
         found.append(measured.uncounted_macs)
     return found

@@ -79,6 +79,15 @@ def quantize_command(
     form: Annotated[
         options.Form, typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator.")
     ] = options.Form.qdq,
+    activation_bits: Annotated[
+        int,
+        typer.Option(
+            "--activation-bits",
+            metavar="N",
+            help="8; or 16, for accuracy and for accelerators that have such kernels (QNN, Ethos-U): CPUs have none, "
+            "and take longer than for fp32.",
+        ),
+    ] = 8,
     bits: Annotated[int, typer.Option("--bits", metavar="N", help="Of weights: 8 or 4; --method static: 2 to 8.")] = 8,
     rounding: Annotated[
         str,
@@ -149,6 +158,7 @@ def quantize_command(
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
         static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
+        static = replace(static, activation_bits=activation_bits)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

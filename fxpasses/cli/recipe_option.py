@@ -9,6 +9,7 @@ from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.runners import torch_threads
+from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.sensitivity.recipe_file import Recipe, read_recipe, write_recipe
 
 from .accuracy_search import SearchSettings, search_into
@@ -88,6 +89,12 @@ def settled(
             "--max-drop with --observer sweep",
             why="the search tries every observer itself",
             fix="leave --observer out",
+        )
+    if settings.config.activation_bits != LARGEST_BITS:
+        raise InputError(
+            f"--max-drop with --activation-bits {settings.config.activation_bits}",
+            why="the search is for the fastest model, and on a CPU these are slower than fp32",
+            fix="drop one of them",
         )
     if settings.config.reestimation:
         raise InputError(

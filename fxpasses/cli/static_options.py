@@ -26,6 +26,7 @@ class StaticOptions:
     rounding: str
     smooth: str | None = None
     reestimate: bool = False
+    activation_bits: int = LARGEST_BITS
     group_size: int | None = None
 
     def config(self) -> QuantConfig:
@@ -45,6 +46,7 @@ class StaticOptions:
             bias_correction=self.bias_correction,
             reestimation=self.reestimate,
             weight_bits=self.bits,
+            activation_bits=self.activation_bits,
             group_size=self.group_size or (GROUP_SIZE if self.bits <= MOST_BITS else None),
             weight_search="minmax" if self.bits == LARGEST_BITS else "mse",
             rounding=self.rounding,
@@ -62,6 +64,7 @@ class StaticOptions:
             "--smooth": self.smooth is not None,
             "--no-bias-correction": not self.bias_correction,
             "--reestimate": self.reestimate,
+            "--activation-bits": self.activation_bits != LARGEST_BITS,
             "--bits": self.bits != LARGEST_BITS,
             "--group-size": self.group_size is not None,
             "--rounding": self.rounding != QuantConfig.rounding,
