@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,8 @@ from fxpasses.export.program import exported_program
 from fxpasses.export.pt2_file import save
 from fxpasses.export.report import build_report, write_report
 from fxpasses.export.report_html import write_html
-from fxpasses.export.runners import torch_threads
+from fxpasses.export.report_lowered import slower_than_float
+from fxpasses.export.runners import ONNXRUNTIME, torch_threads
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
@@ -41,6 +43,7 @@ from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
 from fxpasses.quantization.observer_sweep import sweep_observers
 from fxpasses.quantization.reestimation import reestimate
+from fxpasses.sensitivity.placement import Placement
 from fxpasses.stages import graph_facts
 from fxpasses.tracing import capture
 
@@ -48,6 +51,7 @@ from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
+from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .terminal import Terminal
 
 DEFAULT_CALIBRATION_IMAGES = 256
@@ -79,6 +83,7 @@ class Settings:
         benchmark: whether to measure latency.
         threads: to compute on; None for all.
         seed: of the choice of calibration images.
+        placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
     """
 
     config: QuantConfig
@@ -89,8 +94,10 @@ class Settings:
     benchmark: bool = True
     threads: int | None = None
     seed: int = 0
+    placement: str = ALL
 
     def __post_init__(self) -> None:
+        check_placement(self.placement)
         for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
             if count is not None and count < 1:
                 raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
@@ -149,6 +156,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "data_details": data_details,
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
+            **({"placement": made.placement.to_json()} if made.placement else {}),
             "warnings": [*terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },
     )
@@ -164,6 +172,7 @@ class Int8Graphs:
 
     graph: fx.GraphModule
     nearest: fx.GraphModule | None = None
+    placement: Placement | None = None
 
 
 def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, Int8Graphs, int]:
@@ -173,7 +182,10 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.
     with terminal.step("capture and fuse"):
         graph = fuse(capture(given.model.module, given.model.example_inputs()))
     check_overrides(graph, settings.config)
-    return graph, int8_graphs(graph, batches, images, settings.config, terminal), images
+    place = None
+    if settings.placement == MEASURED:
+        place = partial(measured_placement, inputs=given.model.example_inputs, terminal=terminal)
+    return graph, int8_graphs(graph, batches, images, settings.config, terminal, place), images
 
 
 def calibration_images(data: DataSource, settings: Settings) -> int:
@@ -184,12 +196,17 @@ def calibration_images(data: DataSource, settings: Settings) -> int:
 
 
 def int8_graphs(
-    graph: fx.GraphModule, batches: Iterable[Tensor], images: int, config: QuantConfig, terminal: Terminal
+    graph: fx.GraphModule,
+    batches: Iterable[Tensor],
+    images: int,
+    config: QuantConfig,
+    terminal: Terminal,
+    place: Place | None = None,
 ) -> Int8Graphs:
-    """Equalize, observe, calibrate and convert a fused FLOAT graph."""
+    """Equalize, observe, calibrate and convert a fused FLOAT graph; ``place`` chooses what stays float."""
     with terminal.step("equalize"):
         graph, batches = equalized(graph, batches, config)
-    observed = observe(graph, config)
+    observed = observe(graph, config, every_tensor=place is not None)
     learns = config.rounding == "learned"
     first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
     with terminal.step("calibrate", images) as step:
@@ -198,15 +215,17 @@ def int8_graphs(
             config = graph_facts(observed)["config"]
         else:
             calibrate(observed, batches, step.advance)
+    placement = place(observed, config) if place is not None else None
+    config = config if placement is None else placement.config
     if config.reestimation:
         with terminal.step("convert and re-estimate"):
-            return Int8Graphs(reestimate(observed, first))
+            return Int8Graphs(reestimate(observed, first, config), placement=placement)
     with terminal.step("convert"):
-        nearest = convert(observed)
+        nearest = convert(observed, config)
     if not learns:
-        return Int8Graphs(nearest)
+        return Int8Graphs(nearest, placement=placement)
     with terminal.step("learn rounding", 0) as step:
-        return Int8Graphs(learn_rounding(observed, first, progress=step.at), nearest)
+        return Int8Graphs(learn_rounding(observed, first, config, progress=step.at), nearest, placement)
 
 
 def parity_on(
@@ -270,4 +289,5 @@ def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> li
         found.append(WIDE_REMARK)
     if measured.uncounted_macs:
         found.append(measured.uncounted_macs)
-    return found
+    in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
+    return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")

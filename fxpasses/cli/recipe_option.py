@@ -84,6 +84,12 @@ def settled(
             why="the search tries dozens of models, and learning takes minutes for each",
             fix='search first, then write rounding = "learned" into recipe.toml under [quantize]',
         )
+    if settings.placement != Settings.placement:
+        raise InputError(
+            f"--max-drop with --placement {settings.placement}",
+            why="the search chooses what stays float itself, by accuracy and latency",
+            fix="drop one of them",
+        )
     if settings.config.sweeps:
         raise InputError(
             "--max-drop with --observer sweep",

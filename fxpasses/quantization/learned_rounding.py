@@ -4,9 +4,9 @@ With few bits, rounding to nearest is far from the best: errors of the weights o
 goes is free. Block by block, from the inputs on, the int8 block, fed what the int8 blocks before it give, is brought as
 near as it can to the float block fed what the float blocks give: errors made so far are mended too. First each
 layer's weights are rounded so that they mend each other (:mod:`fxpasses.quantization.compensated_rounding`), then the
-block is trained as a whole; what comes nearest on samples it was not trained on is kept. A block is what lies between two tensors that all
-data flows through, widened to at least :data:`LAYERS` layers. Scales stay as they are, so everything that was shown of
-them (no ties) still holds.
+block is trained as a whole; what comes nearest on samples it was not trained on is kept. A block is what lies between
+two tensors that all data flows through, widened to at least :data:`LAYERS` layers. Scales stay as they are, so
+everything that was shown of them (no ties) still holds.
 
 Sources: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568 (learn the
 rounding, from the quantized input to the float output); Li et al. 2021, "BRECQ", arXiv:2102.05426 (block by block).

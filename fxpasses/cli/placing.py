@@ -1,0 +1,75 @@
+"""``--placement measured``: operators go back to float where onnxruntime is faster with them there, on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, fx
+
+from fxpasses.errors import InputError
+from fxpasses.export.benchmark import BenchSettings, benchmark
+from fxpasses.export.onnx_file import to_onnx
+from fxpasses.export.runners import onnx_runner
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.sensitivity.placement import Placement, place
+
+from .terminal import Terminal
+
+PLACEMENTS = ALL, MEASURED = ("all", "measured")
+_BENCH = BenchSettings(runs=100, max_seconds=10)
+_BEFORE, _OTHER = "before", "other"
+
+Place = Callable[[fx.GraphModule, QuantConfig], Placement]
+
+
+def check_placement(placement: str) -> None:
+    """Raise InputError unless there is such a placement."""
+    if placement not in PLACEMENTS:
+        raise InputError(f"--placement {placement}", why="there is no such", fix=f"use {' or '.join(PLACEMENTS)}")
+
+
+def measured_placement(
+    observed: fx.GraphModule, config: QuantConfig, inputs: Callable[[int], tuple[Tensor, ...]], terminal: Terminal
+) -> Placement:
+    """Find the operators to leave in float, by times of onnxruntime on one thread at batch 1.
+
+    Args:
+        observed: OBSERVED with ``every_tensor=True``, and calibrated.
+        inputs: of a given batch size.
+    """
+    with tempfile.TemporaryDirectory() as folder, terminal.step("placement", 0) as step:
+        times = _Files(Path(folder), inputs)
+        found = place(observed, config, times.faster, step.at)
+    for line in lines_of(found):
+        terminal.results.print(line, markup=False)
+    return found
+
+
+class _Files:
+    """Times two graphs in turns; the file of the one that was there before is kept."""
+
+    def __init__(self, folder: Path, inputs: Callable[[int], tuple[Tensor, ...]]) -> None:
+        self.folder, self.inputs = folder, inputs
+        self.written: dict[int, tuple[fx.GraphModule, Path]] = {}
+        """By identity of a graph, which is held so that no other gets its number."""
+
+    def faster(self, before: fx.GraphModule, other: fx.GraphModule) -> float:
+        """How many times as fast ``other`` is."""
+        runners = [onnx_runner(self._file(gm), "int8", name=n) for gm, n in ((before, _BEFORE), (other, _OTHER))]
+        return benchmark(runners, self.inputs, _BENCH).ratio(_BEFORE, _OTHER).median
+
+    def _file(self, gm: fx.GraphModule) -> Path:
+        if id(gm) not in self.written:
+            self.written[id(gm)] = gm, to_onnx(gm, self.folder / f"{len(self.written)}.onnx")
+        return self.written[id(gm)][1]
+
+
+def lines_of(found: Placement) -> list[str]:
+    """What was tried, for the terminal."""
+    return [
+        f"placement  {t.nodes} × {t.operator} in float: {t.speedup:.2f} times as fast, "
+        f"{'so they stay there' if t.in_float else 'so they stay in int8'}"
+        for t in found.tried
+    ]

@@ -1,0 +1,75 @@
+"""Operators stay float where a runtime, here a table of times, is faster so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+import fxpasses
+from fxpasses.quantization import ops
+from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.sensitivity.placement import CLEARLY, Tried, candidates, place
+
+CONFIG = QuantConfig(observer="minmax", equalization=False)
+
+
+class Net(nn.Module):
+    """Two sums, a product, a sigmoid and what only moves values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        y = self.second(x) + x
+        y = y * torch.sigmoid(y)
+        return torch.relu(y + x).flatten(1)
+
+
+def observed_with(config: QuantConfig) -> fx.GraphModule:
+    x = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    graph = fxpasses.observe(fxpasses.fuse(fxpasses.capture(Net().eval(), x)), config, every_tensor=True)
+    fxpasses.calibrate(graph, [x])
+    return graph
+
+
+@pytest.fixture(scope="module")
+def observed() -> fx.GraphModule:
+    return observed_with(CONFIG)
+
+
+def int8_tensors(gm: fx.GraphModule) -> int:
+    return sum(node.target is ops.quantize for node in gm.graph.nodes)
+
+
+def test_candidates_compute_and_have_no_weights(observed: fx.GraphModule) -> None:
+    found = candidates(observed, CONFIG)
+    assert {name: len(units) for name, units in found.items()} == {"add": 2, "sigmoid": 1, "mul": 1}
+
+
+def test_what_is_faster_in_float_stays_there(observed: fx.GraphModule) -> None:
+    times = iter([1.5, 0.7, CLEARLY])
+    seen: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
+
+    def faster(before: fx.GraphModule, other: fx.GraphModule) -> float:
+        seen.append((int8_tensors(before), int8_tensors(other)))
+        return next(times)
+
+    found = place(observed, CONFIG, faster, lambda *what: told.append(what))
+    assert found.tried == (Tried("add", 2, 1.5, True), Tried("sigmoid", 1, 0.7, False), Tried("mul", 1, CLEARLY, True))
+    kept = ("operator:add", "node:relu_1", "operator:mul")
+    assert found.config.overrides == tuple(Override(match, keep_float=True) for match in kept)
+    assert seen[0][1] < seen[0][0], "fewer tensors are integers"
+    assert seen[1][0] == seen[2][0] == seen[0][1], "the next is compared with the fastest so far"
+    assert told == [("add in float", 0, 3), ("sigmoid in float", 1, 3), ("mul in float", 2, 3)]
+    assert found.to_json()[0] == {"operator": "add", "nodes": 2, "speedup": 1.5, "in_float": True}
+
+
+def test_overrides_stay_and_are_no_candidates() -> None:
+    config = QuantConfig(observer="minmax", equalization=False, overrides=(Override("add", keep_float=True),))
+    found = place(observed_with(config), config, lambda before, other: 1.0)
+    assert "add" not in [t.operator for t in found.tried] and found.config == config
