@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .html_repairs import COLUMNS, repair_cells
 from .html_runtimes import agreement_text
 from .report_numbers import (
     bytes_text,
@@ -36,6 +37,8 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     about = [str(report["model"])] + [f"{key} {report[key]}" for key in ("data", "target") if report[key]]
     console.print(Text(" · ".join(about), style="bold"))
     console.print(variant_table(report))
+    if report.get("repairs"):
+        console.print(repair_table(report["repairs"]))
     print_benchmark(report, console)
     if report.get("runtime_agreement") is None:
         print_parity(report["parity"], console)
@@ -82,6 +85,14 @@ def variant_table(report: Mapping[str, Any]) -> Table:
             decibel_text(variant["vs_fp32"]["sqnr_db"]),
             style="" if not is_float(variant) else "dim",
         )
+    return table
+
+
+def repair_table(found: Mapping[str, Any]) -> Table:
+    """What each repair gained, added to those above it."""
+    table = _table(*COLUMNS, first=2)
+    for cells in repair_cells(found):
+        table.add_row(*cells)
     return table
 
 

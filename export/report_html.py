@@ -15,12 +15,14 @@ from .html_headline import page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
 from .html_pruning import pruning
+from .html_repairs import repairs
 from .html_runtimes import runtimes
 from .html_style import STYLE
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     size_and_accuracy,
     pruning,
+    repairs,
     latency,
     parity,
     runtimes,

@@ -21,6 +21,7 @@ _STATIC_ONLY = {
     "--smooth": "activations have no scale chosen beforehand that it could suit",
     "--bias-correction": "it needs the means of calibrated activations",
     "--reestimate": "it corrects what rounding calibrated activations does",
+    "--explain-repairs": "repairs are of static int8 models",
     "--rounding": "rounding is learned from what calibrated activations are multiplied to",
     "--exact": "only integers all the way through can be the same in both runtimes",
     "--max-drop": _SEARCHED,

@@ -57,6 +57,10 @@ def quantize_command(
         bool,
         typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm would; for few bits."),
     ] = False,
+    explain_repairs: Annotated[
+        bool,
+        typer.Option("--explain-repairs", help="Measure what each repair in use gained; takes as long again."),
+    ] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Refuse a model whose integers could differ between runtimes.")
     ] = False,
@@ -140,13 +144,11 @@ def quantize_command(
         check_method(method)
         refuse_alien_options(method, given_options(context))
         terminal.load("torch", "onnx", "onnxruntime")
-        from fxpasses.export.files import staged_folder
-
         from .folder import DataChoice, ModelChoice
-        from .pipeline import Settings, open_input, quantize_into
-        from .recipe_option import Wish, record, settled
+        from .pipeline import Settings
+        from .recipe_option import Wish
+        from .static_command import quantize_static
         from .static_options import StaticOptions
-        from .summary import print_outcome
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
         if method != STATIC:
@@ -170,10 +172,4 @@ def quantize_command(
             seed=seed,
         )
         wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), static.said)
-        with staged_folder(out) as stage:
-            found = settled(stage, chosen, source, settings, wish, terminal)
-            given = open_input(chosen, source, terminal)
-            outcome = quantize_into(stage, given, found.settings, terminal)
-            record(stage, found, outcome.report, terminal)
-        terminal.document = outcome.report
-        print_outcome(outcome, out, terminal)
+        quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)

@@ -1,10 +1,10 @@
 """Re-estimate what BatchNorm would have normalized: scale and bias of each channel, from what rounding made of it.
 
 Rounding weights and activations changes the mean and the variance of a layer's outputs, and layer after layer that
-adds up. Where BatchNorms still run, their statistics would be taken again; here they are folded, so their scale and bias
-are the weight's scale and the bias of each output channel, which can move without costing anything. From the inputs on,
-each layer's output ``y_q``, computed from what the corrected int8 layers before it give, is brought as near as scale and
-bias can to the float layer's ``y``::
+adds up. Where BatchNorms still run, their statistics would be taken again; here they are folded, so their scale and
+bias are the weight's scale and the bias of each output channel, which can move without costing anything. From the
+inputs on, each layer's output ``y_q``, computed from what the corrected int8 layers before it give, is brought as near
+as scale and bias can to the float layer's ``y``::
 
     gain = cov(y, y_q) / var(y_q)      bias' = gain * bias + mean(y) - gain * mean(y_q)
 
