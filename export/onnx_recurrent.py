@@ -2,6 +2,7 @@
 
 ``lstm_dynamic`` is onnxruntime's com.microsoft::DynamicQuantizeLSTM. ``gru_dynamic`` is a Scan over the steps, whose
 body multiplies by DynamicQuantizeLinear and MatMulInteger; onnxruntime fuses these into one kernel there, too.
+``lstm_stored`` and ``gru_stored`` are the standard LSTM and GRU behind the products that unpack their weights.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import onnx
 import onnx_ir as ir
 import onnxscript
 
-from fxpasses.precision import recurrent_ops
+from fxpasses.precision import recurrent_ops, stored_ops
 
 _MICROSOFT = "com.microsoft"
 _FLOAT = onnx.TensorProto.FLOAT
@@ -37,10 +38,7 @@ def recurrent_translations(opset: int) -> dict[Callable[..., Any], Callable[...,
         zero = op.Constant(value=ir.tensor(np.zeros((directions, gates), np.int8)))
         inputs = (x, weight, state, bias, None, h, c, None, w_scale, zero, r_scale, zero)
         y, h_last, c_last = lstm(*inputs, hidden_size=hidden, direction=direction)
-        together = op.Transpose(
-            y, perm=(0, 2, 1, 3)
-        )  # [T, B, D, H]: the directions are parts of torch's last dimension
-        return op.Reshape(together, op.Constant(value_ints=[0, 0, directions * hidden])), h_last, c_last
+        return _joined(op, y, directions * hidden), h_last, c_last
 
     def gru_dynamic(
         x: Any, h: Any, weight: Any, w_scale: Any, w_bias: Any, state: Any, r_scale: Any, r_bias: Any, backwards: bool
@@ -55,7 +53,34 @@ def recurrent_translations(opset: int) -> dict[Callable[..., Any], Callable[...,
         )
         return y, last
 
-    return {recurrent_ops.lstm_dynamic: lstm_dynamic, recurrent_ops.gru_dynamic: gru_dynamic}
+    return {recurrent_ops.lstm_dynamic: lstm_dynamic, recurrent_ops.gru_dynamic: gru_dynamic, **_stored(op)}
+
+
+def _stored(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Of weights that are kept as integers: onnxruntime folds the products when it loads the file."""
+
+    def unpacked(weight: Any, w_scale: Any, state: Any, r_scale: Any) -> tuple[Any, Any, dict[str, Any], int]:
+        directions, _, hidden = (int(size) for size in state.shape)
+        settings = {"hidden_size": hidden, "direction": "bidirectional" if directions == 2 else "forward"}
+        floats = [op.Mul(op.Cast(q, to=_FLOAT), scale) for q, scale in ((weight, w_scale), (state, r_scale))]
+        return *floats, settings, directions * hidden
+
+    def lstm_stored(x: Any, h: Any, c: Any, weight: Any, w_scale: Any, state: Any, r_scale: Any, bias: Any) -> Any:
+        w, r, settings, width = unpacked(weight, w_scale, state, r_scale)
+        y, h_last, c_last = op.LSTM(x, w, r, bias, None, h, c, **settings)
+        return _joined(op, y, width), h_last, c_last
+
+    def gru_stored(x: Any, h: Any, weight: Any, w_scale: Any, state: Any, r_scale: Any, bias: Any) -> Any:
+        w, r, settings, width = unpacked(weight, w_scale, state, r_scale)
+        y, last = op.GRU(x, w, r, bias, None, h, **settings, linear_before_reset=1)
+        return _joined(op, y, width), last
+
+    return {stored_ops.lstm_stored: lstm_stored, stored_ops.gru_stored: gru_stored}
+
+
+def _joined(op: Any, y: Any, width: int) -> Any:
+    """``[T, D, B, H]`` to ``[T, B, D * H]``: the directions are parts of torch's last dimension."""
+    return op.Reshape(op.Transpose(y, perm=(0, 2, 1, 3)), op.Constant(value_ints=[0, 0, width]))
 
 
 def _gru_step(name: str, hidden: int, weight: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Graph:

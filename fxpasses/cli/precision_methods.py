@@ -171,7 +171,7 @@ class WeightOnly:
         return {"method": self.method, **asdict(self.config), "keep_float": list(self.keep_float)}
 
     def remarks(self) -> list[str]:
-        found = ["only the weights of linear layers are integers: activations are float32, and so is everything else"]
+        found = ["only weights of linear and recurrent layers are integers: activations are float32, as all the rest"]
         if self.config.compute == "int8":
             found.append(
                 "onnxruntime's MatMulNBits (accuracy_level 4) rounds activations to int8 by blocks while it "
@@ -212,7 +212,8 @@ class Dynamic:
 
     def remarks(self) -> list[str]:
         return [
-            "activations get one scale for a whole batch: what an image gives can depend on what it is batched with"
+            "activations get one scale for a whole batch: what an image gives can depend on what it is batched with, "
+            "and with an LSTM on the threads that onnxruntime splits the batch over"
         ]
 
     def why_slow(self, runtime: str) -> str:

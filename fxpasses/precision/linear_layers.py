@@ -122,5 +122,4 @@ def other_reasons() -> dict[str, str]:
     return {
         "embedding": "its rows are looked up, not multiplied",
         "attention": "one opaque layer to the tracer; capture(method='export') opens it",
-        "recurrent": "a recurrent layer: --method dynamic makes int8 of LSTM and GRU",
     }

@@ -28,15 +28,26 @@ from .recurrent_ops import gru_dynamic, lstm_dynamic
 SMALLEST_GRU = 320
 """Hidden units from which a GRU is not slower in int8."""
 
-_LSTM_ORDER = (0, 3, 1, 2)
+LSTM_ORDER = (0, 3, 1, 2)
 """Gates of torch (input, forget, cell, output) in the order of ONNX (input, output, forget, cell)."""
 
 
 def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Why a recurrent layer stays float, or None."""
+    """Why a recurrent layer does not compute on integers, or None."""
+    layer = gm.get_submodule(str(node.target))
+    if isinstance(layer, nn.GRU) and layer.hidden_size < SMALLEST_GRU:
+        return (
+            f"onnxruntime has no integer GRU: step by step, int8 was slower than its float GRU below {SMALLEST_GRU} "
+            f"hidden units, and this one has {layer.hidden_size}; --method weight-only makes it small"
+        )
+    return why_not_rebuilt(gm, node)
+
+
+def why_not_rebuilt(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """Why a recurrent layer cannot have integer weights, or None."""
     layer = gm.get_submodule(str(node.target))
     if not isinstance(layer, nn.LSTM | nn.GRU):
-        return "a plain RNN, for which onnxruntime has no integer kernel"
+        return "a plain RNN, for which there is no form with integers"
     if layer.proj_size:
         return f"its hidden state is projected (proj_size={layer.proj_size}), which no ONNX operator does"
     if layer.training and layer.dropout:
@@ -45,11 +56,6 @@ def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
     shape = shape_of(source) if isinstance(source, fx.Node) else None
     if shape is None or len(shape) != 3:
         return "its input is no batch of sequences of equal length, [B, T, I] or [T, B, I]"
-    if isinstance(layer, nn.GRU) and layer.hidden_size < SMALLEST_GRU:
-        return (
-            f"onnxruntime has no integer GRU: step by step, int8 was slower than its float GRU below {SMALLEST_GRU} "
-            f"hidden units, and this one has {layer.hidden_size}"
-        )
     return why_not_plain(layer)
 
 
@@ -65,8 +71,8 @@ def dynamic_recurrent(layer: nn.Module, grid: IntType) -> nn.Module:
     return DynamicGRU(layer, grid)
 
 
-class _DynamicRecurrent(nn.Module):
-    """What LSTM and GRU share: the settings, and how ``nn.LSTM`` lays out its input and its layers."""
+class RecurrentLayer(nn.Module):
+    """What layers with integer weights share: the settings, and how ``nn.LSTM`` lays out its input and its layers."""
 
     operator = "recurrent"
 
@@ -86,7 +92,7 @@ class _DynamicRecurrent(nn.Module):
         return state[layer * directions : (layer + 1) * directions]
 
 
-class DynamicLSTM(_DynamicRecurrent):
+class DynamicLSTM(RecurrentLayer):
     """``nn.LSTM`` on integers, called as it is.
 
     Buffers, for each layer k: ``weight_k`` int8 ``[D, I, 4H]``, ``recurrent_k`` int8 ``[D, H, 4H]``, their scales
@@ -122,7 +128,7 @@ class DynamicLSTM(_DynamicRecurrent):
         return self._steps_first(x), (torch.cat(h_last), torch.cat(c_last))
 
 
-class DynamicGRU(_DynamicRecurrent):
+class DynamicGRU(RecurrentLayer):
     """``nn.GRU`` on integers, called as it is.
 
     Buffers, for each layer and direction (``0``, ``0_reverse``): ``weight_0`` int8 ``[I, 3H]``, ``recurrent_0`` int8
@@ -160,7 +166,7 @@ class DynamicGRU(_DynamicRecurrent):
 def _onnx_gates(value: Tensor) -> Tensor:
     """Rows ``[4H, ...]`` of an LSTM's weight or bias in the order of ONNX."""
     gates = value.detach().float().chunk(4)
-    return torch.cat([gates[gate] for gate in _LSTM_ORDER])
+    return torch.cat([gates[gate] for gate in LSTM_ORDER])
 
 
 def _integers(weight: Tensor, grid: IntType) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Weight-only quantization: linear layers keep integers of 8 or 4 bits, and multiply floats.
+"""Weight-only quantization: linear layers keep integers of 8 or 4 bits, LSTMs and GRUs of 8, and multiply floats.
 
 Symmetric, ``w = s * q``. With 8 bits one scale for each output channel, with 4 bits one for each group along the input
 channels (either can be asked for): a group of 32 to 128 weights is what 16 levels can show without losing accuracy.
@@ -23,7 +23,9 @@ from ..quantization.linear_mapping import integer_type, levels_of
 from ..quantization.qparams import INT8_SYMMETRIC
 from ..quantization.range_search import weight_scales
 from . import ops
-from .linear_layers import LowerLinear, conv_reasons, lower_linear, other_reasons
+from .linear_layers import LowerLinear, Replacement, conv_reasons, lower_linear, other_reasons
+from .recurrent_layers import why_not_rebuilt
+from .stored_recurrent import FOUR_BITS, WeightOnlyRecurrent
 
 BITS = (8, 4)
 GROUP_SIZES = (32, 64, 128)
@@ -77,19 +79,26 @@ class WeightOnlyConfig:
 def to_weight_only(
     gm: fx.GraphModule, config: WeightOnlyConfig | None = None, keep_float: Sequence[str] = ()
 ) -> fx.GraphModule:
-    """Lower the linear layers of a fused FLOAT graph to integer weights; convolutions and the rest stay float.
+    """Lower linear layers, LSTMs and GRUs of a fused FLOAT graph to integer weights; the rest stays float.
 
     Returns:
         A LOWERED graph; its pass log says of every layer whether it has integer weights, and why not.
 
     Raises:
-        InputError: there is no linear layer, or a weight is not finite.
+        InputError: there is no such layer, or a weight is not finite.
         GraphError: the graph is not FLOAT.
     """
     config = config or WeightOnlyConfig()
     reasons = other_reasons() | conv_reasons("a convolution: MatMulNBits multiplies by packed matrices only")
+    recurrent = Replacement(
+        WeightOnlyRecurrent, lambda graph, node: FOUR_BITS if config.bits == 4 else why_not_rebuilt(graph, node)
+    )
     step = LowerLinear(
-        lambda layer: WeightOnlyLinear(layer, config), f"int{config.bits} weights", reasons, tuple(keep_float)
+        lambda layer: WeightOnlyLinear(layer, config),
+        f"int{config.bits} weights",
+        reasons,
+        tuple(keep_float),
+        {"recurrent": recurrent},
     )
     return lower_linear(gm, step, "weight-only", f"int{config.bits}")
 
