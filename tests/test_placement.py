@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 
 import fxpasses
+from fxpasses.errors import GraphError
+from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.sensitivity.placement import CLEARLY, Tried, candidates, place
@@ -73,3 +75,13 @@ def test_overrides_stay_and_are_no_candidates() -> None:
     config = QuantConfig(observer="minmax", equalization=False, overrides=(Override("add", keep_float=True),))
     found = place(observed_with(config), config, lambda before, other: 1.0)
     assert "add" not in [t.operator for t in found.tried] and found.config == config
+
+
+def test_convert_says_what_new_settings_leave_in_float(observed: fx.GraphModule) -> None:
+    both = tuple(Override(m, keep_float=True) for m in ("operator:add", "node:relu_1"))
+    result = pass_logs(fxpasses.convert(observed, QuantConfig(observer="minmax", overrides=both)))[-1].result
+    in_float = {s.node for s in result.skipped if s.why.startswith("stays float: ")}
+    assert in_float == {"add_2", "add_3", "relu_1", "flatten_1"}
+    assert not pass_logs(fxpasses.convert(observed))[-1].result.skipped
+    with pytest.raises(GraphError, match="it was not observed(.|\n)*fx.observe"):
+        fxpasses.convert(observed, QuantConfig(observer="minmax", overrides=both[:1]))

@@ -97,6 +97,13 @@ def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QP
     assert operator is not None
     if operator.fixed_range is not None:
         low, high = operator.fixed_range
+    elif operator.name != "embedding":
+        raise GraphError.at_node(
+            root,
+            why="an int8 operator reads it, and it was not observed: with the settings it was observed with it is none",
+            fix="fx.observe(graph, config) with the settings to convert with, or leave its activation in float, too",
+            step="convert",
+        )
     else:
         table = module_of(gm, root, nn.Embedding).weight.detach()
         low, high = float(table.min()), float(table.max())
@@ -122,6 +129,7 @@ class _Conversion:
         """What the user's graph called a tensor that a new node computes now."""
 
     def run(self) -> PassResult:
+        self._say_what_stays_float()
         for activation, producer in list(self.plan.absorbed.items()):
             self._absorb(activation, producer)
         for node, operator in list(self.plan.int8.items()):
@@ -133,6 +141,13 @@ class _Conversion:
         for tensor, root in list(self.plan.root.items()):
             self._put_on_grid(tensor, self.scales[root])
         return self.result
+
+    def _say_what_stays_float(self) -> None:
+        """Of nodes that :func:`observe` did not know of: settings may have changed since."""
+        known = {skip.node for log in pass_logs(self.gm) for skip in log.result.skipped}
+        for node, why in self.plan.why_float.items():
+            if node.name not in known:
+                self.result.skip(node, f"stays float: {why}")
 
     def _absorb(self, activation: fx.Node, producer: fx.Node) -> None:
         """Drop an activation that the saturation of its output grid makes redundant."""
