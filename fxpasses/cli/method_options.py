@@ -25,6 +25,7 @@ _STATIC_ONLY = {
     "--rounding": "rounding is learned from what calibrated activations are multiplied to",
     "--exact": "only integers all the way through can be the same in both runtimes",
     "--max-drop": _SEARCHED,
+    "--placement": "it is about which operators of a static model are int8",
     "--workers": _SEARCHED,
     "--backend": _SEARCHED,
     "--recipe": _RECIPE,

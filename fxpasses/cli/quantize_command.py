@@ -78,6 +78,15 @@ def quantize_command(
         Path | None,
         typer.Option("--recipe", metavar="FILE", help="Take all settings from a recipe.toml.", show_default=False),
     ] = None,
+    placement: Annotated[
+        str,
+        typer.Option(
+            "--placement",
+            metavar="NAME",
+            help="Of int8: all operators that can be, or measured: kinds of operators that make the file faster in "
+            "onnxruntime on this machine when left in float stay there.",
+        ),
+    ] = "all",
     workers: options.Workers = 1,
     backend: options.Backend = "loky",
     form: Annotated[
@@ -170,6 +179,8 @@ def quantize_command(
             benchmark=bench,
             threads=threads,
             seed=seed,
+            placement=placement,
         )
-        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), static.said)
+        said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
+        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
         quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)
