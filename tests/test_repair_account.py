@@ -19,7 +19,7 @@ def names(config: QuantConfig) -> list[str]:
 
 def test_the_default_recipe() -> None:
     steps = repair_steps(QuantConfig())
-    assert [s.repair for s in steps] == ["none", "range search", "equalization", "bias correction"]
+    assert [s.repair for s in steps] == ["none", "range search", "bias correction", "equalization"]
     assert steps[1].setting == "observer histogram"
     assert steps[-1].config == QuantConfig()
     assert steps[0].config == QuantConfig(observer="minmax", equalization=False, bias_correction=False)
@@ -31,7 +31,7 @@ def test_each_step_adds_to_those_before() -> None:
     )
     steps = repair_steps(everything)
     assert [s.repair for s in steps] == [
-        *("none", "range search", "weight range search", "smoothing", "equalization", "bias correction"),
+        *("none", "range search", "weight range search", "bias correction", "smoothing", "equalization"),
         "learned rounding",
     ]
     assert steps[-1].config == everything

