@@ -25,7 +25,7 @@ FLOAT_ROUNDING_DB = 110
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (nn.GRU, {"bidirectional": True, "state": True}),
+        pytest.param(nn.GRU, {"bidirectional": True, "state": True}, marks=pytest.mark.slow),
         pytest.param(nn.LSTM, {"bidirectional": True, "num_layers": 2, "state": True}, marks=pytest.mark.slow),
         pytest.param(nn.LSTM, {"bias": False}, marks=pytest.mark.slow),
     ],

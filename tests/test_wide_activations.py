@@ -65,6 +65,7 @@ def test_torch_computes_in_float_between_the_integers() -> None:
         to_torch(graph, "x86")
 
 
+@pytest.mark.slow
 def test_the_audit_says_why_it_is_slow(tmp_path: Path) -> None:
     path = fxpasses.export.to_onnx(quantized("conv_bn_relu", WIDE), tmp_path / "model.onnx")
     report = audit(path)
