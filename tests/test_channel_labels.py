@@ -152,3 +152,30 @@ def test_a_layer_norm_makes_channels_that_a_linear_layer_reads() -> None:
     first, norm, _ = labels.makes.values()
     assert list(labels.reads.values()) == [norm]
     assert set(first) <= labels.fixed.keys()
+
+
+class Tokens(nn.Module):
+    """What vision transformers do behind a LayerNorm: ask for its shape, and take the first token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head, self.each = nn.LayerNorm(6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x)
+        batch, tokens = y.shape[0], y.size(1)
+        found: Tensor = self.head(y[:, 0]) + self.each(y).reshape(batch, tokens, 3).sum(1)
+        return found
+
+
+def test_asking_for_a_shape_and_taking_a_token_fix_nothing() -> None:
+    gm = fxpasses.fuse(fxpasses.capture(Tokens().eval(), torch.randn(2, 5, 6)))
+    labels, nodes = label_channels(gm), {n.name: n for n in gm.graph.nodes}
+    made = labels.makes[nodes["norm"]]
+    assert labels.reads[nodes["head"]] == labels.reads[nodes["each"]] == made
+    assert not set(made) & labels.fixed.keys()
+
+
+def test_one_channel_taken_out_has_no_dimension_of_channels() -> None:
+    labels, nodes = labelled(lambda a, b: b + a[:, 0].unsqueeze(1))
+    assert set(labels.makes[nodes["a"]]) <= labels.fixed.keys()

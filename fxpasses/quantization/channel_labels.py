@@ -102,12 +102,21 @@ def label_channels(gm: fx.GraphModule) -> ChannelLabels:
     """Label the channels of every tensor of a FLOAT graph; nothing is changed."""
     labels = ChannelLabels()
     for node in gm.graph.nodes:
+        if _asks_about_shape(node):
+            continue
         channels = _Labelling(gm, node, labels).channels()
         if channels is None:
             for source in node.all_input_nodes:
                 labels.fix(labels.of.get(source), node)
         labels.of[node] = channels
     return labels.settle()
+
+
+def _asks_about_shape(node: fx.Node) -> bool:
+    """Whether a node reads of a tensor what scales do not change; vision transformers ask every LayerNorm."""
+    if node.op == "call_method":
+        return node.target in ("size", "dim")
+    return node.target is getattr and node.args[1] in ("shape", "dtype", "device", "ndim")
 
 
 class _Labelling:
@@ -215,14 +224,16 @@ class _Labelling:
         return Channels(source.axis, (*self.labels.fresh(before), *source.labels, *self.labels.fresh(after)))
 
     def _slice(self) -> Channels | None:
+        """``x[:, 2:5]``, and ``x[:, 0]`` of another dimension, which is gone then."""
         source = self._source()
         index = self.node.args[1] if len(self.node.args) > 1 else self.node.kwargs.get("index")
-        if source is None or not isinstance(index, tuple) or not all(isinstance(i, slice) for i in index):
+        if source is None or not isinstance(index, tuple) or not all(isinstance(i, (slice, int)) for i in index):
             return None
         cut = index[source.axis] if len(index) > source.axis else slice(None)
-        if any(isinstance(end, fx.Node) for end in (cut.start, cut.stop, cut.step)):
+        if not isinstance(cut, slice) or any(isinstance(end, fx.Node) for end in (cut.start, cut.stop, cut.step)):
             return None
-        return Channels(source.axis, source.labels[cut])
+        gone = sum(isinstance(i, int) for i in index[: source.axis])
+        return Channels(source.axis - gone, source.labels[cut])
 
     def _flatten(self) -> Channels | None:
         source, tensor = self._source(), self.node.args[0]
