@@ -29,7 +29,8 @@ def names() -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("document", "block"), [("README.md", 0), ("docs/migrating.md", 1), ("docs/sensitivity.md", 0)]
+    ("document", "block"),
+    [("README.md", 0), ("docs/migrating.md", 1), ("docs/repairs.md", 0), ("docs/sensitivity.md", 0)],
 )
 def test_code_runs(
     document: str, block: int, names: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
