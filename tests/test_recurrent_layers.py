@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from cli_runs import fxpasses as run_fxpasses
 from lowered_nets import changed, reasons, sqnr_db
 from recurrent_nets import Sequences, recurrent_graph, sequences
 from torch import Tensor, nn
@@ -104,3 +106,37 @@ def test_seven_bits_without_vnni() -> None:
 
 def _reason(net: nn.Module) -> str:
     return reasons(to_dynamic(fxpasses.fuse(fxpasses.capture(net.eval(), sequences()))))["layer"]
+
+
+TEXT_MODEL = """
+from torch import nn
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import UNIT_RANGE
+
+class Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.layer, self.last = nn.Embedding(8192, 12), nn.LSTM(12, 9, batch_first=True), nn.Linear(9, 2)
+
+    def forward(self, tokens):
+        y, _ = self.layer(self.words(tokens))
+        return self.last(y.amax(1))
+
+def text():
+    return LoadedModel("text", Text().eval(), (8,), UNIT_RANGE, False, 8192)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dynamic", "weight-only"])
+def test_from_the_command_line(method: str, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(TEXT_MODEL)
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("".join(f"word {i} and {i * i}\t{i % 2}\n" for i in range(16)))
+    arguments = (f"{tmp_path}/model.py:text", "--data", f"sst2={tmp_path}", "--method", method, "--no-bench")
+    done = run_fxpasses("quantize", *arguments, "--threads", "1", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    layers = {layer["node"]: (layer["operator"], layer["precision"], layer["weights"]) for layer in report["layers"]}
+    assert layers["layer"] == ("recurrent", "int8", 4 * 9 * (12 + 9))
+    assert report["runtime_agreement"]["sqnr_db"] > SAME_DB / 2
