@@ -21,6 +21,7 @@ from ..graph_edit import module_of, operator_of, why_not_replaceable
 from ..operators import Operator
 from ..passes.identities import clip_bounds
 from ..shapes import shape_of
+from .channel_moves import moved_axis
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 KEEPS_CHANNELS = frozenset(
@@ -235,6 +236,11 @@ class _Labelling:
         gone = sum(isinstance(i, int) for i in index[: source.axis])
         return Channels(source.axis - gone, source.labels[cut])
 
+    def _moved(self) -> Channels | None:
+        source = self._source()
+        axis = None if source is None else moved_axis(self.node, source.axis)
+        return None if source is None or axis is None else Channels(axis, source.labels)
+
     def _flatten(self) -> Channels | None:
         source, tensor = self._source(), self.node.args[0]
         shape = shape_of(tensor) if isinstance(tensor, fx.Node) else None
@@ -265,5 +271,9 @@ _RULES: dict[str, Callable[[_Labelling], Channels | None]] = {
     "pad": _Labelling._pad,
     "slice": _Labelling._slice,
     "flatten": _Labelling._flatten,
+    "reshape": _Labelling._moved,
+    "permute": _Labelling._moved,
+    "transpose": _Labelling._moved,
+    "roll": _Labelling._moved,
     "mean": _Labelling._mean,
 }
