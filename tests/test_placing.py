@@ -16,6 +16,7 @@ from test_placement import CONFIG, observed_with
 from fxpasses.cli.placing import check_placement, lines_of, measured_placement
 from fxpasses.cli.terminal import Terminal
 from fxpasses.errors import InputError
+from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.placement import Placement, Tried
 
 
@@ -37,9 +38,15 @@ def test_what_is_told() -> None:
 
 
 def test_unknown_names() -> None:
-    check_placement("measured")
+    check_placement("measured", CONFIG)
     with pytest.raises(InputError, match="use all or measured"):
-        check_placement("fastest")
+        check_placement("fastest", CONFIG)
+
+
+def test_16_bits_are_not_placed() -> None:
+    check_placement("all", QuantConfig(activation_bits=16))
+    with pytest.raises(InputError, match=r"--activation-bits 16(.|\n)*drop one"):
+        check_placement("measured", QuantConfig(activation_bits=16))
 
 
 @pytest.mark.slow

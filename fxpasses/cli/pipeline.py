@@ -97,7 +97,7 @@ class Settings:
     placement: str = ALL
 
     def __post_init__(self) -> None:
-        check_placement(self.placement)
+        check_placement(self.placement, self.config)
         for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
             if count is not None and count < 1:
                 raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")

@@ -12,7 +12,7 @@ from fxpasses.errors import InputError
 from fxpasses.export.benchmark import BenchSettings, benchmark
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.runners import onnx_runner
-from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.sensitivity.placement import Placement, place
 
 from .terminal import Terminal
@@ -24,10 +24,16 @@ _BEFORE, _OTHER = "before", "other"
 Place = Callable[[fx.GraphModule, QuantConfig], Placement]
 
 
-def check_placement(placement: str) -> None:
-    """Raise InputError unless there is such a placement."""
+def check_placement(placement: str, config: QuantConfig) -> None:
+    """Raise InputError unless there is such a placement, and it is for models of these settings."""
     if placement not in PLACEMENTS:
         raise InputError(f"--placement {placement}", why="there is no such", fix=f"use {' or '.join(PLACEMENTS)}")
+    if placement == MEASURED and config.activation_bits != LARGEST_BITS:
+        raise InputError(
+            f"--placement measured with --activation-bits {config.activation_bits}",
+            why="a CPU, which would measure, has no kernels for these, and every operator would go back to float",
+            fix="drop one of them",
+        )
 
 
 def measured_placement(
