@@ -87,7 +87,7 @@ def _alphas(
     run = _OutputErrors(scalable, trials, config)
     inputs = next(checked_batches(scalable.gm, batches))
     with torch.no_grad():
-        run.run(*(inputs if is_fixed_batch(scalable.gm) else (x[:TRIED] for x in inputs)))
+        run.run(*(inputs if is_fixed_batch(scalable.gm) else map(_few, inputs)))
     best = []
     for group in scalable.groups:
         members = set(group.labels)
@@ -95,6 +95,10 @@ def _alphas(
         assert isinstance(errors, Tensor)  # a group has readers
         best.append(tried[int(errors.argmin())])
     return best
+
+
+def _few(x: Any) -> Any:
+    return x[:TRIED] if isinstance(x, Tensor) and x.dim() else x
 
 
 def _divisors(scalable: ScalableGraph, alpha: float | None) -> Tensor:
