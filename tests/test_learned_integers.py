@@ -24,6 +24,7 @@ from fxpasses.quantization.learned_integers import (
 from fxpasses.quantization.observe import without_observers
 from fxpasses.quantization.ops import dequantize, quantize
 from fxpasses.quantization.qparams import INT8_SYMMETRIC, IntType
+from fxpasses.quantization.weight_groups import group_multiples
 
 ZEROS = torch.zeros(1, 2, dtype=torch.int8)
 NIBBLE = IntType(torch.int8, -8, 7)
@@ -96,3 +97,19 @@ def test_a_bias_comes_back_as_it_was_and_goes_where_it_is_told() -> None:
     learned.start_at(torch.tensor([1.0, 2.0, 8.0]))
     assert learned.integers().tolist() == [1_000_000, 4, 4]
     assert isinstance(learned.moved, nn.Parameter)
+
+
+def test_groups_have_steps_of_their_own() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(3, 16) * torch.tensor([1.0, 0.1]).repeat_interleave(8)
+    scale = weight.abs().amax(1) / 120
+    steps = weight / scale.unsqueeze(1)
+    multiples = group_multiples(steps, NIBBLE, 8, 15)
+    integers = ((steps / multiples).round().clamp(-8, 7) * multiples).to(torch.int8)
+    learned = LearnedWeight(integers, weight, scale, 0, NIBBLE, (8, 15))
+    assert torch.equal(learned.integers(), integers)
+    assert torch.allclose(learned(), integers * scale.unsqueeze(1))
+    learned.regroup(torch.tensor([1.0, 0.0] * 8).expand(3, 16))
+    assert not torch.equal(learned.multiples, multiples), "half of the weights do not count any more"
+    learned.start_at(3 * learned.multiples)
+    assert torch.equal(learned.integers(), (3 * learned.multiples).to(torch.int8))

@@ -64,6 +64,14 @@ def test_each_multiple_is_the_best_of_all() -> None:
     assert torch.equal(chosen, errors.argmin(0) + 1.0)
 
 
+def test_what_does_not_matter_may_be_far_off() -> None:
+    steps = torch.tensor([[40.3, 1.2, 2.4, 0.6, -1.7, 3.1, -2.2, 0.9]])
+    importance = torch.ones(1, 8)
+    importance[0, 0] = 0
+    flat, weighted = (group_multiples(steps, FOUR, 8, LARGEST_MULTIPLE, i) for i in (None, importance))
+    assert int(flat[0, 0]) > int(weighted[0, 0]) == 1
+
+
 @given(st.data())
 def test_integers_tell_their_multiples(data: st.DataObject) -> None:
     q = torch.tensor(data.draw(st.lists(st.integers(-8, 7), min_size=32, max_size=32)), dtype=torch.int8).reshape(2, 16)

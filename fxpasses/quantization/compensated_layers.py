@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from ..graph_edit import module_of
 from .blocks import part
-from .compensated_rounding import compensated_rounding
+from .compensated_rounding import DAMPING, compensated_rounding
 from .convert import LAYER
 from .input_moments import Moments
 from .layer_inputs import input_columns
@@ -97,6 +97,7 @@ def _round(
         return
     learned, judging = found
     groups, width = learned.exact.shape
+    weight.regroup(_importance(learned + judging, weight))
     multiples = weight.multiples.reshape(groups, -1, width)
     rows = weight.real.reshape(groups, -1, width) * multiples
     size = weight.channel_scale.reshape(groups, -1)
@@ -108,6 +109,14 @@ def _round(
         own: Tensor | None = inputs.layer.bias  # type: ignore[assignment]  # layers have one, or None
         total = missing * weight.channel_scale.double()
         bias.start_at((total if own is None else total + own.double()).float())
+
+
+def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
+    """Of each weight's error for its output: the variance of its input."""
+    power = moments.centred()[0].diagonal(dim1=1, dim2=2)
+    power = power + power.mean(1, keepdim=True) * DAMPING
+    rows = len(weight.in_scales) // len(power)
+    return power.unsqueeze(1).expand(-1, rows, -1).reshape(weight.in_scales.shape)
 
 
 def _both_moments(

@@ -184,10 +184,6 @@ class QuantConfig:
         if self.exact and not self.tie_free:
             raise InputError("exact=True, tie_free=False", why="exact rests on tie-free scales", fix="drop one of them")
 
-    @property
-    def for_target(self) -> Target:
-        return find_target(self.target)
-
     def _check_group_size(self) -> None:
         if self.group_size is None:
             return
@@ -204,6 +200,10 @@ class QuantConfig:
                 why=f"only weights of {MOST_BITS} bits or fewer come in groups",
                 fix="leave it out, or use weight_bits=4",
             )
+
+    @property
+    def for_target(self) -> Target:
+        return find_target(self.target)
 
     @property
     def activation_grid(self) -> IntType:

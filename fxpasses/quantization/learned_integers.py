@@ -65,6 +65,8 @@ class LearnedWeight(nn.Module):
         groups: weights to a group and the largest multiple of its step, where it has groups.
     """
 
+    multiples: Tensor
+
     def __init__(
         self,
         integers: Tensor,
@@ -77,15 +79,29 @@ class LearnedWeight(nn.Module):
         super().__init__()
         shape = [1] * weight.dim()
         shape[axis] = -1
-        self.channel_scale, self.grid, self.axis = scale, grid, axis
-        self.scale, self.multiples = scale.reshape(shape), torch.ones_like(weight)
-        if groups is not None:
-            steps = weight.double() / self.scale.double()
-            self.multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(weight.shape).float()
-            self.scale = self.scale * self.multiples
-        self.real = weight / self.scale
+        self.channel_scale, self.grid, self.axis, self.groups = scale, grid, axis, groups
+        self.in_scales = weight.double() / scale.double().reshape(shape)
         self.steps = nn.Parameter(torch.empty_like(weight))
+        self.scale = scale.reshape(shape)
+        self.register_buffer("multiples", torch.ones_like(weight))
+        self.regroup()
         self.start_at(integers)
+
+    def regroup(self, importance: Tensor | None = None) -> None:
+        """Choose the multiples of groups anew; :meth:`start_at` must follow.
+
+        Args:
+            importance: of each weight's squared error, of the weight's shape; None: all the same.
+        """
+        if self.groups is not None:
+            flat = None if importance is None else importance.double().flatten(1)
+            found = group_multiples(self.in_scales.flatten(1), self.grid, *self.groups, flat)
+            self.multiples.copy_(found.reshape(self.multiples.shape))
+
+    @property
+    def real(self) -> Tensor:
+        """The weight before rounding, in steps."""
+        return (self.in_scales / self.multiples).float()
 
     def start_at(self, integers: Tensor) -> None:
         """Round to these int8 weights from now on, ready to go on to the next in the direction of the weight."""
@@ -94,7 +110,7 @@ class LearnedWeight(nn.Module):
             self.steps.copy_(steps + (self.real - steps).clamp_(-NEAR, NEAR))
 
     def forward(self) -> Tensor:
-        return _round(self.steps.clamp(self.grid.low - NEAR, self.grid.high + NEAR)) * self.scale
+        return _round(self.steps.clamp(self.grid.low - NEAR, self.grid.high + NEAR)) * (self.scale * self.multiples)
 
     def integers(self) -> Tensor:
         """int8."""

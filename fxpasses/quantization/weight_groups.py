@@ -61,27 +61,33 @@ def grouped_scales(rows: Tensor, grid: IntType, length: int, largest: int) -> Te
     return best
 
 
-def group_multiples(steps: Tensor, grid: IntType, length: int, largest: int) -> Tensor:
+def group_multiples(
+    steps: Tensor, grid: IntType, length: int, largest: int, importance: Tensor | None = None
+) -> Tensor:
     """The multiple of each weight's group that costs least.
 
     Args:
         steps: weights counted in steps of their channel's scale, ``[C, K]``.
+        importance: of a weight's squared error, ``[C, K]``; None: all the same.
 
     Returns:
         Whole numbers, of the dtype and shape of ``steps``.
     """
-    found, _ = _best_multiples(steps, grid, length, largest)
+    found, _ = _best_multiples(steps, grid, length, largest, importance)
     return found.to(steps.dtype).repeat_interleave(length, 1)
 
 
-def _best_multiples(steps: Tensor, grid: IntType, length: int, largest: int) -> tuple[Tensor, Tensor]:
+def _best_multiples(
+    steps: Tensor, grid: IntType, length: int, largest: int, importance: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """For each group the best multiple and its sum of squared errors: ``[C, K / length]`` each."""
     groups = steps.unflatten(1, (-1, length))
+    counts = torch.ones_like(groups) if importance is None else importance.unflatten(1, (-1, length))
     best = torch.ones(groups.shape[:2], dtype=torch.int64)
     least = torch.full(groups.shape[:2], torch.inf, dtype=steps.dtype)
     for multiple in range(1, largest + 1):
         rounded = (groups / multiple).round_().clamp_(grid.low, grid.high).mul_(multiple)
-        error = rounded.sub_(groups).square_().sum(2)
+        error = rounded.sub_(groups).square_().mul_(counts).sum(2)
         best = torch.where(error < least, multiple, best)
         least = torch.minimum(error, least)
     return best, least
