@@ -3,10 +3,10 @@
 With few bits, rounding to nearest is far from the best: errors of the weights of one row add up, and which way each
 goes is free. Block by block, from the inputs on, the int8 block, fed what the int8 blocks before it give, is brought as
 near as it can to the float block fed what the float blocks give: errors made so far are mended too. First each
-layer's weights are rounded so that they mend each other (:mod:`fxpasses.quantization.compensated_rounding`), then the
-block is trained as a whole; what comes nearest on samples it was not trained on is kept. A block is what lies between
-two tensors that all data flows through, widened to at least :data:`LAYERS` layers. Scales stay as they are, so
-everything that was shown of them (no ties) still holds.
+layer's weights are rounded so that they mend each other (:mod:`fxpasses.quantization.compensated_rounding`), then, with
+fewer than 4 bits, the block is trained as a whole; what comes nearest on samples it was not trained on is kept. A block
+is what lies between two tensors that all data flows through, widened to at least :data:`LAYERS` layers. Scales stay as
+they are, so everything that was shown of them (no ties) still holds.
 
 Sources: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568 (learn the
 rounding, from the quantized input to the float output); Li et al. 2021, "BRECQ", arXiv:2102.05426 (block by block).
@@ -41,7 +41,10 @@ from .observe import without_observers
 SAMPLES = 256
 """Calibration samples that are learned from; they and two tensors for each of them are held in memory."""
 STEPS = 100
-"""Steps of Adam for each block."""
+"""Steps of Adam for each block of a model with weights of fewer than :data:`ENOUGH_BITS` bits."""
+ENOUGH_BITS = 4
+"""From here on training gains nothing over what weights mend by themselves: ResNet-20 comes to 25.7 dB with 4 bits
+either way, but from 19.5 to 20.0 with 3, and from 7.9 to 10.7 with 2."""
 LAYERS = 3
 """Layers a block has at least, but for the last."""
 PIECE = 16
@@ -83,7 +86,7 @@ def learn_rounding(
     batches: Iterable[Any],
     config: QuantConfig | None = None,
     *,
-    steps: int = STEPS,
+    steps: int | None = None,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> fx.GraphModule:
@@ -95,9 +98,10 @@ def learn_rounding(
         gm: an OBSERVED graph, calibrated. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 256 samples are used.
         config: as for :func:`fxpasses.convert`.
-        steps: of gradient descent, for each block.
+        steps: of gradient descent, for each block. Default: 100 if weights have fewer than 4 bits, else none.
         seed: of the choice of samples for each step.
-        progress: called after each step with the block's name, the steps done so far, and all there are.
+        progress: called after each step and each block's compensation with the block's name, how many of both are
+            done, and how many there are.
 
     Raises:
         GraphError, InputError: as :func:`fxpasses.convert` and :func:`fxpasses.calibrate` say.
@@ -106,7 +110,8 @@ def learn_rounding(
     int8, exact = convert(gm, config), without_observers(gm)
     twin, learners = trainable_twin(int8, exact, graph_facts(int8)["config"])
     blocks = _blocks(exact, twin, learners)
-    total = steps * sum(bool(block.learners) for block in blocks)
+    steps = _steps(learners) if steps is None else steps
+    total = (steps + 1) * sum(bool(block.learners) for block in blocks)
     told = (lambda name, done: progress(name, done, total)) if progress is not None else _tell_nobody
     run = _Learning(steps, torch.Generator().manual_seed(seed), told)
     with torch.inference_mode(False), torch.enable_grad():
@@ -117,6 +122,12 @@ def learn_rounding(
     graph_facts(int8)["config"] = replace(graph_facts(int8)["config"], rounding="learned")
     pass_logs(int8).append(PassLog("learn_rounding", run.result))
     return int8
+
+
+def _steps(learners: dict[str, Learner]) -> int:
+    """How much training pays."""
+    grids = [m.module.grid for m in learners.values() if isinstance(m.module, LearnedWeight)]
+    return STEPS if any(grid.high < (1 << (ENOUGH_BITS - 1)) - 1 for grid in grids) else 0
 
 
 def _first_samples(gm: fx.GraphModule, batches: Iterable[Any]) -> Tensors:
@@ -190,9 +201,11 @@ class _Learning:
         if not block.learners:
             return wanted, tried[0].outputs
         round_layers(block.exact, block.integer, float_in, int8_in, self.generator)
+        self._did(block)
         tried.append(_Try.of("compensated", block, int8_in, wanted))
-        self._train(block, int8_in, wanted)
-        tried.append(_Try.of("trained", block, int8_in, wanted))
+        if self.steps:
+            self._train(block, int8_in, wanted)
+            tried.append(_Try.of("trained", block, int8_in, wanted))
         best = min(tried, key=lambda t: t.error)
         for module, state in zip(block.learners, best.states, strict=True):
             module.load_state_dict(state)
@@ -219,8 +232,11 @@ class _Learning:
             _error(outputs, [y[chosen] for y in wanted], power).backward()
             adam.step()
             fade.step()
-            self.done += 1
-            self.told(block.name, self.done)
+            self._did(block)
+
+    def _did(self, block: _Block) -> None:
+        self.done += 1
+        self.told(block.name, self.done)
 
 
 def _learned_from(samples: int) -> int:
