@@ -138,12 +138,18 @@ def test_keeps_float() -> None:
     assert not config.keeps_float(gm, node_named(gm, "relu"))
 
 
-@pytest.mark.xfail(reason="keeps_float asks whether any override matches, not what the last one says")
-def test_the_last_override_that_matches_wins() -> None:
-    """All convolutions in float, but this one."""
+def test_the_last_override_that_says_something_wins_and_float_stays_float() -> None:
     gm = fused("nested_names")
-    config = QuantConfig(overrides=(Override("conv*", keep_float=True), Override("_0_0", observer="minmax")))
-    assert not config.keeps_float(gm, node_named(gm, "_0_0"))
+    config = QuantConfig(
+        overrides=(
+            Override("conv*", keep_float=True),
+            Override("_0_0", observer="minmax", weight_bits=4),
+            Override("_0_0", observer="entropy"),
+        )
+    )
+    node = node_named(gm, "_0_0")
+    assert config.keeps_float(gm, node)
+    assert config.observer_of(gm, node) == ObserverSpec("entropy") and config.weight_bits_of(gm, node) == 4
 
 
 def test_patterns_that_name_an_operator() -> None:

@@ -138,7 +138,8 @@ class QuantConfig:
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
             engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.
-        overrides: the last one that matches a node wins.
+        overrides: of those that match a node and say something of a setting, the last wins; ``keep_float`` stands
+            whatever the others say.
 
     Raises:
         InputError: an unknown target, observer or search; the nearest name is suggested.
