@@ -14,11 +14,17 @@ from tiny_graphs import captured, quantized
 import fxpasses
 from fxpasses.export.onnx_simplify import simplify
 
-NETS = ["conv_bn_relu", "residual_block", pytest.param("embedding_linear", marks=pytest.mark.slow)]
+NETS = [
+    ("conv_bn_relu", False),
+    *(
+        pytest.param(name, is_float, marks=pytest.mark.slow)
+        for name in ("conv_bn_relu", "residual_block", "embedding_linear")
+        for is_float in (True, False)
+    ),
+]
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("is_float", [True, False])
+@pytest.mark.parametrize(("name", "is_float"), NETS)
 def test_it_is_what_the_optimizer_makes(name: str, is_float: bool) -> None:
     graph = fxpasses.fuse(captured(name)) if is_float else quantized(name)
     ours = exported(graph)

@@ -20,6 +20,7 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.placement import Placement, Tried
 
 
+@pytest.mark.slow
 def test_every_candidate_is_timed() -> None:
     told = io.StringIO()
     terminal = Terminal(Console(file=told, width=200), Console(file=io.StringIO()))

@@ -36,6 +36,7 @@ def test_files_of_a_shared_program_are_those_of_one_each(name: str, tmp_path: Pa
     assert program.example_inputs is not None, "save left the program as it was"
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_fixed(tmp_path: Path) -> None:
     int8 = quantized("conv_bn_relu")
     program = exported_program(int8, dynamic_batch=False)
