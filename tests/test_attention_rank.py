@@ -38,6 +38,7 @@ def test_windows_that_depend_on_each_other_stay(net: str, why: str) -> None:
     assert list(skip_reasons(gm, "join_attention_windows").values()) == [why]
 
 
+@pytest.mark.slow
 def test_the_onnx_exporter_takes_it(tmp_path: Path) -> None:
     def body(net: Any, x: torch.Tensor) -> object:
         q = net.q(x)

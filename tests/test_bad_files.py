@@ -67,6 +67,7 @@ def small_disk(out: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(out)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk(small_disk: Path) -> None:
     is_refused(fxpasses_process("quantize", *SMALL, "--out", small_disk), "the disk is full", small_disk)
 

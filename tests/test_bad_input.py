@@ -140,7 +140,9 @@ def test_data_of_the_caller(out: Path, factories: Path, data: str, said: str) ->
     is_refused(quantize(out, "digits_cnn", f"{factories}:{data}"), said, out)
 
 
-@pytest.mark.parametrize(("model", "data"), [("digits_cnn", "constant"), ("dead", "good")])
+@pytest.mark.parametrize(
+    ("model", "data"), [pytest.param("digits_cnn", "constant", marks=pytest.mark.slow), ("dead", "good")]
+)
 def test_constant_activations_are_no_error(tmp_path: Path, factories: Path, model: str, data: str) -> None:
     named = model if model == "digits_cnn" else f"{factories}:{model}"
     done = quantize(tmp_path / "new", named, f"{factories}:{data}", "--calib", "16")

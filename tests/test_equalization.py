@@ -11,8 +11,9 @@ import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.models.tiny import TINY
 from fxpasses.pass_runner import pass_logs
+from fxpasses.quantization.channel_rescaling import SAMPLES
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.equalization import SAMPLES, equalize, equalized
+from fxpasses.quantization.equalization import equalize, equalized
 
 FLOAT_ROUNDING = 2e-5
 

@@ -39,6 +39,7 @@ def test_graph_module_and_file_hold_the_same_integers(name: str, tmp_path: Path)
     assert are_equal(file.outputs(inputs), run_file(file_of(name), inputs))
 
 
+@pytest.mark.slow
 def test_names_of_padded_images(tmp_path: Path) -> None:
     images = torch.randn(2, 3, 9, 7)
     found = _integers_of_file(tmp_path, image_file()).integers((images,))

@@ -70,7 +70,7 @@ def test_no_trace_of_the_exporter(name: str) -> None:
         assert trace not in content
 
 
-@pytest.mark.parametrize("opset", [18, 21])
+@pytest.mark.parametrize("opset", [18, pytest.param(21, marks=pytest.mark.slow)])
 def test_opset(opset: int) -> None:
     content = exported(quantized("adaptive_pool_to_1"), opset=opset)
     assert {o.domain: o.version for o in model_of(content).opset_import}[""] == opset

@@ -57,7 +57,7 @@ def test_transposes_of_activations_stay() -> None:
     assert "Transpose" in _kinds(file_of("channel_shuffle"))
 
 
-@pytest.mark.parametrize("name", ["window_attention", "split_attention"])
+@pytest.mark.parametrize("name", [pytest.param("window_attention", marks=pytest.mark.slow), "split_attention"])
 def test_a_softmax_between_integers_gives_what_softmax_gives(name: str) -> None:
     """onnxruntime's QLinearSoftmax gives zeros for 49 nearly even weights, whose scale is about 1/10000."""
     model = model_of(file_of(name))
@@ -73,6 +73,7 @@ def test_a_softmax_between_integers_gives_what_softmax_gives(name: str) -> None:
     assert float(largest) > 0
 
 
+@pytest.mark.slow
 def test_a_softmax_of_float_logits_is_left_alone() -> None:
     """Its logits are multiplied by a number in float."""
     kinds = _kinds(file_of("attention"))

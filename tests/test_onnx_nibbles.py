@@ -38,7 +38,7 @@ def nibbles(bits: int = 4, group_size: int | None = None) -> fx.GraphModule:
 
 
 @pytest.mark.parametrize("bits", [4, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+@pytest.mark.parametrize("form", ["qdq", pytest.param("qoperator", marks=pytest.mark.slow)])
 def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
     content = exported(nibbles(bits), form=form)
     stored = [t.data_type for t in model_of(content).graph.initializer]

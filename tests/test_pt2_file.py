@@ -69,7 +69,7 @@ def test_saved_twice_and_saved_again(tmp_path: Path) -> None:
     assert are_equal(outputs_of(second, inputs_of("cat")), outputs_of(quantized("cat"), inputs_of("cat")))
 
 
-@pytest.mark.parametrize("name", ["residual_block", "adaptive_pool_to_1"])
+@pytest.mark.parametrize("name", ["residual_block", pytest.param("adaptive_pool_to_1", marks=pytest.mark.slow)])
 def test_onnx_of_a_loaded_graph_is_that_of_the_original(name: str, tmp_path: Path) -> None:
     loaded = load(save(quantized(name), tmp_path / "model.pt2"))
     inputs = inputs_of(name)
@@ -85,6 +85,7 @@ assert "fxpasses.models" not in sys.modules, "the model's own code was imported"
 """
 
 
+@pytest.mark.slow
 def test_loads_in_a_process_that_does_not_know_the_model(tmp_path: Path) -> None:
     (image,) = inputs_of("residual_block")
     save(quantized("residual_block"), tmp_path / "model.pt2")
