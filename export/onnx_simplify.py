@@ -15,23 +15,17 @@ from onnxscript.rewriter.rules import common
 ROUNDS = 2
 """Folding lets rules match, and the other way round."""
 
-_RULES = (
-    *(common.mul_by_1_rule, common.add_0_rule, common.sub_0_rule, common.div_by_1_rule),
-    *(common.dropout_zero_rule, common.dropout_inference_rule),
-    *(common.two_reshapes_matmul_reshape_rule, common.one_reshape_matmul_reshape_rule),
-    *(common.cast_constant_of_shape_rule, common.cast_constant_of_shape_without_value_rule),
-    *(common.collapse_slice_rule, common.collapse_slice2_rule, common.materialize_reshape_shape_rule),
-    *(common.min_min_rule, common.max_max_rule, common.min_max_rule, common.max_min_rule),
-    *(common.successive_clip_relu_rule, common.successive_relu_clip_rule),
-    *(common.successive_relu_rule, common.successive_clip_rule),
-    *(common.cast_cast_rule, common.no_op_cast_rule, common.no_op_expand_rule),
-    *(common.flatten_to_reshape_rule, common.reshape_reshape_rule, common.squeeze_reshape_1d_rule),
-    *(common.no_op_transpose_rule, common.transpose_transpose_rule, common.unsqueeze_unsqueeze_rule),
-    *(common.no_op_dynamic_scatter_nd_rule, common.no_op_static_scatter_nd_rule),
-    *(common.normalize_pad_format_conv_rule, common.fuse_pad_into_conv_rule),
-    *(common.remove_optional_bias_from_conv_rule, common.remove_optional_bias_from_conv_transpose_rule),
-    *(common.remove_optional_bias_from_gemm_rule,),
+_NAMES = (
+    "mul_by_1 add_0 sub_0 div_by_1 dropout_zero dropout_inference two_reshapes_matmul_reshape "
+    "one_reshape_matmul_reshape cast_constant_of_shape cast_constant_of_shape_without_value collapse_slice "
+    "collapse_slice2 materialize_reshape_shape min_min max_max min_max max_min successive_clip_relu "
+    "successive_relu_clip successive_relu successive_clip cast_cast no_op_cast no_op_expand flatten_to_reshape "
+    "reshape_reshape squeeze_reshape_1d no_op_transpose transpose_transpose unsqueeze_unsqueeze "
+    "no_op_dynamic_scatter_nd no_op_static_scatter_nd normalize_pad_format_conv fuse_pad_into_conv "
+    "remove_optional_bias_from_conv remove_optional_bias_from_conv_transpose remove_optional_bias_from_gemm "
 )
+_RULES = [getattr(common, f"{name}_rule") for name in _NAMES.split() if hasattr(common, f"{name}_rule")]
+"""Older versions of onnxscript have not all of them; then their files hold a node more."""
 
 
 def simplify(model: ir.Model) -> None:
