@@ -2,7 +2,8 @@
 
 The passes are onnxscript's own, in the order of its optimizer. It is not called as it is because one of its 46
 rules, which looks for a pair of Slices to make a Split of, goes through the whole graph for every node: on ViT that is
-half of the time of an export. Rules for what a fused graph has none of (BatchNorm) are left out too.
+half of the time of an export. Rules for what a fused graph has none of (BatchNorm) are left out too, and so is the
+merging of equal nodes: each integer tensor of the graph keeps a node of its name (onnxruntime merges when it loads).
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ def simplify(model: ir.Model) -> None:
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         passes.LiftSubgraphInitializersToMainGraphPass(),
         passes.DeduplicateInitializersPass(),
-        passes.CommonSubexpressionEliminationPass(),
         passes.OutputFixPass(),
         passes.NameFixPass(),
     )

@@ -5,7 +5,7 @@ The float computation is unchanged (exact): observers return what they are given
 
 from __future__ import annotations
 
-from torch import fx
+from torch import fx, nn
 
 from ..graph_edit import bypass, operator_of
 from ..operators import Scaling
@@ -88,7 +88,8 @@ def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[
 
 
 def _put_behind(gm: fx.GraphModule, root: fx.Node, observer: Observer) -> None:
-    name = f"{OBSERVERS}.{root.name}"
+    taken = "_" if hasattr(nn.Module, root.name) else ""  # no submodule can be called "to"
+    name = f"{OBSERVERS}.{root.name}{taken}"
     gm.add_submodule(name, observer)
     with gm.graph.inserting_after(root):
         node = gm.graph.call_module(name, (root,))
@@ -101,7 +102,7 @@ def find_observers(gm: fx.GraphModule) -> dict[str, fx.Node]:
     """Observer nodes of an OBSERVED graph by the name of the tensor they watch."""
     prefix = f"{OBSERVERS}."
     return {
-        str(n.target).removeprefix(prefix): n
+        n.all_input_nodes[0].name: n
         for n in gm.graph.nodes
         if n.op == "call_module" and str(n.target).startswith(prefix)
     }
