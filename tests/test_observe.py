@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts import fingerprint
-from tiny_graphs import fresh_inputs, fused, log_of, node_named, outputs_of, own_copy
+from tiny_graphs import calibration_data, fresh_inputs, fused, log_of, node_named, outputs_of, own_copy
 from torch import nn
 
 import fxpasses
 from fxpasses.errors import GraphError
+from fxpasses.export.metadata import qparams_hash
 from fxpasses.graph_edit import module_of, operator_of
 from fxpasses.models.tiny import TINY
 from fxpasses.pass_runner import pass_logs, run_passes
@@ -140,3 +141,16 @@ def test_a_graph_of_another_stage() -> None:
 def test_a_model_that_was_not_captured() -> None:
     with pytest.raises(GraphError, match="observe got a Linear that was not captured"):
         observe(nn.Linear(2, 2))  # type: ignore[arg-type]  # what the test is about
+
+
+def test_a_tensor_called_like_a_method_of_modules() -> None:
+    graph, data = own_copy(fused("residual_block")), calibration_data(TINY["residual_block"])
+    node_named(graph, "relu_1")._rename("to")  # as torch.fx calls x.to(...)
+    graph.recompile()
+    observed = observe(graph, QuantConfig(observer="minmax"))
+    fxpasses.calibrate(observed, data)
+    assert "to" in find_observers(observed)
+    int8 = fxpasses.convert(observed)
+    plain = fxpasses.observe(fused("residual_block"), QuantConfig(observer="minmax"))
+    fxpasses.calibrate(plain, data)
+    assert qparams_hash(int8) == qparams_hash(fxpasses.convert(plain))
