@@ -134,11 +134,17 @@ def with_parameters(module: M, **parameters: Tensor | None) -> M:
 def add_module(gm: fx.GraphModule, name: str, module: nn.Module) -> str:
     """Add a module under ``name``, made unique; returns the name it got."""
     taken = {path for path, _ in gm.named_modules()}
+    name = submodule_path(name)
     unique, i = name, 1
     while unique in taken or ("." not in unique and hasattr(gm, unique)):
         unique, i = f"{name}_{i}", i + 1
     gm.add_submodule(unique, module)
     return unique
+
+
+def submodule_path(name: str) -> str:
+    """A path that a submodule can have: none can be called like a method of modules, as ``to`` or ``half``."""
+    return f"{name}_" if hasattr(nn.Module, name.rpartition(".")[2]) else name
 
 
 def is_floating_point(node: fx.Node) -> bool:

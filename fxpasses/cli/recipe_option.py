@@ -78,38 +78,44 @@ def settled(
         return Settled(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
     if wish.max_drop is None:
         return Settled(settings)
-    if settings.config.rounding == "learned":
-        raise InputError(
-            "--max-drop with --rounding learned",
-            why="the search tries dozens of models, and learning takes minutes for each",
-            fix='search first, then write rounding = "learned" into recipe.toml under [quantize]',
-        )
-    if settings.placement != Settings.placement:
-        raise InputError(
-            f"--max-drop with --placement {settings.placement}",
-            why="the search chooses what stays float itself, by accuracy and latency",
-            fix="drop one of them",
-        )
-    if settings.config.sweeps:
-        raise InputError(
-            "--max-drop with --observer sweep",
-            why="the search tries every observer itself",
-            fix="leave --observer out",
-        )
-    if settings.config.activation_bits != LARGEST_BITS:
-        raise InputError(
-            f"--max-drop with --activation-bits {settings.config.activation_bits}",
-            why="the search is for the fastest model, and on a CPU these are slower than fp32",
-            fix="drop one of them",
-        )
-    if settings.config.reestimation:
-        raise InputError(
-            "--max-drop with --reestimate",
-            why="the search makes its models from one calibration, without running them again",
-            fix="search first, then write reestimation = true into recipe.toml under [quantize]",
-        )
+    _refuse_beside_search(settings)
     with torch_threads(default_threads(settings.threads)):
         return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
+
+
+def _refuse_beside_search(settings: Settings) -> None:
+    """Raise InputError for the first setting that ``--max-drop`` has no use for."""
+    config = settings.config
+    refused = [
+        (
+            config.rounding == "learned",
+            "--rounding learned",
+            "the search tries dozens of models, and learning takes minutes for each",
+            'search first, then write rounding = "learned" into recipe.toml under [quantize]',
+        ),
+        (
+            settings.placement != Settings.placement,
+            f"--placement {settings.placement}",
+            "the search chooses what stays float itself, by accuracy and latency",
+            "drop one of them",
+        ),
+        (config.sweeps, "--observer sweep", "the search tries every observer itself", "leave --observer out"),
+        (
+            config.activation_bits != LARGEST_BITS,
+            f"--activation-bits {config.activation_bits}",
+            "the search is for the fastest model, and on a CPU these are slower than fp32",
+            "drop one of them",
+        ),
+        (
+            config.reestimation,
+            "--reestimate",
+            "the search makes its models from one calibration, without running them again",
+            "search first, then write reestimation = true into recipe.toml under [quantize]",
+        ),
+    ]
+    for is_asked, option, why, fix in refused:
+        if is_asked:
+            raise InputError(f"--max-drop with {option}", why=why, fix=fix)
 
 
 def _searched(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, fx, nn
 
-from ..graph_edit import module_of
+from ..graph_edit import module_of, submodule_path
 from ..shapes import carried_meta
 from .observer_means import ChannelMeans, mean_output_error
 from .plan import Plan
@@ -29,7 +29,7 @@ def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
         assert isinstance(source, fx.Node)
         watcher = watchers.get((source, axis))
         if watcher is None:
-            name = f"{MEANS}.{node.name}"
+            name = submodule_path(f"{MEANS}.{node.name}")
             gm.add_submodule(name, ChannelMeans(axis))
             with gm.graph.inserting_after(source):
                 watcher = watchers[source, axis] = gm.graph.call_module(name, (source,))

@@ -5,9 +5,9 @@ The float computation is unchanged (exact): observers return what they are given
 
 from __future__ import annotations
 
-from torch import fx, nn
+from torch import fx
 
-from ..graph_edit import bypass, operator_of
+from ..graph_edit import bypass, operator_of, submodule_path
 from ..operators import Scaling
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
 from ..shapes import carried_meta
@@ -88,8 +88,7 @@ def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[
 
 
 def _put_behind(gm: fx.GraphModule, root: fx.Node, observer: Observer) -> None:
-    taken = "_" if hasattr(nn.Module, root.name) else ""  # no submodule can be called "to"
-    name = f"{OBSERVERS}.{root.name}{taken}"
+    name = submodule_path(f"{OBSERVERS}.{root.name}")
     gm.add_submodule(name, observer)
     with gm.graph.inserting_after(root):
         node = gm.graph.call_module(name, (root,))
