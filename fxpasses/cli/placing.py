@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from torch import Tensor, fx
@@ -54,21 +55,23 @@ def measured_placement(
 
 
 class _Files:
-    """Times two graphs in turns; the file of the one that was there before is kept."""
+    """Times two graphs in turns; their files are kept for the next two, of which one will be among them."""
 
     def __init__(self, folder: Path, inputs: Callable[[int], tuple[Tensor, ...]]) -> None:
         self.folder, self.inputs = folder, inputs
         self.written: dict[int, tuple[fx.GraphModule, Path]] = {}
         """By identity of a graph, which is held so that no other gets its number."""
+        self.numbers = count()
 
     def faster(self, before: fx.GraphModule, other: fx.GraphModule) -> float:
         """How many times as fast ``other`` is."""
         runners = [onnx_runner(self._file(gm), "int8", name=n) for gm, n in ((before, _BEFORE), (other, _OTHER))]
+        self.written = {key: kept for key, kept in self.written.items() if key in (id(before), id(other))}
         return benchmark(runners, self.inputs, _BENCH).ratio(_BEFORE, _OTHER).median
 
     def _file(self, gm: fx.GraphModule) -> Path:
         if id(gm) not in self.written:
-            self.written[id(gm)] = gm, to_onnx(gm, self.folder / f"{len(self.written)}.onnx")
+            self.written[id(gm)] = gm, to_onnx(gm, self.folder / f"{next(self.numbers)}.onnx")
         return self.written[id(gm)][1]
 
 
