@@ -30,3 +30,9 @@ def take_place(node: ir.Node, new: ir.Node) -> None:
             graph.outputs[i] = output
     ir.convenience.replace_all_uses_with(old, output)
     graph.remove(node, safe=True)
+
+
+def is_8_bit(zero_point: ir.Value | None) -> bool:
+    """Whether a tensor with that zero point has 8 bits; onnxruntime has fewer kernels for 16."""
+    value = zero_point.const_value if zero_point is not None else None
+    return value is not None and value.dtype in (ir.DataType.UINT8, ir.DataType.INT8)

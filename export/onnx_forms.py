@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from .onnx_edit import add_constant, take_place
+from .onnx_edit import add_constant, is_8_bit, take_place
 from .onnx_gemm import rows_to_gemm
 
 
@@ -99,17 +99,11 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
     if before is None or after is None or (before.op_type, after.op_type) != ("DequantizeLinear", "QuantizeLinear"):
         return
     zero_point = before.inputs[2]
-    if not _is_8_bit(zero_point) or node.attributes.get_string("mode", "constant") != "constant":
+    if not is_8_bit(zero_point) or node.attributes.get_string("mode", "constant") != "constant":
         return
     rest = node.inputs[3:]
     pad = ir.node("Pad", [before.inputs[0], node.inputs[1], zero_point, *rest], {"mode": "constant"}, name=node.name)
     take_place(after, pad)
-
-
-def _is_8_bit(zero_point: ir.Value | None) -> bool:
-    """Whether a tensor with that zero point has 8 bits; onnxruntime cannot pad integers of 16."""
-    value = zero_point.const_value if zero_point is not None else None
-    return value is not None and value.dtype in (ir.DataType.UINT8, ir.DataType.INT8)
 
 
 _MOVES = frozenset("Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Gather Expand Concat".split())
@@ -153,7 +147,7 @@ def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
     source = quantize.inputs[0] if quantize is not None else None
     if weight is None or weight.const_value is None or source is None or source not in model.graph.inputs:
         return
-    if not _is_8_bit(x.inputs[2]):
+    if not is_8_bit(x.inputs[2]):
         return
     integers = weight.const_value.numpy()
     missing = -integers.shape[1] % _CHANNEL_BLOCK

@@ -2,6 +2,9 @@
 
 ``MatMul`` and ``Add`` leave the sum in float: the bias is added and the result quantized in two more passes over it.
 Its int8 ``QGemm`` does all three in one, but takes rows: integers are reshaped to rows, multiplied, and reshaped back.
+
+Activations of 16 bits have no such kernel. There onnxruntime from 1.32 on takes a Gemm by int8 weights for a
+MatMulNBits of 8 bits, which rounds the activations to bytes; one whose weight is stored ``[N, K]`` it leaves alone.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from .onnx_edit import add_constant, take_place
+from .onnx_edit import add_constant, is_8_bit, take_place
 
 
 def rows_to_gemm(model: ir.Model, matmul: ir.Node) -> None:
@@ -20,13 +23,29 @@ def rows_to_gemm(model: ir.Model, matmul: ir.Node) -> None:
     name, before = matmul.name or "", found.quantize
     rows = ir.node("Reshape", [found.integers, add_constant(model, f"{name}_to_rows", _sizes([-1, found.width]))])
     x = ir.node("DequantizeLinear", [rows.outputs[0], *found.x.inputs[1:]])
-    product = ir.node("Gemm", [x.outputs[0], matmul.inputs[1], *found.bias], name=name)
+    transposed = {} if is_8_bit(found.x.inputs[2]) else {"transB": 1}
+    weight = _stored_by_outputs(model, matmul) if transposed else matmul.inputs[1]
+    product = ir.node("Gemm", [x.outputs[0], weight, *found.bias], transposed, name=name)
     quantized = ir.node("QuantizeLinear", [product.outputs[0], *before.inputs[1:]], before.attributes)
     back = ir.node("Reshape", [quantized.outputs[0], add_constant(model, f"{name}_from_rows", _sizes(found.shape))])
     for node, what in ((rows, "rows"), (x, "rows_float"), (product, "product"), (quantized, "product_int8")):
         node.outputs[0].name = f"{name}_{what}"
     model.graph.insert_before(before, [rows, x, product, quantized])
     take_place(before, back)
+
+
+def _stored_by_outputs(model: ir.Model, matmul: ir.Node) -> ir.Value:
+    """The weight of a product, ``[K, N]``, dequantized from integers stored ``[N, K]``."""
+    value = matmul.inputs[1]
+    dequantize = value.producer() if value is not None else None
+    stored = dequantize.inputs[0] if dequantize is not None else None
+    assert dequantize is not None and stored is not None and stored.const_value is not None
+    integers = add_constant(model, f"{matmul.name}_weight", np.ascontiguousarray(stored.const_value.numpy().T))
+    axis = {"axis": 1 - dequantize.attributes.get_int("axis", 1)}
+    weight = ir.node("DequantizeLinear", [integers, *dequantize.inputs[1:]], axis)
+    weight.outputs[0].name = f"{matmul.name}_weight_float"
+    model.graph.insert_before(matmul, weight)
+    return weight.outputs[0]
 
 
 class _Linear:

@@ -16,6 +16,7 @@ from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
 from fxpasses.models.tiny import TINY
 from fxpasses.models.tiny_net import tiny
 from fxpasses.quantization import ops
+from fxpasses.quantization.config import QuantConfig
 
 OVER_TOKENS = ("attention", "multihead_attention", "linear_on_image")
 
@@ -47,6 +48,19 @@ def test_integer_tensors_keep_names_and_shapes(name: str, tmp_path: Path) -> Non
     expected = torch_integers(fxpasses.export.to_torch(quantized(name)), inputs)
     assert {n.name for n in quantized(name).graph.nodes if n.target is ops.quantize} <= found.keys()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize("name", OVER_TOKENS)
+def test_between_16_bits_weights_are_stored_by_outputs(name: str, tmp_path: Path) -> None:
+    graph = quantized(name, QuantConfig(activation_bits=16))
+    layers = {tuple(n.args[1].meta["shape"]) for n in graph.graph.nodes if n.target is torch.nn.functional.linear}
+    model = onnx.load(fxpasses.export.to_onnx(graph, tmp_path / "m.onnx"))
+    gemms = [n for n in model.graph.node if n.op_type == "Gemm"]
+    assert all(a.name == "transB" and a.i == 1 for n in gemms for a in n.attribute) and all(n.attribute for n in gemms)
+    stored = {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    shapes = {i.name: tuple(i.dims) for i in model.graph.initializer}
+    assert {shapes[stored[n.input[1]].input[0]] for n in gemms} == layers
+    assert {stored[n.input[1]].attribute[0].i for n in gemms} == {0}
 
 
 def test_rows_stay_rows() -> None:
