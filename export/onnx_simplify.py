@@ -36,6 +36,7 @@ def simplify(model: ir.Model) -> None:
     for _ in range(ROUNDS):
         folded = optimizer.fold_constants(model, onnx_shape_inference=True)
         rewritten = rules(model)
+        _register_again(model)
         optimizer.remove_unused_nodes(model)
         if not folded.modified and not rewritten.modified:
             break
@@ -49,3 +50,20 @@ def simplify(model: ir.Model) -> None:
         passes.NameFixPass(),
     )
     ending(model)
+
+
+def _register_again(model: ir.Model) -> None:
+    """Give constants back to the graph that rules took from it.
+
+    They name a new one after the tensor it limits, and of two that limit the same tensor the second takes the place of
+    the first.
+    """
+    known = model.graph.initializers
+    for value in (v for node in model.graph for v in node.inputs if v is not None):
+        if value.const_value is None or value.producer() is not None or known.get(str(value.name)) is value:
+            continue
+        name, number = value.name, 0
+        while value.name in known:
+            number += 1
+            value.name = f"{name}_{number}"
+        model.graph.register_initializer(value)

@@ -13,6 +13,7 @@ import torch
 from torch import fx
 
 from .binding import bind as bind
+from .casts import drop_needless_casts
 from .lifting import lift_layers
 from .operator_table import VOCABULARY
 from .operators import Operator
@@ -39,6 +40,7 @@ _IGNORED = frozenset({"inplace", "_stacklevel", "p", "memory_format"})
 def canonicalize(gm: fx.GraphModule) -> None:
     """Rewrite ``gm`` itself. It must be out of place, and its shapes recorded."""
     lift_layers(gm)
+    drop_needless_casts(gm)
     for node in list(gm.graph.nodes):
         if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
             _plain_size(gm, node)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
+import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from int8_files import exported
 from onnxscript import optimizer
@@ -46,3 +48,22 @@ def test_constants_are_folded_and_what_is_unread_goes() -> None:
     assert [node.op_type for node in model.graph] == ["Mul"]
     (read,) = [v for v in model.graph.initializers.values() if v.const_value is not None and v.uses()]
     assert read.const_value is not None and read.const_value.numpy().tolist() == [3.0]
+
+
+def test_two_limits_of_one_tensor_are_two() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 18]> net (float[N, 4] x) => (float[N, 4] y)
+    <float a = {-2.0}, float b = {2.0}, float c = {-1.0}, float d = {1.0}> {
+        above_a = Max(x, a)
+        wide = Min(above_a, b)
+        above_c = Max(x, c)
+        narrow = Min(above_c, d)
+        y = Add(wide, narrow)
+    }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    simplify(model)
+    assert [node.op_type for node in model.graph] == ["Clip", "Clip", "Add"]
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([[-3.0, -1.5, 0.5, 3.0]], dtype=np.float32)
+    assert session.run(None, {"x": x})[0].tolist() == [[-3.0, -2.5, 1.0, 3.0]]

@@ -103,7 +103,9 @@ def _integers_behind(node: fx.Node) -> fx.Node:
 
 
 def _only_reads_shapes(node: fx.Node) -> bool:
-    """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized."""
+    """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized, except for its dtype."""
+    if node.target is getattr and node.args[1] == "dtype":
+        return False
     return node.op in ("call_method", "call_function") and shape_of(node) is None and "shape" not in node.meta
 
 
