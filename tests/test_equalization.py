@@ -127,3 +127,12 @@ def test_only_float_graphs() -> None:
     with pytest.raises(GraphError, match="OBSERVED"):
         equalize(observed("conv_bn_relu"), calibration_data(TINY["conv_bn_relu"]))
     assert captured("conv_bn_relu") is not None
+
+
+def test_it_finds_the_same_in_inference_mode() -> None:
+    data = [torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))]
+    graph = fx.fuse(fx.capture(Uneven(nn.ReLU6).eval(), (data[0],)))
+    expected = equalize(graph, data).state_dict()
+    with torch.inference_mode():
+        found = equalize(graph, [data[0].clone()]).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())

@@ -1,4 +1,4 @@
-"""What int8 rounding costs the channels that are rescaled together, and the divisors that cost least.
+"""What int8 rounding costs the channels that are rescaled together.
 
 All of it in double precision, on statistics of the calibration data and the weights; nothing is run.
 """
@@ -17,11 +17,6 @@ from ..graph_edit import module_of
 from ..shapes import shape_of
 from .channel_labels import ChannelLabels
 
-ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-MARGIN = 1.1
-"""How far above the largest value seen a channel below a clamp may still reach."""
-SMALLEST_DIVISOR = 2.0**-6
-"""Channels are widened 64 times at most: what calibration hardly saw is no ground for more."""
 STEPS = 255.0
 
 
@@ -83,16 +78,16 @@ class ChannelGroup:
     tensors: list[tuple[Tensor, ChannelRanges]] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
 
-    def noise(self, divisors: Tensor) -> float:
-        """Predicted rounding noise at the readers' outputs, relative to their power, summed over readers."""
+    def noise(self, divisors: Tensor) -> Tensor:
+        """Predicted rounding noise at the readers' outputs, relative to their power, summed over readers; a scalar."""
         steps = torch.stack([_width(r, divisors[at]) / STEPS for at, r in self.tensors])
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64)
         for r in self.readers:
             d = divisors[r.channel]
             rows = (r.widest * d.to(r.widest.dtype)).amax(1).double() / r.weight_steps
-            of_weights = float((rows.square() * (r.kernel * r.energy / d.square()).sum(1)).sum())
-            of_inputs = float((r.shares * steps.square()).sum() * (r.squares * d.square()).sum())
-            total += (of_weights + of_inputs) / max(float((r.squares * r.energy).sum()), 1e-30)
+            of_weights = (rows.square() * (r.kernel * r.energy / d.square()).sum(1)).sum()
+            of_inputs = (r.shares * steps.square()).sum() * (r.squares * d.square()).sum()
+            total = total + (of_weights + of_inputs) / (r.squares * r.energy).sum().clamp(min=1e-30)
         return total / 12  # the variance of rounding to steps of one
 
 
@@ -205,44 +200,3 @@ def input_channels(layer: nn.Module, channels: int) -> Tensor:
     by_group = torch.arange(channels).reshape(groups, -1)
     rows = int(layer.weight.shape[0])  # type: ignore[index]  # a layer has a weight
     return by_group.repeat_interleave(rows // groups, dim=0) if groups > 1 else by_group
-
-
-def best_divisors(group: ChannelGroup) -> Tensor:
-    """The divisors of a group's channels with the least predicted noise, float64; ones where nothing helps."""
-    best = torch.ones(len(group.labels), dtype=torch.float64)
-    least = group.noise(best)
-    for alpha in ALPHAS:
-        divisors = balanced_divisors(group, alpha)
-        noise = group.noise(divisors)
-        if noise < least:
-            best, least = divisors, noise
-    return best
-
-
-def balanced_divisors(group: ChannelGroup, alpha: float) -> Tensor:
-    """``range ** alpha / weight ** (1 - alpha)`` of each channel, float64, as near as the group admits it."""
-    return _admitted(group, _balanced(group, alpha))
-
-
-def _balanced(group: ChannelGroup, alpha: float) -> Tensor:
-    r, w = torch.zeros_like(group.bound), torch.zeros_like(group.bound)
-    for at, ranges in group.tensors:
-        peaks = torch.maximum(ranges.high, -ranges.low)
-        r = r.scatter_reduce(0, at, peaks / peaks.amax().clamp(min=1e-30), "amax")
-    for reader in group.readers:
-        if not reader.is_depthwise:
-            relative = reader.widest / reader.widest.amax().clamp(min=1e-30)
-            if len(reader.channel) == 1:
-                relative = relative.amax(0)
-            w = w.scatter_reduce(0, reader.channel.flatten(), relative.flatten().double(), "amax")
-    w[w == 0] = 1.0  # read by nobody, or at no cost
-    return r.clamp(min=1e-6) ** alpha / w ** (1 - alpha)
-
-
-def _admitted(group: ChannelGroup, divisors: Tensor) -> Tensor:
-    """The nearest divisors, up to a factor for all, that keep clamps and fixed channels what they are."""
-    divisors = (divisors / divisors.amax()).clamp(min=SMALLEST_DIVISOR)
-    for at, ranges in group.tensors:
-        least = (ranges.high * MARGIN / group.bound[at]).clamp(max=1.0)  # 0 where there is no bound
-        divisors = divisors.scatter_reduce(0, at, least, "amax")
-    return torch.where(group.fixed, 1.0, divisors)

@@ -7,8 +7,8 @@ of one row share a scale, so ``d`` weighs activations against weights::
 
     d_c = r_c ** alpha / w_c ** (1 - alpha)      r_c: range of the channel, w_c: of the weights that read it
 
-``alpha`` is chosen for each group of channels by the noise it predicts. Depthwise layers read each channel with
-a row of its own: there ``alpha = 1`` is free.
+``alpha`` is chosen for each group of channels by the noise it predicts, and ``d`` itself moved downhill from there.
+Depthwise layers read each channel with a row of its own: there ``alpha = 1`` is free.
 
 Sources: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721
 (``alpha = 1/2``, from weights alone); Xiao et al. 2023, "SmoothQuant", arXiv:2211.10438 (measured ranges, ``alpha``).
@@ -25,9 +25,10 @@ import torch
 from torch import Tensor, fx
 
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
-from .channel_noise import ChannelGroup, best_divisors
+from .channel_noise import ChannelGroup
 from .channel_rescaling import SAMPLES, ScalableGraph
 from .config import QuantConfig
+from .divisor_search import best_divisors
 from .first_samples import first_samples
 from .smoothing import smooth
 
@@ -46,13 +47,13 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
         GraphError: the graph is not FLOAT.
         InputError: there is no data, or values become NaN or infinite.
     """
-    scalable = ScalableGraph.of(gm, batches, config or QuantConfig(), "equalize")
-    result, divisors = PassResult(), torch.ones(scalable.labels.count, dtype=torch.float64)
-    for group in scalable.groups:
-        found = best_divisors(group)
-        divisors[group.labels] = found
-        _tell(result, group, found)
-    scalable.rescale(divisors)
+    with torch.inference_mode(False):  # its tensors could not be differentiated
+        scalable = ScalableGraph.of(gm, batches, config or QuantConfig(), "equalize")
+        result, divisors = PassResult(), torch.ones(scalable.labels.count, dtype=torch.float64)
+        for group, found in zip(scalable.groups, best_divisors(scalable.groups), strict=True):
+            divisors[group.labels] = found
+            _tell(result, group, found)
+        scalable.rescale(divisors)
     pass_logs(scalable.gm).append(PassLog("equalize", result))
     return scalable.gm
 

@@ -33,9 +33,10 @@ from ..graph_edit import module_of, operator_of, why_not_replaceable
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from . import ops
 from .calibration import checked_batches, is_fixed_batch
-from .channel_noise import ALPHAS, ChannelRanges, balanced_divisors
+from .channel_noise import ChannelRanges
 from .channel_rescaling import SAMPLES, ScalableGraph, times_columns
 from .config import AUTO, QuantConfig, check_smoothing
+from .divisor_search import ALPHAS, balanced_divisors
 from .first_samples import first_samples
 from .qparams import QParams
 from .range_search import qparams_of, weight_scales
