@@ -101,13 +101,16 @@ def onnx_model(
     program: ExportedProgram | None = None,
 ) -> onnx_ir.Model:
     """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
-    from .onnx_forms import settle_forms
+    from .onnx_forms import mark_integers, settle_forms
+    from .onnx_simplify import inline, simplify
 
     if program is not None:
         check_is_of(program, gm)
     model = _run_exporter(gm, opset, dynamic_batch, program)
-    names = [n.name for n in gm.graph.nodes if n.target is ops.quantize]
-    settle_forms(model, names)
+    inline(model)
+    mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
+    simplify(model)
+    settle_forms(model)
     model.metadata_props.update(metadata_of(gm))
     return model
 
@@ -137,7 +140,6 @@ def _run_exporter(
 ) -> onnx_ir.Model:
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
-    from .onnx_simplify import simplify
     from .onnx_translations import translations
 
     inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
@@ -163,7 +165,6 @@ def _run_exporter(
             step="to_onnx",
         ) from error
     assert program is not None
-    simplify(program.model)
     return program.model
 
 

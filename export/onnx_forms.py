@@ -19,10 +19,15 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from .onnx_edit import add_constant, is_8_bit, take_place
 from .onnx_gemm import rows_to_gemm
 
+_NAME = "fxpasses.name"
+"""In a node's ``metadata_props``, until its output has that name."""
 
-def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
-    """Rewrite ``model`` in place; its integer tensors take the names of the graph's ``quantize`` nodes, in order."""
-    name_integers(model, quantize_names)
+
+def settle_forms(model: ir.Model) -> None:
+    """Rewrite ``model`` in place; integer tensors take the names they were marked with."""
+    for node in model.graph:
+        if _NAME in node.metadata_props:
+            node.outputs[0].name = node.metadata_props[_NAME]
     for node in list(model.graph):
         if node.op_type == "DequantizeLinear":
             _add_zero_point(model, node)
@@ -42,12 +47,15 @@ def settle_forms(model: ir.Model, quantize_names: list[str]) -> None:
     _drop_unused(model)
 
 
-def name_integers(model: ir.Model, names: list[str]) -> None:
-    """Name the output of the k-th QuantizeLinear as the k-th ``quantize`` node of the graph."""
+def mark_integers(model: ir.Model, names: list[str]) -> None:
+    """Note on the k-th QuantizeLinear of an inlined model the name of the graph's k-th ``quantize`` node.
+
+    Later there may be fewer: what is computed from constants alone is folded.
+    """
     nodes = [n for n in model.graph if n.op_type == "QuantizeLinear"]
     assert len(nodes) == len(names), f"{len(nodes)} QuantizeLinear for {len(names)} quantize nodes"
     for node, name in zip(nodes, names, strict=True):
-        node.outputs[0].name = name
+        node.metadata_props[_NAME] = name
 
 
 def _add_zero_point(model: ir.Model, node: ir.Node) -> None:

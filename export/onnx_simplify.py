@@ -29,9 +29,13 @@ _RULES = [getattr(common, f"{name}_rule") for name in _NAMES.split() if hasattr(
 """Older versions of onnxscript have not all of them; then their files hold a node more."""
 
 
-def simplify(model: ir.Model) -> None:
-    """Tidy an exported model in place; what it computes stays."""
+def inline(model: ir.Model) -> None:
+    """Open the functions an exported model has for operators of ours."""
     passes.InlinePass()(model)
+
+
+def simplify(model: ir.Model) -> None:
+    """Tidy an exported, inlined model in place; what it computes stays."""
     rules = rewriter.RewritePass(_RULES)
     for _ in range(ROUNDS):
         folded = optimizer.fold_constants(model, onnx_shape_inference=True)

@@ -10,6 +10,7 @@ import operator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import fx
 
 from .binding import bind as bind
@@ -77,28 +78,66 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
     if call is None:
         return
     assert op.function is not None
-    if _changes_nothing(op, *call):
-        node.replace_all_uses_with(call[0][0])
+    if (same := _changes_nothing(op, *call)) is not None:
+        node.replace_all_uses_with(same)
         gm.graph.erase_node(node)
         return
     with gm.graph.inserting_before(node):
-        new = gm.graph.call_function(op.function, *call)
+        new = _attend(gm, *call) if _has_no_heads(op, *call) else gm.graph.call_function(op.function, *call)
     new.meta = dict(node.meta)
     node.replace_all_uses_with(new)
     gm.graph.erase_node(node)
 
 
-def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> bool:
-    """Whether a call returns its input: ATen slices every dimension, and padding by zero elements is common."""
-    if op.name == "slice":
-        return isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1])
-    return op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,)))
+def _has_no_heads(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> bool:
+    """Whether a call is attention over ``[N, L, E]``: the ONNX exporter knows it over ``[N, heads, L, E]`` only."""
+    if op.name != "scaled_dot_product_attention":
+        return False
+    mask = settings.get("attn_mask")
+    ranks = [len(shape_of(x) or ()) for x in (*tensors, *([] if mask is None else [mask]))]
+    return ranks[:3] == [3, 3, 3] and all(rank in (2, 3) for rank in ranks[3:])
+
+
+def _attend(gm: fx.GraphModule, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node:
+    """Attention with one head, which is the same."""
+
+    def with_head(x: fx.Node) -> fx.Node:
+        return gm.graph.call_function(torch.unsqueeze, (x,), {"dim": 1})
+
+    mask = settings.get("attn_mask")
+    if mask is not None and len(shape_of(mask) or ()) == 3:
+        settings = settings | {"attn_mask": with_head(mask)}
+    attended = gm.graph.call_function(F.scaled_dot_product_attention, tuple(map(with_head, tensors)), settings)
+    return gm.graph.call_function(torch.squeeze, (attended,), {"dim": 1})
+
+
+def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
+    """What a call returns unchanged: ATen slices every dimension, and padding by zero elements is common."""
+    source: fx.Node = tensors[0]
+    if op.name == "slice" and isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1]):
+        return source
+    if op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,))):
+        return source
+    if op.name == "cat" and len(tensors[0]) == 1:
+        (source,) = tensors[0]
+        return source
+    return None
+
+
+def _not_empty(parts: Any, dim: Any) -> Any:
+    """The tensors of a ``cat`` but those of no elements, as rotary embeddings without a prefix have them."""
+    if not isinstance(parts, (list, tuple)) or not isinstance(dim, int) or dim == 0:
+        return parts
+    left = [p for p in parts if not (is_tensor(p) and 0 in (shape_of(p) or ())[1:])]
+    return left or parts
 
 
 def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
     """Turn a general operator into the particular one its settings make it."""
     if op.name == "clip" and bound.get("max") is None and bound.get("min") == 0:
         return VOCABULARY["relu"], {"input": bound["input"]}
+    if op.name == "cat":
+        return op, bound | {"input": _not_empty(bound.get("input"), bound.get("dim", 0))}
     if op.name in ("add", "mul") and is_tensor(bound.get("other")) and not is_tensor(bound.get("input")):
         if bound.get("alpha", 1) != 1:
             return op, bound

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 from int8_files import are_equal, file_of, image_file, image_net, model_of, run_file
 from onnx import numpy_helper
 from tiny_graphs import fresh_inputs, outputs_of, quantized
 
+from fxpasses.export.onnx_forms import mark_integers, settle_forms
 from fxpasses.models.tiny import TINY
 
 
@@ -111,3 +113,17 @@ def test_nobody_is_without_reader(name: str) -> None:
     read = {i for n in graph.node for i in n.input} | {o.name for o in graph.output}
     assert all(set(n.output) & read for n in graph.node)
     assert {t.name for t in graph.initializer} <= read
+
+
+def test_names_stay_where_others_are_folded_away() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 18]> net (float[N, 4] x) => (float[N, 4] y)
+    <float scale = {0.5}, uint8 zero = {128}> {
+        unread = QuantizeLinear(x, scale, zero)
+        read = QuantizeLinear(x, scale, zero)
+        y = DequantizeLinear(read, scale, zero)
+    }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    mark_integers(model, ["first_int8", "second_int8"])
+    settle_forms(model)
+    assert [n.outputs[0].name for n in model.graph if n.op_type == "QuantizeLinear"] == ["second_int8"]
+    assert not any(n.metadata_props for n in model.graph)
