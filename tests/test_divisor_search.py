@@ -42,6 +42,12 @@ def test_downhill_is_below_every_exponent(seed: int) -> None:
     assert measured_noise(x, weight, found) < of_exponents
 
 
+def test_without_descent_it_is_an_exponent() -> None:
+    group = group_of(*uneven(0))
+    (found,) = best_divisors([group], descend=False)
+    assert any(torch.equal(found, balanced_divisors(group, a)) for a in ALPHAS)
+
+
 def test_a_group_of_little_noise_stays_at_its_exponent() -> None:
     loud, quiet = group_of(*uneven(0)), group_of(*uneven(1))
     quiet.readers = [replace(r, weight_steps=10**6, shares=r.shares * 1e-8) for r in quiet.readers]

@@ -25,12 +25,17 @@ SMALL = 0.01
 """A group with less than this share of all noise stays at its exponent."""
 
 
-def best_divisors(groups: Sequence[ChannelGroup]) -> list[Tensor]:
+def best_divisors(groups: Sequence[ChannelGroup], *, descend: bool = True) -> list[Tensor]:
     """For each group the divisors found with the least predicted noise, float64; ones where nothing helps.
 
     Not for inference mode: gradients are taken.
+
+    Args:
+        descend: whether to go on from the best exponent.
     """
     found = [_best_exponent(group) for group in groups]
+    if not descend:
+        return found
     noise = [float(group.noise(divisors)) for group, divisors in zip(groups, found, strict=True)]
     return [
         _downhill(group, divisors) if own > SMALL * sum(noise) else divisors

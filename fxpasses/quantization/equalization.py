@@ -47,10 +47,12 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
         GraphError: the graph is not FLOAT.
         InputError: there is no data, or values become NaN or infinite.
     """
+    config = config or QuantConfig()
     with torch.inference_mode(False):  # its tensors could not be differentiated
-        scalable = ScalableGraph.of(gm, batches, config or QuantConfig(), "equalize")
+        scalable = ScalableGraph.of(gm, batches, config, "equalize")
         result, divisors = PassResult(), torch.ones(scalable.labels.count, dtype=torch.float64)
-        for group, found in zip(scalable.groups, best_divisors(scalable.groups), strict=True):
+        all_found = best_divisors(scalable.groups, descend=config.group_size is None)  # the model knows no groups
+        for group, found in zip(scalable.groups, all_found, strict=True):
             divisors[group.labels] = found
             _tell(result, group, found)
         scalable.rescale(divisors)
