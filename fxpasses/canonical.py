@@ -10,7 +10,6 @@ import operator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import fx
 
 from .binding import bind as bind
@@ -83,32 +82,10 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
         gm.graph.erase_node(node)
         return
     with gm.graph.inserting_before(node):
-        new = _attend(gm, *call) if _has_no_heads(op, *call) else gm.graph.call_function(op.function, *call)
+        new = gm.graph.call_function(op.function, *call)
     new.meta = dict(node.meta)
     node.replace_all_uses_with(new)
     gm.graph.erase_node(node)
-
-
-def _has_no_heads(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> bool:
-    """Whether a call is attention over ``[N, L, E]``: the ONNX exporter knows it over ``[N, heads, L, E]`` only."""
-    if op.name != "scaled_dot_product_attention":
-        return False
-    mask = settings.get("attn_mask")
-    ranks = [len(shape_of(x) or ()) for x in (*tensors, *([] if mask is None else [mask]))]
-    return ranks[:3] == [3, 3, 3] and all(rank in (2, 3) for rank in ranks[3:])
-
-
-def _attend(gm: fx.GraphModule, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node:
-    """Attention with one head, which is the same."""
-
-    def with_head(x: fx.Node) -> fx.Node:
-        return gm.graph.call_function(torch.unsqueeze, (x,), {"dim": 1})
-
-    mask = settings.get("attn_mask")
-    if mask is not None and len(shape_of(mask) or ()) == 3:
-        settings = settings | {"attn_mask": with_head(mask)}
-    attended = gm.graph.call_function(F.scaled_dot_product_attention, tuple(map(with_head, tensors)), settings)
-    return gm.graph.call_function(torch.squeeze, (attended,), {"dim": 1})
 
 
 def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
@@ -118,7 +95,7 @@ def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str,
         return source
     if op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,))):
         return source
-    if op.name == "cat" and len(tensors[0]) == 1:
+    if op.name == "cat" and isinstance(tensors[0], (list, tuple)) and len(tensors[0]) == 1:
         (source,) = tensors[0]
         return source
     return None

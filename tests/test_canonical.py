@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_graphs import operators_of, outputs_of
 from torch import Tensor, fx, nn
 
-import fxpasses
 from fxpasses.models.tiny_net import IMAGE, OneInput, TwoInputs
 from fxpasses.tracing import Method, capture
 
@@ -222,31 +219,6 @@ def test_tensors_of_no_elements_are_not_joined(method: Method) -> None:
     (joined,) = (n for n in gm.graph.nodes if n.target is torch.cat)
     assert len(joined.args[0]) == 2
     assert any(n.target is torch.cat for n in captured(lambda net, x: torch.cat([x[:0], x]), method).graph.nodes)
-
-
-class Attention(nn.Module):
-    """Over images as ``[N, L, E]``, with a mask of that many dimensions, or none."""
-
-    def __init__(self, mask: int | None) -> None:
-        super().__init__()
-        self.mask = mask
-
-    def forward(self, x: Tensor) -> Tensor:
-        q = x.flatten(2)
-        mask = None if self.mask is None else (q @ q.transpose(1, 2) if self.mask == 3 else torch.eye(5))
-        return F.scaled_dot_product_attention(q, q * 2, q + 1, attn_mask=mask)
-
-
-@pytest.mark.parametrize("mask", [None, 2, 3])
-@pytest.mark.parametrize("method", ["trace", "export"])
-def test_attention_without_heads_gets_one(mask: int | None, method: Method, tmp_path: Path) -> None:
-    gm = captured(Attention(mask).eval(), method)
-    (call,) = (n for n in gm.graph.nodes if n.target is F.scaled_dot_product_attention)
-    assert [len(a.meta["shape"]) for a in call.args] == [4, 4, 4]
-    path = fxpasses.export.to_onnx(gm, tmp_path / "attention.onnx")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: IMAGES.numpy()})[0]
-    torch.testing.assert_close(torch.from_numpy(found), gm(IMAGES))
 
 
 def test_exported_names_are_the_same_operators() -> None:
