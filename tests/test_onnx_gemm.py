@@ -50,7 +50,10 @@ def test_integer_tensors_keep_names_and_shapes(name: str, tmp_path: Path) -> Non
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
-@pytest.mark.parametrize("name", OVER_TOKENS)
+@pytest.mark.parametrize(
+    "name",
+    ["linear_on_image", *(pytest.param(n, marks=pytest.mark.slow) for n in ("attention", "multihead_attention"))],
+)
 def test_between_16_bits_weights_are_stored_by_outputs(name: str, tmp_path: Path) -> None:
     graph = quantized(name, QuantConfig(activation_bits=16))
     layers = {tuple(n.args[1].meta["shape"]) for n in graph.graph.nodes if n.target is torch.nn.functional.linear}
