@@ -42,10 +42,16 @@ def table(measured: dict[str, Any]) -> str:
     lines += [
         "",
         f"One thread, batch 1, median of paired runs on {machine} with VNNI; torch {versions['torch']}, onnxruntime "
-        f"{versions['onnxruntime']}. Peers run as they come. resnet18 has random weights: its agreement says little. "
+        f"{versions['onnxruntime']}. Peers run as they come. {_untrained(measured['models'])}"
         "Made on all cores, from the float model in memory to int8 files (ours: two); peak memory includes imports.",
     ]
     return "\n".join(lines)
+
+
+def _untrained(models: list[dict[str, Any]]) -> str:
+    """Nets without an accuracy have random weights: a sentence on them, if there are any."""
+    found = [m["model"].removeprefix("torchvision/") for m in models if all(r["top1"] is None for r in m["rows"])]
+    return f"Random weights, of which agreement says little: {', '.join(found)}. " if found else ""
 
 
 def _line(heading: str, row: dict[str, Any]) -> str:

@@ -47,6 +47,13 @@ def test_the_machine_is_named() -> None:
     assert "a CPU with VNNI; torch 2.15.0, onnxruntime 1.31.1" in table(MEASURED)
 
 
+def test_nets_of_random_weights_are_named() -> None:
+    assert "andom weights" not in table(MEASURED)
+    untrained = {"model": "torchvision/resnet18", "rows": [_row("fxpasses (ort)", top1=None)]}
+    text = table(MEASURED | {"models": [*MEASURED["models"], untrained]})
+    assert "Random weights, of which agreement says little: resnet18. " in text
+
+
 def test_a_second_run_replaces_the_first() -> None:
     once = with_results(f"# Title\n\n{BEGIN}\n\n## Next\n", "first")
     again = with_results(once, "second")
