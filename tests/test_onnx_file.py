@@ -105,7 +105,7 @@ def test_exporting_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 def test_unknown_form(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"form 'qnn'\n  why: there is no such ONNX form\n  fix: use 'qdq' or"):
-        to_onnx(quantized("conv_bn_relu"), tmp_path / "model.onnx", form="qnn")  # type: ignore[arg-type]
+        to_onnx(quantized("conv_bn_relu"), tmp_path / "model.onnx", form="qnn")  # type: ignore[arg-type]  # what the test is about
     assert not list(tmp_path.iterdir())
 
 
