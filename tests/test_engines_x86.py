@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache
 
@@ -104,7 +105,7 @@ def test_random_layers_agree(net: TinyNet, extreme: bool) -> None:
     assert torch.equal(as_integers(kernel(*inputs)), ReferenceKernel(call)(*inputs))
 
 
-@pytest.mark.parametrize("channels", [8, 24])
+@pytest.mark.parametrize("channels", [8, 24, 128])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_depthwise_sums_do_not_saturate(kernel: int, channels: int) -> None:
     """fbgemm's kernel adds products in 16 bits, and is off by 100 steps here."""
@@ -115,6 +116,8 @@ def test_depthwise_sums_do_not_saturate(kernel: int, channels: int) -> None:
     assert kernel_of is not None
     inputs = random_integers(call, 1, extreme=True)
     assert torch.equal(as_integers(kernel_of(*inputs)), ReferenceKernel(call)(*inputs))
+    copied = copy.deepcopy(kernel_of)  # torch would pack the copy's weights for fbgemm
+    assert torch.equal(as_integers(copied(*inputs)), ReferenceKernel(call)(*inputs))
 
 
 def as_integers(q: Tensor) -> Tensor:

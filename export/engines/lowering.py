@@ -95,7 +95,10 @@ class _Lowering:
                 parts[node.target] = self.kernels.get(node.target) or self.gm.get_submodule(node.target)
             elif node.op == "get_attr":
                 parts[node.target] = _attribute(self.gm, node.target)
-        return fx.GraphModule(parts, self.graph, "Int8Module").eval()
+        module = fx.GraphModule(parts, self.graph, "Int8Module").eval()
+        # as plain attributes too: a submodule is looked for only when that fails, at 1.5 us for Python's error message
+        module.__dict__.update(module.named_children())
+        return module
 
 
 def _integers_behind(node: fx.Node) -> fx.Node:

@@ -75,17 +75,16 @@ class PackedConv(_Layer):
         with quint8.packing_for("onednn"):
             weight = torch._make_per_channel_quantized_tensor(g.weight, layer.weight_scale.double(), zeros, 0)
             pack = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
-            self.packed = pack(weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
-        self.convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
-        self.scale, self.zero_point = self.y.scale, self.y.zero_point
+            packed = pack(weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
+        self.convolve = quint8.bound(getattr(torch.ops.quantized, f"conv{dims}d").new, packed, self.y)
         self.is_plain = not g.is_1d and self.limits is None
 
     def forward(self, q: Tensor) -> Tensor:
         q = q if q.dtype is torch.quint8 else quint8.as_quint8(q, self.x)
         if self.is_plain:
-            return self.convolve(q, self.packed, self.scale, self.zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
+            return self.convolve(q)
         one_row = q.dim() == 3
-        y = self.convolve(q.unsqueeze(2) if one_row else q, self.packed, self.scale, self.zero_point)
+        y = self.convolve(q.unsqueeze(2) if one_row else q)
         return self.clamped(y.squeeze(2) if one_row else y)
 
     __call__ = forward  # no hooks: a call in Python costs as much as a small layer
@@ -126,12 +125,11 @@ class PackedLinear(_Layer):
         zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
         with quint8.packing_for("fbgemm"):
             weight = torch._make_per_channel_quantized_tensor(layer.weight, layer.weight_scale.double(), zeros, 0)
-            self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
-        self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)
+            packed = torch.ops.quantized.linear_prepack(weight, self.bias)
+        self.multiply = quint8.bound(torch.ops.quantized.linear.default, packed, self.y)
 
     def forward(self, q: Tensor) -> Tensor:
-        y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)
-        return self.clamped(y)
+        return self.clamped(self.multiply(quint8.as_quint8(q, self.x)))
 
 
 class PlainLinear(_Layer):
