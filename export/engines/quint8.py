@@ -8,6 +8,7 @@ tensor stays quint8; anything else sees plain uint8. Neither direction copies. W
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -50,18 +51,23 @@ def without_dispatch(overload: Any) -> Any:
 _without_overrides = getattr(torch._C, "DisableTorchFunctionSubclass", contextlib.nullcontext)
 
 
-def bound(overload: Any, packed: Any, y: QParams) -> Callable[[Tensor], Tensor]:
-    """A packed layer as a function of its quint8 input alone; ``y`` is the grid of its output.
+def bound(overload: Any, packed: Callable[[torch.Size], Any], y: QParams) -> Callable[[Tensor], Tensor]:
+    """A packed layer as a function of its quint8 input alone.
 
     Torch asks every argument whether it overrides the operator. Packed weights say no by two C++ exceptions and one in
     Python, 15 us a call, so the question is switched off. Copies of the function share the weights, which never change:
     torch would pack a copy of them for whichever engine is set when it is made, and another engine rounds differently.
+
+    Args:
+        overload: takes input, weights, scale and zero point.
+        packed: the weights for an input of a shape.
+        y: the grid of the output.
     """
     operator, scale, zero_point = without_dispatch(overload), y.scale, y.zero_point
 
     def layer(q: Tensor) -> Tensor:
         with _without_overrides():
-            return operator(q, packed, scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
+            return operator(q, packed(q.shape), scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
 
     return layer
 
@@ -75,13 +81,17 @@ def building() -> Iterator[None]:
         yield
 
 
+_PACKING = threading.Lock()
+
+
 @contextlib.contextmanager
 def packing_for(engine: str) -> Iterator[None]:
-    """Pack weights for one of ATen's engines; the setting is global, and put back."""
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = engine
-    try:
-        with building():
-            yield
-    finally:
-        torch.backends.quantized.engine = before
+    """Pack weights for one of ATen's engines; the setting is global, so one thread does at a time, and puts it back."""
+    with _PACKING:
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = engine
+        try:
+            with building():
+                yield
+        finally:
+            torch.backends.quantized.engine = before

@@ -8,6 +8,7 @@ kernel saturates at full 8-bit range.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
 
 from . import quint8
+from .packed_shapes import PackedShapes
 from .reference import output_limits
 
 
@@ -70,13 +72,15 @@ class PackedConv(_Layer):
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
         g, layer = _Geometry(call), layer_of(call)
-        dims = g.weight.dim() - 2
-        zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
-        with quint8.packing_for("onednn"):
-            weight = torch._make_per_channel_quantized_tensor(g.weight, layer.weight_scale.double(), zeros, 0)
-            pack = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
-            packed = pack(weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
-        self.convolve = quint8.bound(getattr(torch.ops.quantized, f"conv{dims}d").new, packed, self.y)
+        dims, geometry = g.weight.dim() - 2, (g.stride, g.padding, g.dilation, g.groups)
+        pack, unpack = (getattr(torch.ops.quantized, f"conv{dims}d_{what}") for what in ("prepack", "unpack"))
+
+        def packed(weight: Tensor, bias: Tensor | None) -> Any:
+            with quint8.packing_for("onednn"):
+                return pack(weight, bias, *geometry)
+
+        shapes = PackedShapes(packed(_per_channel(g.weight, layer), self.bias), again=lambda p: packed(*unpack(p)))
+        self.convolve = quint8.bound(getattr(torch.ops.quantized, f"conv{dims}d").new, shapes.of, self.y)
         self.is_plain = not g.is_1d and self.limits is None
 
     def forward(self, q: Tensor) -> Tensor:
@@ -88,6 +92,13 @@ class PackedConv(_Layer):
         return self.clamped(y.squeeze(2) if one_row else y)
 
     __call__ = forward  # no hooks: a call in Python costs as much as a small layer
+
+
+def _per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
+    """An int8 weight in the dtype that is packed."""
+    zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
+    with quint8.building():
+        return torch._make_per_channel_quantized_tensor(weight, layer.weight_scale.double(), zeros, 0)
 
 
 class PlainConv(_Layer):
@@ -121,12 +132,10 @@ class PackedLinear(_Layer):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
-        layer = layer_of(call)
-        zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
+        weight = _per_channel(layer_of(call).weight, layer_of(call))
         with quint8.packing_for("fbgemm"):
-            weight = torch._make_per_channel_quantized_tensor(layer.weight, layer.weight_scale.double(), zeros, 0)
             packed = torch.ops.quantized.linear_prepack(weight, self.bias)
-        self.multiply = quint8.bound(torch.ops.quantized.linear.default, packed, self.y)
+        self.multiply = quint8.bound(torch.ops.quantized.linear.default, lambda shape: packed, self.y)
 
     def forward(self, q: Tensor) -> Tensor:
         return self.clamped(self.multiply(quint8.as_quint8(q, self.x)))
