@@ -13,6 +13,7 @@ from fxpasses.quantization import ops
 
 from .engines.lowering import INT8_NAME
 from .engines.quint8 import as_bytes
+from .engines.x86_net import X86Net
 from .onnx_files import read_onnx, start_session
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class _Recorder(fx.Interpreter):
 
 def torch_integers(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
     """All integer tensors of a lowered module, or of the QUANTIZED graph itself, on some inputs."""
-    assert isinstance(module, fx.GraphModule)
-    recorder = _Recorder(module)
+    net = module.net if isinstance(module, X86Net) else module
+    assert isinstance(net, fx.GraphModule)
+    recorder = _Recorder(net)
     recorder.run(*inputs)
     return recorder.found
 

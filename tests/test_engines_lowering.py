@@ -51,7 +51,6 @@ def test_every_call_becomes_one_kernel_or_its_operator(name: str) -> None:
     read = {n.meta.get(INT8_NAME) for n in lowered.graph.nodes}
     wanted = {c.name for c in calls.values() if reference_kernel(c) is not None}
     assert kernels == wanted & read, "what nobody reads is gone, the rest is there"
-    assert all(vars(lowered)[name] is kernel for name, kernel in lowered.named_children()), "found at the first try"
     lowered.graph.lint()
 
 

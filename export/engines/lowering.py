@@ -6,7 +6,7 @@ ordinary module: no scale is computed anew, nothing depends on the batch size, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -89,16 +89,18 @@ class _Lowering:
     def finish(self) -> fx.GraphModule:
         # what is dead is pure: canonical graphs hold no in-place operators
         self.graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output"))
-        parts: dict[str, Any] = {}
-        for node in self.graph.nodes:
-            if node.op == "call_module":
-                parts[node.target] = self.kernels.get(node.target) or self.gm.get_submodule(node.target)
-            elif node.op == "get_attr":
-                parts[node.target] = _attribute(self.gm, node.target)
-        module = fx.GraphModule(parts, self.graph, "Int8Module").eval()
-        # as plain attributes too: a submodule is looked for only when that fails, at 1.5 us for Python's error message
-        module.__dict__.update(module.named_children())
-        return module
+        return assembled(self.graph, self.gm, self.kernels)
+
+
+def assembled(graph: fx.Graph, source: nn.Module, kernels: Mapping[str, nn.Module]) -> fx.GraphModule:
+    """The module of a lowered graph: kernels by the name they are called by, all else from ``source``."""
+    parts: dict[str, Any] = {}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            parts[node.target] = kernels.get(node.target) or source.get_submodule(node.target)
+        elif node.op == "get_attr":
+            parts[node.target] = _attribute(source, node.target)
+    return fx.GraphModule(parts, graph, "Int8Module").eval()
 
 
 def _integers_behind(node: fx.Node) -> fx.Node:
@@ -112,7 +114,7 @@ def _only_reads_shapes(node: fx.Node) -> bool:
     return node.op in ("call_method", "call_function") and shape_of(node) is None and "shape" not in node.meta
 
 
-def _attribute(gm: fx.GraphModule, target: str) -> Tensor:
+def _attribute(source: nn.Module, target: str) -> Tensor:
     path, _, name = target.rpartition(".")
-    value: Tensor = getattr(gm.get_submodule(path), name)
+    value: Tensor = getattr(source.get_submodule(path), name)
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,30 +46,6 @@ def without_dispatch(overload: Any) -> Any:
     That search serves tracing, which these kernels take no part in; it costs microseconds, as a small layer does.
     """
     return getattr(overload, "_op", overload)
-
-
-_without_overrides = getattr(torch._C, "DisableTorchFunctionSubclass", contextlib.nullcontext)
-
-
-def bound(overload: Any, packed: Callable[[torch.Size], Any], y: QParams) -> Callable[[Tensor], Tensor]:
-    """A packed layer as a function of its quint8 input alone.
-
-    Torch asks every argument whether it overrides the operator. Packed weights say no by two C++ exceptions and one in
-    Python, 15 us a call, so the question is switched off. Copies of the function share the weights, which never change:
-    torch would pack a copy of them for whichever engine is set when it is made, and another engine rounds differently.
-
-    Args:
-        overload: takes input, weights, scale and zero point.
-        packed: the weights for an input of a shape.
-        y: the grid of the output.
-    """
-    operator, scale, zero_point = without_dispatch(overload), y.scale, y.zero_point
-
-    def layer(q: Tensor) -> Tensor:
-        with _without_overrides():
-            return operator(q, packed(q.shape), scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
-
-    return layer
 
 
 @contextlib.contextmanager

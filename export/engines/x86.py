@@ -27,14 +27,15 @@ from .x86_bytes import (
     is_gated,
 )
 from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
+from .x86_net import X86Net
 
 _ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand".split())
 """Operators ATen runs on quint8 and uint8 alike."""
 
 
-def to_x86(gm: fx.GraphModule) -> fx.GraphModule:
+def to_x86(gm: fx.GraphModule) -> X86Net:
     """Lower a QUANTIZED graph to x86 kernels."""
-    return lower(gm, x86_kernel, Entrance, Exit)
+    return X86Net(lower(gm, x86_kernel, Entrance, Exit)).eval()
 
 
 def x86_kernel(call: Int8Call) -> nn.Module | None:

@@ -7,7 +7,8 @@ kernel saturates at full 8-bit range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
 
 from . import quint8
-from .packed_shapes import PackedShapes
 from .reference import output_limits
 
 
@@ -67,31 +67,47 @@ def _per_dim(value: object, dims: int) -> list[int]:
 
 
 class PackedConv(_Layer):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8 and channels last, the primitive kept between calls."""
+    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8 and channels last, the primitive of its first shape kept."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
         g, layer = _Geometry(call), layer_of(call)
         dims, geometry = g.weight.dim() - 2, (g.stride, g.padding, g.dilation, g.groups)
-        pack, unpack = (getattr(torch.ops.quantized, f"conv{dims}d_{what}") for what in ("prepack", "unpack"))
-
-        def packed(weight: Tensor, bias: Tensor | None) -> Any:
-            with quint8.packing_for("onednn"):
-                return pack(weight, bias, *geometry)
-
-        shapes = PackedShapes(packed(_per_channel(g.weight, layer), self.bias), again=lambda p: packed(*unpack(p)))
-        self.convolve = quint8.bound(getattr(torch.ops.quantized, f"conv{dims}d").new, shapes.of, self.y)
-        self.is_plain = not g.is_1d and self.limits is None
+        pack: Any = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
+        self._pack: Callable[[Tensor, Tensor | None], Any] = lambda weight, bias: pack(weight, bias, *geometry)
+        self._unpack = getattr(torch.ops.quantized, f"conv{dims}d_unpack")
+        self._convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
+        self._is_1d = g.is_1d
+        self._take(_per_channel(g.weight, layer), self.bias)
 
     def forward(self, q: Tensor) -> Tensor:
-        q = q if q.dtype is torch.quint8 else quint8.as_quint8(q, self.x)
-        if self.is_plain:
-            return self.convolve(q)
-        one_row = q.dim() == 3
-        y = self.convolve(q.unsqueeze(2) if one_row else q)
-        return self.clamped(y.squeeze(2) if one_row else y)
+        return self.function(q)
 
-    __call__ = forward  # no hooks: a call in Python costs as much as a small layer
+    def packed_again(self) -> PackedConv:
+        """The same layer with weights of its own."""
+        twin = copy.copy(self)
+        twin._take(*self._unpack(self._packed))
+        return twin
+
+    def _take(self, weight: Tensor, bias: Tensor | None) -> None:
+        with quint8.packing_for("onednn"):
+            self._packed = self._pack(weight, bias)
+        self.function = self._as_function()
+
+    def _as_function(self) -> Callable[[Tensor], Tensor]:
+        """With its constants as its own variables: attributes of modules are slow to look up."""
+        operator, packed, x, quint = self._convolve, self._packed, self.x, torch.quint8
+        scale, zero_point = self.y.scale, self.y.zero_point
+
+        def convolve(q: Tensor) -> Tensor:
+            if q.dtype is not quint:
+                q = quint8.as_quint8(q, x)
+            return operator(q, packed, scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
+
+        def of_rows(q: Tensor) -> Tensor:
+            return self.clamped(convolve(q.unsqueeze(2)).squeeze(2) if self._is_1d else convolve(q))
+
+        return convolve if self.limits is None and not self._is_1d else of_rows
 
 
 def _per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
@@ -134,11 +150,12 @@ class PackedLinear(_Layer):
         super().__init__(call)
         weight = _per_channel(layer_of(call).weight, layer_of(call))
         with quint8.packing_for("fbgemm"):
-            packed = torch.ops.quantized.linear_prepack(weight, self.bias)
-        self.multiply = quint8.bound(torch.ops.quantized.linear.default, lambda shape: packed, self.y)
+            self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
+        self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)
 
     def forward(self, q: Tensor) -> Tensor:
-        return self.clamped(self.multiply(quint8.as_quint8(q, self.x)))
+        y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)
+        return self.clamped(y)
 
 
 class PlainLinear(_Layer):

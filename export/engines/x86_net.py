@@ -1,0 +1,72 @@
+"""A lowered net on x86, called with as little in between as Python allows.
+
+Three things cost a call of a small net as much as its kernels do, and are settled here once for the whole net:
+
+* Packed weights of oneDNN keep the primitive of their first call, for its shape and number of threads (PyTorch,
+  ``aten/src/ATen/native/quantized/cpu/OnednnUtils.h``, ``PrimitiveCacheKey``). At any other shape a primitive is built
+  anew, 25 to 50 us a layer, for good. So a shape that keeps coming gets packed weights of its own; they cost some three
+  times the size of the int8 weights.
+* Torch asks every argument whether it overrides the operator. Packed weights say no by two C++ exceptions and one in
+  Python: 15 us a layer.
+* ``nn.Module`` looks for submodules only where ordinary attributes fail, and Python formats that failure: 1.5 us.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxpasses.errors import InputError
+
+from .by_shape import ByShape
+from .lowering import assembled
+from .x86_layers import PackedConv
+
+_without_overrides = getattr(torch._C, "DisableTorchFunctionSubclass", contextlib.nullcontext)
+
+
+class X86Net(nn.Module):
+    """Runs a lowered graph; any batch size, any number of threads, several callers at once.
+
+    Args:
+        net: what :func:`lower` made with this engine's kernels. Its packed weights have not been called yet.
+    """
+
+    def __init__(self, net: fx.GraphModule) -> None:
+        super().__init__()
+        self.net = net
+        self._nets = ByShape(_with_plain_attributes(net), again=_packed_again)
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        shapes = tuple([x.shape if isinstance(x, Tensor) else None for x in (*inputs, *named.values())])
+        key = (shapes, torch.get_num_threads())
+        net = self._nets.kept.get(key) or self._nets.of(key)
+        with _without_overrides():
+            return net.forward(*inputs, **named)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> X86Net:
+        return X86Net(_packed_again(self.net)).train(self.training)
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError(
+            "an int8 module cannot be pickled",
+            why="its weights are packed for this machine",
+            fix="fxpasses.export.save(graph, 'net.pt2') here, to_torch(load('net.pt2')) where it is needed",
+        )
+
+
+def _packed_again(net: fx.GraphModule) -> fx.GraphModule:
+    """The same net, its float parameters shared, with packed weights that have not been called yet."""
+    fresh = {name: kernel.packed_again() for name, kernel in net.named_children() if isinstance(kernel, PackedConv)}
+    return _with_plain_attributes(assembled(copy.deepcopy(net.graph), net, fresh))
+
+
+def _with_plain_attributes(net: fx.GraphModule) -> fx.GraphModule:
+    """Kernels as attributes, and convolutions as the bare functions they are."""
+    for name, kernel in net.named_children():
+        net.__dict__[name] = kernel.function if isinstance(kernel, PackedConv) else kernel
+    return net

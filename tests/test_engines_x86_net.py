@@ -1,0 +1,135 @@
+"""Nets on x86: the same integers for any shape, number of threads and caller, and in copies."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
+from torch import Tensor, nn
+
+import fxpasses
+from fxpasses.errors import InputError
+from fxpasses.export.engines import quint8
+from fxpasses.export.engines.by_shape import REPEATS
+from fxpasses.export.engines.x86_layers import PackedConv
+from fxpasses.export.engines.x86_net import X86Net
+from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.tiny import TINY
+from fxpasses.models.tiny_net import tiny
+
+DEPTHWISE = tiny(
+    "depthwise", lambda: nn.Sequential(nn.Conv2d(128, 128, 3, groups=128), nn.Conv2d(128, 8, 1)), (2, 128, 7, 7)
+)
+
+
+def on_x86(name: str = "conv_bn_relu") -> X86Net:
+    net = to_torch(quantized(name), "x86")
+    assert isinstance(net, X86Net)
+    return net
+
+
+@pytest.fixture
+def packings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """For which engines weights have been packed."""
+    seen: list[str] = []
+    packing_for = quint8.packing_for
+
+    def counted(engine: str) -> object:
+        seen.append(engine)
+        return packing_for(engine)
+
+    monkeypatch.setattr(quint8, "packing_for", counted)
+    return seen
+
+
+def results(net: nn.Module, inputs: tuple[Tensor, ...], times: int = 1) -> list[Tensor]:
+    return [y for _ in range(times) for y in outputs_of(net, inputs)]
+
+
+@pytest.mark.parametrize("name", ["conv_bn_relu", "conv1d_bn_relu", "conv3d_bn_relu", "shared_conv_and_bn"])
+def test_a_batch_that_keeps_coming_packs_once(name: str, packings: list[str]) -> None:
+    net, exact = on_x86(name), to_torch(quantized(name), "reference")
+    layers = sum(isinstance(m, PackedConv) for m in net.modules())
+    results(net, fresh_inputs(TINY[name], 5, 3))
+    packings.clear()
+    inputs = fresh_inputs(TINY[name], 6, 1)
+    found, (expected, *_) = results(net, inputs, 2 * REPEATS), results(exact, inputs)
+    assert packings == ["onednn"] * layers
+    assert all(torch.equal(y, expected) for y in found)
+
+
+def test_another_number_of_threads_is_another_shape(packings: list[str]) -> None:
+    net, inputs, before = on_x86(), fresh_inputs(TINY["conv_bn_relu"], 7), torch.get_num_threads()
+    expected = results(net, inputs)[0]
+    packings.clear()
+    try:
+        torch.set_num_threads(before + 1)
+        assert all(torch.equal(y, expected) for y in results(net, inputs, REPEATS))
+    finally:
+        torch.set_num_threads(before)
+    assert packings
+
+
+def test_a_copy_packs_for_the_same_engine() -> None:
+    """Torch copies packed weights for the engine of the day; fbgemm's sums saturate with so many groups."""
+    net = to_torch(quantize_net(DEPTHWISE), "x86")
+    inputs = (40 * torch.randn(2, 128, 7, 7),)
+    assert torch.equal(*results(net, inputs), *results(copy.deepcopy(net), inputs))
+
+
+def test_a_copy_shares_nothing_that_packs_again() -> None:
+    net = on_x86()
+    twin = copy.deepcopy(net)
+    assert isinstance(twin, X86Net) and twin.net is not net.net and not twin.training
+
+
+def test_pickling_says_what_to_do_instead() -> None:
+    with pytest.raises(InputError, match=r"cannot be pickled\n.*\n.*save\(graph"):
+        pickle.dumps(on_x86())
+
+
+def test_callers_at_once_and_the_engine_as_before() -> None:
+    """Threads with batches of their own pack at the same time."""
+    before = torch.backends.quantized.engine
+    net, (x,) = on_x86(), fresh_inputs(TINY["conv_bn_relu"], 8, 4)
+    (expected,) = results(to_torch(quantized("conv_bn_relu"), "reference"), (x,))
+
+    def some(batch: int) -> bool:
+        return all(torch.equal(y, expected[:batch]) for y in results(net, (x[:batch],), 30))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(some, [1, 2, 3, 4]))
+    assert torch.backends.quantized.engine == before
+
+
+def test_inputs_may_be_named() -> None:
+    gm = fxpasses.quantize(nn.Conv2d(3, 4, 3).eval(), torch.randn(2, 3, 8, 8), [torch.randn(4, 3, 8, 8)])
+    net, x = to_torch(gm, "x86"), torch.randn(2, 3, 8, 8)
+    name = next(n.target for n in gm.graph.nodes if n.op == "placeholder")
+    assert torch.equal(net(x), net(**{name: x}))
+
+
+def test_nobody_asks_packed_weights_for_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, asked = on_x86(), []
+    (name,) = (name for name, kernel in net.net.named_children() if isinstance(kernel, PackedConv))
+    function = vars(net.net)[name]
+
+    def asking(q: Tensor) -> Tensor:
+        asked.append(torch.overrides.has_torch_function((Overriding(),)))
+        result: Tensor = function(q)
+        return result
+
+    monkeypatch.setitem(vars(net.net), name, asking)
+    results(net, fresh_inputs(TINY["conv_bn_relu"], 9))
+    assert asked == [False]
+    assert torch.overrides.has_torch_function((Overriding(),)), "outside it is as ever"
+
+
+class Overriding:
+    @classmethod
+    def __torch_function__(cls, *given: object) -> Tensor:
+        raise NotImplementedError
