@@ -7,7 +7,7 @@ from torch import fx
 from .pass_runner import Pass, run_passes
 from .passes.attention import open_attention
 from .passes.attention_masks import drop_open_masks
-from .passes.attention_rank import join_attention_windows
+from .passes.attention_rank import give_attention_a_head, join_attention_windows
 from .passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from .passes.equal_calls import merge_equal_calls
 from .passes.identities import drop_identities, merge_clips
@@ -18,6 +18,7 @@ FUSION: tuple[Pass, ...] = (
     open_attention,
     drop_open_masks,
     join_attention_windows,
+    give_attention_a_head,
     mean_to_pool,
     adaptive_to_plain_pool,
     merge_equal_calls,

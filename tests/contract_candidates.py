@@ -36,6 +36,10 @@ def windowed_attention(gm: fx.GraphModule) -> set[str]:
     return {n for n in named("scaled_dot_product_attention")(gm) if len(shape_of(_node(gm, n)) or ()) == 5}
 
 
+def headless_attention(gm: fx.GraphModule) -> set[str]:
+    return {n for n in named("scaled_dot_product_attention")(gm) if len(shape_of(_node(gm, n)) or ()) == 3}
+
+
 def _node(gm: fx.GraphModule, name: str) -> fx.Node:
     found: fx.Node = next(n for n in gm.graph.nodes if n.name == name)
     return found

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from contract_candidates import (
     clips_in_a_row,
+    headless_attention,
     identities_of,
     masked_attention,
     named,
@@ -36,7 +37,7 @@ from fxpasses.models.tiny_net import TinyNet
 from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
-from fxpasses.passes.attention_rank import join_attention_windows
+from fxpasses.passes.attention_rank import give_attention_a_head, join_attention_windows
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
@@ -90,6 +91,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(open_attention, Promise.ROUNDING, named("attention")),
         Contract(drop_open_masks, Promise.ROUNDING, masked_attention),
         Contract(join_attention_windows, Promise.ROUNDING, windowed_attention),
+        Contract(give_attention_a_head, Promise.ROUNDING, headless_attention),
         Contract(mean_to_pool, Promise.ROUNDING, named("mean")),
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, windowed_pools),
         Contract(fold_batch_norm, Promise.ROUNDING, named("batch_norm")),

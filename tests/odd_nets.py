@@ -41,6 +41,10 @@ ODD: dict[str, TinyNet] = by_name((
     tiny("windows_with_a_mask_each", lambda: OneInput(
         lambda net, x: F.scaled_dot_product_attention(x, x, x, net.mask), mask=torch.randn(3, 1, 6, 6)),
          (2, 3, 2, 6, 8)),
+    tiny("headless_with_a_mask_each", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(x, x, x, x @ x.transpose(1, 2))), (2, 6, 8)),
+    tiny("headless_shares_a_query", lambda: OneInput(
+        lambda net, x: F.scaled_dot_product_attention(net.query, x, x), query=torch.randn(6, 8)), (2, 6, 8)),
     tiny("dropout_always_twice", lambda: _one_conv(
         lambda net, x: (lambda y: F.dropout(y, 1.0, training=True) + F.dropout(y, 1.0, training=True) + 1)(net.conv(x))
     )),

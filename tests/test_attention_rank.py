@@ -1,4 +1,4 @@
-"""Attention over windows becomes attention over more samples, where nothing depends on the window."""
+"""Attention over windows becomes attention over more samples, where nothing depends on the window; all has heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 import fxpasses
 from fxpasses.models.tiny_net import OneInput
 from fxpasses.pass_runner import run_passes
-from fxpasses.passes.attention_rank import join_attention_windows
+from fxpasses.passes.attention_rank import give_attention_a_head, join_attention_windows
 from fxpasses.shapes import shape_of
 
 
@@ -38,12 +38,27 @@ def test_windows_that_depend_on_each_other_stay(net: str, why: str) -> None:
     assert list(skip_reasons(gm, "join_attention_windows").values()) == [why]
 
 
+def test_attention_without_heads_gets_one_and_so_does_its_mask() -> None:
+    gm = run_passes(capture_net(ODD["headless_with_a_mask_each"]), [give_attention_a_head])
+    (node,) = [n for n in gm.graph.nodes if n.target is F.scaled_dot_product_attention]
+    mask = node.kwargs["attn_mask"]
+    assert [len(shape_of(n) or ()) for n in (node, *node.args, mask)] == [4] * 5
+
+
+def test_queries_of_all_samples_stay() -> None:
+    gm = run_passes(capture_net(ODD["headless_shares_a_query"]), [give_attention_a_head])
+    assert list(skip_reasons(gm, "give_attention_a_head").values()) == [
+        "its query, key and value are broadcast over samples"
+    ]
+
+
 @pytest.mark.slow
-def test_the_onnx_exporter_takes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(2, 3, 2, 6, 8), (2, 6, 8)])
+def test_the_onnx_exporter_takes_it(shape: tuple[int, ...], tmp_path: Path) -> None:
     def body(net: Any, x: torch.Tensor) -> object:
         q = net.q(x)
-        return F.scaled_dot_product_attention(q, q, q)
+        return F.scaled_dot_product_attention(q, q, q, q @ q.transpose(-2, -1) if q.dim() == 3 else None)
 
-    x = torch.randn(2, 3, 2, 6, 8)
+    x = torch.randn(shape)
     int8 = fxpasses.quantize(OneInput(body, q=nn.Linear(8, 4)).eval(), x, [x])
     assert fxpasses.export.to_onnx(int8, tmp_path / "net.onnx").is_file()
