@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from fxpasses.export.engines.by_shape import KEPT, REPEATS, ByShape
+from fxpasses.export.engines.by_shape import KEPT, REMEMBERED, REPEATS, ByShape
 
 
 def numbered() -> ByShape[int]:
@@ -25,9 +25,22 @@ def test_a_shape_that_keeps_coming_gets_its_own() -> None:
     assert things.of("a") == 0, "the first keeps its own"
 
 
-def test_shapes_that_come_once_cost_nothing() -> None:
+def test_two_shapes_in_turn_have_their_own() -> None:
     things = numbered()
-    assert {things.of("abcde"[n % 5]) for n in range(50)} == {0}
+    assert [things.of("ab"[n % 2]) for n in range(8)] == [0, 0, 0, 0, 0, 1, 0, 1]
+
+
+def test_shapes_in_turn_drive_no_other_out() -> None:
+    things = numbered()
+    for shape in "abbb" + 20 * "cde":
+        things.of(shape)
+    assert things.kept == {"a": 0, "b": 1}
+
+
+def test_shapes_that_come_seldom_cost_nothing() -> None:
+    things = numbered()
+    assert {things.of(n % (2 * REMEMBERED)) for n in range(10 * REMEMBERED)} == {0}
+    assert len(vars(things)["_calls"]) <= REMEMBERED
 
 
 def test_no_more_than_a_few_are_kept() -> None:
