@@ -23,6 +23,10 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
             in float between its quantize nodes). Default: the engine of the graph's target; with activations of 16
             bits, which it has no kernels for, ``"plain"``.
 
+    Returns:
+        A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
+        ``"x86"`` it keeps packed weights for the two shapes of input that come most, and cannot be pickled, only copied.
+
     Raises:
         GraphError: the graph is not QUANTIZED.
         InputError: there is no such engine, or it has no kernels for 16 bits.
