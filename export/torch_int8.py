@@ -25,7 +25,7 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
 
     Returns:
         A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
-        ``"x86"`` it keeps packed weights for the two shapes of input that come most, and cannot be pickled, only copied.
+        ``"x86"`` it keeps packed weights for two shapes of input that come often, and can be copied but not pickled.
 
     Raises:
         GraphError: the graph is not QUANTIZED.

@@ -23,6 +23,7 @@ from fxpasses.export.engines.x86_bytes import (
     ByteAdd,
     ByteCat,
     ByteMaxPool,
+    ByteMul,
     GlobalAveragePool,
     Move,
     Table,
@@ -143,9 +144,11 @@ POINTWISE: dict[str, tuple[str, TinyNet, type[nn.Module] | None]] = {
     "add_rows": ("add", _two("add_rows", lambda net, x, y: x + y, (3, 4, 6), (3, 4, 6)), ByteAdd),
     "add_broadcast": ("add", _two("add_broadcast", lambda net, x, y: x + y, IMAGE, (2, 5, 1, 1)), None),
     "add_one_batch": ("add", _two("add_one_batch", lambda net, x, y: x + y, (2, 5, 3, 3), (1, 5, 3, 3)), None),
-    "mul": ("mul", _two("mul", lambda net, x, y: x * y, IMAGE, IMAGE), None),
-    "mul_gate": ("mul", _two("mul_gate", lambda net, x, y: x * torch.sigmoid(y), IMAGE, (2, 5, 1, 1)), None),
-    "mul_rows": ("mul", _two("mul_rows", lambda net, x, y: x * y, (3, 4, 6), (6,)), None),
+    "mul": ("mul", _two("mul", lambda net, x, y: x * y, IMAGE, IMAGE), ByteMul),
+    "mul_gate": ("mul", _two("mul_gate", lambda net, x, y: x * torch.sigmoid(y), IMAGE, (2, 5, 1, 1)), ByteMul),
+    "mul_rows": ("mul", _two("mul_rows", lambda net, x, y: x * y, (3, 4, 6), (6,)), ByteMul),
+    "mul_first": ("mul", _two("mul_first", lambda net, x, y: x * y, (2, 5, 1, 1), IMAGE), ByteMul),
+    "mul_outer": ("mul", _two("mul_outer", lambda net, x, y: x * y, (2, 5, 9, 1), (2, 1, 1, 7)), ByteMul),
     "cat": ("cat", _two("cat", lambda net, x, y: torch.cat((x, 4 * y.clone()), 1), IMAGE, IMAGE), ByteCat),
     "cat_last": ("cat", _two("cat_last", lambda net, x, y: torch.cat((x, y, x), -1), (3, 4, 6), (3, 4, 2)), ByteCat),
     "matmul": ("matmul", _two("matmul", lambda net, x, y: x @ y, (2, 3, 4, 6), (2, 3, 6, 5)), None),
@@ -162,6 +165,8 @@ POINTWISE: dict[str, tuple[str, TinyNet, type[nn.Module] | None]] = {
     "nearest": ("interpolate", _one("nearest", lambda net, x: F.interpolate(F.elu(x), scale_factor=2), *IMAGE), Move),
     "gelu": ("gelu", _one("gelu", lambda net, x: F.gelu(x), *IMAGE), Table),
     "hardswish_3d": ("hardswish", _one("hardswish_3d", lambda net, x: F.hardswish(x), 2, 3, 4, 5, 6), Table),
+    "hardswish_pairs": ("hardswish", _one("hardswish_pairs", lambda net, x: F.hardswish(x), 2, 9, 45, 45), Table),
+    "hardswish_odd": ("hardswish", _one("hardswish_odd", lambda net, x: F.hardswish(x), 1, 9, 45, 45), Table),
     "clip": ("clip", _one("clip", lambda net, x: x.clamp(-0.3, 0.7), 3, 5), Table),
 }  # fmt: skip
 
@@ -179,6 +184,12 @@ def test_everything_but_layers_agrees(case: str, extreme: bool) -> None:
         assert torch.equal(as_integers(kernel(*inputs)), expected)
         quints = [quint8.as_quint8(q, x) for q, x in zip(inputs, call.x, strict=True)]
         assert torch.equal(as_integers(kernel(*quints)), expected), "the same from quint8 tensors"
+
+
+@pytest.mark.parametrize(("case", "in_pairs"), [("hardswish_3d", False), ("hardswish_pairs", True)])
+def test_only_large_tensors_are_looked_up_in_pairs(case: str, in_pairs: bool) -> None:
+    table = x86_kernel(call_of(POINTWISE[case][1], "hardswish"))
+    assert isinstance(table, Table) and (table.pairs is not None) is in_pairs
 
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -235,6 +246,6 @@ def test_linear_layers_without_quint8_agree_too() -> None:
 def test_whole_nets_without_quint8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quint8, "is_available", lambda: False)
     fallback = to_torch(quantized(name), "x86")
-    assert not any(isinstance(m, (PackedConv, PackedLinear, ByteAdd, ByteCat)) for m in fallback.modules())
+    assert not any(isinstance(m, (PackedConv, PackedLinear, ByteAdd, ByteCat, ByteMul)) for m in fallback.modules())
     inputs = fresh_inputs(TINY[name], 31)
     assert same(outputs_of(fallback, inputs), outputs_of(to_torch(quantized(name), "reference"), inputs))

@@ -17,6 +17,7 @@ from .x86_bytes import (
     ByteAdd,
     ByteCat,
     ByteMaxPool,
+    ByteMul,
     Entrance,
     Exit,
     GatedTable,
@@ -72,6 +73,8 @@ def _pointwise_kernel(call: Int8Call) -> nn.Module:
             return ByteAdd(call)
         if name == "cat":
             return ByteCat(call)
+        if name == "mul" and not is_gated(call):
+            return ByteMul(call)
     if name == "mul" and call.clamp is None and is_gated(call):
         return GatedTable(call)
     if name in ("mul", "add"):

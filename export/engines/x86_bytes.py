@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import Int8Call, qparams_of
+from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
 
 from . import quint8
@@ -99,20 +102,59 @@ class ByteCat(nn.Module):
 
 
 class Table(nn.Module):
-    """An elementwise operator as its table of 256 results."""
+    """An elementwise operator as its table of 256 results; of large tensors, two neighbours are looked up at once."""
 
     def __init__(self, call: Int8Call, table: Tensor | None = None) -> None:
         super().__init__()
         self.table: Tensor
         self.register_buffer("table", integer_table(call) if table is None else table)
+        large = math.prod(call.inputs[0].meta["shape"][1:]) >= _WORTH_PAIRS
+        self.pairs: Tensor | None
+        self.register_buffer("pairs", _table_of_pairs(self.table) if large else None)
 
     def forward(self, q: Tensor) -> Tensor:
         q = quint8.as_bytes(q)
         dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
         # index_select walks memory in order, and the result takes the layout of the input
         flat = torch.as_strided(dense, (dense.numel(),), (1,), dense.storage_offset())
-        found = self.table.index_select(0, flat.to(torch.int32))
+        if self.pairs is not None and len(flat) % 2 == 0 and dense.storage_offset() % 2 == 0:
+            found = self.pairs.index_select(0, flat.view(torch.uint16).to(torch.int32)).view(self.table.dtype)
+        else:
+            found = self.table.index_select(0, flat.to(torch.int32))
         return torch.as_strided(found, dense.shape, dense.stride())
+
+
+_WORTH_PAIRS = 1 << 14
+"""Values of a sample: below, the 128 KB of a table of pairs cost as much as they save."""
+
+
+def _table_of_pairs(table: Tensor) -> Tensor:
+    """Results of two neighbours by the 16 bits they are in memory, of either byte order, as int16 ``[65536]``."""
+    both = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16).view(torch.uint8)
+    return table.index_select(0, both.to(torch.int32)).view(torch.int16)
+
+
+class ByteMul(nn.Module):
+    """Two tensors -> their product; the smaller one is broadcast, as by squeeze and excitation.
+
+    Integers less their zero points are exact in float32, and the smaller factor takes ``s_a * s_b / s_y`` in: three
+    passes over the larger one.
+    """
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.steps = [QParams(1.0, x.zero_point, x.grid) for x in call.x]
+        sizes = [math.prod(n.meta["shape"]) for n in call.inputs]
+        self.small = sizes.index(min(sizes))
+        self.factor, self.y = call.x[0].scale * call.x[1].scale / call.y.scale, call.y
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        first, second = (
+            quint8.as_quint8(quint8.as_bytes(q), step).dequantize() for q, step in zip(inputs, self.steps, strict=True)
+        )
+        small, large = (first, second) if self.small == 0 else (second, first)
+        product = torch.mul(large, small.mul_(self.factor))
+        return quint8.as_bytes(torch.quantize_per_tensor(product, 1.0, self.y.zero_point, torch.quint8))
 
 
 class GlobalAveragePool(nn.Module):
