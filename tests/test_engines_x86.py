@@ -16,12 +16,13 @@ from test_engines_reference import random_integers
 from tiny_graphs import X86, fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, nn
 
-from fxpasses.export.engines import quint8
-from fxpasses.export.engines.reference import ReferenceKernel
+from fxpasses.export.engines import quint8, x86_bytes
+from fxpasses.export.engines.reference import ReferenceKernel, integer_table
 from fxpasses.export.engines.x86 import x86_kernel
 from fxpasses.export.engines.x86_bytes import (
     ByteAdd,
     ByteCat,
+    ByteHardswish,
     ByteMaxPool,
     ByteMul,
     GlobalAveragePool,
@@ -164,9 +165,11 @@ POINTWISE: dict[str, tuple[str, TinyNet, type[nn.Module] | None]] = {
     "pad": ("pad", _one("pad", lambda net, x: F.pad(F.elu(x), (1, 2, 0, 1)), *IMAGE), Move),
     "nearest": ("interpolate", _one("nearest", lambda net, x: F.interpolate(F.elu(x), scale_factor=2), *IMAGE), Move),
     "gelu": ("gelu", _one("gelu", lambda net, x: F.gelu(x), *IMAGE), Table),
-    "hardswish_3d": ("hardswish", _one("hardswish_3d", lambda net, x: F.hardswish(x), 2, 3, 4, 5, 6), Table),
-    "hardswish_pairs": ("hardswish", _one("hardswish_pairs", lambda net, x: F.hardswish(x), 2, 9, 45, 45), Table),
-    "hardswish_odd": ("hardswish", _one("hardswish_odd", lambda net, x: F.hardswish(x), 1, 9, 45, 45), Table),
+    "hardswish_3d": ("hardswish", _one("hardswish_3d", lambda net, x: F.hardswish(x), 2, 3, 4, 5, 6),
+                     ByteHardswish),
+    "hardswish": ("hardswish", _one("hardswish", lambda net, x: F.hardswish(x), *IMAGE), ByteHardswish),
+    "gelu_pairs": ("gelu", _one("gelu_pairs", lambda net, x: F.gelu(x), 2, 9, 45, 45), Table),
+    "gelu_odd": ("gelu", _one("gelu_odd", lambda net, x: F.gelu(x), 1, 9, 45, 45), Table),
     "clip": ("clip", _one("clip", lambda net, x: x.clamp(-0.3, 0.7), 3, 5), Table),
 }  # fmt: skip
 
@@ -182,14 +185,24 @@ def test_everything_but_layers_agrees(case: str, extreme: bool) -> None:
         inputs = random_integers(call, seed, extreme)
         expected = ReferenceKernel(call)(*inputs)
         assert torch.equal(as_integers(kernel(*inputs)), expected)
-        quints = [quint8.as_quint8(q, x) for q, x in zip(inputs, call.x, strict=True)]
+        with quint8.building():
+            quints = [quint8.as_quint8(q, x) for q, x in zip(inputs, call.x, strict=True)]
         assert torch.equal(as_integers(kernel(*quints)), expected), "the same from quint8 tensors"
 
 
-@pytest.mark.parametrize(("case", "in_pairs"), [("hardswish_3d", False), ("hardswish_pairs", True)])
+@pytest.mark.parametrize(("case", "in_pairs"), [("gelu", False), ("gelu_pairs", True)])
 def test_only_large_tensors_are_looked_up_in_pairs(case: str, in_pairs: bool) -> None:
-    table = x86_kernel(call_of(POINTWISE[case][1], "hardswish"))
+    table = x86_kernel(call_of(POINTWISE[case][1], "gelu"))
     assert isinstance(table, Table) and (table.pairs is not None) is in_pairs
+
+
+@pytest.mark.parametrize("wrong", [0, 100, 255])
+def test_a_kernel_of_aten_must_give_the_whole_table(wrong: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = call_of(POINTWISE["hardswish"][1], "hardswish")
+    table = integer_table(call)
+    table[wrong] += 1
+    monkeypatch.setattr(x86_bytes, "integer_table", lambda call: table)
+    assert type(x86_kernel(call)) is Table
 
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -246,6 +259,8 @@ def test_linear_layers_without_quint8_agree_too() -> None:
 def test_whole_nets_without_quint8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quint8, "is_available", lambda: False)
     fallback = to_torch(quantized(name), "x86")
-    assert not any(isinstance(m, (PackedConv, PackedLinear, ByteAdd, ByteCat, ByteMul)) for m in fallback.modules())
+    assert not any(
+        isinstance(m, (PackedConv, PackedLinear, ByteAdd, ByteCat, ByteMul, ByteHardswish)) for m in fallback.modules()
+    )
     inputs = fresh_inputs(TINY[name], 31)
     assert same(outputs_of(fallback, inputs), outputs_of(to_torch(quantized(name), "reference"), inputs))

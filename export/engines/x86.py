@@ -16,6 +16,7 @@ from .reference import ReferenceKernel, ThroughFloat
 from .x86_bytes import (
     ByteAdd,
     ByteCat,
+    ByteHardswish,
     ByteMaxPool,
     ByteMul,
     Entrance,
@@ -67,7 +68,8 @@ def _moving_kernel(call: Int8Call) -> nn.Module | None:
 def _pointwise_kernel(call: Int8Call) -> nn.Module:
     name, shapes = call.operator.name, {tuple(n.meta["shape"][1:]) for n in call.inputs}
     if call.operator.elementwise and call.clamp is None:
-        return Table(call)
+        by_aten = ByteHardswish.if_exact(call) if name == "hardswish" and quint8.is_available() else None
+        return by_aten or Table(call)
     if quint8.is_available() and call.clamp is None:
         if name == "add" and len(shapes) == 1:
             return ByteAdd(call)

@@ -124,6 +124,29 @@ class Table(nn.Module):
         return torch.as_strided(found, dense.shape, dense.stride())
 
 
+class ByteHardswish(nn.Module):
+    """Hardswish by ATen's kernel, one pass where a table takes two."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.x, self.y = call.x[0], call.y
+        self.hardswish = quint8.without_dispatch(torch.ops.quantized.hardswish.default)
+
+    def forward(self, q: Tensor) -> Tensor:
+        y: Tensor = self.hardswish(quint8.as_quint8(q, self.x), self.y.scale, self.y.zero_point)
+        return y
+
+    @classmethod
+    def if_exact(cls, call: Int8Call) -> ByteHardswish | None:
+        """The kernel, if it gives what the table holds for every byte, in its vectors and in what is left of them."""
+        with quint8.building():
+            kernel, table = cls(call), integer_table(call)
+            levels = torch.arange(256, dtype=torch.int32).to(torch.uint8)
+            apart = levels.repeat_interleave(2)[::2]
+            equal = all(torch.equal(quint8.as_bytes(kernel(q)).reshape(-1), table) for q in (levels, apart))
+        return kernel if equal else None
+
+
 _WORTH_PAIRS = 1 << 14
 """Values of a sample: below, the 128 KB of a table of pairs cost as much as they save."""
 
@@ -143,6 +166,8 @@ class ByteMul(nn.Module):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
+        with quint8.building():
+            pass
         self.steps = [QParams(1.0, x.zero_point, x.grid) for x in call.x]
         sizes = [math.prod(n.meta["shape"]) for n in call.inputs]
         self.small = sizes.index(min(sizes))
