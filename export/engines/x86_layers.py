@@ -104,10 +104,10 @@ class PackedConv(_Layer):
                 q = quint8.as_quint8(q, x)
             return operator(q, packed, scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
 
-        def of_rows(q: Tensor) -> Tensor:
+        def convolve_and_clamp(q: Tensor) -> Tensor:
             return self.clamped(convolve(q.unsqueeze(2)).squeeze(2) if self._is_1d else convolve(q))
 
-        return convolve if self.limits is None and not self._is_1d else of_rows
+        return convolve if self.limits is None and not self._is_1d else convolve_and_clamp
 
 
 def _per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
