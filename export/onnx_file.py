@@ -23,9 +23,10 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
+from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
-from .program import batch_shapes, check_is_of, example_inputs
+from .program import batch_shapes, check_is_of, example_inputs, exported_program
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _run_exporter(
     try:
         with _quiet():
             program = torch.onnx.export(
-                exported or gm,
+                _without_a_second_trace(gm, dynamic_batch, exported),
                 inputs,
                 dynamo=True,
                 opset_version=opset,
@@ -166,6 +167,17 @@ def _run_exporter(
         ) from error
     assert program is not None
     return program.model
+
+
+def _without_a_second_trace(
+    gm: fx.GraphModule, dynamic_batch: bool, exported: ExportedProgram | None
+) -> ExportedProgram | fx.GraphModule:
+    if exported is None:
+        try:
+            exported = exported_program(gm, dynamic_batch=dynamic_batch)
+        except (AssertionError, RuntimeError, TypeError, ValueError):  # the exporter knows other ways to capture
+            return gm
+    return as_decomposed(exported)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,119 @@
+"""Programs that are exported to ONNX without a second trace."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from tiny_graphs import quantized
+from torch import Tensor, nn
+
+from fxpasses.export import decomposed
+from fxpasses.export.decomposed import as_decomposed
+from fxpasses.export.onnx_file import to_onnx
+from fxpasses.export.program import exported_program
+
+aten = torch.ops.aten
+
+
+class Pooled(nn.Module):
+    def __init__(self, size: int, wide: bool = False) -> None:
+        super().__init__()
+        self.conv, self.pool, self.wide = nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(size), wide
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pool(self.conv(x).relu())
+        return y.flatten(1) if not self.wide else torch.stack([y, y]).add_(1.0)
+
+
+def program_of(model: nn.Module) -> torch.export.ExportedProgram:
+    batch = {0: torch.export.Dim("batch")}
+    return torch.export.export(model.eval(), (torch.randn(2, 3, 12, 12),), dynamic_shapes=(batch,))
+
+
+def targets(program: torch.export.ExportedProgram) -> set[str]:
+    return {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+
+
+def test_what_tracing_would_leave_alone_is_not_traced() -> None:
+    program = program_of(Pooled(1))
+    before = str(program.graph)
+    table = {aten.adaptive_avg_pool2d.default: lambda x, size: aten.mean.dim(x, [-1, -2], True)}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.export.ExportedProgram, "run_decompositions", _traced)
+        done = as_decomposed(program).run_decompositions(table)
+    assert str(program.graph) == before, "the program it was made of is left as it was"
+    x = torch.randn(5, 3, 12, 12)
+    assert torch.equal(done.module()(x), program.module()(x))
+    assert targets(done) == {"aten.conv2d.default", "aten.relu.default", "aten.mean.dim", "aten.flatten.using_ints"}
+
+
+def _traced(*_: object) -> None:
+    raise AssertionError("it was traced again")
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (Pooled(3), {aten.adaptive_avg_pool2d.default: aten._adaptive_avg_pool2d.default}),  # in the table
+        (Pooled(1, wide=True), {}),  # writes to its input
+    ],
+)
+def test_anything_else_is_traced(model: nn.Module, table: dict[object, object]) -> None:
+    program = program_of(model)
+    mine, torchs = as_decomposed(program).run_decompositions(table), program.run_decompositions(table)
+    assert mine.graph_module.code == torchs.graph_module.code
+    assert mine.graph_module.code != program.graph_module.code
+
+
+def test_a_model_may_call_its_input_input() -> None:
+    class Net(Pooled):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input)
+
+    done = as_decomposed(program_of(Net(1))).run_decompositions({})
+    assert [n.name for n in done.graph.nodes if n.op == "placeholder"][-1] == "input"
+
+
+def test_an_editor_of_the_decomposed_graph_does_not_reach_the_program() -> None:
+    program = program_of(Pooled(1))
+    before = str(program.graph)
+    done = as_decomposed(program).run_decompositions({})
+    for node in done.graph.nodes:
+        node.name = f"{node.name}_edited"
+        node.meta["edited"] = True
+    assert str(program.graph) == before
+    assert not any("edited" in node.meta for node in program.graph.nodes)
+
+
+@pytest.mark.parametrize("name", ["residual_block", pytest.param("embedding_linear", marks=pytest.mark.slow)])
+def test_the_file_computes_what_the_traced_one_does(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    int8 = quantized(name)
+    quick = to_onnx(int8, tmp_path / "quick.onnx", program=exported_program(int8))
+    monkeypatch.setattr("fxpasses.export.onnx_file.as_decomposed", copy.copy)
+    traced = to_onnx(int8, tmp_path / "traced.onnx", program=exported_program(int8))
+    assert operators(quick) == operators(traced)
+    assert initializers(quick) == initializers(traced)
+
+
+def operators(path: Path) -> list[tuple[str, list[bytes]]]:
+    return [(n.op_type, [a.SerializeToString() for a in n.attribute]) for n in onnx.load(path).graph.node]
+
+
+def initializers(path: Path) -> list[bytes]:
+    return sorted(t.raw_data for t in onnx.load(path).graph.initializer)
+
+
+def test_its_table_is_the_exporters() -> None:
+    """What is taken for the decomposition of a global pool is what torch makes of it."""
+    program = program_of(Pooled(1))
+    traced = program.run_decompositions({**torch.export.default_decompositions()})
+    pool = [n for n in traced.graph.nodes if n.target is aten.mean.dim]
+    assert [list(n.args[1:]) for n in pool] == [[[-1, -2], True]]
+    mine = copy.deepcopy(program.graph)
+    for node in mine.nodes:
+        decomposed._pool_as_mean(node)
+    assert [list(n.args[1:]) for n in mine.nodes if n.target is aten.mean.dim] == [[[-1, -2], True]]
