@@ -6,6 +6,7 @@ Both leave the function as it is and differ in the divisors they choose. Which c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,7 @@ def _measure(
         seen += int(inputs[0].shape[0])
         if seen >= SAMPLES:
             break
-    return {t: ChannelRanges(low, high, energy / seen) for t, (low, high, energy) in run.found.items()}
+    return {t: ChannelRanges(low.double(), high.double(), e / seen) for t, (low, high, e) in run.found.items()}
 
 
 class _RangesOfChannels(fx.Interpreter):
@@ -114,17 +115,19 @@ class _RangesOfChannels(fx.Interpreter):
         x = super().run_node(n)
         if n in self.axis:
             others = [d for d in range(x.dim()) if d != self.axis[n]]
-            low, high = x.amin(others).double(), x.amax(others).double()
-            energy = x.square().mean(others).double() * x.shape[0]
-            if not bool(torch.isfinite(energy).all()):
+            low, high, squares = x.amin(others), x.amax(others), x.square().sum(others)
+            if not math.isfinite(squares.sum().item()):
                 raise GraphError.at_node(
                     n,
                     why="its values become NaN or infinite on the calibration data",
                     fix="run the float model on this data and look where its values leave the float range",
                     step=self.step,
                 )
+            energy = squares.double() * (len(low) * x.shape[0] / x.numel())
             if n in self.found:
                 before = self.found[n]
-                low, high, energy = torch.minimum(low, before[0]), torch.maximum(high, before[1]), energy + before[2]
+                torch.minimum(low, before[0], out=low)
+                torch.maximum(high, before[1], out=high)
+                energy += before[2]
             self.found[n] = low, high, energy
         return x
