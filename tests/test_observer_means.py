@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fxpasses import InputError
-from fxpasses.quantization.observer_means import SAMPLES, ChannelMeans, mean_output_error
+from fxpasses.quantization.observer_means import ChannelMeans, mean_output_error
 from fxpasses.quantization.observers import NothingObserved
 
 FLOAT32_SUM = 1e-5
@@ -44,23 +44,6 @@ def test_batches_of_different_size_weigh_by_their_values() -> None:
         parts(part[:, :, :, :3])
         parts(part[:, :, :, 3:])
     assert torch.allclose(whole.means, parts.means, rtol=FLOAT32_SUM, atol=FLOAT32_SUM)
-
-
-def test_the_first_samples_count_however_they_come() -> None:
-    x = torch.randn(SAMPLES + 9, 3, 4)
-    whole, parts = ChannelMeans(1), ChannelMeans(1)
-    whole(x)
-    for part in x.split(7):
-        parts(part)
-    expected = x[:SAMPLES].double().mean((0, 2))
-    for watch in (whole, parts):
-        assert torch.allclose(watch.means, expected, rtol=FLOAT32_SUM, atol=FLOAT32_SUM)
-
-
-def test_a_single_sample_without_a_batch_keeps_all_its_channels() -> None:
-    watch = ChannelMeans(-1)
-    watch(torch.arange(SAMPLES + 9.0))
-    assert watch.means.tolist() == list(range(SAMPLES + 9))
 
 
 def test_nothing_is_kept_or_changed_and_modes_mix() -> None:
