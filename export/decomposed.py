@@ -13,8 +13,22 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._C import DispatchKey
 from torch._ops import OpOverload
 from torch.export import ExportedProgram
+
+_ATEN = torch.ops.aten
+_TRANSLATED = frozenset(
+    [
+        _ATEN.conv1d.default,
+        _ATEN.conv2d.default,
+        _ATEN.conv3d.default,
+        _ATEN.flatten.using_ints,
+        _ATEN.linear.default,
+        _ATEN.max_pool2d.default,
+    ]
+)
+"""Composite operators that the exporter has a translation of."""
 
 
 def as_decomposed(program: ExportedProgram) -> ExportedProgram:
@@ -56,11 +70,12 @@ def _stays(node: fx.Node, table: Mapping[Any, object]) -> bool:
         return node.op in ("placeholder", "output")
     if not isinstance(node.target, OpOverload):
         return getattr(node.target, "__module__", None) == "_operator"  # arithmetic of sizes, items of tuples
-    return node.target not in table and not node.target._schema.is_mutable
+    composite = node.target.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd)
+    known = node.target in _TRANSLATED or not composite  # tracing opens composite operators, in the table or not
+    return known and node.target not in table and not node.target._schema.is_mutable
 
 
 def _pool_as_mean(node: fx.Node) -> None:
     """What the table makes of a global average pool, the one operator of most convolutional nets that is in it."""
-    aten = torch.ops.aten
-    if node.target is aten.adaptive_avg_pool2d.default and list(node.args[1:]) == [[1, 1]]:
-        node.target, node.args = aten.mean.dim, (node.args[0], [-1, -2], True)
+    if node.target is _ATEN.adaptive_avg_pool2d.default and list(node.args[1:]) == [[1, 1]]:
+        node.target, node.args = _ATEN.mean.dim, (node.args[0], [-1, -2], True)

@@ -8,9 +8,11 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from tiny_graphs import quantized
 from torch import Tensor, nn
 
+from fxpasses import capture
 from fxpasses.export import decomposed
 from fxpasses.export.decomposed import as_decomposed
 from fxpasses.export.onnx_file import to_onnx
@@ -27,6 +29,11 @@ class Pooled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.pool(self.conv(x).relu())
         return y.flatten(1) if not self.wide else torch.stack([y, y]).add_(1.0)
+
+
+class Cast(Pooled):
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv(x) > 0).to(torch.float32)
 
 
 def program_of(model: nn.Module) -> torch.export.ExportedProgram:
@@ -60,6 +67,7 @@ def _traced(*_: object) -> None:
     [
         (Pooled(3), {aten.adaptive_avg_pool2d.default: aten._adaptive_avg_pool2d.default}),  # in the table
         (Pooled(1, wide=True), {}),  # writes to its input
+        (Cast(1), {}),  # composite: in no table, opened all the same
     ],
 )
 def test_anything_else_is_traced(model: nn.Module, table: dict[object, object]) -> None:
@@ -87,6 +95,33 @@ def test_an_editor_of_the_decomposed_graph_does_not_reach_the_program() -> None:
         node.meta["edited"] = True
     assert str(program.graph) == before
     assert not any("edited" in node.meta for node in program.graph.nodes)
+
+
+class Translated(nn.Module):
+    """All composite operators that are left to the exporter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat, self.deep, self.line = nn.Conv2d(3, 4, 3), nn.Conv3d(1, 2, 1), nn.Conv1d(2, 2, 1)
+        self.linear = nn.Linear(100, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.deep(torch.max_pool2d(self.flat(x), 2).unsqueeze(1)).flatten(2, 4)
+        return self.linear(self.line(y)).flatten(1)
+
+
+def test_composite_operators_that_are_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(2, 3, 12, 12)
+    graph = capture(Translated().eval(), x)
+    program = exported_program(graph)
+    assert {str(op) for op in decomposed._TRANSLATED} <= targets(program)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.export.ExportedProgram, "run_decompositions", _traced)
+        quick = to_onnx(graph, tmp_path / "quick.onnx", program=program)
+    monkeypatch.setattr("fxpasses.export.onnx_file.as_decomposed", copy.copy)
+    slow = to_onnx(graph, tmp_path / "traced.onnx", program=program)
+    first, second = (InferenceSession(f).run(None, {"x": x.numpy()})[0] for f in (quick, slow))
+    assert (first == second).all() and first.shape == (2, 10)
 
 
 @pytest.mark.parametrize("name", ["residual_block", pytest.param("embedding_linear", marks=pytest.mark.slow)])
