@@ -28,7 +28,8 @@ class Pooled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pool(self.conv(x).relu())
-        return y.flatten(1) if not self.wide else torch.stack([y, y]).add_(1.0)
+        flat: Tensor = y.flatten(1) if not self.wide else torch.stack([y, y]).add_(1.0)
+        return flat
 
 
 class Cast(Pooled):
@@ -107,7 +108,8 @@ class Translated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.deep(torch.max_pool2d(self.flat(x), 2).unsqueeze(1)).flatten(2, 4)
-        return self.linear(self.line(y)).flatten(1)
+        flat: Tensor = self.linear(self.line(y)).flatten(1)
+        return flat
 
 
 def test_composite_operators_that_are_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
