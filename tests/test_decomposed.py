@@ -34,7 +34,8 @@ class Pooled(nn.Module):
 
 class Cast(Pooled):
     def forward(self, x: Tensor) -> Tensor:
-        return (self.conv(x) > 0).to(torch.float32)
+        positive: Tensor = self.conv(x) > 0
+        return positive.to(torch.float32)
 
 
 def program_of(model: nn.Module) -> torch.export.ExportedProgram:
