@@ -45,13 +45,16 @@ class _Decomposed(ExportedProgram):
     def run_decompositions(
         self, decomp_table: dict[Any, Callable[..., Any]] | None = None, *args: Any, **kwargs: Any
     ) -> ExportedProgram:
+        if decomp_table is None or not all(
+            _stays(node, decomp_table) or _is_global_pool(node) for node in self.graph.nodes
+        ):
+            traced: ExportedProgram = super().run_decompositions(decomp_table, *args, **kwargs)
+            return traced
         graph = copy.deepcopy(self.graph)  # the exporter edits what it is given
         for original, node in zip(self.graph.nodes, graph.nodes, strict=True):
             node.name = original.name  # a copy avoids Python's names, such as ``input``; the signature has them
-            _pool_as_mean(node)
-        if decomp_table is None or not all(_stays(node, decomp_table) for node in graph.nodes):
-            traced: ExportedProgram = super().run_decompositions(decomp_table, *args, **kwargs)
-            return traced
+            if _is_global_pool(node):  # as the table would have it
+                node.target, node.args = _ATEN.mean.dim, (node.args[0], [-1, -2], True)
         return ExportedProgram(
             root=self.graph_module,
             graph=graph,
@@ -75,7 +78,6 @@ def _stays(node: fx.Node, table: Mapping[Any, object]) -> bool:
     return known and node.target not in table and not node.target._schema.is_mutable
 
 
-def _pool_as_mean(node: fx.Node) -> None:
-    """What the table makes of a global average pool, the one operator of most convolutional nets that is in it."""
-    if node.target is _ATEN.adaptive_avg_pool2d.default and list(node.args[1:]) == [[1, 1]]:
-        node.target, node.args = _ATEN.mean.dim, (node.args[0], [-1, -2], True)
+def _is_global_pool(node: fx.Node) -> bool:
+    """The one operator of most convolutional nets that tracing would change."""
+    return node.target is _ATEN.adaptive_avg_pool2d.default and list(node.args[1:]) == [[1, 1]]

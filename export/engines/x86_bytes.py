@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -216,8 +217,8 @@ class ByteMaxPool(nn.Module):
         return pooled
 
 
-def _pair(value: object) -> list[int]:
-    return [value, value] if isinstance(value, int) else [int(v) for v in value]  # type: ignore[attr-defined]  # int or pair
+def _pair(value: int | Sequence[int]) -> list[int]:
+    return [value, value] if isinstance(value, int) else [int(v) for v in value]
 
 
 class Move(nn.Module):

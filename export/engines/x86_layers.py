@@ -102,7 +102,8 @@ class PackedConv(_Layer):
         def convolve(q: Tensor) -> Tensor:
             if q.dtype is not quint:
                 q = quint8.as_quint8(q, x)
-            return operator(q, packed, scale, zero_point)  # type: ignore[no-any-return]  # torch.ops is untyped
+            y: Tensor = operator(q, packed, scale, zero_point)
+            return y
 
         def convolve_and_clamp(q: Tensor) -> Tensor:
             return self.clamped(convolve(q.unsqueeze(2)).squeeze(2) if self._is_1d else convolve(q))

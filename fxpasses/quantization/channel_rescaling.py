@@ -68,8 +68,8 @@ class ScalableGraph:
         """Write the divisors, one for each label, into the weights: rows are divided, columns multiplied."""
         for node in dict.fromkeys([*self.labels.makes, *self.labels.reads]):
             layer = module_of(self.gm, node, nn.Module)
-            weight: Tensor = layer.weight.detach().double()  # type: ignore[operator]  # a layer has a weight
-            bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # or None
+            own = {name: p.detach().double() for name, p in layer.named_parameters(recurse=False)}
+            weight, bias = own["weight"], own.get("bias")
             if node in self.labels.reads:
                 weight = times_columns(layer, weight, divisors[list(self.labels.reads[node])])
             if node in self.labels.makes:
