@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from ..errors import FxPassesError, GraphError, InputError
 from ..stages import Stage, check_stage, graph_facts
+from .activations_in_place import with_activations_in_place
 from .observers import MovingAverageObserver
 
 
@@ -30,9 +31,11 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
     """
     check_stage(gm, Stage.OBSERVED, "calibrate")
     seen = 0
+    fast, _ = with_activations_in_place(gm)
     for inputs in checked_batches(gm, batches):
         with torch.inference_mode():
-            _observe_batch(gm, inputs)
+            for piece in pieces(gm, inputs):
+                _observe_piece(gm, fast, piece)
         samples = int(inputs[0].shape[0])
         seen += samples
         if progress is not None:
@@ -58,18 +61,14 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
         )
 
 
-PIECE = 1 << 17
-"""Input values run at a time, one 224x224 image: larger pieces only cost page faults and cache misses."""
+PIECE = 4 * 3 * 224 * 224
+"""Input values run at a time: four images of 224x224. One by one, observers spend their time on calling small operators
+(mobilenet_v2: 24 ms an image, 14 in fours); of eight, tensors are so large that memory is mapped and given back."""
 
 
-def _observe_batch(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
-    for piece in pieces(gm, inputs):
-        _observe_piece(gm, piece)
-
-
-def _observe_piece(gm: fx.GraphModule, piece: tuple[Any, ...]) -> None:
+def _observe_piece(gm: fx.GraphModule, fast: fx.GraphModule, piece: tuple[Any, ...]) -> None:
     try:
-        gm(*piece)
+        fast(*piece)
     except FxPassesError:
         _Calibration(gm).run(*piece)  # the same once more, node by node, to name the node
         raise

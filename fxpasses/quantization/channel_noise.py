@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,11 @@ class Reader:
     kernel: int
     weight_steps: int
 
+    @cached_property
+    def power(self) -> Tensor:
+        """Of its outputs, as far as the inputs' channels are independent; a scalar."""
+        return (self.squares * self.energy).sum().clamp(min=1e-30)
+
     @property
     def is_depthwise(self) -> bool:
         return self.channel.shape[1] == 1
@@ -87,7 +93,7 @@ class ChannelGroup:
             rows = (r.widest * d.to(r.widest.dtype)).amax(1).double() / r.weight_steps
             of_weights = (rows.square() * (r.kernel * r.energy / d.square()).sum(1)).sum()
             of_inputs = (r.shares * steps.square()).sum() * (r.squares * d.square()).sum()
-            total = total + (of_weights + of_inputs) / (r.squares * r.energy).sum().clamp(min=1e-30)
+            total = total + (of_weights + of_inputs) / r.power
         return total / 12  # the variance of rounding to steps of one
 
 

@@ -37,10 +37,11 @@ def best_divisors(groups: Sequence[ChannelGroup], *, descend: bool = True) -> li
     if not descend:
         return found
     noise = [float(group.noise(divisors)) for group, divisors in zip(groups, found, strict=True)]
-    return [
-        _downhill(group, divisors) if own > SMALL * sum(noise) else divisors
-        for group, divisors, own in zip(groups, found, noise, strict=True)
-    ]
+    loud = [i for i, own in enumerate(noise) if own > SMALL * sum(noise)]
+    lower = _downhill([groups[i] for i in loud], [found[i] for i in loud]) if loud else []
+    for i, divisors in zip(loud, lower, strict=True):
+        found[i] = divisors
+    return found
 
 
 def _best_exponent(group: ChannelGroup) -> Tensor:
@@ -48,20 +49,24 @@ def _best_exponent(group: ChannelGroup) -> Tensor:
     return min(tried, key=lambda divisors: float(group.noise(divisors)))
 
 
-def _downhill(group: ChannelGroup, start: Tensor) -> Tensor:
-    """The best of some steps of Adam (Kingma and Ba 2015, arXiv:1412.6980) on the logarithm of the predicted noise."""
+def _downhill(groups: Sequence[ChannelGroup], starts: Sequence[Tensor]) -> list[Tensor]:
+    """The best of some steps of Adam (Kingma and Ba 2015, arXiv:1412.6980) on the logarithms of the predicted noise.
+
+    No group sees another: what each has of the sum's gradient is its own.
+    """
     with torch.enable_grad():
-        logs = start.log().requires_grad_()
-        adam = torch.optim.Adam([logs], lr=RATE)
+        logs = [start.log().requires_grad_() for start in starts]
+        adam = torch.optim.Adam(logs, lr=RATE)
         falling = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, STEPS)
-        best, least = start, float("inf")
+        best, least = list(starts), [float("inf")] * len(starts)
         for _ in range(STEPS):
-            divisors = _admitted(group, logs.exp())
-            noise = group.noise(divisors)
-            if float(noise.detach()) < least:
-                best, least = divisors.detach(), float(noise.detach())
+            divisors = [_admitted(group, log.exp()) for group, log in zip(groups, logs, strict=True)]
+            noise = torch.stack([group.noise(d) for group, d in zip(groups, divisors, strict=True)])
+            for i, now in enumerate(noise.tolist()):
+                if now < least[i]:
+                    best[i], least[i] = divisors[i].detach(), now
             adam.zero_grad()
-            noise.log().backward()
+            noise.log().sum().backward()
             adam.step()
             falling.step()
     return best

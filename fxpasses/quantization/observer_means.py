@@ -48,8 +48,10 @@ class ChannelMeans(nn.Module):
         return self._sums / self._values
 
     def _take_in(self, x: Tensor) -> None:
-        others = [d for d in range(x.dim()) if d != self.axis % x.dim()]
-        sums = x.sum(others, dtype=x.dtype if x.dtype == torch.float64 else torch.float32) if others else x
+        axis = self.axis % x.dim()
+        inside = [d for d in range(1, x.dim()) if d != axis]
+        by_sample = x.sum(inside, dtype=x.dtype if x.dtype == torch.float64 else torch.float32) if inside else x
+        sums = by_sample.sum(0, dtype=torch.float64) if axis else by_sample.double()  # however the samples are batched
         finite_range(sums)
         if self._sums is None:
             with torch.inference_mode(False):  # what is made in inference mode could not be added to outside of it
