@@ -23,6 +23,7 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
+from .collector import collector_paused
 from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
@@ -39,6 +40,7 @@ OPSETS = range(18, 24)
 """Asked for an older one, the exporter writes 18 without a word."""
 
 
+@collector_paused()
 def to_onnx(
     gm: fx.GraphModule,
     path: str | Path,

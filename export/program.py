@@ -12,7 +12,10 @@ from torch.export import ExportedProgram
 from fxpasses.errors import InputError
 from fxpasses.stages import graph_facts
 
+from .collector import collector_paused
 
+
+@collector_paused()
 def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> ExportedProgram:
     """Export a graph once, for :func:`fxpasses.export.to_onnx` and :func:`fxpasses.export.save` to share.
 

@@ -25,6 +25,7 @@ from fxpasses.quantization import ops
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
 
+from .collector import collector_paused
 from .files import write_bytes_atomic
 from .metadata import metadata_of, recipe_from, recipe_text
 from .program import check_is_of, exported_program
@@ -34,6 +35,7 @@ from .pt2_graph import graph_of_program
 _EXPORT_AGAIN = "save the model again with fx.export.save"
 
 
+@collector_paused()
 def save(gm: fx.GraphModule, path: str | Path, *, program: ExportedProgram | None = None) -> Path:
     """Write a QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
 
