@@ -8,6 +8,8 @@ merging of equal nodes: each integer tensor of the graph keeps a node of its nam
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from onnxscript import optimizer, rewriter
@@ -16,17 +18,37 @@ from onnxscript.rewriter.rules import common
 ROUNDS = 2
 """Folding lets rules match, and the other way round."""
 
-_NAMES = (
-    "mul_by_1 add_0 sub_0 div_by_1 dropout_zero dropout_inference two_reshapes_matmul_reshape "
-    "one_reshape_matmul_reshape cast_constant_of_shape cast_constant_of_shape_without_value collapse_slice "
-    "collapse_slice2 materialize_reshape_shape min_min max_max min_max max_min successive_clip_relu "
-    "successive_relu_clip successive_relu successive_clip cast_cast no_op_cast no_op_expand flatten_to_reshape "
-    "reshape_reshape squeeze_reshape_1d no_op_transpose transpose_transpose unsqueeze_unsqueeze "
-    "no_op_dynamic_scatter_nd no_op_static_scatter_nd normalize_pad_format_conv fuse_pad_into_conv "
-    "remove_optional_bias_from_conv remove_optional_bias_from_conv_transpose remove_optional_bias_from_gemm "
-)
-_RULES = [getattr(common, f"{name}_rule") for name in _NAMES.split() if hasattr(common, f"{name}_rule")]
+_NAMES = {
+    "Add": "add_0",
+    "Cast": "cast_constant_of_shape cast_constant_of_shape_without_value cast_cast no_op_cast",
+    "Clip": "successive_clip_relu successive_clip",
+    "Conv": "normalize_pad_format_conv fuse_pad_into_conv remove_optional_bias_from_conv",
+    "ConvTranspose": "remove_optional_bias_from_conv_transpose",
+    "Div": "div_by_1",
+    "Dropout": "dropout_zero dropout_inference",
+    "Expand": "no_op_expand",
+    "Flatten": "flatten_to_reshape",
+    "Gemm": "remove_optional_bias_from_gemm",
+    "Max": "max_max min_max",
+    "Min": "min_min max_min",
+    "Mul": "mul_by_1",
+    "Relu": "successive_relu_clip successive_relu",
+    "Reshape": "two_reshapes_matmul_reshape one_reshape_matmul_reshape materialize_reshape_shape reshape_reshape "
+    "squeeze_reshape_1d",
+    "ScatterND": "no_op_dynamic_scatter_nd no_op_static_scatter_nd",
+    "Slice": "collapse_slice collapse_slice2",
+    "Sub": "sub_0",
+    "Transpose": "no_op_transpose transpose_transpose",
+    "Unsqueeze": "unsqueeze_unsqueeze",
+}
+"""Rules by the node a match ends with: without that node in a graph, there is no need to look for the rest."""
+RULES = {
+    ending: [getattr(common, f"{name}_rule") for name in names.split() if hasattr(common, f"{name}_rule")]
+    for ending, names in _NAMES.items()
+}
 """Older versions of onnxscript have not all of them; then their files hold a node more."""
+_MADE = {"Flatten": "Reshape", "Max": "Clip", "Min": "Clip", "Relu": "Clip"}
+"""What rules put in the place of a node, for other rules to find."""
 
 
 def inline(model: ir.Model) -> None:
@@ -36,13 +58,13 @@ def inline(model: ir.Model) -> None:
 
 def simplify(model: ir.Model) -> None:
     """Tidy an exported, inlined model in place; what it computes stays."""
-    rules = rewriter.RewritePass(_RULES)
     for _ in range(ROUNDS):
         folded = optimizer.fold_constants(model, onnx_shape_inference=True)
-        rewritten = rules(model)
+        rules = _rules_for(model)
+        rewritten = bool(rules) and rewriter.RewritePass(rules)(model).modified
         _register_again(model)
         optimizer.remove_unused_nodes(model)
-        if not folded.modified and not rewritten.modified:
+        if not folded.modified and not rewritten:
             break
     ending = ir.passes.Sequential(
         passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]  # its __init__ says nothing
@@ -54,6 +76,12 @@ def simplify(model: ir.Model) -> None:
         passes.NameFixPass(),
     )
     ending(model)
+
+
+def _rules_for(model: ir.Model) -> list[Any]:
+    present = {node.op_type for node in ir.traversal.RecursiveGraphIterator(model.graph)}
+    present |= {made for ending, made in _MADE.items() if ending in present}
+    return [rule for ending, rules in RULES.items() if ending in present for rule in rules]
 
 
 def _register_again(model: ir.Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -14,7 +15,7 @@ from onnxscript import optimizer
 from tiny_graphs import captured, quantized
 
 import fxpasses
-from fxpasses.export.onnx_simplify import simplify
+from fxpasses.export.onnx_simplify import RULES, simplify
 
 NETS = [
     ("conv_bn_relu", False),
@@ -67,3 +68,32 @@ def test_two_limits_of_one_tensor_are_two() -> None:
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     x = np.array([[-3.0, -1.5, 0.5, 3.0]], dtype=np.float32)
     assert session.run(None, {"x": x})[0].tolist() == [[-3.0, -2.5, 1.0, 3.0]]
+
+
+@pytest.mark.parametrize(("ending", "rule"), [(end, rule) for end, rules in RULES.items() for rule in rules], ids=str)
+def test_rules_are_looked_up_by_the_node_a_match_ends_with(ending: str, rule: Any) -> None:
+    assert rule._target_pattern.output_node.op_identifier()[1] == ending  # nothing public says it
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("flat = Flatten<axis = 1>(x)\n y = Reshape(flat, wide)", ["Reshape"]),
+        ("low = Max(x, a)\n clipped = Min(low, b)\n y = Relu(clipped)", ["Clip"]),
+        ("low = Relu(x)\n y = Relu(low)", ["Relu"]),
+    ],
+    ids=["flatten", "min and max", "relu"],
+)
+def test_what_a_rule_makes_meets_the_rules_for_it(text: str, left: list[str]) -> None:
+    net = """<ir_version: 10, opset_import: ["" : 18]> net (float[2, 4] x) => (float[M, K] y)
+    <float a = {-2.0}, float b = {2.0}, int64[2] wide = {1, 8}> { %s }"""
+    model = ir.from_proto(onnx.parser.parse_model(net % text))
+    simplify(model)
+    assert [node.op_type for node in model.graph] == left
+
+
+def test_a_graph_that_no_rule_is_for() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 18]> net (float[N, 4] x) => (float[N, 4] y) { y = Sigmoid(x) }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    simplify(model)
+    assert [node.op_type for node in model.graph] == ["Sigmoid"]
