@@ -73,6 +73,39 @@ def test_what_someone_else_may_see_is_not(read: Callable[[Tensor, Tensor], Tenso
     assert written(graph_of(read)) == []
 
 
+class Places(nn.Module):
+    """Integers that a clamp makes floats of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x + x, min=0.5, max=3.5)
+
+
+def test_integers_are_left_alone() -> None:
+    x = torch.arange(-2, 4).reshape(1, 6)
+    gm = fxpasses.capture(Places().eval(), x)
+    twin, _ = with_activations_in_place(gm)
+    assert written(gm) == []
+    assert torch.equal(twin(x), gm(x))
+
+
+class Bounded(nn.Module):
+    """A clamp whose bound is a tensor, wider than what it clamps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(self.linear(x), min=x)
+
+
+def test_bounds_that_are_tensors_are_left_alone() -> None:
+    x = torch.randn(2, 3)
+    gm = fxpasses.capture(Bounded().eval(), x)
+    assert written(gm) == []
+    assert torch.equal(with_activations_in_place(gm)[0](x), gm(x))
+
+
 def test_a_layer_with_a_hook_is_left_alone() -> None:
     kept: list[Tensor] = []
     gm = graph_of(lambda y, x: torch.relu(y))

@@ -253,6 +253,14 @@ def test_thinning_keeps_the_shape_and_the_extremes() -> None:
     assert (float(measured.edges[0]), float(measured.edges[-1])) == pytest.approx((-10.0, 20.0), abs=0.001)
 
 
+def test_a_limit_of_less_than_a_run_counts_some_samples_not_at_all() -> None:
+    histogram = StreamingHistogram(64, limit=4)
+    for _ in range(3):
+        histogram.add(torch.randn(1, 1000))
+    assert histogram.observed == 3000
+    assert histogram.measured().total > 0
+
+
 def test_thinning_does_not_ask_how_samples_lie_in_memory() -> None:
     x = torch.randn(5, 6, 70)
     beside = StreamingHistogram(64, limit=100)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ..graph_edit import only_reader
+from ..shapes import DTYPE
 
 _IN_PLACE: dict[object, Callable[..., Any]] = {torch.relu: torch.relu_, torch.clamp: torch.clamp_}
 _ASKED = (F.hardswish, F.silu)
@@ -30,7 +31,7 @@ def with_activations_in_place(gm: fx.GraphModule) -> tuple[fx.GraphModule, dict[
     graph = copy.deepcopy(gm.graph)
     twin = fx.GraphModule(gm, graph)
     for node in graph.nodes:
-        if node.op == "call_function" and node.args and _is_free(twin, node.args[0]):
+        if node.op == "call_function" and node.args and len(node.all_input_nodes) == 1 and _is_free(twin, node.args[0]):
             if node.target in _IN_PLACE:
                 node.target = _IN_PLACE[node.target]
             elif node.target in _ASKED:
@@ -40,8 +41,11 @@ def with_activations_in_place(gm: fx.GraphModule) -> tuple[fx.GraphModule, dict[
 
 
 def _is_free(gm: fx.GraphModule, source: Any) -> bool:
-    """Whether a tensor has one reader and memory of its own: a layer or a sum has just made it."""
+    """Whether a float tensor has one reader and memory of its own: a layer or a sum has just made it."""
     if not isinstance(source, fx.Node) or only_reader(source) is None:
+        return False
+    dtype = source.meta.get(DTYPE)
+    if dtype is None or not dtype.is_floating_point:  # a clamp of integers may give floats
         return False
     if source.op == "call_module":
         layer = gm.get_submodule(str(source.target))

@@ -186,7 +186,7 @@ class StreamingHistogram:
 
     def _count(self, values: Tensor, times: int, *, signed: bool) -> None:
         """Adds values that fit, so many times each; ``[V]``, or runs of them, ``[R, V]``."""
-        at_once = _CHUNK // values[:1].numel()
+        at_once = _CHUNK // max(1, values[:1].numel())
         for part in values.split(at_once) if len(values) > at_once else [values]:
             scaled = part.to(torch.float32) * (1.0 / self.width)
             if signed:  # truncation is floor for what is not negative: two passes saved after a ReLU
