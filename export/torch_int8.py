@@ -14,7 +14,7 @@ from .engines.lowering import lower
 from .wide_activations import has_wide_activations, wide_engine
 
 
-def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
+def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = False) -> nn.Module:
     """Lower a QUANTIZED graph to int8 kernels.
 
     Args:
@@ -22,6 +22,8 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
         engine: ``"x86"`` (oneDNN), ``"reference"`` (exact integer arithmetic, slow) or ``"plain"`` (the graph itself,
             in float between its quantize nodes). Default: the engine of the graph's target; with activations of 16
             bits, which it has no kernels for, ``"plain"``.
+        autotune: where ``"x86"`` has two kernels for the same integers, measure them on this machine, with the threads
+            set now and the batch the graph was captured with, and take the faster; remembered for the process.
 
     Returns:
         A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
@@ -29,7 +31,7 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
 
     Raises:
         GraphError: the graph is not QUANTIZED.
-        InputError: there is no such engine, or it has no kernels for 16 bits.
+        InputError: there is no such engine, it has no kernels for 16 bits, or none to choose from with ``autotune``.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
     wide = has_wide_activations(gm)
@@ -41,13 +43,25 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None) -> nn.Module:
             why="there is no engine of that name",
             fix=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(_ENGINES)}",
         )
-    return _ENGINES[name](gm)
+    if autotune and name != _TUNABLE:
+        raise InputError(
+            f"autotune for engine {name!r}",
+            why="it has one kernel for each operation",
+            fix=f"leave autotune out, or use engine={_TUNABLE!r}",
+        )
+    return _tuned(gm) if autotune else _ENGINES[name](gm)
 
 
 def _x86(gm: fx.GraphModule) -> nn.Module:
     from .engines.x86 import to_x86
 
     return to_x86(gm)
+
+
+def _tuned(gm: fx.GraphModule) -> nn.Module:
+    from .engines.x86 import to_x86
+
+    return to_x86(gm, autotune=True)
 
 
 def _reference(gm: fx.GraphModule) -> nn.Module:
@@ -60,5 +74,6 @@ def _plain(gm: fx.GraphModule) -> nn.Module:
     return gm
 
 
+_TUNABLE = "x86"
 _ENGINES: dict[str, Callable[[fx.GraphModule], nn.Module]] = {"x86": _x86, "reference": _reference, "plain": _plain}
 _ENGINE_OF_TARGET = {"x86": "x86", "x86-avx2": "x86", "arm": "x86", "cuda": "reference"}

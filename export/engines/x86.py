@@ -5,12 +5,15 @@ oneDNN computes layers, ATen's byte kernels the rest; what has none goes through
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import fx, nn
 
 from fxpasses.quantization.int8_calls import Int8Call
 
 from . import quint8
+from .autotune import is_faster
 from .lowering import lower
 from .reference import ReferenceKernel, ThroughFloat
 from .x86_bytes import (
@@ -35,9 +38,25 @@ _ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueez
 """Operators ATen runs on quint8 and uint8 alike."""
 
 
-def to_x86(gm: fx.GraphModule) -> X86Net:
-    """Lower a QUANTIZED graph to x86 kernels."""
-    return X86Net(lower(gm, x86_kernel, Entrance, Exit)).eval()
+_OTHER: dict[type[nn.Module], Callable[[Int8Call], nn.Module]] = {
+    PackedConv: PlainConv,
+    PackedLinear: PlainLinear,
+    ByteHardswish: Table,
+}
+"""The same integers by another way, sometimes faster: oneDNN's linear layers where there are many rows, for one."""
+
+
+def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
+    """Lower a QUANTIZED graph to x86 kernels; with ``autotune`` to the faster one where there are two."""
+    return X86Net(lower(gm, _faster_kernel if autotune else x86_kernel, Entrance, Exit)).eval()
+
+
+def _faster_kernel(call: Int8Call) -> nn.Module | None:
+    usual = x86_kernel(call)
+    if usual is None or type(usual) not in _OTHER:
+        return usual
+    other = _OTHER[type(usual)]
+    return other(call) if is_faster(other, type(usual), call) else usual
 
 
 def x86_kernel(call: Int8Call) -> nn.Module | None:

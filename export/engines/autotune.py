@@ -1,0 +1,74 @@
+"""Which of two kernels for the same integers is faster here: measured while a graph is lowered, and remembered.
+
+Both are timed in turns on random integers of the shape the graph was captured with. What is remembered, for as long as
+the process lives, is the kind of operation (operator, shapes, settings, threads), so that a net whose layers repeat is
+measured once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor, nn
+
+from fxpasses.quantization.int8_calls import Int8Call
+
+from . import quint8
+
+Make = Callable[[Int8Call], nn.Module]
+
+MARGIN = 1.05
+"""How much faster the other kernel has to be, in the median of paired calls: less is within what a second run says."""
+WARM_UP, ROUNDS = 3, 21
+"""Calls of each kernel; packed weights build their primitive at the first."""
+
+_known: dict[Hashable, bool] = {}
+
+
+def is_faster(other: Make, usual: Make, call: Int8Call) -> bool:
+    """Whether ``other``'s kernel is worth taking in the place of the usual one.
+
+    Kernels made here are dropped: those of oneDNN are bound to the shape of their first call.
+    """
+    kind = (_kind(call), other, usual, torch.get_num_threads())
+    if kind not in _known:
+        inputs = [_integers(call, i) for i in range(len(call.inputs))]
+        _known[kind] = _ratio(usual(call), other(call), inputs) > MARGIN
+    return _known[kind]
+
+
+def _kind(call: Int8Call) -> Hashable:
+    shapes = tuple(tuple(node.meta["shape"]) for node in call.inputs)
+    settings = tuple(sorted((name, str(value)) for name, value in call.settings.items()))
+    weight = None if call.layer is None else (tuple(call.layer.weight.shape), call.layer.bias is None)
+    return call.operator.name, shapes, settings, weight, call.clamp is None
+
+
+def _integers(call: Int8Call, index: int) -> Tensor:
+    """Random, as a kernel before it would hand them on: quint8, images channels last."""
+    shape, x = call.inputs[index].meta["shape"], call.x[index]
+    integers = torch.randint(x.grid.low, x.grid.high + 1, tuple(shape)).to(x.grid.dtype)
+    if integers.dim() == 4:
+        integers = integers.contiguous(memory_format=torch.channels_last)
+    with quint8.building():
+        return quint8.as_quint8(integers, x)
+
+
+def _ratio(usual: nn.Module, other: nn.Module, inputs: list[Tensor]) -> float:
+    """Median of the usual kernel's time over the other's, call by call."""
+    ratios = []
+    with torch.inference_mode():
+        for round_number in range(WARM_UP + ROUNDS):
+            seconds = [_seconds(kernel, inputs) for kernel in (usual, other)]
+            if round_number >= WARM_UP:
+                ratios.append(seconds[0] / seconds[1])
+    return statistics.median(ratios)
+
+
+def _seconds(kernel: nn.Module, inputs: list[Tensor]) -> float:
+    started = time.perf_counter()
+    kernel(*inputs)
+    return time.perf_counter() - started
