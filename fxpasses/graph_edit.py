@@ -44,8 +44,22 @@ def operator_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
 
 def call_sites(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
     """All nodes that call the module this node calls, itself included, under whatever name."""
-    module = gm.get_submodule(str(node.target))
-    return [n for n in gm.graph.nodes if n.op == "call_module" and gm.get_submodule(str(n.target)) is module]
+    paths = _paths_of(gm, gm.get_submodule(str(node.target)))
+    return [n for n in gm.graph.nodes if n.op == "call_module" and n.target in paths]
+
+
+def _paths_of(gm: fx.GraphModule, module: nn.Module) -> set[str]:
+    """Every name that a module goes by. Looking up each node's module instead would take a net's layers squared."""
+    found: set[str] = set()
+    waiting: list[tuple[str, nn.Module]] = [("", gm)]
+    while waiting:
+        prefix, holder = waiting.pop()
+        for name, child in holder._modules.items():  # named_children() names a child once
+            if child is module:
+                found.add(prefix + name)
+            if child is not None:
+                waiting.append((f"{prefix}{name}.", child))
+    return found
 
 
 def only_reader(node: fx.Node) -> fx.Node | None:
@@ -61,19 +75,21 @@ def only_reader(node: fx.Node) -> fx.Node | None:
 def why_not_replaceable(gm: fx.GraphModule, node: fx.Node) -> str | None:
     """Why the layer a node calls cannot give way to one with other parameters: someone else sees it, or sets them."""
     layer = gm.get_submodule(str(node.target))
-    if len(call_sites(gm, node)) > 1:
-        return f"the layer of {node.name} is called at {len(call_sites(gm, node))} places"
-    others = [n.name for n in gm.graph.nodes if n is not node and _sees(gm, n, layer)]
+    paths = _paths_of(gm, layer)
+    calls = sum(n.op == "call_module" and n.target in paths for n in gm.graph.nodes)
+    if calls > 1:
+        return f"the layer of {node.name} is called at {calls} places"
+    others = [n.name for n in gm.graph.nodes if n is not node and _sees(n, paths)]
     if others:
         return f"the layer of {node.name} is read by {', '.join(others)} too"
     return why_not_plain(layer)
 
 
-def _sees(gm: fx.GraphModule, node: fx.Node, layer: nn.Module) -> bool:
-    """Whether a node reads a layer's parameters, or calls a module that holds the layer."""
+def _sees(node: fx.Node, paths: set[str]) -> bool:
+    """Whether a node reads parameters of the layer that goes by these names, or calls a module that holds it."""
     if node.op == "get_attr":
-        return gm.get_submodule(str(node.target).rpartition(".")[0]) is layer
-    return node.op == "call_module" and any(m is layer for m in gm.get_submodule(str(node.target)).modules())
+        return str(node.target).rpartition(".")[0] in paths
+    return node.op == "call_module" and any(f"{path}.".startswith(f"{node.target}.") for path in paths)
 
 
 def why_not_plain(layer: nn.Module) -> str | None:
@@ -86,10 +102,19 @@ def why_not_plain(layer: nn.Module) -> str | None:
 
 
 def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
-    """Hand a node's readers its input instead, and erase it."""
+    """Hand a node's readers its input instead, and erase it, with its module if nobody else calls that by its name."""
     node.replace_all_uses_with(source)
     gm.graph.erase_node(node)
-    gm.delete_all_unused_submodules()
+    if node.op == "call_module" and not any(_reaches(n, str(node.target)) for n in gm.graph.nodes):
+        gm.delete_submodule(str(node.target))
+
+
+def _reaches(node: fx.Node, path: str) -> bool:
+    """Whether a node calls or reads something at a path, inside of it, or that holds it."""
+    if node.op not in ("call_module", "get_attr"):
+        return False
+    used = f"{node.target}."
+    return used.startswith(f"{path}.") or f"{path}.".startswith(used)
 
 
 def insert_call(
@@ -133,13 +158,21 @@ def with_parameters(module: M, **parameters: Tensor | None) -> M:
 
 def add_module(gm: fx.GraphModule, name: str, module: nn.Module) -> str:
     """Add a module under ``name``, made unique; returns the name it got."""
-    taken = {path for path, _ in gm.named_modules()}
     name = submodule_path(name)
     unique, i = name, 1
-    while unique in taken or ("." not in unique and hasattr(gm, unique)):
+    while _is_taken(gm, unique):
         unique, i = f"{name}_{i}", i + 1
     gm.add_submodule(unique, module)
     return unique
+
+
+def _is_taken(gm: fx.GraphModule, path: str) -> bool:
+    holder: object = gm
+    for name in path.split("."):
+        if not hasattr(holder, name):
+            return False
+        holder = getattr(holder, name)
+    return True
 
 
 def submodule_path(name: str) -> str:

@@ -118,8 +118,9 @@ def channel_groups(
     sets = [c.labels for c in labels.of.values() if c is not None] + [*labels.reads.values()]
     groups: dict[int, ChannelGroup] = {}
     place: dict[int, tuple[ChannelGroup, int]] = {}
+    first_makers = _first_makers(labels)
     for members in _connected(sets):
-        group = _group(members, labels)
+        group = _group(members, labels, first_makers)
         groups[id(group)] = group
         place |= {label: (group, i) for i, label in enumerate(members)}
     order: dict[int, list[fx.Node]] = {}
@@ -139,14 +140,22 @@ def channel_groups(
     return [g for g in groups.values() if g.tensors and g.readers and not bool(g.fixed.all())]
 
 
-def _group(members: list[int], labels: ChannelLabels) -> ChannelGroup:
-    makers = [node.name for node, made in labels.makes.items() if made and made[0] in members]
+def _group(members: list[int], labels: ChannelLabels, first_makers: Mapping[int, tuple[int, str]]) -> ChannelGroup:
     return ChannelGroup(
         labels=members,
         bound=torch.tensor([labels.bound.get(c, torch.inf) for c in members], dtype=torch.float64),
         fixed=torch.tensor([c in labels.fixed for c in members]),
-        name=makers[0] if makers else "",
+        name=min((first_makers[c] for c in members if c in first_makers), default=(0, ""))[1],
     )
+
+
+def _first_makers(labels: ChannelLabels) -> dict[int, tuple[int, str]]:
+    """By the first label a node makes: which node in order that is, and its name."""
+    found: dict[int, tuple[int, str]] = {}
+    for order, (node, made) in enumerate(labels.makes.items()):
+        if made:
+            found.setdefault(made[0], (order, node.name))
+    return found
 
 
 def _connected(sets: list[tuple[int, ...]]) -> list[list[int]]:

@@ -133,7 +133,6 @@ def split_silu(gm: fx.GraphModule, config: QuantConfig | None = None) -> PassRes
         gate.meta, product.meta = carried_meta(node), carried_meta(node)
         replace_node(gm, node, product)
         product.name = name
-        gm.delete_all_unused_submodules()
     return result
 
 
