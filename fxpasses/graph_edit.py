@@ -102,11 +102,20 @@ def why_not_plain(layer: nn.Module) -> str | None:
 
 
 def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
-    """Hand a node's readers its input instead, and erase it, with its module if nobody else calls that by its name."""
+    """Hand a node's readers its input instead, and erase it, with its module unless others call that by its name."""
     node.replace_all_uses_with(source)
     gm.graph.erase_node(node)
-    if node.op == "call_module" and not any(_reaches(n, str(node.target)) for n in gm.graph.nodes):
-        gm.delete_submodule(str(node.target))
+    if node.op == "call_module":
+        _delete_unused(gm, str(node.target))
+
+
+def _delete_unused(gm: fx.GraphModule, path: str) -> None:
+    """Delete the module at a path, and what held nothing else; torch's way looks every module up for every call."""
+    unused = None
+    while path and not any(_reaches(n, path) for n in gm.graph.nodes):
+        unused, path = path, path.rpartition(".")[0]
+    if unused is not None:
+        gm.delete_submodule(unused)
 
 
 def _reaches(node: fx.Node, path: str) -> bool:

@@ -86,7 +86,6 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
         check_stage(gm, stage, name)
         pass_logs(gm).append(PassLog(name, result))
         done.append(name)
-    gm.delete_all_unused_submodules()
     return gm
 
 

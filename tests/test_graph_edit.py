@@ -7,7 +7,7 @@ import torch
 from contracts import fingerprint
 from odd_nets import ODD
 from tiny_graphs import capture_net, captured, node_named, own_copy
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fxpasses.errors import GraphError
 from fxpasses.graph_edit import (
@@ -142,6 +142,40 @@ def test_bypass_drops_the_node_and_its_module() -> None:
     gm.graph.lint()
     assert [n.name for n in gm.graph.nodes] == ["input_1", "_0", "relu", "output"]
     assert "1" not in dict(gm.named_modules())
+
+
+class Nested(nn.Module):
+    """Layers in boxes of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Sequential(nn.Sequential(nn.Tanh())), nn.Sequential(nn.Tanh(), nn.Conv2d(3, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.second(self.first(x))
+        return made
+
+
+def modules_without(name: str, *calls_as_well: str) -> list[str]:
+    """What is left of the modules after a node is bypassed, while others are called too."""
+    gm = fx.symbolic_trace(Nested().eval())
+    node = node_named(gm, name)
+    with gm.graph.inserting_after(node):
+        for target in calls_as_well:
+            gm.graph.call_module(target, (node,))
+    bypass(gm, node, node.all_input_nodes[0])
+    return sorted(path for path, _ in gm.named_modules() if path)
+
+
+def test_bypass_drops_what_held_the_module_alone() -> None:
+    assert modules_without("first_0_0") == ["second", "second.0", "second.1"]
+    assert modules_without("second_0") == ["first", "first.0", "first.0.0", "second", "second.1"]
+
+
+@pytest.mark.parametrize("other", ["first", "first.0", "first.0.0"])
+def test_bypass_keeps_a_module_that_others_call_or_hold(other: str) -> None:
+    kept = ["first", "first.0", "first.0.0", "second", "second.0", "second.1"]
+    assert modules_without("first_0_0", other) == kept
 
 
 def test_insert_call_inherits_and_replace_node_hands_over() -> None:
