@@ -201,7 +201,7 @@ def _left_of_noise(node: fx.Node, before: fx.Node) -> float:
 
 
 def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor, weight_steps: int) -> Reader:
-    weight: Tensor = layer.weight.detach()  # type: ignore[operator]  # a layer has a weight
+    weight = layer.get_parameter("weight").detach()
     weight = weight.reshape(*weight.shape[:2], -1)
     at, squares = input_channels(layer, len(places)), weight.square().sum(2)
     if len(at) == 1:
@@ -213,5 +213,5 @@ def input_channels(layer: nn.Module, channels: int) -> Tensor:
     """Which input channel each entry of a weight reads: ``[C_out, C_in / groups]``; one row if all rows are alike."""
     groups = int(getattr(layer, "groups", 1))
     by_group = torch.arange(channels).reshape(groups, -1)
-    rows = int(layer.weight.shape[0])  # type: ignore[index]  # a layer has a weight
+    rows = len(layer.get_parameter("weight"))
     return by_group.repeat_interleave(rows // groups, dim=0) if groups > 1 else by_group
