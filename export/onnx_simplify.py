@@ -52,8 +52,9 @@ _MADE = {"Flatten": "Reshape", "Max": "Clip", "Min": "Clip", "Relu": "Clip"}
 
 
 def inline(model: ir.Model) -> None:
-    """Open the functions an exported model has for operators of ours."""
+    """Open the functions an exported model has for operators of ours; it has none afterwards."""
     passes.InlinePass()(model)
+    model.functions.clear()  # of what is opened nothing is called any more
 
 
 def simplify(model: ir.Model) -> None:
@@ -67,7 +68,6 @@ def simplify(model: ir.Model) -> None:
         if not folded.modified and not rewritten:
             break
     ending = ir.passes.Sequential(
-        passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]  # its __init__ says nothing
         passes.RemoveUnusedOpsetsPass(),
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         passes.LiftSubgraphInitializersToMainGraphPass(),
