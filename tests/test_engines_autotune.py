@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fxpasses.errors import InputError
 from fxpasses.export.engines import autotune, quint8
 from fxpasses.export.engines.autotune import is_faster
+from fxpasses.export.engines.kernel import Kernel
 from fxpasses.export.engines.x86_bytes import ByteHardswish, Table
 from fxpasses.export.engines.x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 from fxpasses.export.torch_int8 import to_torch
@@ -30,7 +31,7 @@ NETS = (
 )
 
 
-class Usual(nn.Module):
+class Usual(Kernel):
     """Stands for a kernel; remembers what it is called with."""
 
     def __init__(self, call: Int8Call) -> None:

@@ -9,6 +9,7 @@ from tiny_graphs import X86, fresh_inputs, fused, outputs_of, own_copy, quantize
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import GraphError
+from fxpasses.export.engines.kernel import Kernel
 from fxpasses.export.engines.lowering import INT8_NAME, lower
 from fxpasses.export.engines.reference import reference_kernel
 from fxpasses.models.tiny import TINY
@@ -21,7 +22,7 @@ from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 BORDER = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 
 
-class Marked(nn.Module):
+class Marked(Kernel):
     """A kernel that knows which call it is, and computes it."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -35,7 +36,7 @@ class Marked(nn.Module):
         return result
 
 
-def marked(call: Int8Call) -> nn.Module | None:
+def marked(call: Int8Call) -> Kernel | None:
     return Marked(call) if reference_kernel(call) is not None else None
 
 
@@ -106,11 +107,11 @@ def test_sizes_are_read_from_integers() -> None:
 
 
 def test_borders_can_be_kernels_too() -> None:
-    class In(nn.Module):
+    class In(Kernel):
         def forward(self, x: Tensor) -> Tensor:
             return torch.zeros_like(x, dtype=torch.uint8)
 
-    class Out(nn.Module):
+    class Out(Kernel):
         def forward(self, q: Tensor) -> Tensor:
             return torch.ones(q.shape)
 

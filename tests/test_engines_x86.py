@@ -86,6 +86,8 @@ def layers(draw: st.DrawFn) -> TinyNet:
         kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 2))
         padding, dilation = draw(st.integers(0, 2)), draw(st.integers(1, 2))
         shape = (2, inputs, *(draw(st.integers(6, 9)) for _ in range(dims)))
+        if draw(st.integers(0, 3)) == 0:  # one position, as in squeeze and excitation
+            kernel, stride, padding, shape = 1, 1, 0, (2, inputs, *[1] * dims)
 
         def build() -> nn.Module:
             layer = getattr(nn, f"Conv{dims}d")
@@ -120,6 +122,28 @@ def test_depthwise_sums_do_not_saturate(kernel: int, channels: int) -> None:
     assert torch.equal(as_integers(kernel_of(*inputs)), ReferenceKernel(call)(*inputs))
     copied = copy.deepcopy(kernel_of)  # torch would pack the copy's weights for fbgemm
     assert torch.equal(as_integers(copied(*inputs)), ReferenceKernel(call)(*inputs))
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "engine_of"),
+    [
+        ((2, 600, 1, 1), {}, "fbgemm"),
+        ((2, 600, 1), {}, "fbgemm"),
+        ((2, 600, 1, 2), {}, "onednn"),
+        ((2, 600, 1, 1), {"padding": 1}, "onednn"),
+        ((2, 600, 1, 1), {"groups": 4}, "onednn"),
+    ],
+)
+def test_one_position_is_a_product(shape: tuple[int, ...], settings: dict[str, int], engine_of: str) -> None:
+    """At the ends of the grid too: 600 products of 8 bits, which 16 bits do not hold."""
+    layer = nn.Conv1d if len(shape) == 3 else nn.Conv2d
+    net = tiny("one_position", lambda: layer(600, 12, 1, **settings), shape)  # type: ignore[arg-type]  # by name
+    (call,) = find_int8_calls(quantize_net(net)).values()
+    kernel = x86_kernel(call)
+    assert isinstance(kernel, PackedConv) and kernel.engine == engine_of
+    for extreme in (False, True):
+        inputs = random_integers(call, 1, extreme)
+        assert torch.equal(as_integers(kernel(*inputs)), ReferenceKernel(call)(*inputs))
 
 
 def as_integers(q: Tensor) -> Tensor:
@@ -168,6 +192,7 @@ POINTWISE: dict[str, tuple[str, TinyNet, type[nn.Module] | None]] = {
     "hardswish_3d": ("hardswish", _one("hardswish_3d", lambda net, x: F.hardswish(x), 2, 3, 4, 5, 6),
                      ByteHardswish),
     "hardswish": ("hardswish", _one("hardswish", lambda net, x: F.hardswish(x), *IMAGE), ByteHardswish),
+    "gelu_bytes": ("gelu", _one("gelu_bytes", lambda net, x: F.gelu(x), 2, 9, 25, 25), Table),
     "gelu_pairs": ("gelu", _one("gelu_pairs", lambda net, x: F.gelu(x), 2, 9, 45, 45), Table),
     "gelu_odd": ("gelu", _one("gelu_odd", lambda net, x: F.gelu(x), 1, 9, 45, 45), Table),
     "clip": ("clip", _one("clip", lambda net, x: x.clamp(-0.3, 0.7), 3, 5), Table),

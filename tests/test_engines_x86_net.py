@@ -62,6 +62,15 @@ def test_a_batch_that_keeps_coming_packs_once(name: str, packings: list[str]) ->
     assert all(torch.equal(y, expected) for y in found)
 
 
+def test_what_keeps_no_shape_is_not_packed_again(packings: list[str]) -> None:
+    net = on_x86("squeeze_excite")
+    assert sorted(packings) == ["fbgemm", "fbgemm", "onednn"]
+    results(net, fresh_inputs(TINY["squeeze_excite"], 5, 3))
+    packings.clear()
+    results(net, fresh_inputs(TINY["squeeze_excite"], 6, 1), 2 * REPEATS)
+    assert packings == ["onednn"]
+
+
 def test_another_number_of_threads_is_another_shape(packings: list[str]) -> None:
     net, inputs, before = on_x86(), fresh_inputs(TINY["conv_bn_relu"], 7), torch.get_num_threads()
     expected = results(net, inputs)[0]
@@ -127,6 +136,16 @@ def test_nobody_asks_packed_weights_for_overrides(monkeypatch: pytest.MonkeyPatc
     results(net, fresh_inputs(TINY["conv_bn_relu"], 9))
     assert asked == [False]
     assert torch.overrides.has_torch_function((Overriding(),)), "outside it is as ever"
+
+
+def test_modules_of_float_islands_keep_their_hooks() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.Conv2d(4, 2, 1)).eval()
+    net = to_torch(fxpasses.quantize(model, torch.randn(2, 3, 8, 8), [torch.randn(4, 3, 8, 8)]), "x86")
+    (norm,) = [m for m in net.modules() if isinstance(m, nn.InstanceNorm2d)]
+    seen: list[torch.Size] = []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    net(torch.randn(2, 3, 8, 8))
+    assert seen == [(2, 4, 6, 6)]
 
 
 class Overriding:

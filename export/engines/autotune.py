@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Hashable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fxpasses.quantization.int8_calls import Int8Call
 
 from . import quint8
+from .kernel import Kernel
 
-Make = Callable[[Int8Call], nn.Module]
+Make = Callable[[Int8Call], Kernel]
 
 MARGIN = 1.05
 """How much faster the other kernel has to be, in the median of paired calls: less is within what a second run says."""
@@ -57,7 +58,7 @@ def _integers(call: Int8Call, index: int) -> Tensor:
         return quint8.as_quint8(integers, x)
 
 
-def _ratio(usual: nn.Module, other: nn.Module, inputs: list[Tensor]) -> float:
+def _ratio(usual: Kernel, other: Kernel, inputs: list[Tensor]) -> float:
     """Median of the usual kernel's time over the other's, call by call."""
     ratios = []
     with torch.inference_mode():
@@ -68,7 +69,7 @@ def _ratio(usual: nn.Module, other: nn.Module, inputs: list[Tensor]) -> float:
     return statistics.median(ratios)
 
 
-def _seconds(kernel: nn.Module, inputs: list[Tensor]) -> float:
+def _seconds(kernel: Kernel, inputs: list[Tensor]) -> float:
     started = time.perf_counter()
     kernel(*inputs)
     return time.perf_counter() - started

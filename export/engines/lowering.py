@@ -16,20 +16,19 @@ from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
 
-KernelFor = Callable[[Int8Call], nn.Module | None]
-"""An engine: the kernel of one integer operation; None to call the operator itself on the integers.
+from .kernel import Kernel
 
-A kernel is called with all inputs of the operation, or with the first ``kernel.reads`` of them.
-"""
+KernelFor = Callable[[Int8Call], Kernel | None]
+"""An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
 
-BorderFor = Callable[[fx.Node], nn.Module | None]
+BorderFor = Callable[[fx.Node], Kernel | None]
 """What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
 
 INT8_NAME = "int8_name"
 """Key in ``node.meta`` of a lowered graph: the ``quantize`` node of the QUANTIZED graph it computes."""
 
 
-def _the_operator(node: fx.Node) -> nn.Module | None:
+def _the_operator(node: fx.Node) -> None:
     return None
 
 
@@ -58,7 +57,7 @@ class _Lowering:
         self.calls = find_int8_calls(gm)
         self.graph = fx.Graph()
         self.env: dict[fx.Node, fx.Node] = {}
-        self.kernels: dict[str, nn.Module] = {}
+        self.kernels: dict[str, Kernel] = {}
 
     def take(self, node: fx.Node) -> None:
         """Add one node; float nodes that integers make superfluous are removed at the end as dead code."""
@@ -78,11 +77,11 @@ class _Lowering:
     def _integer_call(self, call: Int8Call) -> fx.Node:
         kernel = self.kernel_for(call)
         if kernel is not None:
-            read = call.inputs[: getattr(kernel, "reads", None)]
+            read = call.inputs[: kernel.reads]
             return self._call_kernel(call.name, kernel, *(self.env[n] for n in read))
         return self.graph.node_copy(call.node, lambda n: self.env[_integers_behind(n)])
 
-    def _call_kernel(self, name: str, kernel: nn.Module, *inputs: fx.Node) -> fx.Node:
+    def _call_kernel(self, name: str, kernel: Kernel, *inputs: fx.Node) -> fx.Node:
         self.kernels[target := f"int8_{name}"] = kernel
         return self.graph.call_module(target, inputs)
 
@@ -92,7 +91,7 @@ class _Lowering:
         return assembled(self.graph, self.gm, self.kernels)
 
 
-def assembled(graph: fx.Graph, source: nn.Module, kernels: Mapping[str, nn.Module]) -> fx.GraphModule:
+def assembled(graph: fx.Graph, source: nn.Module, kernels: Mapping[str, Kernel]) -> fx.GraphModule:
     """The module of a lowered graph: kernels by the name they are called by, all else from ``source``."""
     parts: dict[str, Any] = {}
     for node in graph.nodes:

@@ -1,8 +1,8 @@
 """Plain uint8 tensors and quint8 tensors over the same memory.
 
 ATen's fastest byte kernels (packed convolutions, add, cat) take the deprecated quint8 dtype. Between two of them a
-tensor stays quint8; anything else sees plain uint8. Neither direction copies. When torch drops the dtype,
-:func:`is_available` turns false and the engine falls back to the kernels on plain tensors.
+tensor stays quint8; anything else sees plain uint8. Neither direction copies what is not tiny. When torch drops the
+dtype, :func:`is_available` turns false and the engine falls back to the kernels on plain tensors.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from fxpasses.quantization.qparams import QParams
 
+TINY = 1 << 12
+"""Values. So few are copied in 1 us; a view takes two calls, and 2 us."""
+
 
 def is_available() -> bool:
     """Whether this torch still has quint8 and its kernels."""
@@ -25,17 +28,26 @@ def is_available() -> bool:
 
 
 def as_quint8(q: Tensor, x: QParams) -> Tensor:
-    """An integer tensor as quint8, over the same memory."""
+    """An integer tensor as quint8, over the same memory unless it is tiny; one that is quint8 has its grid."""
     if q.dtype is torch.quint8:
         return q
-    view = torch._empty_affine_quantized([0], scale=x.scale, zero_point=x.zero_point, dtype=torch.quint8)
+    if q.numel() <= TINY and q.is_contiguous():
+        return torch._make_per_tensor_quantized_tensor(q, x.scale, x.zero_point)
+    return on_grid(q, x.scale, x.zero_point)
+
+
+def on_grid(q: Tensor, scale: float, zero_point: int) -> Tensor:
+    """An integer tensor as quint8 of another grid, over the same memory."""
+    view = torch._empty_affine_quantized([0], scale=scale, zero_point=zero_point, dtype=torch.quint8)
     return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
 
 
 def as_bytes(q: Tensor) -> Tensor:
-    """An integer tensor as plain uint8, over the same memory."""
+    """An integer tensor as plain uint8, over the same memory unless it is tiny."""
     if q.dtype is not torch.quint8:
         return q
+    if q.numel() <= TINY and q.is_contiguous():
+        return q.int_repr()
     plain = torch.empty(0, dtype=torch.uint8)
     return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
 

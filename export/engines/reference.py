@@ -11,15 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import Int8Call
 from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
 
+from .kernel import Kernel
 
-class ReferenceKernel(nn.Module):
+
+class ReferenceKernel(Kernel):
     """One integer operation in exact arithmetic: integer tensors in, integer tensor out."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -70,7 +72,7 @@ def move_integers(call: Int8Call, q: Tensor) -> Tensor:
     return moved.to(q.dtype)
 
 
-def reference_kernel(call: Int8Call) -> nn.Module | None:
+def reference_kernel(call: Int8Call) -> Kernel | None:
     """The exact kernel of one integer operation; None where the operator itself runs on integers."""
     if call.shares_scale and call.clamp is None and call.operator.name != "pad" and not _moves_as_float(call):
         return None
@@ -107,7 +109,7 @@ def through_float(call: Int8Call, *inputs: Tensor) -> Tensor:
     return ops.quantize(result, call.y.scale, call.y.zero_point, call.y.grid.dtype)
 
 
-class ThroughFloat(nn.Module):
+class ThroughFloat(Kernel):
     """One integer operation through float32: exact for products of two, and for what no engine has in integers."""
 
     def __init__(self, call: Int8Call) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from fxpasses.quantization.int8_calls import Int8Call
 
 from . import quint8
 from .autotune import is_faster
+from .kernel import Kernel
 from .lowering import lower
 from .reference import ReferenceKernel, ThroughFloat
 from .x86_bytes import (
@@ -38,7 +39,7 @@ _ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueez
 """Operators ATen runs on quint8 and uint8 alike."""
 
 
-_OTHER: dict[type[nn.Module], Callable[[Int8Call], nn.Module]] = {
+_OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
     PackedConv: PlainConv,
     PackedLinear: PlainLinear,
     ByteHardswish: Table,
@@ -51,7 +52,7 @@ def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
     return X86Net(lower(gm, _faster_kernel if autotune else x86_kernel, Entrance, Exit)).eval()
 
 
-def _faster_kernel(call: Int8Call) -> nn.Module | None:
+def _faster_kernel(call: Int8Call) -> Kernel | None:
     usual = x86_kernel(call)
     if usual is None or type(usual) not in _OTHER:
         return usual
@@ -59,7 +60,7 @@ def _faster_kernel(call: Int8Call) -> nn.Module | None:
     return other(call) if is_faster(other, type(usual), call) else usual
 
 
-def x86_kernel(call: Int8Call) -> nn.Module | None:
+def x86_kernel(call: Int8Call) -> Kernel | None:
     """The kernel of one integer operation; None to call the operator itself."""
     name = call.operator.name
     if call.shares_scale and call.clamp is None:
@@ -75,7 +76,7 @@ def x86_kernel(call: Int8Call) -> nn.Module | None:
     return _pointwise_kernel(call)
 
 
-def _moving_kernel(call: Int8Call) -> nn.Module | None:
+def _moving_kernel(call: Int8Call) -> Kernel | None:
     name = call.operator.name
     if name in _ON_EITHER_DTYPE:
         return None
@@ -84,7 +85,7 @@ def _moving_kernel(call: Int8Call) -> nn.Module | None:
     return Move(call)
 
 
-def _pointwise_kernel(call: Int8Call) -> nn.Module:
+def _pointwise_kernel(call: Int8Call) -> Kernel:
     name, shapes = call.operator.name, {tuple(n.meta["shape"][1:]) for n in call.inputs}
     if call.operator.elementwise and call.clamp is None:
         by_aten = ByteHardswish.if_exact(call) if name == "hardswish" and quint8.is_available() else None

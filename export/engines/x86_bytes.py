@@ -6,20 +6,20 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import Int8Call, qparams_of
-from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
 
 from . import quint8
+from .kernel import Kernel
 from .reference import ReferenceKernel, integer_table, move_integers, output_limits
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
-class Entrance(nn.Module):
+class Entrance(Kernel):
     """float32 -> uint8, in the memory layout the convolutions work in."""
 
     def __init__(self, node: fx.Node) -> None:
@@ -40,7 +40,7 @@ class Entrance(nn.Module):
         return steps.round_().add_(self.q.zero_point).clamp_(grid.low, grid.high).to(grid.dtype)
 
 
-class Exit(nn.Module):
+class Exit(Kernel):
     """Integers -> float32."""
 
     def __init__(self, node: fx.Node) -> None:
@@ -53,19 +53,18 @@ class Exit(nn.Module):
         return q.to(torch.float32).sub_(self.q.zero_point).mul_(self.q.scale)
 
 
-class OnBytes(nn.Module):
+class OnBytes(Kernel):
     """Any other kernel, handed plain tensors."""
 
-    def __init__(self, kernel: nn.Module) -> None:
+    def __init__(self, kernel: Kernel) -> None:
         super().__init__()
-        self.kernel = kernel
+        self._compute = kernel.function
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        result: Tensor = self.kernel(*(quint8.as_bytes(q) for q in inputs))
-        return result
+        return self._compute(*(quint8.as_bytes(q) for q in inputs))
 
 
-class ByteAdd(nn.Module):
+class ByteAdd(Kernel):
     """Two tensors of one shape -> their sum; a ReLU is in the saturation."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -80,10 +79,8 @@ class ByteAdd(nn.Module):
         )
         return total
 
-    __call__ = forward  # no hooks, as in PackedConv
 
-
-class ByteCat(nn.Module):
+class ByteCat(Kernel):
     """Tensors -> one, each rescaled to the output's grid."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -102,30 +99,37 @@ class ByteCat(nn.Module):
         return joined
 
 
-class Table(nn.Module):
-    """An elementwise operator as its table of 256 results; of large tensors, two neighbours are looked up at once."""
+class Table(Kernel):
+    """An elementwise operator as its table of 256 results; of large tensors, two neighbours are looked up at once.
+
+    At every call of a net a table of pairs comes from memory. At random that would be one wait after the other (188 000
+    values 120 us, not 55), so it is read in order first.
+    """
 
     def __init__(self, call: Int8Call, table: Tensor | None = None) -> None:
         super().__init__()
-        self.table: Tensor
-        self.register_buffer("table", integer_table(call) if table is None else table)
+        # no buffers: a module finds those by way of an AttributeError, which takes as long as an operator
+        self.table = integer_table(call) if table is None else table
         large = math.prod(call.inputs[0].meta["shape"][1:]) >= _WORTH_PAIRS
-        self.pairs: Tensor | None
-        self.register_buffer("pairs", _table_of_pairs(self.table) if large else None)
+        self.pairs = _table_of_pairs(self.table) if large else None
 
     def forward(self, q: Tensor) -> Tensor:
+        count = q.numel()
         q = quint8.as_bytes(q)
+        if count <= quint8.TINY and q.is_contiguous():  # here, operators take longer to call than to run
+            return self.table.take(q.long())
         dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
         # index_select walks memory in order, and the result takes the layout of the input
-        flat = torch.as_strided(dense, (dense.numel(),), (1,), dense.storage_offset())
-        if self.pairs is not None and len(flat) % 2 == 0 and dense.storage_offset() % 2 == 0:
+        flat = torch.as_strided(dense, (count,), (1,), dense.storage_offset())
+        if self.pairs is not None and count % 2 == 0 and dense.storage_offset() % 2 == 0:
+            self.pairs.view(torch.int64).sum()
             found = self.pairs.index_select(0, flat.view(torch.uint16).to(torch.int32)).view(self.table.dtype)
         else:
             found = self.table.index_select(0, flat.to(torch.int32))
         return torch.as_strided(found, dense.shape, dense.stride())
 
 
-class ByteHardswish(nn.Module):
+class ByteHardswish(Kernel):
     """Hardswish by ATen's kernel, one pass where a table takes two."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -148,7 +152,7 @@ class ByteHardswish(nn.Module):
 
 
 _WORTH_PAIRS = 1 << 14
-"""Values of a sample. At 94 000 pairs take half the time; smaller tensors gain too little for 128 KB of table each."""
+"""Values of a sample. Pairs take two thirds of the time; smaller tensors gain too little for 128 KB of table each."""
 
 
 def _table_of_pairs(table: Tensor) -> Tensor:
@@ -157,32 +161,37 @@ def _table_of_pairs(table: Tensor) -> Tensor:
     return table.index_select(0, both.to(torch.int32)).view(torch.int16)
 
 
-class ByteMul(nn.Module):
+class ByteMul(Kernel):
     """Two tensors -> their product; the smaller one is broadcast, as by squeeze and excitation.
 
     Integers less their zero points are exact in float32, and the smaller factor takes ``s_a * s_b / s_y`` in: three
-    passes over the larger one.
+    passes over the larger one, in place where it has the shape of the product.
     """
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
         with quint8.building():
             pass
-        self.steps = [QParams(1.0, x.zero_point, x.grid) for x in call.x]
-        sizes = [math.prod(n.meta["shape"]) for n in call.inputs]
+        self.zero_points = [x.zero_point for x in call.x]
+        shapes = [tuple(n.meta["shape"]) for n in call.inputs]
+        sizes = [math.prod(shape) for shape in shapes]
         self.small = sizes.index(min(sizes))
+        self.in_place = torch.broadcast_shapes(*shapes) == shapes[1 - self.small]
         self.factor, self.y = call.x[0].scale * call.x[1].scale / call.y.scale, call.y
 
     def forward(self, *inputs: Tensor) -> Tensor:
         first, second = (
-            quint8.as_quint8(quint8.as_bytes(q), step).dequantize() for q, step in zip(inputs, self.steps, strict=True)
+            quint8.on_grid(q, 1.0, zero_point).dequantize()
+            for q, zero_point in zip(inputs, self.zero_points, strict=True)
         )
         small, large = (first, second) if self.small == 0 else (second, first)
-        product = torch.mul(large, small.mul_(self.factor))
-        return quint8.as_bytes(torch.quantize_per_tensor(product, 1.0, self.y.zero_point, torch.quint8))
+        small.mul_(self.factor)
+        product = large.mul_(small) if self.in_place else torch.mul(large, small)
+        steps = torch.quantize_per_tensor(product, 1.0, self.y.zero_point, torch.quint8)
+        return quint8.on_grid(steps, self.y.scale, self.y.zero_point)
 
 
-class GlobalAveragePool(nn.Module):
+class GlobalAveragePool(Kernel):
     """``[N, C, H, W]`` -> ``[N, C, 1, 1]``: an exact integer sum, one multiplication, one rounding."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -197,7 +206,7 @@ class GlobalAveragePool(nn.Module):
         return steps.clamp_(*self.limits).to(self.y.grid.dtype)
 
 
-class ByteMaxPool(nn.Module):
+class ByteMaxPool(Kernel):
     """``[N, C, H, W]`` -> ``[N, C, H', W']``; padding never wins."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -221,7 +230,7 @@ def _pair(value: int | Sequence[int]) -> list[int]:
     return [value, value] if isinstance(value, int) else [int(v) for v in value]
 
 
-class Move(nn.Module):
+class Move(Kernel):
     """Pads, and operators without a byte kernel that only move values."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -239,20 +248,15 @@ def is_gated(call: Int8Call) -> bool:
     return isinstance(source, fx.Node) and source.target is torch.sigmoid and source.all_input_nodes[0].args[0] is x
 
 
-class GatedTable(nn.Module):
+class GatedTable(Table):
     """``x * sigmoid(x)`` as the table of its 256 results: both factors follow from one byte."""
 
     reads = 1
     """The sigmoid need not be computed."""
 
     def __init__(self, call: Int8Call) -> None:
-        super().__init__()
         x, (_, gate) = call.x, call.inputs
         grid = x[0].grid
         levels = torch.arange(grid.low, grid.high + 1).to(grid.dtype)
         of_gate = ops.quantize(table_of(gate.all_input_nodes[0], x[0]), x[1].scale, x[1].zero_point, x[1].grid.dtype)
-        self.table = Table(call, ReferenceKernel(call)(levels, of_gate))
-
-    def forward(self, q: Tensor) -> Tensor:
-        found: Tensor = self.table(q)
-        return found
+        super().__init__(call, ReferenceKernel(call)(levels, of_gate))

@@ -2,7 +2,8 @@
 
 Two ways to the same kernels: ``quantized.conv*`` keeps the primitive between calls and saves some 25 us a call;
 ``onednn.qconv_pointwise`` takes plain tensors. The engine of the packed way is oneDNN's, not fbgemm's, whose depthwise
-kernel saturates at full 8-bit range.
+kernel saturates at full 8-bit range; but where an image has one position left, as in squeeze and excitation, a call of
+oneDNN's takes several times as long as the product, and fbgemm's less.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
 
 from . import quint8
+from .kernel import Kernel
 from .reference import output_limits
 
 
-class _Layer(nn.Module):
+class _Layer(Kernel):
     """What both ways to oneDNN share: parameters, a float bias on the integer grid, a clamp that is left."""
 
     def __init__(self, call: Int8Call) -> None:
@@ -58,6 +60,11 @@ class _Geometry:
         shape = list(call.inputs[0].meta["shape"])
         self.shape = [*shape[:2], 1, *shape[2:]] if self.is_1d else shape
 
+    def is_one_product(self) -> bool:
+        """Whether each sample's output is one product of the weight and a vector."""
+        ones = (*self.weight.shape[2:], *self.shape[2:], *self.stride, self.groups)
+        return set(ones) == {1} and not any(self.padding)
+
 
 def _per_dim(value: object, dims: int) -> list[int]:
     if isinstance(value, int):
@@ -67,7 +74,7 @@ def _per_dim(value: object, dims: int) -> list[int]:
 
 
 class PackedConv(_Layer):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8 and channels last, the primitive of its first shape kept."""
+    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8, channels last; oneDNN keeps the primitive of its first shape."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
@@ -78,21 +85,28 @@ class PackedConv(_Layer):
         self._unpack = getattr(torch.ops.quantized, f"conv{dims}d_unpack")
         self._convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
         self._is_1d = g.is_1d
+        self.engine = "fbgemm" if g.is_one_product() else "onednn"
         self._take(_per_channel(g.weight, layer), self.bias)
 
     def forward(self, q: Tensor) -> Tensor:
-        return self.function(q)
+        return self._function(q)
+
+    @property
+    def function(self) -> Callable[[Tensor], Tensor]:
+        return self._function
 
     def packed_again(self) -> PackedConv:
-        """The same layer with weights of its own."""
+        """The same layer with weights of its own, where they keep the primitive of their first shape."""
+        if self.engine != "onednn":
+            return self
         twin = copy.copy(self)
         twin._take(*self._unpack(self._packed))
         return twin
 
     def _take(self, weight: Tensor, bias: Tensor | None) -> None:
-        with quint8.packing_for("onednn"):
+        with quint8.packing_for(self.engine):
             self._packed = self._pack(weight, bias)
-        self.function = self._as_function()
+        self._function = self._as_function()
 
     def _as_function(self) -> Callable[[Tensor], Tensor]:
         """With its constants as its own variables: attributes of modules are slow to look up."""

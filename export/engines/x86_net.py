@@ -8,7 +8,8 @@ Three things cost a call of a small net as much as its kernels do, and are settl
   times the size of the int8 weights.
 * Torch asks every argument whether it overrides the operator. Packed weights say no by two C++ exceptions and one in
   Python: 15 us a layer.
-* ``nn.Module`` looks for submodules only where ordinary attributes fail, and Python formats that failure: 1.5 us.
+* ``nn.Module`` looks for submodules and buffers only where ordinary attributes fail, and Python formats that failure:
+  1.5 us. So kernels are called by their functions, and keep their tensors as ordinary attributes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, fx, nn
 from fxpasses.errors import InputError
 
 from .by_shape import ByShape
+from .kernel import Kernel
 from .lowering import assembled
 from .x86_layers import PackedConv
 
@@ -60,13 +62,14 @@ class X86Net(nn.Module):
 
 
 def _packed_again(net: fx.GraphModule) -> fx.GraphModule:
-    """The same net, its float parameters shared, with packed weights that have not been called yet."""
-    fresh = {name: kernel.packed_again() for name, kernel in net.named_children() if isinstance(kernel, PackedConv)}
-    return _with_plain_attributes(assembled(copy.deepcopy(net.graph), net, fresh))
+    """The same net, its parameters shared, with packed weights that have not been called yet."""
+    kernels = {name: kernel for name, kernel in net.named_children() if isinstance(kernel, Kernel)}
+    kernels |= {name: kernel.packed_again() for name, kernel in kernels.items() if isinstance(kernel, PackedConv)}
+    return _with_plain_attributes(assembled(copy.deepcopy(net.graph), net, kernels))
 
 
 def _with_plain_attributes(net: fx.GraphModule) -> fx.GraphModule:
-    """Kernels as attributes, and convolutions as the bare functions they are."""
-    for name, kernel in net.named_children():
-        net.__dict__[name] = kernel.function if isinstance(kernel, PackedConv) else kernel
+    """Kernels as bare functions, modules of float islands as they are."""
+    for name, child in net.named_children():
+        net.__dict__[name] = child.function if isinstance(child, Kernel) else child
     return net
