@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import fx
 from torch.export import ExportedProgram
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 DEFAULT_OPSET = 18
 """The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
+
+GELU_OPSET = 20
+"""The first in which GELU is one operator. As five, DequantizeLinear before them keeps onnxruntime from fusing them."""
 
 OPSETS = range(18, 24)
 """Asked for an older one, the exporter writes 18 without a word."""
@@ -56,8 +60,8 @@ def to_onnx(
         gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
-        opset: of the default ONNX domain, 18 to 23. Default: 18; 21 if there are weights of 4 bits, which are then
-            stored two to a byte, or activations of 16.
+        opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
+            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
 
@@ -85,7 +89,7 @@ def to_onnx(
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     if wide := has_wide_activations(gm):
         check_wide_file(form, opset)
-    opset = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else DEFAULT_OPSET)
+    opset = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else _default_opset(gm))
     model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch, program=program)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
@@ -94,6 +98,10 @@ def to_onnx(
     if packs:
         pack_nibbles(model, group_size_of(gm))
     return write_model(model, Path(path))
+
+
+def _default_opset(gm: fx.GraphModule) -> int:
+    return GELU_OPSET if any(node.target is F.gelu for node in gm.graph.nodes) else DEFAULT_OPSET
 
 
 def onnx_model(

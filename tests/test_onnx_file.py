@@ -15,6 +15,7 @@ from torch import fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import to_onnx
 from fxpasses.export.metadata import qparams_hash
+from fxpasses.export.onnx_file import DEFAULT_OPSET, GELU_OPSET
 from fxpasses.quantization import ops
 
 FLOAT_TOLERANCE = 1e-5
@@ -68,6 +69,21 @@ def test_no_trace_of_the_exporter(name: str) -> None:
     content = file_of(name)
     for trace in (b".py", b"stack_trace", b"pkg.torch", b"site-packages", b"/home/", str(Path.cwd()).encode()):
         assert trace not in content
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_a_gelu_is_one_operator(name: str) -> None:
+    """As five they read five copies of what DequantizeLinear gives, and onnxruntime does not fuse them."""
+    for graph in (fused(name), quantized(name)):
+        model = model_of(exported(graph))
+        assert [n.op_type for n in model.graph.node].count("Gelu") == 1
+        assert {o.version for o in model.opset_import if not o.domain} == {GELU_OPSET}
+    old = model_of(exported(quantized(name), opset=DEFAULT_OPSET))
+    assert "Gelu" not in {n.op_type for n in old.graph.node}
+    inputs = inputs_of(name)
+    for opset in (DEFAULT_OPSET, GELU_OPSET):
+        content = exported(quantized(name), opset=opset)
+        assert are_equal(outputs_of(quantized(name), inputs), run_file(content, inputs))
 
 
 @pytest.mark.parametrize("opset", [18, pytest.param(21, marks=pytest.mark.slow)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -120,7 +121,68 @@ def test_layers_that_compute_their_weight_stay_float() -> None:
     assert plan.why_float == {
         node_named(gm, "_0"): "its weight is computed at every call, by a hook or a parametrization",
         node_named(gm, "_2"): "a forward hook sees its input or changes its output",
+        node_named(gm, "relu"): READ_IN_FLOAT,
     }
+
+
+READ_IN_FLOAT = "what reads it computes in float: int8 would cost accuracy and save nothing"
+
+STREAMS: dict[str, tuple[Body, int]] = {
+    "read_by_a_norm": (lambda net, x: net.head(net.norm(net.a(x) + net.b(x))), 1),
+    "a_stream": (lambda net, x: net.head(net.norm(_stream(net, net.a(x) + net.b(x)))), 4),
+    "by_way_of_moves": (
+        lambda net, x: net.head(net.norm((net.a(x) + net.b(x)).transpose(2, 3).flatten(2)[..., None])),
+        1,
+    ),
+    "a_bias_before_softmax": (lambda net, x: net.head((net.a(x) + net.table).softmax(-1)), 1),
+    "parts_of_a_norm": (lambda net, x: net.wide_head(net.wide_norm(torch.cat([net.a(x), net.b(x)], 1))), 1),
+    "its_shape_too": (lambda net, x: _norm_and_size(net, net.a(x) + net.b(x)), 1),
+    "a_layer_of_its_own": (lambda net, x: net.head(net.norm(net.a(x))), 0),
+    "by_a_layer_as_well": (lambda net, x: _norm_and_layer(net, net.a(x) + net.b(x)), 0),
+    "by_a_sum_that_a_layer_reads": (lambda net, x: _norm_and_layer(net, net.a(x) + net.b(x) + net.a(x).sigmoid()), 0),
+    "the_output": (lambda net, x: net.a(x) + net.b(x), 0),
+    "the_output_as_well": (lambda net, x: _norm_and_itself(net, net.a(x) + net.b(x)), 0),
+}
+
+
+def _stream(net: Any, y: Tensor) -> Tensor:
+    gated: Tensor = net.norm(y) * y.sigmoid()
+    return y + gated
+
+
+def _norm_and_size(net: Any, y: Tensor) -> Tensor:
+    found: Tensor = net.head(net.norm(y)).reshape(y.size(0), -1)
+    return found
+
+
+def _norm_and_layer(net: Any, y: Tensor) -> Tensor:
+    found: Tensor = net.head(net.norm(y)) + net.head(y)
+    return found
+
+
+def _norm_and_itself(net: Any, y: Tensor) -> tuple[Tensor, Tensor]:
+    return net.head(net.norm(y)), y
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_what_only_float_operators_read_stays_float(case: str) -> None:
+    body, expected = STREAMS[case]
+    parts: dict[str, nn.Module | Tensor] = {
+        "head": conv(8, 4, kernel=1),
+        "wide_head": conv(16, 4, kernel=1),
+        "table": torch.randn(9, 7),
+    }
+    gm, plan = plan_body(body, **parts, norm=nn.GroupNorm(2, 8), wide_norm=nn.GroupNorm(2, 16))
+    assert list(plan.why_float.values()).count(READ_IN_FLOAT) == expected
+    layers = [n for n in gm.graph.nodes if operator_name(gm, n) == "conv2d"]
+    assert len(layers) > 1 and all(n in plan.int8 for n in layers)
+
+
+def test_a_reader_on_trial_in_float_changes_nothing_else() -> None:
+    gm = fused("residual_block")
+    layers = [n for n in gm.graph.nodes if n.op == "call_module"]
+    kept = plan_quantization(gm, QuantConfig(overrides=tuple(Override(n.name, keep_float=True) for n in layers)))
+    assert set(plan_quantization(gm, QuantConfig()).int8) - set(kept.int8) == set(layers)
 
 
 def test_other_dtypes_stay_float() -> None:

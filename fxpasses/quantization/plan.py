@@ -55,17 +55,52 @@ class Plan:
 def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
     """Decide for every node of a FLOAT graph; nothing is changed."""
     plan = Plan()
+    in_float = _read_in_float(gm)
     for node in gm.graph.nodes:
         operator = operator_of(gm, node)
         if node in plan.absorbed or operator is None or SHAPE not in node.meta:
             continue
         why = why_not_int8(gm, node, operator, config, plan)
+        if why is None and node in in_float and _is_pointwise(operator):
+            why = "what reads it computes in float: int8 would cost accuracy and save nothing"
         if why:
             plan.why_float[node] = why
             continue
         plan.int8[node] = operator
         _assign_root(gm, node, operator, config, plan)
     return plan
+
+
+def _read_in_float(gm: fx.GraphModule) -> set[fx.Node]:
+    """Tensors that only operators without an int8 form read, or sums and the like that are read so in turn.
+
+    A transformer's residual stream is one, between LayerNorms and the next sum. Outputs of the graph are not: they are
+    int8 wherever they can be. Overrides do not count, so that a layer on trial in float changes nothing but itself.
+    """
+    found: set[fx.Node] = set()
+    for node in reversed(gm.graph.nodes):
+        readers = [reader for reader in node.users if reader.op == "output" or is_float_tensor(reader)]
+        if readers and not any(_reads_integers(gm, reader, found) for reader in readers):
+            found.add(node)
+    return found
+
+
+def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
+    if node.op == "output":
+        return True
+    operator = operator_of(gm, node)
+    if operator is None:
+        return False
+    if operator.layers and operator.scaling is not Scaling.FLOAT:
+        return _why_not_layer(gm, node, operator) is None
+    if why_no_integer_form(node, operator) is not None:
+        return False
+    return not (node in in_float and (shares_scale(node, operator) or _is_pointwise(operator)))
+
+
+def _is_pointwise(operator: Operator) -> bool:
+    """Whether an operator does so little work that int8 pays by what reads it, or not at all."""
+    return operator.elementwise or operator.name in ("add", "mul", "cat")
 
 
 def shares_scale(node: fx.Node, operator: Operator) -> bool:
