@@ -61,7 +61,7 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
         if node in plan.absorbed or operator is None or SHAPE not in node.meta:
             continue
         why = why_not_int8(gm, node, operator, config, plan)
-        if why is None and node in in_float and _is_pointwise(operator):
+        if why is None and node in in_float and _is_light(operator):
             why = "what reads it computes in float: int8 would cost accuracy and save nothing"
         if why:
             plan.why_float[node] = why
@@ -95,11 +95,11 @@ def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -
         return _why_not_layer(gm, node, operator) is None
     if why_no_integer_form(node, operator) is not None:
         return False
-    return not (node in in_float and (shares_scale(node, operator) or _is_pointwise(operator)))
+    return not (node in in_float and (shares_scale(node, operator) or _is_light(operator)))
 
 
-def _is_pointwise(operator: Operator) -> bool:
-    """Whether an operator does so little work that int8 pays by what reads it, or not at all."""
+def _is_light(operator: Operator) -> bool:
+    """Whether an operator does so little itself that int8 pays by what reads it, or not at all."""
     return operator.elementwise or operator.name in ("add", "mul", "cat")
 
 
