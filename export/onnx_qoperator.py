@@ -25,11 +25,9 @@ def to_qoperator(model: ir.Model) -> None:
     """Rewrite ``model`` in place."""
     for node in list(model.graph):
         quantize = _only_quantize(node)
-        if quantize is None:
-            continue
-        new = _integer_node(node, quantize)
+        new = _float_gemm(node) if quantize is None else _integer_node(node, quantize)
         if new is not None:
-            take_place(quantize, new)
+            take_place(quantize or node, new)
     RemoveUnusedNodesPass()(model)
     model.graph.opset_imports.setdefault(CONTRIB, 1)
 
@@ -62,6 +60,17 @@ def _integer_node(node: ir.Node, quantize: ir.Node) -> ir.Node | None:
         flat = [value for part in parts for value in part]
         return ir.Node(CONTRIB, "QLinearConcat", [*y, *flat], attributes.values(), name=node.name)
     return None
+
+
+def _float_gemm(node: ir.Node) -> ir.Node | None:
+    """A Gemm of integers that nothing quantizes: QGemm without an output scale gives floats."""
+    parts = [_integers(v) for v in node.inputs]
+    if node.op_type != "Gemm" or not parts or any(part is None for part in parts):
+        return None
+    a, b, *bias = [part for part in parts if part is not None]
+    attributes = {name: value for name, value in node.attributes.items() if name != "beta"}
+    inputs = [*a, *b, *(c[0] for c in bias)]
+    return ir.Node(CONTRIB, "QGemm", inputs, attributes.values(), name=node.name)
 
 
 def _moving(node: ir.Node, x: tuple[ir.Value, ir.Value, ir.Value], y: list[ir.Value | None]) -> ir.Node | None:

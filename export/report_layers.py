@@ -12,7 +12,7 @@ from fxpasses.operators import Scaling
 from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls, qparams_of
+from fxpasses.quantization.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls, qparams_of
 from fxpasses.shapes import is_float_tensor, shape_of
 from fxpasses.stages import graph_facts
 
@@ -47,12 +47,15 @@ def layers(gm: fx.GraphModule) -> list[dict[str, Any]]:
     computes, by which parity knows it; ``module`` is the layer the user knows, where it is one.
     """
     reasons = _reasons(gm)
+    results = find_float_results(gm)
     calls = {output: call for output, call in find_int8_calls(gm).items() if _is_integer(call, reasons)}
     inside = {node for call in calls.values() for node in (call.node, call.output.args[0])}
     found = []
     for node in gm.graph.nodes:
         if node in calls:
             found.append(_int8_layer(calls[node]))
+        elif node in results:
+            found.append(_float_result(results[node]))
         elif node.target is ops.quantize:
             found.append(_grid(node))
         elif node not in inside and _computes(gm, node):
@@ -70,7 +73,7 @@ def _int8_layer(call: Int8Call) -> dict[str, Any]:
     weight = call.layer.weight if call.layer else None
     return {
         "node": call.name,
-        "module": _layer_path(call),
+        "module": _layer_path(call.node) if call.layer else None,
         "operator": call.operator.name,
         "precision": "int8",
         "why": None,
@@ -78,6 +81,20 @@ def _int8_layer(call: Int8Call) -> dict[str, Any]:
         "scale": call.y.scale,
         "zero_point": call.y.zero_point,
         "weights": 0 if weight is None else weight.numel(),
+    }
+
+
+def _float_result(result: FloatResult) -> dict[str, Any]:
+    return {
+        "node": result.name,
+        "module": _layer_path(result.node),
+        "operator": result.operator.name,
+        "precision": "int8",
+        "why": None,
+        "shape": _one_item(result.node),
+        "scale": None,
+        "zero_point": None,
+        "weights": result.layer.weight.numel(),
     }
 
 
@@ -126,11 +143,9 @@ def _reasons(gm: fx.GraphModule) -> dict[str, str]:
     return {s.node: s.why.removeprefix(_STAYS_FLOAT) for s in skips if s.why.startswith(_STAYS_FLOAT)}
 
 
-def _layer_path(call: Int8Call) -> str | None:
+def _layer_path(layer: fx.Node) -> str:
     """``layer1.0.conv1``, from where its integers lie."""
-    if call.layer is None:
-        return None
-    weight = call.node.args[1]
+    weight = layer.args[1]
     assert isinstance(weight, fx.Node)
     holder = str(weight.all_input_nodes[0].target).rpartition(".")[0]
     return holder.rpartition("_int8")[0] or holder

@@ -48,10 +48,11 @@ def unlabelled() -> tuple[Batch, ...]:
 
 
 @cache
-def calibrated() -> Calibrated:
+def calibrated(float_results: bool = True) -> Calibrated:
     """int8 for x86, ranges by minmax; not to be changed."""
     batches = [images for images, _ in evaluation()]
-    return calibrate_once(fxpasses.fuse(graph()), QuantConfig(observer="minmax"), batches)
+    config = QuantConfig(observer="minmax", float_results=float_results)
+    return calibrate_once(fxpasses.fuse(graph()), config, batches)
 
 
 @cache

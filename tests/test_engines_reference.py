@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, fx, nn
 from fxpasses.export.engines.reference import (
     EXACT_PRODUCTS,
     ReferenceKernel,
+    ReferenceResult,
     _exact_sums,
     integer_table,
     multipliers,
@@ -26,11 +28,12 @@ from fxpasses.export.engines.reference import (
 from fxpasses.models.tiny_net import OneInput, TinyNet, TwoInputs, tiny
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
+from fxpasses.quantization.int8_calls import Int8Call, find_float_results, find_int8_calls
 from fxpasses.quantization.qparams import UINT8, QParams
 from fxpasses.shapes import shape_of
 
 Body = Callable[..., object]
+INTEGERS = QuantConfig(float_results=False)
 
 
 def _net(name: str, layer: Callable[[], nn.Module], *shape: int) -> TinyNet:
@@ -75,7 +78,7 @@ NETS: dict[str, TinyNet] = {
 
 @cache
 def graph_of(net: str, target: str) -> fx.GraphModule:
-    return quantize_net(NETS[net], QuantConfig(target=target))
+    return quantize_net(NETS[net], QuantConfig(target=target, float_results=False))
 
 
 def random_integers(call: Int8Call, seed: int, extreme: bool = False) -> list[Tensor]:
@@ -136,7 +139,7 @@ def test_tables_are_the_function_rounded_once(function: Callable[[Tensor], Tenso
 def test_long_sums_are_exact(features: int) -> None:
     """Where float32 could not hold the sum it is split: all weights and inputs at their ends, and one in between."""
     net = tiny("long", lambda: nn.Linear(features, 3), (2, features))
-    (call,) = find_int8_calls(quantize_net(net)).values()
+    (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
     assert call.layer is not None
     call.layer.weight.fill_(127)
     call.layer.weight[1, ::2] = -127
@@ -158,6 +161,22 @@ def test_long_convolutions_are_exact(groups: int) -> None:
     centred = q.double() - call.x[0].zero_point
     exact = F.conv2d(centred, call.layer.weight.double(), None, **call.settings)
     assert torch.equal(_exact_sums(call, centred), exact)
+
+
+@pytest.mark.parametrize("target", ["x86", "cuda"])
+@pytest.mark.parametrize("net", ["linear", "linear_3d"])
+def test_float_results_are_exact_sums_rounded_and_scaled_once(net: str, target: str) -> None:
+    (result,) = find_float_results(quantize_net(NETS[net], QuantConfig(target=target))).values()
+    grid, shape = result.x.grid, shape_of(result.input) or ()
+    q = torch.randint(grid.low, grid.high + 1, shape, generator=torch.Generator().manual_seed(3)).to(grid.dtype)
+    found = ReferenceResult(result)(q).flatten(0, -2)
+    bias = result.layer.bias
+    for row, given in zip(found.tolist(), q.flatten(0, -2).tolist(), strict=True):
+        for o, weights in enumerate(result.layer.weight.tolist()):
+            total = sum((x - result.x.zero_point) * w for x, w in zip(given, weights, strict=True))
+            total += 0 if bias is None else int(bias[o])
+            step = np.float32(result.x.scale) * np.float32(result.layer.weight_scale[o])
+            assert row[o] == float(np.float32(total) * step)
 
 
 def test_multipliers_are_one_for_each_output_channel() -> None:

@@ -19,7 +19,7 @@ from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 from fxpasses.quantization.tie_free import MARGIN
 
 EXACT = QuantConfig(exact=True)
-FREE = QuantConfig(tie_free=False)
+FREE = QuantConfig(tie_free=False, float_results=False)
 EXACT_NETS = ("conv_bn_relu", "residual_block", "cat", "conv_depthwise_bn_relu6", "adaptive_pool_to_1", "mul")
 
 LARGEST_LOSS_DB = 0.5

@@ -14,7 +14,7 @@ from fxpasses.models.tiny_convolutions import conv
 from fxpasses.models.tiny_net import OneInput, tiny
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls, qparams_of
+from fxpasses.quantization.int8_calls import Int8Call, find_float_results, find_int8_calls, qparams_of
 from fxpasses.quantization.qparams import INT8, UINT8, QParams
 
 CUDA = QuantConfig(target="cuda", observer="minmax")
@@ -51,8 +51,18 @@ def test_a_layer_has_its_integers() -> None:
 
 
 def test_a_layer_without_bias() -> None:
-    (call,) = calls_of(quantized("linear_without_bias", replace(X86, bias_correction=False)))
+    (call,) = calls_of(quantized("linear_without_bias", replace(X86, bias_correction=False, float_results=False)))
     assert call.layer is not None and call.layer.bias is None
+
+
+def test_a_layer_that_nothing_quantizes_gives_floats() -> None:
+    gm = quantized("linear_relu_linear")
+    (result,) = find_float_results(gm).values()
+    assert result.node not in {call.node for call in calls_of(gm)} and result.node.target is torch.nn.functional.linear
+    assert result.input.target is ops.quantize and result.x == qparams_of(result.input)
+    assert result.layer.bias is not None and result.layer.bias.dtype is torch.int32
+    assert torch.equal(result.scale, torch.tensor(result.x.scale) * result.layer.weight_scale)
+    assert not find_float_results(quantized("linear_relu_linear", replace(X86, float_results=False)))
 
 
 def test_a_transposed_layer_has_its_outputs_on_axis_1() -> None:
@@ -67,7 +77,7 @@ def test_a_clamp_that_saturation_does_not_cover() -> None:
 
 
 def test_moving_shares_the_parameters() -> None:
-    calls = {call.operator.name: call for call in calls_of(quantized("flatten"))}
+    calls = {call.operator.name: call for call in calls_of(quantized("flatten", replace(X86, float_results=False)))}
     assert calls["flatten"].shares_scale and not calls["linear"].shares_scale
 
 

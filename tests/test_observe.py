@@ -129,7 +129,7 @@ def test_a_model_with_a_module_called_observers() -> None:
 
     graph = fxpasses.capture(Watched().eval(), torch.zeros(2, 7))
     gm = observe(fxpasses.fuse(graph))
-    assert sorted(find_observers(gm)) == ["observers_0", "observers_1", "x"]
+    assert sorted(find_observers(gm)) == ["observers_0", "x"], "what the last layer gives stays float"
     assert not hasattr(graph, OBSERVERS)
 
 

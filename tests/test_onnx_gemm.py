@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from int8_files import are_equal, file_of, model_of, run_file
-from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
+from int8_files import are_equal, exported, file_of, model_of, run_file
+from tiny_graphs import close, exact_outputs, fresh_inputs, quantize_net, quantized
 from torch import Tensor, nn
 
 import fxpasses
@@ -36,7 +36,7 @@ def test_every_linear_layer_is_a_gemm(name: str) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_numbers_stay_for_any_batch(name: str, batch: int) -> None:
     inputs = fresh_inputs(TINY[name], 5, batch)
-    assert are_equal(run_file(file_of(name), inputs), outputs_of(quantized(name), inputs))
+    assert are_equal(run_file(file_of(name), inputs), exact_outputs(quantized(name), inputs))
 
 
 @pytest.mark.parametrize("name", OVER_TOKENS)
@@ -66,6 +66,16 @@ def test_between_16_bits_weights_are_stored_by_outputs(name: str, tmp_path: Path
     assert {stored[n.input[1]].attribute[0].i for n in gemms} == {0}
 
 
+def test_what_only_a_norm_reads_stays_float() -> None:
+    """No QuantizeLinear behind it, and onnxruntime's QGemm all the same."""
+    net = tiny("normed", lambda: nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 4)), (2, 3, 6))
+    int8 = quantize_net(net)
+    content = exported(int8)
+    assert [kinds(content).count(k) for k in ("Gemm", "QuantizeLinear", "LayerNormalization")] == [2, 2, 1]
+    inputs = fresh_inputs(net, 3, 5)
+    assert close(run_file(content, inputs), exact_outputs(int8, inputs))
+
+
 def test_rows_stay_rows() -> None:
     content = file_of("linear_relu") if "linear_relu" in TINY else file_of("embedding_linear")
     assert "Gemm" in kinds(content)
@@ -91,4 +101,4 @@ def test_a_layer_without_bias(tmp_path: Path) -> None:
     gemms = [n for n in onnx.load(path).graph.node if n.op_type == "Gemm"]
     assert len(gemms) == 2
     inputs = fresh_inputs(net, 1)
-    assert are_equal(run_file(path.read_bytes(), inputs), outputs_of(int8, inputs))
+    assert are_equal(run_file(path.read_bytes(), inputs), exact_outputs(int8, inputs))

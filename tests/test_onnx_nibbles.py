@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from int8_files import are_equal, exported, model_of, run_file
-from tiny_graphs import outputs_of, quantized
+from tiny_graphs import exact_outputs, quantized
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -43,7 +43,7 @@ def test_the_integers_are_those_of_the_graph(form: str, bits: int) -> None:
     content = exported(nibbles(bits), form=form)
     stored = [t.data_type for t in model_of(content).graph.initializer]
     assert stored.count(onnx.TensorProto.INT4) == 2  # the first layer has 27 weights to a channel, and keeps 8 bits
-    assert are_equal(outputs_of(nibbles(bits), (IMAGES,)), run_file(content, (IMAGES,)))
+    assert are_equal(exact_outputs(nibbles(bits), (IMAGES,)), run_file(content, (IMAGES,)))
 
 
 @pytest.mark.parametrize("form", ["qdq", pytest.param("qoperator", marks=pytest.mark.slow)])
@@ -52,7 +52,7 @@ def test_groups_are_multiplied_at_load(form: str) -> None:
     content = exported(int8, form=form)
     stored = [t.data_type for t in model_of(content).graph.initializer]
     assert stored.count(onnx.TensorProto.INT4) == stored.count(onnx.TensorProto.UINT4) == 2
-    assert are_equal(outputs_of(int8, (IMAGES,)), run_file(content, (IMAGES,)))
+    assert are_equal(exact_outputs(int8, (IMAGES,)), run_file(content, (IMAGES,)))
     assert len(content) < len(exported(int8, form=form, opset=18))
 
 

@@ -6,9 +6,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 from int8_files import NETS, are_equal, exported, file_of, inputs_of, model_of, run_file
-from tiny_graphs import outputs_of, quantized
+from tiny_graphs import exact_outputs, quantized
 
 from fxpasses.export.onnx_qoperator import CONTRIB, to_qoperator
+from fxpasses.quantization.int8_calls import find_float_results
 
 
 def _rewritten(name: str) -> onnx.ModelProto:
@@ -22,7 +23,7 @@ def test_the_same_numbers(name: str) -> None:
     content = _rewritten(name).SerializeToString()
     for batch in (1, 3):
         inputs = inputs_of(name, batch)
-        assert are_equal(outputs_of(quantized(name), inputs), run_file(content, inputs))
+        assert are_equal(exact_outputs(quantized(name), inputs), run_file(content, inputs))
 
 
 EXPECTED = {
@@ -41,7 +42,7 @@ def test_nothing_is_left_between_integers(name: str) -> None:
     kinds = [n.op_type for n in model.graph.node]
     assert EXPECTED[name] <= set(kinds)
     assert kinds.count("QuantizeLinear") == len(model.graph.input)
-    assert kinds.count("DequantizeLinear") == len(model.graph.output)
+    assert kinds.count("DequantizeLinear") == len(model.graph.output) - len(find_float_results(quantized(name)))
     assert not {"Conv", "Gemm", "Add", "Concat"} & set(kinds)
     assert CONTRIB in {o.domain for o in model.opset_import}
 

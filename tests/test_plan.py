@@ -25,9 +25,9 @@ from fxpasses.shapes import SHAPE
 Body = Callable[..., object]
 
 
-def plan_of(name: str, *overrides: Override) -> tuple[fx.GraphModule, Plan]:
+def plan_of(name: str, *overrides: Override, float_results: bool = True) -> tuple[fx.GraphModule, Plan]:
     gm = fused(name)
-    return gm, plan_quantization(gm, QuantConfig(overrides=overrides))
+    return gm, plan_quantization(gm, QuantConfig(overrides=overrides, float_results=float_results))
 
 
 def plan_body(body: Body, **parts: nn.Module | Tensor) -> tuple[fx.GraphModule, Plan]:
@@ -50,7 +50,7 @@ def test_every_node_of_the_vocabulary_is_int8_float_or_absorbed(name: str) -> No
 def test_every_int8_node_reads_and_gives_tensors_with_a_root(name: str) -> None:
     _, plan = plan_of(name)
     for node, operator in plan.int8.items():
-        assert plan.result_of(node) in plan.root
+        assert (plan.result_of(node) in plan.root) is (node not in plan.float_results)
         if operator.name != "embedding":
             assert tensors_of(node) and all(t in plan.root for t in tensors_of(node))
     assert all(plan.root[root] is root for root in plan.roots)
@@ -178,6 +178,58 @@ def test_what_only_float_operators_read_stays_float(case: str) -> None:
     assert len(layers) > 1 and all(n in plan.int8 for n in layers)
 
 
+FLOAT_RESULTS: dict[str, tuple[Body, list[str]]] = {
+    "logits": (lambda net, x: net.last(net.first(x)), ["last"]),
+    "read_by_a_norm": (lambda net, x: net.last(net.norm(net.first(x))), ["first", "last"]),
+    "by_way_of_moves": (
+        lambda net, x: net.last(net.norm(net.first(x).transpose(1, 2).transpose(1, 2))),
+        ["first", "last"],
+    ),
+    "added_to_a_stream": (lambda net, x: net.last(net.norm(x + net.first(x))), ["first", "last"]),
+    "a_table_in_float": (lambda net, x: net.last(net.norm(F.hardswish(net.first(x)))), ["first", "last"]),
+    "a_table_in_int8": (lambda net, x: net.last(F.hardswish(net.first(x))), ["last"]),
+    "an_activation_that_is_absorbed": (lambda net, x: net.first(x).relu(), []),
+    "an_output_that_moves": (lambda net, x: net.last(x).flatten(1), []),
+    "by_a_layer_as_well": (lambda net, x: _logits_and_layer(net, net.first(x)), []),
+    "an_output_as_well": (lambda net, x: (net.norm(y := net.first(x)), y), ["first"]),
+}
+"""Who reads a linear layer, and which of them give floats."""
+
+
+def _logits_and_layer(net: Any, y: Tensor) -> Tensor:
+    found: Tensor = net.norm(y) + net.last(y).relu()
+    return found
+
+
+@pytest.mark.parametrize("case", FLOAT_RESULTS)
+def test_linear_layers_that_only_float_operators_or_the_caller_read_give_floats(case: str) -> None:
+    body, expected = FLOAT_RESULTS[case]
+    net = tiny(
+        case,
+        lambda: OneInput(body, first=nn.Linear(6, 6), last=nn.Linear(6, 6), norm=nn.LayerNorm(6)),
+        (2, 4, 6),
+    )
+    gm = capture_net(net)
+    plan = plan_quantization(gm, QuantConfig())
+    assert sorted(n.name for n in plan.float_results) == expected
+    assert plan.float_results <= plan.int8.keys() and not plan.float_results & plan.root.keys()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [QuantConfig(float_results=False), QuantConfig(exact=True), QuantConfig(activation_bits=16)],
+)
+def test_where_integers_are_asked_for_no_layer_gives_floats(config: QuantConfig) -> None:
+    gm = fused("linear_relu_linear")
+    assert len(plan_quantization(gm, QuantConfig()).float_results) == 1
+    assert not plan_quantization(gm, config).float_results
+
+
+def test_a_convolution_gives_bytes() -> None:
+    _, plan = plan_of("conv_bn_relu")
+    assert plan.int8 and not plan.float_results
+
+
 def test_a_reader_on_trial_in_float_changes_nothing_else() -> None:
     gm = fused("residual_block")
     layers = [n for n in gm.graph.nodes if n.op == "call_module"]
@@ -233,7 +285,7 @@ def test_the_root_of_an_absorbed_activation_is_the_activation() -> None:
 
 
 def test_moving_shares_the_scale_and_computing_does_not() -> None:
-    gm, plan = plan_of("flatten")
+    gm, plan = plan_of("flatten", float_results=False)
     names = {operator_name(gm, node): node for node in plan.int8}
     assert plan.root[names["flatten"]] is names["conv2d"]
     assert plan.root[names["linear"]] is names["linear"]

@@ -52,7 +52,9 @@ def test_what_stays_float_says_why(int8: fx.GraphModule) -> None:
 def test_entrances_are_listed_and_nodes_are_those_of_parity(int8: fx.GraphModule) -> None:
     quantized = [n.name for n in int8.graph.nodes if str(n.target) == "fxpasses.quantize.default"]
     found = [layer for layer in layers(int8) if layer["precision"] == "int8"]
-    assert [layer["node"] for layer in found] == quantized
+    *between, last = found
+    assert [layer["node"] for layer in between] == quantized
+    assert (last["module"], last["scale"], last["weights"]) == ("fc", None, 30), "its result is float"
     assert found[0]["operator"] == "quantize"
 
 

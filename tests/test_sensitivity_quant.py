@@ -47,7 +47,9 @@ def test_in_place_noise_includes_that_of_the_layers_before() -> None:
     """Alone a layer starts from exact inputs; in place only the first one does."""
     layers, tensors = sensitivity().layers, sensitivity().tensors["torch"]
     gaps = []
-    for layer in layers:
+    *before, last = layers
+    assert last.unit.result not in tensors, "the logits are floats, and as good as the whole is"
+    for layer in before:
         own, in_place = layer.alone_at_node_db, tensors[layer.unit.result].sqnr_db
         assert own is not None and in_place is not None
         gaps.append(own - in_place)
@@ -56,8 +58,10 @@ def test_in_place_noise_includes_that_of_the_layers_before() -> None:
 
 
 def test_logits_in_place_have_the_sqnr_of_the_whole() -> None:
-    found = quant_sensitivity(calibrated(), evaluation, node_batches=99, layers=sensitivity().layers)
-    whole, logits = found.int8["torch"].sqnr_db, found.tensors["torch"][calibrated().units[-1].result].sqnr_db
+    """Where they are integers."""
+    given = calibrated(float_results=False)
+    found = quant_sensitivity(given, evaluation, node_batches=99, layers=sensitivity().layers)
+    whole, logits = found.int8["torch"].sqnr_db, found.tensors["torch"][given.units[-1].result].sqnr_db
     assert logits == pytest.approx(whole, abs=1e-3)
     assert found.node_images == found.float_score.images
 
@@ -93,7 +97,10 @@ def test_the_document_is_json_and_knows_every_layer_and_every_other_tensor() -> 
     assert sorted(layer["rank"] for layer in found["layers"]) == list(range(1, len(found["layers"]) + 1))
     results = {layer.unit.result for layer in sensitivity().layers}
     assert {tensor["node"] for tensor in found["tensors"]} == set(sensitivity().tensors["torch"]) - results
-    for layer in found["layers"]:
+    *before, last = found["layers"]
+    assert (last["grid"], last["histogram"], last["in_place"]) == (None, None, {})
+    assert last["kept_float"]["gain_db"] > 0 < last["alone"]["at_node_sqnr_db"]
+    for layer in before:
         assert layer["grid"]["low"] <= 0 <= layer["grid"]["high"]
         assert len(layer["histogram"]["edges"]) == len(layer["histogram"]["float"]) + 1
         assert layer["kept_float"]["gain_db"] == pytest.approx(

@@ -83,6 +83,17 @@ def outputs_of(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> list[Tens
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
+def exact_outputs(gm: fx.GraphModule, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """What exact arithmetic makes of a QUANTIZED graph. Its own torch operators sum floats, in some order."""
+    return outputs_of(fxpasses.export.to_torch(gm, "reference"), inputs)
+
+
+def close(found: list[Tensor], expected: list[Tensor]) -> bool:
+    """Equal but for the rounding of float32 sums."""
+    pairs = zip(found, expected, strict=True)
+    return all(torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max())) for a, b in pairs)
+
+
 def node_named(gm: fx.GraphModule, name: str) -> fx.Node:
     found: fx.Node = next(node for node in gm.graph.nodes if node.name == name)
     return found

@@ -12,14 +12,18 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
+from fxpasses.quantization.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
 from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
 
 from .kernel import Kernel
+from .reference import ReferenceResult
 
 KernelFor = Callable[[Int8Call], Kernel | None]
 """An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
+
+ResultFor = Callable[[FloatResult], Kernel]
+"""The kernel of a layer that takes integers and gives floats."""
 
 BorderFor = Callable[[fx.Node], Kernel | None]
 """What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
@@ -37,6 +41,7 @@ def lower(
     kernel_for: KernelFor,
     entrance_for: BorderFor = _the_operator,
     exit_for: BorderFor = _the_operator,
+    result_for: ResultFor = ReferenceResult,
 ) -> fx.GraphModule:
     """Build the lowered module; ``gm`` is not changed, and its float parameters are shared.
 
@@ -44,17 +49,18 @@ def lower(
         GraphError: ``gm`` is not QUANTIZED.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
-    lowering = _Lowering(gm, kernel_for, entrance_for, exit_for)
+    lowering = _Lowering(gm, kernel_for, {ops.quantize: entrance_for, ops.dequantize: exit_for}, result_for)
     for node in gm.graph.nodes:
         lowering.take(node)
     return lowering.finish()
 
 
 class _Lowering:
-    def __init__(self, gm: fx.GraphModule, kernel_for: KernelFor, entrance_for: BorderFor, exit_for: BorderFor) -> None:
-        self.gm, self.kernel_for = gm, kernel_for
-        self.border_for = {ops.quantize: entrance_for, ops.dequantize: exit_for}
-        self.calls = find_int8_calls(gm)
+    def __init__(
+        self, gm: fx.GraphModule, kernel_for: KernelFor, border_for: Mapping[Any, BorderFor], result_for: ResultFor
+    ) -> None:
+        self.gm, self.kernel_for, self.border_for, self.result_for = gm, kernel_for, border_for, result_for
+        self.calls, self.results = find_int8_calls(gm), find_float_results(gm)
         self.graph = fx.Graph()
         self.env: dict[fx.Node, fx.Node] = {}
         self.kernels: dict[str, Kernel] = {}
@@ -64,6 +70,8 @@ class _Lowering:
         call = self.calls.get(node)
         if call is not None:
             new = self._integer_call(call)
+        elif (result := self.results.get(node)) is not None:
+            new = self._call_kernel(result.name, self.result_for(result), self.env[result.input])
         elif node.target in self.border_for and (border := self.border_for[node.target](node)) is not None:
             new = self._call_kernel(node.name, border, self.env[node.all_input_nodes[0]])
         elif _only_reads_shapes(node):

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import Int8Call
+from fxpasses.quantization.int8_calls import FloatResult, Int8Call
 from fxpasses.quantization.qparams import QParams
 from fxpasses.quantization.scales import table_of
 
@@ -40,6 +41,19 @@ class ReferenceKernel(Kernel):
             return through_float(call, *inputs)
         centred = [q.double() - x.zero_point for q, x in zip(inputs, call.x, strict=True)]
         return to_grid(self._steps(call, *centred), call)
+
+
+class ReferenceResult(Kernel):
+    """A layer that gives floats: exact sums, rounded to float32, times what a step is worth."""
+
+    def __init__(self, result: FloatResult) -> None:
+        super().__init__()
+        self._zero_point, self._layer, self._scale = result.x.zero_point, result.layer, result.scale
+
+    def forward(self, q: Tensor) -> Tensor:
+        weight, bias = self._layer.weight.double(), self._layer.bias
+        sums = F.linear(q.double() - self._zero_point, weight, None if bias is None else bias.double())
+        return sums.to(torch.float32) * self._scale
 
 
 def to_grid(steps: Tensor, call: Int8Call) -> Tensor:

@@ -32,6 +32,7 @@ from .x86_bytes import (
     Table,
     is_gated,
 )
+from .x86_float_results import float_result_kernel
 from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 from .x86_net import X86Net
 
@@ -49,7 +50,8 @@ _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
 
 def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
     """Lower a QUANTIZED graph to x86 kernels; with ``autotune`` to the faster one where there are two."""
-    return X86Net(lower(gm, _faster_kernel if autotune else x86_kernel, Entrance, Exit)).eval()
+    kernel_for = _faster_kernel if autotune else x86_kernel
+    return X86Net(lower(gm, kernel_for, Entrance, Exit, float_result_kernel)).eval()
 
 
 def _faster_kernel(call: Int8Call) -> Kernel | None:

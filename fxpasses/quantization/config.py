@@ -135,6 +135,8 @@ class QuantConfig:
         reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
             :mod:`fxpasses.quantization.reestimation`. It needs data; step by step :func:`fxpasses.reestimate` takes the
             place of :func:`fxpasses.convert`.
+        float_results: linear layers that only float operators or the caller read give floats, not bytes: logits are not
+            rounded, and nothing is dequantized at once. Integer-only accelerators want ``False``; so does ``exact``.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
             engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.
@@ -156,6 +158,7 @@ class QuantConfig:
     smoothing: float | str | None = None
     bias_correction: bool = True
     reestimation: bool = False
+    float_results: bool = True
     exact: bool = False
     tie_free: bool = True
     overrides: tuple[Override, ...] = ()
@@ -218,6 +221,11 @@ class QuantConfig:
     def avoids_ties(self) -> bool:
         """Whether scales are settled: not where float is computed between the integers, as it is with 16 bits."""
         return self.tie_free and self.activation_bits == LARGEST_BITS
+
+    @property
+    def gives_floats(self) -> bool:
+        """Whether layers may give floats: proofs are about integers, and with 16 bits they compute in float anyway."""
+        return self.float_results and not self.exact and self.activation_bits == LARGEST_BITS
 
     def weight_grid(self, bits: int | None = None) -> IntType:
         """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below."""

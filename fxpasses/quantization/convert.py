@@ -133,7 +133,8 @@ class _Conversion:
         for activation, producer in list(self.plan.absorbed.items()):
             self._absorb(activation, producer)
         for node, operator in list(self.plan.int8.items()):
-            self.result.change(node, f"{operator} in int8")
+            gives = ", its result in float" if node in self.plan.float_results else ""
+            self.result.change(node, f"{operator} in int8{gives}")
             if operator.weight_axis is not None:
                 self._convert_layer(node, operator)
             elif operator.name == "embedding":
@@ -169,7 +170,9 @@ class _Conversion:
         assert isinstance(source, fx.Node)
         return self.scales[self.plan.root[source]]
 
-    def _output_qparams(self, node: fx.Node) -> QParams:
+    def _output_qparams(self, node: fx.Node) -> QParams | None:
+        if node in self.plan.float_results:
+            return None
         held = node if node in self.plan.root else next(iter(node.users))
         return self.scales[self.plan.root[held]]
 

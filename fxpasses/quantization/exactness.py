@@ -18,7 +18,7 @@ from ..errors import GraphError
 from ..operators import Scaling
 from ..shapes import is_float_tensor
 from . import ops
-from .int8_calls import Int8Call, find_int8_calls
+from .int8_calls import Int8Call, find_float_results, find_int8_calls
 from .scales import table_of, window_size
 from .tie_free import MARGIN, distance_to_tie, simplest_fraction, smallest_margin
 
@@ -116,7 +116,7 @@ def _of_table(call: Int8Call) -> Margin:
 
 def float_islands(gm: fx.GraphModule) -> list[str]:
     """Float nodes between integers, by name."""
-    calls = {c.node for c in find_int8_calls(gm).values()}
+    calls = {c.node for c in find_int8_calls(gm).values()} | find_float_results(gm).keys()
     own = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
     return [
         n.name

@@ -1,7 +1,7 @@
 """Read a QUANTIZED graph as integer operations: what every engine lowers, and what parity compares.
 
-``dequantize -> operator [-> clamp] -> quantize`` is one :class:`Int8Call`. Whatever is not of that form is a float
-island, and stays as it is.
+``dequantize -> operator [-> clamp] -> quantize`` is one :class:`Int8Call`; a linear layer on integers whose result
+nothing quantizes is a :class:`FloatResult`. Whatever is not of these forms is a float island, and stays as it is.
 """
 
 from __future__ import annotations
@@ -75,6 +75,52 @@ class Int8Call:
         return shares_scale(self.node, self.operator) and self.x[0] == self.y
 
 
+@dataclass(frozen=True)
+class FloatResult:
+    """A linear layer on integers that gives floats: ``float(acc) * (s_x * s_w)``, each rounded once to float32.
+
+    ``acc`` is the exact sum with the bias. So says onnxruntime's QGemm, and every engine here: floats are equal bit for
+    bit as long as sums stay below 2**24.
+
+    Attributes:
+        operator: which.
+        node: the float node of the QUANTIZED graph.
+        input: the ``quantize`` node it reads.
+        x: parameters of the input.
+        layer: its integers.
+    """
+
+    operator: Operator
+    node: fx.Node
+    input: fx.Node
+    x: QParams
+    layer: LayerIntegers
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def scale(self) -> Tensor:
+        """What one step of each output's sum is worth: float32 ``[C_out]``."""
+        return torch.tensor(self.x.scale, dtype=torch.float32) * self.layer.weight_scale
+
+
+def find_float_results(gm: fx.GraphModule) -> dict[fx.Node, FloatResult]:
+    """The layers of a QUANTIZED graph that take integers and give floats, in order, by their node."""
+    rounded = {call.node for call in find_int8_calls(gm).values()}
+    found = (_match_float_result(gm, node) for node in gm.graph.nodes if node not in rounded)
+    return {result.node: result for result in found if result is not None}
+
+
+def _match_float_result(gm: fx.GraphModule, node: fx.Node) -> FloatResult | None:
+    read = _integers_of_layer(gm, node) if node.target is F.linear else None
+    if read is None:
+        return None
+    source, x, layer = read
+    return FloatResult(LAYER_FUNCTIONS[F.linear], node, source, x, layer)
+
+
 def find_int8_calls(gm: fx.GraphModule) -> dict[fx.Node, Int8Call]:
     """All integer operations of a QUANTIZED graph in order, by their ``quantize`` node."""
     calls = (_match(gm, node) for node in gm.graph.nodes if node.target is ops.quantize)
@@ -124,25 +170,26 @@ def _match(gm: fx.GraphModule, quantize: fx.Node) -> Int8Call | None:
 def _layer_call(
     gm: fx.GraphModule, quantize: fx.Node, node: fx.Node, operator: Operator, clamp: tuple[float, float] | None
 ) -> Int8Call | None:
+    read = _integers_of_layer(gm, node)
+    if read is None:
+        return None
+    source, x, layer = read
+    return Int8Call(operator, node, quantize, (source,), (x,), qparams_of(quantize), clamp, layer)
+
+
+def _integers_of_layer(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, QParams, LayerIntegers] | None:
+    """The integers a layer reads, their parameters, and its own; None where one of them is float."""
     x, weight, bias = (*node.args, None)[:3]
     if not (isinstance(x, fx.Node) and x.target is ops.dequantize and _is_integer_weight(weight)):
         return None
     assert isinstance(weight, fx.Node)
-    return Int8Call(
-        operator,
-        node,
-        quantize,
-        (x.all_input_nodes[0],),
-        (qparams_of(x),),
-        qparams_of(quantize),
-        clamp,
-        LayerIntegers(
-            _buffer(gm, weight.args[0]),
-            _buffer(gm, weight.args[1]),
-            int(weight.args[2]),  # type: ignore[arg-type]  # the schema says int
-            _buffer(gm, bias.args[0]) if isinstance(bias, fx.Node) else None,
-        ),
+    layer = LayerIntegers(
+        _buffer(gm, weight.args[0]),
+        _buffer(gm, weight.args[1]),
+        int(weight.args[2]),  # type: ignore[arg-type]  # the schema says int
+        _buffer(gm, bias.args[0]) if isinstance(bias, fx.Node) else None,
     )
+    return x.all_input_nodes[0], qparams_of(x), layer
 
 
 def _is_integer_weight(node: object) -> bool:

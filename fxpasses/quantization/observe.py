@@ -75,7 +75,8 @@ def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
 def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[fx.Node]) -> PassResult:
     result = PassResult()
     for node, operator in plan.int8.items():
-        result.change(node, f"{operator} will run in int8")
+        gives = ", its result in float" if node in plan.float_results else ""
+        result.change(node, f"{operator} will run in int8{gives}")
     for activation, producer in plan.absorbed.items():
         result.change(activation, f"{producer.name} takes it in")
     for root in plan.roots:

@@ -33,12 +33,14 @@ class Plan:
     Attributes:
         int8: nodes that compute in int8, with their operator.
         why_float: nodes of the vocabulary that stay float, with the reason.
+        float_results: those of ``int8`` that take integers and give floats.
         root: for each tensor on an int8 grid, the tensor whose scale it has.
         absorbed: activation -> the int8 node that takes it in.
     """
 
     int8: dict[fx.Node, Operator] = field(default_factory=dict)
     why_float: dict[fx.Node, str] = field(default_factory=dict)
+    float_results: set[fx.Node] = field(default_factory=set)
     root: dict[fx.Node, fx.Node] = field(default_factory=dict)
     absorbed: dict[fx.Node, fx.Node] = field(default_factory=dict)
 
@@ -67,6 +69,8 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
             plan.why_float[node] = why
             continue
         plan.int8[node] = operator
+        if node in in_float and _can_give_floats(operator) and config.gives_floats:
+            plan.float_results.add(node)
         _assign_root(gm, node, operator, config, plan)
     return plan
 
@@ -74,15 +78,26 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
 def _read_in_float(gm: fx.GraphModule) -> set[fx.Node]:
     """Tensors that only operators without an int8 form read, or sums and the like that are read so in turn.
 
-    A transformer's residual stream is one, between LayerNorms and the next sum. Outputs of the graph are not: they are
-    int8 wherever they can be. Overrides do not count, so that a layer on trial in float changes nothing but itself.
+    A transformer's residual stream is one, between LayerNorms and the next sum. Outputs of the graph are int8 where
+    they can be, unless a linear layer computes them: its floats are as cheap as its integers. Overrides do not count,
+    so that a layer on trial in float changes nothing but itself.
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
         readers = [reader for reader in node.users if reader.op == "output" or is_float_tensor(reader)]
-        if readers and not any(_reads_integers(gm, reader, found) for reader in readers):
+        operator = operator_of(gm, node)
+        if operator is not None and _can_give_floats(operator):
+            inside = [reader for reader in readers if reader.op != "output"]
+        else:
+            inside = readers
+        if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
             found.add(node)
     return found
+
+
+def _can_give_floats(operator: Operator) -> bool:
+    """Whether runtimes have a kernel that takes integers and gives floats; onnxruntime's convolutions give bytes."""
+    return operator.name == "linear"
 
 
 def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
@@ -191,6 +206,8 @@ def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: 
         return
     for source in tensors_of(node):
         plan.root.setdefault(source, source)
+    if node in plan.float_results:
+        return
     if shares_scale(node, operator):
         moved = node.args[0]
         assert isinstance(moved, fx.Node)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ from .calibration import checked_batches, is_fixed_batch
 from .config import QuantConfig
 from .convert import LAYER, convert
 from .first_samples import first_samples
-from .int8_calls import Int8Call, LayerIntegers, find_int8_calls
+from .int8_calls import LayerIntegers, find_float_results, find_int8_calls
 from .observe import without_observers
 from .tie_free import SMALLEST_PROVABLE, tie_free_multipliers
 from .weights import LARGEST_BIAS
@@ -142,59 +142,77 @@ def _float_outputs(exact: fx.GraphModule, inputs: Tensors) -> dict[str, Tensor]:
     return {name: torch.cat(parts, 1) for name, parts in found.items()}
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """A layer on integers, the scale of what it reads, and of what it gives unless that is float."""
+
+    integers: LayerIntegers
+    x: float
+    y: float | None
+    is_linear: bool
+
+
+def _layers(int8: fx.GraphModule) -> dict[fx.Node, _Layer]:
+    calls, results = find_int8_calls(int8).values(), find_float_results(int8).values()
+    found = {r.node: _Layer(r.layer, r.x.scale, None, r.operator.name == "linear") for r in results}
+    for c in calls:
+        if c.layer is not None:
+            found[c.node] = _Layer(c.layer, c.x[0].scale, c.y.scale, c.operator.name == "linear")
+    return found
+
+
 class _Correction(fx.Interpreter):
     """Runs a QUANTIZED graph on all samples and corrects each layer as it comes to it."""
 
     def __init__(self, int8: fx.GraphModule, expected: dict[str, Tensor], config: QuantConfig) -> None:
         super().__init__(int8)
         self.int8, self.expected, self.config, self.result = int8, expected, config, PassResult()
-        self.calls = {call.node: call for call in find_int8_calls(int8).values() if call.layer is not None}
+        self.layers = _layers(int8)
 
     def run_node(self, n: fx.Node) -> Any:
-        y, call = super().run_node(n), self.calls.get(n)
-        if call is None or call.layer is None:
+        y, layer = super().run_node(n), self.layers.get(n)
+        if layer is None:
             return y
         weight = n.args[1]
         assert isinstance(weight, fx.Node)
         name: str = weight.meta[LAYER]
-        wanted, found = self.expected[name], _values(y, call.operator.name == "linear")
-        why = _why_not(call.layer, found)
+        wanted, found = self.expected[name], _values(y, layer.is_linear)
+        why = _why_not(layer.integers, found)
         if why is not None:
             self.result.skipped.append(Skip(name, why))
             return y
-        y, gain = self._correct(n, call, call.layer, y, wanted.double(), found)
+        y, gain = self._correct(n, layer, y, wanted.double(), found)
         self.result.changed.append(Change(name, f"scales times {float(gain.min()):.3f} to {float(gain.max()):.3f}"))
         return y
 
-    def _correct(
-        self, node: fx.Node, call: Int8Call, layer: LayerIntegers, y: Tensor, wanted: Tensor, found: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _correct(self, node: fx.Node, layer: _Layer, y: Tensor, wanted: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's output after correction, and what its scales were multiplied by, ``[C]``."""
-        assert layer.bias is not None
+        integers, x = layer.integers, layer.x
+        assert integers.bias is not None
         means, means_found = wanted.mean(1), found.mean(1)
         centred = found - means_found[:, None]
         variance = centred.square().mean(1)
         gain = ((wanted - means[:, None]) * centred).mean(1) / variance
         gain = torch.where(variance > 0, gain, 1.0).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
-        scale, x = layer.weight_scale, call.x[0].scale
-        moved = self._settled(scale.double() * gain, x, call.y.scale)
+        scale = integers.weight_scale
+        moved = self._settled(scale.double() * gain, x, layer.y)
         gain = moved.double() / scale.double()
         step = torch.tensor(x, dtype=torch.float32) * moved
-        old = layer.bias.double() * (torch.tensor(x, dtype=torch.float32) * scale).double()
+        old = integers.bias.double() * (torch.tensor(x, dtype=torch.float32) * scale).double()
         wished = ((old - means_found) * gain + means) / step.double()
         fits = wished.abs() < LARGEST_BIAS
         gain, moved = torch.where(fits, gain, 1.0), torch.where(fits, moved, scale)
         step = torch.tensor(x, dtype=torch.float32) * moved
-        bias = torch.where(fits, wished, layer.bias.double()).round()
+        bias = torch.where(fits, wished, integers.bias.double()).round()
         self._write(node, moved, bias.to(torch.int32), step)
         shape = [1] * y.dim()
-        shape[-1 if call.operator.name == "linear" else 1] = -1
+        shape[-1 if layer.is_linear else 1] = -1
         shift = bias * step.double() - old * gain
         return y * gain.float().reshape(shape) + shift.float().reshape(shape), gain
 
-    def _settled(self, scale: Tensor, x: float, y: float) -> Tensor:
+    def _settled(self, scale: Tensor, x: float, y: float | None) -> Tensor:
         """Scales near these on which nothing can tie, as conversion chose them: float32."""
-        if self.config.avoids_ties:
+        if y is not None and self.config.avoids_ties:
             wanted = scale * x / y
             wanted = wanted.clamp(min=SMALLEST_PROVABLE) if self.config.exact else wanted
             scale = tie_free_multipliers(wanted)[0] * y / x

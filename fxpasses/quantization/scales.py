@@ -41,9 +41,9 @@ def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
     """Scales of what functions, products and averages compute, in graph order: each hangs on those of its inputs."""
     taken: set[fx.Node] = set()
     for node, operator in plan.int8.items():
-        root = plan.root[plan.result_of(node)]
         if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or operator.name in _JOINING:
             continue
+        root = plan.root[plan.result_of(node)]
         if operator.elementwise:
             if root not in joined:
                 _settle_table(plan, node, root, scales)

@@ -48,7 +48,7 @@ def integer_weights(
     layer: nn.Module,
     axis: int,
     x: QParams,
-    y: QParams,
+    y: QParams | None,
     config: QuantConfig,
     means: Tensor | None = None,
     bits: int | None = None,
@@ -57,6 +57,7 @@ def integer_weights(
 
     Args:
         layer: a convolution or linear layer.
+        y: None where the output is float: no integer is rounded to there, and nothing can tie.
         axis: output-channel dimension of its weight (1 for transposed convolutions).
         means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
         bits: of its weight; default: ``config.weight_bits``.
@@ -75,7 +76,7 @@ def integer_weights(
         largest = LARGEST_BIAS if config.activation_bits == LARGEST_BITS else LARGEST_INT32_BIAS
         per_output = torch.maximum(per_output, bias.abs() / (x.scale * largest))
         scale = per_output if groups == 1 else per_output.max().expand_as(scale)
-    if config.avoids_ties:
+    if y is not None and config.avoids_ties:
         wanted = x.scale * scale / y.scale
         multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
         scale = multiplier * y.scale / x.scale

@@ -21,7 +21,7 @@ from fxpasses.export.accuracy import sqnr_db
 from fxpasses.export.integer_tensors import torch_integers
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import LayerIntegers, find_int8_calls, qparams_of
+from fxpasses.quantization.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
 from fxpasses.quantization.observe import find_observers
 from fxpasses.quantization.observers import Observer
 
@@ -129,14 +129,20 @@ def quant_sensitivity(
 def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) -> LayerSensitivity:
     """Measure one layer: alone in int8, and alone in float. ``noise_percent`` needs all of them, and is 0."""
     alone = calibrated.alone(unit)
-    (call,) = (n for n in alone.graph.nodes if n.name == unit.result + SUFFIX)
-    found = find_int8_calls(alone).get(call)
+    gives_floats = list(find_float_results(alone).values())  # nothing else is int8: this layer, or none
+    layer: LayerIntegers | None
+    if gives_floats:
+        node, layer = gives_floats[0].node, gives_floats[0].layer
+    else:
+        (node,) = (n for n in alone.graph.nodes if n.name == unit.result + SUFFIX)
+        found = find_int8_calls(alone).get(node)
+        layer = None if found is None else found.layer
     return LayerSensitivity(
         unit,
         alone=yardstick.score(alone),
         kept_float=yardstick.score(to_torch(calibrated.convert(unit))),
-        alone_at_node_db=_own_noise(calibrated.float_graph, alone, call, unit, next(_first(yardstick.batches, 1))),
-        weight=None if found is None else _weight_error(calibrated.float_graph, unit, found.layer),
+        alone_at_node_db=_own_noise(calibrated.float_graph, alone, node, unit, next(_first(yardstick.batches, 1))),
+        weight=_weight_error(calibrated.float_graph, unit, layer),
     )
 
 
@@ -219,14 +225,15 @@ def _in_place(
 
 
 def _own_noise(
-    float_graph: fx.GraphModule, alone: fx.GraphModule, call: fx.Node, unit: Unit, inputs: Inputs
+    float_graph: fx.GraphModule, alone: fx.GraphModule, node: fx.Node, unit: Unit, inputs: Inputs
 ) -> float | None:
-    """SQNR at a unit's output when its inputs are the float ones."""
-    exact = values_of(float_graph, {unit.result}, inputs)[unit.result]
-    q = values_of(alone, {call.name}, inputs)[call.name]
-    error = TensorError(qparams_of(call), 0.0, 0.0)
-    error.add(exact.contiguous(), q.contiguous())
-    return error.sqnr_db
+    """SQNR at a unit's output, integers or floats, when its inputs are the float ones."""
+    exact = values_of(float_graph, {unit.result}, inputs)[unit.result].double()
+    found = values_of(alone, {node.name}, inputs)[node.name]
+    if node.target is ops.quantize:
+        q = qparams_of(node)
+        found = ops.dequantize(found, q.scale, q.zero_point)
+    return sqnr_db(float(exact.square().sum()), float((exact - found).square().sum()))
 
 
 def _weight_error(gm: fx.GraphModule, unit: Unit, integers: LayerIntegers | None) -> WeightError | None:
