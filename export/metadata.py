@@ -33,7 +33,7 @@ def qparams_hash(gm: fx.GraphModule) -> str:
     """SHA-256 over every scale, zero point and integer buffer, in graph order: equal for equal int8 models."""
     digest = hashlib.sha256()
     for node in gm.graph.nodes:
-        if node.target in (ops.quantize, ops.dequantize):
+        if node.target in (ops.quantize, ops.dequantize, ops.pixels):
             digest.update(repr(node.args[1:]).encode())
         if node.target in (ops.dequantize, ops.dequantize_per_channel):
             for source in node.all_input_nodes:

@@ -25,7 +25,15 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     def dequantize_per_channel(q: Any, scale: Any, axis: int) -> Any:
         return op.DequantizeLinear(q, scale, axis=axis)
 
+    def pixels(x: Any, factor: list[float], offset: list[float], rest: float, channels: int) -> Any:
+        by_channel = op.Constant(value_ints=[1, -1, 1, 1])
+        scaled = op.Mul(x, op.Reshape(op.Constant(value_floats=list(factor)), by_channel))
+        moved = op.Add(scaled, op.Reshape(op.Constant(value_floats=list(offset)), by_channel))
+        pads = op.Constant(value_ints=[0, 0, 0, 0, 0, channels - len(factor), 0, 0])
+        return op.Pad(moved, pads, op.Constant(value_float=rest))
+
     return {
+        ops.pixels: pixels,
         ops.quantize: quantize,
         ops.dequantize: dequantize,
         ops.dequantize_per_channel: dequantize_per_channel,

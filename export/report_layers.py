@@ -121,7 +121,7 @@ def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> 
     return {
         "node": node.name,
         "module": str(node.target) if is_module else None,
-        "operator": operator.name if operator else getattr(node.target, "__name__", str(node.target)),
+        "operator": operator.name if operator else _name_of(node.target),
         "precision": "float",
         "why": reasons.get(node.name) or (operator.why_float if operator else "") or "outside the vocabulary",
         "shape": _one_item(node),
@@ -129,6 +129,11 @@ def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> 
         "zero_point": None,
         "weights": 0 if weight is None else weight.numel(),
     }
+
+
+def _name_of(target: Any) -> str:
+    """``sinc`` for torch.sinc, ``pixels`` for torch.ops.fxpasses.pixels.default."""
+    return str(getattr(target, "__name__", target)).removesuffix(".default")
 
 
 def _computes(gm: fx.GraphModule, node: fx.Node) -> bool:

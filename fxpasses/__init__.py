@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .fusion import fuse as fuse
     from .quantization.api import QuantConfig as QuantConfig
+    from .quantization.api import align_pixels as align_pixels
     from .quantization.api import calibrate as calibrate
     from .quantization.api import convert as convert
     from .quantization.api import equalize as equalize
@@ -40,6 +41,7 @@ _HOMES = {
     "GraphError": "fxpasses.errors",
     "InputError": "fxpasses.errors",
     "QuantConfig": "fxpasses.quantization.api",
+    "align_pixels": "fxpasses.quantization.api",
     "calibrate": "fxpasses.quantization.api",
     "capture": "fxpasses.tracing",
     "convert": "fxpasses.quantization.api",

@@ -18,10 +18,8 @@ from torch import nn
 from fxpasses.export.engines import quint8
 from fxpasses.export.engines.reference import ReferenceKernel
 from fxpasses.export.engines.x86 import x86_kernel
-from fxpasses.export.engines.x86_bytes import (
-    Entrance,
-    Exit,
-)
+from fxpasses.export.engines.x86_bytes import Exit
+from fxpasses.export.engines.x86_entrance import Entrance
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.tiny import TINY
 from fxpasses.models.tiny_convolutions import conv

@@ -114,3 +114,14 @@ def test_memory_layout_is_kept() -> None:
     q = ops.quantize(x, 0.1, 0, torch.uint8)
     assert q.is_contiguous(memory_format=torch.channels_last)
     assert ops.dequantize(q, 0.1, 0).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_pixels_multiply_then_add_each_rounded_once() -> None:
+    """As Mul and Add of ONNX do; the channels that are missing hold one number."""
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    factor, offset = [57.3, 1 / 3, -2.0], [0.1, 5.5, 1e-3]
+    found = ops.pixels(x, factor, offset, 139.0, 8)
+    for c in range(3):
+        scaled = x[:, c].numpy() * np.float32(factor[c])
+        assert np.array_equal(found[:, c].numpy(), scaled + np.float32(offset[c]))
+    assert found.shape == (2, 8, 4, 5) and set(found[:, 3:].flatten().tolist()) == {139.0}

@@ -12,6 +12,8 @@ from cli_runs import fxpasses
 from fxpasses.cli.repair_account import repair_steps
 from fxpasses.quantization.config import Override, QuantConfig
 
+NOTHING = QuantConfig(equalization=False, bias_correction=False, pixel_grid=False, float_results=False)
+
 
 def names(config: QuantConfig) -> list[str]:
     return [step.repair for step in repair_steps(config)]
@@ -19,10 +21,13 @@ def names(config: QuantConfig) -> list[str]:
 
 def test_the_default_recipe() -> None:
     steps = repair_steps(QuantConfig())
-    assert [s.repair for s in steps] == ["none", "range search", "bias correction", "equalization"]
+    assert [s.repair for s in steps] == [
+        *("none", "range search", "bias correction", "equalization", "pixel grid"),
+        "float results",
+    ]
     assert steps[1].setting == "observer histogram"
     assert steps[-1].config == QuantConfig()
-    assert steps[0].config == QuantConfig(observer="minmax", equalization=False, bias_correction=False)
+    assert steps[0].config == replace(NOTHING, observer="minmax")
 
 
 def test_each_step_adds_to_those_before() -> None:
@@ -32,7 +37,7 @@ def test_each_step_adds_to_those_before() -> None:
     steps = repair_steps(everything)
     assert [s.repair for s in steps] == [
         *("none", "range search", "weight range search", "bias correction", "smoothing", "equalization"),
-        "learned rounding",
+        *("float results", "learned rounding"),
     ]
     assert steps[-1].config == everything
     assert all(s.config.overrides == everything.overrides and s.config.weight_bits == 4 for s in steps)
@@ -41,7 +46,8 @@ def test_each_step_adds_to_those_before() -> None:
 
 
 def test_what_is_not_in_use_has_no_row() -> None:
-    assert names(QuantConfig(observer="minmax", equalization=False, bias_correction=False)) == ["none"]
+    assert names(replace(NOTHING, observer="minmax")) == ["none"]
+    assert names(QuantConfig(exact=True))[-1] == "equalization", "proofs are about integers"
 
 
 @pytest.mark.slow

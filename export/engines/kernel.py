@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 
 class Kernel(nn.Module):
@@ -13,6 +13,10 @@ class Kernel(nn.Module):
 
     reads: ClassVar[int | None] = None
     """With how many of the operation's inputs it is called: the first so many, or all."""
+
+    def source(self, node: fx.Node) -> fx.Node:
+        """At a border, the node it reads: the one that ``quantize`` or ``dequantize`` does, or one further up."""
+        return node.all_input_nodes[0]
 
     @property
     def function(self) -> Callable[..., Tensor]:

@@ -73,7 +73,7 @@ class _Lowering:
         elif (result := self.results.get(node)) is not None:
             new = self._call_kernel(result.name, self.result_for(result), self.env[result.input])
         elif node.target in self.border_for and (border := self.border_for[node.target](node)) is not None:
-            new = self._call_kernel(node.name, border, self.env[node.all_input_nodes[0]])
+            new = self._call_kernel(node.name, border, self.env[border.source(node)])
         elif _only_reads_shapes(node):
             new = self.graph.node_copy(node, lambda n: self.env[_integers_behind(n)])
         else:

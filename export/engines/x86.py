@@ -23,7 +23,6 @@ from .x86_bytes import (
     ByteHardswish,
     ByteMaxPool,
     ByteMul,
-    Entrance,
     Exit,
     GatedTable,
     GlobalAveragePool,
@@ -32,6 +31,7 @@ from .x86_bytes import (
     Table,
     is_gated,
 )
+from .x86_entrance import entrance
 from .x86_float_results import float_result_kernel
 from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 from .x86_net import X86Net
@@ -51,7 +51,7 @@ _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
 def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
     """Lower a QUANTIZED graph to x86 kernels; with ``autotune`` to the faster one where there are two."""
     kernel_for = _faster_kernel if autotune else x86_kernel
-    return X86Net(lower(gm, kernel_for, Entrance, Exit, float_result_kernel)).eval()
+    return X86Net(lower(gm, kernel_for, entrance, Exit, float_result_kernel)).eval()
 
 
 def _faster_kernel(call: Int8Call) -> Kernel | None:

@@ -16,29 +16,6 @@ from . import quint8
 from .kernel import Kernel
 from .reference import ReferenceKernel, integer_table, move_integers, output_limits
 
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
-class Entrance(Kernel):
-    """float32 -> uint8, in the memory layout the convolutions work in."""
-
-    def __init__(self, node: fx.Node) -> None:
-        super().__init__()
-        self.q = qparams_of(node)
-        self.on_quint8 = quint8.is_available() and self.q.grid.dtype is torch.uint8
-        with quint8.building():
-            pass
-
-    def forward(self, x: Tensor) -> Tensor:
-        # true division, as ONNX specifies: multiplying by 1/scale, as ATen's quantize does, rounds differently
-        steps = torch.div(x, self.q.scale)
-        if steps.dim() in CHANNELS_LAST:  # floats copy faster than bytes
-            steps = steps.contiguous(memory_format=CHANNELS_LAST[steps.dim()])
-        if self.on_quint8:
-            return quint8.as_bytes(torch.quantize_per_tensor(steps, 1.0, self.q.zero_point, torch.quint8))
-        grid = self.q.grid
-        return steps.round_().add_(self.q.zero_point).clamp_(grid.low, grid.high).to(grid.dtype)
-
 
 class Exit(Kernel):
     """Integers -> float32."""

@@ -19,6 +19,8 @@ _STATIC_ONLY = {
     "--activation-bits": "its activations have one type",
     "--equalize": "no activation shares one scale with others beforehand",
     "--smooth": "activations have no scale chosen beforehand that it could suit",
+    "--pixel-grid": "no activation has a scale chosen beforehand, the image neither",
+    "--float-results": "its layers all give floats",
     "--bias-correction": "it needs the means of calibrated activations",
     "--reestimate": "it corrects what rounding calibrated activations does",
     "--explain-repairs": "repairs are of static int8 models",

@@ -53,6 +53,19 @@ def quantize_command(
             "--bias-correction/--no-bias-correction", help="Take from biases what rounding weights adds on average."
         ),
     ] = True,
+    pixel_grid: Annotated[
+        bool,
+        typer.Option(
+            "--pixel-grid/--no-pixel-grid", help="Read images on the grid of their pixels, where they show one."
+        ),
+    ] = True,
+    float_results: Annotated[
+        bool,
+        typer.Option(
+            "--float-results/--no-float-results",
+            help="Let linear layers that only float operators or the caller read give floats: logits are not rounded.",
+        ),
+    ] = True,
     reestimate: Annotated[
         bool,
         typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm would; for few bits."),
@@ -169,7 +182,7 @@ def quantize_command(
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
         static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
-        static = replace(static, activation_bits=activation_bits)
+        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid, float_results=float_results)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

@@ -20,6 +20,7 @@ from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.observer_spec import parse_observer
+from fxpasses.quantization.pixel_grid import can_align
 from fxpasses.sensitivity.calibrated import Distributions, calibrate_once, measure_distributions
 from fxpasses.sensitivity.scoring import Score, Yardstick
 from fxpasses.stages import graph_facts
@@ -58,6 +59,8 @@ def repair_steps(config: QuantConfig) -> list[RepairStep]:
         bias_correction=False,
         reestimation=False,
         rounding="nearest",
+        pixel_grid=config.pixel_grid and not can_align(config),
+        float_results=config.float_results and not config.gives_floats,
     )
     bits = "" if config.weight_bits == LARGEST_BITS else f", {config.weight_bits}-bit weights"
     steps = [RepairStep("none", f"rounded to nearest, no range clipped{bits}", bare)]
@@ -74,6 +77,8 @@ def _repairs(config: QuantConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "bias correction", "", {"bias_correction": config.bias_correction}
     yield "smoothing", f"alpha {config.smoothing}", {"smoothing": config.smoothing}
     yield "equalization", "", {"equalization": config.equalization}
+    yield "pixel grid", "", {"pixel_grid": config.pixel_grid}
+    yield "float results", "of linear layers", {"float_results": config.float_results}
     yield "re-estimation", "of scales and biases", {"reestimation": config.reestimation}
     yield "learned rounding", "", {"rounding": config.rounding}
 

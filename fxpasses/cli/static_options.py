@@ -28,6 +28,8 @@ class StaticOptions:
     reestimate: bool = False
     activation_bits: int = LARGEST_BITS
     group_size: int | None = None
+    pixel_grid: bool = True
+    float_results: bool = True
 
     def config(self) -> QuantConfig:
         """The settings.
@@ -43,7 +45,9 @@ class StaticOptions:
             overrides=overrides,
             equalization=self.equalize,
             smoothing=_alpha(self.smooth),
+            pixel_grid=self.pixel_grid,
             bias_correction=self.bias_correction,
+            float_results=self.float_results,
             reestimation=self.reestimate,
             weight_bits=self.bits,
             activation_bits=self.activation_bits,
@@ -62,7 +66,9 @@ class StaticOptions:
             "--target": self.target != QuantConfig.target,
             "--no-equalize": not self.equalize,
             "--smooth": self.smooth is not None,
+            "--no-pixel-grid": not self.pixel_grid,
             "--no-bias-correction": not self.bias_correction,
+            "--no-float-results": not self.float_results,
             "--reestimate": self.reestimate,
             "--activation-bits": self.activation_bits != LARGEST_BITS,
             "--bits": self.bits != LARGEST_BITS,

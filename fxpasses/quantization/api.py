@@ -17,12 +17,14 @@ from .first_samples import first_samples
 from .learned_rounding import SAMPLES, learn_rounding
 from .observe import observe
 from .observer_sweep import sweep_observers
+from .pixel_grid import align_pixels
 from .reestimation import reestimate
 from .smoothing import smooth
 
 __all__ = [
     "Override",
     "QuantConfig",
+    "align_pixels",
     "calibrate",
     "convert",
     "equalize",
@@ -41,7 +43,7 @@ def quantize(
     batches: Iterable[Any],
     config: QuantConfig | None = None,
 ) -> fx.GraphModule:
-    """Capture, fuse, equalize, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
+    """Capture, fuse, equalize, align pixels, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
 
     With ``rounding="learned"`` :func:`learn_rounding` converts, with ``reestimation=True`` :func:`reestimate`.
 

@@ -130,6 +130,8 @@ class QuantConfig:
             it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
         smoothing: the alpha of :func:`fxpasses.smooth`, which comes before equalization: 0 to 1, or ``"auto"``; None
             for none of it. It needs data, as equalization does.
+        pixel_grid: have the first convolution read images on the grid of their own pixels, where calibration data shows
+            one; see :mod:`fxpasses.quantization.pixel_grid`. It needs data; step by step :func:`fxpasses.align_pixels`.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
             data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
         reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
@@ -156,6 +158,7 @@ class QuantConfig:
     rounding: str = "nearest"
     equalization: bool = True
     smoothing: float | str | None = None
+    pixel_grid: bool = True
     bias_correction: bool = True
     reestimation: bool = False
     float_results: bool = True

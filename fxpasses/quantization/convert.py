@@ -28,6 +28,7 @@ from .config import QuantConfig
 from .exactness import require_exact
 from .observe import find_observers
 from .observers import NothingObserved, Observer
+from .pixel_grid import pixel_qparams
 from .plan import Plan, plan_quantization
 from .qparams import QParams, affine_qparams, symmetric_qparams
 from .scales import Scales, settle_scales
@@ -92,7 +93,9 @@ def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QP
 
 
 def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
-    """Parameters of a root that is not observed: fixed by its operator, or by its table of weights."""
+    """Parameters of a root that is not observed: fixed by its operator, its table of weights, or an image."""
+    if (of_pixels := pixel_qparams(root, config)) is not None:
+        return of_pixels
     operator = operator_of(gm, root)
     assert operator is not None
     if operator.fixed_range is not None:

@@ -30,6 +30,7 @@ from .channel_rescaling import SAMPLES, ScalableGraph
 from .config import QuantConfig
 from .divisor_search import best_divisors
 from .first_samples import first_samples
+from .pixel_grid import align_pixels
 from .smoothing import smooth
 
 
@@ -61,18 +62,19 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
 
 
 def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
-    """The graph, smoothed and equalized as ``config`` says, and the batches from the first one on, for calibration.
+    """The graph, smoothed, equalized and reading pixels as ``config`` says, and all batches, for calibration.
 
     Args:
         batches: may be an iterator; what is taken from it here is kept for calibration.
     """
-    if not config.equalization and config.smoothing is None:
+    if not config.equalization and config.smoothing is None and not config.pixel_grid:
         return gm, batches
     first, batches = first_samples(batches, SAMPLES)
     whole = replace(config, overrides=())  # so that what one layer is left in does not change the others
     if config.smoothing is not None:
         gm = smooth(gm, first, config.smoothing, whole)
-    return (equalize(gm, first, whole) if config.equalization else gm), batches
+    gm = equalize(gm, first, whole) if config.equalization else gm
+    return (align_pixels(gm, first, config) if config.pixel_grid else gm), batches
 
 
 def _tell(result: PassResult, group: ChannelGroup, divisors: Tensor) -> None:

@@ -12,6 +12,7 @@ from ..operators import Scaling
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
 from ..shapes import carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
+from . import ops
 from .bias_correction import watch_means
 from .config import QuantConfig
 from .lowerable import lowering
@@ -67,8 +68,10 @@ def without_observers(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
-    """Whether a root's range has to be measured; sigmoid's and embedding tables' are known."""
+    """Whether a root's range has to be measured; sigmoid's, pixels' and embedding tables' are known."""
     operator = operator_of(gm, root)
+    if root.target is ops.pixels:
+        return False
     return operator is None or not (operator.scaling is Scaling.FIXED or operator.name == "embedding")
 
 

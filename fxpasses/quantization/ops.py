@@ -1,4 +1,4 @@
-"""The operators of a QUANTIZED graph: ``fxpasses::quantize`` and ``fxpasses::dequantize``.
+"""The operators of a QUANTIZED graph: ``fxpasses::quantize``, ``fxpasses::dequantize`` and ``fxpasses::pixels``.
 
 They compute the linear mapping of :mod:`fxpasses.quantization.linear_mapping`, which is ONNX's. Registered with
 ``torch.library``, so ``torch.export`` keeps them and a saved ``.pt2`` names them; importing this module is what
@@ -7,9 +7,10 @@ registers them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .linear_mapping import levels_of, values_of
@@ -18,6 +19,7 @@ _LIBRARY = torch.library.Library("fxpasses", "DEF")
 _LIBRARY.define("quantize(Tensor x, float scale, int zero_point, ScalarType dtype) -> Tensor")
 _LIBRARY.define("dequantize(Tensor q, float scale, int zero_point) -> Tensor")
 _LIBRARY.define("dequantize_per_channel(Tensor q, Tensor scale, int axis) -> Tensor")
+_LIBRARY.define("pixels(Tensor x, float[] factor, float[] offset, float rest, int channels) -> Tensor")
 
 
 def _quantize(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
@@ -33,6 +35,20 @@ def _dequantize_per_channel(q: Tensor, scale: Tensor, axis: int) -> Tensor:
     shape = [1] * q.dim()
     shape[axis] = -1
     return values_of(q, scale.reshape(shape), 0)
+
+
+def _pixels(x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int) -> Tensor:
+    missing = channels - x.shape[1]
+    made = x.mul(_by_channel(factor)).add_(_by_channel(offset))
+    return F.pad(made, (0, 0, 0, 0, 0, missing), value=rest)
+
+
+def _by_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
+
+
+def _pixels_fake(x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int) -> Tensor:
+    return x.new_empty((x.shape[0], channels, *x.shape[2:]))
 
 
 def _quantize_fake(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
@@ -51,6 +67,7 @@ for _name, _kernel, _fake in (
     ("quantize", _quantize, _quantize_fake),
     ("dequantize", _dequantize, _dequantize_fake),
     ("dequantize_per_channel", _dequantize_per_channel, _dequantize_per_channel_fake),
+    ("pixels", _pixels, _pixels_fake),
 ):
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"fxpasses::{_name}", _fake, lib=_LIBRARY)
@@ -61,3 +78,6 @@ dequantize: Callable[..., Tensor] = torch.ops.fxpasses.dequantize.default
 """``(q, scale, zero_point) -> float32``, same shape."""
 dequantize_per_channel: Callable[..., Tensor] = torch.ops.fxpasses.dequantize_per_channel.default
 """``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""
+pixels: Callable[..., Tensor] = torch.ops.fxpasses.pixels.default
+"""``(x [N, C, H, W], factor, offset, rest, channels) -> x * factor + offset [N, channels, H, W]``: one factor and one
+offset for each of C, applied one after the other in float32; ``rest`` in the channels from C on."""

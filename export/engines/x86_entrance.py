@@ -1,0 +1,78 @@
+"""The ways into an integer region on x86: floats to bytes, in the memory layout the convolutions work in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from fxpasses.quantization import ops
+from fxpasses.quantization.int8_calls import qparams_of
+
+from . import quint8
+from .kernel import Kernel
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+_BYTE = 256
+_PACKED_CHANNELS = 3
+"""With one more they are the four bytes of an integer."""
+
+
+def entrance(node: fx.Node) -> Kernel:
+    """What computes a ``quantize`` node that float feeds."""
+    return PixelEntrance(node) if node.all_input_nodes[0].target is ops.pixels else Entrance(node)
+
+
+class Entrance(Kernel):
+    """float32 -> uint8."""
+
+    def __init__(self, node: fx.Node) -> None:
+        super().__init__()
+        self.q = qparams_of(node)
+        self.on_quint8 = quint8.is_available() and self.q.grid.dtype is torch.uint8
+        with quint8.building():
+            pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        # true division, as ONNX specifies: multiplying by 1/scale, as ATen's quantize does, rounds differently
+        steps = torch.div(x, self.q.scale)
+        if steps.dim() in CHANNELS_LAST:  # floats copy faster than bytes
+            steps = steps.contiguous(memory_format=CHANNELS_LAST[steps.dim()])
+        if self.on_quint8:
+            return quint8.as_bytes(torch.quantize_per_tensor(steps, 1.0, self.q.zero_point, torch.quint8))
+        grid = self.q.grid
+        return steps.round_().add_(self.q.zero_point).clamp_(grid.low, grid.high).to(grid.dtype)
+
+
+class PixelEntrance(Kernel):
+    """Images ``[N, C, H, W]`` -> numbers of pixels, uint8 ``[N, channels, H, W]``: ``pixels`` and ``quantize`` in one.
+
+    The bytes of three channels and of the fourth, which is the same everywhere, are those of one integer for each
+    position: the sum of whole numbers below 2**24, exact in float32. That way they lie channels last at once.
+    """
+
+    def __init__(self, node: fx.Node) -> None:
+        super().__init__()
+        _, factor, offset, rest, channels = node.all_input_nodes[0].args
+        q = qparams_of(node)
+        self.factor, self.offset = (torch.tensor(v).reshape(1, -1, 1, 1) for v in (factor, offset))
+        self.zero_point, self.low, self.high = q.zero_point, q.grid.low, q.grid.high
+        assert isinstance(rest, float) and isinstance(channels, int) and q.scale == 1.0
+        self.channels = channels
+        self.rest = int(rest) + q.zero_point
+        last = self.rest << 24
+        self.last = last - (1 << 32) if last >= 1 << 31 else last
+
+    def source(self, node: fx.Node) -> fx.Node:
+        return node.all_input_nodes[0].all_input_nodes[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.mul(self.factor).add_(self.offset).round_().add_(self.zero_point).clamp_(self.low, self.high)
+        n, c, h, w = x.shape
+        if c == _PACKED_CHANNELS and self.channels == c + 1 and x.numel() > quint8.TINY:
+            first, second, third = steps.unbind(1)
+            whole = torch.add(first, second, alpha=_BYTE).add_(third, alpha=_BYTE**2).to(torch.int32).add_(self.last)
+            return whole.contiguous().view(torch.uint8).view(n, h, w, self.channels).permute(0, 3, 1, 2)
+        made = torch.empty((n, self.channels, h, w), dtype=torch.uint8, memory_format=torch.channels_last)
+        made[:, :c] = steps
+        made[:, c:] = self.rest
+        return made
