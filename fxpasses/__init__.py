@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .quantization.api import convert as convert
     from .quantization.api import equalize as equalize
     from .quantization.api import learn_rounding as learn_rounding
+    from .quantization.api import narrow_ranges as narrow_ranges
     from .quantization.api import observe as observe
     from .quantization.api import quantize as quantize
     from .quantization.api import reestimate as reestimate
@@ -50,6 +51,7 @@ _HOMES = {
     "fuse": "fxpasses.fusion",
     "learn_rounding": "fxpasses.quantization.api",
     "linear_parameters": "fxpasses.quantization.linear_mapping",
+    "narrow_ranges": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.linear_mapping",

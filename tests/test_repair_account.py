@@ -12,7 +12,9 @@ from cli_runs import fxpasses
 from fxpasses.cli.repair_account import repair_steps
 from fxpasses.quantization.config import Override, QuantConfig
 
-NOTHING = QuantConfig(equalization=False, bias_correction=False, pixel_grid=False, float_results=False)
+NOTHING = QuantConfig(
+    equalization=False, bias_correction=False, pixel_grid=False, float_results=False, narrow_ranges=False
+)
 
 
 def names(config: QuantConfig) -> list[str]:
@@ -23,7 +25,7 @@ def test_the_default_recipe() -> None:
     steps = repair_steps(QuantConfig())
     assert [s.repair for s in steps] == [
         *("none", "range search", "bias correction", "equalization", "pixel grid"),
-        "float results",
+        *("float results", "narrow ranges"),
     ]
     assert steps[1].setting == "observer histogram"
     assert steps[-1].config == QuantConfig()
@@ -37,7 +39,7 @@ def test_each_step_adds_to_those_before() -> None:
     steps = repair_steps(everything)
     assert [s.repair for s in steps] == [
         *("none", "range search", "weight range search", "bias correction", "smoothing", "equalization"),
-        *("float results", "learned rounding"),
+        *("float results", "narrow ranges", "learned rounding"),
     ]
     assert steps[-1].config == everything
     assert all(s.config.overrides == everything.overrides and s.config.weight_bits == 4 for s in steps)
@@ -47,7 +49,7 @@ def test_each_step_adds_to_those_before() -> None:
 
 def test_what_is_not_in_use_has_no_row() -> None:
     assert names(replace(NOTHING, observer="minmax")) == ["none"]
-    assert names(QuantConfig(exact=True))[-1] == "equalization", "proofs are about integers"
+    assert names(QuantConfig(exact=True))[-2:] == ["equalization", "narrow ranges"], "proofs are about integers"
 
 
 @pytest.mark.slow

@@ -124,8 +124,10 @@ def test_no_alpha_makes_even_channels_uneven_by_auto() -> None:
 def test_settings_smooth_before_they_equalize() -> None:
     data = calibration_data(TINY["residual_block"])
     both, _ = equalized(fused("residual_block"), data, QuantConfig(smoothing=0.5))
-    assert [log.name for log in pass_logs(both)][-2:] == ["smooth", "equalize"]
-    alone, rest = equalized(fused("residual_block"), iter(data), QuantConfig(smoothing=0.5, equalization=False))
+    assert [log.name for log in pass_logs(both)][-3:] == ["smooth", "equalize", "align_pixels"]
+    alone, rest = equalized(
+        fused("residual_block"), iter(data), QuantConfig(smoothing=0.5, equalization=False, pixel_grid=False)
+    )
     assert pass_logs(alone)[-1].name == "smooth"
     assert len(list(rest)) == len(data)
 

@@ -51,9 +51,9 @@ def test_group_sizes() -> None:
 
 def test_alpha_is_a_number_or_a_word() -> None:
     assert replace(DEFAULTS, smooth="0.5").config() == QuantConfig(smoothing=0.5)
-    off = replace(DEFAULTS, pixel_grid=False, float_results=False)
-    assert off.config() == QuantConfig(pixel_grid=False, float_results=False)
-    assert off.said == ["--no-pixel-grid", "--no-float-results"]
+    off = replace(DEFAULTS, pixel_grid=False, narrow_ranges=False, float_results=False)
+    assert off.config() == QuantConfig(pixel_grid=False, narrow_ranges=False, float_results=False)
+    assert off.said == ["--no-pixel-grid", "--no-narrow-ranges", "--no-float-results"]
     auto = replace(DEFAULTS, smooth="auto")
     assert auto.config() == QuantConfig(smoothing="auto")
     assert auto.said == ["--smooth"]

@@ -20,6 +20,7 @@ _STATIC_ONLY = {
     "--equalize": "no activation shares one scale with others beforehand",
     "--smooth": "activations have no scale chosen beforehand that it could suit",
     "--pixel-grid": "no activation has a scale chosen beforehand, the image neither",
+    "--narrow-ranges": _CALIBRATED,
     "--float-results": "its layers all give floats",
     "--bias-correction": "it needs the means of calibrated activations",
     "--reestimate": "it corrects what rounding calibrated activations does",

@@ -33,12 +33,14 @@ from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import run_passes
+from fxpasses.quantization.api import samples_kept
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.first_samples import first_samples
-from fxpasses.quantization.learned_rounding import SAMPLES, learn_rounding
+from fxpasses.quantization.learned_rounding import learn_rounding
+from fxpasses.quantization.loud_tensors import narrow_ranges
 from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
 from fxpasses.quantization.observer_sweep import sweep_observers
@@ -208,13 +210,16 @@ def int8_graphs(
         graph, batches = equalized(graph, batches, config)
     observed = observe(graph, config, every_tensor=place is not None)
     learns = config.rounding == "learned"
-    first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
+    first, batches = first_samples(batches, samples_kept(config))
     with terminal.step("calibrate", images) as step:
         if config.sweeps:
             sweep_observers(observed, batches, progress=step.advance, engine=to_torch)
             config = graph_facts(observed)["config"]
         else:
             calibrate(observed, batches, step.advance)
+    if config.narrow_ranges:
+        with terminal.step("narrow ranges"):
+            narrow_ranges(observed, first)
     placement = place(observed, config) if place is not None else None
     config = config if placement is None else placement.config
     if config.reestimation:

@@ -59,6 +59,13 @@ def quantize_command(
             "--pixel-grid/--no-pixel-grid", help="Read images on the grid of their pixels, where they show one."
         ),
     ] = True,
+    narrow: Annotated[
+        bool,
+        typer.Option(
+            "--narrow-ranges/--no-narrow-ranges",
+            help="Narrow the range of a tensor where that halves what its rounding does to the outputs.",
+        ),
+    ] = True,
     float_results: Annotated[
         bool,
         typer.Option(
@@ -182,7 +189,8 @@ def quantize_command(
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
         static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
-        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid, float_results=float_results)
+        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid)
+        static = replace(static, narrow_ranges=narrow, float_results=float_results)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

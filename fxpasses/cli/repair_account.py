@@ -58,6 +58,7 @@ def repair_steps(config: QuantConfig) -> list[RepairStep]:
         equalization=False,
         bias_correction=False,
         reestimation=False,
+        narrow_ranges=False,
         rounding="nearest",
         pixel_grid=config.pixel_grid and not can_align(config),
         float_results=config.float_results and not config.gives_floats,
@@ -79,6 +80,7 @@ def _repairs(config: QuantConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "equalization", "", {"equalization": config.equalization}
     yield "pixel grid", "", {"pixel_grid": config.pixel_grid}
     yield "float results", "of linear layers", {"float_results": config.float_results}
+    yield "narrow ranges", "of loud tensors", {"narrow_ranges": config.narrow_ranges}
     yield "re-estimation", "of scales and biases", {"reestimation": config.reestimation}
     yield "learned rounding", "", {"rounding": config.rounding}
 
@@ -145,7 +147,9 @@ class _Calibrations:
         """Converted with nothing in float but what ``config`` leaves there."""
         if parse_observer(config.observer).name == "moving_average":
             return calibrate_once(self.graph, config, self._batches()).convert()
-        neutral = replace(config, observer="histogram", weight_search="minmax", bias_correction=True)
+        neutral = replace(
+            config, observer="histogram", weight_search="minmax", bias_correction=True, narrow_ranges=False
+        )
         return self._distributions(neutral).settle(config).convert()
 
     def _measured(self, neutral: QuantConfig) -> Distributions:

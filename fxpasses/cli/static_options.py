@@ -29,6 +29,7 @@ class StaticOptions:
     activation_bits: int = LARGEST_BITS
     group_size: int | None = None
     pixel_grid: bool = True
+    narrow_ranges: bool = True
     float_results: bool = True
 
     def config(self) -> QuantConfig:
@@ -46,6 +47,7 @@ class StaticOptions:
             equalization=self.equalize,
             smoothing=_alpha(self.smooth),
             pixel_grid=self.pixel_grid,
+            narrow_ranges=self.narrow_ranges,
             bias_correction=self.bias_correction,
             float_results=self.float_results,
             reestimation=self.reestimate,
@@ -67,6 +69,7 @@ class StaticOptions:
             "--no-equalize": not self.equalize,
             "--smooth": self.smooth is not None,
             "--no-pixel-grid": not self.pixel_grid,
+            "--no-narrow-ranges": not self.narrow_ranges,
             "--no-bias-correction": not self.bias_correction,
             "--no-float-results": not self.float_results,
             "--reestimate": self.reestimate,

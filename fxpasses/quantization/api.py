@@ -15,6 +15,8 @@ from .convert import convert
 from .equalization import equalize, equalized
 from .first_samples import first_samples
 from .learned_rounding import SAMPLES, learn_rounding
+from .loud_tensors import SAMPLES as SAMPLES_THAT_HEAR
+from .loud_tensors import narrow_ranges
 from .observe import observe
 from .observer_sweep import sweep_observers
 from .pixel_grid import align_pixels
@@ -29,6 +31,7 @@ __all__ = [
     "convert",
     "equalize",
     "learn_rounding",
+    "narrow_ranges",
     "observe",
     "quantize",
     "reestimate",
@@ -59,12 +62,20 @@ def quantize(
     config = config or QuantConfig()
     graph, batches = equalized(fuse(capture(model, example_inputs)), batches, config)
     graph = observe(graph, config)
-    learns = config.rounding == "learned"
-    first, batches = first_samples(batches, SAMPLES if learns or config.reestimation else 0)
+    first, batches = first_samples(batches, samples_kept(config))
     if config.sweeps:
         sweep_observers(graph, batches)
     else:
         calibrate(graph, batches)
-    if learns:
+    if config.narrow_ranges:
+        narrow_ranges(graph, first)
+    if config.rounding == "learned":
         return learn_rounding(graph, first)
     return reestimate(graph, first) if config.reestimation else convert(graph)
+
+
+def samples_kept(config: QuantConfig) -> int:
+    """How many of the first calibration samples are needed once more behind calibration."""
+    if config.rounding == "learned" or config.reestimation:
+        return SAMPLES
+    return SAMPLES_THAT_HEAR if config.narrow_ranges else 0

@@ -132,6 +132,9 @@ class QuantConfig:
             for none of it. It needs data, as equalization does.
         pixel_grid: have the first convolution read images on the grid of their own pixels, where calibration data shows
             one; see :mod:`fxpasses.quantization.pixel_grid`. It needs data; step by step :func:`fxpasses.align_pixels`.
+        narrow_ranges: where the rounding of a tensor is loud at the outputs and a narrower range halves that, take it;
+            see :mod:`fxpasses.quantization.loud_tensors`. Only of ``observer="histogram"``; it needs data, step by step
+            :func:`fxpasses.narrow_ranges` comes behind :func:`fxpasses.calibrate`.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
             data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
         reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
@@ -159,6 +162,7 @@ class QuantConfig:
     equalization: bool = True
     smoothing: float | str | None = None
     pixel_grid: bool = True
+    narrow_ranges: bool = True
     bias_correction: bool = True
     reestimation: bool = False
     float_results: bool = True

@@ -6,7 +6,7 @@ scales are those that observing, calibrating and converting with the same overri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
+from fxpasses.quantization.first_samples import first_samples
+from fxpasses.quantization.loud_tensors import SAMPLES, narrow_ranges
 from fxpasses.quantization.observe import find_observers, observe, without_observers
 from fxpasses.quantization.observer_spec import ObserverSpec
 from fxpasses.quantization.observer_sweep import observed_by
@@ -74,17 +76,25 @@ def calibrate_once(
     gm, batches = equalized(gm, batches, config)
     observed = observe(gm, config, every_tensor=True)
     float_graph = without_observers(observed)
+    first, batches = first_samples(batches, SAMPLES)
     calibrate(observed, batches, progress)
+    if config.narrow_ranges:
+        narrow_ranges(observed, first)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, tuple(find_units(float_graph, config)))
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """A calibration that knows the whole distribution of every tensor, so that any observer's range follows from it."""
+    """A calibration that knows the whole distribution of every tensor, so that any observer's range follows from it.
+
+    Attributes:
+        first: the first samples, to hear which tensors are loud.
+    """
 
     float_graph: fx.GraphModule
     observed: fx.GraphModule
+    first: Sequence[Any]
 
     def settle(self, config: QuantConfig) -> Calibrated:
         """What calibrating with ``config`` would have given, bit for bit.
@@ -101,6 +111,9 @@ class Distributions:
         }
         _settle(observed, config, ranges)
         graph_facts(observed)["config"] = config
+        if config.narrow_ranges:
+            by_error = {n for n, node in nodes.items() if config.observer_of(self.float_graph, node) == ObserverSpec()}
+            narrow_ranges(observed, self.first, lambda name, _: name in by_error)
         return Calibrated(self.float_graph, observed, config, tuple(find_units(self.float_graph, config)))
 
 
@@ -121,8 +134,9 @@ def measure_distributions(
     gm, batches = equalized(gm, batches, config)
     observed = observe(gm, neutral, every_tensor=True)
     float_graph = without_observers(observed)
+    first, batches = first_samples(batches, SAMPLES)
     calibrate(observed, batches, progress)
-    return Distributions(float_graph, observed)
+    return Distributions(float_graph, observed, first)
 
 
 RangeOf = Callable[[IntType, bool], Range]

@@ -1,0 +1,202 @@
+"""Narrow the range of a tensor where that halves what its rounding does to the outputs.
+
+A range is chosen by the error of the tensor itself. Near the outputs some tensors are loud: their rounding is what the
+logits hear, and what would be clipped lies where the logits do not look. Halving the ranges of five tensors of
+MobileNetV2's last blocks is ten times worse for the tensors, and takes a quarter of the noise from the logits.
+
+Each tensor in turn is quantized alone, the rest of the net in float, with its range and with parts of it; the outputs
+are compared on two sets of samples, and both must agree. A tensor that is not loud keeps its range: what a few samples
+gain there is lost on others (with all ranges free ResNet-56 fell from 30.7 to 29.3 dB). Only the end of the net is
+looked at: noise of what comes before is spread over many values by then, and running it again would take long.
+
+A search for ranges by the loss of the task instead of the tensor: Nahshan et al. 2021, arXiv:1911.07190.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from ..graph_edit import module_of
+from ..pass_runner import Change, PassLog, PassResult, pass_logs
+from ..shapes import is_float_tensor, shape_of
+from ..stages import Stage, check_stage, graph_facts
+from . import ops
+from .blocks import cut_points, part
+from .calibration import checked_batches, is_fixed_batch, pieces
+from .config import QuantConfig
+from .observe import find_observers, without_observers
+from .observers import HistogramObserver, Observer
+from .qparams import IntType, QParams
+from .range_search import Range, qparams_of
+
+SAMPLES = 32
+"""Half of them measure, the others have to agree."""
+END = 1 / 8
+"""Of all values the net computes, how many are computed behind the point where its end begins, at most."""
+FRACTIONS = (0.7, 0.5)
+"""Of a range, tried. A third of it would be better still for some tensor alone, but what is clipped adds up."""
+SQUARED = 2.0
+"""The norm of observers that may be overruled: others were asked for by name."""
+LOUD = 1e-4
+"""Noise at the outputs, as a share of their power, from which on a tensor is loud."""
+WORTH = 0.5
+"""What may be left of it for a range to be narrowed."""
+
+
+class NarrowedObserver(Observer):
+    """A part of the range another observer chooses."""
+
+    def __init__(self, source: Observer, fraction: float) -> None:
+        super().__init__()
+        self.source, self.fraction = source, fraction
+
+    @property
+    def observed(self) -> int:
+        return self.source.observed
+
+    @property
+    def extremes(self) -> Range:
+        return self.source.extremes
+
+    def _take_in(self, x: Tensor) -> None:
+        self.source.observe(x)
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        low, high = self.source.range(grid, symmetric)
+        return low * self.fraction, high * self.fraction
+
+
+def narrow_ranges(
+    gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable[[str, Observer], bool] | None = None
+) -> None:
+    """Narrow the ranges of loud tensors; between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`.
+
+    Args:
+        gm: an OBSERVED graph, calibrated. Observers of loud tensors are replaced.
+        batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 32 samples are used.
+        may_move: of a tensor's name and its observer, whether its range is to be searched. Default: where the observer
+            is ``histogram``, which chooses by squared error.
+
+    Raises:
+        GraphError: the graph is not OBSERVED.
+        InputError: there is no data.
+    """
+    check_stage(gm, Stage.OBSERVED, "narrow_ranges")
+    config, result = graph_facts(gm)["config"], PassResult()
+    ends = _ends(without_observers(gm), batches)
+    for name, node in find_observers(gm).items() if ends else ():
+        observer = module_of(gm, node, Observer)
+        if name in ends[0].nodes and (may_move or _is_by_error)(name, observer):
+            fraction, quieter_db = _best_fraction(ends, name, observer, config)
+            if fraction < 1:
+                gm.set_submodule(str(node.target), NarrowedObserver(observer, fraction))
+                told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
+                result.changed.append(Change(name, told))
+    pass_logs(gm).append(PassLog("narrow_ranges", result))
+
+
+def _is_by_error(name: str, observer: Observer) -> bool:
+    return type(observer) is HistogramObserver and observer.norm == SQUARED
+
+
+def _ends(gm: fx.GraphModule, batches: Iterable[Any]) -> list[_End]:
+    """The end of the net on both halves of the samples; none where it has no end, or where there are too few."""
+    cut = _begin_of_end(gm)
+    if cut is None or is_fixed_batch(gm):
+        return []
+    head = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], cut)
+    made: list[Tensor] = []
+    with torch.no_grad():
+        for inputs in checked_batches(gm, batches):
+            made += [head(*piece) for piece in pieces(gm, inputs)]
+            if sum(map(len, made)) >= SAMPLES:
+                break
+    at_cut = torch.cat(made)[:SAMPLES]
+    if len(at_cut) < 2:
+        return []
+    result = next(n for n in gm.graph.nodes if n.op == "output").args[0]
+    end = part(gm, [cut], result)
+    return [_End(end, half) for half in at_cut.chunk(2)]
+
+
+def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
+    """The first tensor that all data flows through behind which little is left to compute."""
+    cuts = set(cut_points(gm.graph))
+    sizes = {n: math.prod(shape[1:]) for n in gm.graph.nodes if n.op != "placeholder" and (shape := shape_of(n))}
+    left, found = 0, None
+    for node in reversed(gm.graph.nodes):
+        if left > END * sum(sizes.values()):
+            break
+        if node in cuts and is_float_tensor(node):
+            found = node
+        left += sizes.get(node, 0)
+    return found
+
+
+def _best_fraction(ends: list[_End], name: str, observer: Observer, config: QuantConfig) -> tuple[float, float]:
+    """The fraction of its range that leaves least noise at the outputs if both halves agree; how much less, in dB."""
+    symmetric = config.for_target.symmetric_activations
+    low, high = observer.range(config.activation_grid, symmetric)
+
+    def noise(end: _End, fraction: float) -> float:
+        q = qparams_of((low * fraction, high * fraction), config.activation_grid, symmetric=symmetric)
+        return end.noise(name, q)
+
+    before = [noise(ends[0], 1.0)]
+    if before[0] < LOUD:
+        return 1.0, 0.0
+    before += [noise(end, 1.0) for end in ends[1:]]
+    best, after = 1.0, before
+    for fraction in FRACTIONS:
+        found = [noise(end, fraction) for end in ends]
+        if max(a / b for a, b in zip(found, before, strict=True)) < WORTH and sum(found) < sum(after):
+            best, after = fraction, found
+    return best, 10 * math.log10(sum(before) / max(sum(after), 1e-30))
+
+
+class _End:
+    """The last part of a FLOAT graph with all its values on some samples, run again from any of its tensors."""
+
+    def __init__(self, end: fx.GraphModule, x: Tensor) -> None:
+        self._run, self._order = fx.Interpreter(end), list(end.graph.nodes)
+        self.nodes = {node.name: node for node in self._order}
+        with torch.no_grad():
+            keeping = _Keeping(end)
+            keeping.run(x)
+        self._values = keeping.found
+        self._power = sum(float(y.double().square().sum()) for y in self._outputs(self._values))
+
+    def _outputs(self, values: dict[fx.Node, Any]) -> list[Tensor]:
+        leaves = pytree.tree_leaves(values[self._order[-1]])
+        return [y for y in leaves if isinstance(y, Tensor) and y.is_floating_point()]
+
+    @torch.no_grad()
+    def noise(self, name: str, q: QParams) -> float:
+        """What quantizing one tensor alone adds to the outputs, as a share of their power."""
+        node = self.nodes[name]
+        integers = ops.quantize(self._values[node], q.scale, q.zero_point, q.grid.dtype)
+        changed: dict[fx.Node, Any] = {node: ops.dequantize(integers, q.scale, q.zero_point)}
+        for n in self._order[self._order.index(node) + 1 :]:
+            if any(source in changed for source in n.all_input_nodes):
+                self._run.env = {s: changed[s] if s in changed else self._values[s] for s in n.all_input_nodes}
+                changed[n] = self._run.run_node(n)
+        pairs = zip(self._outputs({**self._values, **changed}), self._outputs(self._values), strict=True)
+        return sum(float((a - b).double().square().sum()) for a, b in pairs) / max(self._power, 1e-30)
+
+
+class _Keeping(fx.Interpreter):
+    """Runs a graph and keeps every value."""
+
+    def __init__(self, gm: fx.GraphModule) -> None:
+        super().__init__(gm, garbage_collect_values=False)
+        self.found: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.found[n] = super().run_node(n)
+        return self.found[n]
