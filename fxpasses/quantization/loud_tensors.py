@@ -15,7 +15,7 @@ A search for ranges by the loss of the task instead of the tensor: Nahshan et al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ from .range_search import Range, qparams_of
 
 SAMPLES = 32
 """Half of them measure, the others have to agree."""
-END = 1 / 8
+END = 1 / 12
 """Of all values the net computes, how many are computed behind the point where its end begins, at most."""
 FRACTIONS = (0.7, 0.5)
 """Of a range, tried. A third of it would be better still for some tensor alone, but what is clipped adds up."""
@@ -88,16 +88,14 @@ def narrow_ranges(
         InputError: there is no data.
     """
     check_stage(gm, Stage.OBSERVED, "narrow_ranges")
-    config, result = graph_facts(gm)["config"], PassResult()
-    ends = _ends(without_observers(gm), batches)
-    for name, node in find_observers(gm).items() if ends else ():
-        observer = module_of(gm, node, Observer)
-        if name in ends[0].nodes and (may_move or _is_by_error)(name, observer):
-            fraction, quieter_db = _best_fraction(ends, name, observer, config)
-            if fraction < 1:
-                gm.set_submodule(str(node.target), NarrowedObserver(observer, fraction))
-                told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
-                result.changed.append(Change(name, told))
+    exact, result = without_observers(gm), PassResult()
+    nodes = find_observers(gm)
+    observers = {name: module_of(gm, node, Observer) for name, node in nodes.items()}
+    asked = {name: o for name, o in observers.items() if (may_move or _is_by_error)(name, o)}
+    for name, (fraction, quieter_db) in _best_fractions(exact, batches, asked, graph_facts(gm)["config"]).items():
+        gm.set_submodule(str(nodes[name].target), NarrowedObserver(observers[name], fraction))
+        told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
+        result.changed.append(Change(name, told))
     pass_logs(gm).append(PassLog("narrow_ranges", result))
 
 
@@ -105,11 +103,29 @@ def _is_by_error(name: str, observer: Observer) -> bool:
     return type(observer) is HistogramObserver and observer.norm == SQUARED
 
 
-def _ends(gm: fx.GraphModule, batches: Iterable[Any]) -> list[_End]:
-    """The end of the net on both halves of the samples; none where it has no end, or where there are too few."""
+def _best_fractions(
+    gm: fx.GraphModule, batches: Iterable[Any], observers: Mapping[str, Observer], config: QuantConfig
+) -> dict[str, tuple[float, float]]:
+    """By tensor: the part of its range that leaves least noise at the outputs, and how much less that is in dB.
+
+    Both halves of the samples have to agree. Of those that measure first, only loud tensors are tried.
+    """
     cut = _begin_of_end(gm)
-    if cut is None or is_fixed_batch(gm):
-        return []
+    at_cut = None if cut is None or is_fixed_batch(gm) else _values_at(gm, cut, batches)
+    if cut is None or at_cut is None or len(at_cut) < 2:
+        return {}
+    end = part(gm, [cut], next(n for n in gm.graph.nodes if n.op == "output").args[0])
+    asked: Mapping[str, Sequence[float]] = dict.fromkeys((n.name for n in end.graph.nodes if n.name in observers), ())
+    found: list[dict[str, dict[float, float]]] = []
+    for half in at_cut.chunk(2):
+        found.append(_noises(_End(end, half), {name: observers[name] for name in asked}, config))
+        asked = {name: [f for f in noises if noises[f] < WORTH * noises[1.0]] for name, noises in found[-1].items()}
+        asked = {name: fractions for name, fractions in asked.items() if fractions}
+    return {name: _least([noises[name] for noises in found], fractions) for name, fractions in asked.items()}
+
+
+def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tensor:
+    """What the first samples make of one tensor."""
     head = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], cut)
     made: list[Tensor] = []
     with torch.no_grad():
@@ -117,12 +133,7 @@ def _ends(gm: fx.GraphModule, batches: Iterable[Any]) -> list[_End]:
             made += [head(*piece) for piece in pieces(gm, inputs)]
             if sum(map(len, made)) >= SAMPLES:
                 break
-    at_cut = torch.cat(made)[:SAMPLES]
-    if len(at_cut) < 2:
-        return []
-    result = next(n for n in gm.graph.nodes if n.op == "output").args[0]
-    end = part(gm, [cut], result)
-    return [_End(end, half) for half in at_cut.chunk(2)]
+    return torch.cat(made)[:SAMPLES]
 
 
 def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
@@ -139,25 +150,24 @@ def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
     return found
 
 
-def _best_fraction(ends: list[_End], name: str, observer: Observer, config: QuantConfig) -> tuple[float, float]:
-    """The fraction of its range that leaves least noise at the outputs if both halves agree; how much less, in dB."""
-    symmetric = config.for_target.symmetric_activations
-    low, high = observer.range(config.activation_grid, symmetric)
+def _noises(end: _End, observers: Mapping[str, Observer], config: QuantConfig) -> dict[str, dict[float, float]]:
+    """Noise at the outputs by loud tensor and part of its range."""
+    symmetric, found = config.for_target.symmetric_activations, dict[str, dict[float, float]]()
+    for name, observer in observers.items():
+        low, high = observer.range(config.activation_grid, symmetric)
+        for fraction in (1.0, *FRACTIONS):
+            q = qparams_of((low * fraction, high * fraction), config.activation_grid, symmetric=symmetric)
+            noise = end.noise(name, q)
+            if fraction == 1.0 and noise < LOUD:
+                break
+            found.setdefault(name, {})[fraction] = noise
+    return found
 
-    def noise(end: _End, fraction: float) -> float:
-        q = qparams_of((low * fraction, high * fraction), config.activation_grid, symmetric=symmetric)
-        return end.noise(name, q)
 
-    before = [noise(ends[0], 1.0)]
-    if before[0] < LOUD:
-        return 1.0, 0.0
-    before += [noise(end, 1.0) for end in ends[1:]]
-    best, after = 1.0, before
-    for fraction in FRACTIONS:
-        found = [noise(end, fraction) for end in ends]
-        if max(a / b for a, b in zip(found, before, strict=True)) < WORTH and sum(found) < sum(after):
-            best, after = fraction, found
-    return best, 10 * math.log10(sum(before) / max(sum(after), 1e-30))
+def _least(noises: Sequence[Mapping[float, float]], fractions: Sequence[float]) -> tuple[float, float]:
+    total = {f: sum(of_half[f] for of_half in noises) for f in (1.0, *fractions)}
+    best = min(fractions, key=total.__getitem__)
+    return best, 10 * math.log10(total[1.0] / max(total[best], 1e-30))
 
 
 class _End:
@@ -165,7 +175,9 @@ class _End:
 
     def __init__(self, end: fx.GraphModule, x: Tensor) -> None:
         self._run, self._order = fx.Interpreter(end), list(end.graph.nodes)
-        self.nodes = {node.name: node for node in self._order}
+        self._place = {node: place for place, node in enumerate(self._order)}
+        self._named = {node.name: node for node in self._order}
+        self._last_use = {n: max((self._place[user] for user in n.users), default=0) for n in self._order}
         with torch.no_grad():
             keeping = _Keeping(end)
             keeping.run(x)
@@ -179,13 +191,17 @@ class _End:
     @torch.no_grad()
     def noise(self, name: str, q: QParams) -> float:
         """What quantizing one tensor alone adds to the outputs, as a share of their power."""
-        node = self.nodes[name]
+        node = self._named[name]
         integers = ops.quantize(self._values[node], q.scale, q.zero_point, q.grid.dtype)
         changed: dict[fx.Node, Any] = {node: ops.dequantize(integers, q.scale, q.zero_point)}
-        for n in self._order[self._order.index(node) + 1 :]:
+        for n in self._order[self._place[node] + 1 :]:
             if any(source in changed for source in n.all_input_nodes):
                 self._run.env = {s: changed[s] if s in changed else self._values[s] for s in n.all_input_nodes}
                 changed[n] = self._run.run_node(n)
+                for source in n.all_input_nodes:
+                    if self._last_use[source] == self._place[n]:
+                        changed.pop(source, None)
+        self._run.env = {}
         pairs = zip(self._outputs({**self._values, **changed}), self._outputs(self._values), strict=True)
         return sum(float((a - b).double().square().sum()) for a, b in pairs) / max(self._power, 1e-30)
 

@@ -17,7 +17,7 @@ Values that are no pixels (another normalization, resized floats) are rounded to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ FEWEST_LEVELS = 16
 """A channel that shows fewer of them says too little of where they lie."""
 _LOOKED_AT = 1 << 16
 """Values of a channel the levels are found from; all others are only compared with them."""
+_AT_A_TIME = 8
 _OFF = 0.02
 """How far from its level, in steps, a value may lie."""
 _BLOCK = 4
@@ -90,7 +91,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
     images = _images(gm, batches) if can_align(config) else {}
     for node, seen in images.items():
         why = _why_not_read(gm, node, config)
-        levels = find_levels(seen) if why is None else None
+        levels = find_levels(*seen) if why is None else None
         if levels is None or levels.are_one_grid:
             result.skipped.append(
                 Skip(node.name, why or ("one grid holds it" if levels else "its values have no levels"))
@@ -124,7 +125,7 @@ def pixel_qparams(node: fx.Node, config: QuantConfig) -> QParams | None:
     return QParams(1.0, LEVELS - int(rest), config.activation_grid)
 
 
-def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, Tensor]:
+def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, list[Tensor]]:
     """The first samples of each input that is a batch of images."""
     inputs = [n for n in gm.graph.nodes if n.op == "placeholder"]
     kept: dict[fx.Node, list[Tensor]] = {n: [] for n in inputs if is_float_tensor(n) and len(shape_of(n) or ()) == 4}
@@ -138,7 +139,7 @@ def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, Tensor]
         seen += len(batch[0])
         if seen >= SAMPLES:
             break
-    return {node: torch.cat(parts) for node, parts in kept.items()}
+    return kept
 
 
 def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> str | None:
@@ -154,32 +155,38 @@ def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> st
     return None if image.users else "nothing reads it"
 
 
-def find_levels(images: Tensor) -> Levels | None:
-    """The levels of each channel of ``[N, C, H, W]``; None where a channel's values lie on none.
+def find_levels(*images: Tensor) -> Levels | None:
+    """The levels of each channel of batches ``[N, C, H, W]``; None where a channel's values lie on none.
 
     Levels that no image shows are shared out evenly at both ends, if less than 256 are seen.
     """
-    found = [_levels_of(images[:, c].reshape(-1)) for c in range(images.shape[1])]
+    found = [
+        _levels_of([x[:, c] for batch in images for x in batch.split(_AT_A_TIME)]) for c in range(images[0].shape[1])
+    ]
     if not found or any(f is None for f in found):
         return None
     steps, lowest = zip(*(f for f in found if f is not None), strict=True)
     return Levels(torch.tensor(steps, dtype=torch.float64), torch.tensor(lowest, dtype=torch.float64))
 
 
-def _levels_of(values: Tensor) -> tuple[float, float] | None:
-    some = values[:: max(1, len(values) // _LOOKED_AT)].double().unique()
-    if not FEWEST_LEVELS <= len(some) <= LEVELS + 1 or not bool(torch.isfinite(values).all()):
+def _levels_of(parts: Sequence[Tensor]) -> tuple[float, float] | None:
+    """Step and lowest level of one channel, of which a part is looked at at a time: images are large."""
+    every = max(1, sum(x.numel() for x in parts) // _LOOKED_AT)
+    some = torch.cat([x.reshape(-1)[::every] for x in parts]).double().unique()
+    if not FEWEST_LEVELS <= len(some) <= LEVELS + 1 or not all(bool(torch.isfinite(x).all()) for x in parts):
         return None
     first, step = float(some[0]), float(some.diff().min())
-    counts = ((some - first) / step).round()
-    if float(counts[-1]) > LEVELS:
+    most = round(float(some[-1] - first) / step)
+    if most > LEVELS:
         return None
-    step = float((some[-1] - first) / counts[-1])
-    at = (values - first) / step
-    whole = at.round()
-    low, high = int(whole.min()), int(whole.max())
-    if float((at - whole).abs().max()) > _OFF or high - low > LEVELS:
-        return None
+    step = float(some[-1] - first) / most
+    low, high = 0, 0
+    for x in parts:
+        at = (x - first).div_(step)
+        whole = at.round()
+        low, high = min(low, int(whole.min())), max(high, int(whole.max()))
+        if float(at.sub_(whole).abs_().max()) > _OFF or high - low > LEVELS:
+            return None
     return step, first + (low - (LEVELS - (high - low)) // 2) * step
 
 
