@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor, fx, nn
 import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export.metadata import qparams_hash
+from fxpasses.models.tiny_net import OneInput
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.loud_tensors import FRACTIONS, SAMPLES, NarrowedObserver, narrow_ranges
-from fxpasses.quantization.observe import find_observers
+from fxpasses.quantization.loud_tensors import FRACTIONS, SAMPLES, NarrowedObserver, _begin_of_end, narrow_ranges
+from fxpasses.quantization.observe import find_observers, without_observers
 from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
 
 LOUD_NET = 50.0
@@ -148,6 +150,27 @@ def test_nets_without_an_end_or_with_too_few_samples_are_left_alone() -> None:
     fxpasses.calibrate(whole, [torch.randn(2, 5, 9, 7)])
     narrow_ranges(whole, [torch.randn(SAMPLES, 5, 9, 7)])
     assert log_of(whole, "narrow_ranges").result.changed == []
+
+
+def test_an_end_begins_with_a_batch() -> None:
+    """Not where samples are in pieces, the first of which would be those of fewer samples."""
+
+    def body(net: Any, x: Tensor) -> Tensor:
+        pieces = net.last(net.hidden(net.wide(x.reshape(-1, 36)).relu()))
+        found: Tensor = net.head(pieces.reshape(-1, 12 * 4).relu())
+        return found
+
+    parts = {
+        "wide": nn.Linear(36, 900),
+        "hidden": nn.Linear(900, 8),
+        "last": nn.Linear(8, 4),
+        "head": nn.Linear(48, 4),
+    }
+    gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(OneInput(body, **parts).eval(), images()[0])), DEAF)
+    fxpasses.calibrate(gm, images())
+    narrow_ranges(gm, images())
+    cut = _begin_of_end(without_observers(gm))
+    assert cut is not None and cut.meta["shape"] == (16, 48)
 
 
 def test_bad_input() -> None:

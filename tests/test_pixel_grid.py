@@ -208,6 +208,15 @@ def test_a_convolution_called_twice_and_one_that_reads_something_else() -> None:
     assert torch.allclose(align_pixels(gm, [images])(images), gm(images), atol=1e-4)
 
 
+def test_who_reads_its_size_reads_the_image() -> None:
+    images = normalized(pixels(6))
+    net = OneInput(lambda net, x: net.a(x).reshape(x.size(0), x.size(1), -1), a=nn.Conv2d(3, 6, 3))
+    gm = fused(net, images)
+    after = align_pixels(gm, [images])
+    assert log_of(after, "align_pixels").result.changed
+    assert torch.allclose(after(images), gm(images), atol=1e-5)
+
+
 def test_bad_input() -> None:
     images = normalized(pixels(4))
     with pytest.raises(InputError, match="calibration data"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +19,14 @@ def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iter
     first: list[Any] = []
     while sum(map(samples_of, first)) < samples and (batch := next(rest, None)) is not None:
         first.append(batch)
-    return first, itertools.chain(first, rest)
+    return first, _released(deque(first), rest)
+
+
+def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:
+    """All of them; none is held for longer than until it is asked for."""
+    while first:
+        yield first.popleft()
+    yield from rest
 
 
 def samples_of(batch: Any) -> int:

@@ -115,12 +115,13 @@ def _best_fractions(
     if cut is None or at_cut is None or len(at_cut) < 2:
         return {}
     end = part(gm, [cut], next(n for n in gm.graph.nodes if n.op == "output").args[0])
-    asked: Mapping[str, Sequence[float]] = dict.fromkeys((n.name for n in end.graph.nodes if n.name in observers), ())
+    asked: dict[str, tuple[float, ...]] = {n.name: FRACTIONS for n in end.graph.nodes if n.name in observers}
     found: list[dict[str, dict[float, float]]] = []
     for half in at_cut.chunk(2):
-        found.append(_noises(_End(end, half), {name: observers[name] for name in asked}, config))
-        asked = {name: [f for f in noises if noises[f] < WORTH * noises[1.0]] for name, noises in found[-1].items()}
-        asked = {name: fractions for name, fractions in asked.items() if fractions}
+        noises = _noises(_End(end, half), {name: observers[name] for name in asked}, config)
+        worth = {name: tuple(f for f in asked[name] if of[f] < WORTH * of[1.0]) for name, of in noises.items()}
+        asked = {name: fractions for name, fractions in worth.items() if fractions}
+        found.append(noises)
     return {name: _least([noises[name] for noises in found], fractions) for name, fractions in asked.items()}
 
 
@@ -137,14 +138,15 @@ def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tens
 
 
 def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
-    """The first tensor that all data flows through behind which little is left to compute."""
-    cuts = set(cut_points(gm.graph))
+    """The first batch that all data flows through behind which little is left to compute."""
+    batch = {shape[0] for n in gm.graph.nodes if n.op == "placeholder" and (shape := shape_of(n))}
+    cuts = {n for n in cut_points(gm.graph) if is_float_tensor(n) and {*(shape_of(n) or ())[:1]} == batch}
     sizes = {n: math.prod(shape[1:]) for n in gm.graph.nodes if n.op != "placeholder" and (shape := shape_of(n))}
     left, found = 0, None
     for node in reversed(gm.graph.nodes):
         if left > END * sum(sizes.values()):
             break
-        if node in cuts and is_float_tensor(node):
+        if node in cuts:
             found = node
         left += sizes.get(node, 0)
     return found

@@ -143,7 +143,8 @@ def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, list[Te
 
 
 def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> str | None:
-    for reader in image.users:
+    readers = _readers(image)
+    for reader in readers:
         operator = operator_of(gm, reader)
         if operator is None or operator.name != "conv2d" or reader.op != "call_module":
             return f"{reader.name} reads it, and is no convolution"
@@ -152,7 +153,12 @@ def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> st
             return f"{reader.name} reads it, in groups or with a padding of its own"
         if config.keeps_float(gm, reader):
             return f"{reader.name} reads it, and stays float"
-    return None if image.users else "nothing reads it"
+    return None if readers else "nothing reads it"
+
+
+def _readers(image: fx.Node) -> list[fx.Node]:
+    """Who reads its values; others read its size."""
+    return [reader for reader in image.users if reader.op == "output" or is_float_tensor(reader)]
 
 
 def find_levels(*images: Tensor) -> Levels | None:
@@ -195,12 +201,13 @@ def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels) -> fx.Node:
     zero, channels = levels.zero_point, len(levels.step)
     wide, rest = -(-(channels + 1) // _BLOCK) * _BLOCK, float(LEVELS - zero)
     factor, offset = 1 / levels.step, -levels.lowest / levels.step - zero
+    readers = _readers(image)
     with gm.graph.inserting_after(image):
         arguments = (image, factor.tolist(), offset.tolist(), rest, wide)
         new = gm.graph.create_node("call_function", ops.pixels, arguments, name=f"{image.name}_pixels")
     n, _, *size = shape_of(image) or ()
     new.meta = carried_meta(image) | {SHAPE: (n, wide, *size)}
-    for reader in [u for u in image.users if u is not new]:
+    for reader in readers:
         layer = module_of(gm, reader, nn.Conv2d)
         weight = _weight_of_pixels(layer.weight.detach().double(), levels, rest, wide)
         twin = with_parameters(layer, weight=weight.float(), bias=layer.bias)
