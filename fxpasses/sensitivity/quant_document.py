@@ -6,8 +6,8 @@ layers                      one entry for each layer or operator that can be int
     alone                   scores when it alone is int8; ``noise_percent``: its share of the noise of all layers
     kept_float              scores when it alone is float; ``gain_db``: how much better the logits are then
     range, grid, weight     what calibration saw, what int8 holds, and its weights
-    in_place                its output in the int8 graph against float, by runtime
-    histogram               of its output: float, and int8 in place
+    in_place                its output in the int8 graph against float, by runtime; empty where it gives floats
+    histogram               of its output: float, and int8 in place; null where it gives floats
 tensors                     ``in_place`` of every other integer tensor: the input, what only moves values
 """
 
