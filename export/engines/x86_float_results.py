@@ -51,10 +51,8 @@ class FewRows(_Linear):
         self.multiply = quint8.without_dispatch(operator)
 
     def forward(self, q: Tensor) -> Tensor:
-        if q.dtype is not torch.quint8:
-            steps = q.to(torch.float32).sub_(self.zero_point)
-        else:
-            steps = q.int_repr().to(torch.float32).sub_(self.zero_point)
+        integers = q.int_repr() if q.dtype is torch.quint8 else q
+        steps = integers.to(torch.float32).sub_(self.zero_point)
         y: Tensor = self.multiply(steps, 1.0, self.zero_point, self.packed)
         return y.mul_(self.scale)
 

@@ -72,16 +72,14 @@ class NarrowedObserver(Observer):
         return low * self.fraction, high * self.fraction
 
 
-def narrow_ranges(
-    gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable[[str, Observer], bool] | None = None
-) -> None:
+def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable[[str], bool] | None = None) -> None:
     """Narrow the ranges of loud tensors; between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`.
 
     Args:
         gm: an OBSERVED graph, calibrated. Observers of loud tensors are replaced.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 32 samples are used.
-        may_move: of a tensor's name and its observer, whether its range is to be searched. Default: where the observer
-            is ``histogram``, which chooses by squared error.
+        may_move: of a tensor's name, whether its range is to be searched. Default: where the observer is ``histogram``,
+            which chooses by squared error.
 
     Raises:
         GraphError: the graph is not OBSERVED.
@@ -91,7 +89,7 @@ def narrow_ranges(
     exact, result = without_observers(gm), PassResult()
     nodes = find_observers(gm)
     observers = {name: module_of(gm, node, Observer) for name, node in nodes.items()}
-    asked = {name: o for name, o in observers.items() if (may_move or _is_by_error)(name, o)}
+    asked = {name: o for name, o in observers.items() if (is_by_error(o) if may_move is None else may_move(name))}
     for name, (fraction, quieter_db) in _best_fractions(exact, batches, asked, graph_facts(gm)["config"]).items():
         gm.set_submodule(str(nodes[name].target), NarrowedObserver(observers[name], fraction))
         told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
@@ -99,7 +97,8 @@ def narrow_ranges(
     pass_logs(gm).append(PassLog("narrow_ranges", result))
 
 
-def _is_by_error(name: str, observer: Observer) -> bool:
+def is_by_error(observer: Observer) -> bool:
+    """Whether a range was chosen by squared error; what else it is chosen by was asked for by name."""
     return type(observer) is HistogramObserver and observer.norm == SQUARED
 
 

@@ -18,7 +18,7 @@ from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.convert import convert
 from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.first_samples import first_samples
-from fxpasses.quantization.loud_tensors import SAMPLES, narrow_ranges
+from fxpasses.quantization.loud_tensors import SAMPLES, is_by_error, narrow_ranges
 from fxpasses.quantization.observe import find_observers, observe, without_observers
 from fxpasses.quantization.observer_spec import ObserverSpec
 from fxpasses.quantization.observer_sweep import observed_by
@@ -112,8 +112,8 @@ class Distributions:
         _settle(observed, config, ranges)
         graph_facts(observed)["config"] = config
         if config.narrow_ranges:
-            by_error = {n for n, node in nodes.items() if config.observer_of(self.float_graph, node) == ObserverSpec()}
-            narrow_ranges(observed, self.first, lambda name, _: name in by_error)
+            specs = {name: config.observer_of(self.float_graph, node) for name, node in nodes.items()}
+            narrow_ranges(observed, self.first, lambda name: is_by_error(specs[name].build()))
         return Calibrated(self.float_graph, observed, config, tuple(find_units(self.float_graph, config)))
 
 
