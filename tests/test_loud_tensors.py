@@ -18,6 +18,7 @@ from fxpasses.models.tiny_net import OneInput
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.loud_tensors import FRACTIONS, SAMPLES, NarrowedObserver, _begin_of_end, narrow_ranges
 from fxpasses.quantization.observe import find_observers, without_observers
+from fxpasses.quantization.observers import Observer
 from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
 
 LOUD_NET = 50.0
@@ -104,8 +105,8 @@ def test_a_narrowed_observer_goes_on_observing() -> None:
 
 def _range(gm: fx.GraphModule) -> tuple[float, float]:
     observer = gm.get_submodule(str(find_observers(gm)["hidden"].target))
-    found: tuple[float, float] = observer.range()  # type: ignore[operator]  # an Observer
-    return found
+    assert isinstance(observer, Observer)
+    return observer.range()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ in ten would differ in the last bit.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from fxpasses.quantization.int8_calls import FloatResult
 from . import quint8
 from .kernel import Kernel
 from .reference import ReferenceResult
+from .x86_layers import per_channel
 
 
 def float_result_kernel(result: FloatResult) -> Kernel:
@@ -43,9 +45,7 @@ class FewRows(_Linear):
     def __init__(self, result: FloatResult) -> None:
         super().__init__(result)
         with quint8.packing_for("fbgemm"):
-            weight = torch._make_per_channel_quantized_tensor(
-                result.layer.weight, self.ones.double(), self.zeros.long(), 0
-            )
+            weight = per_channel(result.layer.weight, replace(result.layer, weight_scale=self.ones))
             self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
         operator = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
         self.multiply = quint8.without_dispatch(operator)

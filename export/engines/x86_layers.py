@@ -86,7 +86,7 @@ class PackedConv(_Layer):
         self._convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
         self._is_1d = g.is_1d
         self.engine = "fbgemm" if g.is_one_product() else "onednn"
-        self._take(_per_channel(g.weight, layer), self.bias)
+        self._take(per_channel(g.weight, layer), self.bias)
 
     def forward(self, q: Tensor) -> Tensor:
         return self._function(q)
@@ -125,7 +125,7 @@ class PackedConv(_Layer):
         return convolve if self.limits is None and not self._is_1d else convolve_and_clamp
 
 
-def _per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
+def per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
     """An int8 weight in the dtype that is packed."""
     zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
     with quint8.building():
@@ -163,7 +163,7 @@ class PackedLinear(_Layer):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
-        weight = _per_channel(layer_of(call).weight, layer_of(call))
+        weight = per_channel(layer_of(call).weight, layer_of(call))
         with quint8.packing_for("fbgemm"):
             self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
         self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)

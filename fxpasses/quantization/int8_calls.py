@@ -183,10 +183,12 @@ def _integers_of_layer(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, QPar
     if not (isinstance(x, fx.Node) and x.target is ops.dequantize and _is_integer_weight(weight)):
         return None
     assert isinstance(weight, fx.Node)
+    axis = weight.args[2]
+    assert isinstance(axis, int)
     layer = LayerIntegers(
         _buffer(gm, weight.args[0]),
         _buffer(gm, weight.args[1]),
-        int(weight.args[2]),  # type: ignore[arg-type]  # the schema says int
+        axis,
         _buffer(gm, bias.args[0]) if isinstance(bias, fx.Node) else None,
     )
     return x.all_input_nodes[0], qparams_of(x), layer

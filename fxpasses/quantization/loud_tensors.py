@@ -141,9 +141,9 @@ def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
     batch = {shape[0] for n in gm.graph.nodes if n.op == "placeholder" and (shape := shape_of(n))}
     cuts = {n for n in cut_points(gm.graph) if is_float_tensor(n) and {*(shape_of(n) or ())[:1]} == batch}
     sizes = {n: math.prod(shape[1:]) for n in gm.graph.nodes if n.op != "placeholder" and (shape := shape_of(n))}
-    left, found = 0, None
+    left, most, found = 0, END * sum(sizes.values()), None
     for node in reversed(gm.graph.nodes):
-        if left > END * sum(sizes.values()):
+        if left > most:
             break
         if node in cuts:
             found = node
@@ -179,10 +179,10 @@ class _End:
         self._place = {node: place for place, node in enumerate(self._order)}
         self._named = {node.name: node for node in self._order}
         self._last_use = {n: max((self._place[user] for user in n.users), default=0) for n in self._order}
+        keeping = fx.Interpreter(end, garbage_collect_values=False)
         with torch.no_grad():
-            keeping = _Keeping(end)
             keeping.run(x)
-        self._values = keeping.found
+        self._values = keeping.env
         self._power = sum(float(y.double().square().sum()) for y in self._outputs(self._values))
 
     def _outputs(self, values: dict[fx.Node, Any]) -> list[Tensor]:
@@ -205,15 +205,3 @@ class _End:
         self._run.env = {}
         pairs = zip(self._outputs({**self._values, **changed}), self._outputs(self._values), strict=True)
         return sum(float((a - b).double().square().sum()) for a, b in pairs) / max(self._power, 1e-30)
-
-
-class _Keeping(fx.Interpreter):
-    """Runs a graph and keeps every value."""
-
-    def __init__(self, gm: fx.GraphModule) -> None:
-        super().__init__(gm, garbage_collect_values=False)
-        self.found: dict[fx.Node, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        self.found[n] = super().run_node(n)
-        return self.found[n]

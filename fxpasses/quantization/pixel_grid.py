@@ -3,13 +3,13 @@
 An image has 256 levels to a channel, and normalizing leaves them: ``x = (p / 255 - mean_c) / std_c``. But ``std_c`` and
 ``mean_c`` differ between channels, and a tensor on an int8 grid has one scale and one zero_point, so each channel is
 rounded to a grid that is not its own: a fifth of all noise at the logits of CIFAR-10's ResNets. Calibration data shows
-the levels, ``x = s_c * p + x_c``. Undone, every value is a whole number::
+the levels, ``x = s_c * p + l_c``. Undone, every value is a whole number::
 
-    u_c = (x_c' - x_c) / s_c - Z = p - Z        scale 1, zero_point Z for all channels
-    w_c' = s_c * w_c                            the convolution takes the factor back
+    u = (x - l_c) / s_c - Z = p - Z        scale 1, zero_point Z for all channels
+    w_c' = s_c * w_c                       the convolution takes the factor back
 
-The offset ``s_c * Z + x_c`` is a constant inside the image and zero on its padding. One more channel holds a constant
-``K`` inside the image, and the weights ``sum_c (s_c * Z + x_c) * w_c / K``, so the function stays what it was, borders
+The offset ``s_c * Z + l_c`` is a constant inside the image and zero on its padding. One more channel holds a constant
+``K`` inside the image, and the weights ``sum_c (s_c * Z + l_c) * w_c / K``, so the function stays what it was, borders
 included. The channel costs nothing: integer kernels round three channels up to four.
 
 Values that are no pixels (another normalization, resized floats) are rounded to the nearest level, as they were before.
@@ -42,6 +42,7 @@ FEWEST_LEVELS = 16
 _LOOKED_AT = 1 << 16
 """Values of a channel the levels are found from; all others are only compared with them."""
 _AT_A_TIME = 8
+"""Images whose values are compared with the levels together: of 64, the copies would be seen in peak memory."""
 _OFF = 0.02
 """How far from its level, in steps, a value may lie."""
 _BLOCK = 4
