@@ -56,7 +56,7 @@ _LEGEND = (
     "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1: the model in which "
     "only this layer is int8; alone is the SQNR of the logits, at node that of the layer's own output. kept float: "
     "what the logits win when only this layer is float. weights: SQNR of its weights. in place: its output in the int8 "
-    "graph. All of them in dB; top-1 in points."
+    "graph. All of them in dB; top-1 in points. A layer without a range gives floats: its output is not rounded."
 )
 _HISTOGRAMS = (
     "Outputs on the comparison images, logarithmic: float filled, int8 as a line, in bins of four integers each. "

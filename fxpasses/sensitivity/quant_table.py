@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 _LEGEND = (
     "In dB: SQNR of the logits when the layer alone is int8, that of its own output, and what the logits win when it "
-    "alone is float."
+    "alone is float. A layer without a range gives floats: its output is not rounded."
 )
 _MUCH_NOISE = 10.0
 
