@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fxpasses.quantization import compensated_rounding as compensated_rounding_module
-from fxpasses.quantization.compensated_rounding import NO_TRUST, Trust, compensated_rounding, rounded_with
+from fxpasses.quantization.compensated_rounding import (
+    NO_TRUST,
+    TRUSTS,
+    Judge,
+    Trust,
+    compensated_rounding,
+    rounded_with,
+)
 from fxpasses.quantization.input_moments import Moments
 from fxpasses.quantization.qparams import IntType
 
@@ -19,18 +26,31 @@ NIBBLE = IntType(torch.int8, -8, 7)
 
 
 def folds(exact: Tensor, integer: Tensor | None = None) -> tuple[Moments, Moments]:
-    """Of two thirds of the samples, and of the rest."""
+    """Of two thirds of the samples, and of all."""
     integer = exact if integer is None else integer
-    shift, cut = integer.mean(2, keepdim=True), exact.shape[2] * 2 // 3
-    learned, judging = Moments.around(shift), Moments.around(shift)
+    learned, rest = (Moments.around(integer.mean(2, keepdim=True)) for _ in range(2))
+    cut = exact.shape[2] * 2 // 3
     learned.take_in(exact[:, :, :cut], integer[:, :, :cut])
-    judging.take_in(exact[:, :, cut:], integer[:, :, cut:])
-    return learned, judging
+    rest.take_in(exact[:, :, cut:], integer[:, :, cut:])
+    return learned, learned + rest
 
 
-def compensated(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Tensor:
-    rounded, _ = compensated_rounding(rows, *folds(exact, integer), NIBBLE, torch.ones(rows.shape[:2]))
-    return rounded
+def last_third(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Judge:
+    """The error of sums, without their means, on the samples not learned from."""
+    cut = exact.shape[2] * 2 // 3
+    held_out, read = exact[:, :, cut:], (exact if integer is None else integer)[:, :, cut:]
+
+    def off(rounded: Tensor) -> Tensor:
+        found = rows.double() @ held_out.double() - rounded @ read.double()
+        return found.var(2)
+
+    return off
+
+
+def compensated(rows: Tensor, exact: Tensor, integer: Tensor | None = None, multiples: Tensor | None = None) -> Tensor:
+    multiples = torch.ones_like(rows) if multiples is None else multiples
+    judge = last_third(rows, exact, integer)
+    return compensated_rounding(rows, *folds(exact, integer), NIBBLE, multiples, judge)[0]
 
 
 def error(rows: Tensor, rounded: Tensor, exact: Tensor, integer: Tensor | None = None) -> float:
@@ -105,19 +125,32 @@ def test_few_samples_are_hardly_believed() -> None:
     x, new = torch.randn(1, 40, 24, generator=generator), torch.randn(1, 40, 4000, generator=generator)
     rows = 3 * torch.randn(1, 5, 40, generator=torch.Generator().manual_seed(10))
     nearest = rows.round().clamp(-8, 7).double()
-    assert error(rows, compensated(rows, x), new) < 1.2 * error(rows, nearest, new)
+    judge, ones = last_third(rows, x), torch.ones_like(rows)
+
+    def together(rounded: Tensor) -> Tensor:  # 8 samples do not tell outputs apart
+        return judge(rounded).mean().expand(1, 5)
+
+    found, _ = compensated_rounding(rows, *folds(x), NIBBLE, ones, together)
+    assert error(rows, found, new) < 1.2 * error(rows, nearest, new)
     believed = rounded_with(rows.double(), folds(x)[0], NIBBLE, torch.ones_like(rows).double(), Trust(1.0, 1.0))
     assert error(rows, believed, new) > 1.5 * error(rows, nearest, new), "there was something to be misled by"
 
 
-def test_trust_is_what_new_samples_say() -> None:
-    rows, ones = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10)), torch.ones(1, 5)
+def test_trust_is_what_new_samples_say_of_each_output() -> None:
+    rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10))
     x, other = correlated(14), torch.randn(1, 12, 400, generator=torch.Generator().manual_seed(2))
-    learned, _ = folds(x)
-    unlike = Moments.around(learned.shift)
-    unlike.take_in(other, other)
-    assert compensated_rounding(rows, learned, folds(x)[1], NIBBLE, ones)[1].together > 0.5
-    assert compensated_rounding(rows, learned, unlike, NIBBLE, ones)[1] == NO_TRUST
+    like, unlike = last_third(rows, x), last_third(rows, other)
+
+    def chosen(judge: Judge) -> list[Trust]:
+        found = compensated_rounding(rows, *folds(x), NIBBLE, torch.ones_like(rows), judge)[1]
+        return [TRUSTS[k] for k in found.flatten().tolist()]
+
+    def first_two_alike(rounded: Tensor) -> Tensor:
+        return torch.cat([like(rounded)[:, :2], unlike(rounded)[:, 2:]], 1)
+
+    assert all(trust.together >= 0.5 for trust in chosen(like))
+    assert chosen(unlike) == [NO_TRUST] * 5
+    assert chosen(first_two_alike) == [*chosen(like)[:2], *[NO_TRUST] * 3]
 
 
 def test_blocks_of_columns_change_nothing() -> None:
@@ -135,7 +168,7 @@ def test_multiples_are_the_steps() -> None:
     x = correlated(3)
     rows = 30 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(10))
     multiples = torch.tensor([1.0, 5.0, 9.0, 15.0]).repeat(3).expand(1, 5, 12)
-    found, _ = compensated_rounding(rows, *folds(x), NIBBLE, torch.ones(1, 5), multiples)
+    found = compensated(rows, x, multiples=multiples)
     q = found / multiples
     assert torch.equal(q, q.round().clamp(NIBBLE.low, NIBBLE.high))
     nearest = (rows / multiples).round().clamp(NIBBLE.low, NIBBLE.high) * multiples

@@ -38,16 +38,3 @@ def test_the_sum_of_two() -> None:
     assert total.count == both.count == 400 and one.count == 99
     for a, b in zip(total.centred(), both.centred(), strict=True):
         assert torch.allclose(a, b, atol=1e-3)
-
-
-def test_the_error_of_outputs() -> None:
-    exact, integer = inputs(7)
-    weight = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1)).double()
-    moments, rounded = Moments.of(exact, integer), (2 * weight).round() / 2
-
-    def off(q: Tensor) -> Tensor:
-        y = weight @ exact.double() - q @ integer.double()
-        return (y - y.mean(2, keepdim=True)).square().mean(2)
-
-    found = moments.output_error(weight, rounded) - moments.output_error(weight, weight)
-    assert torch.allclose(found, off(rounded) - off(weight), rtol=1e-3, atol=1e-3)

@@ -6,7 +6,7 @@ The arithmetic is in :mod:`fxpasses.quantization.compensated_rounding`; this gat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from .convert import LAYER
 from .input_moments import Moments
 from .layer_inputs import input_columns
 from .learned_integers import LearnedBias, LearnedWeight
+from .output_judge import OutputJudge
 
 POSITIONS = 64
 """Output positions looked at in each sample, at least."""
@@ -47,8 +48,19 @@ def round_layers(
     for node in integer.graph.nodes:
         weight = _learned(integer, node, 1)
         if isinstance(weight, LearnedWeight) and weight.axis == 0:
-            inputs = _Inputs(exact, integer, layers[node.args[1].meta[LAYER]], node)
-            _round(inputs, weight, _learned(integer, node, 2), float_in, int8_in, generator)
+            layer = layers[node.args[1].meta[LAYER]]
+            inputs = _Inputs(exact, integer, layer, node)
+            moments = _moments(inputs, weight.real, float_in, int8_in, generator)
+            if moments is not None:
+                held_out = slice(learned_from(len(float_in[0])) % len(float_in[0]), None)
+                judged = ([x[held_out] for x in side] for side in (float_in, int8_in))
+                judge = OutputJudge(exact, integer, layer, node, *judged)
+                _round(inputs.layer, weight, _learned(integer, node, 2), *moments, judge)
+
+
+def learned_from(samples: int) -> int:
+    """How many of the samples are learned from; the others judge. A single one does both."""
+    return math.ceil(samples * (1 - JUDGING))
 
 
 def _learned(integer: fx.GraphModule, node: fx.Node, place: int) -> nn.Module | None:
@@ -85,30 +97,33 @@ class _Inputs:
 
 @torch.no_grad()
 def _round(
-    inputs: _Inputs,
+    layer: nn.Module,
     weight: LearnedWeight,
     bias: nn.Module | None,
-    float_in: Sequence[Tensor],
-    int8_in: Sequence[Tensor],
-    generator: torch.Generator,
+    learned: Moments,
+    everything: Moments,
+    judge: OutputJudge,
 ) -> None:
-    found = _both_moments(inputs.columns(weight.real, float_in, int8_in), len(float_in[0]), generator)
-    if found is None:
-        return
-    learned, judging = found
-    groups, width = learned.exact.shape
-    weight.regroup(_importance(learned + judging, weight))
+    groups, width = everything.exact.shape
+    weight.regroup(_importance(everything, weight))
     multiples = weight.multiples.reshape(groups, -1, width)
-    rows = weight.real.reshape(groups, -1, width) * multiples
-    size = weight.channel_scale.reshape(groups, -1)
-    rounded, _ = compensated_rounding(rows, learned, judging, weight.grid, size, multiples)
-    weight.start_at(rounded.reshape(weight.real.shape).float())
-    if isinstance(bias, LearnedBias):
-        exact_mean, integer_mean = (mean.unsqueeze(2) for mean in (learned + judging).means())
-        missing = (rows.double() @ exact_mean - rounded @ integer_mean).flatten()
-        own: Tensor | None = inputs.layer.bias  # type: ignore[assignment]  # layers have one, or None
-        total = missing * weight.channel_scale.double()
-        bias.start_at((total if own is None else total + own.double()).float())
+    rows = (weight.real.reshape(groups, -1, width) * multiples).double()
+
+    def settle(rounded: Tensor, moments: Moments) -> None:
+        weight.start_at(rounded.reshape(weight.real.shape).float())
+        if isinstance(bias, LearnedBias):
+            exact_mean, integer_mean = (mean.unsqueeze(2) for mean in moments.means())
+            missing = (rows @ exact_mean - rounded @ integer_mean).flatten()
+            own: Tensor | None = layer.bias  # type: ignore[assignment]  # layers have one, or None
+            total = missing * weight.channel_scale.double()
+            bias.start_at((total if own is None else total + own.double()).float())
+
+    def off(rounded: Tensor) -> Tensor:
+        settle(rounded, learned)
+        return judge().reshape(groups, -1)
+
+    found, _ = compensated_rounding(rows, learned, everything, weight.grid, multiples, off)
+    settle(found, everything)
 
 
 def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
@@ -119,19 +134,23 @@ def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
     return power.unsqueeze(1).expand(-1, rows, -1).reshape(weight.in_scales.shape)
 
 
-def _both_moments(
-    pieces: Iterable[tuple[Tensor, Tensor]], samples: int, generator: torch.Generator
+def _moments(
+    inputs: _Inputs, weight: Tensor, float_in: Sequence[Tensor], int8_in: Sequence[Tensor], generator: torch.Generator
 ) -> tuple[Moments, Moments] | None:
-    """Of the samples learned from, and of the last ones of every piece, which judge."""
-    found: tuple[Moments, Moments] | None = None
-    for exact, integer in pieces:
-        _, width, positions = exact.shape
-        wanted = max(POSITIONS, math.ceil(SAMPLES_TO_AN_INPUT * width / samples)) * PIECE
-        chosen = torch.randperm(positions, generator=generator)[:wanted]
-        is_judging = chosen >= positions * (1 - JUDGING)
-        if found is None:
-            shift = integer[:, :, chosen].mean(2, keepdim=True)
-            found = Moments.around(shift), Moments.around(shift)
-        for moments, mine in zip(found, (chosen[~is_judging], chosen[is_judging]), strict=True):
-            moments.take_in(exact[:, :, mine], integer[:, :, mine])
-    return found if found is not None and all(m.count for m in found) else None
+    """Of the samples learned from, and of all; None for a layer that has no columns."""
+    samples = len(float_in[0])
+    parts = [slice(0, learned_from(samples)), slice(learned_from(samples), samples)]
+    sums: list[Moments] = []
+    for part_of in [p for p in parts if p.start < p.stop]:
+        mine: Moments | None = None
+        for exact, integer in inputs.columns(weight, [x[part_of] for x in float_in], [x[part_of] for x in int8_in]):
+            _, width, positions = exact.shape
+            wanted = max(POSITIONS, math.ceil(SAMPLES_TO_AN_INPUT * width / samples)) * PIECE
+            chosen = torch.randperm(positions, generator=generator)[:wanted]
+            if mine is None:
+                mine = Moments.around(sums[0].shift if sums else integer[:, :, chosen].mean(2, keepdim=True))
+            mine.take_in(exact[:, :, chosen], integer[:, :, chosen])
+        if mine is None:
+            return None
+        sums.append(mine)
+    return sums[0], sums[0] if len(sums) == 1 else sums[0] + sums[1]

@@ -8,7 +8,9 @@ The int8 layer reads ``x_q``, what int8 layers before it made of ``x``. The real
 ``x_q`` are ``W E[x x_q^T] E[x_q x_q^T]^-1``: those are rounded. Means are taken out of both: they are for the bias.
 
 Both learn from few samples, and may learn them by heart: on MobileNetV2 in 8 bits believing all of it ends 5 dB below
-rounding to nearest. How far to believe is tried out, layer by layer, on samples that nothing was learned from.
+rounding to nearest. And both want sums right that an activation behind them may forget: one block of MobileNetV2 came
+2.6 dB farther off by sums that were nearer. So how far to believe is tried out for each output, behind its activation,
+on samples that nothing was learned from.
 
 Sources: Frantar et al. 2023, "GPTQ", arXiv:2210.17323 (one order of columns for all rows, the Cholesky form, blocks);
 Li et al. 2025, "GPTAQ", arXiv:2504.02692 (the asymmetric target); Ledoit and Wolf 2004, "A well-conditioned estimator
@@ -17,6 +19,7 @@ for large-dimensional covariance matrices" (shrinking correlations).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,39 +48,36 @@ class Trust:
 
 
 NO_TRUST = Trust(0.0, 0.0)
-TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) for errors in (0.0, 0.5, 1.0)))
+TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) for errors in (0.0, 0.5)))
+"""Those tried. Believing errors wholly, too, takes 1.5 times as long: ResNet-20 gains 0.15 dB, MobileNetV2 nothing."""
+
+Judge = Callable[[Tensor], Tensor]
+"""From integers ``[G, R, K]`` to how far off their outputs are, ``[G, R]``."""
 
 
 def compensated_rounding(
-    weight: Tensor,
-    learned: Moments,
-    judging: Moments,
-    grid: IntType,
-    size: Tensor,
-    multiples: Tensor | None = None,
-) -> tuple[Tensor, Trust]:
+    weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, judge: Judge
+) -> tuple[Tensor, Tensor]:
     """Integers for weights counted in steps of their scale.
 
     Args:
         weight: ``[G, R, K]``: for each group, ``R`` outputs of ``K`` inputs.
-        learned, judging: inputs of different samples: trust is chosen by what comes nearest on the second; then all
-            are learned from.
+        learned: inputs of the samples that ``judge`` does not look at.
+        everything: inputs of all samples: learned from once it is settled how far to believe them.
         grid: what the integers may be.
-        size: of a step, ``[G, R]``: how much an output's error counts.
-        multiples: whole numbers of the shape of ``weight``: integers are those times one of the grid; None: 1.
+        multiples: whole numbers of the shape of ``weight``: integers are those times one of the grid.
+        judge: how far off each output is with given integers.
 
     Returns:
-        Whole numbers, float64 ``[G, R, K]``, and the trust that was chosen.
+        Whole numbers, float64 ``[G, R, K]``, and which of :data:`TRUSTS` was chosen for each output, ``[G, R]``.
     """
-    weight = weight.double()
-    multiples = torch.ones_like(weight) if multiples is None else multiples.double()
-    importance, best, least = size.double().square(), NO_TRUST, float("inf")
-    for trust in TRUSTS:
-        rounded = rounded_with(weight, learned, grid, multiples, trust)
-        off = float((judging.output_error(weight, rounded) * importance).sum())
-        if off < least:
-            best, least = trust, off
-    return rounded_with(weight, learned + judging, grid, multiples, best), best
+    weight, multiples = weight.double(), multiples.double()
+    off = torch.stack([judge(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
+    chosen, found = off.argmin(0), torch.empty_like(weight)
+    for k in chosen.unique().tolist():
+        rounded = rounded_with(weight, everything, grid, multiples, TRUSTS[k])
+        found = torch.where((chosen == k).unsqueeze(2), rounded, found)
+    return found, chosen
 
 
 def rounded_with(weight: Tensor, moments: Moments, grid: IntType, multiples: Tensor, trust: Trust) -> Tensor:

@@ -16,8 +16,9 @@ from .targets import Target, find_target
 from .weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
-SHORT_ROW = 32
-"""Rows of fewer weights (depthwise 9, a first layer 27) keep 8 bits: few as they are, they cannot mend each other."""
+SHORT_ROW = 64
+"""Rows of fewer weights (depthwise 9, a first layer 27, narrow 1x1 layers 16 to 48) keep 8 bits: few as they are, they
+cannot mend each other, and hold a small part of all weights."""
 
 
 def check_weight_bits(bits: int) -> None:
@@ -115,7 +116,7 @@ class QuantConfig:
             conversions; see :mod:`fxpasses.quantization.observer_sweep`.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
         weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
-            two to a byte. Layers with fewer than 32 weights to an output (depthwise, a first layer) keep 8 unless an
+            two to a byte. Layers with fewer than 64 weights to an output (depthwise, a first layer) keep 8 unless an
             override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
         group_size: weights of 4 bits or fewer get a step for each group of about so many, and not one for a channel;
             see :mod:`fxpasses.quantization.weight_groups`. None: one for a channel.

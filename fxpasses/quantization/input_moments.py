@@ -73,13 +73,3 @@ class Moments:
         outer = integer.unsqueeze(2) * integer.unsqueeze(1)
         shift = (exact - integer).unsqueeze(2) * integer.unsqueeze(1)
         return self.squares / self.count - outer, self.cross / self.count - shift
-
-    def output_error(self, weight: Tensor, rounded: Tensor) -> Tensor:
-        """Mean of ``(W x - Q x_q)^2`` without the means, for each output, up to what ``Q`` has no part in: ``[G, R]``.
-
-        Args:
-            weight, rounded: ``W`` and ``Q``, float64 ``[G, R, K]``.
-        """
-        squares, cross = self.centred()
-        off = weight - rounded
-        return ((off @ squares) * off).sum(2) + 2 * ((off @ cross.transpose(1, 2)) * weight).sum(2)

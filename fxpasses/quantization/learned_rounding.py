@@ -31,7 +31,7 @@ from ..shapes import shape_of
 from ..stages import Stage, check_stage, graph_facts
 from .blocks import cut_points, part
 from .calibration import checked_batches
-from .compensated_layers import JUDGING, round_layers
+from .compensated_layers import learned_from, round_layers
 from .config import QuantConfig
 from .convert import convert
 from .first_samples import first_samples
@@ -184,7 +184,7 @@ class _Try:
     def of(cls, what: str, block: _Block, inputs: Tensors, wanted: Tensors) -> _Try:
         outputs = _outputs(block.integer, inputs)
         states = [copy.deepcopy(m.state_dict()) for m in block.learners]
-        judging = slice(_learned_from(len(wanted[0])) % len(wanted[0]), None)
+        judging = slice(learned_from(len(wanted[0])) % len(wanted[0]), None)
         error = _error([y[judging] for y in outputs], [y[judging] for y in wanted], _power(wanted))
         return cls(what, states, outputs, float(error))
 
@@ -224,7 +224,7 @@ class _Learning:
         biases = [m.moved for m in block.learners if isinstance(m, LearnedBias)]
         adam = torch.optim.Adam([{"params": weights, "lr": RATE}, {"params": biases, "lr": BIAS_RATE}])
         fade = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.steps)
-        power, samples = _power(wanted), _learned_from(len(wanted[0]))
+        power, samples = _power(wanted), learned_from(len(wanted[0]))
         for _ in range(self.steps):
             chosen = torch.randint(samples, (min(block.batch, samples),), generator=self.generator)
             outputs = _tensors(block.integer(*(x[chosen] for x in inputs)))
@@ -237,11 +237,6 @@ class _Learning:
     def _did(self, block: _Block) -> None:
         self.done += 1
         self.told(block.name, self.done)
-
-
-def _learned_from(samples: int) -> int:
-    """How many of the samples are trained on; the others judge. A single one does both."""
-    return math.ceil(samples * (1 - JUDGING))
 
 
 def _outputs(block: fx.GraphModule, inputs: Tensors) -> Tensors:
