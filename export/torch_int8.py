@@ -27,7 +27,8 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = 
 
     Returns:
         A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
-        ``"x86"`` it keeps packed weights for two shapes of input that come often, and can be copied but not pickled.
+        ``"x86"`` it keeps packed weights for two shapes of input that come often, can be copied but not pickled, and
+        is left alone by ``torch.compile``.
 
     Raises:
         GraphError: the graph is not QUANTIZED.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.errors import InputError
-from fxpasses.export.engines import quint8
+from fxpasses.export.engines import chains, quint8
 from fxpasses.export.engines.by_shape import REPEATS
 from fxpasses.export.engines.x86_layers import PackedConv
 from fxpasses.export.engines.x86_net import X86Net
@@ -115,6 +116,18 @@ def test_callers_at_once_and_the_engine_as_before() -> None:
     assert torch.backends.quantized.engine == before
 
 
+def test_torch_compile_leaves_it_alone() -> None:
+    net, inputs, traced = on_x86("squeeze_excite"), fresh_inputs(TINY["squeeze_excite"], 7), []
+
+    def backend(gm: fx.GraphModule, example_inputs: list[Tensor]) -> Callable[..., object]:
+        traced.append(gm.code)
+        return gm.forward
+
+    compiled = torch.compile(net, backend=backend)
+    with torch.no_grad():
+        assert torch.equal(compiled(*inputs), net(*inputs)) and traced == []
+
+
 def test_inputs_may_be_named() -> None:
     gm = fxpasses.quantize(nn.Conv2d(3, 4, 3).eval(), torch.randn(2, 3, 8, 8), [torch.randn(4, 3, 8, 8)])
     net, x = to_torch(gm, "x86"), torch.randn(2, 3, 8, 8)
@@ -123,17 +136,19 @@ def test_inputs_may_be_named() -> None:
 
 
 def test_nobody_asks_packed_weights_for_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, asked = on_x86(), []
-    (name,) = (name for name, kernel in net.net.named_children() if isinstance(kernel, PackedConv))
-    function = vars(net.net)[name]
+    """Where chains are not, and Python calls each layer."""
+    asked = []
 
-    def asking(q: Tensor) -> Tensor:
-        asked.append(torch.overrides.has_torch_function((Overriding(),)))
-        result: Tensor = function(q)
-        return result
+    def asking(layer: PackedConv) -> Callable[[Tensor], Tensor]:
+        def convolve(q: Tensor) -> Tensor:
+            asked.append(torch.overrides.has_torch_function((Overriding(),)))
+            return layer.forward(q)
 
-    monkeypatch.setitem(vars(net.net), name, asking)
-    results(net, fresh_inputs(TINY["conv_bn_relu"], 9))
+        return convolve
+
+    monkeypatch.setattr(chains, "is_available", lambda: False)
+    monkeypatch.setattr(PackedConv, "function", property(asking))
+    results(on_x86(), fresh_inputs(TINY["conv_bn_relu"], 9))
     assert asked == [False]
     assert torch.overrides.has_torch_function((Overriding(),)), "outside it is as ever"
 

@@ -38,7 +38,8 @@ class Entrance(Kernel):
         if steps.dim() in CHANNELS_LAST:  # floats copy faster than bytes
             steps = steps.contiguous(memory_format=CHANNELS_LAST[steps.dim()])
         if self.on_quint8:
-            return quint8.as_bytes(torch.quantize_per_tensor(steps, 1.0, self.q.zero_point, torch.quint8))
+            quantized = torch.quantize_per_tensor(steps, 1.0, self.q.zero_point, torch.quint8)
+            return quint8.on_grid(quantized, self.q.scale, self.q.zero_point)
         grid = self.q.grid
         return steps.round_().add_(self.q.zero_point).clamp_(grid.low, grid.high).to(grid.dtype)
 
@@ -66,7 +67,10 @@ class PixelEntrance(Kernel):
         return node.all_input_nodes[0].all_input_nodes[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        steps = x.mul(self.factor).add_(self.offset).round_().add_(self.zero_point).clamp_(self.low, self.high)
+        steps = x.mul(self.factor).add_(self.offset).round_()
+        if self.zero_point:
+            steps.add_(self.zero_point)
+        steps.clamp_(self.low, self.high)
         n, c, h, w = x.shape
         if c == _PACKED_CHANNELS and self.channels == c + 1 and x.numel() > quint8.TINY:
             first, second, third = steps.unbind(1)

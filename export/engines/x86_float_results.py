@@ -52,7 +52,9 @@ class FewRows(_Linear):
 
     def forward(self, q: Tensor) -> Tensor:
         integers = q.int_repr() if q.dtype is torch.quint8 else q
-        steps = integers.to(torch.float32).sub_(self.zero_point)
+        steps = integers.to(torch.float32)
+        if self.zero_point:
+            steps.sub_(self.zero_point)
         y: Tensor = self.multiply(steps, 1.0, self.zero_point, self.packed)
         return y.mul_(self.scale)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
 
 from . import quint8
-from .kernel import Kernel
+from .kernel import Kernel, OneCall
 from .reference import output_limits
 
 
@@ -80,6 +80,7 @@ class PackedConv(_Layer):
         super().__init__(call)
         g, layer = _Geometry(call), layer_of(call)
         dims, geometry = g.weight.dim() - 2, (g.stride, g.padding, g.dilation, g.groups)
+        self._name = f"quantized.conv{dims}d"
         pack: Any = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
         self._pack: Callable[[Tensor, Tensor | None], Any] = lambda weight, bias: pack(weight, bias, *geometry)
         self._unpack = getattr(torch.ops.quantized, f"conv{dims}d_unpack")
@@ -94,6 +95,12 @@ class PackedConv(_Layer):
     @property
     def function(self) -> Callable[[Tensor], Tensor]:
         return self._function
+
+    @property
+    def one_call(self) -> OneCall | None:
+        if self.limits is not None or self._is_1d:
+            return None
+        return OneCall(self._name, (self.x,), (self._packed, self.y.scale, self.y.zero_point))
 
     def packed_again(self) -> PackedConv:
         """The same layer with weights of its own, where they keep the primitive of their first shape."""
@@ -167,6 +174,12 @@ class PackedLinear(_Layer):
         with quint8.packing_for("fbgemm"):
             self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
         self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)
+
+    @property
+    def one_call(self) -> OneCall | None:
+        if self.limits is not None:
+            return None
+        return OneCall("quantized.linear", (self.x,), (self.packed, self.y.scale, self.y.zero_point))
 
     def forward(self, q: Tensor) -> Tensor:
         y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)

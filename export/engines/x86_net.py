@@ -1,6 +1,6 @@
 """A lowered net on x86, called with as little in between as Python allows.
 
-Three things cost a call of a small net as much as its kernels do, and are settled here once for the whole net:
+Four things cost a call of a small net as much as its kernels do, and are settled here once for the whole net:
 
 * Packed weights of oneDNN keep the primitive of their first call, for its shape and number of threads (PyTorch,
   ``aten/src/ATen/native/quantized/cpu/OnednnUtils.h``, ``PrimitiveCacheKey``). At any other shape a primitive is built
@@ -10,12 +10,14 @@ Three things cost a call of a small net as much as its kernels do, and are settl
   Python: 15 us a layer.
 * ``nn.Module`` looks for submodules and buffers only where ordinary attributes fail, and Python formats that failure:
   1.5 us. So kernels are called by their functions, and keep their tensors as ordinary attributes.
+* A call from Python takes 3 to 5 us. So kernels that follow each other are called as one (:mod:`.chains`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -23,6 +25,7 @@ from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
 
+from . import chains
 from .by_shape import ByShape
 from .kernel import Kernel
 from .lowering import assembled
@@ -36,14 +39,22 @@ class X86Net(nn.Module):
 
     Args:
         net: what :func:`lower` made with this engine's kernels. Its packed weights have not been called yet.
+
+    Attributes:
+        net: the same, kernel by kernel.
     """
 
     def __init__(self, net: fx.GraphModule) -> None:
         super().__init__()
         self.net = net
-        self._nets = ByShape(_with_plain_attributes(net), again=_packed_again)
+        # Dynamo takes quint8 tensors for those of another dtype, and kernels would be handed the wrong ones
+        self._run: Callable[..., Any] = torch.compiler.disable(self._untraced)
+        self._nets = ByShape(_as_called(net), again=lambda _: _as_called(_packed_again(net)))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self._run(*inputs, **named)
+
+    def _untraced(self, *inputs: Any, **named: Any) -> Any:
         shapes = tuple([x.shape if isinstance(x, Tensor) else None for x in (*inputs, *named.values())])
         key = (shapes, torch.get_num_threads())
         net = self._nets.kept.get(key) or self._nets.of(key)
@@ -65,11 +76,12 @@ def _packed_again(net: fx.GraphModule) -> fx.GraphModule:
     """The same net, its parameters shared, with packed weights that have not been called yet."""
     kernels = {name: kernel for name, kernel in net.named_children() if isinstance(kernel, Kernel)}
     kernels |= {name: kernel.packed_again() for name, kernel in kernels.items() if isinstance(kernel, PackedConv)}
-    return _with_plain_attributes(assembled(copy.deepcopy(net.graph), net, kernels))
+    return assembled(copy.deepcopy(net.graph), net, kernels)
 
 
-def _with_plain_attributes(net: fx.GraphModule) -> fx.GraphModule:
-    """Kernels as bare functions, modules of float islands as they are."""
-    for name, child in net.named_children():
-        net.__dict__[name] = child.function if isinstance(child, Kernel) else child
-    return net
+def _as_called(net: fx.GraphModule) -> fx.GraphModule:
+    """The same net, kernels as bare functions, those that can be called as one as one."""
+    called = chains.chained(net) if chains.is_available() else assembled(copy.deepcopy(net.graph), net, {})
+    for name, child in called.named_children():
+        called.__dict__[name] = child.function if isinstance(child, Kernel) else child
+    return called

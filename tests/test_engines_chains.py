@@ -1,0 +1,144 @@
+"""Kernels called as one give what they give one by one."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_graphs import fresh_inputs, outputs_of, quantize_net
+from torch import Tensor, fx, nn
+
+from fxpasses.export.engines import chains
+from fxpasses.export.engines.chains import Chain, chained
+from fxpasses.export.engines.x86_layers import PackedConv, PackedLinear
+from fxpasses.export.engines.x86_net import X86Net
+from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.tiny_net import TinyNet, tiny
+
+
+class Blocks(nn.Module):
+    """Everything that can be in a chain, and a pool and a mean that end one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1, groups=6)
+        self.c = nn.Conv2d(12, 5, 1)
+        self.classify = nn.Sequential(nn.Linear(5, 9), nn.ReLU(), nn.Linear(9, 7), nn.ReLU(), nn.Linear(7, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.hardswish(self.a(x)), 2, ceil_mode=True)
+        y = self.b(x)
+        x = self.c(torch.cat((y + y, 3 * x + y), 1))
+        logits: Tensor = self.classify(x.mean((2, 3)))
+        return logits
+
+
+def on_images(body: nn.Module) -> TinyNet:
+    return tiny("on_images", lambda: body.eval(), (2, 3, 9, 7))
+
+
+class Branches(nn.Module):
+    """A chain whose first and last value are both read behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.a(x))
+        y = self.b(x)
+        gate = torch.sigmoid(F.gelu(y))
+        result: Tensor = self.c(x * gate)
+        return result
+
+
+def on_x86(net: TinyNet) -> X86Net:
+    module = to_torch(quantize_net(net), "x86")
+    assert isinstance(module, X86Net)
+    return module
+
+
+def chains_of(gm: fx.GraphModule) -> list[Chain]:
+    return [child for child in chained(gm).children() if isinstance(child, Chain)]
+
+
+@pytest.mark.parametrize("body", [Blocks, Branches])
+def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module]) -> None:
+    net, inputs = on_images(body()), fresh_inputs(on_images(body()), 3, 5)
+    module, reference = on_x86(net), to_torch(quantize_net(net), "reference")
+    (one_by_one,), (called,), (exact,) = (outputs_of(m, inputs) for m in (module.net, module, reference))
+    assert torch.equal(one_by_one, called) and torch.equal(called, exact)
+
+
+def test_every_kind_of_kernel_is_in_a_chain() -> None:
+    text = "".join(chain.source_text for chain in chains_of(on_x86(on_images(Blocks())).net))
+    for operator in ("conv2d", "add", "cat", "linear", "hardswish", "max_pool2d"):
+        assert f"{operator}(" in text, operator
+
+
+def test_the_text_of_a_chain() -> None:
+    torch.manual_seed(0)
+    net = on_x86(on_images(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1)))).net
+    (chain,) = chains_of(net)
+    first, second = (kernel.y for kernel in net.children() if isinstance(kernel, PackedConv))
+    packed = "__torch__.torch.classes.quantized.Conv2dPackedParamsBase"
+    assert chain.source_text == (
+        f"def chain(q0: Tensor, packed1: {packed}, packed2: {packed}) -> Tensor:\n"
+        f"    q1 = torch.ops.quantized.conv2d(q0, packed1, {first.scale}, {first.zero_point})\n"
+        "    q2 = torch.ops.aten.quantized_max_pool2d(q1, [2, 2], [2, 2], [0, 0], [1, 1], False)\n"
+        f"    q3 = torch.ops.quantized.conv2d(q2, packed2, {second.scale}, {second.zero_point})\n"
+        "    return q3\n"
+    )
+
+
+def test_values_read_behind_a_chain_come_out_of_it() -> None:
+    net = on_x86(on_images(Branches())).net
+    (chain,) = chains_of(net)
+    assert len(chain.outputs) == 2 and chain.source_text.startswith("def chain(q0: Tensor, packed1")
+    assert "Tuple[Tensor, Tensor]" in chain.source_text and chain.source_text.endswith("return q1, q2\n")
+
+
+def test_one_call_is_no_chain_and_a_net_is_not_changed() -> None:
+    net = on_x86(on_images(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Conv2d(4, 2, 1)))).net
+    before = net.code
+    called = chained(net)
+    assert not chains_of(net) and net.code == before == called.code
+    assert all(called.get_submodule(name) is child for name, child in net.named_children())
+
+
+class Clamped(nn.Module):
+    """A clamp that saturation does not cover is another operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(self.b(torch.clamp(self.a(x), -0.1, 0.1)), -0.2, 0.3)
+
+
+def test_what_is_more_than_one_call_says_so() -> None:
+    module = on_x86(on_images(Clamped()))
+    layers = [k for k in module.net.children() if isinstance(k, PackedConv)]
+    assert len(layers) == 2
+    assert [k.one_call is None for k in layers] == [k.limits is not None for k in layers]
+    lines = tiny("line", lambda: nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.Conv1d(4, 2, 1)), (2, 3, 9))
+    assert all(k.one_call is None for k in on_x86(lines).net.children() if isinstance(k, (PackedConv, PackedLinear)))
+
+
+def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = on_images(Blocks())
+    inputs, (expected,) = fresh_inputs(net, 4), outputs_of(on_x86(net), fresh_inputs(net, 4))
+    monkeypatch.delattr(torch.jit, "CompilationUnit")
+    assert not chains.is_available()
+    assert torch.equal(outputs_of(on_x86(net), inputs)[0], expected)
+
+
+@given(st.floats(2.0**-96, 2.0**96, width=32))
+def test_a_scale_is_the_same_number_in_torchscript(scale: float) -> None:
+    compiled = torch.jit.CompilationUnit(f"def scale() -> float:\n    return {scale!r}\n")
+    assert struct.pack("d", compiled.scale()) == struct.pack("d", scale)
