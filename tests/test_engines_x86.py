@@ -23,13 +23,12 @@ from fxpasses.export.engines.x86_bytes import (
     ByteAdd,
     ByteCat,
     ByteHardswish,
-    ByteMaxPool,
     ByteMul,
-    GlobalAveragePool,
     Move,
     Table,
 )
 from fxpasses.export.engines.x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
+from fxpasses.export.engines.x86_pools import ByteMaxPool, GlobalAveragePool
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.tiny import TINY
 from fxpasses.models.tiny_net import OneInput, TinyNet, TwoInputs, tiny
@@ -233,35 +232,6 @@ def test_a_kernel_of_aten_must_give_the_whole_table(wrong: int, monkeypatch: pyt
     table[wrong] += 1
     monkeypatch.setattr(x86_bytes, "integer_table", lambda call: table)
     assert type(x86_kernel(call)) is Table
-
-
-def averaging(size: tuple[int, int] = (9, 7)) -> GlobalAveragePool:
-    kernel = x86_kernel(
-        call_of(_one("mean", lambda net, x: F.adaptive_avg_pool2d(x, 1), 2, 5, *size), "adaptive_avg_pool2d")
-    )
-    assert isinstance(kernel, GlobalAveragePool)
-    return kernel
-
-
-def test_every_sum_of_an_average_is_rounded_alike() -> None:
-    """At the size that was captured, in floats; at others not."""
-    kernel = averaging()
-    assert kernel.area == 63 and averaging((17, 16)).area is None
-    for area in (63, 62):
-        bright = torch.arange(area + 1).view(-1, 1) > torch.arange(area)
-        images = (bright * 255).to(torch.uint8).view(area + 1, 1, 1, area)
-        exact = kernel._exact(images.sum((2, 3), keepdim=True, dtype=torch.int32), area)
-        assert torch.equal(as_integers(kernel(images)), exact)
-
-
-def test_an_average_that_floats_round_otherwise_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    from_floats = GlobalAveragePool._from_floats
-
-    def wrong_once(kernel: GlobalAveragePool, total: Tensor, area: int) -> Tensor:
-        return from_floats(kernel, torch.where(total == 0, 1e6, total), area)
-
-    monkeypatch.setattr(GlobalAveragePool, "_from_floats", wrong_once)
-    assert averaging().area is None
 
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -21,11 +21,9 @@ from .x86_bytes import (
     ByteAdd,
     ByteCat,
     ByteHardswish,
-    ByteMaxPool,
     ByteMul,
     Exit,
     GatedTable,
-    GlobalAveragePool,
     Move,
     OnBytes,
     Table,
@@ -35,6 +33,7 @@ from .x86_entrance import entrance
 from .x86_float_results import float_result_kernel
 from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 from .x86_net import X86Net
+from .x86_pools import ByteMaxPool, GlobalAveragePool
 
 _ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand".split())
 """Operators ATen runs on quint8 and uint8 alike."""
