@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_graphs import fresh_inputs, outputs_of, quantize_net
+from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, fx, nn
 
 from fxpasses.export.engines import chains
@@ -17,6 +17,7 @@ from fxpasses.export.engines.chains import Chain, chained
 from fxpasses.export.engines.x86_layers import PackedConv, PackedLinear
 from fxpasses.export.engines.x86_net import X86Net
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.tiny import TINY
 from fxpasses.models.tiny_net import TinyNet, tiny
 
 
@@ -35,6 +36,30 @@ class Blocks(nn.Module):
         x = self.c(torch.cat((y + y, 3 * x + y), 1))
         logits: Tensor = self.classify(x.mean((2, 3)))
         return logits
+
+
+@pytest.fixture(autouse=True)
+def short_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "SHORTEST", 2)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_kernel_as_a_chain_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all that follow each other as one, in every net there is."""
+    monkeypatch.setattr(chains, "SHORTEST", 1)
+    inputs = fresh_inputs(TINY[name], 23)
+    expected = outputs_of(to_torch(quantized(name), "reference"), inputs)
+    found = outputs_of(to_torch(quantized(name), "x86"), inputs)
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_short_chain_is_not_worth_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = on_x86(on_images(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.Conv2d(2, 3, 1)))).net
+    found = []
+    for shortest in (3, 4):
+        monkeypatch.setattr(chains, "SHORTEST", shortest)
+        found.append(len(chains_of(net)))
+    assert found == [1, 0]
 
 
 def on_images(body: nn.Module) -> TinyNet:
@@ -66,9 +91,11 @@ def chains_of(gm: fx.GraphModule) -> list[Chain]:
     return [child for child in chained(gm).children() if isinstance(child, Chain)]
 
 
+@pytest.mark.parametrize("shape", [(5, 3, 9, 7), (1, 3, 14, 11)])
 @pytest.mark.parametrize("body", [Blocks, Branches])
-def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module]) -> None:
-    net, inputs = on_images(body()), fresh_inputs(on_images(body()), 3, 5)
+def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module], shape: tuple[int, ...]) -> None:
+    """For any batch and size of image."""
+    net, inputs = on_images(body()), (torch.randn(shape),)
     module, reference = on_x86(net), to_torch(quantize_net(net), "reference")
     (one_by_one,), (called,), (exact,) = (outputs_of(m, inputs) for m in (module.net, module, reference))
     assert torch.equal(one_by_one, called) and torch.equal(called, exact)
@@ -76,7 +103,7 @@ def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module]) -> None:
 
 def test_every_kind_of_kernel_is_in_a_chain() -> None:
     text = "".join(chain.source_text for chain in chains_of(on_x86(on_images(Blocks())).net))
-    for operator in ("conv2d", "add", "cat", "linear", "hardswish", "max_pool2d"):
+    for operator in ("conv2d", "add", "cat", "linear", "hardswish", "max_pool2d", "average", "flatten", "mul_"):
         assert f"{operator}(" in text, operator
 
 
@@ -87,10 +114,10 @@ def test_the_text_of_a_chain() -> None:
     first, second = (kernel.y for kernel in net.children() if isinstance(kernel, PackedConv))
     packed = "__torch__.torch.classes.quantized.Conv2dPackedParamsBase"
     assert chain.source_text == (
-        f"def chain(q0: Tensor, packed1: {packed}, packed2: {packed}) -> Tensor:\n"
-        f"    q1 = torch.ops.quantized.conv2d(q0, packed1, {first.scale}, {first.zero_point})\n"
+        f"def chain(q0: Tensor, constant1: {packed}, constant2: {packed}) -> Tensor:\n"
+        f"    q1 = torch.ops.quantized.conv2d(q0, constant1, {first.scale}, {first.zero_point})\n"
         "    q2 = torch.ops.aten.quantized_max_pool2d(q1, [2, 2], [2, 2], [0, 0], [1, 1], False)\n"
-        f"    q3 = torch.ops.quantized.conv2d(q2, packed2, {second.scale}, {second.zero_point})\n"
+        f"    q3 = torch.ops.quantized.conv2d(q2, constant2, {second.scale}, {second.zero_point})\n"
         "    return q3\n"
     )
 
@@ -98,11 +125,11 @@ def test_the_text_of_a_chain() -> None:
 def test_values_read_behind_a_chain_come_out_of_it() -> None:
     net = on_x86(on_images(Branches())).net
     (chain,) = chains_of(net)
-    assert len(chain.outputs) == 2 and chain.source_text.startswith("def chain(q0: Tensor, packed1")
+    assert len(chain.outputs) == 2 and chain.source_text.startswith("def chain(q0: Tensor, constant1")
     assert "Tuple[Tensor, Tensor]" in chain.source_text and chain.source_text.endswith("return q1, q2\n")
 
 
-def test_one_call_is_no_chain_and_a_net_is_not_changed() -> None:
+def test_script_is_no_chain_and_a_net_is_not_changed() -> None:
     net = on_x86(on_images(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Conv2d(4, 2, 1)))).net
     before = net.code
     called = chained(net)
@@ -121,13 +148,13 @@ class Clamped(nn.Module):
         return torch.clamp(self.b(torch.clamp(self.a(x), -0.1, 0.1)), -0.2, 0.3)
 
 
-def test_what_is_more_than_one_call_says_so() -> None:
+def test_what_is_more_than_script_says_so() -> None:
     module = on_x86(on_images(Clamped()))
     layers = [k for k in module.net.children() if isinstance(k, PackedConv)]
     assert len(layers) == 2
-    assert [k.one_call is None for k in layers] == [k.limits is not None for k in layers]
+    assert [k.script is None for k in layers] == [k.limits is not None for k in layers]
     lines = tiny("line", lambda: nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.Conv1d(4, 2, 1)), (2, 3, 9))
-    assert all(k.one_call is None for k in on_x86(lines).net.children() if isinstance(k, (PackedConv, PackedLinear)))
+    assert all(k.script is None for k in on_x86(lines).net.children() if isinstance(k, (PackedConv, PackedLinear)))
 
 
 def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Chains of kernels that are one operator each, called as one.
+"""Chains of kernels that are operators and nothing else, called as one.
 
 Python takes 3 to 5 us to call an operator with packed weights, some of MobileNetV2's layers 10 us to compute.
 TorchScript's interpreter calls the same operators in less than one, and lets other threads run Python meanwhile. It is
@@ -8,6 +8,7 @@ one. Only its functions are used, not its modules: those share types, and with t
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 import threading
@@ -18,31 +19,34 @@ import torch
 from torch import Tensor, fx
 
 from . import quint8
-from .kernel import Kernel, OneCall
+from .kernel import Call, Kernel, Script
 from .lowering import assembled
+
+SHORTEST = 4
+"""Kernels. A call of TorchScript's takes as long as two or three from Python."""
 
 _COMPILING = threading.Lock()
 
 
 def is_available() -> bool:
-    """Whether this torch still has TorchScript."""
-    return hasattr(torch.jit, "CompilationUnit")
+    """Whether this torch still has TorchScript, and this package its sources (frozen applications have none)."""
+    return hasattr(torch.jit, "CompilationUnit") and inspect.getsourcefile(is_available) is not None
 
 
 def chained(net: fx.GraphModule) -> fx.GraphModule:
-    """A lowered graph, as it is called: nodes that follow each other and are one operator each become one.
+    """A lowered graph, as it is called: kernels that follow each other and have a script become one.
 
     ``net`` is not changed, and its kernels are shared.
     """
     kernels = {name: child for name, child in net.named_children() if isinstance(child, Kernel)}
     graph = fx.Graph()
     env: dict[fx.Node, fx.Node] = {}
-    for nodes, calls in _runs(net.graph, kernels):
-        if len(calls) < 2:
+    for nodes, scripts in _runs(net.graph, kernels):
+        if len(scripts) < SHORTEST:
             for node in nodes:
                 env[node] = graph.node_copy(node, lambda n: env[n])
             continue
-        chain = Chain(nodes, calls)
+        chain = Chain(nodes, scripts)
         kernels[name := f"from_{nodes[0].name}_to_{nodes[-1].name}"] = chain
         result = graph.call_module(name, tuple(env[n] for n in chain.inputs))
         for i, node in enumerate(chain.outputs):
@@ -50,13 +54,19 @@ def chained(net: fx.GraphModule) -> fx.GraphModule:
     return assembled(graph, net, kernels)
 
 
-def _runs(graph: fx.Graph, kernels: Mapping[str, Kernel]) -> Iterator[tuple[list[fx.Node], list[OneCall]]]:
-    """All nodes in their order, in runs of those that are one call and those that are not, and their calls."""
-    calls = {n: kernels[n.target].one_call for n in graph.nodes if n.op == "call_module" and n.target in kernels}
+def _runs(graph: fx.Graph, kernels: Mapping[str, Kernel]) -> Iterator[tuple[list[fx.Node], list[Script]]]:
+    """All nodes in their order, in runs of those that can be in a chain and those that cannot, and their scripts."""
+    scripts: dict[fx.Node, Script] = {}
+    behind_one = False
+    for node in graph.nodes:
+        script = kernels[node.target].script if node.op == "call_module" and node.target in kernels else None
+        behind_one = script is not None and (behind_one or script.begins)
+        if script is not None and behind_one:
+            scripts[node] = script
     # a list: past its end, the iterator of a graph begins anew (torch 2.15), which is how groupby finds the end
-    for _, run in itertools.groupby(list(graph.nodes), key=lambda n: calls.get(n) is not None):
+    for in_chain, run in itertools.groupby(list(graph.nodes), key=scripts.__contains__):
         nodes = list(run)
-        yield nodes, [call for n in nodes if (call := calls.get(n)) is not None]
+        yield nodes, [scripts[n] for n in nodes] if in_chain else []
 
 
 class Chain(Kernel):
@@ -64,22 +74,25 @@ class Chain(Kernel):
 
     Args:
         nodes: of a lowered graph, in their order.
-        calls: what each of them calls.
+        scripts: what each of them calls.
 
     Attributes:
         inputs, outputs: nodes whose values it takes and gives.
+        source_text: the function it calls, in TorchScript.
     """
 
-    def __init__(self, nodes: Sequence[fx.Node], calls: Sequence[OneCall]) -> None:
+    def __init__(self, nodes: Sequence[fx.Node], scripts: Sequence[Script]) -> None:
         super().__init__()
         inside = set(nodes)
-        grids = {
-            n: x for node, call in zip(nodes, calls, strict=True) for n, x in zip(_read(node), call.x, strict=True)
-        }
+        pairs = zip(nodes, scripts, strict=True)
+        grids = {n: x for node, script in pairs for n, x in zip(_read(node), script.x, strict=True)}
         self.inputs = [n for n in grids if n not in inside]
         self.outputs = [n for n in nodes if not inside.issuperset(n.users)]
         self._x = [grids[n] for n in self.inputs]
-        self.source_text, self._packed = _script(nodes, calls, self.inputs, self.outputs)
+        written = _Writer(self.inputs)
+        for node, script in zip(nodes, scripts, strict=True):
+            written.add(node, script)
+        self.source_text, self._constants = written.function(self.outputs), written.constants
         with _COMPILING:
             self._compiled = torch.jit.CompilationUnit(self.source_text).chain
 
@@ -88,10 +101,10 @@ class Chain(Kernel):
 
     @property
     def function(self) -> Callable[..., Any]:
-        compiled, packed, grids = self._compiled, self._packed, self._x
+        compiled, constants, grids = self._compiled, self._constants, self._x
 
         def call_all(*inputs: Tensor) -> Any:
-            return compiled(*[quint8.as_quint8(q, x) for q, x in zip(inputs, grids, strict=True)], *packed)
+            return compiled(*[quint8.as_quint8(q, x) for q, x in zip(inputs, grids, strict=True)], *constants)
 
         return call_all
 
@@ -101,26 +114,52 @@ def _read(node: fx.Node) -> list[fx.Node]:
     return [n for n in node.args if isinstance(n, fx.Node)]
 
 
-def _script(
-    nodes: Sequence[fx.Node], calls: Sequence[OneCall], inputs: Sequence[fx.Node], outputs: Sequence[fx.Node]
-) -> tuple[str, list[Any]]:
-    """A function ``chain`` in TorchScript, and the packed weights it takes behind its tensors."""
-    names = {n: f"q{i}" for i, n in enumerate((*inputs, *nodes))}
-    parameters = {names[n]: "Tensor" for n in inputs}
-    packed, lines = [], []
-    for node, call in zip(nodes, calls, strict=True):
-        tensors = ", ".join(names[n] for n in _read(node))
-        arguments = [f"[{tensors}]" if call.as_list else tensors]
-        for constant in call.constants:
-            if isinstance(constant, torch.ScriptObject):
-                packed.append(constant)
-                arguments.append(name := f"packed{len(packed)}")
-                parameters[name] = constant._type().qualified_name()
-            else:
-                arguments.append(repr(constant))
-        lines.append(f"{names[node]} = torch.ops.{call.operator}({', '.join(arguments)})")
-    signature = ", ".join(f"{name}: {kind}" for name, kind in parameters.items())
-    returned = ", ".join(names[n] for n in outputs)
-    kind = "Tensor" if len(outputs) == 1 else f"Tuple[{', '.join(['Tensor'] * len(outputs))}]"
-    body = "\n    ".join([*lines, f"return {returned}"])
-    return f"def chain({signature}) -> {kind}:\n    {body}\n", packed
+class _Writer:
+    """Writes the function ``chain``.
+
+    Attributes:
+        constants: what it takes behind its tensors.
+    """
+
+    def __init__(self, inputs: Sequence[fx.Node]) -> None:
+        self.constants: list[Any] = []
+        self._names = {n: f"q{i}" for i, n in enumerate(inputs)}
+        self._parameters = dict.fromkeys(self._names.values(), "Tensor")
+        self._lines: list[str] = []
+        self._functions: dict[str, str] = {}
+
+    def add(self, node: fx.Node, script: Script) -> None:
+        """One kernel; each of its operators but the first takes what the one before it gave."""
+        self._names[node] = name = f"q{len(self._names)}"
+        tensors = ", ".join(self._names[n] for n in _read(node))
+        tensors = f"[{tensors}]" if script.as_list else tensors
+        for call in script.calls:
+            arguments = ", ".join([tensors, *(self._written(constant) for constant in call.constants)])
+            self._lines.append(f"{name} = {self._callee(call)}({arguments})")
+            tensors = name
+
+    def function(self, outputs: Sequence[fx.Node]) -> str:
+        """Its text, which gives the values of ``outputs``: a tuple, unless it is one."""
+        signature = ", ".join(f"{name}: {kind}" for name, kind in self._parameters.items())
+        kind = "Tensor" if len(outputs) == 1 else f"Tuple[{', '.join(['Tensor'] * len(outputs))}]"
+        body = "\n    ".join([*self._lines, f"return {', '.join(self._names[n] for n in outputs)}"])
+        return "\n".join([*self._functions.values(), f"def chain({signature}) -> {kind}:\n    {body}\n"])
+
+    def _callee(self, call: Call) -> str:
+        if isinstance(call.operator, str):
+            return f"torch.ops.{call.operator}"
+        name = call.operator.__name__
+        self._functions.setdefault(name, inspect.getsource(call.operator))
+        return name
+
+    def _written(self, constant: object) -> str:
+        """A number as it is; what has no text as a parameter of its own."""
+        if isinstance(constant, torch.ScriptObject):
+            kind = constant._type().qualified_name()
+        elif isinstance(constant, Tensor):
+            kind = "Tensor"
+        else:
+            return repr(constant)
+        self.constants.append(constant)
+        self._parameters[name := f"constant{len(self.constants)}"] = kind
+        return name

@@ -6,26 +6,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from fxpasses.quantization.qparams import QParams
 
 
 @dataclass(frozen=True)
-class OneCall:
-    """That a kernel is one call of one operator on quint8 tensors, so that several can be called at once.
+class Call:
+    """One operator that a kernel calls.
 
     Attributes:
-        operator: its name behind ``torch.ops``, as in ``quantized.add``.
-        x: the grids of the tensors it takes.
-        constants: its other arguments, which come behind the tensors: numbers and packed weights.
-        as_list: whether the tensors are one argument, a list.
+        operator: its name behind ``torch.ops``, as in ``quantized.add``, or a function that TorchScript understands.
+        constants: its arguments behind the tensors: numbers, lists of them, packed weights and other tensors.
     """
 
-    operator: str
+    operator: str | Callable[..., Tensor]
+    constants: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Script:
+    """Operators that compute what a kernel computes, so that those of several kernels can be called at once.
+
+    Attributes:
+        x: the grids of the quint8 tensors the kernel takes.
+        calls: the first takes those tensors, every other one what the one before it gave.
+        as_list: whether the first takes its tensors as one argument, a list.
+        begins: whether it may come first. Behind others its tensor is quint8 anyway; bytes made quint8 win nothing.
+    """
+
     x: tuple[QParams, ...]
-    constants: tuple[Any, ...]
+    calls: tuple[Call, ...]
     as_list: bool = False
+    begins: bool = True
 
 
 class Kernel(nn.Module):
@@ -44,6 +57,6 @@ class Kernel(nn.Module):
         return self.forward
 
     @property
-    def one_call(self) -> OneCall | None:
-        """The one operator it calls, if that is all it does."""
+    def script(self) -> Script | None:
+        """The operators it calls, if that is all it does."""
         return None

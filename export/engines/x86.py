@@ -23,6 +23,7 @@ from .x86_bytes import (
     ByteHardswish,
     ByteMul,
     Exit,
+    Flatten,
     GatedTable,
     Move,
     OnBytes,
@@ -35,7 +36,7 @@ from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
 from .x86_net import X86Net
 from .x86_pools import ByteMaxPool, GlobalAveragePool
 
-_ON_EITHER_DTYPE = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand".split())
+_ON_EITHER_DTYPE = frozenset("reshape permute transpose squeeze unsqueeze slice expand".split())
 """Operators ATen runs on quint8 and uint8 alike."""
 
 
@@ -79,6 +80,8 @@ def x86_kernel(call: Int8Call) -> Kernel | None:
 
 def _moving_kernel(call: Int8Call) -> Kernel | None:
     name = call.operator.name
+    if name == "flatten":
+        return Flatten(call)
     if name in _ON_EITHER_DTYPE:
         return None
     if name == "max_pool2d" and call.x[0].grid.dtype is torch.uint8:

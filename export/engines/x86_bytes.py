@@ -12,7 +12,7 @@ from fxpasses.quantization.int8_calls import Int8Call, qparams_of
 from fxpasses.quantization.scales import table_of
 
 from . import quint8
-from .kernel import Kernel, OneCall
+from .kernel import Call, Kernel, Script
 from .reference import ReferenceKernel, integer_table, move_integers
 
 
@@ -51,8 +51,8 @@ class ByteAdd(Kernel):
             self.add = quint8.without_dispatch(torch.ops.quantized.add.default)
 
     @property
-    def one_call(self) -> OneCall:
-        return OneCall("quantized.add", tuple(self.x), (self.y.scale, self.y.zero_point))
+    def script(self) -> Script:
+        return Script(tuple(self.x), (Call("quantized.add", (self.y.scale, self.y.zero_point)),))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         total: Tensor = self.add(
@@ -73,10 +73,11 @@ class ByteCat(Kernel):
             self.cat = quint8.without_dispatch(torch.ops.quantized.cat.default)
 
     @property
-    def one_call(self) -> OneCall | None:
+    def script(self) -> Script | None:
         if self.equal:
             return None
-        return OneCall("quantized.cat", tuple(self.x), (self.dim, self.y.scale, self.y.zero_point), as_list=True)
+        call = Call("quantized.cat", (self.dim, self.y.scale, self.y.zero_point))
+        return Script(tuple(self.x), (call,), as_list=True)
 
     def forward(self, *parts: Tensor) -> Tensor:
         if self.equal:
@@ -125,8 +126,8 @@ class ByteHardswish(Kernel):
         self.hardswish = quint8.without_dispatch(torch.ops.quantized.hardswish.default)
 
     @property
-    def one_call(self) -> OneCall:
-        return OneCall("quantized.hardswish", (self.x,), (self.y.scale, self.y.zero_point))
+    def script(self) -> Script:
+        return Script((self.x,), (Call("quantized.hardswish", (self.y.scale, self.y.zero_point)),))
 
     def forward(self, q: Tensor) -> Tensor:
         y: Tensor = self.hardswish(quint8.as_quint8(q, self.x), self.y.scale, self.y.zero_point)
@@ -191,6 +192,22 @@ class Move(Kernel):
 
     def forward(self, q: Tensor) -> Tensor:
         return move_integers(self.call, quint8.as_bytes(q))
+
+
+class Flatten(Kernel):
+    """Dimensions joined to one; no value changes."""
+
+    def __init__(self, call: Int8Call) -> None:
+        super().__init__()
+        self.x = call.x[0]
+        self.dims = (int(call.settings.get("start_dim", 0)), int(call.settings.get("end_dim", -1)))
+
+    @property
+    def script(self) -> Script:
+        return Script((self.x,), (Call("aten.flatten", self.dims),), begins=False)
+
+    def forward(self, q: Tensor) -> Tensor:
+        return torch.flatten(q, *self.dims)
 
 
 def is_gated(call: Int8Call) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from fxpasses.quantization.int8_calls import FloatResult
 
 from . import quint8
-from .kernel import Kernel
+from .kernel import Call, Kernel, Script
 from .reference import ReferenceResult
 from .x86_layers import per_channel
 
@@ -39,6 +39,9 @@ class _Linear(Kernel):
         self.zeros = torch.zeros(len(self.scale), dtype=torch.int32)
 
 
+_LINEAR = "linear_with_input_q_dq_qweight_dq_output_fp32"
+
+
 class FewRows(_Linear):
     """``[N, C_in]`` -> ``[N, C_out]`` by fbgemm, whose calls take a quarter of oneDNN's time on one row."""
 
@@ -47,15 +50,22 @@ class FewRows(_Linear):
         with quint8.packing_for("fbgemm"):
             weight = per_channel(result.layer.weight, replace(result.layer, weight_scale=self.ones))
             self.packed = torch.ops.quantized.linear_prepack(weight, self.bias)
-        operator = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
-        self.multiply = quint8.without_dispatch(operator)
+        self.multiply = quint8.without_dispatch(getattr(torch.ops.quantized, _LINEAR).default)
+        self.x = result.x
+
+    @property
+    def script(self) -> Script:
+        calls = [
+            Call("aten.int_repr"),
+            Call("aten.sub", (float(self.zero_point),)),
+            Call(f"quantized.{_LINEAR}", (1.0, self.zero_point, self.packed)),
+            Call("aten.mul_", (self.scale,)),
+        ]
+        return Script((self.x,), tuple(calls), begins=False)
 
     def forward(self, q: Tensor) -> Tensor:
         integers = q.int_repr() if q.dtype is torch.quint8 else q
-        steps = integers.to(torch.float32)
-        if self.zero_point:
-            steps.sub_(self.zero_point)
-        y: Tensor = self.multiply(steps, 1.0, self.zero_point, self.packed)
+        y: Tensor = self.multiply(integers.sub(float(self.zero_point)), 1.0, self.zero_point, self.packed)
         return y.mul_(self.scale)
 
 

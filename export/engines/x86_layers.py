@@ -18,7 +18,7 @@ from torch import Tensor
 from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
 
 from . import quint8
-from .kernel import Kernel, OneCall
+from .kernel import Call, Kernel, Script
 from .reference import output_limits
 
 
@@ -97,10 +97,10 @@ class PackedConv(_Layer):
         return self._function
 
     @property
-    def one_call(self) -> OneCall | None:
+    def script(self) -> Script | None:
         if self.limits is not None or self._is_1d:
             return None
-        return OneCall(self._name, (self.x,), (self._packed, self.y.scale, self.y.zero_point))
+        return Script((self.x,), (Call(self._name, (self._packed, self.y.scale, self.y.zero_point)),))
 
     def packed_again(self) -> PackedConv:
         """The same layer with weights of its own, where they keep the primitive of their first shape."""
@@ -176,10 +176,10 @@ class PackedLinear(_Layer):
         self.multiply = quint8.without_dispatch(torch.ops.quantized.linear.default)
 
     @property
-    def one_call(self) -> OneCall | None:
+    def script(self) -> Script | None:
         if self.limits is not None:
             return None
-        return OneCall("quantized.linear", (self.x,), (self.packed, self.y.scale, self.y.zero_point))
+        return Script((self.x,), (Call("quantized.linear", (self.packed, self.y.scale, self.y.zero_point)),))
 
     def forward(self, q: Tensor) -> Tensor:
         y: Tensor = self.multiply(quint8.as_quint8(q, self.x), self.packed, self.y.scale, self.y.zero_point)
