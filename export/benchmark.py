@@ -1,10 +1,11 @@
 """Latency of several runners, measured so that they can be compared on a machine that is not quiet.
 
 A machine's speed drifts (clocks, heat, neighbours), by more than runners differ. So runners take turns: each round
-times a block of calls of every runner, and the order is reversed from round to round. What two runners did in
+times a block of calls of every runner, in any order, and the next in the reverse of it. So nobody always comes behind
+the slowest, who leaves caches cold and clocks low (MobileNetV2 behind its own float model: 5 %). What two runners did in
 one round was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the
-ratio of any two means. The first call of a block is not timed, so each runner is measured with its own data in
-the caches, as it would be in production, and not with that of the runner before it.
+ratio of any two means. Before a block come 20 ms of calls that are not timed, so each runner is measured with its own
+data in the caches, as it would be in production, and not with that of the runner before it.
 
 Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
 """
@@ -12,6 +13,7 @@ Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,9 +35,10 @@ CALLS_PER_BLOCK = 5
 WARM_UP_CALLS = 3
 """Before the first round: oneDNN and onnxruntime choose kernels and allocate at the first calls."""
 
-SPINNING_NS = 20_000_000
-"""How long the threads of a runtime may go on spinning after a call (libgomp's 300 000 pauses): with several
-threads, calls of the next runner are not timed before that."""
+SETTLING_NS = 20_000_000
+"""How long a runner is called before it is timed; once at least. Behind another net, MobileNetV2's calls took 3.0, 2.5,
+2.3, 2.2 ... and 2.0 ms in PyTorch, 2.2, 1.85, 1.7 ... and 1.6 in onnxruntime: caches fill slowly. And the threads of
+the runtime before it may go on spinning as long (libgomp's 300 000 pauses)."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class _Cell:
     inputs: tuple[Tensor, ...]
     cell: Cell
     started: float = field(default_factory=time.perf_counter)
+    generator: random.Random = field(default_factory=lambda: random.Random(0))
+    turn: int = 0
+
+    def __post_init__(self) -> None:
+        self.order = list(self.runners)
 
     def run(self, settings: BenchSettings, progress: Progress | None) -> Cell:
         for runner in self.runners:
@@ -127,21 +135,26 @@ class _Cell:
         what = f"latency, batch {self.cell.batch}, threads {self.cell.threads}"
         while not settings.is_done(timed, time.perf_counter() - self.started):
             calls = min(CALLS_PER_BLOCK, max(settings.runs - timed, 1))
-            self._round(calls, backwards=len(self.cell.rounds[self.runners[0].name]) % 2 == 1)
+            self._round(calls)
             timed += calls
             if progress is not None:
                 progress(what, min(timed, settings.runs), settings.runs)
         return self.cell
 
-    def _round(self, calls: int, backwards: bool) -> None:
-        for runner in reversed(self.runners) if backwards else self.runners:
+    def _round(self, calls: int) -> None:
+        if self.turn % 2:
+            self.order.reverse()
+        else:
+            self.generator.shuffle(self.order)
+        self.turn += 1
+        for runner in self.order:
             self._settle(runner)
             self.cell.rounds[runner.name].append(self._block(runner, calls))
 
     def _settle(self, runner: Runner) -> None:
         begun = time.perf_counter_ns()
         runner(*self.inputs)
-        while self.cell.threads > 1 and time.perf_counter_ns() - begun < SPINNING_NS:
+        while time.perf_counter_ns() - begun < SETTLING_NS:
             runner(*self.inputs)
 
     def _block(self, runner: Runner, calls: int) -> tuple[int, ...]:

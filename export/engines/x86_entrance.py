@@ -48,7 +48,8 @@ class PixelEntrance(Kernel):
     """Images ``[N, C, H, W]`` -> numbers of pixels, uint8 ``[N, channels, H, W]``: ``pixels`` and ``quantize`` in one.
 
     The bytes of three channels and of the fourth, which is the same everywhere, are those of one integer for each
-    position: the sum of whole numbers below 2**24, exact in float32. That way they lie channels last at once.
+    position: a sum of whole numbers below 2**24, exact in float32, and of the fourth and all zero points, added as
+    integers. That way they lie channels last at once.
     """
 
     def __init__(self, node: fx.Node) -> None:
@@ -60,23 +61,21 @@ class PixelEntrance(Kernel):
         assert isinstance(rest, float) and isinstance(channels, int) and q.scale == 1.0
         self.channels = channels
         self.rest = int(rest) + q.zero_point
-        last = self.rest << 24
-        self.last = last - (1 << 32) if last >= 1 << 31 else last
+        self.last = (self.rest << 24) - (1 << 32 if self.rest >= 128 else 0)
+        self.last += self.zero_point * (1 + _BYTE + _BYTE**2)
 
     def source(self, node: fx.Node) -> fx.Node:
         return node.all_input_nodes[0].all_input_nodes[0]
 
     def forward(self, x: Tensor) -> Tensor:
         steps = x.mul(self.factor).add_(self.offset).round_()
-        if self.zero_point:
-            steps.add_(self.zero_point)
-        steps.clamp_(self.low, self.high)
+        steps.clamp_(self.low - self.zero_point, self.high - self.zero_point)
         n, c, h, w = x.shape
         if c == _PACKED_CHANNELS and self.channels == c + 1 and x.numel() > quint8.TINY:
             first, second, third = steps.unbind(1)
             whole = torch.add(first, second, alpha=_BYTE).add_(third, alpha=_BYTE**2).to(torch.int32).add_(self.last)
             return whole.contiguous().view(torch.uint8).view(n, h, w, self.channels).permute(0, 3, 1, 2)
         made = torch.empty((n, self.channels, h, w), dtype=torch.uint8, memory_format=torch.channels_last)
-        made[:, :c] = steps
+        made[:, :c] = steps.add_(self.zero_point)
         made[:, c:] = self.rest
         return made
