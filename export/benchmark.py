@@ -1,11 +1,11 @@
 """Latency of several runners, measured so that they can be compared on a machine that is not quiet.
 
 A machine's speed drifts (clocks, heat, neighbours), by more than runners differ. So runners take turns: each round
-times a block of calls of every runner, in any order, and the next in the reverse of it. So nobody always comes behind
-the slowest, who leaves caches cold and clocks low (MobileNetV2 behind its own float model: 5 %). What two runners did in
-one round was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the
-ratio of any two means. Before a block come 20 ms of calls that are not timed, so each runner is measured with its own
-data in the caches, as it would be in production, and not with that of the runner before it.
+times a block of calls of every runner, in any order, and the next in the reverse of it. Nobody always comes behind
+the slowest, who leaves caches cold (MobileNetV2 behind its own float model: 5 %). What two runners did in one round
+was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the ratio of
+any two means. Before a block come 20 ms of calls that are not timed, so each runner is measured with its own data in
+the caches, as it would be in production, and not with that of the runner before it.
 
 Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
 """
