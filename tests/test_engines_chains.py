@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, fx, nn
 
-from fxpasses.export.engines import chains
+from fxpasses.export.engines import chains, quint8
 from fxpasses.export.engines.chains import Chain, chained
 from fxpasses.export.engines.x86_layers import PackedConv, PackedLinear
 from fxpasses.export.engines.x86_net import X86Net
@@ -163,6 +165,29 @@ def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.M
     monkeypatch.delattr(torch.jit, "CompilationUnit")
     assert not chains.is_available()
     assert torch.equal(outputs_of(on_x86(net), inputs)[0], expected)
+
+
+def test_several_threads_may_call_one_chain() -> None:
+    """From its first call on, when TorchScript still makes up its mind how to run it."""
+    net = on_images(Blocks())
+    module, reference, x = on_x86(net), to_torch(quantize_net(net), "reference"), torch.randn(4, 3, 9, 7)
+    (expected,) = outputs_of(reference, (x,))
+
+    def some(batch: int) -> bool:
+        return all(torch.equal(outputs_of(module, (x[:batch],))[0], expected[:batch]) for _ in range(20))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(some, [1, 2, 3, 4]))
+
+
+@pytest.mark.parametrize("missing", ["quint8", "sources"])
+def test_without_what_it_needs_there_are_no_chains(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chains.is_available()
+    if missing == "quint8":
+        monkeypatch.setattr(quint8, "is_available", lambda: False)
+    else:
+        monkeypatch.setattr(inspect, "getsourcefile", lambda found: None)
+    assert not chains.is_available()
 
 
 @given(st.floats(2.0**-96, 2.0**96, width=32))

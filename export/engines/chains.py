@@ -29,8 +29,9 @@ _COMPILING = threading.Lock()
 
 
 def is_available() -> bool:
-    """Whether this torch still has TorchScript, and this package its sources (frozen applications have none)."""
-    return hasattr(torch.jit, "CompilationUnit") and inspect.getsourcefile(is_available) is not None
+    """Whether this torch still has quint8 and TorchScript, and this package its sources (frozen it has not)."""
+    has_torchscript = hasattr(torch.jit, "CompilationUnit")
+    return quint8.is_available() and has_torchscript and inspect.getsourcefile(is_available) is not None
 
 
 def chained(net: fx.GraphModule) -> fx.GraphModule:
