@@ -100,7 +100,7 @@ def _pointwise_kernel(call: Int8Call) -> Kernel:
         if name == "cat":
             return ByteCat(call)
         if name == "mul" and not is_gated(call):
-            return ByteMul(call)
+            return ByteMul.if_exact(call) or OnBytes(ReferenceKernel(call))
     if name == "mul" and call.clamp is None and is_gated(call):
         return GatedTable(call)
     if name in ("mul", "add"):

@@ -101,11 +101,24 @@ class Table(Kernel):
         large = math.prod(call.inputs[0].meta["shape"][1:]) >= _WORTH_PAIRS
         self.pairs = _table_of_pairs(self.table) if large else None
 
+        self.x, self.y, self.is_tiny = call.x[0], call.y, math.prod(call.inputs[0].meta["shape"][1:]) <= quint8.TINY
+
+    @property
+    def script(self) -> Script | None:
+        if not self.is_tiny or self.y.grid.dtype is not torch.uint8:
+            return None
+        calls = [
+            Call("aten.int_repr"),
+            Call(look_up, (self.table,)),
+            Call("aten._make_per_tensor_quantized_tensor", (self.y.scale, self.y.zero_point)),
+        ]
+        return Script((self.x,), tuple(calls), begins=False)
+
     def forward(self, q: Tensor) -> Tensor:
         count = q.numel()
         q = quint8.as_bytes(q)
         if count <= quint8.TINY and q.is_contiguous():  # here, operators take longer to call than to run
-            return self.table.take(q.long())
+            return look_up(q, self.table)
         dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
         # index_select walks memory in order, and the result takes the layout of the input
         flat = torch.as_strided(dense, (count,), (1,), dense.storage_offset())
@@ -115,6 +128,11 @@ class Table(Kernel):
         else:
             found = self.table.index_select(0, flat.to(torch.int32))
         return torch.as_strided(found, dense.shape, dense.stride())
+
+
+def look_up(levels: Tensor, table: Tensor) -> Tensor:
+    # TorchScript, too
+    return torch.take(table, levels.to(torch.int64))
 
 
 class ByteHardswish(Kernel):
@@ -154,33 +172,39 @@ def _table_of_pairs(table: Tensor) -> Tensor:
 
 
 class ByteMul(Kernel):
-    """Two tensors -> their product; the smaller one is broadcast, as by squeeze and excitation.
-
-    Integers less their zero points are exact in float32, and the smaller factor takes ``s_a * s_b / s_y`` in: three
-    passes over the larger one, in place where it has the shape of the product.
-    """
+    """Two tensors -> their product; the smaller one is broadcast, as by squeeze and excitation."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
         with quint8.building():
             pass
-        self.zero_points = [x.zero_point for x in call.x]
-        shapes = [tuple(n.meta["shape"]) for n in call.inputs]
-        sizes = [math.prod(shape) for shape in shapes]
-        self.small = sizes.index(min(sizes))
-        self.in_place = torch.broadcast_shapes(*shapes) == shapes[1 - self.small]
-        self.factor, self.y = call.x[0].scale * call.x[1].scale / call.y.scale, call.y
+        self.x, self.y = call.x, call.y
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        first, second = (
-            quint8.on_grid(q, 1.0, zero_point).dequantize()
-            for q, zero_point in zip(inputs, self.zero_points, strict=True)
-        )
-        small, large = (first, second) if self.small == 0 else (second, first)
-        small.mul_(self.factor)
-        product = large.mul_(small) if self.in_place else torch.mul(large, small)
-        steps = torch.quantize_per_tensor(product, 1.0, self.y.zero_point, torch.quint8)
-        return quint8.on_grid(steps, self.y.scale, self.y.zero_point)
+    @property
+    def script(self) -> Script:
+        return Script(tuple(self.x), (Call(multiply, (self.y.scale, self.y.zero_point)),), begins=False)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return multiply(quint8.as_quint8(a, self.x[0]), quint8.as_quint8(b, self.x[1]), self.y.scale, self.y.zero_point)
+
+    @classmethod
+    def if_exact(cls, call: Int8Call) -> ByteMul | None:
+        """The kernel, if no product of two bytes lies so near a tie that floats may round it to the other side."""
+        a, b = (torch.arange(256, dtype=torch.float64) - x.zero_point for x in call.x)
+        steps = torch.outer(a, b) * (call.x[0].scale * call.x[1].scale / call.y.scale)
+        from_tie = (steps - steps.floor() - 0.5).abs()
+        grid, zero_point = call.y.grid, call.y.zero_point
+        saturates = (steps < grid.low - zero_point - 1) | (steps > grid.high - zero_point + 1)
+        return cls(call) if bool((saturates | (from_tie > _FLOAT_ERROR * steps.abs())).all()) else None
+
+
+_FLOAT_ERROR = 6 * 2.0**-24
+"""Relative, at most: both factors, their product, one over the scale and the quotient are rounded."""
+
+
+def multiply(a: Tensor, b: Tensor, scale: float, zero_point: int) -> Tensor:
+    # TorchScript, too
+    return torch.quantize_per_tensor(torch.dequantize(a) * torch.dequantize(b), scale, zero_point, torch.quint8)
 
 
 class Move(Kernel):
