@@ -16,10 +16,18 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.models.tiny_net import OneInput
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.loud_tensors import FRACTIONS, SAMPLES, NarrowedObserver, _begin_of_end, narrow_ranges
+from fxpasses.quantization.loud_tensors import (
+    FRACTIONS,
+    SAMPLES,
+    NarrowedObserver,
+    _begin_of_end,
+    _values_at,
+    narrow_ranges,
+)
 from fxpasses.quantization.observe import find_observers, without_observers
 from fxpasses.quantization.observers import Observer
 from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
+from fxpasses.shapes import shape_of
 
 LOUD_NET = 50.0
 DEAF = QuantConfig(equalization=False, float_results=False)
@@ -179,3 +187,20 @@ def test_bad_input() -> None:
         narrow_ranges(observed(LOUD_NET), [])
     with pytest.raises(GraphError, match="narrow_ranges got a graph in stage FLOAT"):
         narrow_ranges(tiny_fused("conv_bn_relu"), images())
+
+
+class TwoHeads(nn.Module):
+    """Two branches, stacked, in front of their mean: as many as there are images in the example batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.a(x).relu().mean((2, 3)), self.b(x).relu().mean((2, 3))]).mean(0)
+
+
+def test_a_first_dimension_that_is_no_batch_by_chance() -> None:
+    gm = fxpasses.capture(TwoHeads().eval(), torch.randn(2, 3, 9, 9))
+    stacked = next(n for n in gm.graph.nodes if shape_of(n) == (2, 2, 5))
+    assert _values_at(gm, stacked, [torch.randn(5, 3, 9, 9)] * 8) is None

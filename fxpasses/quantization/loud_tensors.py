@@ -124,13 +124,16 @@ def _best_fractions(
     return {name: _least([noises[name] for noises in found], fractions) for name, fractions in asked.items()}
 
 
-def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tensor:
-    """What the first samples make of one tensor."""
+def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tensor | None:
+    """What the first samples make of one tensor; None if its first dimension turns out to be no batch."""
     head = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], cut)
     made: list[Tensor] = []
     with torch.no_grad():
         for inputs in checked_batches(gm, batches):
-            made += [head(*piece) for piece in pieces(gm, inputs)]
+            for piece in pieces(gm, inputs):
+                made.append(head(*piece))
+                if len(made[-1]) != len(piece[0]) or made[-1].shape[1:] != (shape_of(cut) or ())[1:]:
+                    return None
             if sum(map(len, made)) >= SAMPLES:
                 break
     return torch.cat(made)[:SAMPLES]
