@@ -120,34 +120,24 @@ class _Cell:
     inputs: tuple[Tensor, ...]
     cell: Cell
     started: float = field(default_factory=time.perf_counter)
-    generator: random.Random = field(default_factory=lambda: random.Random(0))
-    turn: int = 0
-
-    def __post_init__(self) -> None:
-        self.order = list(self.runners)
 
     def run(self, settings: BenchSettings, progress: Progress | None) -> Cell:
         for runner in self.runners:
             self.cell.rounds[runner.name] = []
             for _ in range(WARM_UP_CALLS):
                 runner(*self.inputs)
-        self.started, timed = time.perf_counter(), 0
+        self.started, timed, orders = time.perf_counter(), 0, _orders(self.runners)
         what = f"latency, batch {self.cell.batch}, threads {self.cell.threads}"
         while not settings.is_done(timed, time.perf_counter() - self.started):
             calls = min(CALLS_PER_BLOCK, max(settings.runs - timed, 1))
-            self._round(calls)
+            self._round(next(orders), calls)
             timed += calls
             if progress is not None:
                 progress(what, min(timed, settings.runs), settings.runs)
         return self.cell
 
-    def _round(self, calls: int) -> None:
-        if self.turn % 2:
-            self.order.reverse()
-        else:
-            self.generator.shuffle(self.order)
-        self.turn += 1
-        for runner in self.order:
+    def _round(self, order: Sequence[Runner], calls: int) -> None:
+        for runner in order:
             self._settle(runner)
             self.cell.rounds[runner.name].append(self._block(runner, calls))
 
@@ -164,6 +154,15 @@ class _Cell:
             runner(*self.inputs)
             ticks.append(time.perf_counter_ns())
         return tuple(after - before for before, after in pairwise(ticks))
+
+
+def _orders(runners: Sequence[Runner]) -> Iterator[list[Runner]]:
+    """Orders to call them in: any, always the same ones, each followed by its reverse."""
+    generator, order = random.Random(0), list(runners)
+    while True:
+        generator.shuffle(order)
+        yield order
+        yield order[::-1]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -138,10 +139,10 @@ def test_depthwise_sums_do_not_saturate(kernel: int, channels: int) -> None:
         ((2, 600, 1, 1), {"groups": 4}, "onednn"),
     ],
 )
-def test_one_position_is_a_product(shape: tuple[int, ...], settings: dict[str, int], engine_of: str) -> None:
+def test_one_position_is_a_product(shape: tuple[int, ...], settings: dict[str, Any], engine_of: str) -> None:
     """At the ends of the grid too: 600 products of 8 bits, which 16 bits do not hold."""
     layer = nn.Conv1d if len(shape) == 3 else nn.Conv2d
-    net = tiny("one_position", lambda: layer(600, 12, 1, **settings), shape)  # type: ignore[arg-type]  # by name
+    net = tiny("one_position", lambda: layer(600, 12, 1, **settings), shape)
     (call,) = find_int8_calls(quantize_net(net)).values()
     kernel = x86_kernel(call)
     assert isinstance(kernel, PackedConv) and kernel.engine == engine_of

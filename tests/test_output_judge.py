@@ -24,7 +24,8 @@ class Net(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.seen, self.plain, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 3), nn.Linear(5, 6)
-        self.seen.bias.data = torch.tensor([0.5, -50.0, 0.0, 0.5])  # type: ignore[union-attr]  # it has one
+        assert self.seen.bias is not None
+        self.seen.bias.data = torch.tensor([0.5, -50.0, 0.0, 0.5])
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.last(self.plain(torch.relu(self.seen(x))).mean((2, 3)))

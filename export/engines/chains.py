@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ SHORTEST = 4
 """Kernels. A call of TorchScript's takes as long as two or three from Python."""
 
 _COMPILING = threading.Lock()
+"""Shapes that keep coming are compiled by whichever thread calls; torch does not say that several may at once."""
 
 
 def is_available() -> bool:
@@ -37,13 +39,14 @@ def is_available() -> bool:
 def chained(net: fx.GraphModule) -> fx.GraphModule:
     """A lowered graph, as it is called: kernels that follow each other and have a script become one.
 
-    ``net`` is not changed, and its kernels are shared.
+    ``net`` is not changed, and its kernels are shared. Where there are no chains, it is a copy.
     """
+    shortest = SHORTEST if is_available() else sys.maxsize
     kernels = {name: child for name, child in net.named_children() if isinstance(child, Kernel)}
     graph = fx.Graph()
     env: dict[fx.Node, fx.Node] = {}
     for nodes, scripts in _runs(net.graph, kernels):
-        if len(scripts) < SHORTEST:
+        if len(scripts) < shortest:
             for node in nodes:
                 env[node] = graph.node_copy(node, lambda n: env[n])
             continue

@@ -25,8 +25,8 @@ from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
 
-from . import chains
 from .by_shape import ByShape
+from .chains import chained
 from .kernel import Kernel
 from .lowering import assembled
 from .x86_layers import PackedConv
@@ -81,7 +81,7 @@ def _packed_again(net: fx.GraphModule) -> fx.GraphModule:
 
 def _as_called(net: fx.GraphModule) -> fx.GraphModule:
     """The same net, kernels as bare functions, those that can be called as one as one."""
-    called = chains.chained(net) if chains.is_available() else assembled(copy.deepcopy(net.graph), net, {})
+    called = chained(net)
     for name, child in called.named_children():
         called.__dict__[name] = child.function if isinstance(child, Kernel) else child
     return called

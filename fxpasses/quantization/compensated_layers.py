@@ -114,7 +114,8 @@ def _round(
         if isinstance(bias, LearnedBias):
             exact_mean, integer_mean = (mean.unsqueeze(2) for mean in moments.means())
             missing = (rows @ exact_mean - rounded @ integer_mean).flatten()
-            own: Tensor | None = layer.bias  # type: ignore[assignment]  # layers have one, or None
+            own = layer.bias
+            assert own is None or isinstance(own, Tensor)  # every kind of layer that has columns has one of these
             total = missing * weight.channel_scale.double()
             bias.start_at((total if own is None else total + own.double()).float())
 
