@@ -29,7 +29,7 @@ from .audit_observed import (
     original_name,
 )
 from .audit_predict import Verdict, double_pairs, own_quantization, predict
-from .environment import installed_version, is_x86, why_unsuited
+from .environment import installed_version, why_unsuited
 from .onnx_files import METADATA_TARGET
 
 Kind = Literal["float", "QDQ", "QOperator", "dynamic", "weight-only"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fxpasses.cpu import is_arm
+
 from .audit_edges import Edges
 from .audit_graph import INT16, INT32, TYPE_NAMES, UINT16, Grid, Node
-from .environment import is_arm
 
 MATRIX_RANK = 2
 _BIAS_SCALE_TOLERANCE = 0.01  # measured: 1.01 is accepted, 1.02 is not

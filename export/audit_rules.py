@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fxpasses.cpu import is_arm
+
 from .audit_edges import PUSHED_THROUGH, Edges
 from .audit_graph import INT8, Grid, Node
 from .audit_products import (
@@ -22,7 +24,6 @@ from .audit_products import (
     why_not_types,
     why_not_zero_point,
 )
-from .environment import is_arm
 
 WhyNot = Callable[[Edges, Node], str | None]
 

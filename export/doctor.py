@@ -9,7 +9,9 @@ import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires
 
-from .environment import cpu_flags, environment, has_vnni, installed_version, why_unsuited
+from fxpasses.cpu import cpu_flags, has_vnni
+
+from .environment import environment, installed_version, why_unsuited
 
 _PACKAGE = "fxpasses"
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?\s*(?P<versions>[^;]*)(;(?P<marker>.*))?$")

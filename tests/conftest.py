@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from fxpasses.quantization import targets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +21,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fxpasses"))
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Graphs of tests are the same on every machine: "auto" is one target for all of them. What it is on real machines is
+# asked by the tests of MACHINE_TARGET, and of commands, which run in processes of their own.
+MACHINE_TARGET = targets.machine_target
+targets.machine_target = lambda: targets.MachineTarget("x86", "tests fix it")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +45,10 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set FXPASSES_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture
+def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], targets.MachineTarget]:
+    """The function that decides what "auto" is, which is back in its place while the test runs."""
+    monkeypatch.setattr(targets, "machine_target", MACHINE_TARGET)
+    return MACHINE_TARGET

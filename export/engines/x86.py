@@ -1,6 +1,7 @@
-"""The x86 engine: which kernel computes which integer operation. VNNI or AMX make it fast; the numbers need neither.
+"""The engine of int8 kernels: which one computes which integer operation, on x86 and on ARM.
 
-oneDNN computes layers, ATen's byte kernels the rest; what has none goes through the exact reference.
+oneDNN and fbgemm compute layers, ATen's byte kernels the rest; what has none goes through the exact reference. Where
+kernels of this machine would saturate on a layer's weights, float32 computes that layer, exactly.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from fxpasses.quantization.int8_calls import Int8Call
 
 from . import quint8
 from .autotune import is_faster
+from .exact_layers import ExactConv, ExactLinear, can_be_exact
 from .kernel import Kernel
 from .lowering import lower
 from .reference import ReferenceKernel, ThroughFloat
+from .saturation import is_exact
 from .x86_bytes import (
     ByteAdd,
     ByteCat,
@@ -32,7 +35,7 @@ from .x86_bytes import (
 )
 from .x86_entrance import entrance
 from .x86_float_results import float_result_kernel
-from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear
+from .x86_layers import PackedConv, PackedLinear, PlainConv, PlainLinear, packed_conv_engine
 from .x86_net import X86Net
 from .x86_pools import ByteMaxPool, GlobalAveragePool
 
@@ -59,6 +62,8 @@ def _faster_kernel(call: Int8Call) -> Kernel | None:
     if usual is None or type(usual) not in _OTHER:
         return usual
     other = _OTHER[type(usual)]
+    if call.layer is not None and not is_exact("onednn", call):
+        return usual
     return other(call) if is_faster(other, type(usual), call) else usual
 
 
@@ -70,12 +75,26 @@ def x86_kernel(call: Int8Call) -> Kernel | None:
     if call.x[0].grid.dtype is not torch.uint8 or call.y.grid.dtype is not torch.uint8:
         return ReferenceKernel(call)
     if name in ("conv1d", "conv2d", "conv3d"):
-        return PackedConv(call) if quint8.is_available() else PlainConv(call)
+        return _convolution(call)
     if name == "linear":
-        return PackedLinear(call) if quint8.is_available() else PlainLinear(call)
+        return _linear(call)
     if name == "adaptive_avg_pool2d":
         return GlobalAveragePool(call)
     return _pointwise_kernel(call)
+
+
+def _convolution(call: Int8Call) -> Kernel:
+    if quint8.is_available() and (engine := packed_conv_engine(call)) is not None:
+        return PackedConv(call, engine)
+    if is_exact("onednn", call):
+        return PlainConv(call)
+    return ExactConv(call) if can_be_exact(call) else ReferenceKernel(call)
+
+
+def _linear(call: Int8Call) -> Kernel:
+    if quint8.is_available() and is_exact("fbgemm", call):
+        return PackedLinear(call)
+    return PlainLinear(call) if is_exact("onednn", call) else ExactLinear(call)
 
 
 def _moving_kernel(call: Int8Call) -> Kernel | None:

@@ -16,8 +16,10 @@ from torch import Tensor
 from fxpasses.quantization.int8_calls import FloatResult
 
 from . import quint8
+from .exact_layers import ExactResult
 from .kernel import Call, Kernel, Script
 from .reference import ReferenceResult
+from .saturation import is_exact
 from .x86_layers import per_channel
 
 
@@ -26,7 +28,9 @@ def float_result_kernel(result: FloatResult) -> Kernel:
     if result.x.grid.dtype is not torch.uint8:
         return ReferenceResult(result)
     rows_of_a_sample = math.prod(result.input.meta["shape"][1:-1])
-    return FewRows(result) if rows_of_a_sample == 1 and quint8.is_available() else ManyRows(result)
+    if rows_of_a_sample == 1 and quint8.is_available() and is_exact("fbgemm", result):
+        return FewRows(result)
+    return ManyRows(result) if is_exact("onednn", result) else ExactResult(result)
 
 
 class _Linear(Kernel):

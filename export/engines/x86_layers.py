@@ -9,17 +9,19 @@ oneDNN's takes several times as long as the product, and fbgemm's less.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers
+from fxpasses.quantization.int8_calls import Int8Call, LayerIntegers, layer_of
 
 from . import quint8
+from .geometry import Geometry
 from .kernel import Call, Kernel, Script
 from .reference import output_limits
+from .saturation import is_exact
 
 
 class _Layer(Kernel):
@@ -38,47 +40,18 @@ class _Layer(Kernel):
         return q if self.limits is None else quint8.as_bytes(q).clamp_(*self.limits)
 
 
-def layer_of(call: Int8Call) -> LayerIntegers:
-    assert call.layer is not None
-    return call.layer
-
-
-class _Geometry:
-    """Stride, padding and dilation as lists; a 1d convolution is a 2d one over a height of 1."""
-
-    def __init__(self, call: Int8Call) -> None:
-        settings, rank = call.settings, len(call.inputs[0].meta["shape"])
-        self.is_1d = rank == 3
-        stride, padding, dilation = (
-            _per_dim(settings.get(k, d), rank - 2) for k, d in (("stride", 1), ("padding", 0), ("dilation", 1))
-        )
-        extra = int(self.is_1d)
-        self.stride, self.padding, self.dilation = [1] * extra + stride, [0] * extra + padding, [1] * extra + dilation
-        self.groups = int(settings.get("groups", 1))
-        weight = layer_of(call).weight
-        self.weight = weight.unsqueeze(2) if self.is_1d else weight
-        shape = list(call.inputs[0].meta["shape"])
-        self.shape = [*shape[:2], 1, *shape[2:]] if self.is_1d else shape
-
-    def is_one_product(self) -> bool:
-        """Whether each sample's output is one product of the weight and a vector."""
-        ones = (*self.weight.shape[2:], *self.shape[2:], *self.stride, self.groups)
-        return set(ones) == {1} and not any(self.padding)
-
-
-def _per_dim(value: object, dims: int) -> list[int]:
-    if isinstance(value, int):
-        return [value] * dims
-    assert isinstance(value, Sequence)
-    return [int(v) for v in value]
+def packed_conv_engine(call: Int8Call) -> str | None:
+    """The engine to pack a convolution for: the faster one of those that compute it exactly; None if none does."""
+    order = ("fbgemm", "onednn") if Geometry(call).is_one_product() else ("onednn",)
+    return next((engine for engine in order if is_exact(engine, call)), None)
 
 
 class PackedConv(_Layer):
     """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8, channels last; oneDNN keeps the primitive of its first shape."""
 
-    def __init__(self, call: Int8Call) -> None:
+    def __init__(self, call: Int8Call, engine: str = "onednn") -> None:
         super().__init__(call)
-        g, layer = _Geometry(call), layer_of(call)
+        g, layer = Geometry(call), layer_of(call)
         dims, geometry = g.weight.dim() - 2, (g.stride, g.padding, g.dilation, g.groups)
         self._name = f"quantized.conv{dims}d"
         pack: Any = getattr(torch.ops.quantized, f"conv{dims}d_prepack")
@@ -86,7 +59,7 @@ class PackedConv(_Layer):
         self._unpack = getattr(torch.ops.quantized, f"conv{dims}d_unpack")
         self._convolve = quint8.without_dispatch(getattr(torch.ops.quantized, f"conv{dims}d").new)
         self._is_1d = g.is_1d
-        self.engine = "fbgemm" if g.is_one_product() else "onednn"
+        self.engine = engine
         self._take(per_channel(g.weight, layer), self.bias)
 
     def forward(self, q: Tensor) -> Tensor:
@@ -144,7 +117,7 @@ class PlainConv(_Layer):
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
-        self.geometry = g = _Geometry(call)
+        self.geometry = g = Geometry(call)
         layer = layer_of(call)
         self.weight_scale, self.weight_zero = (
             layer.weight_scale,

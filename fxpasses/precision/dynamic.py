@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..quantization.linear_mapping import quantize_linear
 from ..quantization.qparams import IntType
 from ..quantization.range_search import weight_scales
-from ..quantization.targets import find_target
+from ..quantization.targets import AUTO, find_target
 from . import ops, recurrent_layers
 from .linear_layers import LowerLinear, Replacement, conv_reasons, lower_linear, other_reasons
 from .recurrent_layers import dynamic_recurrent
@@ -27,11 +27,11 @@ _CONV = (
 )
 
 
-def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str] = ()) -> fx.GraphModule:
+def to_dynamic(gm: fx.GraphModule, target: str = AUTO, keep_float: Sequence[str] = ()) -> fx.GraphModule:
     """Lower the linear layers, LSTMs and GRUs of a fused FLOAT graph to dynamic int8; the rest stays float.
 
     Args:
-        target: ``"x86"``, ``"x86-avx2"`` (7-bit weights) or ``"arm"``.
+        target: ``"x86"``, ``"x86-avx2"`` (7-bit weights), ``"arm"``, or ``"auto"`` for the machine's own.
 
     Returns:
         A LOWERED graph; its pass log says of every layer whether it is int8, and why not.
@@ -40,7 +40,7 @@ def to_dynamic(gm: fx.GraphModule, target: str = "x86", keep_float: Sequence[str
         InputError: there is no such layer, no such target, or one without the kernels, or a weight is not finite.
         GraphError: the graph is not FLOAT.
     """
-    grid = find_target(target).weights
+    grid = find_target(target).free_weights
     if find_target(target).symmetric_activations:
         raise InputError(
             f"--target {target} with --method dynamic",

@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..graph_edit import module_of, operator_name
 from .observer_spec import SWEEP, ObserverSpec, parse_observer
 from .qparams import INT16_SYMMETRIC, UINT16, IntType
-from .targets import Target, find_target
+from .targets import AUTO as AUTO_TARGET
+from .targets import Target, find_target, resolved_target
 from .weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
@@ -110,7 +111,8 @@ class QuantConfig:
     """How to quantize.
 
     Attributes:
-        target: ``"x86"``, ``"x86-avx2"``, ``"arm"`` or ``"cuda"``; see :mod:`fxpasses.quantization.targets`.
+        target: ``"x86"``, ``"x86-avx2"``, ``"arm"``, ``"cuda"``, or ``"auto"`` for the one that is fastest on this
+            machine, which it becomes at once; see :mod:`fxpasses.quantization.targets`.
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
             ``"entropy"``; ``"sweep"`` for the best of them by the outputs on samples held out, which takes ten
             conversions; see :mod:`fxpasses.quantization.observer_sweep`.
@@ -153,7 +155,7 @@ class QuantConfig:
         InputError: an unknown target, observer or search; the nearest name is suggested.
     """
 
-    target: str = "x86"
+    target: str = AUTO_TARGET
     observer: str = "histogram"
     weight_search: str = "minmax"
     weight_bits: int = 8
@@ -172,6 +174,7 @@ class QuantConfig:
     overrides: tuple[Override, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "target", resolved_target(self.target))  # written down as what it became
         find_target(self.target)
         parse_observer(self.observer)
         if self.weight_search not in ("minmax", "mse"):
@@ -236,17 +239,27 @@ class QuantConfig:
         return self.float_results and not self.exact and self.activation_bits == LARGEST_BITS
 
     def weight_grid(self, bits: int | None = None) -> IntType:
-        """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below."""
-        grid, bits = self.for_target.weights, bits or self.weight_bits
+        """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below.
+
+        Learned rounding chooses weights one by one: where pairs have to be safe, it keeps to a grid on which all are.
+        """
+        learned = self.rounding == "learned"
+        grid, bits = self.for_target.free_weights if learned else self.for_target.weights, bits or self.weight_bits
         if bits == LARGEST_BITS or 1 << (bits - 1) > grid.high:
             return grid
         return IntType(grid.dtype, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+    def pairs_matter(self, bits: int) -> bool:
+        """Whether the grid of such weights has pairs that saturate 16 bits, which they then have to be kept from."""
+        return self.for_target.pair_safe and self.weight_grid(bits).high > self.for_target.free_weights.high
 
     def weight_group(self, bits: int, row: int) -> tuple[int, int] | None:
         """Weights to a group and the largest multiple of its step, for rows of ``row`` weights; None: no groups."""
         if self.group_size is None or bits > MOST_BITS:
             return None
-        return group_length(row, self.group_size), largest_multiple(self.for_target.weights, self.weight_grid(bits))
+        return group_length(row, self.group_size), largest_multiple(
+            self.for_target.free_weights, self.weight_grid(bits)
+        )
 
     def weight_bits_of(self, gm: fx.GraphModule, node: fx.Node) -> int:
         """Bits of a layer's weights: an override's, else 8 for short rows, else ``weight_bits``."""

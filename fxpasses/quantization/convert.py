@@ -51,9 +51,14 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
             bit-equality of all engines cannot be shown for some node.
     """
     check_stage(gm, Stage.OBSERVED, "convert")
-    gm = copy_graph(gm)
     config = config or graph_facts(gm)["config"]
-    config = replace(config, rounding="nearest", reestimation=False)  # files say what was done, not asked for
+    # files say what was done, not asked for
+    return converted(gm, replace(config, rounding="nearest", reestimation=False))
+
+
+def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
+    """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses weights from."""
+    gm = copy_graph(gm)
     graph_facts(gm)["config"] = config
     measured = _take_out_observers(gm, config)
     means = take_out_means(gm)
@@ -69,7 +74,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     gm.recompile()
     set_stage(gm, Stage.QUANTIZED)
     if config.exact:
-        require_exact(gm)
+        require_exact(gm, pair_safe=config.for_target.pair_safe)
     return gm
 
 

@@ -18,7 +18,7 @@ from ..errors import GraphError
 from ..operators import Scaling
 from ..shapes import is_float_tensor
 from . import ops
-from .int8_calls import Int8Call, find_float_results, find_int8_calls
+from .int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
 from .scales import table_of, window_size
 from .tie_free import MARGIN, distance_to_tie, simplest_fraction, smallest_margin
 
@@ -53,8 +53,30 @@ def margins(gm: fx.GraphModule) -> list[Margin]:
     return found
 
 
-def require_exact(gm: fx.GraphModule) -> None:
-    """Raise GraphError, naming the first node for which bit-equality of all engines cannot be shown."""
+def unsafe_layers(gm: fx.GraphModule) -> list[str]:
+    """The layers of a QUANTIZED graph whose weights saturate kernels that add pairs of products in 16 bits, by name.
+
+    Such kernels run on x86 CPUs without VNNI; see :mod:`fxpasses.quantization.pair_sums`.
+    """
+    layers: list[Int8Call | FloatResult] = [*find_int8_calls(gm).values(), *find_float_results(gm).values()]
+    return [layer.name for layer in layers if not layer.is_pair_safe]
+
+
+def require_exact(gm: fx.GraphModule, *, pair_safe: bool = False) -> None:
+    """Raise GraphError, naming the first node for which bit-equality of all engines cannot be shown.
+
+    Args:
+        gm: a QUANTIZED graph.
+        pair_safe: whether sums of 16 bits must not saturate either.
+    """
+    unsafe = unsafe_layers(gm) if pair_safe else []
+    if unsafe:
+        raise GraphError(
+            f"node {unsafe[0]!r}" + (f", and {len(unsafe) - 1} more" if unsafe[1:] else ""),
+            why="exact=True, and two of its weights add up to more than 128: kernels of CPUs without VNNI saturate",
+            fix='convert it anew with QuantConfig(target="x86-avx2"), or drop exact',
+            step="convert",
+        )
     open_ones = [m for m in margins(gm) if not m.is_proof]
     if not open_ones:
         return

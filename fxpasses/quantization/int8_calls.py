@@ -19,6 +19,7 @@ from ..operator_table import VOCABULARY
 from ..operators import Operator
 from ..passes.identities import clip_bounds
 from . import ops
+from .pair_sums import is_pair_safe
 from .plan import shares_scale, tensors_of, why_no_integer_form
 from .qparams import IntType, QParams
 
@@ -36,6 +37,10 @@ class LayerIntegers:
     weight_scale: Tensor
     axis: int
     bias: Tensor | None
+
+    def is_pair_safe(self, groups: int) -> bool:
+        """Whether kernels that add pairs of products in 16 bits compute the layer exactly."""
+        return is_pair_safe(self.weight, self.axis, groups)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,17 @@ class Int8Call:
     def shares_scale(self) -> bool:
         return shares_scale(self.node, self.operator) and self.x[0] == self.y
 
+    @property
+    def is_pair_safe(self) -> bool:
+        """Whether its weights, if it has any, keep kernels that add pairs of products in 16 bits exact."""
+        return self.layer is None or self.layer.is_pair_safe(int(self.settings.get("groups", 1)))
+
+
+def layer_of(call: Int8Call) -> LayerIntegers:
+    """The integers of a call that is a layer."""
+    assert call.layer is not None
+    return call.layer
+
 
 @dataclass(frozen=True)
 class FloatResult:
@@ -99,6 +115,11 @@ class FloatResult:
     @property
     def name(self) -> str:
         return self.node.name
+
+    @property
+    def is_pair_safe(self) -> bool:
+        """Whether its weights keep kernels that add pairs of products in 16 bits exact."""
+        return self.layer.is_pair_safe(groups=1)
 
     @property
     def scale(self) -> Tensor:

@@ -33,7 +33,7 @@ from .blocks import cut_points, part
 from .calibration import checked_batches
 from .compensated_layers import learned_from, round_layers
 from .config import QuantConfig
-from .convert import convert
+from .convert import converted
 from .first_samples import first_samples
 from .learned_integers import LearnedBias, LearnedWeight, Learner, float_name, take_over, trainable_twin
 from .observe import without_observers
@@ -107,7 +107,8 @@ def learn_rounding(
         GraphError, InputError: as :func:`fxpasses.convert` and :func:`fxpasses.calibrate` say.
     """
     check_stage(gm, Stage.OBSERVED, "learn_rounding")
-    int8, exact = convert(gm, config), without_observers(gm)
+    config = replace(config or graph_facts(gm)["config"], rounding="learned", reestimation=False)
+    int8, exact = converted(gm, config), without_observers(gm)
     twin, learners = trainable_twin(int8, exact, graph_facts(int8)["config"])
     blocks = _blocks(exact, twin, learners)
     steps = _steps(learners) if steps is None else steps
@@ -119,7 +120,6 @@ def learn_rounding(
         for block in blocks:
             float_in, int8_in = run.learn(block, float_in, int8_in)
     take_over(int8, learners)
-    graph_facts(int8)["config"] = replace(graph_facts(int8)["config"], rounding="learned")
     pass_logs(int8).append(PassLog("learn_rounding", run.result))
     return int8
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .bias_correction import output_error
 from .config import LARGEST_BITS, QuantConfig
+from .pair_sums import pair_safe, pair_safe_scales, pairs_meet
 from .qparams import IntType, QParams
 from .range_search import weight_scales
 from .tie_free import SMALLEST_PROVABLE, tie_free_multipliers
@@ -69,6 +70,9 @@ def integer_weights(
     grid = config.weight_grid(bits)
     stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 else None
     scale = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped).double()
+    in_pairs = config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    if in_pairs:
+        scale = pair_safe_scales(weight.double(), scale)
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
         scale = scale.max().expand_as(scale)
     per_output = scale.repeat(groups)
@@ -84,6 +88,7 @@ def integer_weights(
     shape = [1] * weight.dim()
     shape[axis] = -1
     q = _rounded(weight.double() / weight_scale.double().reshape(shape), grid, stepped)
+    q = pair_safe(q) if in_pairs else q
     if means is not None:
         off = output_error(layer, q * weight_scale.double().reshape(shape) - weight.double(), means)
         bias = -off if bias is None else bias - off
