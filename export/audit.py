@@ -29,6 +29,8 @@ from .audit_observed import (
     original_name,
 )
 from .audit_predict import Verdict, double_pairs, own_quantization, predict
+from fxpasses.cpu import is_x86
+
 from .environment import installed_version, why_unsuited
 from .onnx_files import METADATA_TARGET
 

@@ -15,6 +15,7 @@ from .engines.lowering import INT8_NAME
 from .engines.quint8 import as_bytes
 from .engines.x86_net import X86Net
 from .onnx_files import read_onnx, start_session
+from .session_options import set_exact_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -95,8 +96,10 @@ class OnnxIntegers:
                 shape = infos.get(name)
                 dims = [d.dim_value or d.dim_param for d in shape.type.tensor_type.shape.dim] if shape else None
                 model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, dims))
+        options = self._options()
+        set_exact_sums(options, model)
         self._revealing = onnxruntime.InferenceSession(
-            model.SerializeToString(), self._options(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def _options(self) -> onnxruntime.SessionOptions:

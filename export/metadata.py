@@ -12,7 +12,9 @@ from torch import fx
 
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.stages import graph_facts, stage_of
+from fxpasses.stages import Stage, graph_facts, stage_of
+
+from .session_options import options_of_graph
 
 PREFIX = "fxpasses."
 
@@ -26,6 +28,8 @@ def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
     config = graph_facts(gm).get("config")
     if isinstance(config, QuantConfig):
         facts |= {"target": config.target, "recipe": recipe_text(config), "qparams_sha256": qparams_hash(gm)}
+    if stage in (Stage.QUANTIZED, Stage.LOWERED):
+        facts["session_options"] = json.dumps(options_of_graph(gm))
     return {PREFIX + key: value for key, value in facts.items()}
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from fxpasses.errors import InputError
 
+from .session_options import runtime_saturates, set_exact_sums
+
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
@@ -17,8 +19,12 @@ METADATA_TARGET = "fxpasses.target"
 _EXPORT_AGAIN = "export it again; it may have been cut short"
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
+def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     """The model in ``path`` with its weights, even where they lie in another file.
+
+    Args:
+        path: the file.
+        weights: whether to read those of another file, too.
 
     Raises:
         InputError: there is no such file, it is a folder, not ONNX, cut short, or its weights' file is missing.
@@ -27,7 +33,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, format="protobuf")
+        model = onnx.load(path, format="protobuf", load_external_data=weights)
     except FileNotFoundError as error:
         raise InputError(f"no file {path}", why="there is none of that name", fix="give an .onnx file") from error
     except IsADirectoryError as error:
@@ -57,7 +63,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 def start_session(
     path: Path, options: onnxruntime.SessionOptions, providers: tuple[str, ...] = ("CPUExecutionProvider",)
 ) -> onnxruntime.InferenceSession:
-    """Load ``path`` in onnxruntime.
+    """Load ``path`` in onnxruntime; on machines where it would saturate, with the option that the file needs.
 
     Raises:
         InputError: onnxruntime refuses the file; its own words are the reason.
@@ -65,6 +71,8 @@ def start_session(
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
+    if runtime_saturates():
+        set_exact_sums(options, read_onnx(path, weights=False))
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers))
     except (

@@ -7,7 +7,7 @@ a say in the rounding. Sums are exact integers in both runtimes. Lossy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -53,6 +53,13 @@ def to_dynamic(gm: fx.GraphModule, target: str = AUTO, keep_float: Sequence[str]
         lambda layer: DynamicLinear(layer, grid), "int8, dynamic", reasons, tuple(keep_float), {"recurrent": recurrent}
     )
     return lower_linear(gm, step, "dynamic", "int8")
+
+
+def dynamic_weights(gm: nn.Module) -> Iterator[Tensor]:
+    """The int8 weights of the layers of a graph that quantize their input themselves."""
+    for module in gm.modules():
+        if isinstance(module, (DynamicLinear, recurrent_layers.DynamicLSTM, recurrent_layers.DynamicGRU)):
+            yield from (buffer for buffer in module.buffers(recurse=False) if buffer.dtype is torch.int8)
 
 
 class DynamicLinear(nn.Module):

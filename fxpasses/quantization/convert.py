@@ -57,7 +57,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
 
 
 def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
-    """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses weights from."""
+    """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses from."""
     gm = copy_graph(gm)
     graph_facts(gm)["config"] = config
     measured = _take_out_observers(gm, config)
