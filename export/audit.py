@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from fxpasses.cpu import is_x86
+
 from .audit_graph import FLOAT16, INT8, OnnxGraph
 from .audit_observed import (
     HEAVY,
@@ -29,10 +31,9 @@ from .audit_observed import (
     original_name,
 )
 from .audit_predict import Verdict, double_pairs, own_quantization, predict
-from fxpasses.cpu import is_x86
-
 from .environment import installed_version, why_unsuited
-from .onnx_files import METADATA_TARGET
+from .onnx_files import METADATA_TARGET, read_onnx
+from .session_options import options_of_file
 
 Kind = Literal["float", "QDQ", "QOperator", "dynamic", "weight-only"]
 
@@ -70,6 +71,7 @@ class AuditReport:
         expected_edges: those at the entrance and the exit of the integers.
         wrong_numbers: operators that are fused, but to something else than the file means.
         warnings: what else to know.
+        session_options: the session config entries it needs on x86 CPUs without VNNI, so that sums do not saturate.
         predicted_but_not_fused, fused_but_not_predicted: where rules and facts disagree.
     """
 
@@ -85,6 +87,7 @@ class AuditReport:
     expected_edges: list[Leftover]
     wrong_numbers: list[str]
     warnings: list[str]
+    session_options: dict[str, str]
     predicted_but_not_fused: list[Disagreement]
     fused_but_not_predicted: list[Disagreement]
 
@@ -152,6 +155,7 @@ def audit(path: Path, threads: int = 1) -> AuditReport:
         expected_edges=[found for found in left if not found.between_int8],
         wrong_numbers=_wrong_numbers(graph, verdicts),
         warnings=_warnings(graph, kind),
+        session_options={} if kind == "float" else options_of_file(read_onnx(path)),
         **_disagreements(verdicts, optimized, kind),
     )
 

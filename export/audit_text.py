@@ -43,6 +43,10 @@ def audit_text(report: AuditReport) -> RenderableType:
             parts.append(_table(title, ("operator", "predicted", "found"), _disagreement_rows(found)))
     parts += [Text(f"wrong: {text}", style="red") for text in report.wrong_numbers]
     parts += [Text(f"note: {text}", style="yellow") for text in report.warnings]
+    if report.session_options:
+        entries = " and ".join(f'{key} = "{value}"' for key, value in report.session_options.items())
+        text = f"to open it yourself on x86 CPUs without VNNI, set the session option {entries}, or sums saturate"
+        parts.append(Text(f"note: {text}", style="yellow"))
     return Group(*parts)
 
 

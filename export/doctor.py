@@ -62,6 +62,21 @@ class TargetCheck:
 
 
 @dataclass(frozen=True)
+class AutoTarget:
+    """The target that ``auto`` becomes on this machine.
+
+    Attributes:
+        target: its name.
+        why: what decided it.
+        kernels: the level of int8 kernels of each runtime for such a model.
+    """
+
+    target: str
+    why: str
+    kernels: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Problem:
     """Something that keeps fxpasses from working, and what to do."""
 
@@ -79,6 +94,7 @@ class Diagnosis:
         onnxruntime_providers: the providers onnxruntime was built with.
         dependencies: every package asked for, extras included.
         targets: each target on this machine.
+        auto: what ``--target auto`` is here, why, and the kernels that such a model runs on; None without torch.
         problems: what is missing that is not optional.
     """
 
@@ -87,6 +103,7 @@ class Diagnosis:
     onnxruntime_providers: tuple[str, ...]
     dependencies: tuple[Dependency, ...]
     targets: tuple[TargetCheck, ...]
+    auto: AutoTarget | None
     problems: tuple[Problem, ...]
 
     @property
@@ -114,7 +131,24 @@ def diagnose() -> Diagnosis:
     if "CPUExecutionProvider" not in providers:
         problems.append(Problem("onnxruntime does not start", "pip install --force-reinstall onnxruntime"))
     targets = (check_target(name, providers) for name in ("x86", "x86-avx2", "arm", "cuda"))
-    return Diagnosis(environment(), engines, providers, dependencies, tuple(targets), tuple(problems))
+    return Diagnosis(environment(), engines, providers, dependencies, tuple(targets), auto_target(), tuple(problems))
+
+
+def auto_target() -> AutoTarget | None:
+    """What ``--target auto`` is on this machine; None if torch or onnxruntime cannot be imported."""
+    try:
+        from fxpasses.quantization.targets import find_target, machine_target
+
+        from .engines.saturation import saturates
+        from .kernel_level import kernel_level
+        from .session_options import runtime_saturates
+
+        found = machine_target()
+        safe = find_target(found.name).pair_safe
+        asked = {"torch": saturates("onednn"), "onnxruntime": runtime_saturates()}
+    except ImportError:
+        return None
+    return AutoTarget(found.name, found.why, {name: kernel_level(answer, safe) for name, answer in asked.items()})
 
 
 def torch_engines() -> tuple[str, ...]:
@@ -180,10 +214,10 @@ def check_target(target: str, providers: tuple[str, ...]) -> TargetCheck:
 def _promise(target: str) -> str:
     """What a model made for a target does on a machine that suits it."""
     if target == "x86":
-        return "full speed, 32-bit sums: exact integers"
+        return "full speed, sums of 32 bits: exact integers"
     if target == "x86-avx2":
         faster = "; this CPU has VNNI, where target x86 is more accurate" if has_vnni(cpu_flags()) else ""
-        return f"7-bit weights, no saturation: exact integers{faster}"
+        return f"full speed, weights that cannot saturate sums of 16 bits: exact integers{faster}"
     if target == "arm":
         return "dot product instructions: full speed"
     return "runs, not accelerated by onnxruntime's CUDA provider; its honest rival is fp16"

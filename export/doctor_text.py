@@ -50,6 +50,10 @@ def _targets(diagnosis: Diagnosis) -> Table:
     from rich.text import Text
 
     table = _table("targets")
+    if diagnosis.auto is not None:
+        kernels = ", ".join(f"{runtime} {level}" for runtime, level in diagnosis.auto.kernels.items())
+        about = f"{diagnosis.auto.target}: {diagnosis.auto.why}; int8 kernels: {kernels}"
+        table.add_row(Text("→", style="green"), Text("auto"), Text(about))
     for check in diagnosis.targets:
         mark = Text("✓", style="green") if check.suited else Text("✗", style="yellow")
         table.add_row(mark, Text(check.target), Text(check.promise))

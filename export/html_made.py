@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .html_elements import Markup, element, facts, folded, row, section, table
-from .report_numbers import UNKNOWN, count_text, percent_text
+from .report_numbers import UNKNOWN, count_text, kernels_text, percent_text
 
 Report = Mapping[str, Any]
 
@@ -111,6 +111,7 @@ def environment(report: Report) -> Markup:
             [
                 ("CPU", found["cpu"]),
                 ("instructions", ", ".join(found["flags"] or ())),
+                ("int8 kernels", kernels_text(report) or None),
                 ("threads", str(found["threads"])),
                 ("memory", found["ram"]),
                 ("GPU", found["gpu"] or "none"),

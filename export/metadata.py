@@ -8,13 +8,19 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
 from torch import fx
 
+from fxpasses.errors import InputError
+from fxpasses.precision.dynamic import dynamic_weights
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.quantization.exactness import unsafe_layers
+from fxpasses.quantization.pair_sums import LARGEST_PAIR
+from fxpasses.quantization.targets import AUTO
 from fxpasses.stages import Stage, graph_facts, stage_of
 
-from .session_options import options_of_graph
+from .session_options import EXACT_SUMS, METADATA_SESSION_OPTIONS
 
 PREFIX = "fxpasses."
 
@@ -28,9 +34,18 @@ def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
     config = graph_facts(gm).get("config")
     if isinstance(config, QuantConfig):
         facts |= {"target": config.target, "recipe": recipe_text(config), "qparams_sha256": qparams_hash(gm)}
+    found = {PREFIX + key: value for key, value in facts.items()}
     if stage in (Stage.QUANTIZED, Stage.LOWERED):
-        facts["session_options"] = json.dumps(options_of_graph(gm))
-    return {PREFIX + key: value for key, value in facts.items()}
+        found[METADATA_SESSION_OPTIONS] = json.dumps(session_options_of(gm))
+    return found
+
+
+def session_options_of(gm: fx.GraphModule) -> dict[str, str]:
+    """The config entries that onnxruntime needs for the file of a graph on x86 CPUs without VNNI; empty if none."""
+    if stage_of(gm) is Stage.QUANTIZED:
+        return EXACT_SUMS if unsafe_layers(gm) else {}
+    largest = max((int(weight.to(torch.int16).abs().max()) for weight in dynamic_weights(gm)), default=0)
+    return EXACT_SUMS if largest > LARGEST_PAIR // 2 else {}
 
 
 def qparams_hash(gm: fx.GraphModule) -> str:
@@ -53,8 +68,16 @@ def recipe_text(config: QuantConfig) -> str:
 
 
 def recipe_from(text: str) -> QuantConfig:
-    """The settings :func:`recipe_text` wrote."""
+    """The settings :func:`recipe_text` wrote.
+
+    Raises:
+        InputError: it names no target, or ``"auto"``, which is another one on each machine.
+    """
     settings: dict[str, Any] = json.loads(text)
+    if settings.get("target", AUTO) == AUTO:
+        raise InputError(
+            "a recipe without a target", why="what it means would depend on the machine", fix="export the model again"
+        )
     settings["overrides"] = tuple(Override(**o) for o in settings.get("overrides", ()))
     return QuantConfig(**settings)
 

@@ -164,7 +164,7 @@ def parity(
 
 class _Comparison:
     def __init__(self, gm: fx.GraphModule, path: Path, engine: str | None, node_images: int) -> None:
-        self.path, self.lsbs = path, _output_lsbs(gm)
+        self.path, self.lsbs = path, output_lsbs(gm)
         self.torch_module = to_torch(gm, engine)
         self.reference = lower(gm, reference_kernel)
         self.onnx = OnnxIntegers(path)
@@ -189,7 +189,7 @@ class _Comparison:
         if [a.shape for a in ours] != [b.shape for b in theirs]:
             raise _other_model(self.path, "its outputs have other shapes")
         for a, b, lsb in zip(ours, theirs, self.lsbs, strict=True):
-            report.logits.add((a - b) / _lsb(lsb, a))
+            report.logits.add((a - b) / lsb_of(lsb, a))
         if ours[0].dim() != 2:
             report.same_top1 = None
         elif report.same_top1 is not None:
@@ -200,7 +200,7 @@ class _Comparison:
         for runtime, outputs in (("torch", ours), ("onnxruntime", theirs)):
             agreement = self.report.reference.setdefault(runtime, Agreement())
             for a, b, lsb in zip(outputs, exact, self.lsbs, strict=True):
-                agreement.add((a - b) / _lsb(lsb, b))
+                agreement.add((a - b) / lsb_of(lsb, b))
         found = {"torch": torch_integers(self.torch_module, inputs), "onnxruntime": self.onnx.integers(inputs)}
         by_name: dict[tuple[str, str], NodeAgreement] = {(n.node, n.runtime): n for n in self.report.nodes}
         for runtime, integers in found.items():
@@ -244,15 +244,15 @@ def _other_model(path: Path, why: str) -> InputError:
     return InputError(f"{path}", why=why, fix="use the file of this model: fx.export.to_onnx(graph, path)")
 
 
-def _output_lsbs(gm: fx.GraphModule) -> list[float | None]:
+def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
     """The scale of each output; None where it is float and has none."""
     output = next(n for n in gm.graph.nodes if n.op == "output")
     leaves = pytree.tree_leaves(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
     return [qparams_of(n).scale if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves]
 
 
-def _lsb(scale: float | None, output: Tensor) -> float:
-    """A float output counts in 255ths of its range."""
+def lsb_of(scale: float | None, output: Tensor) -> float:
+    """What one LSB of an output is worth: its scale; of a float output, a 255th of its range."""
     if scale is not None:
         return scale
     return float(output.max() - output.min()) / 255 or 1.0

@@ -15,6 +15,7 @@ from .report_numbers import (
     decibel_text,
     headline,
     is_float,
+    kernels_text,
     parity_verdict,
     per_second_text,
     percent_text,
@@ -50,9 +51,18 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 
 
 def print_benchmark(report: Mapping[str, Any], console: Console) -> None:
-    """The latency table; nothing where nothing was measured."""
+    """The latency table and the kernels that ran; nothing where nothing was measured."""
     if any(variant["latency"] for variant in report["variants"]):
         console.print(latency_table(report))
+        print_kernels(report, console)
+
+
+def print_kernels(report: Mapping[str, Any], console: Console) -> None:
+    """One line on the level of int8 kernels and the CPU; nothing where it is not known."""
+    from rich.text import Text
+
+    if text := kernels_text(report):
+        console.print(Text.assemble(("kernels  ", "bold"), text))
 
 
 def print_parity(parity: Mapping[str, Any] | None, console: Console) -> None:

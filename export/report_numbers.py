@@ -131,3 +131,12 @@ def parity_verdict(parity: Mapping[str, Any] | None) -> tuple[str, str]:
     if parity["max_lsb_at_any_node"] <= 1 and parity["top1_agreement"] in (None, _HUNDRED):
         return "fair", f"within 1 LSB at every node, {parity['max_lsb']} at the logits"
     return "bad", f"differs by {parity['max_lsb_at_any_node']} LSB from {parity['first_divergence']} on"
+
+
+def kernels_text(report: Mapping[str, Any]) -> str:
+    """The level of int8 kernels of each runtime, and the CPU: ``torch VNNI, onnxruntime VNNI, on AMD EPYC``."""
+    levels = report.get("kernels")
+    if not levels:
+        return ""
+    named = ", ".join(f"{runtime} {level}" for runtime, level in levels.items())
+    return f"{named}, on {report['environment']['cpu']}"

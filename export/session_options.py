@@ -4,24 +4,17 @@ With ``session.x64quantprecision = "1"`` onnxruntime turns int8 weights outside 
 its uint8 kernels add in 32 bits: slower, and the same integers as everywhere else. Files whose weights are pair-safe
 (:mod:`fxpasses.quantization.pair_sums`) do not need it, and are faster without. On other CPUs it changes nothing.
 
-A file of ours says in its metadata what it needs. Of others the weights are looked at.
+A file of ours says in its metadata what it needs. Of others the weights are looked at. Imports torch only for that.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor, fx
-
-from fxpasses.precision.dynamic import dynamic_weights
-from fxpasses.quantization.exactness import unsafe_layers
-from fxpasses.quantization.pair_sums import LARGEST_PAIR, is_pair_safe
-from fxpasses.stages import Stage, stage_of
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
     import onnxruntime
 
@@ -31,17 +24,13 @@ METADATA_SESSION_OPTIONS = "fxpasses.session_options"
 EXACT_SUMS = {"session.x64quantprecision": "1"}
 """The config entries with which onnxruntime does not saturate."""
 
+_ANY_PAIR_IS_SAFE = 64
+"""Weights of at most this magnitude cannot saturate, whichever meet."""
+
 _WEIGHT_INPUTS = {"Conv": 1, "Gemm": 1, "MatMul": 1, "QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3} | {
     "MatMulInteger": 1, "MatMulIntegerToFloat": 1, "DynamicQuantizeMatMul": 1, "DynamicQuantizeLSTM": 1, "QAttention": 1
 }  # fmt: skip
 """Operators with integer kernels, and which input is the weight."""
-
-
-def options_of_graph(gm: fx.GraphModule) -> dict[str, str]:
-    """The config entries that the ONNX file of a graph needs on x86 CPUs without VNNI; empty if none."""
-    if stage_of(gm) is Stage.QUANTIZED:
-        return EXACT_SUMS if unsafe_layers(gm) else {}
-    return {} if all(_any_pair_is_safe(weight) for weight in dynamic_weights(gm)) else EXACT_SUMS
 
 
 def options_of_file(model: onnx.ModelProto) -> dict[str, str]:
@@ -125,24 +114,25 @@ def _is_safe(node: onnx.NodeProto, initializer: onnx.TensorProto) -> bool:
 
     if external_data_helper.uses_external_data(initializer):
         return False
-    weight = torch.from_numpy(numpy_helper.to_array(initializer).copy())
-    if _any_pair_is_safe(weight):
+    weight = numpy_helper.to_array(initializer)
+    if weight.size == 0 or int(abs(weight.astype("int16")).max()) <= _ANY_PAIR_IS_SAFE:
         return True
-    groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
     rows = _rows(node, weight)
-    return rows is not None and is_pair_safe(rows, 0, groups)
+    if rows is None:
+        return False
+    import torch
+
+    from fxpasses.quantization.pair_sums import is_pair_safe
+
+    groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
+    return is_pair_safe(torch.from_numpy(rows.copy()), 0, groups)
 
 
-def _any_pair_is_safe(weight: Tensor) -> bool:
-    """Whether any two of these int8 weights may meet."""
-    return weight.numel() == 0 or int(weight.to(torch.int16).abs().max()) <= LARGEST_PAIR // 2
-
-
-def _rows(node: onnx.NodeProto, weight: Tensor) -> Tensor | None:
+def _rows(node: onnx.NodeProto, weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     """A weight with output channels first; None where its layout is not known here."""
     if node.op_type in ("Conv", "QLinearConv"):
         return weight
-    if weight.dim() != 2 or node.op_type in ("DynamicQuantizeLSTM", "QAttention"):
+    if weight.ndim != 2 or node.op_type in ("DynamicQuantizeLSTM", "QAttention"):
         return None
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
-    return weight if transposed else weight.t().contiguous()
+    return weight if transposed else weight.T

@@ -55,7 +55,9 @@ def test_an_unknown_rounding() -> None:
 def test_the_grid_of_weights() -> None:
     assert QuantConfig().weight_grid() is TARGETS["x86"].weights
     assert (QuantConfig(weight_bits=4).weight_grid().low, QuantConfig(weight_bits=4).weight_grid().high) == (-8, 7)
-    assert QuantConfig(weight_bits=7, target="x86-avx2").weight_grid() is TARGETS["x86-avx2"].weights
+    assert QuantConfig(weight_bits=7, target="x86-avx2").weight_grid().low == -64
+    learned = QuantConfig(target="x86-avx2", rounding="learned")
+    assert learned.weight_grid() is TARGETS["x86-avx2"].free_weights
     assert QuantConfig().weight_grid(3).high == 3
 
 
@@ -199,3 +201,10 @@ def test_what_goes_with_activations_of_8_bits_only() -> None:
         QuantConfig(activation_bits=16, exact=True)
     with pytest.raises(InputError, match=r'activation_bits=16, rounding="learned"'):
         QuantConfig(activation_bits=16, rounding="learned")
+
+
+def test_pairs_matter_where_two_weights_of_a_grid_do_not_fit() -> None:
+    assert QuantConfig(target="x86-avx2").pairs_matter(8)
+    assert not QuantConfig(target="x86-avx2").pairs_matter(7)
+    assert not QuantConfig(target="x86").pairs_matter(8)
+    assert not QuantConfig(target="x86-avx2", rounding="learned").pairs_matter(8)

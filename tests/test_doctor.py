@@ -115,10 +115,10 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "reason", "flags", "providers", "suited", "promise"),
     [
-        ("x86", None, ("avx2", "avx512_vnni"), (), True, "full speed, 32-bit sums: exact integers"),
+        ("x86", None, ("avx2", "avx512_vnni"), (), True, "full speed, sums of 32 bits: exact integers"),
         ("x86", "no VNNI", ("avx2",), (), False, "no VNNI"),
         ("x86", None, (), (), False, "this system does not tell what the CPU can do"),
-        ("x86-avx2", None, ("avx2",), (), True, "7-bit weights, no saturation: exact integers"),
+        ("x86-avx2", None, ("avx2",), (), True, "weights that cannot saturate sums of 16 bits: exact"),
         ("x86-avx2", None, ("avx2", "avx_vnni"), (), True, "where target x86 is more accurate"),
         ("arm", None, ("asimddp",), (), True, "dot product instructions"),
         ("cuda", None, (), ("CPUExecutionProvider",), False, "pip install onnxruntime-gpu"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from fxpasses.export.doctor import Dependency, Diagnosis, Problem, TargetCheck
+from fxpasses.export.doctor import AutoTarget, Dependency, Diagnosis, Problem, TargetCheck
 from fxpasses.export.doctor_text import doctor_text
 
 FACTS: dict[str, object] = {
@@ -24,6 +24,8 @@ EXTRAS = (
     Dependency("torchao", "peers", "", "0.9"),
 )
 
+AUTO = AutoTarget("x86", "it has VNNI", {"torch": "VNNI", "onnxruntime": "VNNI"})
+
 
 def printed(diagnosis: Diagnosis) -> list[str]:
     console = Console(width=160, color_system=None)
@@ -33,7 +35,7 @@ def printed(diagnosis: Diagnosis) -> list[str]:
 
 
 def test_everything_is_said() -> None:
-    lines = printed(Diagnosis(FACTS, ("x86", "fbgemm"), ("CPUExecutionProvider",), EXTRAS, TARGETS, ()))
+    lines = printed(Diagnosis(FACTS, ("x86", "fbgemm"), ("CPUExecutionProvider",), EXTRAS, TARGETS, AUTO, ()))
     for line in (
         "CPU AMD EPYC, 2 threads",
         "int8 instructions avx2 avx512_vnni",
@@ -42,6 +44,7 @@ def test_everything_is_said() -> None:
         "versions python 3.11.7, torch 2.15.0, torchvision -",
         "torch engines x86 fbgemm",
         "onnxruntime CPUExecutionProvider",
+        "→ auto x86: it has VNNI; int8 kernels: torch VNNI, onnxruntime VNNI",
         "✓ x86 full speed",
         "✗ arm made for ARM [not here]",
         "✓ timm timm 1.0.9",
@@ -54,7 +57,7 @@ def test_everything_is_said() -> None:
 
 def test_problems_come_with_their_fix() -> None:
     problem = Problem("torch 2.9 is older than 2.11", 'pip install "torch>=2.11"')
-    lines = printed(Diagnosis({**FACTS, "flags": [], "gpu": "NVIDIA H100"}, (), (), (), TARGETS, (problem,)))
+    lines = printed(Diagnosis({**FACTS, "flags": [], "gpu": "NVIDIA H100"}, (), (), (), TARGETS, None, (problem,)))
     at = lines.index("✗ torch 2.9 is older than 2.11")
     assert lines[at + 1] == 'fix: pip install "torch>=2.11"'
     assert "✓ nothing is missing that is not optional" not in lines

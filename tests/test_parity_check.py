@@ -129,9 +129,9 @@ def test_an_altered_kernel_is_caught_at_its_node(tmp_path: Path, monkeypatch: py
 
 
 def test_float_outputs_count_in_255ths_of_their_range() -> None:
-    assert parity_check._lsb(None, torch.tensor([0.0, 255.0])) == 1.0
-    assert parity_check._lsb(None, torch.tensor([3.0, 3.0])) == 1.0
-    assert parity_check._lsb(0.25, torch.tensor([0.0, 255.0])) == 0.25
+    assert parity_check.lsb_of(None, torch.tensor([0.0, 255.0])) == 1.0
+    assert parity_check.lsb_of(None, torch.tensor([3.0, 3.0])) == 1.0
+    assert parity_check.lsb_of(0.25, torch.tensor([0.0, 255.0])) == 0.25
 
 
 def test_a_net_with_float_inside() -> None:

@@ -9,6 +9,7 @@ from fxpasses.errors import InputError
 FLOAT_ONNX = "model.fp32.onnx"
 INT8_ONNX = "model.int8.onnx"
 INT8_PT2 = "model.int8.pt2"
+INTEGERS_NPZ = "integers.npz"
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 

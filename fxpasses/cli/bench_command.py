@@ -43,7 +43,7 @@ def bench_command(
         make_input = input_maker(report, folder)
         subjects = subjects_of(report, folder, terminal)
         found = time_runners(subjects.runners, make_input, settings, terminal)
-        report = with_variants(report, latency_variants(subjects, found))
+        report = with_variants(report, latency_variants(subjects, found)) | {"kernels": subjects.kernels}
         update_report(report, folder)
         terminal.document = report
         print_benchmark(report, terminal.results)

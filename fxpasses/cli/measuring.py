@@ -10,6 +10,7 @@ from torch import fx
 
 from fxpasses.export.accuracy import Comparison, compare
 from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
+from fxpasses.export.kernel_level import kernel_levels
 from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.report import Variant, variant_of
@@ -69,6 +70,11 @@ class Subjects:
             return file_bytes(self.folder / (FLOAT_ONNX if runner.precision == FLOAT else INT8_ONNX))
         module = self.graph if runner.precision == FLOAT else self.int8
         return None if module is None else module_bytes(module)
+
+    @property
+    def kernels(self) -> dict[str, str]:
+        """The level of int8 kernels that each runtime uses on this machine."""
+        return kernel_levels(self.int8)
 
     def parameters_of(self, runner: Runner) -> ParameterCount | None:
         module = self.graph if runner.precision == FLOAT else self.int8

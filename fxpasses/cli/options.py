@@ -99,7 +99,10 @@ Out = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False)
 ]
 Target = Annotated[
-    str, typer.Option("--target", metavar="TARGET", help="Of int8: x86 (VNNI or AMX), x86-avx2, arm or cuda.")
+    str,
+    typer.Option(
+        "--target", metavar="TARGET", help="Of int8: auto (this machine's), x86 (VNNI or AMX), x86-avx2, arm or cuda."
+    ),
 ]
 Observers = Annotated[
     list[str] | None,

@@ -32,27 +32,40 @@ def parity_command(
         raise typer.BadParameter("it goes with --data images=DIR", param_hint="--labels")
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
+        from fxpasses.export.kernel_level import kernel_levels
         from fxpasses.export.pt2_file import load
-        from fxpasses.export.report_console import print_parity
+        from fxpasses.export.report_console import print_kernels, print_parity
         from fxpasses.export.runners import onnx_runner, torch_threads
 
         from .artifacts import INT8_ONNX, INT8_PT2, artifact
-        from .folder import DataChoice, data_of, open_folder, require_static, update_report
+        from .folder import DataChoice, open_folder, require_static, update_report
         from .pipeline import default_threads, parity_on
         from .promise import is_exact, why_broken
+        from .stored import compared_with_stored, data_or_stored, parity_on_stored
 
         report = open_folder(folder)
         require_static(report, folder, "parity")
-        source = data_of(report, folder, None if data is None else DataChoice(data, labels))
+        source = data_or_stored(folder, report, None if data is None else DataChoice(data, labels), terminal)
         int8, onnx_path = load(artifact(folder, INT8_PT2)), artifact(folder, INT8_ONNX)
         onnx_runner(onnx_path, "int8")  # refuses a damaged file
         with torch_threads(default_threads(threads)):
-            found = parity_on(int8, onnx_path, source, images, terminal, node_images)
-        report["parity"] = found.to_json()
+            if source is None:
+                found = parity_on_stored(folder, int8)
+            else:
+                found = parity_on(int8, onnx_path, source, images, terminal, node_images)
+            elsewhere = compared_with_stored(folder, int8, report)
+        report["parity"], report["kernels"] = found.to_json(), kernel_levels(int8)
         update_report(report, folder)
-        terminal.document = report["parity"]
+        terminal.document = report["parity"] | {
+            "kernels": report["kernels"],
+            "elsewhere": None if elsewhere is None else elsewhere.to_json(),
+        }
         print_parity(report["parity"], terminal.results)
+        print_kernels(report, terminal.results)
         broken = why_broken(report["parity"], exact=is_exact(report))
+        if elsewhere is not None:
+            terminal.results.print(str(elsewhere), style="red" if elsewhere.is_broken else "green", markup=False)
+            broken += [str(elsewhere)] if elsewhere.is_broken else []
         for sentence in broken:
             terminal.results.print(sentence, style="red", markup=False)
     if broken:

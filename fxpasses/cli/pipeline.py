@@ -54,6 +54,7 @@ from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
+from .stored import store_in
 from .terminal import Terminal
 
 DEFAULT_CALIBRATION_IMAGES = 256
@@ -136,6 +137,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         found = parity_on(
             int8, folder / INT8_ONNX, given.data, min(PARITY_IMAGES, settings.evaluation_images), terminal
         )
+        integers = store_in(folder, int8, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
         measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
@@ -158,6 +160,8 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "data_details": data_details,
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
+            **integers,
+            "kernels": subjects.kernels,
             **({"placement": made.placement.to_json()} if made.placement else {}),
             "warnings": [*terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },

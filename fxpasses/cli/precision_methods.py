@@ -20,6 +20,7 @@ from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.precision.dynamic import to_dynamic
 from fxpasses.precision.half import rounded_to_half, to_half
 from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
+from fxpasses.quantization.targets import resolved_target
 from fxpasses.tracing import capture
 
 from .method_options import BF16, DYNAMIC, FP16, WEIGHT_ONLY
@@ -45,7 +46,7 @@ def lowering_of(options: MethodOptions) -> Lowering:
     """
     kept = tuple(options.keep_float)
     if options.method == DYNAMIC:
-        return Dynamic(options.target, kept)
+        return Dynamic(resolved_target(options.target), kept)
     if options.method == WEIGHT_ONLY:
         return WeightOnly(WeightOnlyConfig(options.bits, options.group_size, options.compute), kept)
     assert options.method in (FP16, BF16), options.method

@@ -42,7 +42,7 @@ def prune_command(
     augment: options.Augment = False,
     bf16: options.TrainInBfloat16 = False,
     quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,
-    target: options.Target = "x86",
+    target: options.Target = "auto",
     calib: options.CalibrationImages = None,
     evaluate: Annotated[
         int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")

@@ -30,7 +30,7 @@ def quantize_command(
             "weight-only: int8 or int4 weights; fp16; bf16.",
         ),
     ] = STATIC,
-    target: options.Target = "x86",
+    target: options.Target = "auto",
     observer: options.Observers = None,
     keep_float: options.KeepFloat = None,
     calib: options.CalibrationImages = None,

@@ -45,7 +45,7 @@ def sensitivity_command(
     node_images: Annotated[
         int, typer.Option("--node-images", metavar="N", help="Images to compare every tensor on.")
     ] = 32,
-    target: options.Target = "x86",
+    target: options.Target = "auto",
     observer: options.Observers = None,
     keep_float: options.KeepFloat = None,
     calib: options.CalibrationImages = None,

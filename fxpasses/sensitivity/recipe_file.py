@@ -34,6 +34,7 @@ from typing import Any
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_text_atomic
 from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.quantization.targets import AUTO, TARGETS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -63,6 +64,10 @@ class Recipe:
     def qparams_sha256(self) -> str | None:
         value = self.result.get("qparams_sha256")
         return value if isinstance(value, str) else None
+
+
+_UNSAID_TARGET = "x86"
+"""What a recipe that names no target means, on every machine."""
 
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
@@ -130,6 +135,12 @@ def _config(path: Path, settings: dict[str, Any]) -> QuantConfig:
                 why=f"it is a {type(value).__name__}, not a {type(default).__name__}",
                 fix=f"write it like the default: {_value(default)}",
             )
+    if settings.setdefault("target", _UNSAID_TARGET) == AUTO:
+        raise InputError(
+            f"{path}: quantize.target = {AUTO!r}",
+            why="it is another target on each machine, and a recipe means the same on all of them",
+            fix=f"write one of {', '.join(TARGETS)}",
+        )
     return QuantConfig(**settings, overrides=tuple(overrides))
 
 
