@@ -178,7 +178,7 @@ def _digest(integers: Mapping[str, Tensor], outputs: list[Tensor]) -> str:
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], list[Tensor]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise InputError(f"no file {path}", why="it was moved or deleted", fix="quantize again") from error

@@ -14,7 +14,7 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.models.tiny import TINY
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.exactness import Margin, float_islands, margins, require_exact
+from fxpasses.quantization.exactness import Margin, float_islands, margins, require_exact, unsafe_layers
 from fxpasses.quantization.int8_calls import Int8Call, find_int8_calls
 from fxpasses.quantization.tie_free import MARGIN
 
@@ -121,3 +121,15 @@ def test_observed_graph_of_the_nets_is_not_changed_by_convert() -> None:
     before = observed("conv_bn_relu").code
     quantized("conv_bn_relu", EXACT)
     assert observed("conv_bn_relu").code == before
+
+
+def test_layers_that_could_saturate_are_named() -> None:
+    full = quantized("linear_relu_linear", QuantConfig(target="x86", observer="minmax"))
+    assert len(unsafe_layers(full)) == 2, "one gives integers, one floats"
+    assert unsafe_layers(quantized("linear_relu_linear", QuantConfig(target="x86-avx2", observer="minmax"))) == []
+
+
+def test_exact_demands_safe_pairs_for_avx2() -> None:
+    require_exact(quantized("conv_bn_relu", QuantConfig(target="x86-avx2", exact=True)), pair_safe=True)
+    with pytest.raises(GraphError, match=r'(?s)two of its weights add up to more than 128.*target="x86-avx2"'):
+        require_exact(quantized("conv_bn_relu", EXACT), pair_safe=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_graphs import X86, fused, own_copy, quantize_net, quantized
 
+from fxpasses.errors import InputError
 from fxpasses.export import metadata
 from fxpasses.export.metadata import metadata_of, qparams_hash, recipe_from, recipe_text
 from fxpasses.models.tiny import TINY
@@ -75,3 +76,9 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(metadata, "version", missing)
     assert metadata_of(fused("conv_bn_relu"))["fxpasses.version"] == "unknown"
+
+
+@pytest.mark.parametrize("text", ['{"target": "auto"}', "{}"])
+def test_a_recipe_that_means_another_thing_on_each_machine_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="would depend on the machine"):
+        recipe_from(text)

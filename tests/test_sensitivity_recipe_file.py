@@ -58,6 +58,7 @@ def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
         ("[[quantize.overrides]]\nkeep_float = true", "an override without match"),
         ('[[quantize.overrides]]\nmatch = "x"\nkeep_flot = true', "did you mean keep_float"),
         ("quantize = 3", "quantize is no table"),
+        ('[quantize]\ntarget = "auto"', "another target on each machine"),
         ("[calibration]\nimages = true", "it is no whole number"),
     ],
 )

@@ -117,7 +117,8 @@ class _Rounding:
 
     def __init__(self, call: Int8Call, shape: tuple[int, ...]) -> None:
         self.y = call.y
-        self.multiplier = multipliers(call).float().reshape(shape)
+        with quint8.building():
+            self.multiplier = multipliers(call).float().reshape(shape)
         self.limits = output_limits(call) if call.clamp is not None else None
 
     def __call__(self, sums: Tensor) -> Tensor:
