@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def start_session(
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     if runtime_saturates():
-        set_exact_sums(options, read_onnx(path, weights=False))
+        with contextlib.suppress(InputError):  # what cannot be read is refused below, in onnxruntime's words
+            set_exact_sums(options, read_onnx(path, weights=False))
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers))
     except (

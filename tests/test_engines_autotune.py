@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny_graphs import fresh_inputs, outputs_of, quantized
+from tiny_graphs import PAIR_SAFE, fresh_inputs, outputs_of, quantized
 from torch import Tensor, nn
 
 from fxpasses.errors import InputError
@@ -73,7 +73,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[type[nn.Module], float]:
 
 
 def layer_of(name: str) -> Int8Call:
-    return next(c for c in find_int8_calls(quantized(name)).values() if c.layer is not None)
+    return next(c for c in find_int8_calls(quantized(name, PAIR_SAFE)).values() if c.layer is not None)
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [(0.5, True), (0.94, True), (0.97, False), (1.0, False), (2.0, False)])
@@ -124,7 +124,7 @@ def test_real_clocks_run() -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_measured_or_not_the_integers_are_the_same(name: str) -> None:
-    gm = quantized(name)
+    gm = quantized(name, PAIR_SAFE)
     inputs = fresh_inputs(TINY[name], 3, batch=5)
     tuned = to_torch(gm, autotune=True)
     for found, expected in zip(outputs_of(tuned, inputs), outputs_of(to_torch(gm), inputs), strict=True):
@@ -136,7 +136,7 @@ def test_measured_or_not_the_integers_are_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_what_is_faster_is_taken(name: str, faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autotune, "_ratio", lambda usual, other, inputs: 2.0 if faster else 0.5)
-    gm = quantized(name)
+    gm = quantized(name, PAIR_SAFE)
     inputs = fresh_inputs(TINY[name], 3, batch=5)
     tuned = to_torch(gm, "x86", autotune=True)
     for found, expected in zip(outputs_of(tuned, inputs), outputs_of(to_torch(gm), inputs), strict=True):
@@ -149,4 +149,4 @@ def test_what_is_faster_is_taken(name: str, faster: bool, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("engine", ["reference", "plain"])
 def test_engines_without_a_choice_say_so(engine: str) -> None:
     with pytest.raises(InputError, match=f"autotune for engine '{engine}'"):
-        to_torch(quantized("conv_bn_relu"), engine, autotune=True)
+        to_torch(quantized("conv_bn_relu", PAIR_SAFE), engine, autotune=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
+from tiny_graphs import PAIR_SAFE, fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, fx, nn
 
 from fxpasses.export.engines import chains, quint8
@@ -52,8 +52,8 @@ def test_every_kernel_as_a_chain_of_its_own(name: str, monkeypatch: pytest.Monke
     """And all that follow each other as one, in every net there is."""
     monkeypatch.setattr(chains, "SHORTEST", 1)
     inputs = fresh_inputs(TINY[name], 23)
-    expected = outputs_of(to_torch(quantized(name), "reference"), inputs)
-    found = outputs_of(to_torch(quantized(name), "x86"), inputs)
+    expected = outputs_of(to_torch(quantized(name, PAIR_SAFE), "reference"), inputs)
+    found = outputs_of(to_torch(quantized(name, PAIR_SAFE), "x86"), inputs)
     assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
@@ -86,7 +86,7 @@ class Branches(nn.Module):
 
 
 def on_x86(net: TinyNet) -> X86Net:
-    module = to_torch(quantize_net(net), "x86")
+    module = to_torch(quantize_net(net, PAIR_SAFE), "x86")
     assert isinstance(module, X86Net)
     return module
 
@@ -100,7 +100,7 @@ def chains_of(gm: fx.GraphModule) -> list[Chain]:
 def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module], shape: tuple[int, ...]) -> None:
     """For any batch and size of image."""
     net, inputs = on_images(body()), (torch.randn(shape),)
-    module, reference = on_x86(net), to_torch(quantize_net(net), "reference")
+    module, reference = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference")
     (one_by_one,), (called,), (exact,) = (outputs_of(m, inputs) for m in (module.net, module, reference))
     assert torch.equal(one_by_one, called) and torch.equal(called, exact)
 
@@ -184,7 +184,7 @@ def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.M
 def test_several_threads_may_call_one_chain() -> None:
     """From its first call on, when TorchScript still makes up its mind how to run it."""
     net = on_images(Blocks())
-    module, reference, x = on_x86(net), to_torch(quantize_net(net), "reference"), torch.randn(4, 3, 9, 7)
+    module, reference, x = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference"), torch.randn(4, 3, 9, 7)
     (expected,) = outputs_of(reference, (x,))
 
     def some(batch: int) -> bool:

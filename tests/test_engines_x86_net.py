@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from tiny_graphs import fresh_inputs, outputs_of, quantize_net, quantized
+from tiny_graphs import PAIR_SAFE, fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -28,7 +28,7 @@ DEPTHWISE = tiny(
 
 
 def on_x86(name: str = "conv_bn_relu") -> X86Net:
-    net = to_torch(quantized(name), "x86")
+    net = to_torch(quantized(name, PAIR_SAFE), "x86")
     assert isinstance(net, X86Net)
     return net
 
@@ -53,7 +53,7 @@ def results(net: nn.Module, inputs: tuple[Tensor, ...], times: int = 1) -> list[
 
 @pytest.mark.parametrize("name", ["conv_bn_relu", "conv1d_bn_relu", "conv3d_bn_relu", "shared_conv_and_bn"])
 def test_a_batch_that_keeps_coming_packs_once(name: str, packings: list[str]) -> None:
-    net, exact = on_x86(name), to_torch(quantized(name), "reference")
+    net, exact = on_x86(name), to_torch(quantized(name, PAIR_SAFE), "reference")
     layers = sum(isinstance(m, PackedConv) for m in net.modules())
     results(net, fresh_inputs(TINY[name], 5, 3))
     packings.clear()
@@ -86,7 +86,7 @@ def test_another_number_of_threads_is_another_shape(packings: list[str]) -> None
 
 def test_a_copy_packs_for_the_same_engine() -> None:
     """Torch copies packed weights for the engine of the day; fbgemm's sums saturate with so many groups."""
-    net = to_torch(quantize_net(DEPTHWISE), "x86")
+    net = to_torch(quantize_net(DEPTHWISE, PAIR_SAFE), "x86")
     inputs = (40 * torch.randn(2, 128, 7, 7),)
     assert torch.equal(*results(net, inputs), *results(copy.deepcopy(net), inputs))
 
@@ -106,7 +106,7 @@ def test_callers_at_once_and_the_engine_as_before() -> None:
     """Threads with batches of their own pack at the same time."""
     before = torch.backends.quantized.engine
     net, (x,) = on_x86(), fresh_inputs(TINY["conv_bn_relu"], 8, 4)
-    (expected,) = results(to_torch(quantized("conv_bn_relu"), "reference"), (x,))
+    (expected,) = results(to_torch(quantized("conv_bn_relu", PAIR_SAFE), "reference"), (x,))
 
     def some(batch: int) -> bool:
         return all(torch.equal(y, expected[:batch]) for y in results(net, (x[:batch],), 30))

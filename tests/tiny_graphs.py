@@ -16,8 +16,10 @@ from fxpasses.pass_runner import PassLog, copy_graph, pass_logs
 from fxpasses.quantization.config import QuantConfig
 
 CALIBRATION_BATCHES = 4
-X86 = QuantConfig(observer="minmax")
+X86 = QuantConfig(target="x86", observer="minmax")
 """What most tests quantize with: ranges that need no search."""
+PAIR_SAFE = QuantConfig(target="x86-avx2", observer="minmax")
+"""The same with weights that the packed kernels of every CPU compute exactly: for tests of these kernels."""
 _TOKENS = 17
 """Size of the vocabulary of the tiny nets that read tokens."""
 
