@@ -1,7 +1,7 @@
 """The container of a ``.pt2`` file from a stranger: every entry is one that ``save`` writes, as it writes it.
 
-Only the bytes are taken out; what is in them, :mod:`fxpasses.export.pt2_program` reads. ``save`` stores entries as they
-are, so nothing compressed is taken: a small file cannot become a large one, and there is no compressed stream to damage.
+Only the bytes are taken out; :mod:`fxpasses.export.pt2_program` reads what is in them. ``save`` stores entries as they
+are, so nothing compressed is taken: a small file cannot become a large one, and no compressed stream can be damaged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ CONFIGS = {WEIGHTS: "data/weights/model_weights_config.json", CONSTANTS: "data/c
 _SAMPLES = "data/sample_inputs/model.pt"
 _ENTRIES = re.compile(
     r"data/weights/weight_\d{1,9}|data/constants/tensor_\d{1,9}|archive_format|archive_version|byteorder"
-    r"|\.data/(version|serialization_id)|" + "|".join(map(re.escape, (PROGRAM, _SAMPLES, FACTS_ENTRY, *CONFIGS.values())))
+    r"|\.data/(version|serialization_id)|"
+    + "|".join(map(re.escape, (PROGRAM, _SAMPLES, FACTS_ENTRY, *CONFIGS.values()))),
+    re.ASCII,
 )
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _FLAGS = 0x0008 | 0x0800

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -33,12 +33,32 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
 """Settings whose default does not tell their type."""
 
 
-def read_facts(entries: dict[str, bytes]) -> dict[str, Any]:
-    """The table ``save`` wrote, its values not yet looked at."""
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a QUANTIZED graph beside its program.
+
+    Attributes:
+        names: of the int8 tensors, in order.
+    """
+
+    config: QuantConfig
+    examples: tuple[Example, ...]
+    names: list[str]
+    logs: list[PassLog]
+
+
+def read_facts(entries: dict[str, bytes]) -> Facts:
+    """The facts ``save`` wrote, checked."""
+    found = facts_table(entries)
+    return Facts(_config(found), _examples(found), _names(found), _logs(found))
+
+
+def facts_table(entries: dict[str, bytes]) -> dict[str, Any]:
+    """The facts of any kind of graph, their values not yet looked at."""
     return records.table(records.parsed(FACTS, entries[FACTS_ENTRY]), FACTS)
 
 
-def examples_of(facts: dict[str, Any]) -> tuple[Example, ...]:
+def _examples(facts: dict[str, Any]) -> tuple[Example, ...]:
     examples = records.items(records.field(facts, "example_inputs", FACTS), FACTS)
     return tuple(_example(e, f"{FACTS}: example input {i}") for i, e in enumerate(examples))
 
@@ -68,8 +88,7 @@ def _number(value: Any, where: str) -> int | float:
     return records.integer(value, where) if type(value) is int else records.number(value, where)
 
 
-def names_of(facts: dict[str, Any]) -> list[str]:
-    """Names of the int8 tensors, in order."""
+def _names(facts: dict[str, Any]) -> list[str]:
     found = records.items(records.field(facts, "names", FACTS), FACTS)
     names = [identifier(name, "an int8 tensor") for name in found]
     if len(set(names)) != len(names):
@@ -77,7 +96,7 @@ def names_of(facts: dict[str, Any]) -> list[str]:
     return names
 
 
-def config_of(facts: dict[str, Any]) -> QuantConfig:
+def _config(facts: dict[str, Any]) -> QuantConfig:
     where = f"{FACTS}: recipe"
     recipe = records.text(records.field(facts, "recipe", FACTS), where)
     settings = records.table(records.parsed(where, recipe.encode()), where)
@@ -99,7 +118,7 @@ def _settings(kind: type[QuantConfig] | type[Override], given: dict[str, Any], o
     return given
 
 
-def logs_of(facts: dict[str, Any]) -> list[PassLog]:
+def _logs(facts: dict[str, Any]) -> list[PassLog]:
     where = f"{FACTS}: log"
     made: list[PassLog] = []
     for log in records.items(records.field(facts, "log", FACTS), where):

@@ -3,8 +3,8 @@
 The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
 target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
 
-``torch.export.load`` trusts its file: strings in it reach source that is compiled. ``load`` does not call it. It reads
-the archive itself (:mod:`fxpasses.export.pt2_archive`, :mod:`fxpasses.export.pt2_program`), so a file from a stranger is
+``torch.export.load`` trusts its file: strings in it reach source that is compiled. ``load`` does not call it, but reads
+the archive itself (:mod:`fxpasses.export.pt2_archive`, :mod:`fxpasses.export.pt2_program`): a file from a stranger is
 data and nothing else.
 """
 
@@ -31,7 +31,7 @@ from .files import write_bytes_atomic
 from .metadata import metadata_of, recipe_text
 from .program import check_is_of, exported_program
 from .pt2_archive import FACTS, read_entries
-from .pt2_facts import config_of, examples_of, logs_of, names_of, read_facts
+from .pt2_facts import read_facts
 from .pt2_graph import graph_of_program
 from .pt2_program import read_program
 from .pt2_records import refusing
@@ -88,8 +88,11 @@ def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule
     with refusing(path):
         entries = read_entries(path)
         facts = read_facts(entries)
-        gm = graph_of_program(read_program(entries, operators), examples_of(facts), names_of(facts))
-        _restore_facts(gm, facts)
+        gm = graph_of_program(read_program(entries, operators), facts.examples, facts.names)
+        known = graph_facts(gm)
+        known["config"], known["example_inputs"] = facts.config, facts.examples
+        pass_logs(gm).extend(facts.logs)
+        set_stage(gm, Stage.QUANTIZED)
     return gm
 
 
@@ -114,11 +117,3 @@ def _facts_json(gm: fx.GraphModule) -> dict[str, Any]:
         "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],
         "log": logs,
     }
-
-
-def _restore_facts(gm: fx.GraphModule, facts: dict[str, Any]) -> None:
-    known = graph_facts(gm)
-    known["config"] = config_of(facts)
-    known["example_inputs"] = examples_of(facts)
-    pass_logs(gm).extend(logs_of(facts))
-    set_stage(gm, Stage.QUANTIZED)

@@ -13,6 +13,7 @@ from fxpasses.operators import aten_name
 from fxpasses.quantization import ops
 
 from .pt2_facts import Example
+from .pt2_records import RefusedError
 from .pt2_sizes import record_sizes
 
 _CONV = ("stride", "padding", "dilation", "groups")
@@ -27,6 +28,9 @@ _FUNCTIONAL: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 
 def graph_of_program(gm: fx.GraphModule, examples: tuple[Example, ...], names: list[str]) -> fx.GraphModule:
     """The canonical graph of a program as read, its k-th ``quantize`` node named as the k-th of ``names``."""
+    arguments = sum(node.op == "placeholder" for node in gm.graph.nodes)
+    if arguments != len(examples):
+        raise RefusedError(f"it is damaged: there are {len(examples)} example inputs for {arguments} arguments")
     record_sizes(gm, examples)
     _make_functional(gm)
     canonicalize(gm)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from torch import fx, nn
 
-from fxpasses.errors import InputError
 from fxpasses.stages import Stage, check_stage, graph_facts
 
 from .metadata import metadata_of
 from .pt2_archive import read_entries
-from .pt2_facts import read_facts
+from .pt2_facts import facts_table
 from .pt2_file import write_program
 from .pt2_program import read_program
 from .pt2_records import RefusedError, refusing
@@ -44,6 +43,6 @@ def load_lowered(path: str | Path) -> nn.Module:
     path = Path(path)
     with refusing(path, _AGAIN):
         entries = read_entries(path)
-        if "precision" not in read_facts(entries):
+        if "precision" not in facts_table(entries):
             raise RefusedError("it holds no LOWERED graph", "read it with fx.export.load")
         return read_program(entries)

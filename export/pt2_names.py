@@ -1,8 +1,8 @@
 """Names in a ``.pt2`` archive: what they may look like, before any of them comes near generated Python.
 
 ``torch.fx`` writes the names of arguments, attributes and keywords into source that it compiles. So they are ASCII
-identifiers, none a keyword of Python, none with two underscores in front, and short. Look-alikes and letters that Python
-normalises are no ASCII.
+identifiers, none a keyword of Python, none with two underscores in front, and short. Look-alikes, and letters that
+Python normalises, are no ASCII.
 """
 
 from __future__ import annotations

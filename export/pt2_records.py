@@ -75,11 +75,15 @@ def _no_constant(text: str) -> float:
 
 
 def table(value: object, where: str) -> dict[str, Any]:
-    return value if isinstance(value, dict) else _wrong(where, "no table", value)
+    if not isinstance(value, dict):
+        raise _wrong(where, "no table", value)
+    return value
 
 
 def items(value: object, where: str) -> list[Any]:
-    return value if isinstance(value, list) else _wrong(where, "no list", value)
+    if not isinstance(value, list):
+        raise _wrong(where, "no list", value)
+    return value
 
 
 def field(value: object, key: str, where: str) -> Any:
@@ -99,8 +103,8 @@ def only(value: object, where: str) -> tuple[str, Any]:
 
 
 def integer(value: object, where: str, low: int = -INT64 - 1, high: int = INT64) -> int:
-    if type(value) is not int:
-        return _wrong(where, "no integer", value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong(where, "no integer", value)
     if not low <= value <= high:
         raise RefusedError(f"it is damaged: {where} is not between {low} and {high}")
     return value
@@ -110,28 +114,30 @@ def number(value: object, where: str) -> float:
     """A float as torch writes it: those JSON has no number for are words."""
     if value in ("Infinity", "-Infinity", "NaN"):
         return float(str(value))
-    if type(value) not in (int, float):
-        return _wrong(where, "no number", value)
-    if not math.isfinite(made := float(integer(value, where)) if type(value) is int else float(str(value))):
-        return _wrong(where, "no finite number", value)
-    return made
+    if isinstance(value, int):
+        return float(integer(value, where))
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise _wrong(where, "no finite number", value)
+    return value
 
 
 def truth(value: object, where: str) -> bool:
-    return value if isinstance(value, bool) else _wrong(where, "neither true nor false", value)
+    if not isinstance(value, bool):
+        raise _wrong(where, "neither true nor false", value)
+    return value
 
 
 def text(value: object, where: str, length: int = 1_000_000) -> str:
     """Characters that can be printed and written out, of at most ``length``."""
     if not isinstance(value, str):
-        return _wrong(where, "no text", value)
+        raise _wrong(where, "no text", value)
     if len(value) > length:
         raise RefusedError(f"it is damaged: {where} has more than {length} characters")
-    if any(c < " " and c not in "\n\t" or "\ud800" <= c <= "\udfff" for c in value):
-        return _wrong(where, "no text that can be printed", value)
+    if any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
+        raise _wrong(where, "no text that can be printed", value)
     return value
 
 
-def _wrong(where: str, what: str, value: object) -> Any:
+def _wrong(where: str, what: str, value: object) -> RefusedError:
     kind = shown(repr(value)) if isinstance(value, (str, int, float, bool)) else type(value).__name__
-    raise RefusedError(f"it is damaged: {where} is {what}: {kind}")
+    return RefusedError(f"it is damaged: {where} is {what}: {kind}")

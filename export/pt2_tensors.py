@@ -54,7 +54,7 @@ def _entry(payload: Any, kind: str, where: str) -> str:
     entry = records.text(records.field(payload, "path_name", where), where, 64)
     if records.truth(records.field(payload, "use_pickle", where), where) or entry.startswith(("custom_", "opaque_")):
         raise runs_code(entry, "a pickled object")
-    if not entry.startswith(kind) or not entry.removeprefix(kind).isdecimal():
+    if not entry.startswith(kind) or not (entry.isascii() and entry.removeprefix(kind).isdecimal()):
         raise runs_code(records.shown(entry), "no tensor")
     return entry
 

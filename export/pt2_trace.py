@@ -1,4 +1,4 @@
-"""Where a node of a program comes from in the user's code: kept for messages, rebuilt from what matches, else dropped."""
+"""Where a node of a program comes from in the user's code: kept for messages where it has the usual form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .pt2_names import is_attribute_path
 
-_FRAME = re.compile(r'  File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\n]{1,200})')
+_FRAME = re.compile(r'(?m)^ {0,4}File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\n]{1,200})$')
 _STACK = re.compile(r"([\w@$.-]{1,500}),([\w.-]{0,500}),([\w.<>]{1,500})")
 _MOST_FRAMES = 64
 
@@ -26,7 +26,7 @@ def read_origin(metadata: Any) -> dict[str, Any]:
 
 def _frames(trace: object) -> str:
     """Lines as Python writes them; whatever stands between them is left out."""
-    found = _FRAME.findall(trace) if isinstance(trace, str) and trace.isascii() else []
+    found = _FRAME.findall(trace) if isinstance(trace, str) else []
     lines = [f'  File "{file}", line {line}, in {function}\n' for file, line, function in found[:_MOST_FRAMES]]
     return "".join(line for line in lines if line[:-1].isprintable())
 

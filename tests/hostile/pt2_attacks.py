@@ -83,7 +83,7 @@ def _spec(key: str, make: Callable[[str], Any]) -> Attack:
     return attack
 
 
-_LEAF = {"type": None, "context": None, "children_spec": []}
+_LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
 def _node(kind: str, context: Any, *children: Any) -> Any:

@@ -32,7 +32,12 @@ def saved(net: str = "conv_bn_relu") -> bytes:
 
 def entries_of(net: str = "conv_bn_relu") -> Entries:
     """Contents by name, without the archive's own folder."""
-    with zipfile.ZipFile(io.BytesIO(saved(net))) as archive:
+    return entries_from(saved(net))
+
+
+def entries_from(content: bytes) -> Entries:
+    """The same of any archive."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 

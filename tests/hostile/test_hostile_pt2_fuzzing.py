@@ -1,0 +1,80 @@
+"""Mutations of good files: success or an FxPassesError, nothing else, and no code that runs."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from int8_files import inputs_of
+
+from fxpasses.errors import FxPassesError
+from fxpasses.export import load
+
+from .pt2_fuzzing import READERS, Reader, fuzz, mutated_archive
+from .pt2_seeds import saved
+
+FORBIDDEN = (
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "socket.connect",
+    "ctypes.dlopen",
+    "shutil.rmtree",
+)
+"""Audit events of Python that reading a model has no business with."""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_few_mutations(name: str, tmp_path: Path) -> None:
+    findings = fuzz(READERS[name], tmp_path, range(100))
+    assert findings.defects == {}
+    assert findings.refused > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_two_thousand_mutations(name: str, tmp_path: Path) -> None:
+    findings = fuzz(READERS[name], tmp_path, range(1000, 3000))
+    assert findings.defects == {}
+    print(f"{name}: {findings.taken} taken, {findings.refused} refused, slowest {findings.slowest_seconds:.1f} s")
+
+
+@pytest.mark.slow
+def test_three_hundred_mutations_are_called_as_well(tmp_path: Path) -> None:
+    """What is taken computes, or raises; no process is started and nothing is written while it does."""
+    events: list[str] = []
+    is_watching = True
+    sys.addaudithook(lambda event, args: events.append(event) if is_watching and event in FORBIDDEN else None)
+    for seed in range(5000, 5300):
+        path = tmp_path / "mutated.pt2"
+        path.write_bytes(mutated_archive(saved("conv_bn_relu"), Random(seed)))
+        try:
+            loaded = load(path)
+        except FxPassesError:
+            continue
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                loaded(*inputs_of("conv_bn_relu"))
+            except (RuntimeError, ValueError, TypeError, IndexError):
+                continue
+    is_watching = False
+    assert events == []
+    assert [p.name for p in tmp_path.iterdir()] == ["mutated.pt2"]
+
+
+def test_the_fuzzer_bites(tmp_path: Path) -> None:
+    """A reader that trusts its file is found out."""
+    import json
+
+    trusting = Reader(
+        ".json", lambda: [b'{"a": [1, 2, 3]}'], READERS["pt2"].mutate, lambda path: json.loads(path.read_text())
+    )
+    with_text = Reader(".json", trusting.seeds, lambda data, random: data[: random.randrange(9)], trusting.read)
+    findings = fuzz(with_text, tmp_path, range(10))
+    assert findings.defects is not None and len(findings.defects) == 10
