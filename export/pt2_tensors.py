@@ -23,6 +23,7 @@ DTYPES: dict[int, torch.dtype] = {
     8: torch.float64,
     12: torch.bool,
     13: torch.bfloat16,
+    28: torch.uint16,
 }
 """torch's numbers for dtypes, of those a graph of ours has."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+sys.path.append(str(ROOT / "tests" / "hostile"))  # what hostile files are made with is shared by their tests
 
 # Examples are the same in every run, so that nobody's change fails on another's bug; a busy machine is no failure.
 settings.register_profile("fxpasses", deadline=None, derandomize=True)

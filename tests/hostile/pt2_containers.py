@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 
-from .pt2_seeds import CONSTANTS, FACTS, PROGRAM, WEIGHTS, entries_of, packed
+from pt2_seeds import CONSTANTS, FACTS, PROGRAM, WEIGHTS, entries_of, packed
 
 Trick = Callable[[], bytes]
 

@@ -14,11 +14,11 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 
+from pt2_mutator import mutated_bytes, mutated_text
+from pt2_seeds import saved
+
 from fxpasses.errors import FxPassesError
 from fxpasses.export import load
-
-from .pt2_mutator import mutated_bytes, mutated_text
-from .pt2_seeds import saved
 
 SLOWEST_SECONDS = 20.0
 

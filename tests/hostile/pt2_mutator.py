@@ -7,12 +7,16 @@ import json
 from random import Random
 from typing import Any
 
-STRINGS = ("", "x", "../x", "/etc/passwd", "__class__", "a.b.c", "lambda", "x=1", "x\ny", "'", '"', "\\", "{0}", "%s", "\0",
-           "\ud800", "\u202e", "\uff45", "NaN", "Infinity", "torch.os.system", "torch.ops.aten.relu.default", "s0", "a" * 5000,
-           "1e999", "0x10", "true", "null", "[]", "{}")  # fmt: skip
-NUMBERS = (0, 1, -1, 2, 3, 7, 8, 127, 128, 255, 256, -128, 2**15, 2**16, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53, 2**62,
-           2**63 - 1, 2**63, -(2**63), 2**64, 10**30, 0.5, -0.0, 1e-45, 1e38, 1e308, 5e-324)  # fmt: skip
-CONSTANTS = (None, True, False, [], {}, [[]], [None], {"": None}, [0] * 9)
+STRINGS = (
+    *("", "x", "../x", "/etc/passwd", "__class__", "a.b.c", "lambda", "x=1", "x\ny", "'", '"', "\\", "{0}", "%s", "\0"),
+    *("\ud800", "\u202e", "\uff45", "NaN", "Infinity", "torch.os.system", "torch.ops.aten.relu.default", "s0"),
+    *("a" * 5000, "1e999", "0x10", "true", "null", "[]", "{}"),
+)
+NUMBERS = (
+    *(0, 1, -1, 2, 3, 7, 8, 127, 128, 255, 256, -128, 2**15, 2**16, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53, 2**62),
+    *(2**63 - 1, 2**63, -(2**63), 2**64, 10**30, 0.5, -0.0, 1e-45, 1e38, 1e308, 5e-324),
+)
+CONSTANTS: tuple[Any, ...] = (None, True, False, [], {}, [[]], [None], {"": None}, [0] * 9)
 
 
 def mutated_bytes(data: bytes, random: Random) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .pt2_seeds import FACTS, PROGRAM, WEIGHTS, Entries, edit_json
+from pt2_seeds import FACTS, PROGRAM, WEIGHTS, Entries, edit_json
 
 Change = Callable[[Entries], None]
 
@@ -48,9 +48,8 @@ def _call(target: str, *arguments: tuple[str, Any]) -> Change:
 
     def edit(graph: Any) -> None:
         inputs = [{"name": name, "arg": arg, "kind": 1} for name, arg in arguments]
-        node = {"target": target, "inputs": inputs, "outputs": [{"as_tensor": {"name": "added"}}], "metadata": {},
-                "is_hop_single_tensor_return": None, "name": "added"}  # fmt: skip
-        graph["nodes"].insert(0, node)
+        node = {"target": target, "inputs": inputs, "outputs": [{"as_tensor": {"name": "added"}}], "name": "added"}
+        graph["nodes"].insert(0, node | {"metadata": dict[str, str]()})
         graph["outputs"][0] = {"as_tensor": {"name": "added"}}
 
     return _graph(edit)
@@ -134,8 +133,10 @@ TABLES: dict[str, Change] = {
     "a node less": _graph(lambda graph: graph["nodes"].pop(0)),
     "a node that is a number": _graph(lambda graph: graph["nodes"].insert(0, 7)),
     "a size squared sixty times": _graph(_squares),
-    "a tensor of 2**60 bytes": _call("torch.ops.aten.expand.default", _X, ("size", {"as_ints": [2**30, 2**28, 5, 9, 7]})),
-    "a full of 2**40": _call("torch.ops.aten.full.default", ("size", {"as_ints": [2**40]}), ("fill_value", {"as_int": 0})),
+    "a tensor of 2**60 bytes": _call(
+        "torch.ops.aten.expand.default", _X, ("size", {"as_ints": [2**30, 2**28, 5, 9, 7]})),
+    "a full of 2**40": _call(
+        "torch.ops.aten.full.default", ("size", {"as_ints": [2**40]}), ("fill_value", {"as_int": 0})),
     "a range of 2**50": _call("torch.ops.aten.arange.default", ("end", {"as_int": 2**50})),
     "an argument of another type": _call("torch.ops.aten.relu.default", ("self", {"as_int": 1})),
     "an argument too few": _call("torch.ops.aten.add.Tensor", _X),
@@ -146,7 +147,8 @@ TABLES: dict[str, Change] = {
     "a pool of 2**62": _call("torch.ops.aten.max_pool2d.default", _X, ("kernel_size", {"as_ints": [2**62, 2**62]})),
     "a padding of 2**62": _call("torch.ops.aten.pad.default", _X, ("pad", {"as_ints": [2**62, 2**62]})),
     "a view of other size": _call("torch.ops.aten.view.default", _X, ("size", {"as_ints": [3, 1]})),
-    "an index far outside": _call("torch.ops.aten.select.int", _X, ("dim", {"as_int": 0}), ("index", {"as_int": 10**9})),
+    "an index far outside": _call(
+        "torch.ops.aten.select.int", _X, ("dim", {"as_int": 0}), ("index", {"as_int": 10**9})),
     "a repetition of 2**40": _call("torch.ops.aten.repeat.default", _X, ("repeats", {"as_ints": [2**40, 1, 1, 1]})),
 }  # fmt: skip
 """What does not fit -> the change that makes it so."""

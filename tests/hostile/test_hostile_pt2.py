@@ -10,17 +10,16 @@ import pytest
 import torch
 from int8_files import inputs_of
 from lowered_nets import mixed
+from pt2_attacks import ARGUMENTS, ELSEWHERE, NAMES, OPERATORS, SPECS, Attack
+from pt2_containers import CONTAINERS
+from pt2_seeds import Entries, entries_from, entries_of, packed
+from pt2_tables import TABLES
 from tiny_graphs import outputs_of, quantized
 
 from fxpasses.errors import InputError
 from fxpasses.export import load
 from fxpasses.export.pt2_lowered import load_lowered, save_lowered
 from fxpasses.precision.dynamic import to_dynamic
-
-from .pt2_attacks import ARGUMENTS, ELSEWHERE, NAMES, OPERATORS, SPECS, Attack
-from .pt2_containers import CONTAINERS
-from .pt2_seeds import Entries, entries_from, entries_of, packed
-from .pt2_tables import TABLES
 
 NET = "conv_bn_relu"
 SECONDS = 20
@@ -30,8 +29,8 @@ UNREAD = ("a guard", "where a node came from", "a node's functions", "a node's m
 """What the reader does not read, or drops: these load, give the same integers, and run nothing."""
 
 LEGAL = ("buffer: an attribute path", "buffer: a number", "int8 node: a keyword", "int8 node: another keyword")
-"""Names like any other: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8 nodes
-have a number behind their name."""
+"""Names like any other: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8
+nodes have a number behind their name."""
 
 HARMLESS = (*UNREAD, *LEGAL)
 GROUPS = {"names": NAMES, "operators": OPERATORS, "specs": SPECS, "arguments": ARGUMENTS, "elsewhere": ELSEWHERE}
