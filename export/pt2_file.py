@@ -33,6 +33,7 @@ from .program import check_is_of, exported_program
 from .pt2_archive import FACTS, read_entries
 from .pt2_facts import read_facts
 from .pt2_graph import graph_of_program
+from .pt2_plain_names import check_structure, has_plain_names, with_plain_names
 from .pt2_program import read_program
 from .pt2_records import refusing
 
@@ -64,7 +65,10 @@ def write_program(
     """
     if path.suffix != ".pt2":
         raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
+    if not has_plain_names(gm):
+        gm, program = with_plain_names(gm), None
     saved = copy.copy(program) if program is not None else exported_program(gm)
+    check_structure(saved)
     saved.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
     torch.export.save(saved, buffer, extra_files={FACTS: json.dumps(facts)})

@@ -25,7 +25,7 @@ _TAKEN = frozenset(dir(fx.GraphModule)) | frozenset(dir(nn.Module()))
 
 def identifier(name: object, where: str) -> str:
     """The name of an argument or a node."""
-    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name) or keyword.iskeyword(name):
+    if not isinstance(name, str) or not is_identifier(name):
         raise _no_name(name, where)
     return name
 
@@ -38,6 +38,11 @@ def attribute_path(path: object, where: str) -> str:
         if not _PART.fullmatch(part) or keyword.iskeyword(part) or part in _TAKEN:
             raise _no_name(path, where)
     return path
+
+
+def is_identifier(name: str) -> bool:
+    """Whether :func:`identifier` takes it."""
+    return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
 
 
 def is_attribute_path(path: str) -> bool:
