@@ -19,8 +19,11 @@ _PART = re.compile(r"(?!__)[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
 _KEY = re.compile(r"[\w .:/@#+-]{1,128}")
 _WORDS = re.compile(r"[A-Za-z0-9_ ,.>-]{0,128}")
 _DEEPEST = 24
-_TAKEN = frozenset(dir(fx.GraphModule)) | frozenset(dir(nn.Module()))
-"""Attributes a module has anyway; a buffer of such a name would take a method's place."""
+_USED = frozenset("self torch inf nan NoneType device fx_pytree pytree getattr slice complex".split())
+"""What generated source reads: an argument of such a name would be read in its place, with what is called on it."""
+
+_TAKEN = frozenset(dir(fx.GraphModule)) | frozenset(dir(nn.Module())) | {"self"}
+"""Attributes a module has anyway, and the module: a buffer of such a name would take a method's place."""
 
 
 def identifier(name: object, where: str) -> str:
@@ -42,7 +45,7 @@ def attribute_path(path: object, where: str) -> str:
 
 def is_identifier(name: str) -> bool:
     """Whether :func:`identifier` takes it."""
-    return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
+    return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in _USED
 
 
 def is_attribute_path(path: str) -> bool:

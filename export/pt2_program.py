@@ -107,7 +107,7 @@ class _Reader:
             raise RefusedError("it is damaged: it takes arguments by keyword, which no saved graph does")
         names = self.call.get("forward_arg_names") or [f"arg_{i}" for i in range(len(positional))]
         names = [identifier(name, "an argument") for name in records.items(names, PROGRAM)]
-        if len(names) != len(positional) or len(set(names)) != len(names) or "self" in names:
+        if len(names) != len(positional) or len(set(names)) != len(names):
             raise RefusedError(f"it is damaged: {len(names)} different names for {len(positional)} arguments")
         for name, inner in zip(names, positional, strict=True):
             placeholder = self.made.placeholder(name)

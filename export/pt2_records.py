@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from fxpasses.errors import FxPassesError, InputError
 SAVE_AGAIN = "save the model again with fx.export.save"
 TRUST = "get the model from someone you trust, saved with fx.export.save"
 INT64 = 2**63 - 1
+_UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but line breaks and tabs, those that turn the direction of writing, and lone surrogates."""
+
 _SHOWN = 80
 """Characters of a stranger's text that are repeated to the user."""
 
@@ -133,7 +137,7 @@ def text(value: object, where: str, length: int = 1_000_000) -> str:
         raise _wrong(where, "no text", value)
     if len(value) > length:
         raise RefusedError(f"it is damaged: {where} has more than {length} characters")
-    if any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
+    if _UNPRINTABLE.search(value):
         raise _wrong(where, "no text that can be printed", value)
     return value
 

@@ -15,8 +15,9 @@ def test_identifiers(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "1x", "a.b", "a-b", "x=1", "x\n", "class", "None", "__class__", "__x", "größe", "ｘ", "X" * 257, None, 7],
-)
+    ["", "1x", "a.b", "a-b", "x=1", "x\n", "class", "self", "torch", "getattr", "None", "__class__", "__x", "größe", "ｘ",
+     "X" * 257, None, 7],
+)  # fmt: skip
 def test_no_identifiers(name: object) -> None:
     with pytest.raises(RefusedError, match="no name a saved graph has; reading it may run code") as caught:
         names.identifier(name, "an argument")
@@ -31,8 +32,8 @@ def test_attribute_paths(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "a..b", "a.", 'a"b', "a b", "a.__class__", "a.lambda", "forward", "a.training", "_parameters", "a.code",
-     "-a", "größe", ".".join("a" * 25), "a\n", None],
+    ["", ".", "a..b", "a.", 'a"b', "a b", "a.__class__", "a.lambda", "forward", "a.training", "self", "_parameters",
+     "a.code", "-a", "größe", ".".join("a" * 25), "a\n", None],
 )  # fmt: skip
 def test_no_attribute_paths(path: object) -> None:
     with pytest.raises(RefusedError, match="may run code"):

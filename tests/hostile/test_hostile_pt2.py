@@ -28,7 +28,11 @@ SECONDS = 20
 UNREAD = ("a guard", "where a node came from", "a node's functions", "a node's module", "a node's trace")
 """What the reader does not read, or drops: these load, give the same integers, and run nothing."""
 
-LEGAL = ("buffer: an attribute path", "buffer: a number", "int8 node: a keyword", "int8 node: another keyword")
+LEGAL = (
+    *("buffer: an attribute path", "buffer: a number", "buffer: what generated code calls"),
+    *("buffer: what generated code reads", "int8 node: a keyword", "int8 node: another keyword"),
+    *("int8 node: the module itself", "int8 node: what generated code calls", "int8 node: what generated code reads"),
+)
 """Names like any other: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8
 nodes have a number behind their name."""
 

@@ -14,7 +14,7 @@ from int8_files import inputs_of
 from pt2_fuzzing import READERS, Reader, fuzz, mutated_archive
 from pt2_seeds import saved
 
-from fxpasses.errors import FxPassesError
+from fxpasses.errors import FxPassesError, InputError
 from fxpasses.export import load
 
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "shutil.rmtree")
@@ -58,6 +58,14 @@ def test_three_hundred_mutations_are_called_as_well(tmp_path: Path) -> None:
     is_watching = False
     assert events == []
     assert [p.name for p in tmp_path.iterdir()] == ["mutated.pt2"]
+
+
+def test_archives_cut_at_random_places(tmp_path: Path) -> None:
+    random, content, path = Random(1), saved("conv_bn_relu"), tmp_path / "model.pt2"
+    for end in (random.randrange(len(content)) for _ in range(100)):
+        path.write_bytes(content[:end])
+        with pytest.raises(InputError, match=r"model\.pt2"):
+            load(path)
 
 
 def test_the_fuzzer_bites(tmp_path: Path) -> None:
