@@ -15,10 +15,11 @@ from pathlib import Path
 from random import Random
 
 from pt2_mutator import mutated_bytes, mutated_text
-from pt2_seeds import saved
+from pt2_seeds import saved, saved_lowered
 
 from fxpasses.errors import FxPassesError
 from fxpasses.export import load
+from fxpasses.export.pt2_lowered import load_lowered
 
 SLOWEST_SECONDS = 20.0
 
@@ -70,6 +71,7 @@ SEED_NETS = ("conv_bn_relu", "two_inputs", "dict_output", "attention", "channel_
 
 READERS: dict[str, Reader] = {
     "pt2": Reader(".pt2", lambda: [saved(net) for net in SEED_NETS], mutated_archive, load),
+    "pt2 lowered": Reader(".pt2", lambda: [saved_lowered()], mutated_archive, load_lowered),
 }
 """What there is to fuzz; other kinds of files are other entries."""
 

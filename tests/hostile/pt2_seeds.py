@@ -11,9 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lowered_nets import mixed
 from tiny_graphs import quantized
 
 from fxpasses.export import save
+from fxpasses.export.pt2_lowered import save_lowered
+from fxpasses.precision.dynamic import to_dynamic
 
 PROGRAM = "models/model.json"
 FACTS = "extra/fxpasses.json"
@@ -28,6 +31,13 @@ def saved(net: str = "conv_bn_relu") -> bytes:
     """The file of a tiny net."""
     with tempfile.TemporaryDirectory() as folder:
         return save(quantized(net), Path(folder) / "model.pt2").read_bytes()
+
+
+@cache
+def saved_lowered() -> bytes:
+    """The file of a LOWERED graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        return save_lowered(to_dynamic(mixed()), Path(folder) / "model.pt2").read_bytes()
 
 
 def entries_of(net: str = "conv_bn_relu") -> Entries:

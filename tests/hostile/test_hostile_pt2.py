@@ -9,18 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from int8_files import inputs_of
-from lowered_nets import mixed
 from pt2_attacks import ARGUMENTS, ELSEWHERE, NAMES, OPERATORS, SPECS, Attack
 from pt2_containers import CONTAINERS
-from pt2_seeds import Entries, entries_from, entries_of, packed
+from pt2_seeds import Entries, entries_from, entries_of, packed, saved_lowered
 from pt2_tables import TABLES
 from pt2_watch import compiled_sources
 from tiny_graphs import outputs_of, quantized
 
 from fxpasses.errors import InputError
 from fxpasses.export import load
-from fxpasses.export.pt2_lowered import load_lowered, save_lowered
-from fxpasses.precision.dynamic import to_dynamic
+from fxpasses.export.pt2_lowered import load_lowered
 
 NET = "conv_bn_relu"
 SECONDS = 20
@@ -138,7 +136,7 @@ def test_numbers_that_do_not_fit(tmp_path: Path, canary: Path) -> None:
 
 @pytest.mark.slow
 def test_lowered_files_are_read_in_the_same_way(tmp_path: Path, canary: Path) -> None:
-    seed = entries_from(save_lowered(to_dynamic(mixed()), tmp_path / "seed.pt2").read_bytes())
+    seed = entries_from(saved_lowered())
     wrong: dict[str, str] = {}
     attacks = {k: v for k, v in {**NAMES, **OPERATORS, **SPECS, **ARGUMENTS}.items() if k not in LEGAL}
     for name, attack in attacks.items():
