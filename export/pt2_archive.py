@@ -1,148 +1,116 @@
-"""Read a ``.pt2`` archive from a stranger: only what ``save`` writes is let through, and nothing that is code.
+"""The container of a ``.pt2`` file from a stranger: every entry is one that ``save`` writes, as it writes it.
 
-``torch.export.load`` trusts its file. It unpickles weights marked as pickled, runs compiled libraries it finds under
-``data/aotinductor``, evaluates shape expressions and guards as Python, and resolves operator names to any attribute of
-``torch``. So the entries are taken out, each held against what ``save`` writes, and packed anew: torch never sees the
-stranger's archive, whose index two zip readers may read in two ways.
+Only the bytes are taken out; :mod:`fxpasses.export.pt2_program` reads what is in them. ``save`` stores entries as they
+are, so nothing compressed is taken: a small file cannot become a large one, and no compressed stream can be damaged.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import re
+import stat
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from fxpasses.errors import InputError
+from .pt2_records import SAVE_AGAIN, TRUST, RefusedError, shown
 
 FACTS = "fxpasses.json"
 """What ``save`` writes beside the program, under ``extra/``."""
 
-_SAVE_AGAIN = "save the model again with fx.export.save"
-_PROGRAM, _SAMPLES, _FACTS_ENTRY = "models/model.json", "data/sample_inputs/model.pt", f"extra/{FACTS}"
-_CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+PROGRAM, FACTS_ENTRY = "models/model.json", f"extra/{FACTS}"
+WEIGHTS, CONSTANTS = "data/weights/", "data/constants/"
+CONFIGS = {WEIGHTS: "data/weights/model_weights_config.json", CONSTANTS: "data/constants/model_constants_config.json"}
+_SAMPLES = "data/sample_inputs/model.pt"
 _ENTRIES = re.compile(
-    r"data/weights/weight_\d+|data/constants/tensor_\d+|archive_format|archive_version|byteorder"
-    r"|\.data/(version|serialization_id)|" + "|".join(map(re.escape, (_PROGRAM, _SAMPLES, _FACTS_ENTRY, *_CONFIGS)))
+    r"data/weights/weight_\d{1,9}|data/constants/tensor_\d{1,9}|archive_format|archive_version|byteorder"
+    r"|\.data/(version|serialization_id)|"
+    + "|".join(map(re.escape, (PROGRAM, _SAMPLES, FACTS_ENTRY, *CONFIGS.values()))),
+    re.ASCII,
 )
-_TENSORS = re.compile(r"(weight|tensor)_\d+")
-_TARGETS = re.compile(r"torch\.ops\.(aten|fxpasses)\.(?!from_file)\w+\.\w+|_operator\.\w+|math\.\w+|torch\.sym_\w+")
-_EXPRESSION = re.compile(r"[\w\s'(),=+*/<>-]*(\.\d+[\w\s'(),=+*/<>-]*)*")
-_WORDS = frozenset(
-    "Symbol Integer Float Rational Add Mul Pow Mod Max Min FloorDiv IntTrueDiv CleanDiv PythonMod ceiling floor "
-    "CeilToInt FloorToInt ToFloat True False true false positive negative nonnegative integer real zero Eq Ne Lt Le Gt "
-    "Ge And Or Not".split()
-)
-_SYMBOL = re.compile(r"[suz]\d+|zuf\d+")
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_FLAGS = 0x0008 | 0x0800
+"""Sizes behind the data, and names in UTF-8: what torch sets. Everything else (encryption, patches) is refused."""
 
 
-def plain_archive(path: Path, content: bytes) -> tuple[io.BytesIO, dict[str, Any]]:
-    """A clean copy of an archive for ``torch.export.load``, and the facts ``save`` wrote into it.
+def read_entries(path: Path) -> dict[str, bytes]:
+    """The contents of an archive by name, without its own folder.
 
     Raises:
-        InputError: it is no archive, is damaged, was not written by ``save``, or holds something that may run code.
+        RefusedError: it is no archive, is damaged, was not written by ``save``, or holds something that may run code.
     """
+    content = _content(path)
     try:
-        entries = _entries(path, content)
-        if _FACTS_ENTRY not in entries or _PROGRAM not in entries:
-            raise InputError(f"{path}", why="it holds no graph of fxpasses", fix=_SAVE_AGAIN)
-        for name in _CONFIGS:
-            _require_raw_tensors(path, name, entries)
-        entries[_PROGRAM] = _plain_program(path, entries[_PROGRAM])
-        facts = json.loads(entries[_FACTS_ENTRY])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        # zipfile's own list: NotImplementedError for unknown compression, RuntimeError for encrypted entries
-        raise InputError(f"{path}", why=f"it is no .pt2 archive, or damaged: {error}", fix=_SAVE_AGAIN) from error
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}", why=f"it is damaged: {error}", fix=_SAVE_AGAIN) from error
-    if not isinstance(facts, dict):
-        raise InputError(f"{path}", why=f"it is damaged: {FACTS} is no table", fix=_SAVE_AGAIN)
-    return _packed(entries), facts
-
-
-def _entries(path: Path, content: bytes) -> dict[str, bytes]:
-    """Contents by name, without the archive's own folder; every name one that ``save`` writes, and written once."""
-    entries: dict[str, bytes] = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = [entry.filename.partition("/")[2] for entry in archive.infolist()]
-        if _FACTS_ENTRY not in names:
-            _refuse_pickles(path, names)
-            raise InputError(f"{path}", why="fx.export.save did not write it", fix=_SAVE_AGAIN)
-        for name, entry in zip(names, archive.infolist(), strict=True):
-            data = archive.read(entry)
-            if name == _SAMPLES and data:  # we save none
-                raise _runs_code(path, name, "a pickled object")
-            if not _ENTRIES.fullmatch(name):
-                _refuse_pickles(path, [name])
-                raise _runs_code(path, entry.filename, "nothing a saved graph holds")
-            if name in entries:
-                raise _runs_code(path, name, "in the archive twice")
-            entries[name] = data
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = archive.infolist()
+            names = _names(infos)
+            _check_sizes(infos, len(content))
+            entries = {name: archive.read(info) for name, info in zip(names, infos, strict=True)}
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        raise RefusedError(f"it is no .pt2 archive, or damaged: {shown(str(error))}") from error
+    if entries.get(_SAMPLES):  # we save none
+        raise runs_code(_SAMPLES, "a pickled object")
+    if entries.get("byteorder", b"little") != b"little":
+        raise RefusedError("it was written on a machine of another byte order")
+    for needed in (PROGRAM, FACTS_ENTRY, *CONFIGS.values()):
+        if needed not in entries:
+            raise RefusedError(f"it is damaged, or it holds no graph of fxpasses: there is no {needed}")
     return entries
 
 
-def _refuse_pickles(path: Path, names: list[str]) -> None:
+def _content(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise RefusedError("it is no regular file", "name a .pt2 file fxpasses wrote")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RefusedError("there is no such file", "name a .pt2 file fxpasses wrote") from None
+    except (OSError, ValueError) as error:
+        raise RefusedError(str(error), "name a .pt2 file fxpasses wrote") from error
+
+
+def _names(infos: list[zipfile.ZipInfo]) -> list[str]:
+    """Each entry's name without the folder that all of them lie in."""
+    split = [info.filename.partition("/") for info in infos]
+    names = [name for _, _, name in split]
+    if FACTS_ENTRY not in names:
+        for name in names:
+            _refuse_pickle(name)
+        raise RefusedError("fx.export.save did not write it")
+    for info, name in zip(infos, names, strict=True):
+        if info.filename != info.orig_filename or not _ENTRIES.fullmatch(name):
+            _refuse_pickle(name)
+            raise runs_code(shown(info.orig_filename), "nothing a saved graph holds")
+    if len({folder for folder, _, _ in split}) != 1 or not _FOLDER.fullmatch(split[0][0]) or ".." in split[0][0]:
+        raise runs_code(shown(split[0][0]), "no folder of a saved graph, or not the only one")
+    seen: set[str] = set()
     for name in names:
-        last = name.rsplit("/", 1)[-1]
-        if last.startswith(("custom_obj", "opaque_obj")) or (name.endswith((".pt", ".pkl")) and name != _SAMPLES):
-            raise _runs_code(path, name, "a pickled object")
+        if name in seen:
+            raise runs_code(name, "in the archive twice")
+        seen.add(name)
+    return names
 
 
-def _require_raw_tensors(path: Path, name: str, entries: dict[str, bytes]) -> None:
-    for tensor in json.loads(entries[name])["config"].values():
-        if tensor["use_pickle"]:
-            raise _runs_code(path, tensor["path_name"], "a pickled object")
-        if not _TENSORS.fullmatch(tensor["path_name"]):
-            raise _runs_code(path, tensor["path_name"], "no tensor")
+def _refuse_pickle(name: str) -> None:
+    last = name.rsplit("/", 1)[-1]
+    if last.startswith(("custom_obj", "opaque_obj")) or (name.endswith((".pt", ".pkl")) and name != _SAMPLES):
+        raise runs_code(shown(name), "a pickled object")
 
 
-def _plain_program(path: Path, text: bytes) -> bytes:
-    """The program, with every string that torch would resolve or evaluate checked, and without its guards."""
-    program = json.loads(text)
-    for key, value in _strings(program):
-        if key in ("target", "as_operator") and not _TARGETS.fullmatch(value):
-            raise _runs_code(path, f"{_PROGRAM}, which calls {value}", "no graph of tensor operations")
-        if key == "expr_str" and not _is_shape_expression(value):
-            raise _runs_code(path, f"{_PROGRAM}, with the expression {value!r}", "no graph of tensor operations")
-        if key in ("in_spec", "out_spec") and ("__enum__" in value or "defaultdict" in value):
-            raise _runs_code(path, f"{_PROGRAM}, with inputs or outputs in {value[:80]}", "no graph of tensors")
-    program["guards_code"] = []  # Python, and capture drops them as well
-    return json.dumps(program).encode()
+def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
+    """Every entry stored as it is, a plain file, and all of them together no longer than the archive."""
+    for info in infos:
+        if info.flag_bits & ~_FLAGS:
+            raise RefusedError(f"{info.filename} is encrypted, or stored in a way save does not know")
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            raise RefusedError(f"{info.filename} is compressed; save writes entries as they are", SAVE_AGAIN)
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise runs_code(info.filename, "a link or a folder")
+    if sum(info.file_size for info in infos) > size:
+        raise RefusedError("it is damaged: its entries are larger than the archive", SAVE_AGAIN)
 
 
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Each string of a JSON document with the key it stands under."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _strings(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, key)
-    elif isinstance(value, str):
-        yield key, value
-
-
-def _is_shape_expression(text: str) -> bool:
-    words = re.findall(r"[A-Za-z_]\w*", text)
-    return bool(_EXPRESSION.fullmatch(text)) and all(w in _WORDS or _SYMBOL.fullmatch(w) for w in words)
-
-
-def _packed(entries: dict[str, bytes]) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in entries.items():
-            archive.writestr(f"archive/{name}", data)
-    buffer.seek(0)
-    return buffer
-
-
-def _runs_code(path: Path, name: str, what: str) -> InputError:
-    return InputError(
-        f"{path}",
-        why=f"{name} is {what}; reading it may run code",
-        fix="get the model from someone you trust, saved with fx.export.save",
-    )
+def runs_code(name: str, what: str) -> RefusedError:
+    """An entry that a saved graph does not have."""
+    return RefusedError(f"{name} is {what}; reading it may run code", TRUST)

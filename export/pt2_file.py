@@ -3,8 +3,9 @@
 The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
 target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
 
-``torch.export.load`` trusts its file; :mod:`fxpasses.export.pt2_archive` therefore lets through only what ``save``
-writes, and nothing that is code.
+``torch.export.load`` trusts its file: strings in it reach source that is compiled. ``load`` does not call it, but reads
+the archive itself (:mod:`fxpasses.export.pt2_archive`, :mod:`fxpasses.export.pt2_program`): a file from a stranger is
+data and nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,20 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from fxpasses.errors import InputError
-from fxpasses.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization import ops
-from fxpasses.quantization.config import QuantConfig
 from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
 
 from .collector import collector_paused
 from .files import write_bytes_atomic
-from .metadata import metadata_of, recipe_from, recipe_text
+from .metadata import metadata_of, recipe_text
 from .program import check_is_of, exported_program
-from .pt2_archive import FACTS, plain_archive
+from .pt2_archive import FACTS, read_entries
+from .pt2_facts import read_facts
 from .pt2_graph import graph_of_program
-
-_EXPORT_AGAIN = "save the model again with fx.export.save"
+from .pt2_plain_names import check_structure, has_plain_names, with_plain_names
+from .pt2_program import read_program
+from .pt2_records import refusing
 
 
 @collector_paused()
@@ -62,7 +65,10 @@ def write_program(
     """
     if path.suffix != ".pt2":
         raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
+    if not has_plain_names(gm):
+        gm, program = with_plain_names(gm), None
     saved = copy.copy(program) if program is not None else exported_program(gm)
+    check_structure(saved)
     saved.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
     torch.export.save(saved, buffer, extra_files={FACTS: json.dumps(facts)})
@@ -70,27 +76,27 @@ def write_program(
     return path
 
 
-def load(path: str | Path) -> fx.GraphModule:
+def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule:
     """Read a QUANTIZED graph that :func:`save` wrote; it can be lowered and exported like the original.
 
+    The file may come from a stranger: nothing in it is run, evaluated or unpickled, whatever it holds.
+
+    Args:
+        operators: ``aten`` operators, as ``"aten.fft_hfft"``, to let through beside those on the list of
+            :mod:`fxpasses.export.pt2_operators`; for files you know.
+
     Raises:
-        InputError: the file is missing, is not a saved graph, is damaged, or holds pickled objects.
+        InputError: the file is missing, is not a saved graph, is damaged, or holds anything ``save`` does not write.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}", why="there is no such file", fix="name a .pt2 file fxpasses wrote") from None
-    except OSError as error:
-        raise InputError(f"{path}", why=str(error), fix="name a .pt2 file fxpasses wrote") from error
-    archive, facts = plain_archive(path, content)
-    try:
-        program = torch.export.load(archive)
-        gm = graph_of_program(program, _inputs_from(facts["example_inputs"]), facts["names"])
-        _restore_facts(gm, facts)
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}", why=f"it is damaged, or of another version: {reason}", fix=_EXPORT_AGAIN) from error
+    with refusing(path):
+        entries = read_entries(path)
+        facts = read_facts(entries)
+        gm = graph_of_program(read_program(entries, operators), facts.examples, facts.names)
+        known = graph_facts(gm)
+        known["config"], known["example_inputs"] = facts.config, facts.examples
+        pass_logs(gm).extend(facts.logs)
+        set_stage(gm, Stage.QUANTIZED)
     return gm
 
 
@@ -115,22 +121,3 @@ def _facts_json(gm: fx.GraphModule) -> dict[str, Any]:
         "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],
         "log": logs,
     }
-
-
-def _inputs_from(examples: list[dict[str, Any]]) -> tuple[Any, ...]:
-    return tuple(
-        torch.zeros(e["shape"], dtype=getattr(torch, e["dtype"])) if "shape" in e else e["value"] for e in examples
-    )
-
-
-def _restore_facts(gm: fx.GraphModule, facts: dict[str, Any]) -> None:
-    known = graph_facts(gm)
-    config: QuantConfig = recipe_from(facts["recipe"])
-    known["config"] = config
-    known["example_inputs"] = tuple(
-        (tuple(e["shape"]), getattr(torch, e["dtype"])) if "shape" in e else e["value"] for e in facts["example_inputs"]
-    )
-    for log in facts["log"]:
-        result = PassResult([Change(*c) for c in log["changed"]], [Skip(*s) for s in log["skipped"]])
-        pass_logs(gm).append(PassLog(log["name"], result))
-    set_stage(gm, Stage.QUANTIZED)

@@ -1,4 +1,4 @@
-"""A loaded ``torch.export`` program as the QUANTIZED graph it was saved from: canonical calls and the old names."""
+"""A loaded program as the QUANTIZED graph it was saved from: canonical calls and the old names."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import fx
-from torch.export import ExportedProgram
 
 from fxpasses.canonical import canonicalize
-from fxpasses.exporting import plain_graph
 from fxpasses.operators import aten_name
 from fxpasses.quantization import ops
-from fxpasses.shapes import record_shapes
+
+from .pt2_facts import Example
+from .pt2_records import RefusedError
+from .pt2_sizes import record_sizes
 
 _CONV = ("stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
@@ -25,14 +26,16 @@ _FUNCTIONAL: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 """Layers of a QUANTIZED graph: their first three arguments are input, weight and bias, the rest are settings."""
 
 
-def graph_of_program(program: ExportedProgram, inputs: tuple[Any, ...], names: list[str]) -> fx.GraphModule:
-    """The canonical graph of a program, its k-th ``quantize`` node named as the k-th of ``names``."""
-    gm = plain_graph(program, program.module(), inputs)
-    record_shapes(gm, inputs)
+def graph_of_program(gm: fx.GraphModule, examples: tuple[Example, ...], names: list[str]) -> fx.GraphModule:
+    """The canonical graph of a program as read, its k-th ``quantize`` node named as the k-th of ``names``."""
+    arguments = sum(node.op == "placeholder" for node in gm.graph.nodes)
+    if arguments != len(examples):
+        raise RefusedError(f"it is damaged: there are {len(examples)} example inputs for {arguments} arguments")
+    record_sizes(gm, examples)
     _make_functional(gm)
     canonicalize(gm)
     gm = _renamed(gm, names)
-    record_shapes(gm, inputs)
+    record_sizes(gm, examples)
     return gm
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import fx, nn
 
-from fxpasses.errors import InputError
 from fxpasses.stages import Stage, check_stage, graph_facts
 
 from .metadata import metadata_of
-from .pt2_archive import plain_archive
+from .pt2_archive import read_entries
+from .pt2_facts import facts_table
 from .pt2_file import write_program
+from .pt2_program import read_program
+from .pt2_records import RefusedError, refusing
 
 _AGAIN = "save the model again with fxpasses.export.pt2_lowered.save_lowered"
 
@@ -40,13 +41,8 @@ def load_lowered(path: str | Path) -> nn.Module:
         InputError: the file is missing, is not a lowered graph, is damaged, or holds pickled objects.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}", why="there is no such file", fix="name a .pt2 file fxpasses wrote")
-    archive, facts = plain_archive(path, path.read_bytes())
-    if "precision" not in facts:
-        raise InputError(f"{path}", why="it holds no LOWERED graph", fix="read it with fx.export.load")
-    try:
-        return torch.export.load(archive).module()
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}", why=f"it is damaged, or of another version: {reason}", fix=_AGAIN) from error
+    with refusing(path, _AGAIN):
+        entries = read_entries(path)
+        if "precision" not in facts_table(entries):
+            raise RefusedError("it holds no LOWERED graph", "read it with fx.export.load")
+        return read_program(entries)

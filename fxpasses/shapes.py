@@ -14,13 +14,18 @@ DTYPE = "dtype"
 class _Recorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        n.meta.pop(SHAPE, None)
-        n.meta.pop(DTYPE, None)
-        if isinstance(result, Tensor):
-            n.meta[SHAPE], n.meta[DTYPE] = tuple(result.shape), result.dtype
-        elif isinstance(result, (tuple, list)) and result and all(isinstance(r, Tensor) for r in result):
-            n.meta[SHAPE] = [tuple(r.shape) for r in result]
+        note_shape(n, result)
         return result
+
+
+def note_shape(node: fx.Node, result: Any) -> None:
+    """Write into ``node.meta`` what shape and dtype a node's result has, if it is a tensor or several."""
+    node.meta.pop(SHAPE, None)
+    node.meta.pop(DTYPE, None)
+    if isinstance(result, Tensor):
+        node.meta[SHAPE], node.meta[DTYPE] = tuple(result.shape), result.dtype
+    elif isinstance(result, (tuple, list)) and result and all(isinstance(r, Tensor) for r in result):
+        node.meta[SHAPE] = [tuple(r.shape) for r in result]
 
 
 def record_shapes(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:

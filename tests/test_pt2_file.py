@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from int8_files import are_equal, exported, file_of, inputs_of, run_file
-from tiny_graphs import fused, observed, outputs_of, quantized
+from tiny_graphs import X86, fused, observed, outputs_of, quantized
+from torch import nn
 
+import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import load, save, to_torch
 from fxpasses.export.metadata import qparams_hash
@@ -153,7 +155,7 @@ def _facts_entry(entries: dict[str, bytes]) -> str:
 def test_damaged_facts(changed: dict[str, object], why: str, tmp_path: Path) -> None:
     path = save(quantized("conv_bn_relu"), tmp_path / "model.pt2")
     _with_facts(path, **changed)
-    with pytest.raises(InputError, match=rf"(?s)it is damaged, or of another version: .*{why}.*save the model again"):
+    with pytest.raises(InputError, match=rf"(?s)model.pt2.*it is damaged.*{why}.*save the model again"):
         load(path)
 
 
@@ -162,3 +164,34 @@ def test_unknown_target_of_a_newer_version(tmp_path: Path) -> None:
     _with_facts(path, recipe='{"target": "abacus"}')
     with pytest.raises(InputError, match="there is no target of that name"):
         load(path)
+
+
+class _Spectrum(nn.Module):
+    """An operator that is on nobody's list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = torch.special.bessel_j0(self.conv(x))
+        return out
+
+
+def test_an_operator_outside_the_list_is_let_through_by_name(tmp_path: Path) -> None:
+    images = torch.randn(4, 3, 7, 7, generator=torch.Generator().manual_seed(1))
+    gm = fxpasses.quantize(_Spectrum().eval(), images[:2], [images], X86)
+    path = save(gm, tmp_path / "model.pt2")
+    remedy = r"calls torch.ops.aten.special_bessel_j0.default(?s:.*)fx.export.load\(path, operators=\['aten.name'\]\)"
+    with pytest.raises(InputError, match=remedy):
+        load(path)
+    loaded = load(path, operators=["aten.special_bessel_j0"])
+    assert are_equal(outputs_of(loaded, (images,)), outputs_of(gm, (images,)))
+
+
+def test_plain_torch_reads_the_file_as_well(tmp_path: Path) -> None:
+    """What ``save`` writes is an archive of torch.export, for whoever trusts it."""
+    path = save(quantized("conv_bn_relu"), tmp_path / "model.pt2")
+    inputs = inputs_of("conv_bn_relu")
+    found = torch.export.load(path).module()(*inputs)
+    assert torch.equal(found, outputs_of(quantized("conv_bn_relu"), inputs)[0])

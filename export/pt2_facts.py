@@ -1,0 +1,136 @@
+"""What ``save`` writes beside a program: recipe, example inputs, names and logs, each held against what it must be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from fxpasses.pass_runner import Change, PassLog, PassResult, Skip
+from fxpasses.quantization.config import Override, QuantConfig
+
+from . import pt2_records as records
+from .pt2_archive import FACTS, FACTS_ENTRY
+from .pt2_names import identifier
+from .pt2_records import RefusedError, shown
+from .pt2_tensors import DTYPES
+
+Example = tuple[tuple[int, ...], torch.dtype] | Any
+"""Shape and dtype of a tensor, or the value itself of anything else."""
+
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}
+_LARGEST_INPUT = 2**31
+"""Elements of an example input."""
+
+_OPTIONAL: dict[str, tuple[type, ...]] = {
+    "group_size": (int, type(None)),
+    "smoothing": (int, float, str, type(None)),
+    "observer of an override": (str, type(None)),
+    "weight_bits of an override": (int, type(None)),
+}
+"""Settings whose default does not tell their type."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a QUANTIZED graph beside its program.
+
+    Attributes:
+        names: of the int8 tensors, in order.
+    """
+
+    config: QuantConfig
+    examples: tuple[Example, ...]
+    names: list[str]
+    logs: list[PassLog]
+
+
+def read_facts(entries: dict[str, bytes]) -> Facts:
+    """The facts ``save`` wrote, checked."""
+    found = facts_table(entries)
+    return Facts(_config(found), _examples(found), _names(found), _logs(found))
+
+
+def facts_table(entries: dict[str, bytes]) -> dict[str, Any]:
+    """The facts of any kind of graph, their values not yet looked at."""
+    return records.table(records.parsed(FACTS, entries[FACTS_ENTRY]), FACTS)
+
+
+def _examples(facts: dict[str, Any]) -> tuple[Example, ...]:
+    examples = records.items(records.field(facts, "example_inputs", FACTS), FACTS)
+    return tuple(_example(e, f"{FACTS}: example input {i}") for i, e in enumerate(examples))
+
+
+def _example(example: Any, where: str) -> Example:
+    if "shape" not in records.table(example, where):
+        return _constant(records.field(example, "value", where), where, 0)
+    sizes = records.items(example["shape"], where)
+    shape = tuple(records.integer(size, where, 0, _LARGEST_INPUT) for size in sizes)
+    name = records.text(records.field(example, "dtype", where), where)
+    if name not in _DTYPES or math.prod(shape) > _LARGEST_INPUT or len(shape) > 8:
+        raise RefusedError(f"it is damaged: {where} has no usable shape or dtype: {list(shape)[:8]}, {shown(name)}")
+    return shape, _DTYPES[name]
+
+
+def _constant(value: Any, where: str, depth: int) -> Any:
+    if isinstance(value, list) and depth < 4:
+        return [_constant(v, where, depth + 1) for v in value]
+    if isinstance(value, dict) and depth < 4:
+        return {records.text(k, where): _constant(v, where, depth + 1) for k, v in value.items()}
+    if value is None or isinstance(value, bool):
+        return value
+    return records.text(value, where) if isinstance(value, str) else _number(value, where)
+
+
+def _number(value: Any, where: str) -> int | float:
+    return records.integer(value, where) if type(value) is int else records.number(value, where)
+
+
+def _names(facts: dict[str, Any]) -> list[str]:
+    found = records.items(records.field(facts, "names", FACTS), FACTS)
+    names = [identifier(name, "an int8 tensor") for name in found]
+    if len(set(names)) != len(names):
+        raise RefusedError(f"it is damaged: {FACTS} names two int8 tensors alike")
+    return names
+
+
+def _config(facts: dict[str, Any]) -> QuantConfig:
+    where = f"{FACTS}: recipe"
+    recipe = records.text(records.field(facts, "recipe", FACTS), where)
+    settings = records.table(records.parsed(where, recipe.encode()), where)
+    overrides = records.items(settings.get("overrides", []), where)
+    made = [_settings(Override, records.table(o, where), " of an override", where) for o in overrides]
+    given = _settings(QuantConfig, {k: v for k, v in settings.items() if k != "overrides"}, "", where)
+    return QuantConfig(**given, overrides=tuple(Override(**o) for o in made))
+
+
+def _settings(kind: type[QuantConfig] | type[Override], given: dict[str, Any], of: str, where: str) -> dict[str, Any]:
+    """Settings whose names and types are those of a class."""
+    known = {f.name: f.default for f in fields(kind)}
+    for name, value in given.items():
+        if name not in known:
+            raise RefusedError(f"it is damaged, or of another version: {where} has a setting {shown(name)}")
+        wanted = _OPTIONAL.get(name + of) or ((str,) if name == "match" else (type(known[name]),))
+        if type(value) not in wanted:
+            raise RefusedError(f"it is damaged: {where} has {name} {shown(repr(value))}")
+    return given
+
+
+def _logs(facts: dict[str, Any]) -> list[PassLog]:
+    where = f"{FACTS}: log"
+    made: list[PassLog] = []
+    for log in records.items(records.field(facts, "log", FACTS), where):
+        changed = [Change(*_pair(c, where)) for c in records.items(records.field(log, "changed", where), where)]
+        skipped = [Skip(*_pair(s, where)) for s in records.items(records.field(log, "skipped", where), where)]
+        name = records.text(records.field(log, "name", where), where, 200)
+        made.append(PassLog(name, PassResult(changed, skipped)))
+    return made
+
+
+def _pair(value: Any, where: str) -> tuple[str, str]:
+    pair = [records.text(text, where, 10_000) for text in records.items(value, where)]
+    if len(pair) != 2:
+        raise RefusedError(f"it is damaged: {where} has {len(pair)} texts for a node and what became of it")
+    return pair[0], pair[1]
