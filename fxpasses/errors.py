@@ -20,9 +20,10 @@ class FxPassesError(Exception):
 class InputError(FxPassesError):
     """Something handed in from outside (a file, a folder, a name, a number, data) cannot be used."""
 
-    def __init__(self, what: str, *, why: str, fix: str) -> None:
-        self.what, self.why, self.fix = what, why, fix
-        super().__init__(f"{what}\n  why: {why}\n  fix: {fix}")
+    def __init__(self, what: str, *, why: str, fix: str, at: str | None = None) -> None:
+        self.what, self.why, self.fix, self.at = what, why, fix, at
+        lines = [what, *([f"at:  {at}"] if at else []), f"why: {why}", f"fix: {fix}"]
+        super().__init__("\n  ".join(lines))
 
 
 class GraphError(FxPassesError):

@@ -31,6 +31,7 @@ from fxpasses.fusion import fuse
 from fxpasses.graph_edit import operator_name
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
+from fxpasses.models.fitting import fitted
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.api import samples_kept
@@ -117,7 +118,7 @@ def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Inpu
     """Load the model and open the data."""
     with terminal.step("load model and data"):
         loaded = model.load()
-        source = open_dataset(data.spec, loaded, data.labels)
+        source = fitted(loaded, open_dataset(data.spec, loaded, data.labels))
     return Input(loaded, source, model.details(loaded), data.details())
 
 

@@ -11,6 +11,7 @@ from torch import fx
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
+from fxpasses.models.fitting import fitted
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
@@ -64,7 +65,7 @@ class Loaded:
 def loaded(subject: Subject) -> Loaded:
     """Load and capture."""
     model = subject.model.load()
-    data = open_dataset(subject.data.spec, model, subject.data.labels)
+    data = fitted(model, open_dataset(subject.data.spec, model, subject.data.labels))
     return Loaded(model, data, capture(model.module, model.example_inputs()), subject)
 
 

@@ -59,6 +59,7 @@ def train_command(
         from fxpasses.export.files import atomic_write
         from fxpasses.export.runners import torch_threads
         from fxpasses.models.datasets import open_dataset
+        from fxpasses.models.fitting import fitted
         from fxpasses.models.training import TrainConfig
         from fxpasses.models.weight_files import check_weight_file, weights_as_bytes
         from fxpasses.models.zoo import load_model
@@ -70,7 +71,7 @@ def train_command(
         with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
             loaded = load_model(model, weights, seed, image_size=image_size, fresh=True)
-            source = open_dataset(data, loaded, labels)
+            source = fitted(loaded, open_dataset(data, loaded, labels))
             train_on(loaded.module, source, config, batch, terminal, augment=augment)
             top1 = top1_on(loaded.module, source, terminal)
             temporary.write_bytes(weights_as_bytes(loaded.module, out.suffix))
@@ -102,7 +103,8 @@ def train_on(
 
     from fxpasses.models.training import train
 
-    total = config.epochs * data.calibration_images
+    images = data.calibration_images
+    total = config.epochs * images
     module.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPUs
     with terminal.step(f"train {config.epochs} epochs", total) as step:
 
@@ -111,7 +113,7 @@ def train_on(
                 yield inputs, labels
                 step.advance(len(labels))
 
-        train(module, one_epoch, config, images_per_epoch=data.calibration_images)
+        train(module, one_epoch, config, images_per_epoch=images)
     module.to(memory_format=torch.contiguous_format)
 
 
