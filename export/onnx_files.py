@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fxpasses.errors import InputError
+from fxpasses.regular_files import why_not_regular
+
+from .external_weights import why_not_readable
+from .onnx_refusals import SILENT, refusals_told
 
 if TYPE_CHECKING:
     import onnx
@@ -26,22 +31,45 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
+    why = why_not_regular(path)
+    if why:
+        raise InputError(f"no file {path}", why=why, fix="give an .onnx file")
     try:
-        model = onnx.load(path, format="protobuf")
-    except FileNotFoundError as error:
-        raise InputError(f"no file {path}", why="there is none of that name", fix="give an .onnx file") from error
-    except IsADirectoryError as error:
-        raise InputError(f"no file {path}", why="it is a folder", fix="give an .onnx file in it") from error
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        problem = why_not_readable(model, path.parent)
+        if problem is None:
+            onnx.load_external_data_for_model(model, str(path.parent))
     except PermissionError as error:
         raise InputError(f"cannot read {path}", why="permission denied", fix="make it readable") from error
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not an ONNX file", why=str(error), fix=_EXPORT_AGAIN) from error
-    except onnx.checker.ValidationError as error:
-        why = f"its weights lie in another file: {error}"
-        raise InputError(f"cannot read {path}", why=why, fix="keep both files in one folder") from error
+    except (onnx.checker.ValidationError, ValueError) as error:
+        problem = f"its weights lie in another file: {error}"
+    if problem is not None:
+        raise InputError(f"cannot read {path}", why=problem, fix="keep both files in one folder, as they were written")
+    name = _not_utf8(model)
+    if name is not None:
+        raise InputError(
+            f"{path} is not an ONNX file", why=f"the name {name!r} in it is no UTF-8", fix="export it with other names"
+        )
     if not model.graph.node and not model.graph.output:
         raise InputError(f"{path} is not an ONNX file", why="it holds no graph", fix=_EXPORT_AGAIN)
     return model
+
+
+def _not_utf8(model: onnx.ModelProto) -> bytes | None:
+    """A name that is no UTF-8, which protobuf gives as bytes; None where there is none."""
+    waiting: list[Any] = [model]
+    while waiting:
+        for field, value in waiting.pop().ListFields():
+            values = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+            if field.type == field.TYPE_MESSAGE:
+                waiting.extend(values)
+            elif field.type == field.TYPE_STRING:
+                for found in values:
+                    if isinstance(found, bytes):
+                        return found
+    return None
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -63,21 +91,12 @@ def start_session(
         InputError: onnxruntime refuses the file; its own words are the reason.
     """
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
-    try:
+    options.log_severity_level = SILENT
+    what, fix = (
+        f"onnxruntime {ort.__version__} refuses {path}",
+        "export it again at an older opset, or update onnxruntime",
+    )
+    written = options.optimized_model_filepath
+    with refusals_told(what, fix, Path(written) if written else None):
         return ort.InferenceSession(str(path), options, providers=list(providers))
-    except (
-        refusals.Fail,
-        refusals.InvalidArgument,
-        refusals.InvalidGraph,
-        refusals.InvalidProtobuf,
-        refusals.NoSuchFile,
-        refusals.NotImplemented,
-        refusals.RuntimeException,
-    ) as error:
-        raise InputError(
-            f"onnxruntime {ort.__version__} refuses {path}",
-            why=" ".join(str(error).split()),
-            fix="export it again at an older opset, or update onnxruntime",
-        ) from error

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.regular_files import require_regular
 
 from .model_input import InputShape, shape_text
 
@@ -107,6 +108,8 @@ def _split(folder: Path, index_of: Mapping[str, int], shape: InputShape) -> Imag
     labels: list[int] = []
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         images = sorted(path for path in class_folder.iterdir() if path.suffix.lower() in ENDINGS)
+        for image in images:
+            require_regular(image, "remove it, or put an image in its place")
         files += images
         labels += [index_of[class_folder.name]] * len(images)
     if not files:

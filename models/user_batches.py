@@ -105,7 +105,7 @@ def checked_batches(made: Callable[[], object], rules: BatchRules, file: Path) -
         if len(inputs):
             yield inputs, labels
     if number < 0:
-        raise InputError(f"{rules.name} is empty", why="it gave no batch", fix="give at least one batch")
+        raise InputError(f"{rules.name} is empty", why="the factory gave no batch", fix="give at least one batch")
 
 
 def _each(made: Callable[[], object], name: str, file: Path) -> Iterator[object]:

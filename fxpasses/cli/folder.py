@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fxpasses.errors import InputError
 from fxpasses.models.data_source import DataSource
-from fxpasses.models.datasets import open_dataset
+from fxpasses.models.datasets import home_expanded, open_dataset
 from fxpasses.models.loaded_model import LoadedModel, example_batch
 from fxpasses.models.model_input import ModelInput, Preprocessing
 from fxpasses.models.user_code import is_user_code
@@ -154,7 +154,7 @@ def _absolute(spec: str) -> str:
     kind, equals, argument = spec.partition("=")
     if not equals or kind == "random":
         return spec
-    return f"{kind}={Path(argument).expanduser().resolve()}"
+    return f"{kind}={home_expanded(argument, spec).resolve()}"
 
 
 def _sha256(path: Path) -> str:

@@ -54,6 +54,7 @@ from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
+from .options import MOST_THREADS
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .terminal import Terminal
 
@@ -251,6 +252,9 @@ def parity_on(
 
 def default_threads(threads: int | None) -> int:
     """What ``--threads`` means: all that the process may use, unless it says otherwise."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        fix = f"ask for 1 to {MOST_THREADS}, or leave it out"
+        raise InputError(f"threads: {threads}", why="a process has at least one, and no use for more", fix=fix)
     return usable_threads() if threads is None else threads
 
 

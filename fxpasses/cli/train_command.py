@@ -34,16 +34,25 @@ def train_command(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", metavar="FILE", help="Gets the state dict: .pt, .pth or .safetensors.", show_default=False
+            "--out",
+            metavar="FILE",
+            parser=options.named_path,
+            help="Gets the state dict: .pt, .pth or .safetensors.",
+            show_default=False,
         ),
     ],
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N")] = 10,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start; it falls to 0 on a cosine.")] = 0.01,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", max=options.MOST_EPOCHS)] = 10,
+    lr: Annotated[
+        float,
+        typer.Option("--lr", callback=options.finite, help="Learning rate at the start; it falls to 0 on a cosine."),
+    ] = 0.01,
     optimizer: Annotated[TrainOptimizer, typer.Option("--optimizer")] = TrainOptimizer.adamw,
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in a batch.")] = BATCH,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", max=options.MOST_IMAGES, help="Images in a batch.")
+    ] = BATCH,
     augment: options.Augment = False,
     bf16: options.TrainInBfloat16 = False,
     seed: options.Seed = 0,
