@@ -1,4 +1,4 @@
-"""Weights of an ONNX file that lie in another file: where they are said to be must be inside it, and beside the model."""
+"""Weights of an ONNX file that lie in another file: they must be inside it, and it must be beside the model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def why_not_readable(model: onnx.ModelProto, folder: Path) -> str | None:
             entries = {entry.key: entry.value for entry in tensor.external_data}
             problem = _problem(entries, folder)
             if problem:
-                return f"the weight {tensor.name!r} lies in another file, and {problem}"
+                return f"its weights lie in another file; of {tensor.name!r} {problem}"
     return None
 
 
@@ -34,7 +34,7 @@ def _problem(entries: dict[str, str], folder: Path) -> str | None:
         return f"{location!r} is outside the folder of the model"
     why = why_not_regular(place)
     if why:
-        return f"of {location!r}: {why}"
+        return f"it is {location!r}: {why}"
     offset, length = _number(entries.get("offset", "0")), _number(entries.get("length", "0"))
     if offset is None or length is None:
         return f"its offset {entries.get('offset')!r} or length {entries.get('length')!r} is no number of bytes"

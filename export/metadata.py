@@ -6,10 +6,13 @@ import hashlib
 import json
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from torch import fx
 
+from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked, require_plain
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.stages import graph_facts, stage_of
@@ -49,8 +52,20 @@ def recipe_text(config: QuantConfig) -> str:
 
 
 def recipe_from(text: str) -> QuantConfig:
-    """The settings :func:`recipe_text` wrote."""
-    settings: dict[str, Any] = json.loads(text)
+    """The settings :func:`recipe_text` wrote.
+
+    Raises:
+        InputError: it wrote something else.
+    """
+    from fxpasses.formats.recipes import Quantize
+
+    where, fix = Path("the recipe in the file's metadata"), "make the file again"
+    try:
+        settings: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not JSON", why=str(error), fix=fix) from error
+    require_plain(settings, where, fix)
+    checked(Quantize, settings, where, fix)
     settings["overrides"] = tuple(Override(**o) for o in settings.get("overrides", ()))
     return QuantConfig(**settings)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked
 from fxpasses.regular_files import why_not_regular
 
 from .external_weights import why_not_readable
@@ -31,6 +32,8 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
+    from fxpasses.formats.metadata import Metadata
+
     why = why_not_regular(path)
     if why:
         raise InputError(f"no file {path}", why=why, fix="give an .onnx file")
@@ -52,6 +55,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         raise InputError(
             f"{path} is not an ONNX file", why=f"the name {name!r} in it is no UTF-8", fix="export it with other names"
         )
+    checked(Metadata, metadata(model), path, _EXPORT_AGAIN)
     if not model.graph.node and not model.graph.output:
         raise InputError(f"{path} is not an ONNX file", why="it holds no graph", fix=_EXPORT_AGAIN)
     return model

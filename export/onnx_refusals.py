@@ -33,10 +33,11 @@ def refusals_told(what: str, fix: str, written: Path | None = None) -> Iterator[
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
-    own = tuple(kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    kinds: list[type[Exception]] = [RuntimeError, ValueError, TypeError]  # a ValueError: names that are no UTF-8
+    kinds += [kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     try:
         yield
-    except (*own, RuntimeError, ValueError, TypeError) as error:  # ValueError: names that are no UTF-8
+    except tuple(kinds) as error:
         said = " ".join(str(error).split())
         if written is not None and any(sign in said for sign in _WRITING_FAILED):
             code = errno.ENOSPC if shutil.disk_usage(written.parent).free < _ALMOST_NOTHING else errno.EFBIG

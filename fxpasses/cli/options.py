@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from fxpasses.errors import InputError
+
 MOST_THREADS = 1024
 """More than any machine this runs on has; far more of them end the process when they are made."""
 MOST_SEED = 2**63 - 1
@@ -179,6 +181,13 @@ def whole_numbers(text: str, option: str, most: int) -> tuple[int, ...]:
     if max(numbers) > most:
         raise typer.BadParameter(f"{max(numbers)} is more than {most}", param_hint=option)
     return numbers
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise InputError for a number of threads that no process can have."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        why = "at least one is needed" if threads < 1 else "so many end the process when they are made"
+        raise InputError(f"threads: {threads}", why=why, fix=f"ask for 1 to {MOST_THREADS}, or leave it out")
 
 
 def finite(number: float | None) -> float | None:

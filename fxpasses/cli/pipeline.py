@@ -29,9 +29,8 @@ from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
 from fxpasses.graph_edit import operator_name
-from fxpasses.models.data_source import DataSource
+from fxpasses.models.data_source import DataSource, check_count
 from fxpasses.models.datasets import open_dataset
-from fxpasses.models.fitting import fitted
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.api import samples_kept
@@ -52,9 +51,10 @@ from fxpasses.tracing import capture
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
+from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
-from .options import MOST_THREADS
+from .options import check_threads
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .terminal import Terminal
 
@@ -102,9 +102,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_placement(self.placement, self.config)
-        for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
-            if count is not None and count < 1:
-                raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
+        check_count("evaluation images", self.evaluation_images)
+        check_threads(self.threads)
 
 
 @dataclass(frozen=True)
@@ -252,9 +251,7 @@ def parity_on(
 
 def default_threads(threads: int | None) -> int:
     """What ``--threads`` means: all that the process may use, unless it says otherwise."""
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        fix = f"ask for 1 to {MOST_THREADS}, or leave it out"
-        raise InputError(f"threads: {threads}", why="a process has at least one, and no use for more", fix=fix)
+    check_threads(threads)
     return usable_threads() if threads is None else threads
 
 

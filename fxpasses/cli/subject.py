@@ -11,12 +11,12 @@ from torch import fx
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
-from fxpasses.models.fitting import fitted
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
+from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .pipeline import Input
 

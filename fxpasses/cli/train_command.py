@@ -68,11 +68,11 @@ def train_command(
         from fxpasses.export.files import atomic_write
         from fxpasses.export.runners import torch_threads
         from fxpasses.models.datasets import open_dataset
-        from fxpasses.models.fitting import fitted
         from fxpasses.models.training import TrainConfig
         from fxpasses.models.weight_files import check_weight_file, weights_as_bytes
         from fxpasses.models.zoo import load_model
 
+        from .fitting import fitted
         from .pipeline import default_threads
 
         check_weight_file(out)

@@ -1,4 +1,4 @@
-"""Change files a little: bytes anywhere, values of JSON and TOML documents one by one. Every change follows from a seed."""
+"""Change files a little: bytes anywhere, values of documents one by one. Every change follows from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX files that lie: external data elsewhere, operators without what they need, names that are no UTF-8, and noise."""
+"""ONNX files that lie: data elsewhere, operators without what they need, names that are no UTF-8, and noise."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 
 import onnx
+from hostile.mutations import damaged
 from onnx import TensorProto
-
-from .mutations import damaged
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -81,7 +80,7 @@ CASES: dict[str, Change] = {
     "the last one without inputs": _last_node("input"),
     "the last one without outputs": _last_node("output"),
     "one input for all": _first_node("input", "x"),
-    "a cycle": _first_node("input", "same") and _last_node("input", "y", "y", "y"),
+    "the last one reads what there is not": _last_node("input", "y", "y", "y"),
     "no graph": lambda model: model.ClearField("graph"),
     "no nodes": _cleared("node"),
     "no graph inputs": _cleared("input"),

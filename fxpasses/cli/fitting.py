@@ -8,11 +8,10 @@ from torch.utils import _pytree as pytree
 from fxpasses.capture_checks import run_model
 from fxpasses.errors import InputError
 from fxpasses.label_check import require_classes
-
-from .data_source import DataSource, SplitSource
-from .loaded_model import LoadedModel
-from .user_data import UserBatches
-from .user_source import UserSource
+from fxpasses.models.data_source import DataSource, SplitSource
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.user_data import UserBatches
+from fxpasses.models.user_source import UserSource
 
 
 def fitted(model: LoadedModel, data: DataSource) -> DataSource:
