@@ -190,6 +190,8 @@ def why_not_a_report(report: object) -> str | None:
             return problem
         if variant["runtime"] not in RUNTIMES:
             return f"variants[{i}] has the runtime {variant['runtime']!r}"
+        if not isinstance(variant["latency"], list):
+            return f"variants[{i}].latency is no list"
         parts.append((f"variants[{i}].accuracy", variant["accuracy"], ("top1", "images")))
         parts.append((f"variants[{i}].vs_fp32", variant["vs_fp32"], ("top1_agreement", "sqnr_db")))
         parts += [(f"variants[{i}].latency[{j}]", entry, LATENCY_KEYS) for j, entry in enumerate(variant["latency"])]

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import named
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.datasets import home_expanded, open_dataset
 from fxpasses.models.loaded_model import LoadedModel, example_batch
@@ -110,7 +111,8 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     """
     details = _details(report, "model_details", folder)
     weights = None if details["weights"] is None else folder / details["weights"]
-    model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
+    with named(folder / REPORT_JSON, "model_details"):
+        model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
     if weights is not None and _sha256(weights) != details["weights_sha256"]:
         raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=QUANTIZE_AGAIN)
     return model
@@ -135,6 +137,8 @@ def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = 
     if other is None:
         details = _details(report, "data_details", folder)
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
+        with named(folder / REPORT_JSON, "data_details"):
+            return open_dataset(other.spec, input_of(report, folder), other.labels)
     return open_dataset(other.spec, input_of(report, folder), other.labels)
 
 

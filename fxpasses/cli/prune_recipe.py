@@ -8,7 +8,7 @@ from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_json_atomic
-from fxpasses.formats.documents import checked, read_json
+from fxpasses.formats.documents import checked, named, read_json
 from fxpasses.pruning.budget import Budget
 
 from .pruning_steps import Pruning
@@ -38,7 +38,8 @@ def read_recipe(path: Path) -> Pruning:
     if unknown:
         raise InputError(f"recipe {path}", why=f"there is no setting {unknown[0]!r}", fix=FIX)
     checked(PruneRecipe, content, path, FIX)
-    return Pruning(**_typed(settings))
+    with named(path, "prune"):
+        return Pruning(**_typed(settings))
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,6 +53,17 @@ def require_plain(document: object, path: Path, fix: str) -> None:
     problem = why_not_plain(document)
     if problem:
         raise InputError(f"{path}: {key_text(problem[0])}", why=problem[1], fix=fix)
+
+
+@contextmanager
+def named(path: Path, key: str) -> Iterator[None]:
+    """Put the file and the key before an InputError that what is built of their values raises."""
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {key}: {error.what}", why=error.why, fix=error.fix, at=error.at) from error
 
 
 def checked(model: type[M], document: object, path: Path | str, fix: str) -> M:

@@ -165,6 +165,8 @@ class RuntimeAgreement(Part):
     images: Count
     top1_agreement: Percent | None
     sqnr_db: Real | None
+    max_abs_difference: Amount
+    max_abs_logit: Amount
 
 
 class Report(Part):

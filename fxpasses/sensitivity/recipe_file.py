@@ -33,7 +33,7 @@ from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_text_atomic
-from fxpasses.formats.documents import checked, read_text, require_plain
+from fxpasses.formats.documents import checked, named, read_text, require_plain
 from fxpasses.quantization.config import Override, QuantConfig
 
 if sys.version_info >= (3, 11):
@@ -112,9 +112,11 @@ def read_recipe(path: Path) -> Recipe:
     for name in ("images", "seed"):
         _check_whole(path, calibration, name)
     checked(QuantRecipe, document, path, FIX)
-    overrides = tuple(Override(**entry) for entry in quantize.pop("overrides", []))
+    with named(path, "quantize"):
+        overrides = tuple(Override(**entry) for entry in quantize.pop("overrides", []))
+        config = QuantConfig(**quantize, overrides=overrides)
     return Recipe(
-        QuantConfig(**quantize, overrides=overrides),
+        config,
         calibration.get("images"),
         calibration.get("seed"),
         _table(path, document, "result"),

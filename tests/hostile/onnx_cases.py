@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 
 import onnx
-from hostile.mutations import damaged
+from mutations import damaged
 from onnx import TensorProto
 
 Change = Callable[[onnx.ModelProto], None]
