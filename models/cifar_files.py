@@ -133,16 +133,7 @@ def _read_batch(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[i
     require_regular(path, FIX)
     try:
         batch = _DataOnlyUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except (
-        OSError,
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # whatever a damaged pickle stumbles over
         raise InputError(f"cannot read {path}", why=str(error) or type(error).__name__, fix="fetch it again") from error
     data, labels = (batch.get(b"data"), batch.get(b"labels")) if isinstance(batch, Mapping) else (None, None)
     if not isinstance(data, np.ndarray) or data.shape[1:] != (PIXEL_BYTES,) or data.dtype != np.uint8:

@@ -35,6 +35,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     ``DataParallel`` leaves. Raises :class:`InputError` and leaves the module untouched on anything else.
     """
     state = read_state_dict(path)
+    as_the_model_has(state, module, path)
     problem = why_not_loadable(module, state)
     if problem:
         raise InputError(
@@ -42,7 +43,6 @@ def load_weights(module: nn.Module, path: Path) -> None:
             why=problem,
             fix="use the weights of exactly this model, or the model of exactly these weights",
         )
-    as_the_model_has(state, module, path)
     module.load_state_dict(state, strict=False)
 
 

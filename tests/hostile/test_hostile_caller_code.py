@@ -96,6 +96,7 @@ def test_base_exceptions_stay_what_they_are(case: Case, tmp_path: Path) -> None:
     is_refused(done, f'mine.py", line {case.line}')
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_2_and_leaves_an_older_result(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.json").write_bytes(OLD)
