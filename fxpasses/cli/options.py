@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,8 @@ import typer
 
 from fxpasses.errors import InputError
 
-MOST_THREADS = 1024
-"""More than any machine this runs on has; far more of them end the process when they are made."""
+MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
+"""Far more than there are CPUs wait for each other most of the time; a hundred thousand end the process."""
 MOST_SEED = 2**63 - 1
 """What int64 holds, as torch and TOML read it."""
 MOST_IMAGES = 1_000_000_000
@@ -186,7 +187,7 @@ def whole_numbers(text: str, option: str, most: int) -> tuple[int, ...]:
 def check_threads(threads: int | None) -> None:
     """Raise InputError for a number of threads that no process can have."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
-        why = "at least one is needed" if threads < 1 else "so many end the process when they are made"
+        why = "at least one is needed" if threads < 1 else "far more threads than CPUs wait for each other"
         raise InputError(f"threads: {threads}", why=why, fix=f"ask for 1 to {MOST_THREADS}, or leave it out")
 
 
