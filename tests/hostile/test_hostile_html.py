@@ -105,6 +105,6 @@ def test_the_test_sees_a_script() -> None:
 @pytest.mark.parametrize("injection", INJECTIONS)
 def test_pages_of_sensitivity(injection: str) -> None:
     report = documents.report()
-    document = {"model": injection, "data": injection, "target": injection, "command": injection}
+    document: dict[str, Any] = dict.fromkeys(("model", "data", "target", "command"), injection)
     document["environment"] = {**report["environment"], "cpu": injection, "versions": {injection: injection}}
     _is_safe(page(document, "sensitivity", Markup("")))
