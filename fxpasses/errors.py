@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 class FxPassesError(Exception):
     """Base of every error raised on purpose; its text is ready to be shown to a user."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors come from worker processes, too, and their arguments are not those they were made with."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[FxPassesError], args: tuple[object, ...], state: dict[str, object]) -> FxPassesError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(FxPassesError):
     """Something handed in from outside (a file, a folder, a name, a number, data) cannot be used."""

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fxpasses.callers_code import is_a_failure
 from fxpasses.errors import InputError
 from fxpasses.failure import first_line, users_frame
 from fxpasses.label_check import require_classes
@@ -130,7 +131,9 @@ class _Run:
         given = f"a batch of shape {list(inputs.shape)}"
         try:
             logits = self.module(inputs)
-        except Exception as error:  # a forward may raise anything, and is the caller's to mend
+        except BaseException as error:  # a forward may raise anything, and exit, and is the caller's to mend
+            if not is_a_failure(error):
+                raise
             why, at = first_line(error), users_frame(error)
             fix = "choose another --batch, or data that the model takes"
             raise InputError(f"the model does not train on {given}", why=why, fix=fix, at=at) from error

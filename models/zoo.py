@@ -139,6 +139,9 @@ def _from_user_code(spec: str) -> Blueprint:
     built = call_factory(load_factory(spec), spec)
     if isinstance(built, LoadedModel):
         _require_usable(built.module, built.input_shape, spec)
+        if not isinstance(built.preprocessing, Preprocessing) or not isinstance(built.vocabulary, int | None):
+            why = f"its preprocessing is {built.preprocessing!r}, its vocabulary {built.vocabulary!r}"
+            raise InputError(f"{spec} gave a model that is not whole", why=why, fix="give a Preprocessing, and an int")
         loaded = built
         return Blueprint(lambda: loaded.module, built.input_shape, built.preprocessing, built.vocabulary)
     shape: object = DEFAULT_USER_SHAPE

@@ -177,6 +177,12 @@ MODELS = (
     Case("a shape beyond 64 bits", "def f(): return nn.Linear(3, 4).eval(), (2**70,)\n", "shape"),
     Case("a class", "f = nn.Linear\n", "TypeError"),
     Case("a model in double", _net("return self.layer(x.double()).mean((2, 3))", "        self.double()\n"), "float64"),
+    Case(
+        "a loaded model without preprocessing",
+        "from fxpasses.models.loaded_model import LoadedModel\n"
+        "def f(): return LoadedModel('x', nn.Linear(3, 4).eval(), (3,), None, False)\n",
+        "its preprocessing is None",
+    ),
     Case("a model on meta", _net("return self.layer(x).mean((2, 3))", "        self.to('meta')\n"), "meta"),
     Case("an eval that fails", _net("return x", "    def train(self, mode=True): raise Odd('mode')  # here\n"), "mode"),
 )

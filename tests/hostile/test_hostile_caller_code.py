@@ -158,3 +158,26 @@ def test_a_data_source_that_is_wrong(tmp_path: Path, digits_net: LoadedModel) ->
         list(data.evaluation())
     with pytest.raises(InputError, match="evaluation_images is -1"):
         len(str(open_dataset(_own(tmp_path, images=-1), digits_net).evaluation_images))
+
+
+EXITS_IN_TRAINING = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+    def forward(self, x):
+        if self.training: sys.exit(0)  # here
+        return self.layer(x.flatten(1))
+def f(): return Net().eval(), (1, 8, 8)
+def data(): return [(torch.zeros(8, 1, 8, 8), torch.zeros(8))]
+"""
+
+
+def test_a_model_that_exits_in_training(tmp_path: Path) -> None:
+    case = Case("exits", EXITS_IN_TRAINING, "")
+    spec = _spec(case, tmp_path)
+    run = ("train", spec, "--data", spec.replace(":f", ":data"), "--epochs", "1", "--out", tmp_path / "w.pt")
+    done = fxpasses(*run)
+    is_refused(done, f'mine.py", line {case.line}')
+    assert "sys.exit(0)" in done.err
+    assert not (tmp_path / "w.pt").exists()
