@@ -111,8 +111,7 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     """
     details = _details(report, "model_details", folder)
     weights = None if details["weights"] is None else folder / details["weights"]
-    with named(folder / REPORT_JSON, "model_details"):
-        model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
+    model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
     if weights is not None and _sha256(weights) != details["weights_sha256"]:
         raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=QUANTIZE_AGAIN)
     return model

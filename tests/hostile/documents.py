@@ -16,9 +16,6 @@ LARGEST = {"max_abs_difference": 0.1, "max_abs_logit": 3.0}
 
 def report() -> dict[str, Any]:
     """A report with every part a report can have."""
-    size = {"params": 90, "nonzero_params": 80, "sparsity": 0.1, "macs": 500, "size_bytes": 400}
-    size |= {"compressed_bytes": 300}
-    integers = {"values": 640, "differing": 2, "max_lsb": 1, "fraction_differing": 0.003}
     return {
         "report_version": 1,
         "created": "2026-01-01T00:00:00+00:00",
@@ -30,12 +27,7 @@ def report() -> dict[str, Any]:
             "versions": {"torch": "2.14", "fxpasses": "0.1.0", "onnx": None},
         },
         "variants": [_variant("torch", "fp32"), _variant("torch", "int8"), _variant("onnxruntime", "int8")],
-        "parity": {
-            **{"images": 64, "top1_agreement": 100.0, "max_lsb": 1, "fraction_differing": 0.003},
-            **{"max_lsb_at_any_node": 1, "first_divergence": "add (torch)", "node_images": 8},
-            "against_reference": {"torch": integers},
-            "nodes": [{"node": "add", "runtime": "torch", **integers}],
-        },
+        "parity": _parity(),
         "runtime_agreement": {"images": 8, "top1_agreement": 99.0, "sqnr_db": 40.0, **LARGEST},
         "recipe": {"target": "x86", "exact": False, "overrides": [], "group_size": None},
         "qparams_sha256": SHA,
@@ -46,16 +38,7 @@ def report() -> dict[str, Any]:
                 "skipped": [{"node": "add", "why": "it is an add"}],
             }
         ],
-        "layers": [
-            {
-                **{"node": "conv", "module": "stem", "operator": "conv", "precision": "int8", "why": None},
-                **{"shape": [4, 8, 8], "scale": 0.02, "zero_point": 128, "weights": 36},
-            },
-            {
-                **{"node": "add", "module": None, "operator": "add", "precision": "float", "why": "kept"},
-                **{"shape": None, "scale": None, "zero_point": None, "weights": 0},
-            },
-        ],
+        "layers": _layers(),
         "command": "fxpasses quantize digits_cnn --data digits",
         "model_details": {
             **{"spec": "digits_cnn", "weights": None, "weights_sha256": None, "seed": 0, "image_size": None},
@@ -68,19 +51,48 @@ def report() -> dict[str, Any]:
             **{"ok": True, "summary": "int8 throughout", "int8_ops": {"QLinearConv": 3}, "warnings": ["slow"]},
             **{"float_heavy": [], "float_light": [{"op": "Relu", "name": "relu", "reason": "its input is float"}]},
         },
-        "pruning": {
-            **{"criterion": "l1", "granularity": "channel", "scope": "layer", "ratio": 0.3, "remark": None},
-            **{"budget": {"resource": "macs", "share": 0.5}, "dense": size, "pruned": size},
-            **{"channels": {"stem": {"kept": 3, "of": 4}}, "kept_whole": {"fc": "it is the last"}},
-            "speedup_vs_dense": {"torch int8": {"median": 1.5, "q25": 1.4, "q75": 1.6}},
-            "batch_norm_statistics": {"of": "calibration images", "taken_again": True},
-        },
+        "pruning": _pruning(),
         "repairs": {
             "images": 8,
             "steps": [{"repair": "none", "setting": "-", "sqnr_db": 20.0, "gain_db": None, "top1_agreement": 98.0}],
         },
         "placement": [{"operator": "add", "nodes": 2, "speedup": 0.9, "in_float": False}],
         "warnings": ["the weights are random"],
+    }
+
+
+def _parity() -> dict[str, Any]:
+    integers = {"values": 640, "differing": 2, "max_lsb": 1, "fraction_differing": 0.003}
+    return {
+        **{"images": 64, "top1_agreement": 100.0, "max_lsb": 1, "fraction_differing": 0.003},
+        **{"max_lsb_at_any_node": 1, "first_divergence": "add (torch)", "node_images": 8},
+        "against_reference": {"torch": integers},
+        "nodes": [{"node": "add", "runtime": "torch", **integers}],
+    }
+
+
+def _layers() -> list[dict[str, Any]]:
+    return [
+        {
+            **{"node": "conv", "module": "stem", "operator": "conv", "precision": "int8", "why": None},
+            **{"shape": [4, 8, 8], "scale": 0.02, "zero_point": 128, "weights": 36},
+        },
+        {
+            **{"node": "add", "module": None, "operator": "add", "precision": "float", "why": "kept"},
+            **{"shape": None, "scale": None, "zero_point": None, "weights": 0},
+        },
+    ]
+
+
+def _pruning() -> dict[str, Any]:
+    size = {"params": 90, "nonzero_params": 80, "sparsity": 0.1, "macs": 500, "size_bytes": 400}
+    size |= {"compressed_bytes": 300}
+    return {
+        **{"criterion": "l1", "granularity": "channel", "scope": "layer", "ratio": 0.3, "remark": None},
+        **{"budget": {"resource": "macs", "share": 0.5}, "dense": size, "pruned": size},
+        **{"channels": {"stem": {"kept": 3, "of": 4}}, "kept_whole": {"fc": "it is the last"}},
+        "speedup_vs_dense": {"torch int8": {"median": 1.5, "q25": 1.4, "q75": 1.6}},
+        "batch_norm_statistics": {"of": "calibration images", "taken_again": True},
     }
 
 
