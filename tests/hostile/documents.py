@@ -12,6 +12,10 @@ from fxpasses.sensitivity.recipe_file import Recipe, recipe_toml
 
 SHA = "0" * 64
 LARGEST = {"max_abs_difference": 0.1, "max_abs_logit": 3.0}
+ENVIRONMENT: dict[str, Any] = {
+    **{"cpu": "a CPU", "flags": ["avx2"], "ram": "8 GB", "gpu": None, "threads": 2, "os": "Linux"},
+    "versions": {"torch": "2.14", "fxpasses": "0.1.0", "onnx": None},
+}
 
 
 def report() -> dict[str, Any]:
@@ -22,10 +26,7 @@ def report() -> dict[str, Any]:
         "model": "digits_cnn",
         "data": "digits",
         "target": "x86",
-        "environment": {
-            **{"cpu": "a CPU", "flags": ["avx2"], "ram": "8 GB", "gpu": None, "threads": 2, "os": "Linux"},
-            "versions": {"torch": "2.14", "fxpasses": "0.1.0", "onnx": None},
-        },
+        "environment": dict(ENVIRONMENT),
         "variants": [_variant("torch", "fp32"), _variant("torch", "int8"), _variant("onnxruntime", "int8")],
         "parity": _parity(),
         "runtime_agreement": {"images": 8, "top1_agreement": 99.0, "sqnr_db": 40.0, **LARGEST},
