@@ -139,8 +139,10 @@ def _from_user_code(spec: str) -> Blueprint:
     built = call_factory(load_factory(spec), spec)
     if isinstance(built, LoadedModel):
         _require_usable(built.module, built.input_shape, spec)
-        if not isinstance(built.preprocessing, Preprocessing) or not isinstance(built.vocabulary, int | None):
-            why = f"its preprocessing is {built.preprocessing!r}, its vocabulary {built.vocabulary!r}"
+        preprocessing: object = built.preprocessing  # the caller's code keeps to no annotation
+        vocabulary: object = built.vocabulary
+        if not isinstance(preprocessing, Preprocessing) or not isinstance(vocabulary, int | None):
+            why = f"its preprocessing is {preprocessing!r}, its vocabulary {vocabulary!r}"
             raise InputError(f"{spec} gave a model that is not whole", why=why, fix="give a Preprocessing, and an int")
         loaded = built
         return Blueprint(lambda: loaded.module, built.input_shape, built.preprocessing, built.vocabulary)
@@ -148,8 +150,7 @@ def _from_user_code(spec: str) -> Blueprint:
     if isinstance(built, tuple) and len(built) == 2:
         built, shape = built
     module, user_shape = _require_usable(built, shape, spec)
-    preprocessing = IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE
-    return Blueprint(lambda: module, user_shape, preprocessing)
+    return Blueprint(lambda: module, user_shape, IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE)
 
 
 def _require_usable(module: object, shape: object, spec: str) -> tuple[nn.Module, InputShape]:
