@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.label_check import require_classes
 
 from .runners import FLOAT_PRECISIONS, Runner
 
@@ -153,7 +154,7 @@ def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
     """The logits ``who`` gave.
 
     Raises:
-        InputError: they are not finite, or there is not one label for each decision.
+        InputError: they are not finite, there is not one label for each decision, or one is no class.
     """
     if labels is not None and _has_classes(logits) and labels.shape != logits[:, 0].shape:
         raise InputError(
@@ -161,6 +162,8 @@ def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
             why="every decision needs one label",
             fix="give labels [B] for logits [B, classes]",
         )
+    if labels is not None and _has_classes(logits):
+        require_classes(labels, logits.shape[1], "the data")
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
             f"{who} gave NaN or infinite logits",

@@ -26,7 +26,7 @@ from .audit_observed import (
     count_integer_operators,
     float_operators,
     leftovers,
-    named_graph,
+    named_model,
     optimized_by_onnxruntime,
     original_name,
 )
@@ -135,8 +135,9 @@ def audit(path: Path, threads: int = 1) -> AuditReport:
         InputError: the file is absent, not ONNX or cut short, or onnxruntime refuses it.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        graph, named = named_graph(path, Path(scratch))
-        optimized = optimized_by_onnxruntime(named, threads)
+        model, named = named_model(path, Path(scratch))
+        optimized = optimized_by_onnxruntime(named, threads)  # it checks what every operator reads and gives
+        graph = OnnxGraph(model)
     verdicts = predict(graph)
     reasons = Reasons(graph, {name: verdict.reason for name, verdict in verdicts.items() if verdict.reason})
     floats = [FloatOperator(node.name, node.op, reasons.of(node, optimized)) for node in float_operators(optimized)]

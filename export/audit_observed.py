@@ -13,9 +13,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .audit_graph import CONVERTERS, INTEGER_WITH_FLOAT_OUTPUT, Node, OnnxGraph
 from .onnx_files import read_onnx, start_session
+
+if TYPE_CHECKING:
+    import onnx
 
 _FUSED = ("FusedConv", "NhwcFusedConv", "FusedConvTranspose", "FusedGemm", "FusedMatMul")
 _ATTENTION = ("Attention", "MultiHeadAttention", "GroupQueryAttention")
@@ -60,7 +64,6 @@ def optimized_by_onnxruntime(path: Path, threads: int) -> OnnxGraph:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(written)
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
         # Large weights go to another file, which is not read.
         external = "session.optimized_model_external_initializers_"
         options.add_session_config_entry(f"{external}file_name", "weights.bin")
@@ -69,8 +72,8 @@ def optimized_by_onnxruntime(path: Path, threads: int) -> OnnxGraph:
         return OnnxGraph(onnx.load(written, format="protobuf", load_external_data=False))
 
 
-def named_graph(path: Path, scratch: Path) -> tuple[OnnxGraph, Path]:
-    """The graph in ``path``, and a file of it in which every node has a name of its own: ``path`` itself if it does.
+def named_model(path: Path, scratch: Path) -> tuple[onnx.ModelProto, Path]:
+    """The model in ``path``, and a file of it in which every node has a name of its own: ``path`` itself if it does.
 
     Names are how an operator is found again in the optimized graph.
 
@@ -83,12 +86,12 @@ def named_graph(path: Path, scratch: Path) -> tuple[OnnxGraph, Path]:
     names = Counter(node.name for node in model.graph.node)
     unclear = [node for node in model.graph.node if not node.name or names[node.name] > 1]
     if not unclear:
-        return OnnxGraph(model), path
+        return model, path
     for index, node in enumerate(unclear):
         node.name = f"{node.name or node.op_type}#{index}"
     copy = scratch / "named.onnx"
     onnx.save(model, copy, save_as_external_data=True, location="named.bin")
-    return OnnxGraph(read_onnx(copy)), copy
+    return read_onnx(copy), copy
 
 
 def count_integer_operators(graph: OnnxGraph) -> dict[str, int]:

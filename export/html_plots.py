@@ -29,6 +29,7 @@ _WIDTH, _ROW, _MARGIN = 9.2, 0.36, 0.72
 _MOST_CONDITIONS = 6
 PLOT_SETTINGS: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name with dollars in it is a name
     "svg.hashsalt": "fxpasses",
     "font.size": 9.5,
     "text.color": INK,

@@ -106,7 +106,7 @@ class OnnxIntegers:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         options.intra_op_num_threads = self._threads
         return options
 

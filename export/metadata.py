@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked, require_plain
 from fxpasses.precision.dynamic import dynamic_weights
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
@@ -71,13 +73,20 @@ def recipe_from(text: str) -> QuantConfig:
     """The settings :func:`recipe_text` wrote.
 
     Raises:
-        InputError: it names no target, or ``"auto"``, which is another one on each machine.
+        InputError: it wrote something else, or a recipe that names no target, which would be another one on each
+            machine.
     """
-    settings: dict[str, Any] = json.loads(text)
+    from fxpasses.formats.recipes import Quantize
+
+    where, fix = Path("the recipe in the file's metadata"), "make the file again"
+    try:
+        settings: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not JSON", why=str(error), fix=fix) from error
+    require_plain(settings, where, fix)
+    checked(Quantize, settings, where, fix)
     if settings.get("target", AUTO) == AUTO:
-        raise InputError(
-            "a recipe without a target", why="what it means would depend on the machine", fix="export the model again"
-        )
+        raise InputError(f"{where} names no target", why="what it means would depend on the machine", fix=fix)
     settings["overrides"] = tuple(Override(**o) for o in settings.get("overrides", ()))
     return QuantConfig(**settings)
 

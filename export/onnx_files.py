@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked
+from fxpasses.regular_files import why_not_regular
+
+from .external_weights import why_not_readable
+from .onnx_refusals import SILENT, refusals_told
 
 from .session_options import runtime_saturates, set_exact_sums
 
@@ -33,22 +39,48 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
+    from fxpasses.formats.metadata import Metadata
+
+    why = why_not_regular(path)
+    if why:
+        raise InputError(f"no file {path}", why=why, fix="give an .onnx file")
     try:
-        model = onnx.load(path, format="protobuf", load_external_data=weights)
-    except FileNotFoundError as error:
-        raise InputError(f"no file {path}", why="there is none of that name", fix="give an .onnx file") from error
-    except IsADirectoryError as error:
-        raise InputError(f"no file {path}", why="it is a folder", fix="give an .onnx file in it") from error
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        problem = why_not_readable(model, path.parent) if weights else None
+        if weights and problem is None:
+            onnx.load_external_data_for_model(model, str(path.parent))
     except PermissionError as error:
         raise InputError(f"cannot read {path}", why="permission denied", fix="make it readable") from error
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not an ONNX file", why=str(error), fix=_EXPORT_AGAIN) from error
-    except onnx.checker.ValidationError as error:
-        why = f"its weights lie in another file: {error}"
-        raise InputError(f"cannot read {path}", why=why, fix="keep both files in one folder") from error
+    except (onnx.checker.ValidationError, ValueError) as error:
+        problem = f"its weights lie in another file: {error}"
+    if problem is not None:
+        raise InputError(f"cannot read {path}", why=problem, fix="keep both files in one folder, as they were written")
+    name = _not_utf8(model)
+    if name is not None:
+        raise InputError(
+            f"{path} is not an ONNX file", why=f"the name {name!r} in it is no UTF-8", fix="export it with other names"
+        )
+    checked(Metadata, metadata(model), path, _EXPORT_AGAIN)
     if not model.graph.node and not model.graph.output:
         raise InputError(f"{path} is not an ONNX file", why="it holds no graph", fix=_EXPORT_AGAIN)
     return model
+
+
+def _not_utf8(model: onnx.ModelProto) -> bytes | None:
+    """A name that is no UTF-8, which protobuf gives as bytes; None where there is none."""
+    waiting: list[Any] = [model]
+    while waiting:
+        for field, value in waiting.pop().ListFields():
+            values = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+            if field.type == field.TYPE_MESSAGE:
+                waiting.extend(values)
+            elif field.type == field.TYPE_STRING:
+                for found in values:
+                    if isinstance(found, bytes):
+                        return found
+    return None
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -70,24 +102,15 @@ def start_session(
         InputError: onnxruntime refuses the file; its own words are the reason.
     """
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     if runtime_saturates():
         with contextlib.suppress(InputError):  # what cannot be read is refused below, in onnxruntime's words
             set_exact_sums(options, read_onnx(path, weights=False))
-    try:
+    options.log_severity_level = SILENT
+    what, fix = (
+        f"onnxruntime {ort.__version__} refuses {path}",
+        "export it again at an older opset, or update onnxruntime",
+    )
+    written = options.optimized_model_filepath
+    with refusals_told(what, fix, Path(written) if written else None):
         return ort.InferenceSession(str(path), options, providers=list(providers))
-    except (
-        refusals.Fail,
-        refusals.InvalidArgument,
-        refusals.InvalidGraph,
-        refusals.InvalidProtobuf,
-        refusals.NoSuchFile,
-        refusals.NotImplemented,
-        refusals.RuntimeException,
-    ) as error:
-        raise InputError(
-            f"onnxruntime {ort.__version__} refuses {path}",
-            why=" ".join(str(error).split()),
-            fix="export it again at an older opset, or update onnxruntime",
-        ) from error

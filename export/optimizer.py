@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from fxpasses.errors import InputError
 
 from .files import atomic_write
+from .onnx_files import read_onnx
+from .onnx_refusals import SILENT, refusals_told
 
 if TYPE_CHECKING:
     import onnx
@@ -52,7 +54,7 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
         raise InputError(
             f"optimizer {tool!r}", why="there is no tool of that name", fix=f"one of {', '.join(get_args(Optimizer))}"
         )
-    model = _read(source)
+    model = read_onnx(source)
     reason = _why_not_optimizable(model)
     if reason and tool != "none":
         raise InputError(f"optimizer {tool!r} on {source}", why=reason, fix="optimise the float file instead")
@@ -74,18 +76,6 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
         written.replace(temporary)
 
 
-def _read(path: Path) -> onnx.ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(path)
-    except FileNotFoundError as error:
-        raise InputError(f"no file {path}", why=str(error), fix="give the path of an .onnx file") from error
-    except DecodeError as error:
-        raise InputError(f"{path} is not an ONNX file", why=str(error), fix="export it again") from error
-
-
 def _why_not_optimizable(model: onnx.ModelProto) -> str | None:
     for node in model.graph.node:
         if node.op_type in _INTEGER_OPERATORS or node.op_type.startswith("QLinear"):
@@ -95,22 +85,13 @@ def _why_not_optimizable(model: onnx.ModelProto) -> str | None:
 
 def _by_onnxruntime(given: Path, written: Path) -> None:
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(written)
-    options.log_severity_level = 3
-    try:
+    options.log_severity_level = SILENT
+    with refusals_told("onnxruntime refuses the file", "export it again", written):
         ort.InferenceSession(str(given), options, providers=["CPUExecutionProvider"])
-    except (
-        refusals.Fail,
-        refusals.InvalidGraph,
-        refusals.InvalidArgument,
-        refusals.NotImplemented,
-        refusals.RuntimeException,
-    ) as error:
-        raise InputError("onnxruntime refuses the file", why=str(error), fix="export it again") from error
 
 
 def _by_onnxruntime_tools(given: Path, written: Path) -> None:

@@ -11,7 +11,6 @@ Keys may be added, never renamed. A number that was not measured is null, never 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -21,6 +20,8 @@ from typing import Any
 from torch import fx
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked, read_json
+from fxpasses.regular_files import why_not_regular
 
 from .accuracy import Comparison
 from .environment import environment
@@ -157,23 +158,19 @@ def read_report(path: str | Path) -> Report:
     """Read report.json.
 
     Raises:
-        InputError: there is no such file, it is not JSON, or not a report.
+        InputError: there is no such file, it is not JSON, or not a report; the key is named.
     """
-    path = Path(path)
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"no file {path}", why="there is none of that name", fix="fxpasses quantize ... --out DIR writes it"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}", why=str(error), fix="give the path of a report.json") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON", why=str(error), fix="make it again") from error
+    from fxpasses.formats.report import Report as Format
+
+    path, again = Path(path), "make it again: fxpasses quantize ... --out DIR writes it"
+    if why_not_regular(path) == "there is no such file":
+        raise InputError(f"no file {path}", why="there is none of that name", fix=again)
+    report = read_json(path, "the report", again)
     problem = why_not_a_report(report)
     if problem:
         raise InputError(f"{path} is not a report", why=problem, fix="make it again with this version")
     assert isinstance(report, dict)
+    checked(Format, report, path, again)
     return report
 
 
@@ -193,6 +190,8 @@ def why_not_a_report(report: object) -> str | None:
             return problem
         if variant["runtime"] not in RUNTIMES:
             return f"variants[{i}] has the runtime {variant['runtime']!r}"
+        if not isinstance(variant["latency"], list):
+            return f"variants[{i}].latency is no list"
         parts.append((f"variants[{i}].accuracy", variant["accuracy"], ("top1", "images")))
         parts.append((f"variants[{i}].vs_fp32", variant["vs_fp32"], ("top1_agreement", "sqnr_db")))
         parts += [(f"variants[{i}].latency[{j}]", entry, LATENCY_KEYS) for j, entry in enumerate(variant["latency"])]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import write_text_atomic
-from .html_elements import Markup, element, joined
+from .html_elements import PAGE_RULES, Markup, element, joined
 from .html_headline import page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
@@ -40,7 +40,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     """The page of a report."""
     head = joined(
         (
-            Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+            PAGE_RULES,
             element("title", f"{report['model']} – fxpasses report"),
             element("style", Markup(STYLE)),
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import first_line, users_frame
 from .graph_edit import operator_name
@@ -32,10 +33,13 @@ def require_eval(model: nn.Module) -> None:
 
 def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
     """The model's own output, on copies of the inputs because a model may change them in place."""
+    dtype = torch.get_default_dtype()
     try:
         with torch.no_grad():
-            return model(*_copies(inputs))
-    except Exception as error:  # a model's forward may raise anything, and is the caller's to mend
+            output = model(*_copies(inputs))
+    except BaseException as error:  # a model's forward may raise anything, and is the caller's to mend
+        if not is_a_failure(error):
+            raise
         shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
         raise GraphError(
             f"{type(model).__name__} does not run on the example inputs {shapes}",
@@ -44,6 +48,16 @@ def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             at=users_frame(error),
             step="capture",
         ) from error
+    if torch.get_default_dtype() != dtype:
+        changed = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        raise GraphError(
+            f"the forward of {type(model).__name__} changes torch's default dtype to {changed}",
+            why="everything after it would be computed with it",
+            fix="give dtype= to the calls that need it",
+            step="capture",
+        )
+    return output
 
 
 def require_plain_output(model: nn.Module, output: Any) -> None:

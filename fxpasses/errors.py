@@ -16,13 +16,25 @@ if TYPE_CHECKING:
 class FxPassesError(Exception):
     """Base of every error raised on purpose; its text is ready to be shown to a user."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors come from worker processes, too, and their arguments are not those they were made with."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[FxPassesError], args: tuple[object, ...], state: dict[str, object]) -> FxPassesError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(FxPassesError):
     """Something handed in from outside (a file, a folder, a name, a number, data) cannot be used."""
 
-    def __init__(self, what: str, *, why: str, fix: str) -> None:
-        self.what, self.why, self.fix = what, why, fix
-        super().__init__(f"{what}\n  why: {why}\n  fix: {fix}")
+    def __init__(self, what: str, *, why: str, fix: str, at: str | None = None) -> None:
+        self.what, self.why, self.fix, self.at = what, why, fix, at
+        lines = [what, *([f"at:  {at}"] if at else []), f"why: {why}", f"fix: {fix}"]
+        super().__init__("\n  ".join(lines))
 
 
 class GraphError(FxPassesError):

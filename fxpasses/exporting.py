@@ -22,6 +22,7 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 from torch.utils import _pytree as pytree
 
+from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import first_line, users_frame
 from .inplace import ChangesStateError, make_out_of_place
@@ -79,7 +80,9 @@ def _export(model: nn.Module, inputs: tuple[Any, ...], dynamic_batch: bool) -> E
     try:
         with _quiet(), torch.no_grad():
             return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # the model's forward runs in there, and may raise anything
+    except BaseException as error:  # the model's forward runs in there, and may raise anything, and exit, too
+        if not is_a_failure(error):
+            raise
         raise _not_exportable(model, error) from error
 
 

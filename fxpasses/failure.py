@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from .callers_code import said_by, text_of
+
 _TORCH = str(Path(torch.__file__).parent) + os.sep  # torchvision begins with the same letters
 _OURS = tuple(
     str(Path(__file__).parent / name)
@@ -37,7 +39,9 @@ def calling_lines() -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of an exception's text, or its type where it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, SystemExit):
+        return said_by(error)
+    lines = [line.strip() for line in text_of(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
     said = type(error).__name__ if type(error).__module__ == "builtins" else ""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
+from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import calling_lines, first_line, users_frame
 from .operator_table import VOCABULARY
@@ -187,7 +188,9 @@ def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
     try:
         with torch.no_grad():
             graph = tracer.trace(copy.copy(model))
-    except Exception as error:  # a model's forward may raise anything at all when fed a Proxy
+    except BaseException as error:  # a model's forward may raise anything at all when fed a Proxy, and exit, too
+        if not is_a_failure(error):
+            raise
         raise untraceable(model, error, tracer.failed_in) from error
     return fx.GraphModule(tracer.root, graph, type(model).__name__)
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.regular_files import require_regular
 
 from .array_split import ArraySplit
 from .data_source import Split
@@ -129,30 +130,22 @@ def _pickled(folder: Path, names: tuple[str, ...]) -> ArraySplit:
 
 
 def _read_batch(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[int]]:
+    require_regular(path, FIX)
     try:
         batch = _DataOnlyUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except (
-        OSError,
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # whatever a damaged pickle stumbles over
         raise InputError(f"cannot read {path}", why=str(error) or type(error).__name__, fix="fetch it again") from error
     data, labels = (batch.get(b"data"), batch.get(b"labels")) if isinstance(batch, Mapping) else (None, None)
     if not isinstance(data, np.ndarray) or data.shape[1:] != (PIXEL_BYTES,) or data.dtype != np.uint8:
         raise InputError(f"{path} is no CIFAR-10 batch", why=f"it has no uint8 'data' of [N, {PIXEL_BYTES}]", fix=FIX)
-    if not isinstance(labels, list) or len(labels) != len(data):
+    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(x) is int for x in labels):
         raise InputError(f"{path} is no CIFAR-10 batch", why="its 'labels' do not go with its 'data'", fix=FIX)
     return data, labels
 
 
 def _check_labels(labels: Tensor, folder: Path) -> None:
-    highest = int(labels.max())
-    if highest >= NUM_CLASSES:
+    wrong = labels[(labels < 0) | (labels >= NUM_CLASSES)]
+    if len(wrong):
         raise InputError(
-            f"{folder} is no CIFAR-10", why=f"it has the label {highest}, and there are 10 classes", fix=FIX
+            f"{folder} is no CIFAR-10", why=f"it has the label {int(wrong[0])}, and there are 10 classes", fix=FIX
         )

@@ -54,7 +54,7 @@ def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> Da
         shape = parse_shape(argument)
         check_shape(spec, shape, model)
         return SplitSource(spec, *noise_splits(shape), shape, None, None)
-    return _from_folder(kind, _existing(Path(argument).expanduser(), spec), spec, model, labels)
+    return _from_folder(kind, _existing(home_expanded(argument, spec), spec), spec, model, labels)
 
 
 def _from_folder(kind: str, folder: Path, spec: str, model: TakesInput, labels: Path | None) -> DataSource:
@@ -73,6 +73,14 @@ def _arrays(
 ) -> SplitSource:
     check_shape(spec, shape, model)
     return SplitSource(spec, training, held_out, shape, model.preprocessing, classes)
+
+
+def home_expanded(path: str, spec: str) -> Path:
+    """The path with ``~`` and ``~user`` expanded; InputError where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{spec}: cannot open {path}", why=str(error), fix="write the path out") from error
 
 
 def _existing(folder: Path, spec: str) -> Path:

@@ -7,7 +7,6 @@ any other is scaled to 256/224 of that size on its shorter side and its centre c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked, read_json
+from fxpasses.regular_files import require_regular
 
 from .model_input import InputShape, shape_text
 
@@ -87,17 +88,15 @@ def _class_indices(folder: Path, names: set[str], labels_file: Path | None) -> d
 def _read_classes(path: Path) -> list[str]:
     """Folder names in index order."""
     fix = 'write {"classes": [["folder", "name"], ...]} in index order'
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"cannot open {path}", why="there is no such file", fix="check the labels path") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not readable JSON", why=str(error), fix=fix) from error
+    from fxpasses.formats.labels import Labels
+
+    content = read_json(path, "the labels", fix)
     classes = content.get("classes") if isinstance(content, Mapping) else content
     if not isinstance(classes, list) or not classes:
         raise InputError(f"{path} lists no classes", why="there is no list under 'classes'", fix=fix)
-    names = [entry[0] if isinstance(entry, list) and entry else entry for entry in classes]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+    checked(Labels, content, path, fix)
+    names = [entry[0] if isinstance(entry, list) else entry for entry in classes]
+    if len(set(names)) != len(names):
         raise InputError(f"{path} lists no classes", why="its entries are not distinct folder names", fix=fix)
     return names
 
@@ -107,6 +106,8 @@ def _split(folder: Path, index_of: Mapping[str, int], shape: InputShape) -> Imag
     labels: list[int] = []
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         images = sorted(path for path in class_folder.iterdir() if path.suffix.lower() in ENDINGS)
+        for image in images:
+            require_regular(image, "remove it, or put an image in its place")
         files += images
         labels += [index_of[class_folder.name]] * len(images)
     if not files:

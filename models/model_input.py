@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from fxpasses.errors import InputError
 
 InputShape = tuple[int, ...]
 
@@ -54,6 +57,24 @@ class ModelInput:
 
     input_shape: InputShape
     preprocessing: Preprocessing = UNIT_RANGE
+
+
+MOST_VALUES = 1 << 31
+"""In one input: eight gigabytes of float32."""
+
+
+def checked_shape(shape: object, what: str) -> InputShape:
+    """A shape from outside, as a tuple; InputError, which begins with ``what``, for anything else."""
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        raise InputError(
+            what, why="a shape is positive whole numbers", fix="return (module, (C, H, W)), the shape without the batch"
+        )
+    if math.prod(sizes) > MOST_VALUES:
+        raise InputError(
+            what, why=f"that is {math.prod(sizes)} values, more than {MOST_VALUES}", fix="use smaller inputs"
+        )
+    return sizes
 
 
 def shape_text(shape: InputShape) -> str:

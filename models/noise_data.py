@@ -9,10 +9,12 @@ from torch import Tensor
 
 from fxpasses.errors import InputError
 
-from .model_input import InputShape
+from .model_input import InputShape, checked_shape
 
 TRAINING_IMAGES = 4096
 HELD_OUT_IMAGES = 256
+LONGEST_SIZE = 20
+"""Digits; Python refuses to read numbers of thousands."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ def noise_splits(shape: InputShape) -> tuple[NoiseSplit, NoiseSplit]:
 def parse_shape(text: str) -> InputShape:
     """``3x224x224`` to ``(3, 224, 224)``."""
     sizes = text.lower().split("x")
-    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+    if not all(size.isdecimal() and len(size) <= LONGEST_SIZE and int(size) > 0 for size in sizes):
         raise InputError(
             f"{text!r} is not a shape",
-            why="a shape is positive whole numbers joined by x",
+            why="a shape is positive whole numbers of at most 20 digits joined by x",
             fix="write for example random=3x224x224",
         )
-    return tuple(int(size) for size in sizes)
+    return checked_shape([int(size) for size in sizes], f"{text!r} is too large a shape")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.regular_files import require_regular
 
 from .model_input import InputShape, TakesInput, shape_text
 from .text_bag import PADDING_TOKEN, VOCABULARY
@@ -56,6 +57,7 @@ def sentence_splits(folder: Path, model: TakesInput, source: str) -> tuple[Sente
 
 
 def _read(path: Path, tokens: int) -> SentenceSplit:
+    require_regular(path, "point to the folder of the .tsv files")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -17,7 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fxpasses.callers_code import is_a_failure
 from fxpasses.errors import InputError
+from fxpasses.failure import first_line, users_frame
+from fxpasses.label_check import require_classes
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -105,7 +108,7 @@ class _Run:
         for inputs, labels in batches:
             self._set_learning_rate(epoch, images)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
-                loss = self.loss_of(inputs, self.module(inputs).float(), labels)
+                loss = self.loss_of(inputs, self._logits(inputs, labels), labels)
             if not bool(loss.isfinite()):
                 raise InputError(
                     f"training diverged in epoch {epoch + 1}",
@@ -122,6 +125,27 @@ class _Run:
         if not images:
             raise InputError(f"epoch {epoch + 1} has no images", why="the data gave no batch", fix="give at least one")
         return total / images
+
+    def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What the loss is taken of; InputError where the model fails on the batch, or labels are no classes of it."""
+        given = f"a batch of shape {list(inputs.shape)}"
+        try:
+            logits = self.module(inputs)
+        except BaseException as error:  # a forward may raise anything, and exit, and is the caller's to mend
+            if not is_a_failure(error):
+                raise
+            why, at = first_line(error), users_frame(error)
+            fix = "choose another --batch, or data that the model takes"
+            raise InputError(f"the model does not train on {given}", why=why, fix=fix, at=at) from error
+        if not isinstance(logits, Tensor) or logits.dim() < 2 or labels.shape != logits[:, 0].shape:
+            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise InputError(
+                f"cannot train on {given}",
+                why=f"in training the model gives {found} for labels of shape {list(labels.shape)}",
+                fix="train a model that returns logits [B, classes]",
+            )
+        require_classes(labels, logits.shape[1], "the data")
+        return logits.float()
 
     def _set_learning_rate(self, epoch: int, images: int) -> None:
         part = 0.0 if self.images_per_epoch is None else min(images / self.images_per_epoch, 1.0)

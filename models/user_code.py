@@ -10,22 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
-
-# What a file or factory of the caller can plausibly raise; anything else is shown with its traceback.
-USER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 
 
 def is_user_code(spec: str) -> bool:
@@ -45,20 +31,18 @@ def load_factory(spec: str) -> Callable[[], object]:
         )
     path = Path(path_text)
     if not path.is_file():
-        raise InputError(f"cannot open {path}", why="there is no such file", fix="check the path before the colon")
+        why = "it is no file" if path.exists() else "there is no such file"
+        raise InputError(f"cannot open {path}", why=why, fix="check the path before the colon")
     module_spec = importlib.util.spec_from_file_location(f"_fxpasses_user_{path.stem}", path)
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     # Dataclasses and pickling inside the file look their module up by name.
     sys.modules[module_spec.name] = module
-    try:
+    with told_as_the_callers(f"running {path} failed", "make the file importable on its own", path.absolute()):
         module_spec.loader.exec_module(module)
-    except USER_ERRORS as error:
-        raise InputError(
-            f"running {path} failed", why=_short(error), fix="make the file importable on its own"
-        ) from error
-    factory: Callable[[], object] | None = getattr(module, name, None)
+    # Its own dictionary: a __getattr__ of the file would be run.
+    factory: Callable[[], object] | None = vars(module).get(name)
     if factory is None or not callable(factory):
         public = ", ".join(sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_")))
         raise InputError(
@@ -71,12 +55,10 @@ def load_factory(spec: str) -> Callable[[], object]:
 
 def call_factory(factory: Callable[[], object], spec: str) -> object:
     """``factory()``, its failure told as bad input."""
-    try:
+    with told_as_the_callers(f"{spec} failed", "make the factory work without arguments", file_of(spec)):
         return factory()
-    except USER_ERRORS as error:
-        raise InputError(f"{spec} failed", why=_short(error), fix="make the factory work without arguments") from error
 
 
-def _short(error: BaseException) -> str:
-    first_line = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {first_line}"
+def file_of(spec: str) -> Path:
+    """The file of ``path/file.py:factory``, as tracebacks name it."""
+    return Path(spec.rpartition(":")[0]).absolute()

@@ -3,58 +3,86 @@
 The factory returns an iterable of batches, tensors ``[B, *input_shape]`` or pairs of such a tensor and labels
 ``[B]``, ready to be fed to the model; or an object with the methods of :class:`.DataSource`. It is called again for
 every pass over the data, so it may be a generator function. With one iterable, calibration and evaluation see the
-same batches.
+same batches. Batches may go on without end: only as many are read as are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
-from .data_source import CALIBRATION_BATCH, EVALUATION_BATCH, DataSource, check_count
-from .model_input import InputShape, TakesInput, shape_text
-from .user_code import USER_ERRORS, call_factory, load_factory
+from .data_source import CALIBRATION_BATCH, EVALUATION_BATCH, DataSource, SplitSource, check_count
+from .model_input import InputShape, TakesInput
+from .user_batches import COUNTED, Batch, BatchRules, checked_batches
+from .user_code import call_factory, file_of, load_factory
+from .user_source import UserSource
+
+WITHOUT_END = sys.maxsize
+"""Images of batches that say no number of theirs and go on after ``COUNTED`` images."""
 
 
 def user_data(spec: str, model: TakesInput) -> DataSource:
     """The caller's own :class:`DataSource`, or their batches as one."""
     factory = load_factory(spec)
     given = call_factory(factory, spec)
-    if isinstance(given, DataSource):
+    if isinstance(given, SplitSource):
         return given
+    rules = BatchRules(spec, model.input_shape, getattr(model, "vocabulary", None))
+    if isinstance(given, DataSource):
+        return UserSource(given, rules)
     if not isinstance(given, Iterable):
         raise InputError(
             f"{spec} gave a {type(given).__name__}",
             why="it is neither batches nor a data source",
             fix="return an iterable of tensors or of (tensor, labels)",
         )
-    return UserBatches(spec, factory, model.input_shape)
+    return UserBatches(factory, rules)
 
 
 @dataclass(frozen=True)
 class UserBatches:
     """The iterable a factory makes, as a :class:`.DataSource`."""
 
-    name: str
     factory: Callable[[], object]
-    input_shape: InputShape
+    rules: BatchRules
 
     num_classes = None
 
+    @property
+    def name(self) -> str:
+        return self.rules.name
+
+    @property
+    def input_shape(self) -> InputShape:
+        return self.rules.input_shape
+
     @cached_property
     def calibration_images(self) -> int:
-        """Counted in one pass, at first use."""
-        return sum(len(inputs) for inputs, _ in self._batches())
+        """Counted in one pass, at first use; ``WITHOUT_END`` where there is none in sight."""
+        images, known = 0, self._known_batches()
+        for number, (inputs, _) in enumerate(self._batches()):
+            if images >= COUNTED and number >= known:
+                return WITHOUT_END
+            images += len(inputs)
+        if not images:
+            raise InputError(f"{self.name} has no image", why="its batches are empty", fix="give at least one image")
+        return images
 
     @property
     def evaluation_images(self) -> int:
         return self.calibration_images
+
+    def for_logits(self, logits: tuple[int, ...]) -> UserBatches:
+        """The same data for a model that gives ``logits``, a shape without the batch: other labels are refused."""
+        return replace(self, rules=replace(self.rules, logits=logits))
 
     def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
         """The first ``images`` inputs in the caller's order; the seed changes nothing."""
@@ -62,16 +90,20 @@ class UserBatches:
         check_count("batch size", batch_size)
         return (inputs for inputs, _ in self._resized(batch_size, images))
 
-    def evaluation(
-        self, batch_size: int = EVALUATION_BATCH, limit: int | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[Batch]:
         """The first ``limit`` inputs in the caller's order, with their labels where given."""
         check_count("batch size", batch_size)
         if limit is not None:
             check_count("evaluation images", limit)
+        elif self.calibration_images == WITHOUT_END:
+            raise InputError(
+                f"{self.name} has no end",
+                why=f"it goes on after {COUNTED} images, and all of it is to be read",
+                fix="end it; where it is longer, have the factory return an iterable with a length, as a DataLoader",
+            )
         return self._resized(batch_size, limit)
 
-    def _resized(self, batch_size: int, limit: int | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _resized(self, batch_size: int, limit: int | None) -> Iterator[Batch]:
         """The caller's batches cut and joined to ``batch_size``."""
         left = limit
         kept: list[Tensor] = []
@@ -90,45 +122,23 @@ class UserBatches:
                 break
         if kept:
             yield torch.stack(kept), _stacked(kept_labels)
+        if left and self.calibration_images == WITHOUT_END:
+            raise InputError(
+                f"{self.name} ends {left} images before {limit}",
+                why="it has no more",
+                fix=f"ask for {(limit or 0) - left}",
+            )
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _batches(self) -> Iterator[Batch]:
+        return checked_batches(lambda: call_factory(self.factory, self.name), self.rules, file_of(self.name))
+
+    def _known_batches(self) -> int:
+        """How many batches the iterable says it has; 0 where it does not say."""
         batches = call_factory(self.factory, self.name)
-        assert isinstance(batches, Iterable)
-        iterator = iter(batches)
-        number = 0
-        while True:
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                break
-            except USER_ERRORS as error:
-                raise InputError(
-                    f"{self.name} failed at batch {number}",
-                    why=f"{type(error).__name__}: {error}",
-                    fix="make the factory's batches readable to the end",
-                ) from error
-            yield self._checked(batch, number)
-            number += 1
-        if not number:
-            raise InputError(f"{self.name} is empty", why="the factory gave no batch", fix="give at least one batch")
-
-    def _checked(self, batch: object, number: int) -> tuple[Tensor, Tensor | None]:
-        inputs, labels = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
-        if not isinstance(inputs, Tensor) or not (labels is None or isinstance(labels, Tensor)):
-            raise InputError(
-                f"{self.name}: batch {number} is a {type(batch).__name__}",
-                why="a batch is a tensor or (tensor, labels)",
-                fix="convert it to tensors",
-            )
-        if tuple(inputs.shape[1:]) != self.input_shape:
-            raise InputError(
-                f"{self.name}: batch {number} has the shape {shape_text(tuple(inputs.shape))}",
-                why=f"the model takes Bx{shape_text(self.input_shape)}",
-                fix="give batches of the model's shape",
-            )
-        return inputs, labels
+        with told_as_the_callers(f"len() of {self.name} failed", "give the true number", file_of(self.name)):
+            return len(batches) if isinstance(batches, Sized) else 0
 
 
 def _stacked(labels: list[Tensor | None]) -> Tensor | None:
     known = [label for label in labels if label is not None]
-    return torch.stack(known).to(torch.int64) if len(known) == len(labels) else None
+    return torch.stack(known) if len(known) == len(labels) else None

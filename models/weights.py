@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from fxpasses.errors import InputError
+from fxpasses.regular_files import require_regular
+
+from .weight_kinds import as_the_model_has, plain_tensors, why_not_metadata
 
 TORCH_SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -32,6 +35,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     ``DataParallel`` leaves. Raises :class:`InputError` and leaves the module untouched on anything else.
     """
     state = read_state_dict(path)
+    as_the_model_has(state, module, path)
     problem = why_not_loadable(module, state)
     if problem:
         raise InputError(
@@ -44,9 +48,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def read_state_dict(path: Path) -> OrderedDict[str, Tensor]:
     """Names and tensors of a weight file, unwrapped; nothing in the file is executed."""
-    if not path.is_file():
-        why = "it is a folder" if path.is_dir() else "there is no such file"
-        raise InputError(f"cannot open {path}", why=why, fix="give the path of a .pt, .pth or .safetensors file")
+    require_regular(path, "give the path of a .pt, .pth or .safetensors file")
     if path.suffix == ".safetensors":
         return _unwrapped(_read_safetensors(path), path)
     if path.suffix in TORCH_SUFFIXES:
@@ -69,7 +71,10 @@ def why_not_loadable(module: nn.Module, state: OrderedDict[str, Tensor]) -> str 
     if wrong:
         return f"{len(wrong)} of {len(own)} weights have another shape: {_first(wrong)}"
     # The trial load goes through torch's own hooks, which rename keys of older files (ViT, BatchNorm counters).
-    outcome = _skeleton(module).load_state_dict(state, strict=False, assign=True)
+    try:
+        outcome = _skeleton(module).load_state_dict(state, strict=False, assign=True)
+    except RuntimeError as error:  # a hook of a module makes nothing of the file's version
+        return str(error).partition("\n")[0]
     missing = [name for name in outcome.missing_keys if not name.endswith("num_batches_tracked")]
     complaints = []
     if missing:
@@ -136,7 +141,7 @@ def _read_safetensors(path: Path) -> object:
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise _corrupt(path, error) from error
 
 
@@ -160,19 +165,24 @@ def _unwrapped(content: object, path: Path) -> OrderedDict[str, Tensor]:
         raise InputError(
             f"{path} holds no state dict", why=found, fix="save it with torch.save(model.state_dict(), path)"
         )
-    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor) or not isinstance(name, str)]
     if odd:
         raise InputError(
             f"{path} holds no state dict",
-            why=f"these entries are not tensors: {_first(odd)}",
+            why=f"these entries are not named tensors: {_first(odd)}",
             fix="save it with torch.save(model.state_dict(), path)",
         )
     if all(str(name).startswith(DATA_PARALLEL_PREFIX) for name in content):
-        return OrderedDict((str(name).removeprefix(DATA_PARALLEL_PREFIX), value) for name, value in content.items())
-    state = OrderedDict((str(name), value) for name, value in content.items())
+        unprefixed = {str(name).removeprefix(DATA_PARALLEL_PREFIX): value for name, value in content.items()}
+        return plain_tensors(unprefixed, path)
+    state = plain_tensors({str(name): value for name, value in content.items()}, path)
     # Modules read from here which version wrote the file.
     versions = getattr(content, "_metadata", None)
     if versions is not None:
+        problem = why_not_metadata(versions)
+        if problem:
+            fix = "save the tensors alone: torch.save(dict(model.state_dict()), path)"
+            raise InputError(f"{path}: the _metadata of the state dict is damaged", why=problem, fix=fix)
         state._metadata = versions  # type: ignore[attr-defined]
     return state
 

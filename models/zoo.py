@@ -19,16 +19,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
 from .cifar_resnet import CifarResNet
 from .digits_cnn import DigitsCnn
 from .lenet import LeNet
 from .loaded_model import LoadedModel, example_batch
-from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
+from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing, checked_shape
 from .settle import settle
 from .text_bag import TOKENS, VOCABULARY, TextBag
-from .user_code import call_factory, is_user_code, load_factory
+from .user_code import call_factory, file_of, is_user_code, load_factory
 from .vgg_cifar import VGG16_HALF, VggCifar
 from .weights import load_weights
 
@@ -77,6 +78,9 @@ def load_model(
         torch.manual_seed(seed)
         blueprint = find_blueprint(spec, image_size)
         module = blueprint.build()
+    if is_user_code(spec):
+        with told_as_the_callers(f"eval() of {spec} failed", "let it set the mode, and nothing else", file_of(spec)):
+            module.eval()
     module.eval()
     if weights is not None:
         load_weights(module, weights)
@@ -134,23 +138,35 @@ def _from_user_code(spec: str) -> Blueprint:
     """
     built = call_factory(load_factory(spec), spec)
     if isinstance(built, LoadedModel):
-        module = built.module
-        return Blueprint(lambda: module, built.input_shape, built.preprocessing, built.vocabulary)
+        _require_usable(built.module, built.input_shape, spec)
+        preprocessing: object = built.preprocessing  # the caller's code keeps to no annotation
+        vocabulary: object = built.vocabulary
+        if not isinstance(preprocessing, Preprocessing) or not isinstance(vocabulary, int | None):
+            why = f"its preprocessing is {preprocessing!r}, its vocabulary {vocabulary!r}"
+            raise InputError(f"{spec} gave a model that is not whole", why=why, fix="give a Preprocessing, and an int")
+        loaded = built
+        return Blueprint(lambda: loaded.module, built.input_shape, built.preprocessing, built.vocabulary)
     shape: object = DEFAULT_USER_SHAPE
     if isinstance(built, tuple) and len(built) == 2:
         built, shape = built
-    if not isinstance(built, nn.Module):
+    module, user_shape = _require_usable(built, shape, spec)
+    return Blueprint(lambda: module, user_shape, IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE)
+
+
+def _require_usable(module: object, shape: object, spec: str) -> tuple[nn.Module, InputShape]:
+    """Both, typed; InputError for what is no model of float32 on the CPU, or no shape."""
+    if not isinstance(module, nn.Module):
         raise InputError(
-            f"{spec} gave a {type(built).__name__}",
+            f"{spec} gave a {type(module).__name__}",
             why="a model is a torch.nn.Module",
             fix="return the module, or (module, (C, H, W))",
         )
-    if not isinstance(shape, (tuple, list)) or not all(isinstance(size, int) and size > 0 for size in shape):
-        raise InputError(
-            f"{spec} gave the input shape {shape!r}",
-            why="a shape is positive whole numbers",
-            fix="return (module, (C, H, W)), the shape without the batch",
-        )
-    user_module, user_shape = built, tuple(shape)
-    preprocessing = IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE
-    return Blueprint(lambda: user_module, user_shape, preprocessing)
+    for name, weight in module.named_parameters():
+        if weight.device.type != "cpu" or (weight.is_floating_point() and weight.dtype != torch.float32):
+            kept = f"{str(weight.dtype).removeprefix('torch.')} on {weight.device}"
+            raise InputError(
+                f"{spec}: the weight {name} is {kept}",
+                why="a float model is one of float32 on the CPU",
+                fix="return model.float().cpu(), with weights in it",
+            )
+    return module, checked_shape(shape, f"{spec} gave the input shape {shape!r}")

@@ -19,7 +19,7 @@ from fxpasses.export.audit_observed import (
     count_integer_operators,
     float_operators,
     leftovers,
-    named_graph,
+    named_model,
     optimized_by_onnxruntime,
     original_name,
 )
@@ -186,9 +186,9 @@ def test_names_are_found_again(name: str) -> None:
 def test_a_file_with_names_is_used_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(conv_net(), path)
-    graph, named = named_graph(path, tmp_path / "unused")
+    read, named = named_model(path, tmp_path / "unused")
     assert named == path
-    assert graph.nodes[-1].name == "Gemm"
+    assert OnnxGraph(read).nodes[-1].name == "Gemm"
 
 
 def test_a_file_without_names_gets_a_copy_with_names(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_a_file_without_names_gets_a_copy_with_names(tmp_path: Path) -> None:
     onnx.save(model, path)
     before = path.read_bytes()
     (tmp_path / "scratch").mkdir()
-    graph, named = named_graph(path, tmp_path / "scratch")
+    copy, named = named_model(path, tmp_path / "scratch")
     assert named.parent == tmp_path / "scratch"
     assert path.read_bytes() == before
-    names = [node.name for node in graph.nodes]
+    names = [node.name for node in OnnxGraph(copy).nodes]
     assert len(set(names)) == len(names)
     assert "" not in names
     assert {node.name for node in OnnxGraph(onnx.load(named)).nodes} == set(names)

@@ -211,7 +211,7 @@ def test_nan_is_not_json() -> None:
 
 
 def test_whole_numbers() -> None:
-    assert options.whole_numbers("1,2, 8", "--batch") == (1, 2, 8)
+    assert options.whole_numbers("1,2, 8", "--batch", 8) == (1, 2, 8)
 
 
 def test_unknown_methods() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 
 import pytest
@@ -89,3 +90,11 @@ def test_source_line_kept_in_meta_survives_a_copy() -> None:
     node = traced_linear()
     node.meta["stack_trace"] = USER_FRAME
     assert source_line(node) == 'File "nets/resnet.py", line 41, in forward'
+
+
+@pytest.mark.parametrize(
+    "error", [InputError("a", why="b", fix="c", at="d"), GraphError("a", why="b", fix="c", at="d", step="e")]
+)
+def test_errors_travel_between_processes(error: FxPassesError) -> None:
+    again = copy.deepcopy(error)  # by the same way as pickle
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

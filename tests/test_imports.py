@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.models", "fxpasses.sensitivity", "fxpasses")
+UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses.sensitivity", "fxpasses")
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
 
 MAY_IMPORT_OF_OURS = {
     "fxpasses": {"fxpasses"},
     "fxpasses.export": {"fxpasses", "fxpasses.export"},
+    "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {"fxpasses", "fxpasses.export", "fxpasses.sensitivity"},
     "fxpasses.cli": {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
@@ -33,6 +34,7 @@ MAY_IMPORT_OF_OTHERS = {
         *("onnx", "onnx_ir", "onnxruntime", "onnxscript", "google"),
         *("matplotlib", "netron", "ptflops", "rich", "triton"),
     },
+    "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
     "fxpasses.cli": {
@@ -49,7 +51,11 @@ MAY_IMPORT_OF_OTHERS = {
         "distributed",
     },
 }
-ALWAYS = {"fxpasses.errors"}
+ALWAYS = {
+    *("fxpasses.errors", "fxpasses.failure", "fxpasses.callers_code"),
+    *("fxpasses.formats", "fxpasses.regular_files", "fxpasses.label_check"),
+}
+"""What stands at the door: it knows errors and tensors, and nothing of graphs."""
 LAZY_ONLY = {"torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"}
 """Slow to import, or an extra: inside the function that needs them, never at the top of a module."""
 

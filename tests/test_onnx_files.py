@@ -61,7 +61,7 @@ def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"(?s)no file .*absent.onnx.*there is none of that name"):
+    with pytest.raises(InputError, match=r"(?s)no file .*absent.onnx.*there is no such file"):
         read_onnx(tmp_path / "absent.onnx")
     with pytest.raises(InputError, match="it is a folder"):
         read_onnx(tmp_path)
@@ -72,6 +72,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError
 
     monkeypatch.setattr(onnx, "load", refused)  # root may read everything
+    (tmp_path / "model.onnx").touch()
     with pytest.raises(InputError, match=r"(?s)cannot read .*permission denied"):
         read_onnx(tmp_path / "model.onnx")
 

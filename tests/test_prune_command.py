@@ -150,10 +150,10 @@ def test_recipes_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("{", "cannot read the recipe"),
+        ("{", "is not JSON"),
         ("[]", "has no 'prune'"),
         ('{"prune": {"ratoi": 0.5}}', "there is no setting 'ratoi'"),
-        ('{"prune": {"budget": {"what": 1}}}', "a setting has the wrong type"),
+        ('{"prune": {"budget": {"what": 1}}}', "prune.budget.resource"),
         ('{"prune": {}}', "neither a ratio nor a budget"),
     ],
 )

@@ -52,7 +52,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, train: str, message: str) -
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("good\t1\n")
-    with pytest.raises(InputError, match=r"cannot read .*dev.tsv"):
+    with pytest.raises(InputError, match=r"cannot open .*dev.tsv"):
         open_dataset(f"sst2={tmp_path}", ModelInput((48,)))
 
 

@@ -180,7 +180,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, damage: str) -> None
     [
         ({}, "it is empty"),
         ([1, 2], "it holds a list"),
-        ({"epoch": 3, "best": 0.9}, "not tensors: epoch, best"),
+        ({"epoch": 3, "best": 0.9}, "not named tensors: epoch, best"),
         (torch.ones(3), "it holds a Tensor"),
     ],
 )

@@ -31,6 +31,8 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted from error
+        except EOFError as error:  # typer would take it for the end of the user's input, and say "Aborted"
+            raise RuntimeError(f"EOFError: {error}") from error
 
 
 app = typer.Typer(
@@ -82,5 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         if leaving.code and interruption.was_pressed():  # typer met the interruption first, and was silent
             exit_with(Interrupted(), given)
         raise
-    except Exception as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
         exit_with(error, given)

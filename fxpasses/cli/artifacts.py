@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fxpasses.errors import InputError
@@ -14,6 +15,12 @@ REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 
 QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
+
+
+def journal_beside(out: Path) -> Path:
+    """Where a search keeps what it measured, until ``out`` is complete; ``.`` and ``..`` have names only in full."""
+    named = out if out.name not in ("", "..") else Path(os.path.realpath(out))
+    return named.parent / f"{named.name}.journal.jsonl"
 
 
 def artifact(folder: Path, name: str) -> Path:

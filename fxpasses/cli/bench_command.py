@@ -9,16 +9,25 @@ import typer
 from . import options
 from .terminal import open_terminal
 
+MOST_BATCH = 65_536
+MOST_RUNS = 10_000_000
+
 
 def bench_command(
     folder: options.Folder,
     batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1",
     threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1",
     runs: Annotated[
-        int, typer.Option("--runs", metavar="N", help="Timed calls of each artifact, at each setting.")
+        int, typer.Option("--runs", metavar="N", max=MOST_RUNS, help="Timed calls of each artifact, at each setting.")
     ] = 100,
     max_seconds: Annotated[
-        float, typer.Option("--max-seconds", metavar="S", help="Stop a setting after that long, whatever --runs says.")
+        float,
+        typer.Option(
+            "--max-seconds",
+            metavar="S",
+            callback=options.finite,
+            help="Stop a setting after that long, whatever --runs says.",
+        ),
     ] = 60.0,
     json: options.Json = None,
 ) -> None:
@@ -26,7 +35,10 @@ def bench_command(
 
     The artifacts take turns, so that a machine that slows down slows all of them. The report is updated.
     """
-    batches, counts = options.whole_numbers(batch, "--batch"), options.whole_numbers(threads, "--threads")
+    batches, counts = (
+        options.whole_numbers(batch, "--batch", MOST_BATCH),
+        options.whole_numbers(threads, "--threads", options.MOST_THREADS),
+    )
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.benchmark import BenchSettings

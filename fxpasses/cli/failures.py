@@ -6,8 +6,10 @@ import errno
 import os
 import shlex
 import sys
+import sysconfig
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from fxpasses.errors import FxPassesError
@@ -46,10 +48,13 @@ def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]
         return "interrupted: nothing was left half-written", interruption.INTERRUPTED
     if isinstance(error, FxPassesError):
         return f"error: {error}", BAD_INPUT
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+    if isinstance(error, MemoryError) or any(sign in _text(error) for sign in _NO_MEMORY):
         return _lines("not enough memory", _first_line(error), "smaller images, a smaller --batch, or more memory")
     if isinstance(error, OSError) and error.errno is not None:
         return _os_error(error)
+    if not isinstance(error, Exception) and (at := _callers_line(error)):
+        why = f"{type(error).__name__} is no Exception, and was raised at {at}"
+        return _lines("code of yours ended the command", why, "raise an Exception there, or none")
     again = (
         "the traceback above"
         if DEBUG in arguments
@@ -60,6 +65,20 @@ def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]
         f"  fix: please report it, with {again}",
         DEFECT,
     )
+
+
+def _callers_line(error: BaseException) -> str | None:
+    """The line that raised it; None where that is in this package or in an installed one."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None:
+        return None
+    file = Path(step.tb_frame.f_code.co_filename)
+    packages = [Path(__file__).parents[1], *(Path(place) for place in sysconfig.get_paths().values())]
+    if any(place in file.parents for place in packages):
+        return None
+    return f'File "{file}", line {step.tb_lineno}'
 
 
 def _os_error(error: OSError) -> tuple[str, int]:
@@ -76,7 +95,14 @@ def _lines(what: str, why: str, fix: str) -> tuple[str, int]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (_text(error).splitlines() or [type(error).__name__])[0]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception class of somebody else's, whose text fails: its type is told
+        return ""
 
 
 def _leave_stdout() -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import named
 from fxpasses.models.data_source import DataSource
-from fxpasses.models.datasets import open_dataset
+from fxpasses.models.datasets import home_expanded, open_dataset
 from fxpasses.models.loaded_model import LoadedModel, example_batch
 from fxpasses.models.model_input import ModelInput, Preprocessing
 from fxpasses.models.user_code import is_user_code
@@ -135,6 +136,8 @@ def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = 
     if other is None:
         details = _details(report, "data_details", folder)
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
+        with named(folder / REPORT_JSON, "data_details"):
+            return open_dataset(other.spec, input_of(report, folder), other.labels)
     return open_dataset(other.spec, input_of(report, folder), other.labels)
 
 
@@ -154,7 +157,7 @@ def _absolute(spec: str) -> str:
     kind, equals, argument = spec.partition("=")
     if not equals or kind == "random":
         return spec
-    return f"{kind}={Path(argument).expanduser().resolve()}"
+    return f"{kind}={home_expanded(argument, spec).resolve()}"
 
 
 def _sha256(path: Path) -> str:

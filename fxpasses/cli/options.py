@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fxpasses.errors import InputError
+
+MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
+"""Far more than there are CPUs wait for each other most of the time; a hundred thousand end the process."""
+MOST_SEED = 2**63 - 1
+"""What int64 holds, as torch and TOML read it."""
+MOST_IMAGES = 1_000_000_000
+LARGEST_IMAGE = 65_536
+MOST_EPOCHS = 1_000_000
+
+
+def named_path(text: str) -> Path:
+    """A path; typer tells the error for an empty one, which would be the working folder."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a folder or file, or write . for the working folder")
+    return Path(text)
 
 
 class Form(str, Enum):
@@ -69,6 +88,7 @@ ImageSize = Annotated[
     typer.Option(
         "--image-size",
         metavar="N",
+        max=LARGEST_IMAGE,
         help="Height and width, for torchvision and timm models; default: as published.",
         show_default=False,
     ),
@@ -76,11 +96,18 @@ ImageSize = Annotated[
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="What `fxpasses quantize --out DIR` wrote.", show_default=False)
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of random weights and of the choice of calibration images.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=MOST_SEED, help="Of random weights and of the choice of calibration images."),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", help="To compute on; default: all that the process may use.", show_default=False
+        "--threads",
+        metavar="N",
+        max=MOST_THREADS,
+        help="To compute on; default: all that the process may use.",
+        show_default=False,
     ),
 ]
 Augment = Annotated[
@@ -90,13 +117,23 @@ TrainInBfloat16 = Annotated[
     bool, typer.Option("--bf16", help="Train with products of bfloat16: faster where the CPU has avx512_bf16 or AMX.")
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", metavar="N", help="Processes to measure in; each opens model and data itself.")
+    int,
+    typer.Option(
+        "--workers", metavar="N", max=MOST_THREADS, help="Processes to measure in; each opens model and data itself."
+    ),
 ]
 Backend = Annotated[
     str, typer.Option("--backend", metavar="NAME", help="Whose processes: loky (this machine), threading, dask or ray.")
 ]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.", show_default=False)
+    Path,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        parser=named_path,
+        help="Gets all files, or none if anything fails.",
+        show_default=False,
+    ),
 ]
 Target = Annotated[
     str,
@@ -128,6 +165,7 @@ CalibrationImages = Annotated[
     typer.Option(
         "--calib",
         metavar="N",
+        max=MOST_IMAGES,
         help="Calibration images; default: 256, or all if there are fewer.",
         show_default=False,
     ),
@@ -138,9 +176,26 @@ Json = Annotated[
 ]
 
 
-def whole_numbers(text: str, option: str) -> tuple[int, ...]:
-    """``"1,2,8"`` as numbers; typer tells the error, naming the option."""
+def whole_numbers(text: str, option: str, most: int) -> tuple[int, ...]:
+    """``"1,2,8"`` as numbers up to ``most``; typer tells the error, naming the option."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 1,2,8", param_hint=option) from None
+    if max(numbers) > most:
+        raise typer.BadParameter(f"{max(numbers)} is more than {most}", param_hint=option)
+    return numbers
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise InputError for a number of threads that no process can have."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        why = "at least one is needed" if threads < 1 else "far more threads than CPUs wait for each other"
+        raise InputError(f"threads: {threads}", why=why, fix=f"ask for 1 to {MOST_THREADS}, or leave it out")
+
+
+def finite(number: float | None) -> float | None:
+    """A number as it is; typer tells the error for NaN and infinity, which compare as smaller and larger than all."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is not a finite number")
+    return number

@@ -15,10 +15,16 @@ def parity_command(
     data: options.OtherData = None,
     labels: options.Labels = None,
     images: Annotated[
-        int, typer.Option("--images", metavar="N", help="Images to compare logits and classes on, at most.")
+        int,
+        typer.Option(
+            "--images", metavar="N", max=options.MOST_IMAGES, help="Images to compare logits and classes on, at most."
+        ),
     ] = 500,
     node_images: Annotated[
-        int, typer.Option("--node-images", metavar="N", help="Images to compare every integer tensor on.")
+        int,
+        typer.Option(
+            "--node-images", metavar="N", max=options.MOST_IMAGES, help="Images to compare every integer tensor on."
+        ),
     ] = 8,
     threads: options.Threads = None,
     json: options.Json = None,

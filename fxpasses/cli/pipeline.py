@@ -29,7 +29,7 @@ from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
 from fxpasses.graph_edit import operator_name
-from fxpasses.models.data_source import DataSource
+from fxpasses.models.data_source import DataSource, check_count
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import run_passes
@@ -51,8 +51,10 @@ from fxpasses.tracing import capture
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
+from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
+from .options import check_threads
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .stored import store_in
 from .terminal import Terminal
@@ -101,9 +103,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_placement(self.placement, self.config)
-        for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
-            if count is not None and count < 1:
-                raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
+        check_count("evaluation images", self.evaluation_images)
+        check_threads(self.threads)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Inpu
     """Load the model and open the data."""
     with terminal.step("load model and data"):
         loaded = model.load()
-        source = open_dataset(data.spec, loaded, data.labels)
+        source = fitted(loaded, open_dataset(data.spec, loaded, data.labels))
     return Input(loaded, source, model.details(loaded), data.details())
 
 
@@ -254,6 +255,7 @@ def parity_on(
 
 def default_threads(threads: int | None) -> int:
     """What ``--threads`` means: all that the process may use, unless it says otherwise."""
+    check_threads(threads)
     return usable_threads() if threads is None else threads
 
 

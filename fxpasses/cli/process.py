@@ -11,6 +11,10 @@ from types import FrameType
 from .failures import DEBUG
 
 
+class Stopped(SystemExit):
+    """A signal ended the program: of a class of its own, so that nobody takes it for a ``sys.exit`` of the caller's."""
+
+
 def prepare_process(arguments: Sequence[str] | None = None) -> None:
     """Once, before the command runs."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -32,7 +36,7 @@ def _clean_up_when_stopped() -> None:
     """Have `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise Stopped(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

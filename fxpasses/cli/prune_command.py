@@ -45,7 +45,8 @@ def prune_command(
     target: options.Target = "auto",
     calib: options.CalibrationImages = None,
     evaluate: Annotated[
-        int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")
+        int,
+        typer.Option("--eval", metavar="N", max=options.MOST_IMAGES, help="Images to measure accuracy on, at most."),
     ] = 1000,
     bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
     seed: options.Seed = 0,

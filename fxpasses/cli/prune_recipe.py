@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_json_atomic
+from fxpasses.formats.documents import checked, named, read_json
 from fxpasses.pruning.budget import Budget
 
 from .pruning_steps import Pruning
@@ -28,20 +28,18 @@ def read_recipe(path: Path) -> Pruning:
     Raises:
         InputError: there is no such file, it is not JSON, or holds something else.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read the recipe {path}", why=str(error), fix=FIX) from error
+    from fxpasses.formats.recipes import PruneRecipe
+
+    content = read_json(path, "the recipe", FIX)
     settings = content.get("prune") if isinstance(content, dict) else None
     if not isinstance(settings, dict):
         raise InputError(f"{path} is not a recipe", why="it has no 'prune'", fix=FIX)
     unknown = sorted(settings.keys() - {field.name for field in fields(Pruning)})
     if unknown:
         raise InputError(f"recipe {path}", why=f"there is no setting {unknown[0]!r}", fix=FIX)
-    try:
+    checked(PruneRecipe, content, path, FIX)
+    with named(path, "prune"):
         return Pruning(**_typed(settings))
-    except TypeError as error:
-        raise InputError(f"recipe {path}", why=f"a setting has the wrong type: {error}", fix=FIX) from error
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:

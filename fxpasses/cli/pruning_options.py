@@ -8,6 +8,11 @@ from typing import Annotated
 
 import typer
 
+from .options import MOST_EPOCHS, finite
+
+LARGEST_MULTIPLE = 65_536
+"""Of channels: more than layers have."""
+
 
 class PruneScope(str, Enum):
     """Where the ratio holds."""
@@ -26,7 +31,9 @@ class PruneSchedule(str, Enum):
 
 Ratio = Annotated[
     float | None,
-    typer.Option("--ratio", metavar="R", help="Share of the channels, or weights, to prune.", show_default=False),
+    typer.Option(
+        "--ratio", metavar="R", callback=finite, help="Share of the channels, or weights, to prune.", show_default=False
+    ),
 ]
 Budget = Annotated[
     str | None,
@@ -41,6 +48,7 @@ MaxDrop = Annotated[
     float | None,
     typer.Option(
         "--max-drop",
+        callback=finite,
         metavar="POINTS",
         help="Instead of a ratio, the top-1 that may be lost before fine-tuning: finds the largest ratio.",
         show_default=False,
@@ -76,7 +84,12 @@ Scope = Annotated[
 ]
 RoundTo = Annotated[
     int,
-    typer.Option("--round-to", metavar="N", help="Channel counts become multiples of N: 16 suits most kernels."),
+    typer.Option(
+        "--round-to",
+        metavar="N",
+        max=LARGEST_MULTIPLE,
+        help="Channel counts become multiples of N: 16 suits most kernels.",
+    ),
 ]
 KeepJoined = Annotated[
     bool, typer.Option("--keep-joined", help="Leave residual streams alone: costs far less accuracy.")
@@ -100,6 +113,10 @@ Recipe = Annotated[
         show_default=False,
     ),
 ]
-FineTune = Annotated[int, typer.Option("--fine-tune", metavar="EPOCHS", help="Train that long on the training split.")]
-LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate of the fine-tuning at its start.")]
+FineTune = Annotated[
+    int, typer.Option("--fine-tune", metavar="EPOCHS", max=MOST_EPOCHS, help="Train that long on the training split.")
+]
+LearningRate = Annotated[
+    float, typer.Option("--lr", callback=finite, help="Learning rate of the fine-tuning at its start.")
+]
 Distill = Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")]

@@ -88,6 +88,7 @@ def quantize_command(
         float | None,
         typer.Option(
             "--max-drop",
+            callback=options.finite,
             metavar="POINTS",
             help="Search for the fastest int8 model that loses no more top-1: observers, repairs, layers in float. "
             "Writes recipe.toml, search.json and pareto.png, too.",
@@ -155,7 +156,8 @@ def quantize_command(
         ),
     ] = options.FloatOptimizer.onnxruntime,
     evaluate: Annotated[
-        int, typer.Option("--eval", metavar="N", help="Images to measure accuracy on, at most.")
+        int,
+        typer.Option("--eval", metavar="N", max=options.MOST_IMAGES, help="Images to measure accuracy on, at most."),
     ] = 1000,
     bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
     seed: options.Seed = 0,
@@ -173,6 +175,7 @@ def quantize_command(
         check_method(method)
         refuse_alien_options(method, given_options(context))
         terminal.load("torch", "onnx", "onnxruntime")
+        from .artifacts import journal_beside
         from .folder import DataChoice, ModelChoice
         from .pipeline import Settings
         from .recipe_option import Wish
@@ -203,5 +206,5 @@ def quantize_command(
             placement=placement,
         )
         said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
-        wish = Wish(recipe, max_drop, workers, backend, out.with_name(f"{out.name}.journal.jsonl"), said)
+        wish = Wish(recipe, max_drop, workers, backend, journal_beside(out), said)
         quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)

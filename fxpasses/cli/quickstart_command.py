@@ -25,7 +25,10 @@ THREADS = 1
 
 def quickstart_command(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Gets all files, or none if anything fails.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=options.named_path, help="Gets all files, or none if anything fails."
+        ),
     ] = Path("quickstart"),
     json: options.Json = None,
 ) -> None:

@@ -37,13 +37,15 @@ def sensitivity_command(
         int | None,
         typer.Option(
             "--images",
+            max=options.MOST_IMAGES,
             metavar="N",
             help="Images to measure on, at most; default: 256, fewer if they are large.",
             show_default=False,
         ),
     ] = None,
     node_images: Annotated[
-        int, typer.Option("--node-images", metavar="N", help="Images to compare every tensor on.")
+        int,
+        typer.Option("--node-images", metavar="N", max=options.MOST_IMAGES, help="Images to compare every tensor on."),
     ] = 32,
     target: options.Target = "auto",
     observer: options.Observers = None,
@@ -61,6 +63,7 @@ def sensitivity_command(
         float | None,
         typer.Option(
             "--max-drop",
+            callback=options.finite,
             metavar="POINTS",
             help="Find the largest ratios that lose no more top-1, for prune: of each layer, operator, and the net.",
             show_default=False,
@@ -83,13 +86,14 @@ def sensitivity_command(
         from fxpasses.export.files import staged_folder
         from fxpasses.export.runners import torch_threads
 
+        from .artifacts import journal_beside
         from .folder import DataChoice, ModelChoice
         from .pipeline import default_threads
         from .prune_sensitivity import PruneSettings, numbers_of, prune_into
         from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 
         chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
-        journal = out.with_name(f"{out.name}.journal.jsonl")
+        journal = journal_beside(out)
         with staged_folder(out) as stage, torch_threads(default_threads(threads)):
             if method is Method.quant:
                 config = quant_config(target, observer or [], keep_float or [])

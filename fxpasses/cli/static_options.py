@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fxpasses.quantization.config import LARGEST_BITS, Override, QuantConfig
+from fxpasses.quantization.observer_spec import parse_observer
 from fxpasses.quantization.weight_groups import MOST_BITS
 
 GROUP_SIZE = 16
@@ -97,5 +98,6 @@ def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[s
         if equals:
             special.append(Override(pattern, observer=name))
         else:
+            parse_observer(name)  # an empty one would pass for none
             general = name
     return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))

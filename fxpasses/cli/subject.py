@@ -16,6 +16,7 @@ from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
+from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .pipeline import Input
 
@@ -64,7 +65,7 @@ class Loaded:
 def loaded(subject: Subject) -> Loaded:
     """Load and capture."""
     model = subject.model.load()
-    data = open_dataset(subject.data.spec, model, subject.data.labels)
+    data = fitted(model, open_dataset(subject.data.spec, model, subject.data.labels))
     return Loaded(model, data, capture(model.module, model.example_inputs()), subject)
 
 

@@ -34,16 +34,25 @@ def train_command(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", metavar="FILE", help="Gets the state dict: .pt, .pth or .safetensors.", show_default=False
+            "--out",
+            metavar="FILE",
+            parser=options.named_path,
+            help="Gets the state dict: .pt, .pth or .safetensors.",
+            show_default=False,
         ),
     ],
     weights: options.Weights = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N")] = 10,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start; it falls to 0 on a cosine.")] = 0.01,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", max=options.MOST_EPOCHS)] = 10,
+    lr: Annotated[
+        float,
+        typer.Option("--lr", callback=options.finite, help="Learning rate at the start; it falls to 0 on a cosine."),
+    ] = 0.01,
     optimizer: Annotated[TrainOptimizer, typer.Option("--optimizer")] = TrainOptimizer.adamw,
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in a batch.")] = BATCH,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", max=options.MOST_IMAGES, help="Images in a batch.")
+    ] = BATCH,
     augment: options.Augment = False,
     bf16: options.TrainInBfloat16 = False,
     seed: options.Seed = 0,
@@ -63,6 +72,7 @@ def train_command(
         from fxpasses.models.weight_files import check_weight_file, weights_as_bytes
         from fxpasses.models.zoo import load_model
 
+        from .fitting import fitted
         from .pipeline import default_threads
 
         check_weight_file(out)
@@ -70,7 +80,7 @@ def train_command(
         with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
             loaded = load_model(model, weights, seed, image_size=image_size, fresh=True)
-            source = open_dataset(data, loaded, labels)
+            source = fitted(loaded, open_dataset(data, loaded, labels))
             train_on(loaded.module, source, config, batch, terminal, augment=augment)
             top1 = top1_on(loaded.module, source, terminal)
             temporary.write_bytes(weights_as_bytes(loaded.module, out.suffix))
@@ -102,7 +112,8 @@ def train_on(
 
     from fxpasses.models.training import train
 
-    total = config.epochs * data.calibration_images
+    images = data.calibration_images
+    total = config.epochs * images
     module.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPUs
     with terminal.step(f"train {config.epochs} epochs", total) as step:
 
@@ -111,7 +122,7 @@ def train_on(
                 yield inputs, labels
                 step.advance(len(labels))
 
-        train(module, one_epoch, config, images_per_epoch=data.calibration_images)
+        train(module, one_epoch, config, images_per_epoch=images)
     module.to(memory_format=torch.contiguous_format)
 
 

@@ -16,11 +16,17 @@ from torch import Tensor, fx
 
 from ..errors import InputError
 from ..graph_edit import only_reader, operator_of
+from ..label_check import require_classes
 from ..pass_runner import copy_graph
 from .criteria import Granularity
 from .layers import LAYERS, Layer, by_output
 
 Loss = Callable[[Any, Tensor], Tensor]
+
+
+def _cross_entropy(logits: Any, labels: Tensor) -> Tensor:
+    require_classes(labels, logits.shape[1], "the data")
+    return F.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class ScoringData:
     """
 
     batches: Iterable[tuple[Any, Tensor]]
-    loss: Loss = F.cross_entropy
+    loss: Loss = _cross_entropy
 
 
 def scores_from_data(

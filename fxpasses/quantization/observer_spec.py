@@ -91,6 +91,8 @@ def parse_observer(spelling: str) -> ObserverSpec:
         InputError: as :class:`ObserverSpec`, or what follows the colon is no number.
     """
     name, colon, number = spelling.strip().partition(":")
+    if not name:
+        raise InputError(f"observer {spelling!r}", why="it names none", fix=f"name one of {', '.join(OBSERVER_NAMES)}")
     if not colon:
         return ObserverSpec(name)
     try:

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fxpasses.errors import InputError
+from fxpasses.formats.documents import checked, require_plain
+from fxpasses.regular_files import why_not_regular
+
+FIX = "delete the journal: what it holds is measured again"
 
 
 class Journal:
@@ -20,7 +24,7 @@ class Journal:
         """Opens a journal, or begins one.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or holds a measurement that is none.
         """
         self.path = path
         self._found: dict[str, dict[str, Any]] = {}
@@ -29,7 +33,7 @@ class Journal:
         lines = _lines(path)
         self.was_about_something_else = bool(lines) and lines[0] != {"about": about}
         if lines and not self.was_about_something_else:
-            self._found = {_text(line["key"]): line["value"] for line in lines[1:] if "key" in line}
+            self._found = {_text(line["key"]): _value(line, path) for line in lines[1:] if "key" in line}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             kept = [{"key": json.loads(key), "value": value} for key, value in self._found.items()]
@@ -57,17 +61,34 @@ class Journal:
 
 
 def _lines(path: Path) -> list[Any]:
-    if not path.is_file():
+    why = why_not_regular(path) if path.exists() else None
+    if why:
+        raise InputError(f"cannot write the journal {path}", why=why, fix="choose another --out")
+    if not path.exists():
         return []
     written = [_parsed(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     return [line for line in written if isinstance(line, dict)]
 
 
 def _parsed(line: str) -> object:
+    """What a line says; None for one cut off by a crash, or written by something else."""
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _value(line: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The measurement in a line, checked against the format of what its key is about."""
+    from fxpasses.formats.journal import Measurement, value_model
+
+    require_plain(line, path, FIX)
+    checked(Measurement, line, path, FIX)
+    model = value_model(line["key"])
+    if model is not None:
+        checked(model, line["value"], path, FIX)
+    value: dict[str, Any] = line["value"]
+    return value
 
 
 def _text(value: object) -> str:

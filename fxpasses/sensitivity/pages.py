@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fxpasses.export.html_elements import Markup, element, joined
+from fxpasses.export.html_elements import PAGE_RULES, Markup, element, joined
 from fxpasses.export.html_made import environment, reproduce
 from fxpasses.export.html_style import STYLE
 
@@ -14,7 +14,7 @@ def page(document: Mapping[str, Any], title: str, content: Markup) -> str:
     """A whole page; ``document`` has ``model``, ``data``, ``environment`` and ``command``."""
     head = joined(
         (
-            Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+            PAGE_RULES,
             element("title", f"{document['model']} – {title}"),
             element("style", Markup(STYLE)),
         )

@@ -33,6 +33,7 @@ from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_text_atomic
+from fxpasses.formats.documents import checked, named, read_text, require_plain
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.targets import AUTO, TARGETS
 
@@ -42,6 +43,7 @@ else:
     import tomli as tomllib
 
 FORMAT = 1
+FIX = "correct it, or write it again: fxpasses quantize --max-drop writes recipes"
 _SECTIONS = ("format", "quantize", "calibration", "result")
 
 
@@ -94,13 +96,14 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         InputError: there is no such file, it is no TOML, or says something that no recipe says.
     """
+    from fxpasses.formats.recipes import QuantRecipe
+
+    text = read_text(path, "the recipe", "name a .toml file")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(f"cannot read the recipe {path}", why=why, fix="name a .toml file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML", why=str(error), fix="correct it, or write it again") from error
+    require_plain(document, path, FIX)
     if document.get("format", FORMAT) != FORMAT:
         raise InputError(
             f"{path} has format {document['format']}",
@@ -108,28 +111,35 @@ def read_recipe(path: Path) -> Recipe:
             fix="use the version of fxpasses that wrote it",
         )
     _check_keys(path, "", document, _SECTIONS)
+    quantize = _checked_settings(path, _table(path, document, "quantize"))
     calibration = _table(path, document, "calibration")
     _check_keys(path, "calibration", calibration, ("images", "seed"))
+    for name in ("images", "seed"):
+        _check_whole(path, calibration, name)
+    checked(QuantRecipe, document, path, FIX)
+    with named(path, "quantize"):
+        overrides = tuple(Override(**entry) for entry in quantize.pop("overrides", []))
+        config = QuantConfig(**quantize, overrides=overrides)
     return Recipe(
-        _config(path, _table(path, document, "quantize")),
-        _whole(path, calibration, "images"),
-        _whole(path, calibration, "seed"),
+        config,
+        calibration.get("images"),
+        calibration.get("seed"),
         _table(path, document, "result"),
     )
 
 
-def _config(path: Path, settings: dict[str, Any]) -> QuantConfig:
-    known = [f.name for f in fields(QuantConfig)]
-    _check_keys(path, "quantize", settings, known)
-    overrides = []
-    for entry in settings.pop("overrides", []):
-        _check_keys(path, "quantize.overrides", entry, [f.name for f in fields(Override)])
-        if "match" not in entry:
-            raise InputError(f"{path}: an override without match", why="it is for no node", fix='add match = "…"')
-        overrides.append(Override(**entry))
+def _checked_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """``[quantize]``: its keys are settings, with the types of their defaults; the format's model checks the rest."""
+    _check_keys(path, "quantize", settings, [f.name for f in fields(QuantConfig)])
+    overrides = settings.get("overrides", [])
+    for entry in overrides if isinstance(overrides, list) else []:
+        if isinstance(entry, dict):
+            _check_keys(path, "quantize.overrides", entry, [f.name for f in fields(Override)])
+            if "match" not in entry:
+                raise InputError(f"{path}: an override without match", why="it is for no node", fix='add match = "…"')
     for name, value in settings.items():
         default = getattr(QuantConfig, name)
-        if default is not None and type(value) is not type(default):
+        if name != "overrides" and default is not None and type(value) is not type(default):
             raise InputError(
                 f"{path}: quantize.{name} = {value!r}",
                 why=f"it is a {type(value).__name__}, not a {type(default).__name__}",
@@ -141,7 +151,7 @@ def _config(path: Path, settings: dict[str, Any]) -> QuantConfig:
             why="it is another target on each machine, and a recipe means the same on all of them",
             fix=f"write one of {', '.join(TARGETS)}",
         )
-    return QuantConfig(**settings, overrides=tuple(overrides))
+    return settings
 
 
 def _table(path: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -153,11 +163,10 @@ def _table(path: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]
     return dict(found)
 
 
-def _whole(path: Path, table: Mapping[str, Any], name: str) -> int | None:
+def _check_whole(path: Path, table: Mapping[str, Any], name: str) -> None:
     value = table.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise InputError(f"{path}: calibration.{name} = {value!r}", why="it is no whole number", fix="write 256 or so")
-    return value
 
 
 def _check_keys(path: Path, section: str, found: Mapping[str, Any], known: Any) -> None:

@@ -1,0 +1,56 @@
+"""Weights of an ONNX file that lie in another file: they must be inside it, and it must be beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fxpasses.regular_files import why_not_regular
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def why_not_readable(model: onnx.ModelProto, folder: Path) -> str | None:
+    """What is wrong with the first piece of external data that cannot be read; None where there is none such."""
+    import onnx
+
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            problem = _problem(entries, folder)
+            if problem:
+                return f"its weights lie in another file; of {tensor.name!r} {problem}"
+    return None
+
+
+def _problem(entries: dict[str, str], folder: Path) -> str | None:
+    location = entries.get("location", "")
+    if not location:
+        return "its location is not given"
+    place = (folder / location).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        return f"{location!r} is outside the folder of the model"
+    why = why_not_regular(place)
+    if why:
+        return f"it is {location!r}: {why}"
+    offset, length = _number(entries.get("offset", "0")), _number(entries.get("length", "0"))
+    if offset is None or length is None:
+        return f"its offset {entries.get('offset')!r} or length {entries.get('length')!r} is no number of bytes"
+    size = place.stat().st_size
+    if offset + length > size:
+        return f"bytes {offset} to {offset + length} are said to be its own, where {location!r} has {size}"
+    return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors

@@ -1,0 +1,94 @@
+"""Recipes: ``recipe.toml`` of a search or of a quantization, ``recipe.json`` of a pruning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from .values import Closed, Name, Part, Positive, Seed, Share
+
+Bits = Annotated[int, Field(ge=2, le=8)]
+
+
+class Override(Closed):
+    """Settings of the nodes that ``match`` names."""
+
+    match: Annotated[str, Field(min_length=1, max_length=1000)]
+    keep_float: bool = False
+    observer: Name | None = None
+    weight_bits: Bits | None = None
+
+
+class Quantize(Closed):
+    """The fields of :class:`fxpasses.QuantConfig`."""
+
+    target: Name = "x86"
+    observer: Name = "histogram"
+    weight_search: Literal["minmax", "mse"] = "minmax"
+    weight_bits: Bits = 8
+    group_size: Positive | None = None
+    activation_bits: Literal[8, 16] = 8
+    rounding: Literal["nearest", "learned"] = "nearest"
+    equalization: bool = True
+    smoothing: Share | Literal["auto"] | None = None
+    pixel_grid: bool = True
+    narrow_ranges: bool = True
+    bias_correction: bool = True
+    reestimation: bool = False
+    float_results: bool = True
+    exact: bool = False
+    tie_free: bool = True
+    overrides: list[Override] = Field(default_factory=list)
+
+
+class Calibration(Closed):
+    """Which images."""
+
+    images: Positive | None = None
+    seed: Seed | None = None
+
+
+class QuantRecipe(Closed):
+    """``recipe.toml``: everything a quantization depends on beside model and data."""
+
+    format: Literal[1] = 1
+    quantize: Quantize = Quantize()
+    calibration: Calibration = Calibration()
+    result: dict[Name, Any] = Field(default_factory=dict)
+
+
+class Budget(Closed):
+    """What may be left of the dense model."""
+
+    resource: Literal["macs", "params", "bytes", "latency"]
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Prune(Closed):
+    """The settings of ``fxpasses prune``."""
+
+    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    budget: Budget | None = None
+    criterion: Name = "l1"
+    granularity: Name = "channel"
+    layers: list[Name] | None = None
+    scope: Literal["layer", "global"] = "layer"
+    round_to: Annotated[int, Field(ge=1, le=65_536)] = 1
+    keep_joined: bool = False
+    through_layer_norm: bool = False
+    compensate: bool = True
+    schedule: Literal["one-shot", "iterative", "cubic"] = "one-shot"
+    epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 0.01
+    distill: bool = False
+    augment: bool = False
+    bf16: bool = False
+    keep_statistics: bool = False
+    seed: Seed = 0
+
+
+class PruneRecipe(Part):
+    """``recipe.json``: how a model was pruned."""
+
+    prune: Prune

@@ -1,0 +1,204 @@
+"""``report.json``, as far as this package reads it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from .report_made import Audit, Layer, PassLog, Placement, Repairs
+from .report_pruning import PruningAccount
+from .values import Amount, Count, Name, Part, Percent, Positive, Real, Seed, Sha256, Share, Text
+
+MOST_VALUES = 1 << 31
+
+
+class Environment(Part):
+    """The machine and the software."""
+
+    cpu: Name | None
+    flags: list[Name] | None
+    ram: Name | None
+    gpu: Name | None
+    versions: dict[Name, Name | None] | None
+    threads: Positive | None
+    os: Name | None = None
+
+
+class Accuracy(Part):
+    """``top1`` in percent of ``images``."""
+
+    top1: Percent | None
+    images: Count
+
+
+class Agreement(Part):
+    """With the first float variant."""
+
+    top1_agreement: Percent | None
+    sqnr_db: Real | None
+
+
+class Latency(Part):
+    """Of one batch size and one number of threads."""
+
+    batch: Positive
+    threads: Positive
+    runs: Count
+    mean_ms: Amount
+    std_ms: Amount
+    p50_ms: Amount
+    p90_ms: Amount
+    p99_ms: Amount
+    items_per_s: Amount
+    speedup_vs_fp32: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    speedup_quartiles: (
+        Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=2, max_length=2)] | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Latency:
+        if (self.speedup_vs_fp32 is None) is not (self.speedup_quartiles is None):
+            raise ValueError("speedup_vs_fp32 and speedup_quartiles come together")
+        return self
+
+
+class Variant(Part):
+    """One artifact in one runtime."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    runtime: Literal["torch", "onnxruntime"]
+    precision: Name
+    size_bytes: Count | None
+    params: Count | None
+    macs: Count | None
+    nonzero_params: Count | None = None
+    accuracy: Accuracy
+    vs_fp32: Agreement
+    latency: list[Latency]
+    file: Name | None = None
+
+
+class IntegerAgreement(Part):
+    """Of one tensor, or of all outputs."""
+
+    values: Count
+    differing: Count
+    max_lsb: Count
+    fraction_differing: Share
+
+
+class NodeAgreement(IntegerAgreement):
+    """Of one tensor in one runtime, given equal inputs."""
+
+    node: Name
+    runtime: Name
+
+
+class Parity(Part):
+    """How far both int8 artifacts agree."""
+
+    images: Count
+    top1_agreement: Percent | None
+    max_lsb: Count
+    fraction_differing: Share
+    max_lsb_at_any_node: Count
+    first_divergence: Name | None
+    node_images: Count = 0
+    against_reference: dict[Name, IntegerAgreement] = Field(default_factory=dict)
+    nodes: list[NodeAgreement] = Field(default_factory=list)
+
+
+class Preprocessing(Part):
+    """``(pixel / 255 - mean) / std``, for each channel or for all."""
+
+    mean: Annotated[list[Real], Field(min_length=1)]
+    std: Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _of_equal_length(self) -> Preprocessing:
+        if len(self.mean) != len(self.std):
+            raise ValueError("mean and std are of different length")
+        return self
+
+
+class ModelDetails(Part):
+    """How the float model is loaded again."""
+
+    spec: Name
+    weights: Name | None
+    weights_sha256: Sha256 | None
+    seed: Seed
+    image_size: Positive | None
+    pretrained: bool = False
+    input_shape: Annotated[list[Positive], Field(min_length=1, max_length=8)]
+    preprocessing: Preprocessing
+    vocabulary: Positive | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelDetails:
+        values = 1
+        for size in self.input_shape:
+            values *= size
+        if values > MOST_VALUES:
+            raise ValueError(f"an input of {values} values is larger than {MOST_VALUES}")
+        if len(self.preprocessing.mean) not in (1, self.input_shape[0]):
+            raise ValueError("preprocessing is for another number of channels than input_shape")
+        if (self.weights is None) is not (self.weights_sha256 is None):
+            raise ValueError("weights and weights_sha256 come together")
+        return self
+
+
+class DataDetails(Part):
+    """How the data is opened again."""
+
+    spec: Name
+    labels: Name | None
+    calibration_images: Count | None = None
+    evaluation_images: Count | None = None
+    has_labels: bool | None = None
+
+
+class RuntimeAgreement(Part):
+    """How far the logits of both runtimes agree, where they are floats."""
+
+    images: Count
+    top1_agreement: Percent | None
+    sqnr_db: Real | None
+    max_abs_difference: Amount
+    max_abs_logit: Amount
+
+
+class Report(Part):
+    """``report.json``: what was made, what it was made from, and every number measured."""
+
+    report_version: Positive = 1
+    created: Name | None = None
+    model: Name
+    data: Name | None
+    target: Name | None
+    method: Name | None = None
+    environment: Environment
+    variants: list[Variant]
+    parity: Parity | None
+    runtime_agreement: RuntimeAgreement | None = None
+    recipe: dict[Name, Any] | None = None
+    qparams_sha256: Sha256 | None = None
+    passes: list[PassLog] | None = None
+    layers: list[Layer] | None = None
+    command: Text | None = None
+    model_details: ModelDetails | None = None
+    data_details: DataDetails | None = None
+    durations: dict[Name, Amount] | None = None
+    audit: Audit | None = None
+    pruning: PruningAccount | None = None
+    repairs: Repairs | None = None
+    placement: list[Placement] | None = None
+    warnings: list[Text] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Report:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names):
+            raise ValueError("two variants have one name")
+        return self

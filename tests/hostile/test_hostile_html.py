@@ -1,0 +1,110 @@
+"""Names, labels, paths and layers that are HTML: escaped on every page, which lets the browser run and load nothing."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from html.parser import HTMLParser
+from typing import Any
+
+import documents
+import pytest
+from mutations import paths_of
+
+from fxpasses.export.html_elements import Markup
+from fxpasses.export.report_html import render_html
+from fxpasses.sensitivity.pages import page
+
+INJECTIONS = (
+    "<script>run()</script>",
+    "</title><script>run()</script>",
+    "</style><script>run()</script>",
+    "\"><img src=x onerror='run()'>",
+    "' onmouseover='run()",
+    "<svg/onload=run()>",
+    "</svg><iframe src=javascript:run()>",
+    "</text><script>run()</script>",
+    "<a href='javascript:run()'>x</a>",
+    "<!--<script>run()",
+)
+PLACES = 40
+
+
+class _Page(HTMLParser):
+    """What a page would run or load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.policies: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "meta" and given.get("http-equiv") == "Content-Security-Policy":
+            self.policies.append(given["content"] or "")
+        if tag in ("script", "iframe", "object", "embed", "img", "a", "link", "base", "form"):
+            self.found.append(tag)
+        self.found += [name for name, value in attrs if name.startswith("on") or "javascript:" in (value or "")]
+
+
+def _is_safe(text: str) -> None:
+    found = _Page(text)
+    assert found.found == []
+    assert found.policies == [
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    ]
+    assert "<head><meta charset" in text  # the policy is there before anything it is for
+
+
+def _texts() -> list[tuple[Any, ...]]:
+    """Where a report has text."""
+    report = documents.report()
+
+    def value(path: tuple[Any, ...]) -> object:
+        found: Any = report
+        for step in path:
+            found = found[step]
+        return found
+
+    return [path for path in paths_of(report) if isinstance(value(path), str) and path[-1] != "runtime"]
+
+
+def test_there_are_forty_places() -> None:
+    assert len(_texts()) >= PLACES
+
+
+def _injected(first: int) -> str:
+    """A page in which every text is an injection, beginning with that one."""
+    report, injections = documents.report(), itertools.cycle(INJECTIONS[first:] + INJECTIONS[:first])
+    for path, injection in zip(_texts(), injections, strict=False):
+        parent: Any = report
+        for step in path[:-1]:
+            parent = parent[step]
+        parent[path[-1]] = injection
+    for part, key in ((report, "durations"), (report["pruning"], "channels"), (report["audit"], "int8_ops")):
+        part[key] = {next(injections): next(iter(copy.deepcopy(part[key]).values()))}
+    return render_html(report)
+
+
+def test_every_text_of_a_report() -> None:
+    _is_safe(_injected(0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1, len(INJECTIONS)))
+def test_every_text_with_every_injection(first: int) -> None:
+    _is_safe(_injected(first))
+
+
+def test_the_test_sees_a_script() -> None:
+    with pytest.raises(AssertionError):
+        _is_safe(page(documents.report(), "x", Markup(INJECTIONS[0])))
+
+
+@pytest.mark.parametrize("injection", INJECTIONS)
+def test_pages_of_sensitivity(injection: str) -> None:
+    report = documents.report()
+    document: dict[str, Any] = dict.fromkeys(("model", "data", "target", "command"), injection)
+    document["environment"] = {**report["environment"], "cpu": injection, "versions": {injection: injection}}
+    _is_safe(page(document, "sensitivity", Markup("")))
