@@ -1,0 +1,98 @@
+"""The CPUs that int8 files are run on, and how a program is started on each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fxpasses.export.environment import cpu_flags, cpu_name, has_vnni
+
+HERE = "this machine"
+X86, ARM = "x86_64", "aarch64"
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A CPU.
+
+    Attributes:
+        name: as qemu spells it.
+        architecture: ``"x86_64"`` or ``"aarch64"``.
+        about: the int8 kernels that runtimes choose on it.
+        saturates: whether its instruction for uint8 x int8 adds two products in 16 bits.
+    """
+
+    name: str
+    architecture: str
+    about: str
+    saturates: bool = False
+
+    @property
+    def folder_name(self) -> str:
+        """The name without the signs that separate options of qemu."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())
+
+    @property
+    def is_emulated(self) -> bool:
+        return self.name != HERE
+
+
+EMULATED = (
+    Cpu("Nehalem", X86, "SSE4", saturates=True),
+    Cpu("Haswell", X86, "AVX2", saturates=True),
+    Cpu("cortex-a72", ARM, "NEON"),
+    Cpu("neoverse-n1", ARM, "dot product"),
+    Cpu("max,sve=off", ARM, "matrix product"),
+    Cpu("max", ARM, "SVE, SME"),
+)
+
+
+def this_machine() -> Cpu:
+    """The CPU this program runs on."""
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    vnni = has_vnni(cpu_flags())
+    about = f"{cpu_name()}, {'VNNI' if vnni else 'no VNNI'}" if is_x86 else cpu_name()
+    return Cpu(HERE, X86 if is_x86 else ARM, about, saturates=is_x86 and not vnni)
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """What emulated CPUs need.
+
+    Attributes:
+        qemu: the folder of ``qemu-x86_64`` and ``qemu-aarch64``.
+        arm_root: the file system of an ARM machine; None if only x86 is emulated.
+        arm_python: its interpreter, below ``arm_root``.
+        arm_wheels: folders of Python packages, onnxruntime among them.
+    """
+
+    qemu: Path
+    arm_root: Path | None = None
+    arm_python: str = ""
+    arm_wheels: tuple[Path, ...] = ()
+
+
+def command_on(
+    cpu: Cpu, emulation: Emulation | None, arguments: Sequence[str], plugin: str | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """The command, and its environment, that runs a Python program on a CPU.
+
+    On x86 it is this interpreter with its packages, on ARM the one of the ARM root.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if not cpu.is_emulated:
+        return [sys.executable, *arguments], environment
+    assert emulation is not None, "an emulated CPU needs qemu"
+    command = [str(emulation.qemu / f"qemu-{cpu.architecture}"), "-cpu", cpu.name]
+    command += ["-plugin", plugin] if plugin else []
+    if cpu.architecture == X86:
+        return [*command, sys.executable, *arguments], environment
+    assert emulation.arm_root is not None, "an ARM CPU needs an ARM root"
+    environment["PYTHONPATH"] = os.pathsep.join(str(wheels) for wheels in emulation.arm_wheels)
+    python = str(emulation.arm_root / emulation.arm_python)
+    return [*command, "-L", str(emulation.arm_root), python, *arguments], environment
