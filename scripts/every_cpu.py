@@ -30,9 +30,9 @@ from emulation.cache import Unavailable, size_bytes
 from emulation.checks import Check, outcomes_of
 from emulation.children import Children, side_by_side
 from emulation.cpus import ARM, EMULATED, Emulation, this_machine
+from emulation.fetching import fetch_counting, fetch_emulation, fetch_torch, with_project
 from emulation.int8_files import LARGE_NETS, RESNET20, TARGETS, TINY_NETS, Int8File, make_files
 from emulation.outcome import ONNXRUNTIME, TORCH, Outcome
-from emulation.setup import fetch_counting, fetch_emulation, fetch_torch
 from emulation.tables import difference_table, failures, instructions_table, notes, summary
 from rich.console import Console
 
@@ -90,6 +90,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path, said: Console) -> list[Check]:
     """What is to be run: every file in onnxruntime, a few in PyTorch; the machine itself comes first."""
     plain, counting, with_torch = _fetched_all(chosen, said)
+    if isinstance(with_torch, Emulation):
+        with_torch = with_project(with_torch, folder / "project")
     few = [file for file in files if file.net in chosen.torch_nets]
     checks = []
     for cpu in (this_machine(), *(cpu for cpu in EMULATED if cpu.name in chosen.cpus)):

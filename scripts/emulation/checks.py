@@ -11,10 +11,10 @@ from typing import Any
 
 from .children import Children
 from .cpus import ARM, Cpu, Emulation, command_on
+from .fetching import ARM_TORCH, PLUGIN
 from .int8_files import BATCH, Int8File, arrays_of
 from .jobs import Job, run_job
 from .outcome import ONNXRUNTIME, TORCH, Difference, Instructions, Outcome, difference_of, instructions_of
-from .setup import ARM_TORCH, PLUGIN
 
 RUNNER = Path(__file__).with_name("runner.py")
 TORCH_RUNNER = Path(__file__).with_name("torch_runner.py")

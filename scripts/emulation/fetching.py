@@ -13,6 +13,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import fxpasses
+
 from .cache import Unavailable, made_once
 from .cpus import ARM, EMULATED, Cpu, Emulation, command_on
 from .packages import COUNTING_RELEASE, RELEASE, run_tool, unpack_debian, unpack_wheels
@@ -74,7 +76,7 @@ def fetch_emulation(cache: Path) -> Emulation:
 
 
 def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
-    """The same with PyTorch for ARM, and this project's own code beside it."""
+    """The same with PyTorch for ARM in place of onnxruntime."""
     assert emulation.arm_root is not None
     python = arm_python(emulation.arm_root)
     wanted = f"torch=={ARM_TORCH}"
@@ -86,6 +88,13 @@ def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
 
     folder = made_once(cache / f"arm-{wanted}", make)
     return replace(emulation, arm_wheels=(folder / "torch", folder / "needs"))
+
+
+def with_project(emulation: Emulation, folder: Path) -> Emulation:
+    """The same with this project's own code; ``folder`` gets a link to it, without what is installed beside it."""
+    folder.mkdir(parents=True)
+    (folder / "fxpasses").symlink_to(Path(fxpasses.__file__).parent)
+    return replace(emulation, arm_wheels=(folder, *emulation.arm_wheels))
 
 
 def fetch_counting(cache: Path, emulation: Emulation) -> dict[str, Emulation]:
