@@ -72,14 +72,15 @@ def test_a_file_that_takes_too_long_is_stopped(tmp_path: Path, children: Childre
 
 def test_nobody_outlives_the_block(tmp_path: Path) -> None:
     started = time.monotonic()
+    with Children() as family:
 
-    def work(number: int) -> object:
-        if number:
-            raise ValueError("stop")
-        return run_job(job(tmp_path, {"name": "slow", "seconds": 60}), children)
+        def work(number: int) -> object:
+            if number:
+                raise ValueError("stop")
+            return run_job(job(tmp_path, {"name": "slow", "seconds": 60}), family)
 
-    with Children() as children, pytest.raises(ValueError, match="stop"):
-        side_by_side(lambda n: work(n), [1, 0], children, jobs=2)
+        with pytest.raises(ValueError, match="stop"):
+            side_by_side(work, [1, 0], family, jobs=2)
     assert time.monotonic() - started < 30
 
 

@@ -64,6 +64,12 @@ def test_some_cpus_without_pytorch(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert [(c.cpu.name, c.runtime) for c in checks] == [(HERE, ONNXRUNTIME), ("max", ONNXRUNTIME)]
 
 
+def test_quick_imports_pytorch_three_times_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    checks = planned(monkeypatch, tmp_path, said, "--quick")
+    assert [c.cpu.name for c in checks if c.runtime == TORCH] == [HERE, "Haswell", "neoverse-n1"]
+    assert len([c for c in checks if c.runtime == ONNXRUNTIME]) == 1 + len(EMULATED)
+
+
 def test_without_options_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
     checks = planned(monkeypatch, tmp_path, said, "--without-options")
     assert not any(check.use_options for check in checks)
