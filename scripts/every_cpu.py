@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from typing import TextIO, TypeVar
 from emulation.cache import Unavailable, size_bytes
 from emulation.checks import Check, outcomes_of
 from emulation.children import Children, side_by_side
-from emulation.cpus import ARM, EMULATED, HERE, Emulation, this_machine
+from emulation.cpus import ARM, EMULATED, HERE, Emulation, describe_x86, this_machine
 from emulation.fetching import fetch_counting, fetch_emulation, fetch_torch, with_project
 from emulation.int8_files import LARGE_NETS, RESNET20, TARGETS, TINY_NETS, Int8File, make_files
 from emulation.outcome import ONNXRUNTIME, TORCH, Outcome
@@ -58,15 +59,32 @@ def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) 
     with tempfile.TemporaryDirectory(prefix="every_cpu-") as folder, Children() as children:
         files = _files(chosen, Path(folder), said)
         checks = planned(chosen, files, Path(folder), said)
-        found = side_by_side(lambda check: _checked(check, children, said), checks, children, chosen.jobs)
-    outcomes = [outcome for of_check in found for outcome in of_check]
+        log = _Log(chosen.out, said)
+        side_by_side(lambda check: log.add(outcomes_of(check, children)), checks, children, chosen.jobs)
+    order = {(check.cpu.name, check.runtime): place for place, check in enumerate(checks)}
+    outcomes = sorted(log.outcomes, key=lambda outcome: order[outcome.cpu, outcome.runtime])
     _print(outcomes, console)
     if chosen.cache.is_dir():
         console.print(f"{chosen.cache}: {size_bytes(chosen.cache) / 1e6:.0f} MB")
-    if chosen.out is not None:
-        document = {"environment": environment(), "outcomes": [outcome.to_json() for outcome in outcomes]}
-        write_json_atomic(chosen.out, document)
     return 1 if failures(outcomes) else 0
+
+
+class _Log:
+    """What is known so far, written after each CPU, so that a run that is stopped was not for nothing."""
+
+    def __init__(self, file: Path | None, said: Console) -> None:
+        self.outcomes: list[Outcome] = []
+        self._file, self._said, self._lock = file, said, threading.Lock()
+
+    def add(self, found: list[Outcome]) -> None:
+        with self._lock:
+            self.outcomes += found
+            good = sum(outcome.is_good for outcome in found)
+            told = f"{found[0].cpu}, {found[0].runtime}: {good} of {len(found)} good" if found else "nothing to do"
+            self._said.print(told, style="dim")
+            if self._file is not None:
+                outcomes = [outcome.to_json() for outcome in self.outcomes]
+                write_json_atomic(self._file, {"environment": environment(), "outcomes": outcomes})
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -92,6 +110,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path, said: Console) -> list[Check]:
     """What is to be run: every file in onnxruntime, a few in PyTorch; the machine itself comes first."""
     plain, counting, with_torch = _fetched_all(chosen, said)
+    if isinstance(plain, Emulation):
+        describe_x86(folder / "described")
+        plain = replace(plain, described=folder / "described")
     if isinstance(with_torch, Emulation):
         with_torch = with_project(with_torch, folder / "project")
     few = [file for file in files if file.net in chosen.torch_nets]
@@ -149,12 +170,6 @@ def _files(chosen: argparse.Namespace, folder: Path, said: Console) -> list[Int8
             said.print(f"made {file.name} ({file.about})", style="dim")
             files.append(file)
     return files
-
-
-def _checked(check: Check, children: Children, said: Console) -> list[Outcome]:
-    found = outcomes_of(check, children)
-    said.print(f"{check.cpu.name}, {check.runtime}: {sum(o.is_good for o in found)} of {len(found)} good", style="dim")
-    return found
 
 
 def _print(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -72,7 +72,7 @@ def test_instructions_are_counted_in_a_run_of_their_own(
         return {file.name: None}
 
     arm = next(cpu for cpu in EMULATED if cpu.architecture == ARM)
-    counting = Emulation(tmp_path, tmp_path, "python")
+    counting = Emulation(tmp_path, arm_root=tmp_path, arm_python="python")
     entries = [{"name": file.name}]
     monkeypatch.setattr(checks, "run_job", count)
     counted = checks._counted(replace(check_of(file, folder=tmp_path), cpu=arm, counting=counting,

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 from emulation import cpus
-from emulation.cpus import ARM, EMULATED, HERE, X86, Cpu, Emulation, command_on, this_machine
+from emulation.cpus import ARM, EMULATED, HERE, X86, Cpu, Emulation, command_on, describe_x86, this_machine
 
-EMULATION = Emulation(Path("/qemu"), Path("/root"), "usr/bin/python3.13", (Path("/one"), Path("/two")))
+from fxpasses.export import environment as host
+
+EMULATION = Emulation(
+    Path("/qemu"), Path("/described"), Path("/root"), "usr/bin/python3.13", (Path("/one"), Path("/two"))
+)
 BY_NAME = {cpu.name: cpu for cpu in EMULATED}
 
 
@@ -39,8 +43,17 @@ def test_this_machine_runs_without_qemu() -> None:
 def test_x86_runs_this_interpreter_with_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/ours")
     command, environment = command_on(BY_NAME["Haswell"], EMULATION, ["program.py"])
-    assert command == ["/qemu/qemu-x86_64", "-cpu", "Haswell", sys.executable, "program.py"]
+    assert command == ["/qemu/qemu-x86_64", "-cpu", "Haswell", "-L", "/described/haswell", sys.executable, "program.py"]
     assert environment["PYTHONPATH"] == "/ours"
+
+
+def test_emulated_x86_cpus_are_described_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe_x86(tmp_path)
+    for cpu, avx2 in (("nehalem", False), ("haswell", True)):
+        lines = (tmp_path / cpu / "proc" / "cpuinfo").read_text().splitlines()
+        monkeypatch.setattr(host, "_cpuinfo", lambda told=lines: told)
+        assert ("avx2" in host.cpu_flags()) is avx2 and not host.has_vnni(host.cpu_flags())
+        assert "emulated by qemu" in host.cpu_name()
 
 
 def test_arm_runs_the_root_s_interpreter_with_its_wheels(monkeypatch: pytest.MonkeyPatch) -> None:

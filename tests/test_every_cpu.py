@@ -39,7 +39,7 @@ def file_of(net: str) -> Int8File:
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, folder: Path, said: Console, *arguments: str) -> list[Check]:
-    emulation = Emulation(folder / "qemu", folder / "root", "python")
+    emulation = Emulation(folder / "qemu", arm_root=folder / "root", arm_python="python")
     counting = {cpu.name: emulation for cpu in EMULATED if cpu.architecture == ARM}
     monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)
     monkeypatch.setattr(every_cpu, "fetch_counting", lambda cache, emulation: counting)
@@ -91,7 +91,9 @@ def test_without_a_registry_only_this_machine_is_tried(
 
 
 def test_counting_may_fail_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
-    monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: Emulation(tmp_path, tmp_path, "python"))
+    monkeypatch.setattr(
+        every_cpu, "fetch_emulation", lambda cache: Emulation(tmp_path, arm_root=tmp_path, arm_python="python")
+    )
     monkeypatch.setattr(every_cpu, "fetch_counting", unavailable)
     checks = every_cpu.planned(every_cpu.parse(["--torch-nets"]), [file_of(TINY)], tmp_path, said)
     assert {c.why_uncounted for c in checks if c.cpu.architecture == ARM} == {NOWHERE}

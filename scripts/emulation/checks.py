@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,6 @@ class Check:
     use_options: bool = True
     why_not: str | None = None
     why_uncounted: str | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
 
     def options_for(self, file: Int8File) -> dict[str, str]:
         """What onnxruntime is told of a file on this CPU."""
@@ -112,8 +111,7 @@ def _job(check: Check, entries: Sequence[dict[str, Any]], folder: Path, marks: P
         emulation, plugin = check.counting, f"{check.counting.qemu / PLUGIN},out={marks}"
 
     def command(description: Path) -> tuple[list[str], dict[str, str]]:
-        arguments, environment = command_on(check.cpu, emulation, [str(runner), str(description)], plugin)
-        return arguments, environment | dict(check.settings)
+        return command_on(check.cpu, emulation, [str(runner), str(description)], plugin)
 
     return Job(command, entries, folder, LIMIT_S)
 

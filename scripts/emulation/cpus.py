@@ -25,12 +25,14 @@ class Cpu:
         architecture: ``"x86_64"`` or ``"aarch64"``.
         about: the int8 kernels that runtimes choose on it.
         saturates: whether its instruction for uint8 x int8 adds two products in 16 bits.
+        flags: what Linux would list in /proc/cpuinfo, of those that decide on kernels; x86 only.
     """
 
     name: str
     architecture: str
     about: str
     saturates: bool = False
+    flags: str = ""
 
     @property
     def folder_name(self) -> str:
@@ -42,9 +44,10 @@ class Cpu:
         return self.name != HERE
 
 
+_NEHALEM = "fpu cx8 cmov mmx fxsr sse sse2 syscall nx lm pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm"
 EMULATED = (
-    Cpu("Nehalem", X86, "SSE4", saturates=True),
-    Cpu("Haswell", X86, "AVX2", saturates=True),
+    Cpu("Nehalem", X86, "SSE4", saturates=True, flags=_NEHALEM),
+    Cpu("Haswell", X86, "AVX2", saturates=True, flags=f"{_NEHALEM} movbe aes avx f16c fma bmi1 avx2 bmi2 abm"),
     Cpu("cortex-a72", ARM, "NEON"),
     Cpu("neoverse-n1", ARM, "dot product"),
     Cpu("max,sve=off", ARM, "matrix product"),
@@ -66,15 +69,26 @@ class Emulation:
 
     Attributes:
         qemu: the folder of ``qemu-x86_64`` and ``qemu-aarch64``.
+        described: a folder with a root for each x86 CPU, whose /proc/cpuinfo describes it; see :func:`describe_x86`.
         arm_root: the file system of an ARM machine; None if only x86 is emulated.
         arm_python: its interpreter, below ``arm_root``.
         arm_wheels: folders of Python packages, onnxruntime among them.
     """
 
     qemu: Path
+    described: Path | None = None
     arm_root: Path | None = None
     arm_python: str = ""
     arm_wheels: tuple[Path, ...] = ()
+
+
+def describe_x86(folder: Path) -> None:
+    """Write a /proc/cpuinfo for each emulated x86 CPU: qemu shows programs that of the host."""
+    for cpu in EMULATED:
+        if cpu.architecture == X86:
+            (folder / cpu.folder_name / "proc").mkdir(parents=True)
+            about = f"processor\t: 0\nmodel name\t: {cpu.name}, emulated by qemu\nflags\t\t: {cpu.flags}\n\n"
+            (folder / cpu.folder_name / "proc" / "cpuinfo").write_text(about)
 
 
 def command_on(
@@ -91,6 +105,7 @@ def command_on(
     command = [str(emulation.qemu / f"qemu-{cpu.architecture}"), "-cpu", cpu.name]
     command += ["-plugin", plugin] if plugin else []
     if cpu.architecture == X86:
+        command += ["-L", str(emulation.described / cpu.folder_name)] if emulation.described else []
         return [*command, sys.executable, *arguments], environment
     assert emulation.arm_root is not None, "an ARM CPU needs an ARM root"
     environment["PYTHONPATH"] = os.pathsep.join(str(wheels) for wheels in emulation.arm_wheels)

@@ -72,7 +72,7 @@ def fetch_emulation(cache: Path) -> Emulation:
     python = arm_python(root)
     wanted = f"onnxruntime=={version('onnxruntime')}"
     wheels = made_once(cache / f"arm-{wanted}", lambda folder: unpack_wheels([wanted, "numpy"], python, folder))
-    return Emulation(qemu, root, f"usr/bin/python{python}", (wheels,))
+    return Emulation(qemu, arm_root=root, arm_python=f"usr/bin/python{python}", arm_wheels=(wheels,))
 
 
 def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
