@@ -20,7 +20,7 @@ BY_NAME = {cpu.name: cpu for cpu in EMULATED}
 
 
 def test_every_kind_of_int8_kernel_has_a_cpu() -> None:
-    assert [cpu.name for cpu in EMULATED if cpu.saturates] == ["Nehalem", "Haswell"]
+    assert [cpu.name for cpu in EMULATED if cpu.saturates] == ["Haswell"]
     assert [cpu.name for cpu in EMULATED if cpu.architecture == ARM] == [
         "cortex-a72",
         "neoverse-n1",
@@ -70,6 +70,8 @@ def test_arm_runs_the_root_s_interpreter_with_its_wheels(monkeypatch: pytest.Mon
         ("x86_64", ("avx2",), True),
         ("x86_64", ("avx2", "avx_vnni"), False),
         ("x86_64", ("amx_int8",), False),
+        ("x86_64", ("sse4_2",), False),
+        ("x86_64", (), True),
         ("aarch64", ("asimd",), False),
     ],
 )

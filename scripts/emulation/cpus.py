@@ -24,7 +24,8 @@ class Cpu:
         name: as qemu spells it.
         architecture: ``"x86_64"`` or ``"aarch64"``.
         about: the int8 kernels that runtimes choose on it.
-        saturates: whether its instruction for uint8 x int8 adds two products in 16 bits.
+        saturates: whether onnxruntime's kernels for uint8 x int8 add two products in 16 bits there: those for AVX2 do,
+            those for SSE4.1 and for VNNI do not.
         flags: what Linux would list in /proc/cpuinfo, of those that decide on kernels; x86 only.
     """
 
@@ -46,7 +47,7 @@ class Cpu:
 
 _NEHALEM = "fpu cx8 cmov mmx fxsr sse sse2 syscall nx lm pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm"
 EMULATED = (
-    Cpu("Nehalem", X86, "SSE4", saturates=True, flags=_NEHALEM),
+    Cpu("Nehalem", X86, "SSE4", flags=_NEHALEM),
     Cpu("Haswell", X86, "AVX2", saturates=True, flags=f"{_NEHALEM} movbe aes avx f16c fma bmi1 avx2 bmi2 abm"),
     Cpu("cortex-a72", ARM, "NEON"),
     Cpu("neoverse-n1", ARM, "dot product"),
@@ -58,9 +59,11 @@ EMULATED = (
 def this_machine() -> Cpu:
     """The CPU this program runs on."""
     is_x86 = platform.machine() in ("x86_64", "AMD64")
-    vnni = has_vnni(cpu_flags())
+    flags = cpu_flags()
+    vnni = has_vnni(flags)
+    saturates = is_x86 and not vnni and ("avx2" in flags or not flags)
     about = f"{cpu_name()}, {'VNNI' if vnni else 'no VNNI'}" if is_x86 else cpu_name()
-    return Cpu(HERE, X86 if is_x86 else ARM, about, saturates=is_x86 and not vnni)
+    return Cpu(HERE, X86 if is_x86 else ARM, about, saturates=saturates)
 
 
 @dataclass(frozen=True)
