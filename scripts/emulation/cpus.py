@@ -1,0 +1,116 @@
+"""The CPUs that int8 files are run on, and how a program is started on each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fxpasses.export.environment import cpu_flags, cpu_name, has_vnni
+
+HERE = "this machine"
+X86, ARM = "x86_64", "aarch64"
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A CPU.
+
+    Attributes:
+        name: as qemu spells it.
+        architecture: ``"x86_64"`` or ``"aarch64"``.
+        about: the int8 kernels that runtimes choose on it.
+        saturates: whether onnxruntime's kernels for uint8 x int8 add two products in 16 bits there: those for AVX2 do,
+            those for SSE4.1 and for VNNI do not.
+        flags: what Linux would list in /proc/cpuinfo, of those that decide on kernels; x86 only.
+    """
+
+    name: str
+    architecture: str
+    about: str
+    saturates: bool = False
+    flags: str = ""
+
+    @property
+    def folder_name(self) -> str:
+        """The name without the signs that separate options of qemu."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())
+
+    @property
+    def is_emulated(self) -> bool:
+        return self.name != HERE
+
+
+_NEHALEM = "fpu cx8 cmov mmx fxsr sse sse2 syscall nx lm pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm"
+EMULATED = (
+    Cpu("Nehalem", X86, "SSE4", flags=_NEHALEM),
+    Cpu("Haswell", X86, "AVX2", saturates=True, flags=f"{_NEHALEM} movbe aes avx f16c fma bmi1 avx2 bmi2 abm"),
+    Cpu("cortex-a72", ARM, "NEON"),
+    Cpu("neoverse-n1", ARM, "dot product"),
+    Cpu("max,sve=off", ARM, "matrix product"),
+    Cpu("max", ARM, "SVE, SME"),
+)
+
+
+def this_machine() -> Cpu:
+    """The CPU this program runs on."""
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    flags = cpu_flags()
+    vnni = has_vnni(flags)
+    saturates = is_x86 and not vnni and ("avx2" in flags or not flags)
+    about = f"{cpu_name()}, {'VNNI' if vnni else 'no VNNI'}" if is_x86 else cpu_name()
+    return Cpu(HERE, X86 if is_x86 else ARM, about, saturates=saturates)
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """What emulated CPUs need.
+
+    Attributes:
+        qemu: the folder of ``qemu-x86_64`` and ``qemu-aarch64``.
+        described: a folder with a root for each x86 CPU, whose /proc/cpuinfo describes it; see :func:`describe_x86`.
+        arm_root: the file system of an ARM machine; None if only x86 is emulated.
+        arm_python: its interpreter, below ``arm_root``.
+        arm_wheels: folders of Python packages, onnxruntime among them.
+    """
+
+    qemu: Path
+    described: Path | None = None
+    arm_root: Path | None = None
+    arm_python: str = ""
+    arm_wheels: tuple[Path, ...] = ()
+
+
+def describe_x86(folder: Path) -> None:
+    """Write a /proc/cpuinfo for each emulated x86 CPU: qemu shows programs that of the host."""
+    for cpu in EMULATED:
+        if cpu.architecture == X86:
+            (folder / cpu.folder_name / "proc").mkdir(parents=True)
+            about = f"processor\t: 0\nmodel name\t: {cpu.name}, emulated by qemu\nflags\t\t: {cpu.flags}\n\n"
+            (folder / cpu.folder_name / "proc" / "cpuinfo").write_text(about)
+
+
+def command_on(
+    cpu: Cpu, emulation: Emulation | None, arguments: Sequence[str], plugin: str | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """The command, and its environment, that runs a Python program on a CPU.
+
+    On x86 it is this interpreter with its packages, on ARM the one of the ARM root.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if not cpu.is_emulated:
+        return [sys.executable, *arguments], environment
+    assert emulation is not None, "an emulated CPU needs qemu"
+    command = [str(emulation.qemu / f"qemu-{cpu.architecture}"), "-cpu", cpu.name]
+    command += ["-plugin", plugin] if plugin else []
+    if cpu.architecture == X86:
+        command += ["-L", str(emulation.described / cpu.folder_name)] if emulation.described else []
+        return [*command, sys.executable, *arguments], environment
+    assert emulation.arm_root is not None, "an ARM CPU needs an ARM root"
+    environment["PYTHONPATH"] = os.pathsep.join(str(wheels) for wheels in emulation.arm_wheels)
+    python = str(emulation.arm_root / emulation.arm_python)
+    return [*command, "-L", str(emulation.arm_root), python, *arguments], environment

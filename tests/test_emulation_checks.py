@@ -1,0 +1,90 @@
+"""Files on this machine as a check of one CPU: run, compared, counted; and what is said where that fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulation import checks
+from emulation.checks import RUNS, Check, outcomes_of
+from emulation.children import Children
+from emulation.cpus import ARM, EMULATED, Emulation, this_machine
+from emulation.fetching import ARM_TORCH
+from emulation.int8_files import NO_SATURATION, TINY_NETS, Int8File, make_files
+from emulation.jobs import Job
+from emulation.outcome import ONNXRUNTIME, TORCH, Instructions
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Int8File:
+    (made,) = make_files(TINY_NETS[0], ["x86-avx2"], tmp_path_factory.mktemp("files"), None)
+    return made
+
+
+def check_of(*files: Int8File, folder: Path) -> Check:
+    return Check(this_machine(), ONNXRUNTIME, files, folder / "ran")
+
+
+def test_exact_files_are_told_from_those_that_are_not(file: Int8File, tmp_path: Path) -> None:
+    wrong = replace(file, net="wrong", folder=tmp_path / "wrong")
+    wrong.folder.mkdir()
+    for part in file.folder.iterdir():
+        (wrong.folder / part.name).symlink_to(part)
+    (wrong.folder / "exact.npz").unlink()
+    np.savez(wrong.folder / "exact.npz", *(y + np.float32(1) for y in file.exact()))
+    missing = replace(file, net="missing", folder=tmp_path / "missing")
+    exact, far, absent = outcomes_of(check_of(file, wrong, missing, folder=tmp_path), Children())
+    assert exact.difference is not None and exact.difference.differing == 0 and exact.is_good
+    assert far.difference is not None and far.difference.max_lsb > 1 and not far.is_good
+    assert absent.difference is None and "NoSuchFile" in str(absent.why_not) and not absent.is_good
+
+
+def test_a_cpu_that_cannot_be_emulated_is_skipped(file: Int8File, tmp_path: Path) -> None:
+    check = replace(check_of(file, folder=tmp_path), why_not="no network")
+    (outcome,) = outcomes_of(check, Children())
+    assert outcome.skipped and outcome.why_not == "no network" and outcome.is_good
+
+
+@pytest.mark.parametrize(
+    ("saturates", "use_options", "told"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_options_are_set_only_where_products_saturate(
+    file: Int8File, tmp_path: Path, saturates: bool, use_options: bool, told: bool
+) -> None:
+    full = replace(file, needs=NO_SATURATION)
+    cpu = replace(this_machine(), saturates=saturates)
+    check = replace(check_of(full, folder=tmp_path), cpu=cpu, use_options=use_options)
+    assert check.options_for(full) == (NO_SATURATION if told else {})
+    assert replace(check, runtime=TORCH).options_for(full) == {}
+
+
+def test_instructions_are_counted_in_a_run_of_their_own(
+    file: Int8File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count(job: Job, children: Children) -> dict[str, str | None]:
+        job.folder.mkdir()
+        command, _ = job.command(job.folder / "job.json")
+        assert f"{tmp_path}/instructions.so,out={job.folder}/marks.txt" in command
+        assert [entry["runs"] for entry in job.files] == [RUNS]
+        (job.folder / "marks.txt").write_text("0 0 0\n900 90 0\n1000 100 0\n1100 110 0\n")
+        return {file.name: None}
+
+    arm = next(cpu for cpu in EMULATED if cpu.architecture == ARM)
+    counting = Emulation(tmp_path, arm_root=tmp_path, arm_python="python")
+    entries = [{"name": file.name}]
+    monkeypatch.setattr(checks, "run_job", count)
+    counted = checks._counted(replace(check_of(file, folder=tmp_path), cpu=arm, counting=counting,
+                                      folder=tmp_path), entries, Children())  # fmt: skip
+    assert counted == {file.name: Instructions(100, 10, 0)}
+
+
+def test_why_nothing_is_counted_is_told(file: Int8File, tmp_path: Path) -> None:
+    (outcome,) = outcomes_of(replace(check_of(file, folder=tmp_path), why_uncounted="no gcc"), Children())
+    assert outcome.instructions is None and outcome.why_uncounted == "no gcc" and outcome.is_good
+
+
+def test_pytorch_on_arm_has_a_version_of_its_own(file: Int8File, tmp_path: Path) -> None:
+    in_torch = replace(check_of(file, folder=tmp_path), runtime=TORCH)
+    assert replace(in_torch, cpu=EMULATED[-1]).version == ARM_TORCH

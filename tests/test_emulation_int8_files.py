@@ -1,0 +1,70 @@
+"""The files under test: what lies in their folders, and what they say onnxruntime is to be told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulation.int8_files import (
+    LARGE_NETS,
+    NO_SATURATION,
+    RESNET20,
+    SESSION_OPTIONS,
+    TINY_NETS,
+    Net,
+    arrays_of,
+    make_files,
+    options_wanted,
+    output_lsbs,
+)
+from tiny_graphs import quantized
+
+from fxpasses.export.runners import onnx_runner
+from fxpasses.models.tiny import TINY
+
+DIGITS = Net("digits", "digits_cnn", inputs=3, calibration=8, weights="digits.pt", data="cifar10=none")
+
+
+def test_what_is_tried_is_what_was_promised() -> None:
+    assert [net.spec in TINY for net in TINY_NETS] == [True] * 6
+    assert (RESNET20.inputs, [net.inputs for net in LARGE_NETS]) == (50, [4, 4, 4])
+
+
+@pytest.mark.parametrize(
+    ("target", "told", "wanted"),
+    [
+        ("x86", {}, NO_SATURATION),
+        ("arm", {}, NO_SATURATION),
+        ("x86-avx2", {}, {}),
+        ("x86", {SESSION_OPTIONS: json.dumps({"some.key": "2"})}, {"some.key": "2"}),
+        ("arm", {SESSION_OPTIONS: "{}"}, {}),
+    ],
+)
+def test_a_file_says_itself_what_it_needs(target: str, told: dict[str, str], wanted: dict[str, str]) -> None:
+    assert options_wanted(told, target) == wanted
+
+
+def test_the_step_of_each_output() -> None:
+    steps = output_lsbs(quantized("two_outputs"))
+    assert len(steps) == 2 and all(step is None or step > 0 for step in steps)
+    assert output_lsbs(quantized("residual_block"))[0] is not None
+    assert output_lsbs(quantized("linear_on_image")) == (None,)
+
+
+def test_a_tiny_net_becomes_files(tmp_path: Path) -> None:
+    net = TINY_NETS[1]
+    (file,) = make_files(net, ["x86-avx2"], tmp_path, None)
+    assert (file.name, file.needs, file.about) == ("tiny depthwise, x86-avx2", {}, "random weights, noise")
+    assert sorted(p.name for p in file.folder.iterdir()) == ["exact.npz", "inputs.npz", "model.onnx", "model.pt2"]
+    (inputs,), (exact,) = arrays_of(file.folder / "inputs.npz"), file.exact()
+    assert len(inputs) == len(exact) == net.inputs
+    session = onnx_runner(file.folder / "model.onnx", "int8").session
+    (found,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    assert np.array_equal(found, exact), "7-bit weights saturate nowhere"
+
+
+def test_data_that_is_not_there_is_noise(tmp_path: Path) -> None:
+    (file,) = make_files(DIGITS, ["arm"], tmp_path, tmp_path / "no data")
+    assert file.about == "random weights, noise"

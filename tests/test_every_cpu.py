@@ -1,0 +1,139 @@
+"""The script: what it plans, what it says where nothing can be fetched, and one run from end to end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import every_cpu
+import pytest
+from emulation.cache import Unavailable
+from emulation.checks import Check
+from emulation.cpus import ARM, EMULATED, HERE, Emulation
+from emulation.int8_files import TINY_NETS, Int8File
+from emulation.outcome import ONNXRUNTIME, TORCH
+from rich.console import Console
+
+SCRIPT = Path(every_cpu.__file__)
+TINY = TINY_NETS[0].name
+NOWHERE = "no Debian mirror: the sources of this machine's apt name none"
+
+
+@pytest.fixture
+def said() -> Console:
+    return Console(file=io.StringIO())
+
+
+def unavailable(*ignored: object) -> Emulation:
+    raise Unavailable("no Debian mirror", why="the sources of this machine's apt name none", fix="use Debian")
+
+
+def file_of(net: str) -> Int8File:
+    return Int8File(net, "arm", Path("nowhere"), {}, (None,), "")
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, folder: Path, said: Console, *arguments: str) -> list[Check]:
+    emulation = Emulation(folder / "qemu", arm_root=folder / "root", arm_python="python")
+    counting = {cpu.name: emulation for cpu in EMULATED if cpu.architecture == ARM}
+    monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)
+    monkeypatch.setattr(every_cpu, "fetch_counting", lambda cache, emulation: counting)
+    monkeypatch.setattr(every_cpu, "fetch_torch", lambda cache, emulation: emulation)
+    files = [file_of(TINY), file_of("cifar_resnet20")]
+    return every_cpu.planned(every_cpu.parse(list(arguments)), files, folder, said)
+
+
+def test_every_cpu_runs_all_files_and_a_few_in_pytorch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console
+) -> None:
+    checks = planned(monkeypatch, tmp_path, said)
+    assert [c.cpu.name for c in checks[::2]] == [HERE, *(cpu.name for cpu in EMULATED)]
+    assert [c.runtime for c in checks] == [ONNXRUNTIME, TORCH] * (1 + len(EMULATED))
+    assert {len(c.files) for c in checks[::2]} == {2} and {len(c.files) for c in checks[1::2]} == {1}
+    assert len({c.folder for c in checks}) == len(checks)
+    assert [c.cpu.name for c in checks if c.counting] == [cpu.name for cpu in EMULATED if cpu.architecture == ARM]
+
+
+def test_some_cpus_without_pytorch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    checks = planned(monkeypatch, tmp_path, said, "--cpus", "max", "--torch-nets")
+    assert [(c.cpu.name, c.runtime) for c in checks] == [(HERE, ONNXRUNTIME), ("max", ONNXRUNTIME)]
+
+
+def test_quick_imports_pytorch_three_times_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    checks = planned(monkeypatch, tmp_path, said, "--quick")
+    assert [c.cpu.name for c in checks if c.runtime == TORCH] == [HERE, "Haswell", "neoverse-n1"]
+    assert len([c for c in checks if c.runtime == ONNXRUNTIME]) == 1 + len(EMULATED)
+
+
+def test_without_options_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    checks = planned(monkeypatch, tmp_path, said, "--without-options")
+    assert not any(check.use_options for check in checks)
+
+
+def test_without_a_registry_only_this_machine_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(every_cpu, "fetch_emulation", unavailable)
+    out, cache = tmp_path / "out.json", tmp_path / "cache"
+    arguments = ["--nets", TINY, "--targets", "x86-avx2", "--torch-nets", "--cpus", "max", "--cache", str(cache)]
+    assert every_cpu.main([*arguments, "--out", str(out)], io.StringIO()) == 0
+    shown = capsys.readouterr().out
+    assert f"skipped: max in onnxruntime: {NOWHERE}" in shown
+    assert "1 of 1 give exact arithmetic's integers, on 1 CPUs; 1 skipped" in shown
+    by_cpu = {outcome["cpu"]: outcome for outcome in json.loads(out.read_text())["outcomes"]}
+    here, emulated = by_cpu[HERE], by_cpu["max"]
+    assert here["difference"]["max_lsb"] == 0
+    assert emulated["skipped"] and emulated["why_not"] == NOWHERE
+
+
+def test_counting_may_fail_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    monkeypatch.setattr(
+        every_cpu, "fetch_emulation", lambda cache: Emulation(tmp_path, arm_root=tmp_path, arm_python="python")
+    )
+    monkeypatch.setattr(every_cpu, "fetch_counting", unavailable)
+    checks = every_cpu.planned(every_cpu.parse(["--torch-nets"]), [file_of(TINY)], tmp_path, said)
+    assert {c.why_uncounted for c in checks if c.cpu.architecture == ARM} == {NOWHERE}
+    assert not any(c.why_not for c in checks)
+
+
+@pytest.mark.parametrize("wrong", [["--nets", "resnet5"], ["--cpus", "Pentium"], ["--targets", "cuda"]])
+def test_unknown_names_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        every_cpu.parse(wrong)
+    assert caught.value.code == 2 and f"invalid choice: '{wrong[1]}'" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # fetches qemu and an ARM root, and emulates seven CPUs
+def test_quick_run_from_end_to_end(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = [sys.executable, str(SCRIPT), "--quick", "--torch-nets", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcomes = json.loads(out.read_text())["outcomes"]
+    skipped = {outcome["why_not"] for outcome in outcomes if outcome["skipped"]}
+    if skipped:
+        pytest.skip("; ".join(sorted(skipped)))
+    assert done.returncode == 0, done.stdout
+    assert len(outcomes) == 7 * 3 * 7, "seven nets, three targets, seven CPUs"
+    assert {outcome["difference"]["differing"] for outcome in outcomes} == {0}
+
+
+@pytest.mark.slow  # starts the script, and waits for it to be at work
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [sys.executable, str(SCRIPT), "--nets", TINY, "--cpus", "--torch-nets", "--cache", str(tmp_path / "c")]
+    run = subprocess.Popen(
+        command, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not list(temporary.glob("every_cpu-*/*")):
+        time.sleep(0.1)
+        assert run.poll() is None, "it ended before it was interrupted"
+    run.send_signal(number)
+    assert run.wait(60) not in (0, 1)
+    assert not list(temporary.iterdir())
