@@ -7,6 +7,7 @@ runs in plain PyTorch, and the one source of every artifact. Lossy: this is wher
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from . import ops
 from .bias_correction import take_out_means
 from .config import QuantConfig
 from .exactness import require_exact
+from .mixed_tensors import find_wiped_out, take_out_parts
 from .observe import find_observers
 from .observers import NothingObserved, Observer
 from .pixel_grid import pixel_qparams
@@ -56,9 +58,8 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     config = replace(config, rounding="nearest", reestimation=False)  # files say what was done, not asked for
     graph_facts(gm)["config"] = config
     measured = _take_out_observers(gm, config)
-    means = take_out_means(gm)
-    plan = plan_quantization(gm, config)
-    scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
+    means, powers = take_out_means(gm), take_out_parts(gm)
+    plan, scales = _plan_with_scales(gm, config, measured, powers)
     if config.avoids_ties:
         scales = settle_scales(gm, plan, scales)
     pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config, means).run()))
@@ -71,6 +72,19 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     if config.exact:
         require_exact(gm)
     return gm
+
+
+def _plan_with_scales(
+    gm: fx.GraphModule, config: QuantConfig, measured: Mapping[str, QParams], powers: Mapping[str, list[float]]
+) -> tuple[Plan, Scales]:
+    """What runs in int8 now that ranges are known: not what reads parts that their common grid would wipe out."""
+    plan = plan_quantization(gm, config)
+    scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
+    wiped_out = find_wiped_out(gm, plan, powers, scales)
+    if not wiped_out:
+        return plan, scales
+    plan = plan_quantization(gm, config, wiped_out)
+    return plan, {r: scales.get(r) or measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
 
 
 def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:

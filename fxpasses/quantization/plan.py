@@ -9,6 +9,7 @@ grid saturates at the same values the activation costs nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import fx, nn
@@ -54,15 +55,23 @@ class Plan:
         return next((a for a, producer in self.absorbed.items() if producer is node), node)
 
 
-def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
-    """Decide for every node of a FLOAT graph; nothing is changed."""
+def plan_quantization(
+    gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None
+) -> Plan:
+    """Decide for every node of a FLOAT graph; nothing is changed.
+
+    Args:
+        gm: the graph.
+        config: the settings.
+        kept_float: nodes that stay float for a reason that calibration found, with that reason.
+    """
     plan = Plan()
-    in_float = _read_in_float(gm)
+    in_float = _read_in_float(gm, config)
     for node in gm.graph.nodes:
         operator = operator_of(gm, node)
         if node in plan.absorbed or operator is None or SHAPE not in node.meta:
             continue
-        why = why_not_int8(gm, node, operator, config, plan)
+        why = (kept_float or {}).get(node) or why_not_int8(gm, node, operator, config, plan)
         if why is None and node in in_float and _is_light(operator):
             why = "what reads it computes in float: int8 would cost accuracy and save nothing"
         if why:
@@ -75,21 +84,17 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
     return plan
 
 
-def _read_in_float(gm: fx.GraphModule) -> set[fx.Node]:
-    """Tensors that only operators without an int8 form read, or sums and the like that are read so in turn.
+def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
+    """Tensors that only the caller or operators without an int8 form read, or sums and the like that are read so.
 
-    A transformer's residual stream is one, between LayerNorms and the next sum. Outputs of the graph are int8 where
-    they can be, unless a linear layer computes them: its floats are as cheap as its integers. Overrides do not count,
-    so that a layer on trial in float changes nothing but itself.
+    A transformer's residual stream is one, between LayerNorms and the next sum; so is what joins boxes and scores at
+    the end of a detector. Overrides do not count, so that a layer on trial in float changes nothing but itself.
+    Where ``config`` wants integers, the caller reads integers, too.
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
         readers = [reader for reader in node.users if reader.op == "output" or is_float_tensor(reader)]
-        operator = operator_of(gm, node)
-        if operator is not None and _can_give_floats(operator):
-            inside = [reader for reader in readers if reader.op != "output"]
-        else:
-            inside = readers
+        inside = [reader for reader in readers if reader.op != "output" or not config.gives_floats]
         if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
             found.add(node)
     return found
