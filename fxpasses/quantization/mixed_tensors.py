@@ -5,8 +5,8 @@ cannot have two grids, since a layer reads its input with one scale. So each par
 is watched during calibration, and judged when its grid is known: a part whose SQNR on the grid would be below
 ``LEAST_DB`` keeps the join in float, and everything up to the layers that mix its channels.
 
-With steps of ``s`` rounding adds noise of power ``s**2 / 12``; a part's signal is its variance, or its mean square where
-it never changes. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
+With steps of ``s`` rounding adds noise of power ``s**2 / 12``; a part's signal is its variance, or its mean square
+where it never changes. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ PARTS = "fxpasses_parts"
 """The submodule that holds the watchers, under a name no model has."""
 LEAST_DB = 10.0
 """SQNR of a part on the grid of the whole, below which the part counts as wiped out."""
+WRITE_SLICE = torch.ops.aten.slice_scatter.default
+"""What capture makes of ``x[:, a:b] = y``."""
 _STACKS = frozenset({torch.stack, torch.ops.aten.stack.default})
 _DIMS = {torch.hstack: 1, torch.column_stack: 1, torch.dstack: 2}
 _CONSTANT = 1e-9
@@ -46,6 +48,8 @@ class Joined:
 def joined_by(gm: fx.GraphModule, node: fx.Node) -> Joined | None:
     """The parts of a tensor that a node joins; None for other nodes, and for parts along the batch."""
     shape, parts = shape_of(node), node.args[0] if node.args else None
+    if node.target is WRITE_SLICE and is_float_tensor(node):
+        return _written_by(node)
     if shape is None or not isinstance(parts, (tuple, list)) or not is_float_tensor(node):
         return None
     sources = tuple(p for p in parts if isinstance(p, fx.Node))
@@ -63,9 +67,23 @@ def joined_by(gm: fx.GraphModule, node: fx.Node) -> Joined | None:
     return Joined(dim, tuple(s[dim] for s in shapes), sources)
 
 
+def _written_by(node: fx.Node) -> Joined | None:
+    """What is written into a slice is a part, and so is what lies before and behind it."""
+    shape, (whole, part, dim, start, end, *_) = shape_of(node) or (), (*node.args, 0, 0, None)[:6]
+    if not (isinstance(whole, fx.Node) and isinstance(part, fx.Node) and isinstance(dim, int) and shape):
+        return None
+    bounds = [b for b in (start or 0, shape[dim] if end is None else end) if isinstance(b, int)]
+    if len(bounds) != 2 or dim % len(shape) == 0 or len(node.args) > 5:
+        return None
+    first, last, _ = slice(*bounds).indices(shape[dim])
+    pieces = ((first, whole), (last - first, part), (shape[dim] - last, whole))
+    found = [(size, source) for size, source in pieces if size > 0]
+    return Joined(dim % len(shape), tuple(s for s, _ in found), tuple(n for _, n in found)) if found[1:] else None
+
+
 def _dim_of(gm: fx.GraphModule, node: fx.Node) -> int | None:
     if node.target in _DIMS:
-        return _DIMS[node.target]  # type: ignore[index]  # a function
+        return _DIMS[node.target]
     if node.target not in _STACKS and operator_name(gm, node) != "cat":
         return None
     dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
@@ -116,6 +134,11 @@ def watch_parts(gm: fx.GraphModule, plan: Plan) -> None:
         node.replace_all_uses_with(watcher, delete_user_cb=lambda user, own=watcher: user is not own)
 
 
+def has_watched_parts(gm: fx.GraphModule) -> bool:
+    """Whether the parts of some joined tensor are watched."""
+    return any(n.op == "call_module" and str(n.target).startswith(f"{PARTS}.") for n in gm.graph.nodes)
+
+
 def take_out_parts(gm: fx.GraphModule) -> dict[str, list[float]]:
     """Powers of the parts by the name of the node that joins them; the watchers leave the graph."""
     found: dict[str, list[float]] = {}
@@ -136,7 +159,8 @@ def grid_root(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> fx.Node | None:
             return plan.root[held]
         for reader in tensor.users:
             operator = operator_of(gm, reader) if reader.op != "output" else None
-            if operator is not None and reader not in seen and shares_scale(reader, operator):
+            moves = reader.target is WRITE_SLICE or (operator is not None and shares_scale(reader, operator))
+            if moves and reader not in seen:
                 seen.add(reader)
                 todo.append(reader)
     return None
@@ -180,8 +204,8 @@ def _readers_in_int8(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> Iterator[
             yield from (a for a, producer in plan.absorbed.items() if producer is tensor)
             continue
         for reader in tensor.users:
-            is_known = reader.op != "output" and (operator_of(gm, reader) or joined_by(gm, reader))
-            if is_known and reader not in seen:
+            joins = joined_by(gm, reader) is not None or reader.target is WRITE_SLICE
+            if reader not in seen and (joins or operator_of(gm, reader) is not None):
                 seen.add(reader)
                 todo.append(reader)
 

@@ -55,9 +55,7 @@ class Plan:
         return next((a for a, producer in self.absorbed.items() if producer is node), node)
 
 
-def plan_quantization(
-    gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None
-) -> Plan:
+def plan_quantization(gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None) -> Plan:
     """Decide for every node of a FLOAT graph; nothing is changed.
 
     Args:
