@@ -1,9 +1,9 @@
 """Tensors that join parts so unlike that one int8 grid wipes some part out: what reads them stays float.
 
 A concatenation of pixels up to 480 and scores below 1 has steps of 2: every score becomes 0. Inside a net such a tensor
-cannot have two grids, since a layer reads its input with one scale. So each part of each joined tensor that int8 reads
-is watched during calibration, and judged when its grid is known: a part whose SQNR on the grid would be below
-``LEAST_DB`` keeps the join in float, and everything up to the layers that mix its channels.
+cannot have two grids, since a layer reads its input with one scale. So each part of each joined tensor that int8 reads,
+and each slice of a tensor on a grid, is watched during calibration, and judged when the grid is known: a part whose
+SQNR on it would be below ``LEAST_DB`` keeps the whole in float, and everything up to the layers that mix its channels.
 
 With steps of ``s`` rounding adds noise of power ``s**2 / 12``; a part's signal is its variance, or its mean square
 where it never changes. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
@@ -90,17 +90,34 @@ def _dim_of(gm: fx.GraphModule, node: fx.Node) -> int | None:
     return dim if isinstance(dim, int) else None
 
 
-class PartMoments(nn.Module):
-    """Watches a joined tensor and keeps mean and variance of each part; memory is three numbers a part."""
+def taken_from(gm: fx.GraphModule, plan: Plan, node: fx.Node) -> fx.Node | None:
+    """The root of the tensor on an int8 grid that a slice is taken from; None for other nodes."""
+    if operator_name(gm, node) != "slice" or not is_float_tensor(node):
+        return None
+    source = node.args[0]
+    while isinstance(source, fx.Node):
+        if source in plan.root:
+            return plan.root[source]
+        operator = operator_of(gm, source)
+        source = source.args[0] if operator is not None and operator.scaling is Scaling.SHARED else None
+    return None
 
-    def __init__(self, dim: int, sizes: tuple[int, ...]) -> None:
+
+class PartMoments(nn.Module):
+    """Watches a tensor and keeps mean and variance of each part; memory is three numbers a part.
+
+    Args:
+        joined: where the parts are; None: the tensor is one part of another.
+    """
+
+    def __init__(self, joined: Joined | None) -> None:
         super().__init__()
-        self.dim, self.sizes = dim, sizes
-        self._moments = [(0, 0.0, 0.0) for _ in sizes]
+        self._place = None if joined is None else (joined.sizes, joined.dim)
+        self._moments = [(0, 0.0, 0.0) for _ in (joined.sizes if joined is not None else (1,))]
 
     def forward(self, x: Tensor) -> Tensor:
         if x.numel():
-            parts = x.detach().split(self.sizes, self.dim)
+            parts = (x.detach(),) if self._place is None else x.detach().split(*self._place)
             self._moments = [_merged(old, part) for old, part in zip(self._moments, parts, strict=True)]
         return x
 
@@ -121,13 +138,14 @@ def _merged(old: tuple[int, float, float], part: Tensor) -> tuple[int, float, fl
 
 
 def watch_parts(gm: fx.GraphModule, plan: Plan) -> None:
-    """Put a :class:`PartMoments` behind each joined tensor that int8 will read or give."""
+    """Put a :class:`PartMoments` behind each tensor that joins parts on one int8 grid, or is sliced off such a one."""
     for node in list(gm.graph.nodes):
         joined = joined_by(gm, node)
-        if joined is None or grid_root(gm, plan, node) is None:
+        root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
+        if root is None:
             continue
         name = submodule_path(f"{PARTS}.{node.name}")
-        gm.add_submodule(name, PartMoments(joined.dim, joined.sizes))
+        gm.add_submodule(name, PartMoments(joined))
         with gm.graph.inserting_after(node):
             watcher = gm.graph.call_module(name, (node,))
         watcher.meta = carried_meta(node)
@@ -171,19 +189,25 @@ def find_wiped_out(
 ) -> dict[fx.Node, str]:
     """Nodes that are to stay float, since one grid would wipe out a part of what they read; with the reason."""
     kept: dict[fx.Node, str] = {}
-    for join in gm.graph.nodes:
-        joined = joined_by(gm, join) if join.name in powers else None
-        root = grid_root(gm, plan, join) if joined is not None else None
-        if joined is None or root is None:
+    for node in gm.graph.nodes:
+        if node.name not in powers:
             continue
-        judged = [_sqnr_db(power, scales[root].scale) for power in powers[join.name]]
+        joined = joined_by(gm, node)
+        root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
+        if root is None:
+            continue
+        judged = [_sqnr_db(power, scales[root].scale) for power in powers[node.name]]
         worst = min(range(len(judged)), key=judged.__getitem__)
-        if judged[worst] < LEAST_DB:
-            why = (
-                f"{join.name} joins parts so unlike that one grid would wipe out {joined.sources[worst].name} "
-                f"({judged[worst]:.1f} dB on it)"
-            )
-            kept |= dict.fromkeys(_readers_in_int8(gm, plan, join), why)
+        if judged[worst] >= LEAST_DB:
+            continue
+        told = f"({judged[worst]:.1f} dB on it)"
+        if joined is not None:
+            lost = joined.sources[worst].name
+            why = f"{node.name} joins parts so unlike that one grid would wipe out {lost} {told}"
+            kept |= dict.fromkeys(_readers_in_int8(gm, plan, node), why)
+        else:
+            why = f"{root.name} holds parts so unlike that one grid would wipe out {node.name} {told}"
+            kept |= dict.fromkeys((plan.absorbed.get(root, root), *_readers_in_int8(gm, plan, root)), why)
     return kept
 
 
@@ -192,15 +216,15 @@ def _sqnr_db(power: float, scale: float) -> float:
     return 10 * math.log10(12 * power / scale**2) if power > 0 else math.inf
 
 
-def _readers_in_int8(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> Iterator[fx.Node]:
-    """The int8 nodes that see the parts apart: the join, what moves or scales its values, and the layers behind."""
-    todo, seen = [join], {join}
+def _readers_in_int8(gm: fx.GraphModule, plan: Plan, mixed: fx.Node) -> Iterator[fx.Node]:
+    """The int8 nodes that see the parts apart: ``mixed``, what moves or scales its values, and the layers behind."""
+    todo, seen = [mixed], {mixed}
     while todo:
         tensor = todo.pop()
         if tensor in plan.int8 or tensor in plan.absorbed:
             yield tensor
         operator = operator_of(gm, tensor)
-        if operator is not None and not _keeps_apart(operator):
+        if tensor is not mixed and operator is not None and not _keeps_apart(operator):
             yield from (a for a, producer in plan.absorbed.items() if producer is tensor)
             continue
         for reader in tensor.users:
