@@ -78,6 +78,7 @@ class PartScore:
             "node": self.part.piece.node,
             "sqnr_db": self.sqnr_db,
             "became_constant": self.became_constant,
+            "warning": self.warning,
         }
 
 
@@ -96,14 +97,16 @@ def judge_outputs(
         int8: a model with the same outputs.
         batches: inputs of both.
     """
-    scores = [PartScore(part) for part in output_parts(float_graph)]
-    for inputs in batches if scores else ():
+    scores: list[PartScore] | None = None
+    for inputs in batches:
         expected, found = pytree.tree_leaves(float_graph(*inputs)), pytree.tree_leaves(int8(*inputs))
+        if scores is None:
+            scores = [PartScore(part) for part in output_parts(float_graph, len(expected))]
         for score in scores:
             a, b = score.part.of(expected), score.part.of(found)
             if a is not None and b is not None:
                 score.add(a, b)
-    return scores
+    return scores or []
 
 
 def warnings_of(scores: Iterable[PartScore]) -> list[str]:

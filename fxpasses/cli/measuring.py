@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import fx
+from torch import fx, nn
 
 from fxpasses.export.accuracy import Comparison, compare
 from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
 from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.report import Variant, variant_of
-from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
+from fxpasses.export.runners import ONNXRUNTIME, TORCH, Runner, TorchRunner, onnx_runner, torch_runner
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
@@ -57,6 +57,11 @@ class Subjects:
         runners.append(onnx_runner(folder / FLOAT_ONNX, FLOAT, threads))
         runners.append(onnx_runner(folder / INT8_ONNX, INT8, threads))
         return cls(folder, graph, int8, runners)
+
+    @property
+    def int8_module(self) -> nn.Module:
+        """The int8 kernels of PyTorch."""
+        return next(r.module for r in self.runners if isinstance(r, TorchRunner) and r.name == f"{TORCH} {INT8}")
 
     def file_of(self, runner: Runner) -> str | None:
         if runner.runtime == ONNXRUNTIME:

@@ -53,6 +53,7 @@ from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
+from .output_check import checked_outputs
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .terminal import Terminal
 
@@ -138,6 +139,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         )
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
+        judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)
         measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
     data_details = {
         **given.data_details,
@@ -159,7 +161,8 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
             **({"placement": made.placement.to_json()} if made.placement else {}),
-            "warnings": [*terminal.warnings, *_warnings(given.model, settings.config, measured)],
+            "outputs": judged["outputs"],
+            "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },
     )
     write_report(report, folder / REPORT_JSON)
@@ -292,7 +295,6 @@ def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> li
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:
         found.append(WIDE_REMARK)
-    if measured.uncounted_macs:
-        found.append(measured.uncounted_macs)
+    found += [measured.uncounted_macs] if measured.uncounted_macs else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
     return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")

@@ -76,10 +76,18 @@ class OutputPart:
         return value
 
 
-def output_parts(gm: fx.GraphModule) -> list[OutputPart]:
-    """The parts of all floating point outputs, in order."""
+def output_parts(gm: fx.GraphModule, leaves_given: int | None = None) -> list[OutputPart]:
+    """The parts of all floating point outputs, in order.
+
+    Args:
+        gm: a FLOAT graph.
+        leaves_given: how many values it was seen to return. If that is not what its output node lists, since a function
+            of the graph makes the structure, each of them is one part.
+    """
     output = next(n for n in gm.graph.nodes if n.op == "output")
     leaves, _ = pytree.tree_flatten_with_path(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
+    if leaves_given is not None and leaves_given != len(leaves):
+        return [OutputPart(n, str(n), Piece(output.name)) for n in range(leaves_given)]
     found = []
     for number, (path, leaf) in enumerate(leaves):
         if isinstance(leaf, fx.Node) and is_float_tensor(leaf):
