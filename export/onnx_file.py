@@ -11,7 +11,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +53,7 @@ def to_onnx(
     opset: int | None = None,
     dynamic_batch: bool = True,
     program: ExportedProgram | None = None,
+    verify: bool = True,
 ) -> Path:
     """Write a graph as ONNX.
 
@@ -64,9 +65,11 @@ def to_onnx(
             if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
+        verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
 
     Raises:
-        GraphError: the graph is neither, or the exporter cannot express one of its nodes.
+        GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
+            else than the graph, or does not run; with the node where it is known.
         InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
     if form not in ("qdq", "qoperator"):
@@ -97,7 +100,11 @@ def to_onnx(
         to_qoperator(model)
     if packs:
         pack_nibbles(model, group_size_of(gm))
-    return write_model(model, Path(path))
+    if not verify:
+        return write_model(model, Path(path))
+    from .onnx_verify import verify_onnx
+
+    return write_model(model, Path(path), lambda written: verify_onnx(gm, written, dynamic_batch=dynamic_batch))
 
 
 def _default_opset(gm: fx.GraphModule) -> int:
@@ -126,8 +133,8 @@ def onnx_model(
     return model
 
 
-def write_model(model: onnx_ir.Model, path: Path) -> Path:
-    """Check a model and write it beside ``path``, then rename."""
+def write_model(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None) -> Path:
+    """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
     import onnx
     import onnx_ir
 
@@ -143,12 +150,15 @@ def write_model(model: onnx_ir.Model, path: Path) -> Path:
         ) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
+        if check is not None:
+            check(temporary)
     return path
 
 
 def _run_exporter(
     gm: fx.GraphModule, opset: int, dynamic_batch: bool, exported: ExportedProgram | None
 ) -> onnx_ir.Model:
+    from .onnx_pools import pool_translations
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
@@ -163,6 +173,7 @@ def _run_exporter(
                 opset_version=opset,
                 dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None,  # of a program: the names
                 custom_translation_table=translations(opset)
+                | pool_translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),
                 optimize=False,

@@ -6,6 +6,7 @@
 - a linear layer over tokens becomes a Gemm over rows (a MatMul's bias is added in float);
 - zero padding moves onto the integers, padding with the zero_point (Pad has no rule);
 - what pads floats before they are quantized pads bytes behind it, a quarter of the memory;
+- an average pool that rounds its size up and counts padding has the padding in front (:mod:`.onnx_pools`);
 - a softmax between integers is held off onnxruntime's QLinearSoftmax, which gives zeros where scales are small;
 - images of 3 channels get a fourth of zeros before the first convolution: onnxruntime's direct int8 convolution takes
   input channels by fours, and is faster than its other way by more than the padding costs.
@@ -19,6 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from .onnx_edit import add_constant, is_8_bit, take_place
 from .onnx_gemm import rows_to_gemm
+from .onnx_pools import pad_before_pool
 
 _NAME = "fxpasses.name"
 """In a node's ``metadata_props``, until its output has that name."""
@@ -41,6 +43,8 @@ def settle_forms(model: ir.Model) -> None:
             _pad_behind_quantize(model, node)
         elif node.op_type == "MatMul":
             rows_to_gemm(model, node)
+        elif node.op_type == "AveragePool":
+            pad_before_pool(model, node)
         elif node.op_type == "Softmax":
             _keep_softmax_float(model, node)
         elif node.op_type == "Conv":

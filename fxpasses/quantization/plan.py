@@ -165,6 +165,8 @@ def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
         return None if known else "its parts are not one float32 tensor each"
     if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
         return "windows of different sizes have no int8 kernel"
+    if operator.name == "avg_pool2d" and node.kwargs.get("divisor_override") is not None:
+        return "it divides by a number of its own (divisor_override): no int8 kernel does"
     if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant" and node.kwargs.get("value"):
         return "it pads with something else than zero"
     return None
