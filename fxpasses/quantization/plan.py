@@ -91,7 +91,7 @@ def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
-        readers = [reader for reader in node.users if reader.op == "output" or is_float_tensor(reader)]
+        readers = [r for r in node.users if r.op == "output" or is_float_tensor(r) or _gives_several(r)]
         inside = [reader for reader in readers if reader.op != "output" or not config.gives_floats]
         if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
             found.add(node)
@@ -106,6 +106,8 @@ def _can_give_floats(operator: Operator) -> bool:
 def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
     if node.op == "output":
         return True
+    if _gives_several(node):
+        return node not in in_float
     operator = operator_of(gm, node)
     if operator is None:
         return False
@@ -114,6 +116,11 @@ def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -
     if why_no_integer_form(node, operator) is not None:
         return False
     return not (node in in_float and (shares_scale(node, operator) or _is_light(operator)))
+
+
+def _gives_several(node: fx.Node) -> bool:
+    """Whether a node takes a tensor apart, as chunk and split do."""
+    return isinstance(node.meta.get(SHAPE), list)
 
 
 def _is_light(operator: Operator) -> bool:
