@@ -13,6 +13,7 @@ from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
 from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.report import Variant, variant_of
+from fxpasses.export.report_numbers import count_text
 from fxpasses.export.runners import ONNXRUNTIME, TORCH, Runner, TorchRunner, onnx_runner, torch_runner
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.data_source import DataSource
@@ -82,11 +83,15 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Measured:
-    """The variants, and what could not be counted in them, as a sentence."""
+    """The variants, how multiply-accumulates were counted, and what is odd about that, as a sentence."""
 
     variants: list[Variant]
     has_labels: bool
-    uncounted_macs: str | None
+    macs: MacCount
+
+    @property
+    def odd_macs(self) -> str | None:
+        return why_odd(self.macs)
 
 
 def measure(
@@ -101,7 +106,7 @@ def measure(
         compared = compare(subjects.runners, data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
     latencies = time_runners(subjects.runners, model.example_inputs, SHORT_BENCHMARK, terminal) if bench else None
     variants = [_variant(subjects, runner, macs, compared[runner.name], latencies) for runner in subjects.runners]
-    return Measured(variants, any(c.top1 is not None for c in compared.values()), _why_uncounted(macs))
+    return Measured(variants, any(c.top1 is not None for c in compared.values()), macs)
 
 
 def time_runners(
@@ -131,9 +136,19 @@ def _variant(
     )
 
 
-def _why_uncounted(macs: MacCount) -> str | None:
+ODD = 10.0
+"""Percent that two counts of multiply-accumulates may differ by: biases, which only ptflops counts, are less."""
+
+
+def why_odd(macs: MacCount) -> str | None:
+    """Where the count is missing, leaves something out, or is another than ptflops's; None where all is well."""
     if macs.macs is None:
         return f"multiply-accumulates were not counted: {macs.why}"
-    if macs.uncounted:
-        return f"multiply-accumulates leave out {', '.join(macs.uncounted)}"
-    return None
+    if macs.ptflops is None:
+        return f"multiply-accumulates leave out {', '.join(macs.uncounted)}" if macs.uncounted else None
+    difference = macs.difference_percent
+    if difference is None or abs(difference) < ODD:
+        return None
+    left_out = f"; it knows no count of {', '.join(macs.uncounted)}" if macs.uncounted else ""
+    counts = f"{count_text(macs.macs)} by the shapes of the graph, {count_text(macs.ptflops)} by ptflops"
+    return f"multiply-accumulates are {counts} ({difference:+.0f} %){left_out}"

@@ -162,6 +162,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "audit": audited.to_json(),
             **({"placement": made.placement.to_json()} if made.placement else {}),
             "outputs": judged["outputs"],
+            "macs": measured.macs.to_json(),
             "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },
     )
@@ -290,11 +291,10 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
 
 def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:
     found = [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
-    unsuited = why_unsuited(config.target)
-    if unsuited:
+    if unsuited := why_unsuited(config.target):
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:
         found.append(WIDE_REMARK)
-    found += [measured.uncounted_macs] if measured.uncounted_macs else []
+    found += [measured.odd_macs] if measured.odd_macs else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
     return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")
