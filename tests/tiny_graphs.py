@@ -17,6 +17,8 @@ from fxpasses.quantization.config import QuantConfig
 
 CALIBRATION_BATCHES = 4
 X86 = QuantConfig(observer="minmax")
+INTEGERS = QuantConfig(observer="minmax", float_results=False)
+"""For operators at the end of a net, which else compute in float for the caller."""
 """What most tests quantize with: ranges that need no search."""
 _TOKENS = 17
 """Size of the vocabulary of the tiny nets that read tokens."""
