@@ -28,6 +28,7 @@ from .collector import collector_paused
 from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
+from .onnx_limits import require_expressible
 from .program import batch_shapes, check_is_of, example_inputs, exported_program
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
@@ -87,6 +88,7 @@ def to_onnx(
             fix="fx.convert(graph), or export the float graph",
             step="to_onnx",
         )
+    require_expressible(gm)
     from .onnx_nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
@@ -183,7 +185,7 @@ def _run_exporter(
         raise GraphError(
             f"{type(gm).__name__} cannot be exported to ONNX",
             why=_first_line(error),
-            fix="export with dynamic_batch=False" if dynamic_batch else "keep that operator out of the deployed graph",
+            fix=_remedy(error, dynamic_batch),
             step="to_onnx",
         ) from error
     assert program is not None
@@ -199,6 +201,13 @@ def _without_a_second_trace(
         except (AssertionError, RuntimeError, TypeError, ValueError):  # the exporter knows other ways to capture
             return gm
     return as_decomposed(exported)
+
+
+def _remedy(error: BaseException, dynamic_batch: bool) -> str:
+    """An operator without a translation has none for a fixed batch either."""
+    if dynamic_batch and "No ONNX function found" not in _first_line(error):
+        return "export with dynamic_batch=False"
+    return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,9 +1,10 @@
-"""Average pools as ONNX and onnxruntime compute them right, whatever their settings.
+"""Pools as ONNX and onnxruntime compute them right, whatever their settings.
 
 - ``divisor_override`` has no ONNX form, and the exporter drops it: a sum over the window is an average over it, padded
   with zeros, times its size.
 - With ``ceil_mode`` the last window may reach beyond the padding. PyTorch divides it by what lies inside, padding
   included where that counts; onnxruntime's int8 kernel does not. Padded before the pool, nothing counts but the inside.
+- Adaptive pools of maxima have no ONNX form: they are maxima of slices. Nobody may read their indices.
 - PyTorch drops a last window that starts in the padding; ``Slice`` does, where that can happen.
 
 Every rewrite computes the same numbers up to float rounding.
@@ -55,12 +56,41 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
     ):
         return average(self, _window(3, kernel_size, stride, padding, ceil_mode), count_include_pad, divisor_override)
 
+    def adaptive_max(x: Any, sizes: Any) -> tuple[Any, Any]:
+        """Maxima over windows of different sizes, one dimension after the other, and in place of indices anything."""
+        wanted = [int(size) for size in sizes]
+        for axis, (count, size) in enumerate(
+            zip(wanted, x.shape[-len(wanted) :], strict=True), len(x.shape) - len(wanted)
+        ):
+            x = _largest(op, x, axis, count, int(size))
+        return x, op.Shape(x)
+
+    def adaptive_max_pool(self, output_size):  # type: ignore[no-untyped-def]
+        return adaptive_max(self, output_size)
+
     aten = torch.ops.aten
     return {
+        aten.adaptive_max_pool1d.default: adaptive_max_pool,
+        aten.adaptive_max_pool2d.default: adaptive_max_pool,
+        aten.adaptive_max_pool3d.default: adaptive_max_pool,
         aten.avg_pool1d.default: avg_pool1d,
         aten.avg_pool2d.default: avg_pool2d,
         aten.avg_pool3d.default: avg_pool3d,
     }
+
+
+def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:
+    """Maxima over ``count`` windows of a dimension, as adaptive pools lay them out: of sizes that differ by one."""
+    axes, found = op.Constant(value_ints=[axis]), []
+    for i in range(count):
+        first, last = i * size // count, -(-(i + 1) * size // count)
+        part = (
+            x
+            if (first, last) == (0, size)
+            else op.Slice(x, op.Constant(value_ints=[first]), op.Constant(value_ints=[last]), axes)
+        )
+        found.append(op.ReduceMax(part, axes))
+    return found[0] if count == 1 else op.Concat(*found, axis=axis)
 
 
 @dataclass(frozen=True)
