@@ -5,7 +5,8 @@
 - With ``ceil_mode`` the last window may reach beyond the padding. PyTorch divides it by what lies inside, padding
   included where that counts; onnxruntime's int8 kernel does not. Padded before the pool, nothing counts but the inside.
 - Adaptive pools of maxima have no ONNX form: they are maxima of slices. Nobody may read their indices.
-- PyTorch drops a last window that starts in the padding; ``Slice`` does, where that can happen.
+- PyTorch drops a last window that starts in the padding. onnxruntime reserves memory for it and then stops: what only
+  that window sees is not padded, or cropped.
 
 Every rewrite computes the same numbers up to float rounding.
 """
@@ -102,18 +103,31 @@ class _Window:
     padding: list[int]
     ceil: bool
 
+    def count(self, dim: int, size: int) -> int:
+        """How many windows PyTorch has: none that starts in the padding behind."""
+        k, s, p = self.kernel[dim], self.stride[dim], self.padding[dim]
+        count = -((size + 2 * p - k) // -s) + 1
+        return count - ((count - 1) * s >= size + p)
+
+    def padding_behind(self, shape: Any) -> list[int]:
+        """How much to pad behind to have PyTorch's windows; negative to crop what none of them sees."""
+        found = list(self.padding)
+        for dim, (k, s, p) in enumerate(zip(self.kernel, self.stride, self.padding, strict=True)):
+            size = shape[2 + dim] if shape is not None and len(shape) > 2 + dim else None
+            if isinstance(size, int):
+                found[dim] = min(p, (self.count(dim, size) - 1) * s + k - size - p)
+        return found
+
     def kept(self, shape: Any) -> tuple[list[int], list[int], list[int]] | None:
         """Starts, ends and axes of a Slice that drops windows which start in the padding; None where none can."""
         dims = len(self.kernel)
         sizes = [shape[2 + d] if shape is not None and len(shape) > 2 + d else None for d in range(dims)]
         ends, drops = [], False
-        for size, k, s, p in zip(sizes, self.kernel, self.stride, self.padding, strict=True):
+        for dim, (size, k, s, p) in enumerate(zip(sizes, self.kernel, self.stride, self.padding, strict=True)):
             if not isinstance(size, int):
                 return None
-            count = -((size + 2 * p - k) // -s) + 1
-            starts_behind = (count - 1) * s >= size + p
-            ends.append(count - starts_behind)
-            drops |= starts_behind
+            ends.append(self.count(dim, size))
+            drops |= ends[-1] != -((size + 2 * p - k) // -s) + 1
         return ([0] * dims, ends, list(range(2, 2 + dims))) if drops else None
 
 
@@ -128,38 +142,38 @@ def _each(value: Any, dims: int) -> list[int]:
     return numbers * dims if len(numbers) == 1 else numbers
 
 
-def pad_before_pool(model: ir.Model, node: ir.Node) -> None:
-    """An average pool with ``ceil_mode`` that counts its padding: pad first, and count what is there."""
-    ceil, counts = (node.attributes.get_int(name, 0) for name in ("ceil_mode", "count_include_pad"))
+def settle_pool(model: ir.Model, node: ir.Node) -> None:
+    """Rewrite a pool that rounds its size up: PyTorch's windows, each divided by what is inside."""
     x = node.inputs[0]
-    if x is None or not ceil or not counts:
+    if x is None or not node.attributes.get_int("ceil_mode", 0) or len(node.outputs) > 1:
         return
     kernel = list(node.attributes.get_ints("kernel_shape", ()))
     dims = len(kernel)
     stride = list(node.attributes.get_ints("strides", [1] * dims))
+    dilation = list(node.attributes.get_ints("dilations", [1] * dims))
     pads = list(node.attributes.get_ints("pads", [0] * 2 * dims))
-    name, source = node.outputs[0].name, x
-    if any(pads):
-        sizes = np.array([0, 0, *pads[:dims], 0, 0, *pads[dims:]], dtype=np.int64)
-        padded = ir.node("Pad", [x, add_constant(model, f"{name}_pads", sizes)], name=f"{node.name}_pad")
-        padded.outputs[0].name = f"{name}_padded"
-        model.graph.insert_before(node, padded)
-        source = padded.outputs[0]
-    settings: dict[str, int | list[int]] = {
-        "kernel_shape": kernel,
-        "strides": stride,
-        "ceil_mode": 1,
-        "count_include_pad": 0,
-    }
-    pool = ir.node("AveragePool", [source], settings, name=node.name)
-    kept = _Window(kernel, stride, pads[:dims], ceil=True).kept(x.shape)
-    if kept is None:
-        take_place(node, pool)
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    behind = _Window(reach, stride, pads[:dims], ceil=True).padding_behind(x.shape)
+    counts = bool(node.attributes.get_int("count_include_pad", 0))
+    settings: dict[str, int | list[int]] = {"kernel_shape": kernel, "strides": stride, "ceil_mode": 1}
+    if node.op_type == "MaxPool":
+        settings["dilations"] = dilation
+    if counts:
+        source = _padded(model, node, x, pads[:dims], behind)
+    elif behind == pads[dims:]:
         return
-    pool.outputs[0].name = f"{name}_all"
-    model.graph.insert_before(node, pool)
-    ends = [
-        add_constant(model, f"{name}_{what}", np.array(values, dtype=np.int64))
-        for what, values in zip(("starts", "ends", "axes"), kept, strict=True)
-    ]
-    take_place(node, ir.node("Slice", [pool.outputs[0], *ends], name=f"{node.name}_slice"))
+    else:
+        source = _padded(model, node, x, [0] * dims, [min(0, b) for b in behind])
+        settings["pads"] = [*pads[:dims], *(max(0, b) for b in behind)]
+    take_place(node, ir.node(node.op_type, [source], settings, name=node.name))
+
+
+def _padded(model: ir.Model, node: ir.Node, x: ir.Value, before: list[int], behind: list[int]) -> ir.Value:
+    """A pool's input with zeros around it, or cropped; itself where that is nothing."""
+    if not any(before) and not any(behind):
+        return x
+    name, sizes = node.outputs[0].name, np.array([0, 0, *before, 0, 0, *behind], dtype=np.int64)
+    pad = ir.node("Pad", [x, add_constant(model, f"{name}_pads", sizes)], name=f"{node.name}_pad")
+    pad.outputs[0].name = f"{name}_padded"
+    model.graph.insert_before(node, pad)
+    return pad.outputs[0]

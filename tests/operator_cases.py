@@ -75,7 +75,8 @@ class Call(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+        found: Tensor = self.function(x)
+        return found
 
 
 def _average_pools() -> Iterator[tuple[str, Case]]:
@@ -136,7 +137,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = x.transpose(1, 2) if self.layer.batch_first else x.permute(2, 0, 1)
-        y = self.layer(steps)[0]
+        y: Tensor = self.layer(steps)[0]
         return y.transpose(1, 2) if self.layer.batch_first else y.permute(1, 2, 0)
 
 

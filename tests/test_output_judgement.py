@@ -24,7 +24,7 @@ class Detector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.body(x).relu()
-        return torch.cat([self.boxes(y).sigmoid() * 480, self.scores(y).sigmoid()], 1).flatten(2)
+        return torch.cat([self.boxes(y).sigmoid() * 480, (self.scores(y) - 2).sigmoid()], 1).flatten(2)
 
 
 def judged(spoil: Callable[[Tensor], Tensor]) -> list[PartScore]:
@@ -48,7 +48,7 @@ def test_what_one_number_for_all_does_not_see() -> None:
     assert boxes.sqnr_db is not None and boxes.sqnr_db > 40 and boxes.warning is None
     assert scores.became_constant
     (warning,) = warnings_of([boxes, scores])
-    assert warning.startswith("output[:, 4:5] (sigmoid_2) is 0 for every input in int8")
+    assert warning.startswith("output[:, 4:5] (sigmoid") and "is 0 for every input in int8" in warning
     assert "--keep-float" in warning
     assert scores.to_json()["warning"] == warning and scores.to_json()["part"] == "[:, 4:5]"
 
