@@ -213,9 +213,7 @@ def _revealing(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
     known = {o.name for o in model.graph.output}
     kinds = integer_kinds(model)
     produced = {name for node in model.graph.node for name in node.output} & names - known
-    produced = {
-        n for n in produced if n in kinds or not n.endswith("_int8")
-    }  # QOperators: type unknown
+    produced = {n for n in produced if n in kinds or not n.endswith("_int8")}  # QOperators: type unknown
     for name in sorted(produced):
         kind = kinds.get(name, onnx.TensorProto.FLOAT)
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
