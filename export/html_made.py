@@ -74,6 +74,15 @@ def audit(report: Report) -> Markup | None:
     return section("What onnxruntime fuses", facts(entries))
 
 
+def _macs_text(report: Report) -> str:
+    """How they were counted, and what ptflops says."""
+    found = report.get("macs") or {}
+    if found.get("difference_percent") is None:
+        return ""
+    counts = f"{count_text(found['macs'])} by the shapes of the graph, {count_text(found['ptflops'])} by ptflops"
+    return f"{counts} ({found['difference_percent']:+.1f} %; it counts biases, too)"
+
+
 def account(report: Report) -> Markup | None:
     """How the int8 graph came about: recipe, passes, time."""
     recipe, passes = report.get("recipe"), report.get("passes") or []
@@ -84,6 +93,7 @@ def account(report: Report) -> Markup | None:
         ("recipe", ", ".join(f"{key} {_plain(value)}" for key, value in spelled.items())),
         *((key.replace("_", " "), _plain(value)) for key, value in details.items()),
         ("took", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in (report.get("durations") or {}).items())),
+        ("multiply-accumulates", _macs_text(report)),
         ("parameters' hash", (report.get("qparams_sha256") or "")[:16]),
     ]
     rows = [_pass_row(p) for p in passes if p["changed"] or p["skipped"]]

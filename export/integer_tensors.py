@@ -90,7 +90,7 @@ class OnnxIntegers:
 
         model = self._model
         infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
-        for name, kind in sorted(_integer_kinds(model).items()):
+        for name, kind in sorted(integer_kinds(model).items()):
             self._names.append(name)
             if name not in {o.name for o in model.graph.output}:
                 shape = infos.get(name)
@@ -111,7 +111,7 @@ class OnnxIntegers:
         return options
 
 
-def _integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
+def integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
     """The ONNX type of every integer tensor that quantizing, padding or reshaping gives, by name."""
     import onnx
 

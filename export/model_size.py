@@ -1,8 +1,9 @@
-"""How large a model is: bytes, parameters, and multiply-accumulates by ptflops.
+"""How large a model is: bytes, parameters, and multiply-accumulates.
 
-MACs are counted on ATEN operators, so that functions, modules and fx graphs give the same number: the products in
-convolutions, linear layers, matrix products and attention, and one per bias added; for one item of the batch. An int8
-graph does what its float graph does: count that one.
+MACs of a captured graph are counted from its shapes (:mod:`fxpasses.macs`), with ptflops as a second opinion; those of
+any other module by ptflops alone. ptflops counts on ATEN operators: the products in convolutions, linear layers, matrix
+products and attention, and one per bias added; for one item of the batch. An int8 graph does what its float graph does:
+count that one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
+from fxpasses.macs import count_graph_macs
 from fxpasses.stages import Stage, stage_of
 
 _INTEGER_BUFFERS = ("weight", "bias")
@@ -40,13 +42,24 @@ class MacCount:
 
     Attributes:
         macs: None where the model could not be counted.
-        uncounted: operators that multiply, but that ptflops knows no count for; ``macs`` leaves them out.
-        why: the reason there is no count.
+        uncounted: operators that multiply, but that ptflops knows no count for; its count leaves them out.
+        why: the reason ptflops has no count.
+        ptflops: its count, where ``macs`` is from the shapes of a graph.
     """
 
     macs: int | None
     uncounted: tuple[str, ...] = ()
     why: str | None = None
+    ptflops: int | None = None
+
+    @property
+    def difference_percent(self) -> float | None:
+        """How much more ptflops counts; None where there is one count only."""
+        return None if not self.macs or self.ptflops is None else 100 * (self.ptflops / self.macs - 1)
+
+    def to_json(self) -> dict[str, object]:
+        """report.json's ``macs``."""
+        return {"macs": self.macs, "ptflops": self.ptflops, "difference_percent": self.difference_percent}
 
 
 def file_bytes(path: str | Path) -> int:
@@ -80,6 +93,19 @@ def count_parameters(module: nn.Module) -> ParameterCount:
 
 
 def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
+    """Multiply-accumulates of one item: of a FLOAT graph from its shapes, of another module by running it once.
+
+    Args:
+        module: in eval mode; it is not changed.
+        example_inputs: what it takes; dimension 0 is the batch.
+    """
+    counted = _by_ptflops(module, example_inputs)
+    if not isinstance(module, fx.GraphModule) or stage_of(module) is not Stage.FLOAT:
+        return counted
+    return MacCount(count_graph_macs(module), counted.uncounted, counted.why, counted.macs)
+
+
+def _by_ptflops(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
     """Multiply-accumulates of one item through a float module, which is run once and not changed.
 
     Args:

@@ -11,7 +11,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +28,7 @@ from .collector import collector_paused
 from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
+from .onnx_limits import require_expressible
 from .program import batch_shapes, check_is_of, example_inputs, exported_program
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
@@ -53,6 +54,7 @@ def to_onnx(
     opset: int | None = None,
     dynamic_batch: bool = True,
     program: ExportedProgram | None = None,
+    verify: bool = True,
 ) -> Path:
     """Write a graph as ONNX.
 
@@ -64,9 +66,11 @@ def to_onnx(
             if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
+        verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
 
     Raises:
-        GraphError: the graph is neither, or the exporter cannot express one of its nodes.
+        GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
+            else than the graph, or does not run; with the node where it is known.
         InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
     if form not in ("qdq", "qoperator"):
@@ -84,6 +88,7 @@ def to_onnx(
             fix="fx.convert(graph), or export the float graph",
             step="to_onnx",
         )
+    require_expressible(gm)
     from .onnx_nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
@@ -97,7 +102,11 @@ def to_onnx(
         to_qoperator(model)
     if packs:
         pack_nibbles(model, group_size_of(gm))
-    return write_model(model, Path(path))
+    if not verify:
+        return write_model(model, Path(path))
+    from .onnx_verify import verify_onnx
+
+    return write_model(model, Path(path), lambda written: verify_onnx(gm, written, dynamic_batch=dynamic_batch))
 
 
 def _default_opset(gm: fx.GraphModule) -> int:
@@ -126,8 +135,8 @@ def onnx_model(
     return model
 
 
-def write_model(model: onnx_ir.Model, path: Path) -> Path:
-    """Check a model and write it beside ``path``, then rename."""
+def write_model(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None) -> Path:
+    """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
     import onnx
     import onnx_ir
 
@@ -143,12 +152,15 @@ def write_model(model: onnx_ir.Model, path: Path) -> Path:
         ) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
+        if check is not None:
+            check(temporary)
     return path
 
 
 def _run_exporter(
     gm: fx.GraphModule, opset: int, dynamic_batch: bool, exported: ExportedProgram | None
 ) -> onnx_ir.Model:
+    from .onnx_pools import pool_translations
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
@@ -163,6 +175,7 @@ def _run_exporter(
                 opset_version=opset,
                 dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None,  # of a program: the names
                 custom_translation_table=translations(opset)
+                | pool_translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),
                 optimize=False,
@@ -172,7 +185,7 @@ def _run_exporter(
         raise GraphError(
             f"{type(gm).__name__} cannot be exported to ONNX",
             why=_first_line(error),
-            fix="export with dynamic_batch=False" if dynamic_batch else "keep that operator out of the deployed graph",
+            fix=_remedy(error, dynamic_batch),
             step="to_onnx",
         ) from error
     assert program is not None
@@ -188,6 +201,13 @@ def _without_a_second_trace(
         except (AssertionError, RuntimeError, TypeError, ValueError):  # the exporter knows other ways to capture
             return gm
     return as_decomposed(exported)
+
+
+def _remedy(error: BaseException, dynamic_batch: bool) -> str:
+    """An operator without a translation has none for a fixed batch either."""
+    if dynamic_batch and "No ONNX function found" not in _first_line(error):
+        return "export with dynamic_batch=False"
+    return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@
 - a linear layer over tokens becomes a Gemm over rows (a MatMul's bias is added in float);
 - zero padding moves onto the integers, padding with the zero_point (Pad has no rule);
 - what pads floats before they are quantized pads bytes behind it, a quarter of the memory;
+- a pool that rounds its size up has PyTorch's windows (:mod:`.onnx_pools`);
 - a softmax between integers is held off onnxruntime's QLinearSoftmax, which gives zeros where scales are small;
 - images of 3 channels get a fourth of zeros before the first convolution: onnxruntime's direct int8 convolution takes
   input channels by fours, and is faster than its other way by more than the padding costs.
@@ -19,6 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from .onnx_edit import add_constant, is_8_bit, take_place
 from .onnx_gemm import rows_to_gemm
+from .onnx_pools import settle_pool
 
 _NAME = "fxpasses.name"
 """In a node's ``metadata_props``, until its output has that name."""
@@ -41,6 +43,8 @@ def settle_forms(model: ir.Model) -> None:
             _pad_behind_quantize(model, node)
         elif node.op_type == "MatMul":
             rows_to_gemm(model, node)
+        elif node.op_type in ("AveragePool", "MaxPool"):
+            settle_pool(model, node)
         elif node.op_type == "Softmax":
             _keep_softmax_float(model, node)
         elif node.op_type == "Conv":
@@ -199,7 +203,8 @@ def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
     channels = add_constant(model, f"{node.name}_channels", pads)
     pad = ir.node("Pad", [image, channels, x.inputs[2]], name=f"{node.name}_pad")
     padded = ir.node("DequantizeLinear", [pad.outputs[0], *x.inputs[1:]], name=f"{node.name}_image")
-    wide = add_constant(model, f"{weight.name}_padded", widened)
+    name = f"{weight.name}_padded"  # the layer may be called twice, on two images
+    wide = model.graph.initializers.get(name) or add_constant(model, name, widened)
     weights = ir.node("DequantizeLinear", [wide, *w.inputs[1:]], dict(w.attributes), name=f"{node.name}_weight")
     pad.outputs[0].name = f"{node.name}_image_int8"
     padded.outputs[0].name, weights.outputs[0].name = f"{node.name}_image_float", f"{node.name}_weight_float"

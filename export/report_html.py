@@ -14,6 +14,7 @@ from .html_elements import PAGE_RULES, Markup, element, joined
 from .html_headline import page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
+from .html_outputs import outputs
 from .html_placement import placement
 from .html_pruning import pruning
 from .html_repairs import repairs
@@ -22,6 +23,7 @@ from .html_style import STYLE
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     size_and_accuracy,
+    outputs,
     pruning,
     repairs,
     placement,

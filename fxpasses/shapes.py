@@ -57,3 +57,11 @@ def is_float_tensor(value: object) -> bool:
 def carried_meta(node: fx.Node) -> dict[str, Any]:
     """What a node that takes another's place inherits: shape, dtype and source line, nothing fx notes for itself."""
     return {k: v for k, v in node.meta.items() if k in (SHAPE, DTYPE, "stack_trace", "nn_module_stack")}
+
+
+def value_range(x: object) -> tuple[float, float] | None:
+    """(least, largest) value of a tensor; None of anything else, of an empty one, and where it is not finite."""
+    if not isinstance(x, Tensor) or not x.numel() or x.is_complex():
+        return None
+    low, high = (float(v) for v in torch.aminmax(x.detach() if x.dtype is not torch.bool else x.to(torch.uint8)))
+    return (low, high) if abs(low) < float("inf") and abs(high) < float("inf") else None

@@ -30,7 +30,7 @@ from .constants import fold_constants
 from .errors import GraphError
 from .inplace import make_out_of_place
 from .lifting import lift_layers
-from .shapes import record_shapes
+from .shapes import record_shapes, value_range
 from .stages import Stage, graph_facts, set_stage
 from .symbolic_trace import trace_graph
 
@@ -80,6 +80,7 @@ def capture(
     require_plain_output(model, expected)
     gm = _first_that_works(model, inputs, expected, method, _attempts(model, inputs, method, leaves))
     set_stage(gm, Stage.FLOAT)
+    graph_facts(gm)["example_ranges"] = tuple(value_range(x) for x in inputs)
     graph_facts(gm)["example_inputs"] = tuple((tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x for x in inputs)
     return gm.eval()
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from contracts import fingerprint
 from tiny_graphs import (
+    INTEGERS,
     calibration_data,
     capture_net,
     changed_nodes,
@@ -102,7 +103,7 @@ def test_float_weights_are_gone_and_integers_are_buffers(name: str) -> None:
 
 
 def test_activations_are_absorbed_into_saturation() -> None:
-    gm = quantized("residual_block")
+    gm = quantized("residual_block", INTEGERS)
     assert not any(n.target is torch.relu for n in gm.graph.nodes)
     assert sum(c.what.startswith("absorbed") for c in log_of(gm, "convert").result.changed) == 4
     assert node_named(gm, "relu_int8") is not None, "the integers keep the name of the activation"
@@ -164,7 +165,7 @@ def test_integers_never_overwrite_a_module_of_that_name() -> None:
 
 
 def test_constants_are_integers() -> None:
-    gm = quantized("constant_added")
+    gm = quantized("constant_added", INTEGERS)
     held = {path: value.dtype for path, value in gm.named_buffers()}
     assert held["position_int8.value"] is torch.uint8 and "position" not in held
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts import fingerprint
-from tiny_graphs import X86, close, fresh_inputs, fused, outputs_of, own_copy, quantize_net, quantized
+from tiny_graphs import INTEGERS, X86, close, fresh_inputs, fused, outputs_of, own_copy, quantize_net, quantized
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import GraphError
@@ -84,7 +84,7 @@ def test_leaves_the_graph_alone() -> None:
 def test_quantize_and_dequantize_remain_only_at_the_borders() -> None:
     """One way in, one way out: nothing between."""
     for name in ("residual_block", "squeeze_excite", "max_pools", "channel_shuffle"):
-        left = borders(lower(quantized(name), reference_kernel))
+        left = borders(lower(quantized(name, INTEGERS), reference_kernel))
         assert [n.target for n in left] == [ops.quantize, ops.dequantize]
 
 

@@ -126,7 +126,7 @@ def test_limits_of_a_clamp_in_integers(clamp: tuple[float, float], limits: tuple
 @pytest.mark.parametrize("function", [F.hardswish, torch.sigmoid, F.gelu, lambda x: x.clamp(-0.3, 0.8), torch.tanh])
 def test_tables_are_the_function_rounded_once(function: Callable[[Tensor], Tensor]) -> None:
     net = tiny("table", lambda: OneInput(lambda net, x: function(net.linear(x)), linear=nn.Linear(5, 6)), (8, 5))
-    (call,) = [c for c in find_int8_calls(quantize_net(net)).values() if c.operator.elementwise]
+    (call,) = [c for c in find_int8_calls(quantize_net(net, INTEGERS)).values() if c.operator.elementwise]
     (x,), y = call.x, call.y
     q = torch.arange(256, dtype=torch.uint8)
     values = function((q.float() - x.zero_point) * x.scale)
@@ -154,7 +154,7 @@ def test_long_sums_are_exact(features: int) -> None:
 def test_long_convolutions_are_exact(groups: int) -> None:
     channels = 64 * groups
     net = tiny("long_conv", lambda: nn.Conv2d(channels, 4, 3, groups=groups, padding=1), (1, channels, 4, 3))
-    (call,) = find_int8_calls(quantize_net(net)).values()
+    (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
     assert call.layer is not None and call.layer.weight[0].numel() > EXACT_PRODUCTS
     call.layer.weight.copy_(torch.where(call.layer.weight > -40, 127, -127))
     (q,) = random_integers(call, 0, extreme=True)
@@ -187,7 +187,7 @@ def test_multipliers_are_one_for_each_output_channel() -> None:
 
 def test_what_runs_on_integers_as_it_is_needs_no_kernel() -> None:
     net = _one("moves", lambda net, x: F.relu(x).transpose(1, 2).reshape(2, -1)[:, 1:], 2, 3, 4)
-    calls = [c for c in find_int8_calls(quantize_net(net)).values() if c.shares_scale]
+    calls = [c for c in find_int8_calls(quantize_net(net, INTEGERS)).values() if c.shares_scale]
     assert [c.operator.name for c in calls] == ["transpose", "reshape", "slice"]
     assert [reference_kernel(c) for c in calls] == [None] * 3
 
@@ -202,7 +202,7 @@ def test_the_way_through_float_gives_the_same(net: str) -> None:
 
 def test_padding_is_with_the_zero_point() -> None:
     net = _one("padded", lambda net, x: F.pad(F.elu(x), (1, 0)), 2, 3, 4)
-    (call,) = [c for c in find_int8_calls(quantize_net(net)).values() if c.operator.name == "pad"]
+    (call,) = [c for c in find_int8_calls(quantize_net(net, INTEGERS)).values() if c.operator.name == "pad"]
     (q,) = random_integers(call, 0)
     padded = ReferenceKernel(call)(q)
     assert call.x[0].zero_point > 0 and set(padded[..., 0].flatten().tolist()) == {call.x[0].zero_point}

@@ -14,7 +14,7 @@ from contracts import FIXED_BATCH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engines_reference import random_integers
-from tiny_graphs import X86, close, fresh_inputs, outputs_of, quantize_net, quantized
+from tiny_graphs import close, fresh_inputs, outputs_of, quantize_net, quantized
 from torch import Tensor, nn
 
 from fxpasses.export.engines import quint8, x86_bytes
@@ -120,7 +120,7 @@ def test_depthwise_sums_do_not_saturate(kernel: int, channels: int) -> None:
     """fbgemm's kernel adds products in 16 bits, and is off by 100 steps here."""
     layer = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
     net = tiny("depthwise", lambda: layer, (2, channels, 9, 8))
-    (call,) = find_int8_calls(quantize_net(net)).values()
+    (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
     kernel_of = x86_kernel(call)
     assert kernel_of is not None
     inputs = random_integers(call, 1, extreme=True)
@@ -143,7 +143,7 @@ def test_one_position_is_a_product(shape: tuple[int, ...], settings: dict[str, A
     """At the ends of the grid too: 600 products of 8 bits, which 16 bits do not hold."""
     layer = nn.Conv1d if len(shape) == 3 else nn.Conv2d
     net = tiny("one_position", lambda: layer(600, 12, 1, **settings), shape)
-    (call,) = find_int8_calls(quantize_net(net)).values()
+    (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
     kernel = x86_kernel(call)
     assert isinstance(kernel, PackedConv) and kernel.engine == engine_of
     for extreme in (False, True):
@@ -155,7 +155,7 @@ def as_integers(q: Tensor) -> Tensor:
     return quint8.as_bytes(q)
 
 
-def call_of(net: TinyNet, operator: str, config: QuantConfig = X86) -> Int8Call:
+def call_of(net: TinyNet, operator: str, config: QuantConfig = INTEGERS) -> Int8Call:
     return next(c for c in find_int8_calls(quantize_net(net, config)).values() if c.operator.name == operator)
 
 

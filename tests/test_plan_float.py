@@ -28,10 +28,23 @@ STREAMS: dict[str, tuple[Body, int]] = {
     "parts_of_a_norm": (lambda net, x: net.wide_head(net.wide_norm(torch.cat([net.a(x), net.b(x)], 1))), 1),
     "its_shape_too": (lambda net, x: _norm_and_size(net, net.a(x) + net.b(x)), 1),
     "a_layer_of_its_own": (lambda net, x: net.head(net.norm(net.a(x))), 0),
-    "by_a_layer_as_well": (lambda net, x: _norm_and_layer(net, net.a(x) + net.b(x)), 0),
-    "by_a_sum_that_a_layer_reads": (lambda net, x: _norm_and_layer(net, net.a(x) + net.b(x) + net.a(x).sigmoid()), 0),
-    "the_output": (lambda net, x: net.a(x) + net.b(x), 0),
-    "the_output_as_well": (lambda net, x: _norm_and_itself(net, net.a(x) + net.b(x)), 0),
+    "by_a_layer_as_well": (lambda net, x: net.head(_norm_and_layer(net, net.a(x) + net.b(x))), 0),
+    "by_a_sum_that_a_layer_reads": (
+        lambda net, x: net.head(_norm_and_layer(net, net.a(x) + net.b(x) + net.a(x).sigmoid())),
+        0,
+    ),
+    "the_output": (lambda net, x: net.a(x) + net.b(x), 1),
+    "the_output_as_well": (lambda net, x: _norm_and_itself(net, net.a(x) + net.b(x)), 1),
+    "an_output_and_a_layer": (lambda net, x: _head_and_itself(net, net.a(x) + net.b(x)), 0),
+    "joined_at_the_end": (lambda net, x: torch.cat([net.a(x), net.b(x).sigmoid()], 1), 2),
+    "joined_and_moved": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1).flatten(2).transpose(1, 2), 1),
+    "stacked_at_the_end": (lambda net, x: torch.stack([net.a(x).sigmoid(), net.b(x)], 1), 1),
+    "padded_at_the_end": (lambda net, x: F.pad(net.a(x) * net.b(x), (1, 2)), 1),
+    "taken_apart_for_a_layer": (
+        lambda net, x: net.wide_head(torch.cat([net.a(x), *(net.a(x) + net.b(x)).chunk(2, 1)], 1)),
+        0,
+    ),
+    "taken_apart_at_the_end": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1).split((3, 13), 1), 1),
 }
 
 
@@ -46,8 +59,12 @@ def _norm_and_size(net: Any, y: Tensor) -> Tensor:
 
 
 def _norm_and_layer(net: Any, y: Tensor) -> Tensor:
-    found: Tensor = net.head(net.norm(y)) + net.head(y)
+    found: Tensor = net.norm(y) + net.b2(y)
     return found
+
+
+def _head_and_itself(net: Any, y: Tensor) -> tuple[Tensor, Tensor]:
+    return net.head(y), y
 
 
 def _norm_and_itself(net: Any, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +77,7 @@ def test_what_only_float_operators_read_stays_float(case: str) -> None:
     parts: dict[str, nn.Module | Tensor] = {
         "head": conv(8, 4, kernel=1),
         "wide_head": conv(16, 4, kernel=1),
+        "b2": conv(8, 8, kernel=1),
         "table": torch.randn(9, 7),
     }
     gm, plan = plan_body(body, **parts, norm=nn.GroupNorm(2, 8), wide_norm=nn.GroupNorm(2, 16))
@@ -78,9 +96,10 @@ FLOAT_RESULTS: dict[str, tuple[Body, list[str]]] = {
     "added_to_a_stream": (lambda net, x: net.last(net.norm(x + net.first(x))), ["first", "last"]),
     "a_table_in_float": (lambda net, x: net.last(net.norm(F.hardswish(net.first(x)))), ["first", "last"]),
     "a_table_in_int8": (lambda net, x: net.last(F.hardswish(net.first(x))), ["last"]),
-    "an_activation_that_is_absorbed": (lambda net, x: net.first(x).relu(), []),
-    "an_output_that_moves": (lambda net, x: net.last(x).flatten(1), []),
-    "by_a_layer_as_well": (lambda net, x: _logits_and_layer(net, net.first(x)), []),
+    "an_activation_that_is_absorbed": (lambda net, x: net.last(net.first(x).relu()), ["last"]),
+    "an_activation_at_the_end": (lambda net, x: net.first(x).relu(), ["first"]),
+    "an_output_that_moves": (lambda net, x: net.last(x).flatten(1), ["last"]),
+    "by_a_layer_as_well": (lambda net, x: net.last(_logits_and_layer(net, net.first(x))), ["last_1"]),
     "an_output_as_well": (lambda net, x: (net.norm(y := net.first(x)), y), ["first"]),
 }
 """Who reads a linear layer, and which of them give floats."""
@@ -118,6 +137,14 @@ def test_where_integers_are_asked_for_no_layer_gives_floats(config: QuantConfig)
 def test_a_convolution_gives_bytes() -> None:
     _, plan = plan_of("conv_bn_relu")
     assert plan.int8 and not plan.float_results
+
+
+@pytest.mark.parametrize("config", [QuantConfig(float_results=False), QuantConfig(exact=True)])
+def test_where_integers_are_asked_for_the_caller_reads_integers(config: QuantConfig) -> None:
+    gm = fused("residual_block")
+    last = {n for n in gm.graph.nodes if operator_name(gm, n) == "add"}
+    assert last & plan_quantization(gm, QuantConfig()).why_float.keys()
+    assert last <= plan_quantization(gm, config).int8.keys()
 
 
 def test_a_reader_on_trial_in_float_changes_nothing_else() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from closest_ties import closest_tie
-from tiny_graphs import fused, observed, quantize_net, quantized
+from tiny_graphs import INTEGERS, fused, observed, quantize_net, quantized
 from torch import Tensor, fx
 
 from fxpasses.export.engines.reference import multipliers
@@ -35,7 +36,9 @@ LATTICE_MOVE = 1 / 33 + 2.0**-11
 @pytest.mark.parametrize("name", TINY)
 def test_no_result_is_near_a_tie(name: str, target: str) -> None:
     """Tried out: every integer input the grids allow."""
-    for call in find_int8_calls(quantized(name, QuantConfig(target=target, observer="minmax"))).values():
+    for call in find_int8_calls(
+        quantized(name, QuantConfig(target=target, observer="minmax", float_results=False))
+    ).values():
         if call.operator.name in (REQUANTIZED_MOVES.get(name), "interpolate"):
             continue
         if call.layer is not None and float(multipliers(call).min()) < SMALLEST_PROVABLE:
@@ -82,7 +85,7 @@ def test_products_and_averages_in_front_of_an_add(case: str, target: str) -> Non
 
 @pytest.mark.parametrize("name", ["residual_block", "cat", "mul", "avg_pools", "squeeze_excite"])
 def test_scales_move_little(name: str) -> None:
-    free, settled = quantized(name, QuantConfig(observer="minmax", tie_free=False)), quantized(name)
+    free, settled = quantized(name, replace(INTEGERS, tie_free=False)), quantized(name, INTEGERS)
     moved = [qparams_of(b).scale / qparams_of(a).scale for a, b in _grids(free, settled)]
     assert moved and all(abs(m - 1) <= LATTICE_MOVE for m in moved)
     assert any(m != 1 for m in moved)
@@ -95,7 +98,7 @@ def _grids(a: fx.GraphModule, b: fx.GraphModule) -> list[tuple[fx.Node, fx.Node]
 
 def test_all_tensors_that_adds_join_are_on_one_lattice() -> None:
     """Through each other too: the second block adds to the output of the first."""
-    gm = quantized("residual_block")
+    gm = quantized("residual_block", INTEGERS)
     calls = [c for c in find_int8_calls(gm).values() if c.operator.name == "add"]
     joined = [q.scale for c in calls for q in (*c.x, c.y)]
     assert len(set(joined)) >= 4
@@ -116,7 +119,7 @@ def test_two_known_scales_that_are_joined_stay() -> None:
     """tanh and sigmoid both have their range; no lattice holds both, so neither moves."""
     net = tiny("known_ranges", lambda: OneInput(
         lambda net, x: torch.tanh(net.a(x)) + torch.sigmoid(net.b(x)), a=conv(), b=conv()))  # fmt: skip
-    gm = quantize_net(net)
+    gm = quantize_net(net, INTEGERS)
     (add,) = [c for c in find_int8_calls(gm).values() if c.operator.name == "add"]
     assert [x.scale * 256 for x in add.x] == [2.0, 1.0]
 

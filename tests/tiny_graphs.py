@@ -18,6 +18,8 @@ from fxpasses.quantization.config import QuantConfig
 CALIBRATION_BATCHES = 4
 X86 = QuantConfig(target="x86", observer="minmax")
 """What most tests quantize with: ranges that need no search."""
+INTEGERS = QuantConfig(target="x86", observer="minmax", float_results=False)
+"""For operators at the end of a net, which else compute in float for the caller."""
 PAIR_SAFE = QuantConfig(target="x86-avx2", observer="minmax")
 """The same with weights that the packed kernels of every CPU compute exactly: for tests of these kernels."""
 _TOKENS = 17

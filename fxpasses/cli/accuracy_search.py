@@ -97,7 +97,7 @@ class _Measurements:
             self.float_path = to_onnx(fused_graph(self.subject), self.folder / "fp32.onnx")
             optimize_onnx(self.float_path, self.float_path, "onnxruntime")
         int8 = calibrated(self.subject, self.settings.calibration, trial.config).convert(*trial.in_float)
-        path = to_onnx(int8, self.folder / "int8.onnx")
+        path = to_onnx(int8, self.folder / "int8.onnx", verify=False)
         runners = [onnx_runner(self.float_path, "fp32", name=_FLOAT), onnx_runner(path, "int8", name=_INT8)]
         result = benchmark(runners, found.model.example_inputs, _BENCH)
         (entry,) = result.latency(_INT8)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import fx
+from torch import fx, nn
 
 from fxpasses.export.accuracy import Comparison, compare
 from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
@@ -14,7 +14,8 @@ from fxpasses.export.kernel_level import kernel_levels
 from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.report import Variant, variant_of
-from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
+from fxpasses.export.report_numbers import count_text
+from fxpasses.export.runners import ONNXRUNTIME, TORCH, Runner, TorchRunner, onnx_runner, torch_runner
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
@@ -59,6 +60,11 @@ class Subjects:
         runners.append(onnx_runner(folder / INT8_ONNX, INT8, threads))
         return cls(folder, graph, int8, runners)
 
+    @property
+    def int8_module(self) -> nn.Module:
+        """The int8 kernels of PyTorch."""
+        return next(r.module for r in self.runners if isinstance(r, TorchRunner) and r.name == f"{TORCH} {INT8}")
+
     def file_of(self, runner: Runner) -> str | None:
         if runner.runtime == ONNXRUNTIME:
             return FLOAT_ONNX if runner.precision == FLOAT else INT8_ONNX
@@ -83,11 +89,15 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Measured:
-    """The variants, and what could not be counted in them, as a sentence."""
+    """The variants, how multiply-accumulates were counted, and what is odd about that, as a sentence."""
 
     variants: list[Variant]
     has_labels: bool
-    uncounted_macs: str | None
+    macs: MacCount
+
+    @property
+    def odd_macs(self) -> str | None:
+        return why_odd(self.macs)
 
 
 def measure(
@@ -102,7 +112,7 @@ def measure(
         compared = compare(subjects.runners, data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
     latencies = time_runners(subjects.runners, model.example_inputs, SHORT_BENCHMARK, terminal) if bench else None
     variants = [_variant(subjects, runner, macs, compared[runner.name], latencies) for runner in subjects.runners]
-    return Measured(variants, any(c.top1 is not None for c in compared.values()), _why_uncounted(macs))
+    return Measured(variants, any(c.top1 is not None for c in compared.values()), macs)
 
 
 def time_runners(
@@ -132,9 +142,19 @@ def _variant(
     )
 
 
-def _why_uncounted(macs: MacCount) -> str | None:
+ODD = 10.0
+"""Percent that two counts of multiply-accumulates may differ by: biases, which only ptflops counts, are less."""
+
+
+def why_odd(macs: MacCount) -> str | None:
+    """Where the count is missing, leaves something out, or is another than ptflops's; None where all is well."""
     if macs.macs is None:
         return f"multiply-accumulates were not counted: {macs.why}"
-    if macs.uncounted:
-        return f"multiply-accumulates leave out {', '.join(macs.uncounted)}"
-    return None
+    if macs.ptflops is None:
+        return f"multiply-accumulates leave out {', '.join(macs.uncounted)}" if macs.uncounted else None
+    difference = macs.difference_percent
+    if difference is None or abs(difference) < ODD:
+        return None
+    left_out = f"; it knows no count of {', '.join(macs.uncounted)}" if macs.uncounted else ""
+    counts = f"{count_text(macs.macs)} by the shapes of the graph, {count_text(macs.ptflops)} by ptflops"
+    return f"multiply-accumulates are {counts} ({difference:+.0f} %){left_out}"

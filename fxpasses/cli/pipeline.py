@@ -55,6 +55,7 @@ from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
 from .options import check_threads
+from .output_check import checked_outputs
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .stored import store_in
 from .terminal import Terminal
@@ -141,6 +142,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         integers = store_in(folder, int8, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
+        judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)
         measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
     data_details = {
         **given.data_details,
@@ -164,7 +166,9 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **integers,
             "kernels": subjects.kernels,
             **({"placement": made.placement.to_json()} if made.placement else {}),
-            "warnings": [*terminal.warnings, *_warnings(given.model, settings.config, measured)],
+            "outputs": judged["outputs"],
+            "macs": measured.macs.to_json(),
+            "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
         },
     )
     write_report(report, folder / REPORT_JSON)
@@ -293,12 +297,10 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
 
 def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:
     found = [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
-    unsuited = why_unsuited(config.target)
-    if unsuited:
+    if unsuited := why_unsuited(config.target):
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:
         found.append(WIDE_REMARK)
-    if measured.uncounted_macs:
-        found.append(measured.uncounted_macs)
+    found += [measured.odd_macs] if measured.odd_macs else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
     return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")

@@ -18,6 +18,7 @@ from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_t
 from fxpasses.export.integer_tensors import OnnxIntegers
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.runners import onnx_runner
+from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.calibrated import Calibrated
 from fxpasses.sensitivity.figures import as_png
@@ -31,6 +32,7 @@ from fxpasses.sensitivity.quant_table import print_quant
 from .evaluation_data import default_images, evaluation_batches
 from .folder import DataChoice, ModelChoice
 from .journaled import answers
+from .output_check import checked_outputs
 from .parallel_jobs import threads_each
 from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, check_overrides, default_threads
 from .search_jobs import Calibration, LayerJob, calibrated
@@ -89,7 +91,12 @@ def quant_into(
             int8 = ready.convert()
             runtimes = {**torch_runtime(int8), **_onnx_runtime(int8, Path(temporary))}
         found = _measured(subject, calibration, ready, runtimes, settings, terminal)
-    document = {**frame(loaded(subject).given, settings.config.target, images, terminal), **quant_document(found)}
+    given = loaded(subject).given
+    judged = checked_outputs(ready.float_graph, to_torch(int8), source, settings.node_images, terminal)
+    document = {**frame(given, settings.config.target, images, terminal), **quant_document(found)}
+    document |= {"outputs": judged["outputs"], "warnings": [*judged["warnings"], *document["warnings"]]}
+    for warning in judged["warnings"]:
+        terminal.remark(warning)
     whole = next(iter(found.int8.values())).sqnr_db
     with terminal.step("draw"):
         write_json_atomic(folder / SENSITIVITY_JSON, document)

@@ -144,7 +144,8 @@ class QuantConfig:
             :mod:`fxpasses.quantization.reestimation`. It needs data; step by step :func:`fxpasses.reestimate` takes the
             place of :func:`fxpasses.convert`.
         float_results: linear layers that only float operators or the caller read give floats, not bytes: logits are not
-            rounded, and nothing is dequantized at once. Integer-only accelerators want ``False``; so does ``exact``.
+            rounded, and nothing is dequantized at once; what is joined, moved or added for the caller alone is float.
+            Integer-only accelerators want ``False``; so does ``exact``.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
             engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError, InputError
-from ..graph_edit import add_module, module_of, operator_of
+from ..graph_edit import add_module, module_of
 from ..operators import Operator
 from ..ownership import drop_unread_tensors
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
@@ -26,11 +26,10 @@ from . import ops
 from .bias_correction import take_out_means
 from .config import QuantConfig
 from .exactness import require_exact
-from .observe import find_observers
-from .observers import NothingObserved, Observer
-from .pixel_grid import pixel_qparams
-from .plan import Plan, plan_quantization
-from .qparams import QParams, affine_qparams, symmetric_qparams
+from .mixed_tensors import take_out_parts
+from .plan import Plan
+from .planned_scales import plan_with_scales, take_out_observers
+from .qparams import QParams
 from .scales import Scales, settle_scales
 from .weights import IntegerWeights, integer_weights
 
@@ -60,10 +59,9 @@ def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
     """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses from."""
     gm = copy_graph(gm)
     graph_facts(gm)["config"] = config
-    measured = _take_out_observers(gm, config)
-    means = take_out_means(gm)
-    plan = plan_quantization(gm, config)
-    scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
+    measured = take_out_observers(gm, config)
+    means, powers = take_out_means(gm), take_out_parts(gm)
+    plan, scales = plan_with_scales(gm, config, measured, powers)
     if config.avoids_ties:
         scales = settle_scales(gm, plan, scales)
     pass_logs(gm).append(PassLog("convert", _Conversion(gm, plan, scales, config, means).run()))
@@ -76,47 +74,6 @@ def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
     if config.exact:
         require_exact(gm, pair_safe=config.for_target.pair_safe)
     return gm
-
-
-def _take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:
-    """Parameters by the name of the observed tensor; the graph is FLOAT again afterwards."""
-    found, symmetric = {}, config.for_target.symmetric_activations
-    for name, node in find_observers(gm).items():
-        source = node.args[0]
-        assert isinstance(source, fx.Node)
-        try:
-            observer = module_of(gm, node, Observer)
-            found[name] = observer.qparams(config.activation_grid, symmetric)
-        except NothingObserved as error:
-            raise GraphError.at_node(
-                source, why="no data has passed its observer", fix="fx.calibrate(graph, batches)", step="convert"
-            ) from error
-        node.replace_all_uses_with(source)
-        gm.graph.erase_node(node)
-    gm.delete_all_unused_submodules()
-    return found
-
-
-def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
-    """Parameters of a root that is not observed: fixed by its operator, its table of weights, or an image."""
-    if (of_pixels := pixel_qparams(root, config)) is not None:
-        return of_pixels
-    operator = operator_of(gm, root)
-    assert operator is not None
-    if operator.fixed_range is not None:
-        low, high = operator.fixed_range
-    elif operator.name != "embedding":
-        raise GraphError.at_node(
-            root,
-            why="an int8 operator reads it, and it was not observed: with the settings it was observed with it is none",
-            fix="fx.observe(graph, config) with the settings to convert with, or leave its activation in float, too",
-            step="convert",
-        )
-    else:
-        table = module_of(gm, root, nn.Embedding).weight.detach()
-        low, high = float(table.min()), float(table.max())
-    choose = symmetric_qparams if config.for_target.symmetric_activations else affine_qparams
-    return choose(low, high, config.activation_grid)
 
 
 def clamp_is_redundant(bounds: tuple[float, float], q: QParams) -> bool:

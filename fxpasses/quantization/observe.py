@@ -16,6 +16,7 @@ from . import ops
 from .bias_correction import watch_means
 from .config import QuantConfig
 from .lowerable import lowering
+from .mixed_tensors import watch_parts
 from .observers import Observer
 from .plan import Plan, plan_quantization
 
@@ -41,6 +42,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     check_stage(gm, Stage.FLOAT, "observe")
     gm = run_passes(gm, lowering(config))
     plan = plan_quantization(gm, config)
+    watch_parts(gm, plan)
     result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
         result.skip(node, f"stays float: {why}")

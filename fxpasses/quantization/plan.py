@@ -9,6 +9,7 @@ grid saturates at the same values the activation costs nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import fx, nn
@@ -54,15 +55,21 @@ class Plan:
         return next((a for a, producer in self.absorbed.items() if producer is node), node)
 
 
-def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
-    """Decide for every node of a FLOAT graph; nothing is changed."""
+def plan_quantization(gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None) -> Plan:
+    """Decide for every node of a FLOAT graph; nothing is changed.
+
+    Args:
+        gm: the graph.
+        config: the settings.
+        kept_float: nodes that stay float for a reason that calibration found, with that reason.
+    """
     plan = Plan()
-    in_float = _read_in_float(gm)
+    in_float = _read_in_float(gm, config)
     for node in gm.graph.nodes:
         operator = operator_of(gm, node)
         if node in plan.absorbed or operator is None or SHAPE not in node.meta:
             continue
-        why = why_not_int8(gm, node, operator, config, plan)
+        why = (kept_float or {}).get(node) or why_not_int8(gm, node, operator, config, plan)
         if why is None and node in in_float and _is_light(operator):
             why = "what reads it computes in float: int8 would cost accuracy and save nothing"
         if why:
@@ -75,21 +82,17 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig) -> Plan:
     return plan
 
 
-def _read_in_float(gm: fx.GraphModule) -> set[fx.Node]:
-    """Tensors that only operators without an int8 form read, or sums and the like that are read so in turn.
+def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
+    """Tensors that only the caller or operators without an int8 form read, or sums and the like that are read so.
 
-    A transformer's residual stream is one, between LayerNorms and the next sum. Outputs of the graph are int8 where
-    they can be, unless a linear layer computes them: its floats are as cheap as its integers. Overrides do not count,
-    so that a layer on trial in float changes nothing but itself.
+    A transformer's residual stream is one, between LayerNorms and the next sum; so is what joins boxes and scores at
+    the end of a detector. Overrides do not count, so that a layer on trial in float changes nothing but itself.
+    Where ``config`` wants integers, the caller reads integers, too.
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
-        readers = [reader for reader in node.users if reader.op == "output" or is_float_tensor(reader)]
-        operator = operator_of(gm, node)
-        if operator is not None and _can_give_floats(operator):
-            inside = [reader for reader in readers if reader.op != "output"]
-        else:
-            inside = readers
+        readers = [r for r in node.users if r.op == "output" or is_float_tensor(r) or _gives_several(r)]
+        inside = [reader for reader in readers if reader.op != "output" or not config.gives_floats]
         if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
             found.add(node)
     return found
@@ -103,6 +106,8 @@ def _can_give_floats(operator: Operator) -> bool:
 def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
     if node.op == "output":
         return True
+    if _gives_several(node):
+        return node not in in_float
     operator = operator_of(gm, node)
     if operator is None:
         return False
@@ -111,6 +116,11 @@ def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -
     if why_no_integer_form(node, operator) is not None:
         return False
     return not (node in in_float and (shares_scale(node, operator) or _is_light(operator)))
+
+
+def _gives_several(node: fx.Node) -> bool:
+    """Whether a node takes a tensor apart, as chunk and split do."""
+    return isinstance(node.meta.get(SHAPE), list)
 
 
 def _is_light(operator: Operator) -> bool:
@@ -162,6 +172,8 @@ def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
         return None if known else "its parts are not one float32 tensor each"
     if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
         return "windows of different sizes have no int8 kernel"
+    if operator.name == "avg_pool2d" and node.kwargs.get("divisor_override") is not None:
+        return "it divides by a number of its own (divisor_override): no int8 kernel does"
     if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant" and node.kwargs.get("value"):
         return "it pads with something else than zero"
     return None

@@ -24,6 +24,7 @@ from fxpasses.quantization.observer_spec import ObserverSpec
 from fxpasses.quantization.observer_sweep import observed_by
 from fxpasses.quantization.observers import Observer
 from fxpasses.quantization.plan import plan_quantization
+from fxpasses.quantization.planned_scales import why_float_once_calibrated
 from fxpasses.quantization.qparams import IntType
 from fxpasses.quantization.range_search import Range
 from fxpasses.stages import graph_facts
@@ -81,7 +82,13 @@ def calibrate_once(
     if config.narrow_ranges:
         narrow_ranges(observed, first)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
-    return Calibrated(float_graph, observed, config, tuple(find_units(float_graph, config)))
+    return Calibrated(float_graph, observed, config, _units(float_graph, observed, config))
+
+
+def _units(float_graph: fx.GraphModule, observed: fx.GraphModule, config: QuantConfig) -> tuple[Unit, ...]:
+    """What runs in int8 with these settings, given the ranges that calibration saw."""
+    in_float = why_float_once_calibrated(observed, config)
+    return tuple(unit for unit in find_units(float_graph, config) if unit.name not in in_float)
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Distributions:
         if config.narrow_ranges:
             specs = {name: config.observer_of(self.float_graph, node) for name, node in nodes.items()}
             narrow_ranges(observed, self.first, lambda name: is_by_error(specs[name].build()))
-        return Calibrated(self.float_graph, observed, config, tuple(find_units(self.float_graph, config)))
+        return Calibrated(self.float_graph, observed, config, _units(self.float_graph, observed, config))
 
 
 def shaping_overrides(config: QuantConfig) -> tuple[Override, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fxpasses.export.html_elements import Markup, element, facts, joined, row, section, table
+from fxpasses.export.html_outputs import outputs
 from fxpasses.export.report_numbers import decibel_text, percent_text, points_text, three_digits
 
 from .figures import as_svg
@@ -32,6 +33,7 @@ def quant_page(document: Mapping[str, Any]) -> str:
     ranked = sorted(layers, key=lambda layer: int(layer["rank"]))
     sections = [
         section("The whole", facts(entries)),
+        outputs(document),
         section("Which layers make the noise", element("p", _lead(ranked)), noise),
         section("How noise grows", growth, element("p", _GROWTH, cls="note")),
         section(
