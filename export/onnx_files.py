@@ -13,7 +13,6 @@ from fxpasses.regular_files import why_not_regular
 
 from .external_weights import why_not_readable
 from .onnx_refusals import SILENT, refusals_told
-
 from .session_options import runtime_saturates, set_exact_sums
 
 if TYPE_CHECKING:
