@@ -10,8 +10,11 @@ from int8_files import exported, run_file
 from tiny_graphs import fresh_inputs, quantize_net
 from torch import Tensor, nn
 
-from fxpasses.export.engines import quint8
+from fxpasses.export.engines import quint8, saturation
+from fxpasses.export.engines.exact_layers import ExactResult
+from fxpasses.export.engines.kernel import Kernel
 from fxpasses.export.engines.reference import ReferenceResult
+from fxpasses.export.engines.saturation import is_exact
 from fxpasses.export.engines.x86_float_results import FewRows, ManyRows, float_result_kernel
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.tiny_net import tiny
@@ -28,6 +31,13 @@ def result_of(shape: tuple[int, ...], outputs: int, bias: bool = True, target: s
     return result
 
 
+def kernels_of(result: FloatResult) -> list[Kernel]:
+    """Those that are exact on this machine for these weights."""
+    packed = [FewRows(result)] if is_exact("fbgemm", result) else []
+    plain = [ManyRows(result)] if is_exact("onednn", result) else []
+    return [*packed, *plain, ExactResult(result)]
+
+
 def random_bytes(shape: tuple[int, ...], extreme: bool) -> Tensor:
     generator = torch.Generator().manual_seed(4)
     if extreme:
@@ -40,11 +50,16 @@ def random_bytes(shape: tuple[int, ...], extreme: bool) -> Tensor:
 def test_every_kernel_gives_what_exact_arithmetic_gives(
     inputs: int, outputs: int, between: tuple[int, ...], bias: bool, extreme: bool
 ) -> None:
-    result = result_of((2, *between, inputs), outputs, bias)
+    for target in ("x86", "x86-avx2"):
+        _every_kernel_is_exact(result_of((2, *between, inputs), outputs, bias, target), extreme)
+
+
+def _every_kernel_is_exact(result: FloatResult, extreme: bool) -> None:
+    *between, inputs = result.input.meta["shape"][1:]
     for batch in (1, 2, 5):
         q = random_bytes((batch, *between, inputs), extreme)
         expected = ReferenceResult(result)(q)
-        for kernel in (FewRows(result), ManyRows(result)):
+        for kernel in kernels_of(result):
             for given_as in (q, quint8.as_quint8(q, result.x)):
                 found = kernel(given_as)
                 assert found.dtype is torch.float32 and torch.equal(found, expected)
@@ -52,14 +67,17 @@ def test_every_kernel_gives_what_exact_arithmetic_gives(
 
 def test_weights_and_bytes_at_their_ends() -> None:
     result = result_of((2, 600), 8)
-    result.layer.weight.fill_(127)
-    result.layer.weight[::2] = -127
     q = torch.full((2, 600), 255, dtype=torch.uint8)
-    expected = ReferenceResult(result)(q)
-    assert torch.equal(FewRows(result)(q), expected) and torch.equal(ManyRows(result)(q), expected)
+    for largest in (127, 64):
+        result.layer.weight.fill_(largest)
+        result.layer.weight[::2] = -largest
+        expected = ReferenceResult(result)(q)
+        assert all(torch.equal(kernel(q), expected) for kernel in kernels_of(result))
+    assert len(kernels_of(result)) == 3, "64 is safe on every CPU"
 
 
 def test_the_kernel_is_chosen_by_the_rows_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturation, "saturates", lambda engine: False)
     assert isinstance(float_result_kernel(result_of((2, 5), 3)), FewRows)
     assert isinstance(float_result_kernel(result_of((2, 1, 5), 3)), FewRows)
     assert isinstance(float_result_kernel(result_of((2, 4, 5), 3)), ManyRows)

@@ -2,7 +2,7 @@
 
 ATen's fastest byte kernels (packed convolutions, add, cat) take the deprecated quint8 dtype. Between two of them a
 tensor stays quint8; anything else sees plain uint8. Neither direction copies what is not tiny. When torch drops the
-dtype, :func:`is_available` turns false and the engine falls back to the kernels on plain tensors.
+dtype, and on ARM, :func:`is_available` is false and the engine falls back to the kernels on plain tensors.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ TINY = 1 << 12
 
 
 def is_available() -> bool:
-    """Whether this torch still has quint8 and its kernels."""
-    return hasattr(torch, "quint8") and hasattr(torch.ops.quantized, "conv2d")
+    """Whether this torch still has quint8 and its kernels for x86.
+
+    Builds for ARM compute add, averages and the like by QNNPACK's fixed-point arithmetic, which rounds otherwise.
+    """
+    has_kernels = hasattr(torch, "quint8") and hasattr(torch.ops.quantized, "conv2d")
+    return has_kernels and "fbgemm" in torch.backends.quantized.supported_engines
 
 
 def as_quint8(q: Tensor, x: QParams) -> Tensor:

@@ -21,8 +21,13 @@ _SCALE = 4096.0
 
 
 def is_exact(engine: str, layer: Int8Call | FloatResult) -> bool:
-    """Whether an engine computes a layer's exact sums here: its kernels do not saturate, or these weights keep them."""
-    return not saturates(engine) or layer.is_pair_safe
+    """Whether an engine is there and computes exact sums: it does not saturate, or these weights prevent it."""
+    return has_engine(engine) and (not saturates(engine) or layer.is_pair_safe)
+
+
+def has_engine(engine: str) -> bool:
+    """Whether this build of torch has an int8 engine; builds for ARM have no fbgemm."""
+    return engine in torch.backends.quantized.supported_engines
 
 
 @functools.cache
@@ -32,7 +37,7 @@ def saturates(engine: str) -> bool:
     Args:
         engine: ``"onednn"`` or ``"fbgemm"``; one that this build of torch does not have counts as saturating.
     """
-    if engine not in torch.backends.quantized.supported_engines:
+    if not has_engine(engine):
         return True
     exact = 255 * 127 * _CHANNELS / _SCALE
     return any(float((found - exact).abs().max()) > 1.0 for found in (_convolved(engine), _multiplied(engine)))
