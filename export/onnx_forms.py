@@ -121,9 +121,10 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
 
 
 def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:
-    """``Pad with v -> QuantizeLinear`` of floats: quantize what is there, and pad with the integer of v."""
-    uses = list(node.outputs[0].uses())
-    after = uses[0].node if len(uses) == 1 else None
+    """``Pad with v [-> Reshape] -> QuantizeLinear`` of floats: quantize what is there, and pad with the integer of v."""
+    after = _only_user(node)
+    reshape = after if after is not None and after.op_type == "Reshape" else None
+    after = after if reshape is None else _only_user(reshape)
     if after is None or after.op_type != "QuantizeLinear" or _is_dequantized(node.inputs[0]):
         return
     integer = _quantized_constant(node.inputs[2] if len(node.inputs) > 2 else None, after)
@@ -134,7 +135,19 @@ def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:
     model.graph.insert_before(after, quantize)
     value = add_constant(model, f"{after.outputs[0].name}_padding", integer)
     inputs = [quantize.outputs[0], node.inputs[1], value, *node.inputs[3:]]
-    take_place(after, ir.node("Pad", inputs, {"mode": "constant"}, name=node.name))
+    pad = ir.node("Pad", inputs, {"mode": "constant"}, name=node.name)
+    if reshape is None:
+        take_place(after, pad)
+        return
+    pad.outputs[0].name = f"{after.outputs[0].name}_padded"
+    model.graph.insert_before(after, pad)
+    take_place(after, ir.node("Reshape", [pad.outputs[0], reshape.inputs[1]], name=reshape.name))
+
+
+def _only_user(node: ir.Node) -> ir.Node | None:
+    """The node that alone reads a node's output."""
+    uses = list(node.outputs[0].uses())
+    return uses[0].node if len(uses) == 1 else None
 
 
 def _quantized_constant(value: ir.Value | None, quantize: ir.Node) -> np.ndarray | None:

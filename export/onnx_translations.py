@@ -25,10 +25,21 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     def dequantize_per_channel(q: Any, scale: Any, axis: int) -> Any:
         return op.DequantizeLinear(q, scale, axis=axis)
 
-    def pixels(x: Any, factor: list[float], offset: list[float], rest: float, channels: int) -> Any:
+    def pixels(
+        x: Any, factor: list[float], offset: list[float], rest: float, channels: int, spread: bool = False
+    ) -> Any:
         by_channel = op.Constant(value_ints=[1, -1, 1, 1])
         scaled = op.Mul(x, op.Reshape(op.Constant(value_floats=list(factor)), by_channel))
         moved = op.Add(scaled, op.Reshape(op.Constant(value_floats=list(offset)), by_channel))
+        if spread:
+            apart = op.Unsqueeze(moved, op.Constant(value_ints=[2]))
+            pads = op.Constant(value_ints=[0, 0, 0, 0, 0, 0, channels // 2 - len(factor), 1, 0, 0])
+            padded = op.Pad(apart, pads, op.Constant(value_float=rest))
+            size = list(x.shape or ())[2:]
+            if size and all(isinstance(length, int) for length in size):
+                return op.Reshape(padded, op.Constant(value_ints=[-1, channels, *size]))
+            size = op.Shape(moved, start=2)
+            return op.Reshape(padded, op.Concat(op.Constant(value_ints=[-1, channels]), size, axis=0))
         pads = op.Constant(value_ints=[0, 0, 0, 0, 0, channels - len(factor), 0, 0])
         return op.Pad(moved, pads, op.Constant(value_float=rest))
 

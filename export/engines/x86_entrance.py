@@ -49,12 +49,14 @@ class PixelEntrance(Kernel):
 
     The bytes of three channels and of the fourth, which is the same everywhere, are those of one integer for each
     position: a sum of whole numbers below 2**24, exact in float32, and of the fourth and all zero points, added as
-    integers. That way they lie channels last at once.
+    integers. That way they lie channels last at once. Where constant channels stand between those of the image, eight
+    bytes are those of two integers.
     """
 
     def __init__(self, node: fx.Node) -> None:
         super().__init__()
-        _, factor, offset, rest, channels = node.all_input_nodes[0].args
+        _, factor, offset, rest, channels, *spread = node.all_input_nodes[0].args
+        self.apart = 2 if spread == [True] else 1
         q = qparams_of(node)
         self.factor, self.offset = (torch.tensor(v).reshape(1, -1, 1, 1) for v in (factor, offset))
         self.zero_point, self.low, self.high = q.zero_point, q.grid.low, q.grid.high
@@ -63,6 +65,9 @@ class PixelEntrance(Kernel):
         self.rest = int(rest) + q.zero_point
         self.last = (self.rest << 24) - (1 << 32 if self.rest >= 128 else 0)
         self.last += self.zero_point * (1 + _BYTE + _BYTE**2)
+        above = (self.rest << 24) - (1 << 32 if self.rest >= 128 else 0)
+        pairs = [above + (self.rest << 8), above + (self.rest << 16) + (self.rest << 8)]
+        self.constants = torch.tensor(pairs, dtype=torch.int32)
 
     def source(self, node: fx.Node) -> fx.Node:
         return node.all_input_nodes[0].all_input_nodes[0]
@@ -71,11 +76,23 @@ class PixelEntrance(Kernel):
         steps = x.mul(self.factor).add_(self.offset).round_()
         steps.clamp_(self.low - self.zero_point, self.high - self.zero_point)
         n, c, h, w = x.shape
+        if c == _PACKED_CHANNELS and self.channels == 2 * (c + 1) and self.apart == 2 and x.numel() > quint8.TINY:
+            return self._two_integers(steps)
         if c == _PACKED_CHANNELS and self.channels == c + 1 and x.numel() > quint8.TINY:
             first, second, third = steps.unbind(1)
             whole = torch.add(first, second, alpha=_BYTE).add_(third, alpha=_BYTE**2).to(torch.int32).add_(self.last)
             return whole.contiguous().view(torch.uint8).view(n, h, w, self.channels).permute(0, 3, 1, 2)
         made = torch.empty((n, self.channels, h, w), dtype=torch.uint8, memory_format=torch.channels_last)
-        made[:, :c] = steps.add_(self.zero_point)
-        made[:, c:] = self.rest
+        made.fill_(self.rest)
+        made[:, : c * self.apart : self.apart] = steps.add_(self.zero_point)
         return made
+
+    def _two_integers(self, steps: Tensor) -> Tensor:
+        """Bytes ``R, K, G, K`` and ``B, K, K, K`` of each position."""
+        n, _, h, w = steps.shape
+        first, second, third = steps.add_(self.zero_point).unbind(1)
+        halves = torch.empty((n, h, w, 2), dtype=torch.int32)
+        halves[..., 0] = torch.add(first, second, alpha=_BYTE**2)
+        halves[..., 1] = third
+        halves.add_(self.constants)
+        return halves.view(torch.uint8).view(n, h, w, self.channels).permute(0, 3, 1, 2)

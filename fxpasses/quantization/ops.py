@@ -19,7 +19,7 @@ _LIBRARY = torch.library.Library("fxpasses", "DEF")
 _LIBRARY.define("quantize(Tensor x, float scale, int zero_point, ScalarType dtype) -> Tensor")
 _LIBRARY.define("dequantize(Tensor q, float scale, int zero_point) -> Tensor")
 _LIBRARY.define("dequantize_per_channel(Tensor q, Tensor scale, int axis) -> Tensor")
-_LIBRARY.define("pixels(Tensor x, float[] factor, float[] offset, float rest, int channels) -> Tensor")
+_LIBRARY.define("pixels(Tensor x, float[] factor, float[] offset, float rest, int channels, bool spread=False) -> Tensor")
 
 
 def _quantize(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
@@ -37,17 +37,23 @@ def _dequantize_per_channel(q: Tensor, scale: Tensor, axis: int) -> Tensor:
     return values_of(q, scale.reshape(shape), 0)
 
 
-def _pixels(x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int) -> Tensor:
-    missing = channels - x.shape[1]
+def _pixels(
+    x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int, spread: bool = False
+) -> Tensor:
     made = x.mul(_by_channel(factor)).add_(_by_channel(offset))
-    return F.pad(made, (0, 0, 0, 0, 0, missing), value=rest)
+    if spread:
+        missing = channels // 2 - x.shape[1]
+        return F.pad(made.unsqueeze(2), (0, 0, 0, 0, 0, 1, 0, missing), value=rest).flatten(1, 2)
+    return F.pad(made, (0, 0, 0, 0, 0, channels - x.shape[1]), value=rest)
 
 
 def _by_channel(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
 
 
-def _pixels_fake(x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int) -> Tensor:
+def _pixels_fake(
+    x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int, spread: bool = False
+) -> Tensor:
     return x.new_empty((x.shape[0], channels, *x.shape[2:]))
 
 

@@ -12,6 +12,11 @@ The offset ``s_c * Z + l_c`` is a constant inside the image and zero on its padd
 ``K`` inside the image, and the weights ``sum_c (s_c * Z + l_c) * w_c / K``, so the function stays what it was, borders
 included. The channel costs nothing: integer kernels round three channels up to four.
 
+Where weights of neighbouring channels must not saturate a sum of 16 bits together (``Target.pair_safe``), each channel
+of the image is followed by a constant one: ``R, K, G, K, B, K, K, K``. The weights of colours, which mostly have one
+sign, then meet zeros, keep 8 bits, and the last two channels carry the offsets. Kernels take eight channels in the time
+of four.
+
 Values that are no pixels (another normalization, resized floats) are rounded to the nearest level, as they were before.
 """
 
@@ -98,7 +103,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
                 Skip(node.name, why or ("one grid holds it" if levels else "its values have no levels"))
             )
             continue
-        new = _align(gm, node, levels)
+        new = _align(gm, node, levels, spread=config.for_target.pair_safe)
         result.changed.append(Change(node.name, f"a step of the grid is a pixel's, zero_point {levels.zero_point}"))
         result.skipped.append(Skip(new.name, "stays float: it maps images to the numbers of their pixels"))
     gm.delete_all_unused_submodules()
@@ -197,20 +202,21 @@ def _levels_of(parts: Sequence[Tensor]) -> tuple[float, float] | None:
     return step, first + (low - (LEVELS - (high - low)) // 2) * step
 
 
-def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels) -> fx.Node:
+def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels, *, spread: bool) -> fx.Node:
     """Put ``pixels`` between an image and the convolutions that read it."""
     zero, channels = levels.zero_point, len(levels.step)
     wide, rest = -(-(channels + 1) // _BLOCK) * _BLOCK, float(LEVELS - zero)
+    wide = 2 * (channels + 1) if spread else wide
     factor, offset = 1 / levels.step, -levels.lowest / levels.step - zero
     readers = _readers(image)
     with gm.graph.inserting_after(image):
-        arguments = (image, factor.tolist(), offset.tolist(), rest, wide)
+        arguments = (image, factor.tolist(), offset.tolist(), rest, wide, *([True] if spread else []))
         new = gm.graph.create_node("call_function", ops.pixels, arguments, name=f"{image.name}_pixels")
     n, _, *size = shape_of(image) or ()
     new.meta = carried_meta(image) | {SHAPE: (n, wide, *size)}
     for reader in readers:
         layer = module_of(gm, reader, nn.Conv2d)
-        weight = _weight_of_pixels(layer.weight.detach().double(), levels, rest, wide)
+        weight = _weight_of_pixels(layer.weight.detach().double(), levels, rest, wide, spread=spread)
         twin = with_parameters(layer, weight=weight.float(), bias=layer.bias)
         twin.in_channels = wide
         if sum(n.target == reader.target for n in gm.graph.nodes) > 1:
@@ -221,12 +227,16 @@ def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels) -> fx.Node:
     return new
 
 
-def _weight_of_pixels(weight: Tensor, levels: Levels, rest: float, wide: int) -> Tensor:
-    """A weight ``[O, C, h, w]`` for whole numbers ``[O, wide, h, w]``; what lies in the offsets goes to channel C."""
-    channels = weight.shape[1]
+def _weight_of_pixels(weight: Tensor, levels: Levels, rest: float, wide: int, *, spread: bool) -> Tensor:
+    """A weight ``[O, C, h, w]`` for whole numbers ``[O, wide, h, w]``; what lies in the offsets goes to the last ones.
+
+    That is channel C, or, with constant channels between those of the image, the last two.
+    """
+    channels, apart = weight.shape[1], 2 if spread else 1
     shape = (1, channels, 1, 1)
     made = torch.zeros(len(weight), wide, *weight.shape[2:], dtype=torch.float64)
-    made[:, :channels] = weight * levels.step.reshape(shape)
+    made[:, : channels * apart : apart] = weight * levels.step.reshape(shape)
     shift = levels.step * levels.zero_point + levels.lowest
-    made[:, channels] = (weight * shift.reshape(shape)).sum(1) / rest
+    offsets = (weight * shift.reshape(shape)).sum(1, keepdim=True) / rest
+    made[:, channels * apart : (channels + 1) * apart] = offsets / apart
     return made
