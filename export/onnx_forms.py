@@ -20,6 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from .onnx_edit import add_constant, is_8_bit, take_place
 from .onnx_gemm import rows_to_gemm
+from .onnx_own_weights import own_weights
 from .onnx_pools import settle_pool
 
 _NAME = "fxpasses.name"
@@ -49,6 +50,7 @@ def settle_forms(model: ir.Model) -> None:
             _keep_softmax_float(model, node)
         elif node.op_type == "Conv":
             _pad_image_channels(model, node)
+    own_weights(model)
     _drop_traces(model)
     _drop_unused(model)
 
@@ -121,7 +123,7 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
 
 
 def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:
-    """``Pad with v [-> Reshape] -> QuantizeLinear`` of floats: quantize what is there, and pad with the integer of v."""
+    """``Pad with v [-> Reshape] -> QuantizeLinear`` of floats: quantize what is there, pad with the integer of v."""
     after = _only_user(node)
     reshape = after if after is not None and after.op_type == "Reshape" else None
     after = after if reshape is None else _only_user(reshape)

@@ -57,27 +57,25 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
     ):
         return average(self, _window(3, kernel_size, stride, padding, ceil_mode), count_include_pad, divisor_override)
 
-    def adaptive_max(x: Any, sizes: Any) -> tuple[Any, Any]:
-        """Maxima over windows of different sizes, one dimension after the other, and in place of indices anything."""
-        wanted = [int(size) for size in sizes]
-        for axis, (count, size) in enumerate(
-            zip(wanted, x.shape[-len(wanted) :], strict=True), len(x.shape) - len(wanted)
-        ):
-            x = _largest(op, x, axis, count, int(size))
-        return x, op.Shape(x)
-
     def adaptive_max_pool(self, output_size):  # type: ignore[no-untyped-def]
-        return adaptive_max(self, output_size)
+        return _adaptive_maxima(op, self, output_size)
 
     aten = torch.ops.aten
-    return {
-        aten.adaptive_max_pool1d.default: adaptive_max_pool,
-        aten.adaptive_max_pool2d.default: adaptive_max_pool,
-        aten.adaptive_max_pool3d.default: adaptive_max_pool,
+    maxima = (aten.adaptive_max_pool1d.default, aten.adaptive_max_pool2d.default, aten.adaptive_max_pool3d.default)
+    return dict.fromkeys(maxima, adaptive_max_pool) | {
         aten.avg_pool1d.default: avg_pool1d,
         aten.avg_pool2d.default: avg_pool2d,
         aten.avg_pool3d.default: avg_pool3d,
     }
+
+
+def _adaptive_maxima(op: Any, x: Any, sizes: Any) -> tuple[Any, Any]:
+    """Maxima over windows of different sizes, one dimension after the other, and in place of indices anything."""
+    wanted = [int(size) for size in sizes]
+    first = len(x.shape) - len(wanted)
+    for axis, (count, size) in enumerate(zip(wanted, x.shape[first:], strict=True), first):
+        x = _largest(op, x, axis, count, int(size))
+    return x, op.Shape(x)
 
 
 def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:

@@ -7,8 +7,7 @@ samples where the batch is free.
 - FLOAT: every output at least ``FLOAT_DB`` from the graph's: float rounding is far better, a border of wrong averages
   far worse.
 - QUANTIZED: every integer tensor at most one step from what the graph makes of the very integers onnxruntime found
-  before it, and the outputs, made from these integers, as FLOAT. Where this machine lacks what the target has, int8
-  kernels may saturate, so that onnxruntime runs the file there without its optimizations, as floats between integers.
+  before it, and the outputs, made from these integers, as FLOAT. The session has the option the file needs here.
 - LOWERED: onnxruntime rounds activations in ways of its own: outputs at least ``LOWERED_DB`` from the graph's.
 """
 
@@ -26,14 +25,13 @@ from torch.utils import _pytree as pytree
 
 from fxpasses.errors import GraphError
 from fxpasses.quantization import ops
-from fxpasses.quantization.config import QuantConfig
-from fxpasses.stages import Stage, graph_facts, stage_of
+from fxpasses.stages import Stage, stage_of
 
 from .accuracy import sqnr_db
-from .environment import why_unsuited
 from .integer_tensors import integer_kinds
 from .onnx_files import read_onnx
 from .probe_inputs import probe_inputs
+from .session_options import set_exact_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -173,12 +171,11 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     reveals = bool(inside) and path.stat().st_size < LARGE_FILE
-    model = _revealing(read_onnx(path), set(inside)) if reveals else None
+    content = read_onnx(path, weights=reveals)
+    model = _revealing(content, set(inside)) if reveals else None
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, torch.get_num_threads()
-    config = graph_facts(gm).get("config")
-    if isinstance(config, QuantConfig) and why_unsuited(config.target) is not None:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    set_exact_sums(options, content)
     source = model.SerializeToString() if model is not None else str(path)
     try:
         session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fxpasses.errors import InputError
 
@@ -20,7 +21,7 @@ def timm_blueprint(name: str, image_size: int | None = None) -> Blueprint:
         ) from error
     if not timm.is_model(name):
         raise unknown_name("timm model", name, timm.list_models())
-    defaults = timm.get_pretrained_cfg(name)
+    defaults: Any = timm.get_pretrained_cfg(name)
     channels, height, width = defaults.input_size
     if image_size and defaults.fixed_input_size and image_size != height:
         raise InputError(

@@ -19,6 +19,8 @@ import fxpasses
 from fxpasses.export.session_options import set_exact_sums
 from fxpasses.models.tiny import TINY
 
+ENDS_IN_FLOATS = frozenset({"squeeze_excite"})
+"""Nets whose last product is of floats, since only the caller reads it: runtimes round it each in their way."""
 NETS = (
     "conv_bn_relu",
     "residual_block",

@@ -201,7 +201,7 @@ def test_no_verdict_is_lost_between_predicting_and_observing(tmp_path: Path) -> 
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is none of that name"):
+    with pytest.raises(InputError, match="there is no such file"):
         audit(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(InputError, match="is not an ONNX file"):

@@ -11,7 +11,7 @@ import pytest
 from emulation import cpus
 from emulation.cpus import ARM, EMULATED, HERE, X86, Cpu, Emulation, command_on, describe_x86, this_machine
 
-from fxpasses.export import environment as host
+from fxpasses import cpu as cpu_module
 
 EMULATION = Emulation(
     Path("/qemu"), Path("/described"), Path("/root"), "usr/bin/python3.13", (Path("/one"), Path("/two"))
@@ -51,9 +51,9 @@ def test_emulated_x86_cpus_are_described_as_they_are(tmp_path: Path, monkeypatch
     describe_x86(tmp_path)
     for cpu, avx2 in (("nehalem", False), ("haswell", True)):
         lines = (tmp_path / cpu / "proc" / "cpuinfo").read_text().splitlines()
-        monkeypatch.setattr(host, "_cpuinfo", lambda told=lines: told)
-        assert ("avx2" in host.cpu_flags()) is avx2 and not host.has_vnni(host.cpu_flags())
-        assert "emulated by qemu" in host.cpu_name()
+        monkeypatch.setattr(cpu_module, "_cpuinfo", lambda told=lines: told)
+        assert ("avx2" in cpu_module.cpu_flags()) is avx2 and not cpu_module.has_vnni(cpu_module.cpu_flags())
+        assert "emulated by qemu" in cpu_module.cpu_name()
 
 
 def test_arm_runs_the_root_s_interpreter_with_its_wheels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_a_file_says_itself_what_it_needs(target: str, told: dict[str, str], wan
 def test_the_step_of_each_output() -> None:
     steps = output_lsbs(quantized("two_outputs"))
     assert len(steps) == 2 and all(step is None or step > 0 for step in steps)
-    assert output_lsbs(quantized("residual_block"))[0] is not None
+    assert output_lsbs(quantized("conv_bn_relu"))[0] is not None
     assert output_lsbs(quantized("linear_on_image")) == (None,)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_engines_reference import random_integers
 from test_engines_x86 import IMAGE, as_integers, engine, same
-from tiny_graphs import X86, close, fresh_inputs, outputs_of, quantize_net, quantized
+from tiny_graphs import INTEGERS, X86, close, fresh_inputs, outputs_of, quantize_net, quantized
 from torch import nn
 
 from fxpasses.export.engines import quint8
@@ -36,7 +36,7 @@ def test_a_clamp_that_is_left_is_kept() -> None:
         tiny("kept_linear", lambda: nn.Sequential(nn.Linear(7, 4), nn.ReLU6()), (3, 7)),
     )
     for net in nets:
-        (call,) = find_int8_calls(quantize_net(net)).values()
+        (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
         call = replace(call, clamp=(0.0, 6.0), y=replace(call.y, scale=1.0, zero_point=0))
         kernel = x86_kernel(call)
         assert kernel is not None

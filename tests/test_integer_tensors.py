@@ -53,7 +53,7 @@ def test_a_file_with_other_inputs(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no file .*absent.onnx\n  why: there is none of that name"):
+    with pytest.raises(InputError, match=r"no file .*absent.onnx\n  why: there is no such file"):
         OnnxIntegers(tmp_path / "absent.onnx")
 
 

@@ -156,7 +156,7 @@ def test_a_file_of_another_origin_with_other_outputs(tmp_path: Path) -> None:
 
 
 def test_no_file_and_no_onnx(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is none of that name"):
+    with pytest.raises(InputError, match="there is no such file"):
         parity(quantized(NET), [inputs_of(NET)], onnx_path=tmp_path / "absent.onnx")
     garbage = _file(tmp_path / "garbage.onnx", b"this is no model")
     with pytest.raises(InputError, match=r"is not an ONNX file\n  why: "):

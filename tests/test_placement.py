@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, fx, nn
@@ -13,7 +15,7 @@ from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.sensitivity.placement import CLEARLY, Tried, candidates, place
 
-CONFIG = QuantConfig(observer="minmax", equalization=False)
+CONFIG = QuantConfig(observer="minmax", equalization=False, float_results=False)
 
 
 class Net(nn.Module):
@@ -72,16 +74,16 @@ def test_what_is_faster_in_float_stays_there(observed: fx.GraphModule) -> None:
 
 
 def test_overrides_stay_and_are_no_candidates() -> None:
-    config = QuantConfig(observer="minmax", equalization=False, overrides=(Override("add", keep_float=True),))
+    config = replace(CONFIG, overrides=(Override("add", keep_float=True),))
     found = place(observed_with(config), config, lambda before, other: 1.0)
     assert "add" not in [t.operator for t in found.tried] and found.config == config
 
 
 def test_convert_says_what_new_settings_leave_in_float(observed: fx.GraphModule) -> None:
     both = tuple(Override(m, keep_float=True) for m in ("operator:add", "node:relu_1"))
-    result = pass_logs(fxpasses.convert(observed, QuantConfig(observer="minmax", overrides=both)))[-1].result
+    result = pass_logs(fxpasses.convert(observed, replace(CONFIG, overrides=both)))[-1].result
     in_float = {s.node for s in result.skipped if s.why.startswith("stays float: ")}
     assert in_float == {"add_2", "add_3", "relu_1", "flatten_1"}
     assert not pass_logs(fxpasses.convert(observed))[-1].result.skipped
     with pytest.raises(GraphError, match=r"it was not observed(.|\n)*fx\.observe"):
-        fxpasses.convert(observed, QuantConfig(observer="minmax", overrides=both[:1]))
+        fxpasses.convert(observed, replace(CONFIG, overrides=both[:1]))

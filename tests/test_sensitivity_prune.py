@@ -87,14 +87,12 @@ def test_the_answers_are_no_channels_to_prune() -> None:
     assert [t.path for t in prune_targets(graph(), [everything[-1]], "channel")] == everything[-1:]
 
 
-def test_macs_are_those_of_ptflops() -> None:
+def test_macs_are_those_of_the_report() -> None:
+    """Convolutions and linear layers are all that multiplies in this net."""
     ours = sum(target.macs for target in prune_targets(graph()))
-    biases = 10  # ptflops counts one for each bias added
     counted = count_macs(graph(), (torch.zeros(1, 1, 8, 8),)).macs
     assert counted is not None
-    convolutions_and_linear = ours + biases
-    assert counted >= convolutions_and_linear
-    assert counted - convolutions_and_linear < 0.05 * counted  # BatchNorm, pooling and the like
+    assert counted == ours
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,12 @@ def test_weights_in_another_file_are_taken_for_unsafe(tmp_path: Path) -> None:
 def test_sessions_get_it_where_it_matters_and_only_there(
     saturates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    files = {config.target: file_of("conv_bn_relu", config, tmp_path) for config in (FULL, SAFE)}
     for module in (session_options, onnx_files):
         monkeypatch.setattr(module, "runtime_saturates", lambda: saturates)
     for config in (FULL, SAFE):
         options = ort.SessionOptions()
-        start_session(file_of("conv_bn_relu", config, tmp_path), options)
+        start_session(files[config.target], options)
         if saturates and config is FULL:
             assert options.get_session_config_entry(OPTION) == "1"
         else:
@@ -143,8 +144,9 @@ def test_the_probe_is_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_options_are_left_alone_where_nothing_saturates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = onnx.load(file_of("conv_bn_relu", FULL, tmp_path))
     monkeypatch.setattr(session_options, "runtime_saturates", lambda: False)
     options = ort.SessionOptions()
-    set_exact_sums(options, onnx.load(file_of("conv_bn_relu", FULL, tmp_path)))
+    set_exact_sums(options, model)
     with pytest.raises(RuntimeError):
         options.get_session_config_entry(OPTION)

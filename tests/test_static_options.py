@@ -10,7 +10,7 @@ from fxpasses.cli.static_options import StaticOptions, overrides_of
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
 
-DEFAULTS = StaticOptions([], [], "x86", False, True, True, 8, "nearest")
+DEFAULTS = StaticOptions([], [], "auto", False, True, True, 8, "nearest")
 
 
 def test_nothing_said_means_the_defaults() -> None:

@@ -47,7 +47,7 @@ def parity_command(
         from .folder import DataChoice, open_folder, require_static, update_report
         from .pipeline import default_threads, parity_on
         from .promise import is_exact, why_broken
-        from .stored import compared_with_stored, data_or_stored, parity_on_stored
+        from .stored import compared_with_stored, data_or_stored, parity_on_stored, tell
 
         report = open_folder(folder)
         require_static(report, folder, "parity")
@@ -62,16 +62,11 @@ def parity_command(
             elsewhere = compared_with_stored(folder, int8, report)
         report["parity"], report["kernels"] = found.to_json(), kernel_levels(int8)
         update_report(report, folder)
-        terminal.document = report["parity"] | {
-            "kernels": report["kernels"],
-            "elsewhere": None if elsewhere is None else elsewhere.to_json(),
-        }
+        terminal.document = report["parity"] | {"elsewhere": elsewhere and elsewhere.to_json()}
         print_parity(report["parity"], terminal.results)
         print_kernels(report, terminal.results)
         broken = why_broken(report["parity"], exact=is_exact(report))
-        if elsewhere is not None:
-            terminal.results.print(str(elsewhere), style="red" if elsewhere.is_broken else "green", markup=False)
-            broken += [str(elsewhere)] if elsewhere.is_broken else []
+        broken += tell(elsewhere, terminal)
         for sentence in broken:
             terminal.results.print(sentence, style="red", markup=False)
     if broken:

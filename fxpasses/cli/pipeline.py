@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,6 @@ from typing import Any, Literal
 
 from torch import Tensor, fx
 
-from fxpasses.errors import InputError
 from fxpasses.export.audit import AuditReport, audit
 from fxpasses.export.environment import usable_threads, why_unsuited
 from fxpasses.export.onnx_file import to_onnx
@@ -28,11 +26,9 @@ from fxpasses.export.runners import ONNXRUNTIME, torch_threads
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
-from fxpasses.graph_edit import operator_name
 from fxpasses.models.data_source import DataSource, check_count
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
-from fxpasses.pass_runner import run_passes
 from fxpasses.quantization.api import samples_kept
 from fxpasses.quantization.calibration import calibrate
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
@@ -41,7 +37,6 @@ from fxpasses.quantization.equalization import equalized
 from fxpasses.quantization.first_samples import first_samples
 from fxpasses.quantization.learned_rounding import learn_rounding
 from fxpasses.quantization.loud_tensors import narrow_ranges
-from fxpasses.quantization.lowerable import lowering
 from fxpasses.quantization.observe import observe
 from fxpasses.quantization.observer_sweep import sweep_observers
 from fxpasses.quantization.reestimation import reestimate
@@ -56,6 +51,7 @@ from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
 from .options import check_threads
 from .output_check import checked_outputs
+from .overrides import check_overrides
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .stored import store_in
 from .terminal import Terminal
@@ -136,20 +132,13 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         int8 = made.graph
         _export(folder, graph, int8, settings, terminal)
         subjects = Subjects.of(folder, graph, int8, threads, made.nearest)
-        found = parity_on(
-            int8, folder / INT8_ONNX, given.data, min(PARITY_IMAGES, settings.evaluation_images), terminal
-        )
+        compared = min(PARITY_IMAGES, settings.evaluation_images)
+        found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
         integers = store_in(folder, int8, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
         judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)
         measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
-    data_details = {
-        **given.data_details,
-        "calibration_images": images,
-        "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
-        "has_labels": measured.has_labels,
-    }
     report = build_report(
         model=given.model.name,
         data=given.data.name,
@@ -160,7 +149,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         details={
             "command": shlex.join(["fxpasses", *sys.argv[1:]]),
             "model_details": given.model_details,
-            "data_details": data_details,
+            "data_details": _data_details(given, images, settings, measured),
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
             **integers,
@@ -175,6 +164,15 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     write_html(report, folder / REPORT_HTML)
     interruption.check()
     return Outcome(report, audited)
+
+
+def _data_details(given: Input, images: int, settings: Settings, measured: Measured) -> dict[str, object]:
+    return {
+        **given.data_details,
+        "calibration_images": images,
+        "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
+        "has_labels": measured.has_labels,
+    }
 
 
 @dataclass(frozen=True)
@@ -261,27 +259,6 @@ def default_threads(threads: int | None) -> int:
     """What ``--threads`` means: all that the process may use, unless it says otherwise."""
     check_threads(threads)
     return usable_threads() if threads is None else threads
-
-
-def check_overrides(graph: fx.GraphModule, config: QuantConfig) -> None:
-    """Raise InputError for a pattern that matches nothing: it would change nothing, silently."""
-    graphs = (
-        [graph, run_passes(graph, lowering(config))] if config.overrides else []
-    )  # names of what int8 makes of it, too
-    for override in config.overrides:
-        if any(override.matches(gm, node) for gm in graphs for node in gm.graph.nodes):
-            continue
-        names = [node.name for node in graph.graph.nodes]
-        names += [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]
-        near = difflib.get_close_matches(override.match, names, n=3, cutoff=0.5)
-        operators = sorted({name for node in graph.graph.nodes if (name := operator_name(graph, node))})
-        raise InputError(
-            f"pattern {override.match!r}",
-            why="it matches no node, layer or operator of the model",
-            fix=f"did you mean {' or '.join(map(repr, near))}?"
-            if near
-            else f"its operators are {', '.join(operators)}",
-        )
 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:

@@ -28,7 +28,8 @@ from fxpasses.quantization.config import Override, QuantConfig
 from . import interruption
 from .artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
 from .measuring import EVALUATION_BATCH, FLOAT, SHORT_BENCHMARK, time_runners
-from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, check_overrides, default_threads
+from .overrides import check_overrides
+from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from .precision_methods import Lowering
 from .terminal import Terminal
 

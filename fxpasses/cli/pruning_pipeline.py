@@ -32,12 +32,12 @@ from fxpasses.tracing import capture
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .measuring import EVALUATION_BATCH, FLOAT, INT8, SHORT_BENCHMARK, time_runners
+from .overrides import check_overrides
 from .pipeline import (
     PARITY_IMAGES,
     Input,
     Settings,
     calibration_images,
-    check_overrides,
     default_threads,
     int8_graphs,
     parity_on,

@@ -63,3 +63,13 @@ def data_or_stored(
 def parity_on_stored(folder: Path, int8: fx.GraphModule) -> ParityReport:
     """Parity of the folder's artifacts on the images it stores."""
     return parity(int8, [stored_inputs(folder / INTEGERS_NPZ)], onnx_path=folder / INT8_ONNX)
+
+
+def tell(found: Comparison | None, terminal: Terminal) -> list[str]:
+    """Print a comparison that breaks no promise; one that does is returned, as the sentence of what it breaks."""
+    if found is None:
+        return []
+    if found.is_broken:
+        return [str(found)]
+    terminal.results.print(str(found), style="green", markup=False)
+    return []

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from .report_made import Audit, Layer, PassLog, Placement, Repairs
+from .report_made import Audit, Integers, Layer, Macs, OutputPart, PassLog, Placement, Repairs
 from .report_pruning import PruningAccount
 from .values import Amount, Count, Name, Part, Percent, Positive, Real, Seed, Sha256, Share, Text
 
@@ -194,6 +194,10 @@ class Report(Part):
     pruning: PruningAccount | None = None
     repairs: Repairs | None = None
     placement: list[Placement] | None = None
+    integers: Integers | None = None
+    kernels: dict[Name, Name] | None = None
+    outputs: list[OutputPart] | None = None
+    macs: Macs | None = None
     warnings: list[Text] = Field(default_factory=list)
 
     @model_validator(mode="after")

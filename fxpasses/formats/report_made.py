@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .values import Count, Name, Part, Percent, Positive, Real, Text
+from .values import Count, Name, Part, Percent, Positive, Real, Sha256, Text
 
 
 class Changed(Part):
@@ -88,3 +88,32 @@ class Placement(Part):
     nodes: Positive
     speedup: Real
     in_float: bool
+
+
+class Integers(Part):
+    """The images stored beside the model, and the digest of what it makes of them, for other machines to compare."""
+
+    cpu: Name
+    kernels: dict[Name, Name]
+    images: Count
+    exact: bool
+    sha256: Sha256
+
+
+class OutputPart(Part):
+    """One part of one output, int8 against float."""
+
+    output: Name
+    part: Name
+    node: Name
+    sqnr_db: Real | None
+    became_constant: bool
+    warning: Text | None
+
+
+class Macs(Part):
+    """Multiply-accumulates counted from shapes, and by ptflops."""
+
+    macs: Count | None
+    ptflops: Count | None
+    difference_percent: Real | None

@@ -19,7 +19,9 @@ _LIBRARY = torch.library.Library("fxpasses", "DEF")
 _LIBRARY.define("quantize(Tensor x, float scale, int zero_point, ScalarType dtype) -> Tensor")
 _LIBRARY.define("dequantize(Tensor q, float scale, int zero_point) -> Tensor")
 _LIBRARY.define("dequantize_per_channel(Tensor q, Tensor scale, int axis) -> Tensor")
-_LIBRARY.define("pixels(Tensor x, float[] factor, float[] offset, float rest, int channels, bool spread=False) -> Tensor")
+_LIBRARY.define(
+    "pixels(Tensor x, float[] factor, float[] offset, float rest, int channels, bool spread=False) -> Tensor"
+)
 
 
 def _quantize(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:

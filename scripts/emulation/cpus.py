@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fxpasses.export.environment import cpu_flags, cpu_name, has_vnni
+from fxpasses.cpu import cpu_flags, cpu_name, has_vnni
 
 HERE = "this machine"
 X86, ARM = "x86_64", "aarch64"
