@@ -45,6 +45,28 @@ def test_parity_notices_another_weight(folder: Path) -> None:
     assert "LSB, 1 are promised" in done.err
 
 
+def test_parity_compares_with_the_machine_that_made_the_folder(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    cpu = report["integers"]["cpu"]
+    assert f"the same integers as on {cpu} (4 images)" in fxpasses("parity", folder, "--images", "8").out
+    report["integers"]["sha256"] = "0" * 64
+    (folder / "report.json").write_text(json.dumps(report))
+    done = fxpasses("parity", folder, "--images", "8")
+    assert done.code == 1 and f"other integers than on {cpu}" in done.out
+
+
+def test_parity_without_the_data_uses_the_images_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    report["data_details"]["spec"] = f"images={tmp_path / 'elsewhere'}"
+    (folder / "report.json").write_text(json.dumps(report))
+    done = fxpasses("parity", folder, "--json", "-")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["images"] == 4
+    (folder / "integers.npz").unlink()
+    gone = fxpasses("parity", folder)
+    assert gone.code == 2 and "elsewhere" in gone.err
+
+
 def test_parity_on_other_data(folder: Path) -> None:
     done = fxpasses("parity", folder, "--data", "random=1x8x8", "--images", "8", "--json", "-", "--threads", "1")
     assert done.code == 0, done.err

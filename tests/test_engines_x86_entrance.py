@@ -13,10 +13,11 @@ from fxpasses.quantization import ops
 ZERO_POINT = 116
 
 
-def quantize_node(channels: int, wide: int) -> fx.Node:
+def quantize_node(channels: int, wide: int, *, spread: bool = False) -> fx.Node:
     graph = fx.Graph()
     factor, offset = [57.3 + c for c in range(channels)], [0.25 * c for c in range(channels)]
-    made = graph.call_function(ops.pixels, (graph.placeholder("x"), factor, offset, 255.0 - ZERO_POINT, wide))
+    arguments = (graph.placeholder("x"), factor, offset, 255.0 - ZERO_POINT, wide, *([True] if spread else []))
+    made = graph.call_function(ops.pixels, arguments)
     return graph.call_function(ops.quantize, (made, 1.0, ZERO_POINT, torch.uint8))
 
 
@@ -24,10 +25,12 @@ def expected(node: fx.Node, x: Tensor) -> Tensor:
     return ops.quantize(ops.pixels(x, *node.all_input_nodes[0].args[1:]), 1.0, ZERO_POINT, torch.uint8)
 
 
+@pytest.mark.parametrize("spread", [False, True])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 3, 40, 36), (3, 1, 70, 33), (1, 4, 33, 35), (2, 5, 33, 35)])
-def test_pixels_and_quantize_in_one(shape: tuple[int, ...], channels_last: bool) -> None:
-    node = quantize_node(shape[1], -(-(shape[1] + 1) // 4) * 4)
+def test_pixels_and_quantize_in_one(shape: tuple[int, ...], channels_last: bool, spread: bool) -> None:
+    wide = 2 * (shape[1] + 1) if spread else -(-(shape[1] + 1) // 4) * 4
+    node = quantize_node(shape[1], wide, spread=spread)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 2
     x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
     found = PixelEntrance(node)(x)

@@ -125,3 +125,6 @@ def test_pixels_multiply_then_add_each_rounded_once() -> None:
         scaled = x[:, c].numpy() * np.float32(factor[c])
         assert np.array_equal(found[:, c].numpy(), scaled + np.float32(offset[c]))
     assert found.shape == (2, 8, 4, 5) and set(found[:, 3:].flatten().tolist()) == {139.0}
+    spread = ops.pixels(x, factor, offset, 139.0, 8, True)
+    assert torch.equal(spread[:, 0:6:2], found[:, :3])
+    assert set(spread[:, [1, 3, 5, 6, 7]].flatten().tolist()) == {139.0}

@@ -138,17 +138,34 @@ def test_it_is_nearer_to_float() -> None:
     assert float((with_it - exact).square().sum()) < 0.8 * float((without - exact).square().sum())
 
 
+@pytest.mark.parametrize("target", ["x86", "x86-avx2"])
 @pytest.mark.parametrize("off_the_levels", [False, True])
-def test_both_runtimes_and_exact_arithmetic_agree(off_the_levels: bool) -> None:
+def test_both_runtimes_and_exact_arithmetic_agree(off_the_levels: bool, target: str) -> None:
     images = normalized(pixels(8))
-    int8 = fxpasses.quantize(Net().eval(), images[:2], images.split(4))
+    int8 = fxpasses.quantize(Net().eval(), images[:2], images.split(4), QuantConfig(target=target))
     inputs = (torch.randn(5, 3, SIZE, SIZE) * 2,) if off_the_levels else (images,)
     expected = exact_outputs(int8, inputs)
     content = exported(int8)
     assert are_equal(outputs_of(fxpasses.export.to_torch(int8), inputs), expected)
     assert are_equal(run_file(content, inputs), expected)
     kinds = [n.op_type for n in model_of(content).graph.node]
-    assert kinds[:4] == ["Mul", "Add", "QuantizeLinear", "Pad"], "what is padded is bytes"
+    spread = target == "x86-avx2"
+    expected_kinds = ["Mul", "Add", *(["Unsqueeze"] if spread else []), "QuantizeLinear", "Pad"]
+    assert kinds[: len(expected_kinds)] == expected_kinds, "what is padded is bytes"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_for_avx2_no_two_channels_of_an_image_are_neighbours(channels: int) -> None:
+    """So that weights of colours, which mostly have one sign, keep 8 bits; the function stays what it was."""
+    mean, std = (0.5, 0.3, 0.2, 0.1)[:channels], (0.2, 0.3, 0.4, 0.6)[:channels]
+    images = normalized(pixels(8, channels), mean, std)
+    gm = fused(Net(channels), images)
+    after = align_pixels(gm, [images], QuantConfig(target="x86-avx2"))
+    layer = after.get_submodule("conv")
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.weight.shape[1] == 2 * (channels + 1)
+    assert not layer.weight[:, 1 : 2 * channels : 2].any(), "beside a channel of the image stands a zero"
+    torch.testing.assert_close(after(images), gm(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_saved_graph_has_the_same_pixels(tmp_path: Any) -> None:
