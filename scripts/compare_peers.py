@@ -10,7 +10,7 @@ weights (its BatchNorms settled) and noise: agreement and speed still say someth
 Everyone quantizes in a process of its own, on all cores. "made in" is from the float model in memory (ONNX quantizers:
 from the float file) to int8 files on disk, of which ours are two; "peak" is the most memory that process held, "added"
 what of it was not there before: imports and the float model. Latency is on one thread at batch 1; all contestants of
-a net take turns, and ratios are medians of paired rounds.
+a net take turns, and ratios are medians of paired rounds. On CPUs without VNNI quantize_static gets ``reduce_range``.
 """
 
 from __future__ import annotations
