@@ -20,6 +20,8 @@ from emulation.int8_files import TINY_NETS, Int8File
 from emulation.outcome import ONNXRUNTIME, TORCH
 from rich.console import Console
 
+ENDS_IN_FLOATS = "tiny squeeze-excite"
+"""Its last product is of floats, since only the caller reads it; runtimes round these each in their way."""
 SCRIPT = Path(every_cpu.__file__)
 TINY = TINY_NETS[0].name
 NOWHERE = "no Debian mirror: the sources of this machine's apt name none"
@@ -119,7 +121,9 @@ def test_quick_run_from_end_to_end(tmp_path: Path) -> None:
         pytest.skip("; ".join(sorted(skipped)))
     assert done.returncode == 0, done.stdout
     assert len(outcomes) == 7 * 3 * 7, "seven nets, three targets, seven CPUs"
-    assert {outcome["difference"]["differing"] for outcome in outcomes} == {0}
+    assert {round(outcome["difference"]["max_lsb"]) for outcome in outcomes} == {0}
+    exact = [outcome for outcome in outcomes if outcome["net"] != ENDS_IN_FLOATS]
+    assert {outcome["difference"]["differing"] for outcome in exact} == {0}
 
 
 @pytest.mark.slow  # starts the script, and waits for it to be at work
