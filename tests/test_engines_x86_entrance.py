@@ -16,8 +16,8 @@ ZERO_POINT = 116
 def quantize_node(channels: int, wide: int, *, spread: bool = False) -> fx.Node:
     graph = fx.Graph()
     factor, offset = [57.3 + c for c in range(channels)], [0.25 * c for c in range(channels)]
-    arguments = (graph.placeholder("x"), factor, offset, 255.0 - ZERO_POINT, wide, *([True] if spread else []))
-    made = graph.call_function(ops.pixels, arguments)
+    arguments = (graph.placeholder("x"), factor, offset, 255.0 - ZERO_POINT, wide)
+    made = graph.call_function(ops.pixels, (*arguments, True) if spread else arguments)
     return graph.call_function(ops.quantize, (made, 1.0, ZERO_POINT, torch.uint8))
 
 
