@@ -117,9 +117,23 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
     zero_point = before.inputs[2]
     if not is_8_bit(zero_point) or node.attributes.get_string("mode", "constant") != "constant":
         return
+    if not _is_zero(node.inputs[2] if len(node.inputs) > 2 else None) or not _one_grid(before, after):
+        return
     rest = node.inputs[3:]
     pad = ir.node("Pad", [before.inputs[0], node.inputs[1], zero_point, *rest], {"mode": "constant"}, name=node.name)
     take_place(after, pad)
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    """Whether what a Pad pads with, which may be left out, is zero."""
+    return value is None or (value.const_value is not None and not value.const_value.numpy().any())
+
+
+def _one_grid(before: ir.Node, after: ir.Node) -> bool:
+    """Whether a DequantizeLinear and a QuantizeLinear have equal scales and zero points."""
+    pairs = zip(before.inputs[1:3], after.inputs[1:3], strict=True)
+    known = [(a.const_value, b.const_value) for a, b in pairs if a is not None and b is not None]
+    return all(a is not None and b is not None and np.array_equal(a.numpy(), b.numpy()) for a, b in known)
 
 
 def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:

@@ -6,12 +6,14 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from int8_files import are_equal, file_of, image_file, image_net, model_of, run_file
+from int8_files import are_equal, exported, file_of, image_file, image_net, model_of, run_file
 from onnx import numpy_helper
-from tiny_graphs import exact_outputs, fresh_inputs, outputs_of, quantized
+from tiny_graphs import exact_outputs, fresh_inputs, outputs_of, quantize_net, quantized
+from torch import nn
 
 from fxpasses.export.onnx_forms import mark_integers, settle_forms
 from fxpasses.models.tiny import TINY
+from fxpasses.models.tiny_net import tiny
 
 
 def _kinds(content: bytes) -> list[str]:
@@ -132,3 +134,14 @@ def test_names_stay_where_others_are_folded_away() -> None:
     settle_forms(model)
     assert [n.outputs[0].name for n in model.graph if n.op_type == "QuantizeLinear"] == ["second_int8"]
     assert not any(n.metadata_props for n in model.graph)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_what_is_padded_is_what_the_graph_pads(value: float) -> None:
+    """Zeros are padded on the integers; any other value in float, between two grids."""
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConstantPad2d(1, value), nn.Conv2d(4, 5, 3))
+    net = tiny(f"padded_{value}", lambda: body, (2, 3, 9, 8))
+    gm = quantize_net(net)
+    inputs = fresh_inputs(net, 5)
+    (found,), (expected,) = run_file(exported(gm), inputs), exact_outputs(gm, inputs)
+    assert torch.equal(found, expected)
