@@ -32,8 +32,8 @@ from .audit_observed import (
 )
 from .audit_predict import Verdict, double_pairs, own_quantization, predict
 from .environment import installed_version, why_unsuited
+from .exact_sums import options_of_file
 from .onnx_files import METADATA_TARGET, read_onnx
-from .session_options import options_of_file
 
 Kind = Literal["float", "QDQ", "QOperator", "dynamic", "weight-only"]
 

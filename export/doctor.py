@@ -140,8 +140,8 @@ def auto_target() -> AutoTarget | None:
         from fxpasses.quantization.targets import find_target, machine_target
 
         from .engines.saturation import saturates
+        from .exact_sums import runtime_saturates
         from .kernel_level import kernel_level
-        from .session_options import runtime_saturates
 
         found = machine_target()
         safe = find_target(found.name).pair_safe

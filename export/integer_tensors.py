@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from fxpasses.quantization import ops
 from .engines.lowering import INT8_NAME
 from .engines.quint8 import as_bytes
 from .engines.x86_net import X86Net
+from .exact_sums import set_exact_sums
 from .onnx_files import read_onnx, start_session
-from .session_options import set_exact_sums
+from .onnx_refusals import SILENT
 
 if TYPE_CHECKING:
     import onnx
@@ -85,17 +87,11 @@ class OnnxIntegers:
 
     def _reveal(self) -> None:
         """Make every integer tensor an output; onnxruntime fuses the operators behind them all the same."""
-        import onnx
         import onnxruntime
 
-        model = self._model
-        infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
-        for name, kind in sorted(integer_kinds(model).items()):
-            self._names.append(name)
-            if name not in {o.name for o in model.graph.output}:
-                shape = infos.get(name)
-                dims = [d.dim_value or d.dim_param for d in shape.type.tensor_type.shape.dim] if shape else None
-                model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, dims))
+        model, kinds = self._model, integer_kinds(self._model)
+        self._names = sorted(kinds)
+        reveal(model, kinds)
         options = self._options()
         set_exact_sums(options, model)
         self._revealing = onnxruntime.InferenceSession(
@@ -106,9 +102,20 @@ class OnnxIntegers:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
+        options.log_severity_level = SILENT
         options.intra_op_num_threads = self._threads
         return options
+
+
+def reveal(model: onnx.ModelProto, kinds: Mapping[str, int]) -> None:
+    """Make tensors inside a model outputs of it, behind its own; ``kinds`` are their ONNX types by name."""
+    import onnx
+
+    infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
+    for name in sorted(kinds.keys() - {o.name for o in model.graph.output}):
+        shape = infos.get(name)
+        dims = [d.dim_value or d.dim_param for d in shape.type.tensor_type.shape.dim] if shape else None
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kinds[name], dims))
 
 
 def integer_kinds(model: onnx.ModelProto) -> dict[str, int]:

@@ -19,7 +19,7 @@ from fxpasses.cpu import cpu_flags, is_arm, is_x86
 from fxpasses.quantization.exactness import unsafe_layers
 
 from .engines.saturation import saturates
-from .session_options import runtime_saturates
+from .exact_sums import runtime_saturates
 
 UNKNOWN = "unknown"
 

@@ -22,7 +22,7 @@ from fxpasses.quantization.pair_sums import LARGEST_PAIR
 from fxpasses.quantization.targets import AUTO
 from fxpasses.stages import Stage, graph_facts, stage_of
 
-from .session_options import EXACT_SUMS, METADATA_SESSION_OPTIONS
+from .exact_sums import EXACT_SUMS, METADATA_SESSION_OPTIONS
 
 PREFIX = "fxpasses."
 

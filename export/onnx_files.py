@@ -11,9 +11,9 @@ from fxpasses.errors import InputError
 from fxpasses.formats.documents import checked
 from fxpasses.regular_files import why_not_regular
 
+from .exact_sums import runtime_saturates, set_exact_sums
 from .external_weights import why_not_readable
 from .onnx_refusals import SILENT, refusals_told
-from .session_options import runtime_saturates, set_exact_sums
 
 if TYPE_CHECKING:
     import onnx

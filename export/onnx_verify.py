@@ -23,15 +23,16 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from fxpasses.errors import GraphError
+from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
 from .accuracy import sqnr_db
-from .integer_tensors import integer_kinds
+from .exact_sums import set_exact_sums
+from .integer_tensors import integer_kinds, reveal
 from .onnx_files import read_onnx
+from .onnx_refusals import SILENT, refusals_told
 from .probe_inputs import probe_inputs
-from .session_options import set_exact_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -168,58 +169,37 @@ class _OnFound(fx.Interpreter):
 def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: list[str]) -> _Found:
     """Run a file, with some of its tensors as outputs."""
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     reveals = bool(inside) and path.stat().st_size < LARGE_FILE
-    content = read_onnx(path, weights=reveals)
-    model = _revealing(content, set(inside)) if reveals else None
+    model = read_onnx(path, weights=reveals)
+    own = [output.name for output in model.graph.output]
+    if reveals:
+        reveal(model, _kinds(model, set(inside)))
     options = ort.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, torch.get_num_threads()
-    set_exact_sums(options, content)
-    source = model.SerializeToString() if model is not None else str(path)
+    options.log_severity_level, options.intra_op_num_threads = SILENT, torch.get_num_threads()
+    set_exact_sums(options, model)
+    what = f"onnxruntime {ort.__version__} does not run the file of {type(gm).__name__}"
+    fix = f"write the model without that operator, or keep it out of the deployed graph; {_ELSEWHERE}"
     try:
-        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        names = [given.name for given in session.get_inputs()]
-        feed = dict(zip(names, [x.numpy() for x in inputs if isinstance(x, Tensor)], strict=True))
-        values = [torch.from_numpy(v) for v in session.run(None, feed)]
-    except (
-        refusals.Fail,
-        refusals.InvalidArgument,
-        refusals.InvalidGraph,
-        refusals.NotImplemented,
-        refusals.RuntimeException,
-    ) as error:
-        raise GraphError(
-            f"onnxruntime {ort.__version__} does not run the file of {type(gm).__name__}",
-            why=" ".join(str(error).split()),
-            fix=f"write the model without that operator, or keep it out of the deployed graph; {_ELSEWHERE}",
-            step="to_onnx",
-        ) from error
-    own = len(values) - (len(_added(model)) if model is not None else 0)
-    told = dict(zip([o.name for o in session.get_outputs()], values, strict=True))
-    return _Found(values[:own], {name: told[name] for name in inside if name in told})
+        with refusals_told(what, fix):
+            source = model.SerializeToString() if reveals else str(path)
+            session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            names = [given.name for given in session.get_inputs()]
+            feed = dict(zip(names, [x.numpy() for x in inputs if isinstance(x, Tensor)], strict=True))
+            told = [o.name for o in session.get_outputs()]
+            found = dict(zip(told, [torch.from_numpy(v) for v in session.run(None, feed)], strict=True))
+    except InputError as error:
+        raise GraphError(error.what, why=error.why, fix=error.fix, step="to_onnx") from error
+    return _Found([found[name] for name in own], {name: found[name] for name in inside if name in found})
 
 
-_ADDED = "fxpasses.revealed"
-
-
-def _revealing(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
-    """A model with tensors inside of it as outputs, behind its own."""
+def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
+    """ONNX types of tensors that nodes of a model give; integers that operators on integers give are left out."""
     import onnx
 
-    known = {o.name for o in model.graph.output}
     kinds = integer_kinds(model)
-    produced = {name for node in model.graph.node for name in node.output} & names - known
-    produced = {n for n in produced if n in kinds or not n.endswith("_int8")}  # QOperators: type unknown
-    for name in sorted(produced):
-        kind = kinds.get(name, onnx.TensorProto.FLOAT)
-        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
-    model.metadata_props.add(key=_ADDED, value="\n".join(sorted(produced)))
-    return model
-
-
-def _added(model: onnx.ModelProto) -> list[str]:
-    return [name for e in model.metadata_props if e.key == _ADDED for name in e.value.splitlines()]
+    given = {name for node in model.graph.node for name in node.output} & names
+    return {n: kinds.get(n, onnx.TensorProto.FLOAT) for n in given if n in kinds or not n.endswith("_int8")}
 
 
 def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:

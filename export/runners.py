@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fxpasses.errors import InputError
 
 from .onnx_files import start_session
+from .onnx_refusals import SILENT
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -163,7 +164,7 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its exceptions say it all
+    options.log_severity_level = SILENT
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 

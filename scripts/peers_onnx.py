@@ -14,7 +14,7 @@ from typing import Any
 
 from peer_case import Case
 
-from fxpasses.export.session_options import runtime_saturates
+from fxpasses.export.exact_sums import runtime_saturates
 
 Work = Callable[[], None]
 

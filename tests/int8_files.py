@@ -16,7 +16,7 @@ from tiny_graphs import fresh_inputs, quantized
 from torch import Tensor, fx, nn
 
 import fxpasses
-from fxpasses.export.session_options import set_exact_sums
+from fxpasses.export.exact_sums import set_exact_sums
 from fxpasses.models.tiny import TINY
 
 ENDS_IN_FLOATS = frozenset({"squeeze_excite"})

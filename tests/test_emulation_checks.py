@@ -12,9 +12,11 @@ from emulation.checks import RUNS, Check, outcomes_of
 from emulation.children import Children
 from emulation.cpus import ARM, EMULATED, Emulation, this_machine
 from emulation.fetching import ARM_TORCH
-from emulation.int8_files import NO_SATURATION, TINY_NETS, Int8File, make_files
+from emulation.int8_files import TINY_NETS, Int8File, make_files
 from emulation.jobs import Job
 from emulation.outcome import ONNXRUNTIME, TORCH, Instructions
+
+from fxpasses.export.exact_sums import EXACT_SUMS
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +55,10 @@ def test_a_cpu_that_cannot_be_emulated_is_skipped(file: Int8File, tmp_path: Path
 def test_options_are_set_only_where_products_saturate(
     file: Int8File, tmp_path: Path, saturates: bool, use_options: bool, told: bool
 ) -> None:
-    full = replace(file, needs=NO_SATURATION)
+    full = replace(file, needs=EXACT_SUMS)
     cpu = replace(this_machine(), saturates=saturates)
     check = replace(check_of(full, folder=tmp_path), cpu=cpu, use_options=use_options)
-    assert check.options_for(full) == (NO_SATURATION if told else {})
+    assert check.options_for(full) == (EXACT_SUMS if told else {})
     assert replace(check, runtime=TORCH).options_for(full) == {}
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from emulation.int8_files import (
     LARGE_NETS,
-    NO_SATURATION,
     RESNET20,
-    SESSION_OPTIONS,
     TINY_NETS,
     Net,
     arrays_of,
     make_files,
-    options_wanted,
-    output_lsbs,
 )
-from tiny_graphs import quantized
 
 from fxpasses.export.runners import onnx_runner
 from fxpasses.models.tiny import TINY
@@ -30,27 +23,6 @@ DIGITS = Net("digits", "digits_cnn", inputs=3, calibration=8, weights="digits.pt
 def test_what_is_tried_is_what_was_promised() -> None:
     assert [net.spec in TINY for net in TINY_NETS] == [True] * 6
     assert (RESNET20.inputs, [net.inputs for net in LARGE_NETS]) == (50, [4, 4, 4])
-
-
-@pytest.mark.parametrize(
-    ("target", "told", "wanted"),
-    [
-        ("x86", {}, NO_SATURATION),
-        ("arm", {}, NO_SATURATION),
-        ("x86-avx2", {}, {}),
-        ("x86", {SESSION_OPTIONS: json.dumps({"some.key": "2"})}, {"some.key": "2"}),
-        ("arm", {SESSION_OPTIONS: "{}"}, {}),
-    ],
-)
-def test_a_file_says_itself_what_it_needs(target: str, told: dict[str, str], wanted: dict[str, str]) -> None:
-    assert options_wanted(told, target) == wanted
-
-
-def test_the_step_of_each_output() -> None:
-    steps = output_lsbs(quantized("two_outputs"))
-    assert len(steps) == 2 and all(step is None or step > 0 for step in steps)
-    assert output_lsbs(quantized("conv_bn_relu"))[0] is not None
-    assert output_lsbs(quantized("linear_on_image")) == (None,)
 
 
 def test_a_tiny_net_becomes_files(tmp_path: Path) -> None:

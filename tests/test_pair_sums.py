@@ -10,7 +10,7 @@ from torch import Tensor
 from weight_pairs import pair_weights, saturated_in_onnxruntime, saturated_in_torch
 
 from fxpasses.export.engines.saturation import saturates
-from fxpasses.export.session_options import runtime_saturates
+from fxpasses.export.exact_sums import runtime_saturates
 from fxpasses.quantization.pair_sums import LARGEST_PAIR, is_pair_safe, pair_safe, pair_safe_scales, pairs_meet
 
 LAYERS = [

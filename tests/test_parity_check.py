@@ -194,3 +194,10 @@ def test_a_report_names_the_first_node_that_differs() -> None:
     report = ParityReport(nodes=[NodeAgreement("conv_int8", "torch", Agreement(10, 1, 2))])
     assert not report.is_exact
     assert str(report).endswith("first at conv_int8 (torch)")
+
+
+def test_the_step_of_each_output() -> None:
+    steps = parity_check.output_lsbs(quantized("two_outputs"))
+    assert len(steps) == 2 and all(step is None or step > 0 for step in steps)
+    assert parity_check.output_lsbs(quantized("conv_bn_relu"))[0] is not None
+    assert parity_check.output_lsbs(quantized("linear_on_image")) == [None]

@@ -5,7 +5,6 @@ In a folder ``NET/TARGET`` lie ``model.onnx``, ``model.pt2``, ``inputs.npz`` and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,14 @@ from torch.utils import _pytree as pytree
 
 import fxpasses
 from fxpasses.errors import InputError
-from fxpasses.export.onnx_files import metadata, read_onnx
+from fxpasses.export.exact_sums import options_of_file
+from fxpasses.export.onnx_files import read_onnx
+from fxpasses.export.parity_check import output_lsbs
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.tiny import TINY
 from fxpasses.models.zoo import load_model
-from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import qparams_of
 
 TARGETS = ("x86", "x86-avx2", "arm")
-SESSION_OPTIONS = "fxpasses.session_options"
-"""The key under which a file says what onnxruntime is to be told on x86 CPUs that would saturate."""
-NO_SATURATION = {"session.x64quantprecision": "1"}
 CALIBRATION_BATCH, BATCH = 8, 10
 
 
@@ -120,25 +116,8 @@ def write_files(int8: fx.GraphModule, inputs: tuple[Tensor, ...], file: Int8File
     batches = zip(*(x.split(BATCH) for x in inputs), strict=True)
     parts = [pytree.tree_leaves(reference(*batch)) for batch in batches]
     np.savez(file.folder / "exact.npz", *(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
-    needs = options_wanted(metadata(read_onnx(file.folder / "model.onnx")), file.target)
-    return Int8File(file.net, file.target, file.folder, needs, output_lsbs(int8), file.about)
-
-
-def options_wanted(told: dict[str, str], target: str) -> dict[str, str]:
-    """What a file says it wants where int8 kernels saturate; of one that says nothing, by its target.
-
-    Files with 7-bit weights need nothing.
-    """
-    if SESSION_OPTIONS in told:
-        return {str(key): str(value) for key, value in json.loads(told[SESSION_OPTIONS]).items()}
-    return {} if target == "x86-avx2" else dict(NO_SATURATION)
-
-
-def output_lsbs(int8: fx.GraphModule) -> tuple[float | None, ...]:
-    """The scale of each output; None where it is float and has none."""
-    output = next(n for n in int8.graph.nodes if n.op == "output")
-    leaves = pytree.tree_leaves(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
-    return tuple(qparams_of(n).scale if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves)
+    needs = options_of_file(read_onnx(file.folder / "model.onnx"))
+    return Int8File(file.net, file.target, file.folder, needs, tuple(output_lsbs(int8)), file.about)
 
 
 def _opened(net: Net, root: Path | None) -> tuple[nn.Module, list[tuple[Tensor, ...]], tuple[Tensor, ...], str]:

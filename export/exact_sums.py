@@ -13,6 +13,8 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from .onnx_refusals import SILENT
+
 if TYPE_CHECKING:
     import numpy as np
     import onnx
@@ -55,7 +57,7 @@ def runtime_saturates() -> bool:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = SILENT
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(_probe(), options, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"x": np.full((4, _PROBED), 255, np.uint8)})

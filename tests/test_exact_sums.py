@@ -15,17 +15,17 @@ from tiny_graphs import exact_outputs, fresh_inputs, quantized
 from torch import nn
 
 import fxpasses
-from fxpasses.export import onnx_files, session_options
-from fxpasses.export.metadata import session_options_of
-from fxpasses.export.onnx_file import to_onnx
-from fxpasses.export.onnx_files import start_session
-from fxpasses.export.session_options import (
+from fxpasses.export import exact_sums, onnx_files
+from fxpasses.export.exact_sums import (
     EXACT_SUMS,
     METADATA_SESSION_OPTIONS,
     options_of_file,
     runtime_saturates,
     set_exact_sums,
 )
+from fxpasses.export.metadata import session_options_of
+from fxpasses.export.onnx_file import to_onnx
+from fxpasses.export.onnx_files import start_session
 from fxpasses.models.tiny import TINY
 from fxpasses.precision.dynamic import to_dynamic
 from fxpasses.quantization.config import QuantConfig
@@ -104,7 +104,7 @@ def test_sessions_get_it_where_it_matters_and_only_there(
     saturates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {config.target: file_of("conv_bn_relu", config, tmp_path) for config in (FULL, SAFE)}
-    for module in (session_options, onnx_files):
+    for module in (exact_sums, onnx_files):
         monkeypatch.setattr(module, "runtime_saturates", lambda: saturates)
     for config in (FULL, SAFE):
         options = ort.SessionOptions()
@@ -135,17 +135,17 @@ def test_the_probe_is_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         def run(self, *_: object) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
             return [np.full((4, 16), 32767 * 8, np.int32)]
 
-    session_options.runtime_saturates.cache_clear()
+    exact_sums.runtime_saturates.cache_clear()
     monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: Saturated())
     assert runtime_saturates()
     monkeypatch.undo()
-    session_options.runtime_saturates.cache_clear()
+    exact_sums.runtime_saturates.cache_clear()
     assert runtime_saturates() is real
 
 
 def test_options_are_left_alone_where_nothing_saturates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = onnx.load(file_of("conv_bn_relu", FULL, tmp_path))
-    monkeypatch.setattr(session_options, "runtime_saturates", lambda: False)
+    monkeypatch.setattr(exact_sums, "runtime_saturates", lambda: False)
     options = ort.SessionOptions()
     set_exact_sums(options, model)
     with pytest.raises(RuntimeError):
