@@ -18,7 +18,6 @@ from fxpasses.export.engines.exact_layers import (
     ExactConv,
     ExactLinear,
     ExactResult,
-    can_be_exact,
     channel_parts,
 )
 from fxpasses.export.engines.reference import ReferenceKernel, ReferenceResult
@@ -72,7 +71,9 @@ def integers(call: Int8Call, seed: int | None) -> Tensor:
 
 
 def exact_kernel(call: Int8Call) -> ExactConv | ExactLinear:
-    return ExactLinear(call) if call.operator.name == "linear" else ExactConv(call)
+    kernel = ExactLinear(call) if call.operator.name == "linear" else ExactConv.if_exact(call)
+    assert kernel is not None
+    return kernel
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,14 +91,14 @@ def test_integers_are_those_of_the_reference(kind: str, seed: int | None, zero_p
 def test_a_clamp_that_saturation_does_not_cover() -> None:
     call = replace(call_of("conv2d"), clamp=(0.0, 0.3))
     q = integers(call, 3)
-    assert same([quint8.as_bytes(ExactConv(call)(q))], [ReferenceKernel(call)(q)])
+    assert same([quint8.as_bytes(exact_kernel(call)(q))], [ReferenceKernel(call)(q)])
 
 
 def test_without_quint8(monkeypatch: pytest.MonkeyPatch) -> None:
     call = call_of("conv2d")
     expected = ReferenceKernel(call)(integers(call, 4))
     monkeypatch.setattr(quint8, "is_available", lambda: False)
-    assert same([ExactConv(call)(integers(call, 4))], [expected])
+    assert same([exact_kernel(call)(integers(call, 4))], [expected])
 
 
 def test_parts_hold_every_partial_sum_below_what_float32_counts() -> None:
@@ -117,7 +118,8 @@ def test_parts_hold_every_partial_sum_below_what_float32_counts() -> None:
 def test_a_group_that_needs_parts_is_left_to_the_reference() -> None:
     grouped = net("large_groups", nn.Conv2d(1200, 4, 3, groups=2), 1, 1200, 3, 3)
     (call,) = find_int8_calls(quantize_net(grouped, BYTES)).values()
-    assert can_be_exact(extreme(call_of("wide"), 127)) and not can_be_exact(extreme(call, 127))
+    assert ExactConv.if_exact(extreme(call_of("wide"), 127)) is not None
+    assert ExactConv.if_exact(extreme(call, 127)) is None
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ EXACT_SUM = 2.0**24
 Layer = Callable[[Tensor], Tensor]
 
 
-def can_be_exact(call: Int8Call) -> bool:
-    """Whether a layer can be computed here: channels of grouped convolutions are not split into parts."""
-    parts = len(channel_parts(layer_of(call), call.x[0]))
-    return parts == 1 or (parts > 1 and int(call.settings.get("groups", 1)) == 1)
-
-
 def channel_parts(layer: LayerIntegers, x: QParams) -> list[slice]:
     """Slices of the input channels for each of which no partial sum of products and bias reaches 2**24.
 
@@ -61,19 +55,31 @@ def _largest_sum(layer: LayerIntegers, x: QParams, channels: slice) -> float:
 
 
 class ExactConv(Kernel):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, integers in, integers out, channels last."""
+    """``[N, C_in, *]`` -> ``[N, C_out, *]``, integers in, integers out, channels last.
 
-    def __init__(self, call: Int8Call) -> None:
+    Args:
+        call: of a convolution.
+        parts: slices of its input channels, as :func:`channel_parts` gives them.
+    """
+
+    def __init__(self, call: Int8Call, parts: list[slice]) -> None:
         super().__init__()
         self._geometry = g = Geometry(call)
         self._x, self._rounding = call.x[0], _Rounding(call, (1, -1, *[1] * (g.weight.dim() - 2)))
         layer = layer_of(call)
         bias = None if layer.bias is None else layer.bias.float()
         self._parts: list[tuple[slice, Layer]] = []
-        for part in channel_parts(layer, call.x[0]):
+        for part in parts:
             shape = [g.shape[0], g.weight[:, part].shape[1] * g.groups, *g.shape[2:]]
             self._parts.append((part, _float_conv(g, g.weight[:, part].float(), bias, shape)))
             bias = None
+
+    @classmethod
+    def if_exact(cls, call: Int8Call) -> ExactConv | None:
+        """The kernel; None where float32 does not hold the sums. Channels of grouped convolutions are not split."""
+        parts = channel_parts(layer_of(call), call.x[0])
+        fits = len(parts) == 1 or (parts and int(call.settings.get("groups", 1)) == 1)
+        return cls(call, parts) if fits else None
 
     def forward(self, q: Tensor) -> Tensor:
         x = _centred(q, self._x)
@@ -116,14 +122,14 @@ class _Rounding:
     """
 
     def __init__(self, call: Int8Call, shape: tuple[int, ...]) -> None:
-        self.y = call.y
+        self.y, self.on_quint8 = call.y, quint8.is_available()
         with quint8.building():
             self.multiplier = multipliers(call).float().reshape(shape)
         self.limits = output_limits(call) if call.clamp is not None else None
 
     def __call__(self, sums: Tensor) -> Tensor:
         y, steps = self.y, sums.mul_(self.multiplier)
-        if not quint8.is_available():
+        if not self.on_quint8:
             low, high = self.limits or (y.grid.low, y.grid.high)
             return steps.round_().add_(y.zero_point).clamp_(low, high).to(y.grid.dtype)
         q = torch.quantize_per_tensor(steps, 1.0, y.zero_point, torch.quint8)

@@ -15,7 +15,7 @@ from fxpasses.quantization.int8_calls import Int8Call
 
 from . import quint8
 from .autotune import is_faster
-from .exact_layers import ExactConv, ExactLinear, can_be_exact
+from .exact_layers import ExactConv, ExactLinear
 from .kernel import Kernel
 from .lowering import lower
 from .reference import ReferenceKernel, ThroughFloat
@@ -88,7 +88,7 @@ def _convolution(call: Int8Call) -> Kernel:
         return PackedConv(call, engine)
     if is_exact("onednn", call):
         return PlainConv(call)
-    return ExactConv(call) if can_be_exact(call) else ReferenceKernel(call)
+    return ExactConv.if_exact(call) or ReferenceKernel(call)
 
 
 def _linear(call: Int8Call) -> Kernel:
