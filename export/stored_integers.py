@@ -70,7 +70,7 @@ class StoredIntegers:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StoredComparison:
     """What :func:`compare_with_stored` found.
 
     Attributes:
@@ -102,17 +102,19 @@ class Comparison:
 
 
 @torch.inference_mode()
-def store_integers(gm: fx.GraphModule, onnx_path: Path, inputs: tuple[Tensor, ...], path: Path) -> StoredIntegers:
+def store_integers(
+    gm: fx.GraphModule, module: nn.Module, onnx_path: Path, inputs: tuple[Tensor, ...], path: Path
+) -> StoredIntegers:
     """Run a QUANTIZED graph on a few images and write them, and what PyTorch made of them, into ``path``.
 
     Args:
         gm: the graph.
+        module: what :func:`fxpasses.export.to_torch` made of it.
         onnx_path: its ONNX file.
         inputs: float tensors ``[N, ...]``; the first four are taken.
         path: of the ``.npz`` file.
     """
     few = tuple(x[:IMAGES] for x in inputs)
-    module = to_torch(gm)
     outputs = _outputs(module, few)
     exact = _all_equal(outputs, OnnxIntegers(onnx_path).outputs(few))
     arrays = {f"input_{i}": x.numpy() for i, x in enumerate(few)}
@@ -124,7 +126,7 @@ def store_integers(gm: fx.GraphModule, onnx_path: Path, inputs: tuple[Tensor, ..
 
 
 @torch.inference_mode()
-def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored: StoredIntegers) -> Comparison:
+def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored: StoredIntegers) -> StoredComparison:
     """Run both artifacts of a graph on the images that were stored with it.
 
     Raises:
@@ -143,7 +145,7 @@ def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored:
         )
         for runtime, ys in outputs.items()
     }
-    return Comparison(stored, largest, same and _all_equal(outputs["onnxruntime"], expected))
+    return StoredComparison(stored, largest, same and _all_equal(outputs["onnxruntime"], expected))
 
 
 def stored_inputs(path: Path) -> tuple[Tensor, ...]:

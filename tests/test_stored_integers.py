@@ -17,12 +17,13 @@ from fxpasses.errors import InputError
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.stored_integers import (
     IMAGES,
-    Comparison,
+    StoredComparison,
     StoredIntegers,
     compare_with_stored,
     store_integers,
     stored_inputs,
 )
+from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.tiny import TINY
 
 NAME = "residual_block"
@@ -30,7 +31,9 @@ NAME = "residual_block"
 
 def stored(folder: Path, gm: fx.GraphModule) -> tuple[Path, StoredIntegers]:
     onnx_path = to_onnx(gm, folder / "model.onnx")
-    return onnx_path, store_integers(gm, onnx_path, fresh_inputs(TINY[NAME], 1, 7), folder / "integers.npz")
+    return onnx_path, store_integers(
+        gm, to_torch(gm), onnx_path, fresh_inputs(TINY[NAME], 1, 7), folder / "integers.npz"
+    )
 
 
 def altered() -> fx.GraphModule:
@@ -72,8 +75,8 @@ def test_onnxruntime_alone_off_is_seen(tmp_path: Path) -> None:
 
 def test_a_net_that_was_not_exact_breaks_no_promise() -> None:
     entry = StoredIntegers("some CPU", {}, 4, exact=False, sha256="0")
-    assert not Comparison(entry, {"torch": 1}, same_integers=False).is_broken
-    assert Comparison(replace(entry, exact=True), {"torch": 1}, same_integers=False).is_broken
+    assert not StoredComparison(entry, {"torch": 1}, same_integers=False).is_broken
+    assert StoredComparison(replace(entry, exact=True), {"torch": 1}, same_integers=False).is_broken
 
 
 @pytest.mark.parametrize("entry", [{}, {"cpu": 1}, {"cpu": "", "kernels": 3, "images": 4, "exact": True, "sha256": ""}])

@@ -15,7 +15,7 @@ from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.report import Variant, variant_of
 from fxpasses.export.report_numbers import count_text
-from fxpasses.export.runners import ONNXRUNTIME, TORCH, Runner, TorchRunner, onnx_runner, torch_runner
+from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.models.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
@@ -32,11 +32,12 @@ SHORT_BENCHMARK = BenchSettings(runs=50, max_seconds=10.0)
 
 @dataclass(frozen=True)
 class Subjects:
-    """What is measured: the float graph where there is one, the int8 graph, and the files."""
+    """What is measured: the float graph where there is one, the int8 graph, its kernels in PyTorch, and the files."""
 
     folder: Path
     graph: fx.GraphModule | None
     int8: fx.GraphModule
+    int8_module: nn.Module
     runners: Sequence[Runner]
 
     @classmethod
@@ -53,17 +54,13 @@ class Subjects:
         ``nearest`` is the int8 graph rounded to nearest, where rounding was learned.
         """
         runners: list[Runner] = [] if graph is None else [torch_runner(graph, FLOAT, threads)]
-        runners.append(torch_runner(to_torch(int8), INT8, threads))
+        module = to_torch(int8)
+        runners.append(torch_runner(module, INT8, threads))
         if nearest is not None:
             runners.append(torch_runner(to_torch(nearest), INT8, threads, name=NEAREST))
         runners.append(onnx_runner(folder / FLOAT_ONNX, FLOAT, threads))
         runners.append(onnx_runner(folder / INT8_ONNX, INT8, threads))
-        return cls(folder, graph, int8, runners)
-
-    @property
-    def int8_module(self) -> nn.Module:
-        """The int8 kernels of PyTorch."""
-        return next(r.module for r in self.runners if isinstance(r, TorchRunner) and r.name == f"{TORCH} {INT8}")
+        return cls(folder, graph, int8, module, runners)
 
     def file_of(self, runner: Runner) -> str | None:
         if runner.runtime == ONNXRUNTIME:

@@ -134,7 +134,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         subjects = Subjects.of(folder, graph, int8, threads, made.nearest)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
         found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
-        integers = store_in(folder, int8, given.data)
+        integers = store_in(folder, int8, subjects.int8_module, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
         judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)

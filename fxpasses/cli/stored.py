@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 from fxpasses.errors import InputError
 from fxpasses.export.parity_check import ParityReport, parity
 from fxpasses.export.stored_integers import (
     IMAGES,
-    Comparison,
+    StoredComparison,
     StoredIntegers,
     compare_with_stored,
     store_integers,
@@ -28,14 +28,17 @@ KEY = "integers"
 """Of report.json."""
 
 
-def store_in(folder: Path, int8: fx.GraphModule, data: DataSource) -> dict[str, Any]:
-    """Store a few images of the evaluation split and what becomes of them; returns report.json's entry."""
+def store_in(folder: Path, int8: fx.GraphModule, module: nn.Module, data: DataSource) -> dict[str, Any]:
+    """Store a few images of the evaluation split and what ``module``, the int8 kernels, makes of them.
+
+    Returns report.json's entry.
+    """
     images = min(IMAGES, data.evaluation_images)
     inputs, _ = next(iter(data.evaluation(images, images)))
-    return {KEY: store_integers(int8, folder / INT8_ONNX, (inputs,), folder / INTEGERS_NPZ).to_json()}
+    return {KEY: store_integers(int8, module, folder / INT8_ONNX, (inputs,), folder / INTEGERS_NPZ).to_json()}
 
 
-def compared_with_stored(folder: Path, int8: fx.GraphModule, report: Mapping[str, Any]) -> Comparison | None:
+def compared_with_stored(folder: Path, int8: fx.GraphModule, report: Mapping[str, Any]) -> StoredComparison | None:
     """The folder's artifacts on this machine against where they were made; None where it stores no integers."""
     if not isinstance(report.get(KEY), Mapping):
         return None
@@ -65,7 +68,7 @@ def parity_on_stored(folder: Path, int8: fx.GraphModule) -> ParityReport:
     return parity(int8, [stored_inputs(folder / INTEGERS_NPZ)], onnx_path=folder / INT8_ONNX)
 
 
-def tell(found: Comparison | None, terminal: Terminal) -> list[str]:
+def tell(found: StoredComparison | None, terminal: Terminal) -> list[str]:
     """Print a comparison that breaks no promise; one that does is returned, as the sentence of what it breaks."""
     if found is None:
         return []
