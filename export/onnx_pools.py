@@ -31,42 +31,45 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
 
     op: Any = onnxscript.values.Opset("", opset)
 
-    def average(x: Any, window: _Window, counts: bool, divisor: int | None) -> Any:
-        kernel, stride, padding, ceil = window.kernel, window.stride, window.padding, window.ceil
-        if divisor is None:
-            settings = {"ceil_mode": int(ceil), "count_include_pad": int(counts)}
-            return op.AveragePool(x, kernel_shape=kernel, strides=stride, pads=[*padding, *padding], **settings)
-        behind = [p + (s - 1) * ceil for p, s in zip(padding, stride, strict=True)]
-        zeros = op.Constant(value_ints=[0, 0, *padding, 0, 0, *behind])
-        means = op.AveragePool(op.Pad(x, zeros), kernel_shape=kernel, strides=stride)
-        sums = op.Mul(means, op.CastLike(op.Constant(value_float=math.prod(kernel) / divisor), means))
-        kept = window.kept(x.shape) if ceil else None
-        return sums if kept is None else op.Slice(sums, *(op.Constant(value_ints=v) for v in kept))
+    def avg_pool(dims: int) -> Callable[..., Any]:
+        def translate(  # the exporter binds arguments by ATen's names
+            self: Any,
+            kernel_size: Any,
+            stride: Any = (),
+            padding: Any = 0,
+            ceil_mode: bool = False,
+            count_include_pad: bool = True,
+            divisor_override: Any = None,
+        ) -> Any:
+            window = _window(dims, kernel_size, stride, padding, ceil_mode)
+            return _average(op, self, window, count_include_pad, divisor_override)
 
-    # The exporter binds arguments by ATen's names.
-    def avg_pool1d(self, kernel_size, stride=(), padding=0, ceil_mode=False, count_include_pad=True):  # type: ignore[no-untyped-def]
-        return average(self, _window(1, kernel_size, stride, padding, ceil_mode), count_include_pad, None)
+        return translate
 
-    def avg_pool2d(  # type: ignore[no-untyped-def]
-        self, kernel_size, stride=(), padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
-    ):
-        return average(self, _window(2, kernel_size, stride, padding, ceil_mode), count_include_pad, divisor_override)
-
-    def avg_pool3d(  # type: ignore[no-untyped-def]
-        self, kernel_size, stride=(), padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
-    ):
-        return average(self, _window(3, kernel_size, stride, padding, ceil_mode), count_include_pad, divisor_override)
-
-    def adaptive_max_pool(self, output_size):  # type: ignore[no-untyped-def]
+    def adaptive_max_pool(self: Any, output_size: Any) -> Any:
         return _adaptive_maxima(op, self, output_size)
 
     aten = torch.ops.aten
     maxima = (aten.adaptive_max_pool1d.default, aten.adaptive_max_pool2d.default, aten.adaptive_max_pool3d.default)
     return dict.fromkeys(maxima, adaptive_max_pool) | {
-        aten.avg_pool1d.default: avg_pool1d,
-        aten.avg_pool2d.default: avg_pool2d,
-        aten.avg_pool3d.default: avg_pool3d,
+        aten.avg_pool1d.default: avg_pool(1),
+        aten.avg_pool2d.default: avg_pool(2),
+        aten.avg_pool3d.default: avg_pool(3),
     }
+
+
+def _average(op: Any, x: Any, window: _Window, counts: bool, divisor: int | None) -> Any:
+    """Averages over windows; where a divisor is given, over it and not over what lies inside."""
+    kernel, stride, padding, ceil = window.kernel, window.stride, window.padding, window.ceil
+    if divisor is None:
+        settings = {"ceil_mode": int(ceil), "count_include_pad": int(counts)}
+        return op.AveragePool(x, kernel_shape=kernel, strides=stride, pads=[*padding, *padding], **settings)
+    behind = [p + (s - 1) * ceil for p, s in zip(padding, stride, strict=True)]
+    zeros = op.Constant(value_ints=[0, 0, *padding, 0, 0, *behind])
+    means = op.AveragePool(op.Pad(x, zeros), kernel_shape=kernel, strides=stride)
+    sums = op.Mul(means, op.CastLike(op.Constant(value_float=math.prod(kernel) / divisor), means))
+    kept = window.kept(x.shape) if ceil else None
+    return sums if kept is None else op.Slice(sums, *(op.Constant(value_ints=v) for v in kept))
 
 
 def _adaptive_maxima(op: Any, x: Any, sizes: Any) -> tuple[Any, Any]:

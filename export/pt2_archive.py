@@ -14,6 +14,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from fxpasses.regular_files import why_not_regular
+
 from .pt2_records import SAVE_AGAIN, TRUST, RefusedError, shown
 
 FACTS = "fxpasses.json"
@@ -60,14 +62,13 @@ def read_entries(path: Path) -> dict[str, bytes]:
 
 
 def _content(path: Path) -> bytes:
+    fix = "name a .pt2 file fxpasses wrote"
+    if why := why_not_regular(path):
+        raise RefusedError(why, fix)
     try:
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise RefusedError("it is no regular file", "name a .pt2 file fxpasses wrote")
         return path.read_bytes()
-    except FileNotFoundError:
-        raise RefusedError("there is no such file", "name a .pt2 file fxpasses wrote") from None
-    except (OSError, ValueError) as error:
-        raise RefusedError(str(error), "name a .pt2 file fxpasses wrote") from error
+    except OSError as error:
+        raise RefusedError(str(error), fix) from error
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> list[str]:

@@ -61,7 +61,7 @@ def check_structure(program: ExportedProgram) -> None:
         read_structure(pytree.treespec_dumps(spec), "the output")
     except RefusedError as error:
         raise InputError("this graph's output", why=f"no .pt2 file holds it: {error.why}", fix=fix) from None
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # torch's word for a kind of structure that it cannot write down
         raise InputError("this graph's output", why=f"torch.export cannot save it: {error}", fix=fix) from None
 
 

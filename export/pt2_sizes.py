@@ -37,7 +37,8 @@ class _Sizes(fx.Interpreter):
         return result
 
     def _check_parts(self, n: fx.Node) -> None:
-        source = self.env.get(n.args[0])  # type: ignore[arg-type]
+        assert isinstance(n.args[0], fx.Node)
+        source = self.env.get(n.args[0])
         if isinstance(source, Tensor) and any(size > _MOST_PARTS for size in source.shape):
             raise RefusedError(f"it is damaged: {n.name} takes a tensor apart that is too long")
 

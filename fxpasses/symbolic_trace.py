@@ -96,7 +96,7 @@ class _Tracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         try:
             return super().call_module(m, forward, args, kwargs)
-        except Exception:
+        except Exception:  # whatever a model raises passes through: only where it did is noted
             if self.failed_in is None:
                 self.failed_in = self.path_of_module(m)
             raise

@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 
 from ..graph_edit import add_module, module_of, operator_of, with_parameters
 from ..pass_runner import Change, PassLog, PassResult, Skip, copy_graph, pass_logs
@@ -210,8 +211,8 @@ def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels, *, spread: bool) 
     factor, offset = 1 / levels.step, -levels.lowest / levels.step - zero
     readers = _readers(image)
     with gm.graph.inserting_after(image):
-        arguments = (image, factor.tolist(), offset.tolist(), rest, wide)
-        arguments = (*arguments, True) if spread else arguments  # type: ignore[assignment]  # one more of them
+        arguments: tuple[Argument, ...] = (image, factor.tolist(), offset.tolist(), rest, wide)
+        arguments = (*arguments, True) if spread else arguments
         new = gm.graph.create_node("call_function", ops.pixels, arguments, name=f"{image.name}_pixels")
     n, _, *size = shape_of(image) or ()
     new.meta = carried_meta(image) | {SHAPE: (n, wide, *size)}
