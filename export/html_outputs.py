@@ -9,8 +9,8 @@ from .html_elements import Markup, element, row, section, table
 from .report_numbers import decibel_text
 
 _NOTE = (
-    "Each part that a concatenation or a stack at the end joins, int8 against float: one number for a whole output "
-    "hears only its largest values. A part below 10 dB, or of one value only, is a warning."
+    "Each part that a concatenation or a stack at the end joins, int8 against float: the number of a whole output "
+    "is decided by its largest values. A part below 10 dB, or of one value only, is a warning."
 )
 
 

@@ -1,8 +1,9 @@
 """Each part of each output by itself: how far is int8 from float there, and does it still tell anything?
 
-SQNR over all values of an output hears only its largest: beside boxes in pixels nobody hears that scores are gone. So
-every part that a concatenation or a stack at the end joins (:mod:`fxpasses.quantization.output_parts`) is compared with
-its float twin alone. A part below ``LEAST_DB``, or one that is a single number where the float one is not, is told.
+SQNR over all values of an output is decided by its largest: beside boxes in pixels, scores that are all 0 change
+nothing of it. So every part that a concatenation or a stack at the end joins
+(:mod:`fxpasses.quantization.output_parts`) is compared with its float twin alone. A part below ``LEAST_DB``, or one
+that is a single number where the float one is not, is told.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fxpasses.cpu import has_vnni
 from fxpasses.export.files import write_text_atomic
 
 BEGIN, END = "<!-- results: written by scripts/report.py -->", "<!-- end of results -->"
@@ -37,15 +38,26 @@ def table(measured: dict[str, Any]) -> str:
         rows = {row["name"]: row for row in model["rows"]}
         shown = [(heading, rows[name]) for name, heading in SHOWN.items() if name in rows]
         lines += [_line(heading, row) for heading, row in shown if "not installed" not in (row["why_not"] or "")]
-    versions = measured["environment"]["versions"]
-    machine = measured["environment"]["cpu"]
+    environment = measured["environment"]
+    versions = environment["versions"]
     lines += [
         "",
-        f"One thread, batch 1, median of paired runs on {machine} with VNNI; torch {versions['torch']}, onnxruntime "
-        f"{versions['onnxruntime']}. Peers run as they come. {_untrained(measured['models'])}"
+        f"One thread, batch 1, median of paired runs on {_machine(environment)}; torch {versions['torch']}, "
+        f"onnxruntime {versions['onnxruntime']}. {_peers(environment)} {_untrained(measured['models'])}"
         "Made on all cores, from the float model in memory to int8 files (ours: two); peak memory includes imports.",
     ]
     return "\n".join(lines)
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    flags = tuple(environment["flags"])
+    return f"{environment['cpu']} {'with' if has_vnni(flags) else 'without'} VNNI"
+
+
+def _peers(environment: dict[str, Any]) -> str:
+    if has_vnni(tuple(environment["flags"])):
+        return "Peers run as they come."
+    return "`quantize_static` has `reduce_range`, as CPUs without VNNI need it; other peers run as they come."
 
 
 def _untrained(models: list[dict[str, Any]]) -> str:

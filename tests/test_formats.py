@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from fxpasses.errors import InputError
 from fxpasses.formats.documents import checked, read_json
 from fxpasses.formats.plain_values import DEEPEST, key_text, why_not_plain
+from fxpasses.formats.recipes import Override, Quantize
 from fxpasses.formats.schema_files import ENDING, FOLDER, models, schema_path, schema_text
+from fxpasses.quantization.config import Override as ConfigOverride
+from fxpasses.quantization.config import QuantConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,6 +47,14 @@ def test_every_format_is_documented() -> None:
     for name, model in models().items():
         missing = [field for field in model.model_fields if f"`{field}`" not in text and field != "root"]
         assert missing == [], name
+
+
+def test_recipes_have_the_fields_and_defaults_of_a_config() -> None:
+    """But for the target: a recipe without one is from before there was "auto"."""
+    recipe, config = Quantize().model_dump(), dataclasses.asdict(QuantConfig(target="x86"))
+    assert recipe == config | {"overrides": []}
+    override = Override(match="fc", keep_float=True).model_dump()
+    assert override == dataclasses.asdict(ConfigOverride(match="fc", keep_float=True))
 
 
 def test_documents_of_the_tests_fit() -> None:

@@ -15,7 +15,11 @@ def _row(name: str, **numbers: Any) -> dict[str, Any]:
 
 
 MEASURED: dict[str, Any] = {
-    "environment": {"cpu": "a CPU", "versions": {"torch": "2.15.0", "onnxruntime": "1.31.1"}},
+    "environment": {
+        "cpu": "a CPU",
+        "flags": ["avx2", "avx512_vnni"],
+        "versions": {"torch": "2.15.0", "onnxruntime": "1.31.1"},
+    },
     "models": [
         {
             "model": "torchvision/tiny",
@@ -44,7 +48,13 @@ def test_rows_hold_the_measured_numbers_in_a_fixed_order() -> None:
 
 
 def test_the_machine_is_named() -> None:
-    assert "a CPU with VNNI; torch 2.15.0, onnxruntime 1.31.1" in table(MEASURED)
+    assert "a CPU with VNNI; torch 2.15.0, onnxruntime 1.31.1. Peers run as they come. " in table(MEASURED)
+
+
+def test_a_cpu_without_vnni_is_said_to_be_one() -> None:
+    text = table(MEASURED | {"environment": MEASURED["environment"] | {"flags": ["avx2"]}})
+    assert "a CPU without VNNI; torch" in text
+    assert "`quantize_static` has `reduce_range`" in text
 
 
 def test_nets_of_random_weights_are_named() -> None:
