@@ -123,7 +123,7 @@ def test_an_unwritable_place(tmp_path: Path) -> None:
 def test_missing_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
         load(tmp_path / "absent.pt2")
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         load(tmp_path)
 
 
