@@ -60,11 +60,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"x" * 500)[:-9], "not a readable idx file"),
+        (gzip.compress(b"x" * 500, mtime=0)[:-9], "not a readable idx file"),
         (b"plain text", "not a readable idx file"),
-        (gzip.compress(b"GIF89a"), "does not begin like an idx file of 1 dimensions"),
-        (gzip.compress(idx(9, values=b"12")), r"2 values for the shape \[9\]"),
-        (gzip.compress(idx(0, values=b"")), "is empty"),
+        (gzip.compress(b"GIF89a", mtime=0), "does not begin like an idx file of 1 dimensions"),
+        (gzip.compress(idx(9, values=b"12"), mtime=0), r"2 values for the shape \[9\]"),
+        (gzip.compress(idx(0, values=b""), mtime=0), "is empty"),
     ],
 )
 def test_damaged_labels_are_named(tmp_path: Path, content: bytes, message: str) -> None:
