@@ -7,6 +7,7 @@ from typing import Any
 
 from .html_elements import Markup, element
 from .html_runtimes import agreement_text
+from .report_alerts import alerts
 from .report_numbers import (
     Headline,
     bytes_text,
@@ -32,6 +33,12 @@ def page_header(report: Mapping[str, Any]) -> Markup:
     if level != "none":
         words = f"torch and onnxruntime: {words}"
     return element("header", title, element("span", words, cls=f"badge {level}"))
+
+
+def alert_box(report: Mapping[str, Any]) -> Markup | None:
+    """What is wrong with the result, above all numbers; None where nothing is."""
+    found = alerts(report)
+    return element("ul", *(element("li", alert) for alert in found), cls="alerts") if found else None
 
 
 def tiles(report: Mapping[str, Any]) -> Markup | None:

@@ -42,6 +42,10 @@ section {
 .badge.good, .chip.good { background: var(--good-soft); color: var(--good); }
 .badge.fair, .chip.fair { background: var(--fair-soft); color: var(--fair); }
 .badge.bad, .chip.bad { background: var(--bad-soft); color: var(--bad); }
+.alerts {
+  background: var(--bad-soft); color: var(--bad); border-radius: 12px; padding: 14px 16px 14px 34px; margin: 20px 0 0;
+  font-weight: 600;
+}
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; margin-top: 20px; }
 .tile { background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
 .tile .what { color: var(--muted); font-size: 13px; }

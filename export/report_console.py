@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .html_repairs import COLUMNS, repair_cells
 from .html_runtimes import agreement_text
+from .report_alerts import alerts
 from .report_numbers import (
     bytes_text,
     condition_text,
@@ -32,11 +33,13 @@ _COLOURS = {"good": "green", "fair": "yellow", "bad": "red", "none": "dim"}
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Everything worth knowing at a glance: variants, latency, parity, and what stayed float."""
+    """Everything worth knowing at a glance: what is wrong, variants, latency, parity, and what stayed float."""
     from rich.text import Text
 
     about = [str(report["model"])] + [f"{key} {report[key]}" for key in ("data", "target") if report[key]]
     console.print(Text(" · ".join(about), style="bold"))
+    for alert in alerts(report):
+        console.print(Text(f"WRONG   {alert}", style="bold red"))
     console.print(variant_table(report))
     if report.get("repairs"):
         console.print(repair_table(report["repairs"]))

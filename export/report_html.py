@@ -11,7 +11,7 @@ from typing import Any
 
 from .files import write_text_atomic
 from .html_elements import PAGE_RULES, Markup, element, joined
-from .html_headline import page_header, tiles
+from .html_headline import alert_box, page_header, tiles
 from .html_made import account, audit, environment, layers, reproduce
 from .html_measured import latency, parity, size_and_accuracy
 from .html_outputs import outputs
@@ -48,7 +48,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         )
     )
     sections = [section(report) for section in _SECTIONS]
-    body = element("main", page_header(report), tiles(report), *sections, _footer(report))
+    body = element("main", page_header(report), alert_box(report), tiles(report), *sections, _footer(report))
     return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body)}</html>\n'
 
 

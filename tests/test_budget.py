@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from pruning_nets import PRUNING_NETS
 
 import fxpasses as fx
 from fxpasses.export.model_size import count_macs, count_parameters, module_bytes
 from fxpasses.models.cifar_resnet import CifarResNet
 from fxpasses.models.settle import settle
-from fxpasses.pruning import Budget, Removal, channel_scores, choose_within, cost_of, find_dependencies, shrink
+from fxpasses.pruning import (
+    Budget,
+    Removal,
+    channel_scores,
+    choose_channels,
+    choose_within,
+    cost_of,
+    find_dependencies,
+    shrink,
+)
 
 NET = PRUNING_NETS["chain"]
 GRAPH = fx.fuse(fx.capture(NET.build(), NET.example_inputs()))
@@ -34,8 +44,6 @@ def test_met_and_counted_on_what_is_left(resource: str, share: float) -> None:
 
 
 def test_macs_are_ptflops_without_biases() -> None:
-    import torch
-
     model = settle(CifarResNet(8))
     inputs = (torch.randn(2, 3, 32, 32),)
     graph = fx.fuse(fx.capture(model, inputs))
@@ -61,6 +69,20 @@ def test_global_and_rounded() -> None:
     fit = choose_within(DEPENDENCIES, Budget("macs", 0.5), SCORES, scope="global", round_to=2)
     assert fit.share <= 0.5
     assert all(int(flags.sum()) % 2 == 0 for flags in fit.removal.channels().values())
+
+
+def test_a_coarse_step_is_given_back() -> None:
+    """With multiples of 4, all layers lose four channels at once; those the budget has room for come back."""
+    model = settle(CifarResNet(20))
+    graph = fx.fuse(fx.capture(model, (torch.randn(2, 3, 32, 32),)))
+    dependencies, budget = find_dependencies(graph), Budget("macs", 0.7)
+    scores = channel_scores(graph)
+    fit = choose_within(dependencies, budget, scores, round_to=8)
+    uniform = choose_channels(dependencies, fit.ratio, scores, round_to=8)
+    assert set(fit.removal.classes) < set(uniform.classes)
+    dense = cost_of(uniform.none()).macs
+    assert cost_of(uniform).macs / dense < fit.share <= 0.7
+    assert all(int(flags.sum()) % 8 == 0 for flags in fit.removal.channels().values())
 
 
 def test_parsing() -> None:

@@ -32,5 +32,4 @@ def audit_command(
             report = audit(file)
         terminal.document = report.to_json()
         terminal.results.print(audit_text(report))
-    if not report.ok:
-        raise typer.Exit(1)
+        terminal.ok = report.ok

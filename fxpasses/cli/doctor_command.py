@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from . import options
 from .terminal import open_terminal
 
@@ -21,5 +19,4 @@ def doctor_command(json: options.Json = None) -> None:
             found = diagnose()
         terminal.document = found.to_json()
         terminal.results.print(doctor_text(found))
-    if not found.ok:
-        raise typer.Exit(1)
+        terminal.ok = found.ok

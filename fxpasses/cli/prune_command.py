@@ -30,7 +30,7 @@ def prune_command(
     granularity: pruning_options.Granularity = "channel",
     layers: pruning_options.Layers = None,
     scope: pruning_options.Scope = pruning_options.PruneScope.layer,
-    round_to: pruning_options.RoundTo = 1,
+    round_to: pruning_options.RoundTo = pruning_options.AUTO,
     keep_joined: pruning_options.KeepJoined = False,
     through_layer_norm: pruning_options.ThroughLayerNorm = False,
     compensate: pruning_options.Compensate = True,
@@ -58,7 +58,7 @@ def prune_command(
     Writes model.fp32.onnx, model.fp32.pt2, recipe.json, report.json and report.html into DIR, and with --quantize
     model.int8.onnx and model.int8.pt2. The report measures the dense model in the same run.
 
-    fxpasses prune torchvision/resnet18 --weights resnet18.pth --data images=imagenet --budget macs=0.5 --round-to 16
+    fxpasses prune torchvision/resnet18 --weights resnet18.pth --data images=imagenet --budget macs=0.5
     --quantize --out small
     """
     with open_terminal(json) as terminal:
@@ -79,7 +79,7 @@ def prune_command(
             granularity=granularity,
             layers=tuple(layers) if layers else None,
             scope=scope.value,
-            round_to=round_to,
+            round_to=_multiple(round_to, granularity, target),
             keep_joined=keep_joined,
             through_layer_norm=through_layer_norm,
             compensate=compensate,
@@ -101,6 +101,17 @@ def prune_command(
         print_prune_outcome(outcome, out, terminal)
 
 
+def _multiple(round_to: str, granularity: str, target: str) -> int:
+    """Of what channel counts are multiples; masks leave them as they are."""
+    from fxpasses.pruning.kernel_multiples import channel_multiple
+
+    from .pruning_steps import CHANNEL
+
+    if round_to != pruning_options.AUTO:
+        return int(round_to)
+    return channel_multiple(target) if granularity == CHANNEL else 1
+
+
 def _run_settings(
     target: str, calib: int | None, evaluate: int, bench: bool, threads: int | None, seed: int
 ) -> Settings:
@@ -119,14 +130,19 @@ def _run_settings(
 
 
 def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:
-    """The report's tables, what became smaller, and where everything is; for ``--json``, the report itself."""
+    """The report's tables, what became smaller, and where everything is; for ``--json``, the report itself.
+
+    The command ends with exit code 1 if the two int8 artifacts differ by more than promised.
+    """
     from rich.text import Text
 
+    from fxpasses.export.report_alerts import broken_promises
     from fxpasses.export.report_console import print_report
 
     from .artifacts import REPORT_HTML
 
     terminal.document, console = outcome.report, terminal.results
+    terminal.ok = not broken_promises(outcome.report)
     print_report(outcome.report, console)
     for line in pruning_lines(outcome.report["pruning"]):
         console.print(Text(line))

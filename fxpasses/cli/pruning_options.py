@@ -10,8 +10,16 @@ import typer
 
 from .options import MOST_EPOCHS, finite
 
+AUTO = "auto"
 LARGEST_MULTIPLE = 65_536
 """Of channels: more than layers have."""
+
+
+def multiple(text: str) -> str:
+    """``auto``, or a whole number from 1 to ``LARGEST_MULTIPLE``."""
+    if text != AUTO and not (text.isdecimal() and 1 <= int(text) <= LARGEST_MULTIPLE):
+        raise typer.BadParameter(f"{text!r} is neither auto nor a whole number from 1 to {LARGEST_MULTIPLE}")
+    return text
 
 
 class PruneScope(str, Enum):
@@ -83,12 +91,12 @@ Scope = Annotated[
     PruneScope, typer.Option("--scope", help="Whether the ratio holds in each layer, or over all of them.")
 ]
 RoundTo = Annotated[
-    int,
+    str,
     typer.Option(
         "--round-to",
         metavar="N",
-        max=LARGEST_MULTIPLE,
-        help="Channel counts become multiples of N: 16 suits most kernels.",
+        callback=multiple,
+        help="Channel counts become multiples of N; auto: of what kernels of the target like, 8 or 16.",
     ),
 ]
 KeepJoined = Annotated[

@@ -45,7 +45,7 @@ from .pipeline import (
 from .prune_recipe import RECIPE, write_recipe
 from .pruning_account import DENSE, ZEROS_ARE_NOT_FASTER, Artifact, account_of
 from .pruning_recovery import recover
-from .pruning_steps import Pruned, Pruning, prune
+from .pruning_steps import Pruned, Pruning, check_something_went, prune
 from .terminal import Terminal
 
 FLOAT_PT2 = "model.fp32.pt2"
@@ -76,6 +76,7 @@ def prune_into(
             dense = fuse(graph)
         check_overrides(dense, settings.config)
         pruned = prune(graph, given, pruning, terminal)
+        check_something_went(pruned, pruning)
         recover(pruned, dense, given.data, pruning, terminal)
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)

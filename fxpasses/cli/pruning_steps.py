@@ -139,7 +139,7 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     if settings.compensate:
         with terminal.step("compensate"):
             chosen["compensated_layers"] = compensate(removal, small, moment_batches(given.data, settings))
-    return Pruned(small, {**chosen, **_channel_account(removal)})
+    return Pruned(small, {**chosen, **_channel_account(removal, settings.round_to)})
 
 
 def score(dependencies: Dependencies, data: DataSource, settings: Pruning) -> dict[str, Tensor]:
@@ -214,11 +214,28 @@ class RelativeLatency:
         return found.ratio("small", "dense").median
 
 
-def _channel_account(removal: Removal) -> dict[str, Any]:
+def _channel_account(removal: Removal, round_to: int) -> dict[str, Any]:
     dependencies = removal.dependencies
     kept = {path: {"kept": int(flags.sum()), "of": len(flags)} for path, flags in removal.channels().items()}
     whole = {path: str(reason) for path, reason in dependencies.frozen.items() if path not in kept}
+    if round_to > 1:
+        grouped = (path for group in dependencies.groups for path in group.layers if path not in kept)
+        whole |= dict.fromkeys(grouped, f"all its channels are the nearest multiple of {round_to} (--round-to)")
     return {"channels": kept, "kept_whole": whole, "groups": len(dependencies.groups)}
+
+
+def check_something_went(pruned: Pruned, settings: Pruning) -> None:
+    """Refuse a ratio that removes nothing, since counts are rounded.
+
+    Raises:
+        InputError: no layer lost a channel.
+    """
+    if settings.is_structured and settings.ratio and not pruned.account["channels"]:
+        raise InputError(
+            f"ratio {settings.ratio:g} removes no channel",
+            why=f"counts are multiples of {settings.round_to}, and no layer is nearer to fewer of them",
+            fix=f"give a larger --ratio, or --round-to {max(1, settings.round_to // 2)}",
+        )
 
 
 def moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from . import interruption
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Terminal:
         results: what was asked for; stdout, or stderr where JSON takes stdout.
         notes: progress and remarks; stderr.
         document: what ``--json`` writes at the end.
+        ok: whether what was found is as promised; if not, the command ends with exit code 1.
         durations: seconds by step.
         warnings: what the packages below warned of, for the report.
     """
@@ -67,6 +70,7 @@ class Terminal:
     results: Console
     notes: Console
     document: object = None
+    ok: bool = True
     durations: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -123,6 +127,9 @@ def open_terminal(json: str | None = None) -> Iterator[Terminal]:
     """The terminal of a command; at the end of the block its ``document`` goes to ``json``: a file, or ``-``.
 
     A file that cannot be written is an error at the beginning, not after minutes of work.
+
+    Raises:
+        typer.Exit: with code 1, behind everything else, if the terminal is not ``ok``.
     """
     from rich.console import Console
 
@@ -132,13 +139,15 @@ def open_terminal(json: str | None = None) -> Iterator[Terminal]:
             yield terminal
         if json == STDOUT:
             print(_as_json(terminal.document))
-        return
-    from fxpasses.export.files import atomic_write
+    else:
+        from fxpasses.export.files import atomic_write
 
-    with atomic_write(Path(json)) as temporary, terminal.notes_of_warnings():
-        temporary.touch()
-        yield terminal
-        temporary.write_text(_as_json(terminal.document) + "\n", encoding="utf-8")
+        with atomic_write(Path(json)) as temporary, terminal.notes_of_warnings():
+            temporary.touch()
+            yield terminal
+            temporary.write_text(_as_json(terminal.document) + "\n", encoding="utf-8")
+    if not terminal.ok:
+        raise typer.Exit(1)
 
 
 def _as_json(document: object) -> str:

@@ -14,6 +14,7 @@ from .criteria import CRITERIA as CRITERIA
 from .data_criteria import ScoringData as ScoringData
 from .dependencies import Dependencies as Dependencies
 from .dependencies import find_dependencies as find_dependencies
+from .kernel_multiples import channel_multiple as channel_multiple
 from .layers import layers_matching as layers_matching
 from .layers import prunable_layers as prunable_layers
 from .mask_removal import removal_of_masks as removal_of_masks

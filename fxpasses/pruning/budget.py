@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
-from .channel_plan import Removal, choose_channels
+from .channel_plan import Removal, Scores, choose_channels, class_scores
 from .cost import cost_of
 from .dependencies import Dependencies
 from .selection import Scope
@@ -91,6 +92,9 @@ def choose_within(
 ) -> Fit:
     """The smallest ratio of channels, found by bisection, whose removal fits the budget.
 
+    Where counts are rounded, that ratio may take a step of many layers at once. What the step took too many is given
+    back group by group, the most important first, as long as the budget holds; not so where costs are measured.
+
     Args:
         dependencies, scores, layers, scope, round_to, keep_joined, comparable: as for :func:`.choose_channels`.
         budget: the resource and the share of it that may be left.
@@ -115,8 +119,9 @@ def choose_within(
         )
         return Fit(removal, ratio, cost(removal) / dense)
 
-    dense = cost(choose_channels(dependencies, 0.0, scores, layers=layers).none())
-    low, best = 0.0, at(HIGHEST_RATIO)
+    nothing = choose_channels(dependencies, 0.0, scores, layers=layers).none()
+    dense = cost(nothing)
+    low, best = Fit(nothing, 0.0, 1.0), at(HIGHEST_RATIO)
     if best.share > budget.share:
         raise InputError(
             f"budget {budget.resource}={budget.share:g}",
@@ -124,11 +129,31 @@ def choose_within(
             fix="ask for more, or let more layers be pruned",
         )
     for _ in range(tries):
-        tried = at((low + best.ratio) / 2)
+        tried = at((low.ratio + best.ratio) / 2)
         if tried.share <= budget.share:
             best = tried
         else:
-            low = tried.ratio
+            low = tried
+    if measure is not None:
+        return best
+    return _given_back(best, low, class_scores(dependencies, scores), lambda removal: cost(removal) / dense, budget)
+
+
+def _given_back(best: Fit, low: Fit, totals: Scores, share_of: Measure, budget: Budget) -> Fit:
+    """``best`` with those groups as in ``low``, which misses the budget, that the budget has room for."""
+    dependencies = best.removal.dependencies
+    more = np.setdiff1d(best.removal.classes, low.removal.classes)
+    parts = []
+    for group in dependencies.groups:
+        part = np.intersect1d(group.classes, more)
+        if len(part):
+            usual = float(np.abs(totals[group.classes]).mean()) or 1.0  # scores of other layers have other units
+            parts.append((float(totals[part].mean()) / usual, part))
+    for _, part in sorted(parts, key=lambda scored: -scored[0]):
+        removal = Removal(dependencies, np.setdiff1d(best.removal.classes, part))
+        share = share_of(removal)
+        if share <= budget.share:
+            best = Fit(removal, best.ratio, share)
     return best
 
 

@@ -18,6 +18,7 @@ from .layers import layers_matching
 from .selection import Scope, check_ratio
 
 Flags = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def choose_channels(
     if round_to < 1:
         raise InputError(f"round_to {round_to}", why="channel counts are multiples of 1 at least", fix="use 8 or 16")
     groups = groups_of(dependencies, layers, keep_joined=keep_joined)
-    totals = _class_scores(dependencies, scores)
+    totals = class_scores(dependencies, scores)
     by_group = [totals[group.classes] for group in groups]
     if scope == "layer":
         shares = [ratio] * len(groups)
@@ -131,9 +132,7 @@ def kept_count(group: ChannelGroup, share: float, round_to: int) -> int:
     return min(count, max(step, round(kept / step) * step))
 
 
-def _global_shares(
-    groups: Sequence[ChannelGroup], scores: Sequence[npt.NDArray[np.float64]], ratio: float
-) -> list[float]:
+def _global_shares(groups: Sequence[ChannelGroup], scores: Sequence[Scores], ratio: float) -> list[float]:
     """What share of each group is among the lowest of all, counted in channels; each group keeps one class."""
     weights = np.concatenate([np.full(len(g.classes), g.multiplicity * len(g.layers)) for g in groups])
     flat, best = np.concatenate(scores), np.cumsum([0, *(len(s) for s in scores)])[:-1]
@@ -146,12 +145,13 @@ def _global_shares(
     return [float(part.mean()) for part in np.split(gone, best[1:])]
 
 
-def _normalised(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _normalised(scores: Scores) -> Scores:
     mean = float(np.abs(scores).mean())
     return scores / mean if mean > 0 else scores
 
 
-def _class_scores(dependencies: Dependencies, scores: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:
+def class_scores(dependencies: Dependencies, scores: Mapping[str, Tensor]) -> Scores:
+    """For each class of channels, the sum of the scores of all output channels in it."""
     totals = np.zeros(dependencies.classes.count)
     for path, roots in dependencies.made.items():
         if path in scores:

@@ -15,9 +15,9 @@ from mutations import altered, damaged, deep
 from rich.console import Console
 
 from fxpasses.cli.folder import data_of, input_of
-from fxpasses.cli.promise import is_exact, why_broken
 from fxpasses.cli.prune_recipe import read_recipe as read_prune_recipe
 from fxpasses.errors import FxPassesError, InputError
+from fxpasses.export.promise import is_exact, why_broken
 from fxpasses.export.report import read_report, why_not_a_report
 from fxpasses.export.report_console import print_report
 from fxpasses.export.report_html import render_html
