@@ -29,6 +29,7 @@ from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
 from .onnx_limits import require_expressible
+from .onnx_registry import kept_registry
 from .program import batch_shapes, check_is_of, example_inputs, exported_program
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
@@ -167,7 +168,7 @@ def _run_exporter(
 
     inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
     try:
-        with _quiet():
+        with _quiet(), kept_registry():
             program = torch.onnx.export(
                 _without_a_second_trace(gm, dynamic_batch, exported),
                 inputs,
