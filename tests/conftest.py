@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from fxpasses.quantization import targets
+# Tests run in a process for each core: more threads in each would wait for each other. Read when torch is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from fxpasses.quantization import targets  # noqa: E402  # loads torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
