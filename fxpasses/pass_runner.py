@@ -91,9 +91,7 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
 
 def copy_graph(gm: fx.GraphModule) -> fx.GraphModule:
     """A copy that shares nothing with the original: parameters, buffers, nodes and facts are its own."""
-    twin = copy.deepcopy(gm)
-    twin.meta = copy.deepcopy(gm.meta)
-    return twin
+    return copy.deepcopy(gm)
 
 
 def _run(graph_pass: Pass, gm: fx.GraphModule, step: str) -> PassResult:

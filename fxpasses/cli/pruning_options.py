@@ -96,7 +96,7 @@ RoundTo = Annotated[
         "--round-to",
         metavar="N",
         callback=multiple,
-        help="Channel counts become multiples of N; auto: of what kernels of the target like, 8 or 16.",
+        help="Channel counts become multiples of N; auto: of what kernels of the target like, 16 on CPUs.",
     ),
 ]
 KeepJoined = Annotated[

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..quantization.targets import find_target
 
 AUTO = "auto"
-MULTIPLES = {"x86": 16, "x86-avx2": 8, "arm": 8, "cuda": 32}
+MULTIPLES = {"x86": 16, "x86-avx2": 16, "arm": 16, "cuda": 32}
 """By target: what suits int8 and float32 kernels of both runtimes; docs/pruning.md has the measurements.
 
-``scripts/bench_channel_counts.py`` repeats them on a machine. Those of ``arm`` and ``cuda`` are the widths of their
-registers and of their smallest int8 products, not measured.
+``scripts/bench_channel_counts.py`` repeats them on a machine. Those of ``arm`` and ``cuda`` are the bytes that a register
+and a tensor core's product take; they were not measured.
 """
 
 
