@@ -7,10 +7,13 @@ from typing import Any
 
 from .promise import is_exact, why_broken
 
+LARGEST_LOSS = 5.0
+"""Points of top-1 that pruning may cost without being called wrong."""
+
 
 def alerts(report: Mapping[str, Any]) -> list[str]:
-    """A sentence for each broken promise of equal integers, and for each pruned artifact slower than the dense one."""
-    return [*broken_promises(report), *_slower_than_dense(report)]
+    """A sentence for each broken promise of equal integers, and for pruning that cost accuracy or time."""
+    return [*broken_promises(report), *_lost_accuracy(report), *_slower_than_dense(report)]
 
 
 def broken_promises(report: Mapping[str, Any]) -> list[str]:
@@ -20,6 +23,22 @@ def broken_promises(report: Mapping[str, Any]) -> list[str]:
     remedy = "keep the operator it names in float (--keep-float), and do not deploy this file"
     broken = why_broken(report["parity"], exact=is_exact(report))
     return [f"torch and onnxruntime differ: {sentence}; {remedy}" for sentence in broken]
+
+
+def _lost_accuracy(report: Mapping[str, Any]) -> list[str]:
+    """Whether pruning cost so much that nobody would deploy the result."""
+    if not report.get("pruning"):
+        return []
+    top1 = {v["name"]: v["accuracy"]["top1"] for v in report["variants"] if v["precision"] == "fp32"}
+    dense = next((value for name, value in top1.items() if name.startswith("dense ")), None)
+    pruned = next((value for name, value in top1.items() if not name.startswith("dense ")), None)
+    if dense is None or pruned is None or dense - pruned < LARGEST_LOSS:
+        return []
+    tuned = "longer with --fine-tune" if report["pruning"].get("fine_tuning") else "with --fine-tune 5"
+    return [
+        f"pruning cost {dense - pruned:.1f} points of top-1: train {tuned}, or prune less; --keep-joined and "
+        "--scope global cost less, and --max-drop 1 finds the largest ratio that costs one point"
+    ]
 
 
 def _slower_than_dense(report: Mapping[str, Any]) -> list[str]:

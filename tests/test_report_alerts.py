@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from stub_runners import sample_parity, sample_report
+from stub_runners import sample_parity, sample_report, sample_variant
 
 from fxpasses.export.report_alerts import alerts, broken_promises
 from fxpasses.export.report_console import print_report
@@ -60,6 +60,18 @@ def test_slower_than_dense(found: dict[str, Any], remedy: str) -> None:
 
 def test_within_noise_is_not_slower() -> None:
     assert alerts(sample_report(pruning=pruned(1.02))) == []
+
+
+@pytest.mark.parametrize(
+    ("top1", "words"), [(60.0, "pruning cost 31.5 points of top-1: train with --fine-tune"), (90.0, "")]
+)
+def test_pruning_that_cost_accuracy(top1: float, words: str) -> None:
+    pair = [
+        sample_variant("torch", "fp32", name="dense torch fp32"),
+        sample_variant("torch", "fp32", accuracy={"top1": top1, "images": 10}),
+    ]
+    found = alerts(sample_report(variants=pair, pruning={**pruned(1.5), "speedup_vs_dense": {}}))
+    assert [alert[: len(words)] for alert in found] == ([words] if words else [])
 
 
 def test_said_first() -> None:

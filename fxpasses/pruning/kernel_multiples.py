@@ -8,8 +8,8 @@ AUTO = "auto"
 MULTIPLES = {"x86": 16, "x86-avx2": 16, "arm": 16, "cuda": 32}
 """By target: what suits int8 and float32 kernels of both runtimes; docs/pruning.md has the measurements.
 
-``scripts/bench_channel_counts.py`` repeats them on a machine. Those of ``arm`` and ``cuda`` are the bytes that a register
-and a tensor core's product take; they were not measured.
+``scripts/bench_channel_counts.py`` repeats them on a machine. Those of ``arm`` and ``cuda`` were not measured: they are
+the bytes that a register and a tensor core's product take.
 """
 
 
