@@ -106,6 +106,7 @@ def _be_the_child(work: Callable[[], object], writing: int, environment: dict[st
     os.environ.update(environment)
     for stream in (1, 2):
         os.dup2(writing, stream)
+    sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))  # noqa: SIM115 - for its life
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     _leave(work)
