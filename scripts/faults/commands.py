@@ -47,7 +47,7 @@ class Command:
     file: str | None = None
     kept: tuple[str, ...] = ()
     is_optimised: bool = False
-    share: int = 3
+    share: int = 2
 
     def line(self, root: Path) -> list[str]:
         """The arguments of ``fxpasses``, for a result in ``root / OUT``."""
@@ -59,9 +59,9 @@ class Command:
 
 _FEW = ("--calib", "8", "--eval", "16", "--no-bench")
 COMMANDS = (
-    Command("quantize", _FEW, is_optimised=True, share=5),
+    Command("quantize", _FEW, is_optimised=True, share=4),
     Command("prune", ("--ratio", "0.3", *_FEW), is_optimised=True),
-    Command("train", ("--epochs", "1"), file="w.pt"),
+    Command("train", ("--epochs", "1"), file="w.pt", share=4),
     Command("sensitivity", ("--images", "8", "--calib", "8", "--node-images", "2"), kept=("out.journal.jsonl",)),
     Command("quickstart", takes_model=False, is_optimised=True, share=1),
 )

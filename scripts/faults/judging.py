@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,8 +42,11 @@ class Judgement:
     why_wrong: str | None = None
 
 
-def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: str) -> Judgement:
-    """Judge a folder; that of a killed process after its moves are finished, as every command that opens it does."""
+def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: Callable[[], str]) -> Judgement:
+    """Judge a folder; that of a killed process after its moves are finished, as every command that opens it does.
+
+    The files of an old result, unchanged byte by byte, were read when they were new.
+    """
     state, is_killed = state_of(before, root / OUT), ended.code == -signal.SIGKILL
     was_finished = is_killed and state == MIXED
     if was_finished:
@@ -51,8 +55,8 @@ def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unre
     why = _why_code_is_wrong(fault, ended, state) or _why_said_is_wrong(ended)
     if why is None and state == MIXED:
         why = "it holds parts of two results, or of one"
-    if why is None and unreadable:
-        why = f"a file cannot be read: {unreadable}"
+    if why is None and state == NEW and (refused := unreadable()):
+        why = f"a file cannot be read: {refused}"
     left = left_behind(root, _expected(fault.command, before))
     if why is None and left and not is_killed:
         why = f"left behind: {', '.join(left)}"

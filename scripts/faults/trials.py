@@ -69,7 +69,7 @@ class Bench:
         before = snapshot(root / OUT)
         ended = self._disturbed(fault, root, known).end(LIMIT_S)
         self.disk.free()
-        judgement = after_a_fault(fault, ended, root, before, _in_child(lambda: _print(unreadable(root / OUT))).said)
+        judgement = after_a_fault(fault, ended, root, before, lambda: _unreadable(root))
         if judgement.needs_a_run and judgement.why_wrong is None:
             again = _forked(fault.command, root).end(LIMIT_S)
             judgement = after_a_run(judgement, fault.command, again, root, before)
@@ -138,7 +138,7 @@ def _first_run(command: Command, root: Path) -> Undisturbed:
         atexit.register(lambda: counted.write_text(f"{counts.operations} {counts.optimised_files}"))
 
     ended = _forked(command, root, counting).end(LIMIT_S)
-    assert ended.code == 0, ended.said
+    assert ended.code == 0 and not _unreadable(root), ended.said
     operations, optimised_files = map(int, counted.read_text().split())
     assert bool(optimised_files) == command.is_optimised
     files = [file for file in (root / OUT).rglob("*") if file.is_file()]
@@ -162,11 +162,6 @@ def _environment(root: Path) -> dict[str, str]:
     return {"TMPDIR": str(root / TEMPORARY), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
-def _in_child(work: Callable[[], None]) -> Ended:
-    """For what computes: this process must stay fit to be forked."""
-    return fork(work, {}).end(LIMIT_S)
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        print(line)
+def _unreadable(root: Path) -> str:
+    """The files that cannot be read; found in a child, for reading computes, and this process must stay fit to fork."""
+    return fork(lambda: print("\n".join(unreadable(root / OUT))), {}).end(LIMIT_S).said.strip()
