@@ -29,9 +29,8 @@ def state_of(before: Snapshot, folder: Path) -> str:
 
 def left_behind(root: Path, expected: frozenset[str]) -> list[str]:
     """What is in a folder beside the files and folders expected there."""
-    return sorted(
-        str(path.relative_to(root)) for path in root.rglob("*") if str(path.relative_to(root)) not in expected
-    )
+    found = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    return [path for path in found if path not in expected and path not in OF_OTHERS]
 
 
 def unreadable(folder: Path) -> list[str]:
