@@ -2,8 +2,8 @@
 
 A file is written under a temporary name beside its target and moved over it at the end (one rename, atomic on every
 file system that has it); several files are written into a folder of their own and moved together. An error or Ctrl-C
-in the middle removes what was begun. Only SIGKILL or a power cut can leave a temporary behind; its name starts with
-``.fxpasses-``.
+in the middle removes what was begun. Only SIGKILL or a power cut can leave a temporary folder behind; its name starts
+with ``.fxpasses-``, and whoever writes there next removes it (``abandoned.py``).
 
 Give writers written in C++ a buffer, not a path: torch.save and torch.export.save abort the whole process when the
 disk is full. ``write_bytes_atomic(path, buffer.getbuffer())`` turns that into an ordinary error.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from pathlib import Path
 
 from fxpasses.errors import InputError
 
-_PREFIX = ".fxpasses-"
+from .abandoned import PREFIX, READY, clear_abandoned, files_below, temporary_folder
+
 _OTHER_FOLDER = "choose another folder with --out"
 _WRITE_FAILURES = {
     errno.ENOSPC: ("the disk is full", "free some space, or write to another disk"),
@@ -44,7 +44,7 @@ _WRITE_FAILURES = {
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` (same suffix) to write to; it becomes ``path`` if the block ends well.
+    """A temporary path (same suffix, same disk) to write to; it becomes ``path`` if the block ends well.
 
     Missing folders are made, and unmade if it fails. A link is followed; permissions of a file replaced are kept. A
     device or pipe (/dev/stdout) cannot be replaced and is written to instead.
@@ -58,8 +58,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             raise _unwritable(target, errno.EISDIR)
         if target.exists() and not os.access(target, os.W_OK):
             raise _unwritable(target, errno.EACCES)
-        temporary = folder / f"{_PREFIX}{secrets.token_hex(4)}{target.suffix}"
-        try:
+        with temporary_folder(folder) as staging:
+            temporary = staging / f"new{target.suffix}"
             yield temporary
             assert temporary.exists(), "nothing was written to the temporary path"
             _flush(temporary)
@@ -69,8 +69,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 if target.exists():
                     shutil.copymode(target, temporary)
                 temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def write_bytes_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
@@ -99,34 +97,41 @@ def staged_folder(out_dir: Path) -> Iterator[Path]:
     """A temporary folder to write files to; all are moved into ``out_dir`` if the block ends well, else none.
 
     Files of the same name are replaced, others left alone. Should a move fail half-way, the files already replaced are
-    put back. ``out_dir`` is made if missing, and unmade if it fails.
+    put back; should the process be killed there, :func:`finish_killed` moves the others. ``out_dir`` is made if
+    missing, and unmade if it fails.
 
     Raises:
         InputError: ``out_dir`` cannot be written, or is a file.
     """
     out_dir = Path(os.path.realpath(out_dir))
-    with _explained(out_dir), _folder_made(out_dir):
-        staging = out_dir / f"{_PREFIX}{secrets.token_hex(4)}"
-        staging.mkdir()
-        try:
-            new, old = staging / "new", staging / "old"
-            new.mkdir()
-            yield new
-            _move_all(new, out_dir, old)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    with _explained(out_dir), _folder_made(out_dir), temporary_folder(out_dir) as staging:
+        new, ready = staging / "new", staging / READY
+        new.mkdir()
+        yield new
+        for name in files_below(new):
+            _flush(new / name)
+            if (out_dir / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out_dir / name))
+        new.replace(ready)  # from here on, a process that is killed has its moves finished by the next one
+        _move_all(ready, out_dir, staging / "old")
+
+
+def finish_killed(folder: Path) -> None:
+    """Have a folder hold one result again, should a process have been killed between the moves of a stage.
+
+    Raises:
+        InputError: the folder cannot be written, and holds parts of two results.
+    """
+    folder = Path(os.path.realpath(folder))
+    with _explained(folder):
+        clear_abandoned(folder)
 
 
 def _move_all(new: Path, out_dir: Path, old: Path) -> None:
     """Move the files below ``new`` to ``out_dir``; those they replace go to ``old``, and back if anything fails."""
-    names = sorted(file.relative_to(new) for file in new.rglob("*") if not file.is_dir())
-    for name in names:
-        _flush(new / name)
-        if (out_dir / name).is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out_dir / name))
     begun: list[Path] = []
     try:
-        for name in names:
+        for name in files_below(new):
             begun.append(name)
             (out_dir / name).parent.mkdir(parents=True, exist_ok=True)
             if (out_dir / name).exists():
@@ -136,7 +141,7 @@ def _move_all(new: Path, out_dir: Path, old: Path) -> None:
     except BaseException:
         for name in begun:
             if not (new / name).exists():
-                (out_dir / name).unlink(missing_ok=True)
+                (out_dir / name).replace(new / name)
             if (old / name).exists():
                 (old / name).replace(out_dir / name)
         raise
@@ -170,7 +175,7 @@ def _explained(target: Path) -> Iterator[None]:
 def _is_about(error: OSError, target: Path) -> bool:
     if error.filename is None:  # write() and fsync() know no name
         return error.errno != errno.ENOENT
-    if _PREFIX in str(error.filename):
+    if PREFIX in str(error.filename):
         return True
     named = Path(str(error.filename))
     return named in (target, *target.parents) or (error.errno != errno.ENOENT and named.is_relative_to(target))

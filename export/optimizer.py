@@ -64,7 +64,7 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
     }
     with (
         atomic_write(destination) as temporary,
-        tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".fxpasses-") as scratch,
+        tempfile.TemporaryDirectory(dir=temporary.parent) as scratch,
     ):
         given, written = Path(scratch, "given.onnx"), Path(scratch, "written.onnx")
         onnx.save(model, given)  # one file, even where the weights lay in another

@@ -8,9 +8,9 @@ all outputs. Reading it never unpickles.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ from .files import atomic_write
 from .integer_tensors import OnnxIntegers, torch_integers
 from .kernel_level import kernel_levels
 from .parity_check import lsb_of, output_lsbs
+from .plain_arrays import read_arrays
+from .program import example_inputs
 from .torch_int8 import to_torch
 
 IMAGES = 4
 """Stored with a model: enough to reach every channel, few enough to weigh little."""
+_AGAIN = "copy it again, or quantize again"
 
 
 @dataclass(frozen=True)
@@ -133,11 +136,14 @@ def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored:
         InputError: the file cannot be read, or holds something else than was stored.
     """
     inputs, expected = _read(path)
+    why = _why_not_inputs(inputs, gm)
+    if why:
+        raise InputError(f"{path}", why=why, fix=_AGAIN)
     module = to_torch(gm)
     outputs = {"torch": _outputs(module, inputs), "onnxruntime": OnnxIntegers(onnx_path).outputs(inputs)}
     lsbs = output_lsbs(gm)
     if any([y.shape for y in found] != [y.shape for y in expected] for found in outputs.values()):
-        raise InputError(f"{path}", why="it holds outputs of another model", fix="quantize again")
+        raise InputError(f"{path}", why="it holds outputs of another model", fix=_AGAIN)
     same = _digest(torch_integers(module, inputs), outputs["torch"]) == stored.sha256
     largest = {
         runtime: max(
@@ -179,15 +185,27 @@ def _digest(integers: Mapping[str, Tensor], outputs: list[Tensor]) -> str:
 
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-    try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise InputError(f"no file {path}", why="it was moved or deleted", fix="quantize again") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {path}", why=str(error), fix="copy it again, or quantize again") from error
+    arrays = read_arrays(path, _AGAIN)
     found: dict[str, list[Tensor]] = {}
     for kind in ("input", "output"):
-        named = [arrays[f"{kind}_{i}"] for i in range(sum(name.startswith(f"{kind}_") for name in arrays))]
-        found[kind] = [torch.from_numpy(np.ascontiguousarray(array)) for array in named]
+        names = [f"{kind}_{i}" for i in range(sum(name.startswith(f"{kind}_") for name in arrays))]
+        if not names or not arrays.keys() >= set(names):
+            raise InputError(f"cannot read {path}", why=f"not every {kind} is there", fix=_AGAIN)
+        found[kind] = [arrays[name] for name in names]
     return tuple(found["input"]), found["output"]
+
+
+def _why_not_inputs(inputs: tuple[Tensor, ...], gm: fx.GraphModule) -> str | None:
+    """Why the graph does not take them."""
+    for given, wanted in zip_longest(inputs, example_inputs(gm)):
+        if not isinstance(given, Tensor) or not isinstance(wanted, Tensor):
+            return "it holds more inputs than the model takes, or fewer"
+        if given.dtype != wanted.dtype or given.dim() != wanted.dim() or given.shape[1:] != wanted.shape[1:]:
+            return f"it holds inputs of {_kind(given)}, and the model takes {_kind(wanted)}"
+        if not len(given):
+            return "it holds no images"
+    return None
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape[1:])}"

@@ -11,12 +11,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+import typer
 
-from fxpasses.cli.app import run
+from fxpasses.cli import app
 
 OLD = b"what was there"
 LONG_ENOUGH_S = 120.0
@@ -33,11 +37,18 @@ class Run:
     err: str
 
 
+@functools.cache
+def _commands() -> Callable[..., Any]:
+    """What typer makes of the commands' signatures at every call, which takes longer than most calls in tests."""
+    return typer.main.get_command(app.app)
+
+
 def fxpasses(*arguments: str | Path) -> Run:
     """Run the command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as leaving:
-        run([str(argument) for argument in arguments])
+    commands, out, err = _commands(), io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as leaving:  # noqa: SIM117
+        with patch.object(app, "app", commands):
+            app.run([str(argument) for argument in arguments])
     code = leaving.value.code
     assert code is None or isinstance(code, int)
     return Run(code or 0, out.getvalue(), err.getvalue())

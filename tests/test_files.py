@@ -109,9 +109,9 @@ def test_nan_is_not_json_and_writes_nothing(tmp_path: Path) -> None:
     assert tree(tmp_path) == {}
 
 
-def test_the_temporary_lies_beside_the_target_and_keeps_its_suffix(tmp_path: Path) -> None:
+def test_the_temporary_lies_on_the_disk_of_the_target_and_keeps_its_suffix(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "model.int8.onnx") as temporary:
-        assert (temporary.parent, temporary.suffix) == (tmp_path, ".onnx")
+        assert (temporary.parent.parent, temporary.suffix) == (tmp_path, ".onnx")
         temporary.write_text(NEW)
         assert not (tmp_path / "model.int8.onnx").exists()
     assert tree(tmp_path) == {"model.int8.onnx": NEW}

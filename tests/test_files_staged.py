@@ -34,11 +34,11 @@ def test_an_interrupted_stage_leaves_nothing(tmp_path: Path, interruption: type[
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("failing_move", range(5))
+@pytest.mark.parametrize("failing_move", range(6))
 def test_a_move_that_fails_half_way_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_move: int
 ) -> None:
-    """Two files replaced and one added take five renames; Ctrl-C at any of them puts everything back."""
+    """The stage itself, two files replaced and one added: six renames; Ctrl-C at any of them puts everything back."""
     for name in ("a.txt", "c.txt"):
         (tmp_path / name).write_text(OLD)
     calls, replace = [0], Path.replace

@@ -105,3 +105,19 @@ def test_outputs_of_another_model_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "integers.npz", input_0=fresh_inputs(TINY[NAME], 1)[0].numpy(), output_0=np.zeros((1, 3)))
     with pytest.raises(InputError, match="outputs of another model"):
         compare_with_stored(gm, onnx_path, tmp_path / "integers.npz", entry)
+
+
+def test_arrays_of_something_else(tmp_path: Path) -> None:
+    gm = quantized(NAME)
+    onnx_path, entry = stored(tmp_path, gm)
+    floats = np.zeros((1, 3), np.float32)
+    for arrays, said in (
+        ({"input_0": floats}, "not every output is there"),
+        ({"input_1": floats, "output_0": floats}, "not every input is there"),
+        ({"input_0": np.zeros((1, 3)), "output_0": floats}, "it holds inputs of float64 .*, and the model takes"),
+        ({"input_0": floats[0], "output_0": floats}, "it holds inputs of float32"),
+        ({"input_0": floats, "input_1": floats, "output_0": floats}, "it holds"),
+    ):
+        np.savez(tmp_path / "integers.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds
+        with pytest.raises(InputError, match=f"(?s){said}.*fix: copy it again, or quantize again"):
+            compare_with_stored(gm, onnx_path, tmp_path / "integers.npz", entry)

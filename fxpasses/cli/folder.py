@@ -64,16 +64,18 @@ class DataChoice:
 
 
 def open_folder(folder: Path) -> dict[str, Any]:
-    """The report of a folder.
+    """The report of a folder, which is made whole first if a run was killed while it moved its files there.
 
     Raises:
         InputError: there is no such folder, or no report in it.
     """
+    from fxpasses.export.files import finish_killed
     from fxpasses.export.report import read_report
 
     if not folder.is_dir():
         why = "it is a file" if folder.exists() else "it does not exist"
         raise InputError(f"cannot open the folder {folder}", why=why, fix="name a folder that fxpasses quantize wrote")
+    finish_killed(folder)
     if not (folder / REPORT_JSON).is_file():
         raise InputError(
             f"no {REPORT_JSON} in {folder}", why="no quantization left its files there", fix=QUANTIZE_AGAIN

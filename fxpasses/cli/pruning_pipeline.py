@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from torch import Tensor, fx
 
 from fxpasses.export.accuracy import compare
 from fxpasses.export.audit import AuditReport, audit
+from fxpasses.export.files import write_bytes_atomic
 from fxpasses.export.latency import BenchResult
 from fxpasses.export.model_size import count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.onnx_file import to_onnx
@@ -166,7 +168,9 @@ def _save_float(small: fx.GraphModule, pruned: Pruned, folder: Path, terminal: T
     with terminal.step("save .pt2"), torch.no_grad():
         batch = tuple({0: torch.export.Dim("batch")} for _ in example)
         program = torch.export.export(small, example, dynamic_shapes=batch)
-        torch.export.save(program, folder / FLOAT_PT2)
+        buffer = io.BytesIO()  # given a path, torch aborts the process when the disk is full
+        torch.export.save(program, buffer)
+        write_bytes_atomic(folder / FLOAT_PT2, buffer.getbuffer())
 
 
 def _shapes(graph: fx.GraphModule) -> Iterator[tuple[tuple[int, ...], torch.dtype]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fxpasses.errors import InputError
+from fxpasses.export.files import write_text_atomic
 from fxpasses.formats.documents import checked, require_plain
 from fxpasses.regular_files import why_not_regular
 
@@ -34,14 +35,8 @@ class Journal:
         self.was_about_something_else = bool(lines) and lines[0] != {"about": about}
         if lines and not self.was_about_something_else:
             self._found = {_text(line["key"]): _value(line, path) for line in lines[1:] if "key" in line}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = [{"key": json.loads(key), "value": value} for key, value in self._found.items()]
-            path.write_text("".join(f"{_text(line)}\n" for line in [{"about": about}, *kept]), encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"cannot write the journal {path}", why=error.strerror or str(error), fix="choose another --out"
-            ) from error
+        kept = [{"key": json.loads(key), "value": value} for key, value in self._found.items()]
+        write_text_atomic(path, "".join(f"{_text(line)}\n" for line in [{"about": about}, *kept]))
 
     was_about_something_else = False
 

@@ -28,7 +28,7 @@ QUICK = 23
 def _try_all(command: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(LATE)
-    needed = {"--data": "mine.py:f", "--out": "w.pt" if command == "train" else "out"}
+    needed = {"--data": "mine.py:f", "--out": "w.pt" if command == "train" else "out", "--threads": "1"}
     needed = {} if command in ("parity", "bench") else needed
     count = 0
     for name, value in islice(option_values(command), 0, None, step):

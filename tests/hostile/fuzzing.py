@@ -1,25 +1,23 @@
 """A fuzzer over readers of files: each mutation of a good file is taken, or refused with an ``FxPassesError``.
 
-A reader is an entry of :data:`READERS`: good files, how to change one, and what reads it. What goes wrong is reported
-with the seed that makes it again.
+A reader says what good files are, how to change one, and what reads it. What goes wrong is reported with the seed that
+makes it again.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from random import Random
 
 from pt2_mutator import mutated_bytes, mutated_text
-from pt2_seeds import saved, saved_lowered
 
 from fxpasses.errors import FxPassesError
-from fxpasses.export import load
-from fxpasses.export.pt2_lowered import load_lowered
 
 SLOWEST_SECONDS = 20.0
 
@@ -29,16 +27,18 @@ class Reader:
     """One kind of file.
 
     Attributes:
-        suffix: of its name.
+        name: of the file.
         seeds: makes the good files, once.
         mutate: changes one of them.
         read: what a user would call; anything but success and ``FxPassesError`` is a find.
+        prepare: makes the files that are read beside it, once.
     """
 
-    suffix: str
+    name: str
     seeds: Callable[[], list[bytes]]
     mutate: Callable[[bytes, Random], bytes]
     read: Callable[[Path], object]
+    prepare: Callable[[Path], object] = lambda _: None
 
 
 @dataclass
@@ -48,7 +48,11 @@ class Findings:
     taken: int = 0
     refused: int = 0
     slowest_seconds: float = 0.0
-    defects: dict[int, str] | None = None
+    defects: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def mutations(self) -> int:
+        return self.taken + self.refused + len(self.defects)
 
 
 def mutated_archive(content: bytes, random: Random) -> bytes:
@@ -67,22 +71,19 @@ def mutated_archive(content: bytes, random: Random) -> bytes:
     return buffer.getvalue()
 
 
-SEED_NETS = ("conv_bn_relu", "two_inputs", "dict_output", "attention", "channel_shuffle")
-
-READERS: dict[str, Reader] = {
-    "pt2": Reader(".pt2", lambda: [saved(net) for net in SEED_NETS], mutated_archive, load),
-    "pt2 lowered": Reader(".pt2", lambda: [saved_lowered()], mutated_archive, load_lowered),
-}
-"""What there is to fuzz; other kinds of files are other entries."""
+def seeds_for(seconds: float, first: int) -> Iterator[int]:
+    """Seeds from the first one on, until the time is up."""
+    end = time.monotonic() + seconds
+    return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count(first))
 
 
-def fuzz(reader: Reader, folder: Path, seeds: range) -> Findings:
+def fuzz(reader: Reader, folder: Path, seeds: Iterable[int]) -> Findings:
     """Read one mutation for each seed."""
-    findings, good = Findings(defects={}), reader.seeds()
-    assert findings.defects is not None
+    findings, good = Findings(), reader.seeds()
+    reader.prepare(folder)
     for seed in seeds:
         random = Random(seed)
-        path = folder / f"mutated{reader.suffix}"
+        path = folder / reader.name
         path.write_bytes(reader.mutate(random.choice(good), random))
         begun = time.monotonic()
         try:

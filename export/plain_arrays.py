@@ -1,0 +1,53 @@
+"""Arrays of numbers from an ``.npz`` file, which may come from a stranger: nothing is unpickled, nothing else passes.
+
+numpy reads the header of each array as a Python literal, by way of a tokenizer, a decompressor and a zip reader: each
+raises exceptions of its own over a damaged file.
+"""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fxpasses.errors import InputError
+from fxpasses.regular_files import why_not_regular
+
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, IndexError, OverflowError, MemoryError, SyntaxError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, UnicodeError),
+)
+_NUMBERS = "biuf"
+"""Kinds of numpy: booleans, integers and floats."""
+
+
+def read_arrays(path: Path, fix: str) -> dict[str, Tensor]:
+    """Each array by its name, as a tensor.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or an array holds something else than finite numbers.
+    """
+    if not path.exists():
+        raise InputError(f"no file {path}", why="it was moved or deleted", fix=fix)
+    why = why_not_regular(path)
+    if why:
+        raise InputError(f"cannot read {path}", why=why, fix=fix)
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return {name: _tensor(file[name], name) for name in file.files}
+    except _DAMAGED as error:
+        said = str(error).splitlines()[:1] or [type(error).__name__]
+        raise InputError(f"cannot read {path}", why=said[0], fix=fix) from error
+
+
+def _tensor(array: np.ndarray, name: str) -> Tensor:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMBERS:
+        raise ValueError(f"{name} is no array of numbers")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))

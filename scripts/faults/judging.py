@@ -1,0 +1,102 @@
+"""What must be true after a fault: one result, complete and readable; the exit code promised; nothing left behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fxpasses.export.files import finish_killed
+
+from .children import Ended
+from .commands import MINE, OUT, TEMPORARY, Command
+from .plan import Fault
+from .state import MIXED, NEW, OLD, Snapshot, left_behind, state_of
+
+DONE, BAD_INPUT = 0, 2
+_CODES: dict[signal.Signals | None, tuple[int, ...]] = {
+    signal.SIGKILL: (-signal.SIGKILL,),
+    signal.SIGINT: (130,),
+    signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),  # before it is prepared for, a shell sees the same
+    None: (BAD_INPUT,),
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of one trial.
+
+    Attributes:
+        state: what the folder holds.
+        was_finished: it was killed between its moves, which had to be finished first.
+        came_too_late: the command had ended, or the disk sufficed.
+        needs_a_run: a killed process clears nothing up; the next one must.
+        why_wrong: the first thing that is not as it must be; None where all is right.
+    """
+
+    state: str
+    was_finished: bool = False
+    came_too_late: bool = False
+    needs_a_run: bool = False
+    why_wrong: str | None = None
+
+
+def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: Callable[[], str]) -> Judgement:
+    """Judge a folder; that of a killed process after its moves are finished, as every command that opens it does.
+
+    The files of an old result, unchanged byte by byte, were read when they were new.
+    """
+    state, is_killed = state_of(before, root / OUT), ended.code == -signal.SIGKILL
+    was_finished = is_killed and state == MIXED
+    if was_finished:
+        finish_killed(root / OUT)
+        state = state_of(before, root / OUT)
+    why = _why_code_is_wrong(fault, ended, state) or _why_said_is_wrong(ended)
+    if why is None and state == MIXED:
+        why = "it holds parts of two results, or of one"
+    if why is None and state == NEW and (refused := unreadable()):
+        why = f"a file cannot be read: {refused}"
+    left = left_behind(root, _expected(fault.command, before))
+    if why is None and left and not is_killed:
+        why = f"left behind: {', '.join(left)}"
+    return Judgement(state, was_finished, ended.code == DONE, needs_a_run=is_killed, why_wrong=why)
+
+
+def after_a_run(judgement: Judgement, command: Command, ended: Ended, root: Path, before: Snapshot) -> Judgement:
+    """Judge what the next run made of it."""
+    left = [path for path in left_behind(root, _expected(command, before)) if not path.startswith(f"{TEMPORARY}/")]
+    if ended.code != DONE:
+        return replace(judgement, why_wrong=f"the next run ended with {ended.code}: {ended.said}")
+    if state_of(before, root / OUT) != NEW:
+        return replace(judgement, why_wrong="the next run did not replace the result")
+    if left:
+        return replace(judgement, why_wrong=f"left behind by the next run: {', '.join(left)}")
+    return judgement
+
+
+def _why_code_is_wrong(fault: Fault, ended: Ended, state: str) -> str | None:
+    if ended.code is None:
+        return "it did not end"
+    if ended.code == DONE:
+        return None if state == NEW else f"it ended with {DONE}, and the folder is {state}"
+    if ended.code not in _CODES[fault.signal]:
+        return f"it ended with {ended.code}: {ended.said}"
+    if fault.signal is None and state != OLD:
+        return f"it ended with {ended.code}, and the folder is {state}"
+    return None
+
+
+def _why_said_is_wrong(ended: Ended) -> str | None:
+    for word in ("Traceback", "Exception ignored", "terminate called"):
+        if word in ended.said:
+            return f"it said: {ended.said}"
+    is_told = ended.said.count("error: ") == 1 and "\n  why: " in ended.said and "\n  fix: " in ended.said
+    if ended.code == BAD_INPUT and not is_told:
+        return f"it is not told: {ended.said}"
+    return None
+
+
+def _expected(command: Command, before: Snapshot) -> frozenset[str]:
+    files = {f"{OUT}/{name}" for name in before}
+    return frozenset({MINE, OUT, TEMPORARY, "__pycache__", *files, *command.kept})

@@ -1,0 +1,47 @@
+"""The counts as a table, and each trial that went wrong in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from .state import NEW, OLD
+from .trials import Trial
+
+
+def count_table(trials: Sequence[Trial]) -> Table:
+    """A row for each kind of fault and of moment."""
+    table = Table()
+    table.add_column("fault")
+    table.add_column("at")
+    for name in ("trials", "right", "old result", "new result", "moves finished", "too late"):
+        table.add_column(name, justify="right")
+    for kind, moment in dict.fromkeys((trial.fault.kind, trial.fault.moment) for trial in trials):
+        chosen = [trial for trial in trials if (trial.fault.kind, trial.fault.moment) == (kind, moment)]
+        table.add_row(kind, moment, *_counts(chosen))
+    table.add_row("all", "", *_counts(trials))
+    return table
+
+
+def wrong(trials: Sequence[Trial]) -> list[str]:
+    """What was wrong, and the label by which it is tried again."""
+    return [
+        f"{trial.fault.label}: {trial.fault.command.name}, {trial.fault.kind} at {trial.fault.moment}: "
+        f"{trial.judgement.why_wrong}"
+        for trial in trials
+        if trial.judgement.why_wrong is not None
+    ]
+
+
+def _counts(trials: Sequence[Trial]) -> list[str]:
+    judged = [trial.judgement for trial in trials]
+    counts = (
+        len(judged),
+        sum(one.why_wrong is None for one in judged),
+        sum(one.state == OLD for one in judged),
+        sum(one.state == NEW for one in judged),
+        sum(one.was_finished for one in judged),
+        sum(one.came_too_late for one in judged),
+    )
+    return list(map(str, counts))

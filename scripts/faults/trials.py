@@ -1,0 +1,167 @@
+"""One trial: a command over an older complete result, a fault in the middle, and what is there afterwards."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .children import Child, Ended, fork, start
+from .commands import OUT, TEMPORARY, Command, prepare, process_line
+from .disks import Disk
+from .judging import Judgement, after_a_fault, after_a_run
+from .moments import Counts, watch
+from .plan import CLOCK, OPERATION, OPTIMISED_FILE, ROOM, Fault
+from .state import snapshot, unreadable
+
+LIMIT_S = 300.0
+"""The longest a run of seconds may take on a busy machine."""
+TRIES, EARLIER = 4, 0.6
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run to its end: how long it takes, how many moments it has, how much room its result needs."""
+
+    seconds: float
+    counts: Counts
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one."""
+
+    fault: Fault
+    ended: Ended
+    judgement: Judgement
+
+
+class Bench:
+    """Folders with an older result of each command, and what is known of undisturbed runs."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self.folder, self.disk = folder, disk
+        self._known: dict[tuple[Command, bool], Undisturbed] = {}
+
+    def run(self, fault: Fault) -> Trial:
+        """Have a fault strike; if it came too late, a little earlier the next time."""
+        trial = self._try(fault)
+        for _ in range(TRIES):
+            if not trial.judgement.came_too_late or trial.judgement.why_wrong is not None:
+                break
+            fault = replace(fault, at=fault.at * EARLIER, room=0)
+            trial = self._try(fault)
+        return trial
+
+    def _try(self, fault: Fault) -> Trial:
+        """Make the older result, have the fault strike, and judge."""
+        known = self._undisturbed(fault.command, fault.in_process)
+        root = self._root(fault.command)
+        if fault.signal is None:
+            root = self._moved_to_the_disk(root)
+        for name in fault.command.kept:  # from the beginning, not from where an older run stopped
+            (root / name).unlink(missing_ok=True)
+        before = snapshot(root / OUT)
+        ended = self._disturbed(fault, root, known).end(LIMIT_S)
+        self.disk.free()
+        judgement = after_a_fault(fault, ended, root, before, lambda: _unreadable(root))
+        if judgement.needs_a_run and judgement.why_wrong is None:
+            again = _forked(fault.command, root).end(LIMIT_S)
+            judgement = after_a_run(judgement, fault.command, again, root, before)
+        if judgement.why_wrong is not None:
+            shutil.rmtree(self._root(fault.command))  # the next trial begins with a good one
+        return Trial(fault, ended, judgement)
+
+    def _root(self, command: Command) -> Path:
+        return self.folder / command.name
+
+    def _moved_to_the_disk(self, root: Path) -> Path:
+        for entry in self.disk.folder.iterdir():
+            shutil.rmtree(entry)
+        return Path(shutil.copytree(root, self.disk.folder / root.name))
+
+    def _undisturbed(self, command: Command, in_process: bool) -> Undisturbed:
+        """Run it once, which is the older result as well; a process of its own only to know how long it takes."""
+        root = prepare(self._root(command))
+        if (command, False) not in self._known or not (root / OUT).is_dir():
+            self._known[command, False] = _first_run(command, root)
+        if in_process and (command, True) not in self._known:
+            ended = start(process_line(command, root), _environment(root)).end(LIMIT_S)
+            assert ended.code == 0, ended.said
+            forked = self._known[command, False]
+            self._known[command, True] = Undisturbed(ended.seconds, forked.counts, forked.size_bytes)
+        return self._known[command, in_process]
+
+    def _disturbed(self, fault: Fault, root: Path, known: Undisturbed) -> Child:
+        if fault.moment == CLOCK:
+            assert fault.signal is not None
+            line = process_line(fault.command, root)
+            child = start(line, _environment(root)) if fault.in_process else _forked(fault.command, root)
+            child.wait_until(child.is_ready, LIMIT_S)
+            child.wait_until(lambda: False, fault.at * known.seconds)
+            child.send(fault.signal)
+            return child
+        if fault.moment == ROOM:
+            return _forked(fault.command, root, lambda: self.disk.leave(round(fault.at * known.size_bytes)))
+        return _forked(fault.command, root, lambda: self._watch(fault, root, known))
+
+    def _watch(self, fault: Fault, root: Path, known: Undisturbed) -> None:
+        """In the child: have the fault strike at a moment of its own."""
+        moments = known.counts.optimised_files if fault.moment == OPTIMISED_FILE else known.counts.operations
+        chosen = 1 + int(fault.at * moments)
+
+        def strike(number: int) -> None:
+            if number == chosen and fault.signal is not None:
+                os.kill(os.getpid(), fault.signal)
+            elif number == chosen:
+                self.disk.leave(fault.room)
+
+        nothing: Callable[[int], None] = lambda _: None  # noqa: E731
+        watch(
+            root,
+            strike if fault.moment == OPERATION else nothing,
+            strike if fault.moment == OPTIMISED_FILE else nothing,
+        )
+
+
+def _first_run(command: Command, root: Path) -> Undisturbed:
+    """Run a command, and count its moments; each file that it replaces next time is one more."""
+    counted = root.parent / f"{root.name}.counts"
+
+    def counting() -> None:
+        counts = watch(root, lambda _: None, lambda _: None)
+        atexit.register(lambda: counted.write_text(f"{counts.operations} {counts.optimised_files}"))
+
+    ended = _forked(command, root, counting).end(LIMIT_S)
+    assert ended.code == 0 and not _unreadable(root), ended.said
+    operations, optimised_files = map(int, counted.read_text().split())
+    assert bool(optimised_files) == command.is_optimised
+    files = [file for file in (root / OUT).rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    return Undisturbed(ended.seconds, Counts(operations + len(files), optimised_files), size)
+
+
+def _forked(command: Command, root: Path, before: Callable[[], None] | None = None) -> Child:
+    def work() -> None:
+        from fxpasses.cli import main
+
+        sys.argv = ["fxpasses", *command.line(root)]
+        if before is not None:
+            before()
+        main()
+
+    return fork(work, _environment(root))
+
+
+def _environment(root: Path) -> dict[str, str]:
+    return {"TMPDIR": str(root / TEMPORARY), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def _unreadable(root: Path) -> str:
+    """The files that cannot be read; found in a child, for reading computes, and this process must stay fit to fork."""
+    return fork(lambda: print("\n".join(unreadable(root / OUT))), {}).end(LIMIT_S).said.strip()
