@@ -1,4 +1,4 @@
-"""Sums behind the metrics that a line of torch computes: right answers, and differences to a label of the same shape."""
+"""Sums behind the metrics that a line of torch computes: right answers, and differences to labels of one shape."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ from fxpasses.errors import InputError
 from .metric_sums import Differences, RightAnswers, peak_to_noise
 from .torchmetrics_sums import detections, f1_score, mean_iou, word_errors
 
+POINTS = "points"
+
 
 class MetricSums(Protocol):
     """What one model made of the data so far."""
@@ -71,8 +73,8 @@ class Metric:
 
     @property
     def what_is_lost(self) -> str:
-        """The unit of a drop: ``points``, ``dB`` or, for a bare number, ``in mse``."""
-        return {"%": "points", "dB": "dB"}.get(self.unit, f"in {self.title}")
+        """The unit of a drop: ``points``, ``dB`` or, for a bare number, its title."""
+        return {"%": POINTS, "dB": "dB"}.get(self.unit, self.title)
 
     def measured(self, outputs: Sequence[Tensor]) -> Any:
         """What of the model's outputs the sums take."""
@@ -82,10 +84,13 @@ class Metric:
 
     def to_json(self, value: float) -> dict[str, Any]:
         """report.json's ``accuracy.metric``."""
+        return {**self.about(), "value": value}
+
+    def about(self) -> dict[str, Any]:
+        """What it is, of which output."""
         return {
             "name": self.name,
             "title": self.title,
-            "value": value,
             "unit": self.unit,
             "falls": self.falls,
             "output": "all" if self.reads_all else self.key,
@@ -123,6 +128,11 @@ def metric_named(name: str) -> Metric:
     return METRICS[name]
 
 
+def amount_text(drop: float, unit: str) -> str:
+    """``0.25 points``, ``0.00123 mse``: how much was lost, in the unit that :attr:`Metric.what_is_lost` names."""
+    return f"{drop:.2f} {unit}" if unit in (POINTS, "dB") else f"{drop:.3g} {unit}"
+
+
 def of_output(metric: Metric, wanted: str | None, keys: Sequence[str]) -> Metric:
     """The metric of one of a model's outputs, by its key or its number; of the first where none is wanted.
 
@@ -130,7 +140,7 @@ def of_output(metric: Metric, wanted: str | None, keys: Sequence[str]) -> Metric
         InputError: the model has no such output.
     """
     if wanted is None:
-        return replace(metric, key=keys[0])
+        return replace(metric, key=keys[0], reads_all=metric.reads_all and len(keys) > 1)
     index = keys.index(wanted) if wanted in keys else int(wanted) if wanted.isdecimal() else -1
     if not 0 <= index < len(keys):
         raise InputError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -41,13 +41,17 @@ class DataSource(Protocol):
     @property
     def evaluation_images(self) -> int: ...
 
-    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
-        """``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller."""
+    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
+        """``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller.
 
-    def evaluation(
-        self, batch_size: int = EVALUATION_BATCH, limit: int | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Inputs and int64 labels ``[B]`` of the other split; ``limit`` takes that many, evenly spread over it."""
+        For a model of several inputs a batch is a tuple of tensors.
+        """
+
+    def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Inputs and labels, int64 ``[B]`` for classes, of the other split.
+
+        ``limit`` takes that many, evenly spread over it.
+        """
 
 
 class Split(Protocol):

@@ -102,7 +102,9 @@ def test_labels_in_the_batch_are_left_out() -> None:
 
 
 def test_more_than_inputs_and_labels() -> None:
-    with pytest.raises(InputError, match=r"calibration batch 1\n.*it has 3 inputs, the model takes 1\n.*inputs, labels"):
+    with pytest.raises(
+        InputError, match=r"calibration batch 1\n.*it has 3 inputs, the model takes 1\n.*inputs, labels"
+    ):
         calibrate(observed(), [torch.randn(2, *IMAGE), (torch.randn(2, *IMAGE), torch.zeros(2), torch.zeros(2))])
 
 

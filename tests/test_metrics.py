@@ -55,7 +55,12 @@ def test_the_psnr_of_equal_images_is_a_number() -> None:
     [
         ("top1", LOGITS, None, "the data has no labels"),
         ("top1", LOGITS, ["cat"], "its labels are a list"),
-        ("top1", LOGITS, torch.zeros(3, 2, dtype=torch.int64), r"labels of shape \[3, 2\] for outputs of shape \[3, 6\]"),
+        (
+            "top1",
+            LOGITS,
+            torch.zeros(3, 2, dtype=torch.int64),
+            r"labels of shape \[3, 2\] for outputs of shape \[3, 6\]",
+        ),
         ("top1", LOGITS, torch.tensor([0, 0, 6]), "the label 6"),
         ("mse", LOGITS, torch.zeros(3), r"(?s)labels of shape \[3\] for outputs of shape \[3, 6\].*mse@KEY"),
     ],
@@ -68,7 +73,7 @@ def test_what_cannot_be_compared(name: str, output: Tensor, labels: object, mess
 def test_the_direction_and_unit_of_each() -> None:
     assert {name for name, metric in METRICS.items() if metric.falls} == {"mse", "mae", "wer"}
     assert metric_named("miou").what_is_lost == "points"
-    assert (metric_named("psnr").what_is_lost, metric_named("mse").what_is_lost) == ("dB", "in mse")
+    assert (metric_named("psnr").what_is_lost, metric_named("mse").what_is_lost) == ("dB", "mse")
     assert metric_named("mse").to_json(0.5) == {
         **{"name": "mse", "title": "mse", "value": 0.5, "unit": "", "falls": True, "output": "output"}
     }

@@ -7,6 +7,7 @@ from torch.utils import _pytree as pytree
 
 from fxpasses.capture_checks import run_model
 from fxpasses.errors import InputError
+from fxpasses.export.metrics import Metric
 from fxpasses.label_check import require_classes
 from fxpasses.models.data_source import DataSource, SplitSource
 from fxpasses.models.loaded_model import LoadedModel
@@ -14,14 +15,18 @@ from fxpasses.models.user_data import UserBatches
 from fxpasses.models.user_source import UserSource
 
 
-def fitted(model: LoadedModel, data: DataSource) -> DataSource:
-    """The data, labels of which are classes of the model; the caller's own are looked at batch by batch as they come.
+def fitted(model: LoadedModel, data: DataSource, metric: Metric | None = None) -> DataSource:
+    """The data, labels of which are classes of the model, or what a metric takes instead.
+
+    Labels of the caller's own data are looked at batch by batch as they come.
 
     Raises:
         InputError: a label is no class of the model, or it gives nothing that has values.
         GraphError: it does not run.
     """
     logits = logits_of(model)
+    if metric is not None and not (metric.classes and metric.index == 0):
+        return data.with_any_labels() if isinstance(data, UserBatches | UserSource) else data
     if logits is None:
         return data
     if isinstance(data, UserBatches | UserSource):

@@ -83,6 +83,16 @@ Labels = Annotated[
         show_default=False,
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="How models are judged: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
+        "path/file.py:function; NAME@KEY is of another output than the first.",
+        show_default=False,
+    ),
+]
 ImageSize = Annotated[
     int | None,
     typer.Option(

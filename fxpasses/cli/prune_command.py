@@ -22,6 +22,7 @@ def prune_command(
     out: options.Out,
     weights: options.Weights = None,
     labels: options.Labels = None,
+    metric: options.Metric = None,
     image_size: options.ImageSize = None,
     ratio: pruning_options.Ratio = None,
     budget: pruning_options.Budget = None,
@@ -94,7 +95,9 @@ def prune_command(
         pruning = asked() if recipe is None else read_recipe(recipe)
         settings = _run_settings(target, calib, evaluate, bench, threads, seed)
         with staged_folder(out) as stage:
-            given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)
+            given = open_input(
+                ModelChoice(model, weights, seed, image_size), DataChoice(data, labels, metric), terminal
+            )
             if max_drop is not None:
                 pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)
             outcome = prune_into(stage, given, pruning, settings, quantize, terminal)

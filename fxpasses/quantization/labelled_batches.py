@@ -1,4 +1,4 @@
-"""Batches as DataLoaders give them, ``(images, labels)``: calibration takes the model's inputs and leaves labels out."""
+"""Batches as DataLoaders give them, ``(images, labels)``: calibration takes the inputs and leaves labels out."""
 
 from __future__ import annotations
 
