@@ -68,12 +68,19 @@ ZOO: dict[str, Blueprint] = {
 
 
 def load_model(
-    spec: str, weights: Path | None = None, seed: int = 0, *, image_size: int | None = None, fresh: bool = False
+    spec: str,
+    weights: Path | None = None,
+    seed: int = 0,
+    *,
+    image_size: int | None = None,
+    fresh: bool = False,
+    weights_key: str | None = None,
 ) -> LoadedModel:
     """The model a spec names, in eval mode.
 
     ``image_size`` replaces the published height and width of torchvision and timm models. ``fresh`` leaves random
-    weights as the architecture's author initialises them, for training, instead of settling them.
+    weights as the architecture's author initialises them, for training, instead of settling them. ``weights_key`` says
+    which weights of a checkpoint that holds several.
     Raises :class:`InputError` for an unknown name, a file that cannot be used, or weights that do not fit.
     """
     # Random weights must depend on the seed alone, and the caller's random stream must not notice.
@@ -86,7 +93,7 @@ def load_model(
             module.eval()
     module.eval()
     if weights is not None:
-        load_weights(module, weights)
+        load_weights(module, weights, weights_key)
     elif not fresh and not is_user_code(spec):
         images = settling_batch(blueprint.input_shape)
         settle(module, seed, (example_batch(images, blueprint.input_shape, seed, blueprint.vocabulary),))

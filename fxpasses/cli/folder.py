@@ -34,9 +34,14 @@ class ModelChoice:
     weights: Path | None = None
     seed: int = 0
     image_size: int | None = None
+    weights_key: str | None = None
 
     def load(self) -> LoadedModel:
-        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size)
+        if self.weights_key is not None and self.weights is None:
+            raise InputError(
+                "--weights-key without --weights", why="it is a key in that file", fix="give --weights FILE"
+            )
+        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
 
     def details(self, model: LoadedModel) -> dict[str, object]:
         """report.json's ``model_details``: enough to load the model again, from any folder."""
@@ -44,6 +49,7 @@ class ModelChoice:
             "spec": _absolute(self.spec),
             "weights": None if self.weights is None else str(self.weights.resolve()),
             "weights_sha256": None if self.weights is None else _sha256(self.weights),
+            **({} if self.weights_key is None else {"weights_key": self.weights_key}),
             "seed": self.seed,
             "image_size": self.image_size,
             "pretrained": model.pretrained,
@@ -118,7 +124,9 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     """
     details = _details(report, "model_details", folder)
     weights = None if details["weights"] is None else folder / details["weights"]
-    model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
+    model = ModelChoice(
+        details["spec"], weights, details["seed"], details["image_size"], details.get("weights_key")
+    ).load()
     if weights is not None and _sha256(weights) != details["weights_sha256"]:
         raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=QUANTIZE_AGAIN)
     return model

@@ -70,7 +70,16 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="A state dict: .pt, .pth or .safetensors. Without it the weights are random.",
+        help="A state dict or checkpoint: .pt, .pth, .ckpt or .safetensors. Without it the weights are random.",
+        show_default=False,
+    ),
+]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-key",
+        metavar="KEY",
+        help="Which weights of a checkpoint that holds several: a key or a prefix of names in it, as the error says.",
         show_default=False,
     ),
 ]

@@ -21,6 +21,7 @@ def prune_command(
     data: options.Data,
     out: options.Out,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
     metric: options.Metric = None,
     image_size: options.ImageSize = None,
@@ -96,7 +97,7 @@ def prune_command(
         settings = _run_settings(target, calib, evaluate, bench, threads, seed)
         with staged_folder(out) as stage:
             given = open_input(
-                ModelChoice(model, weights, seed, image_size), DataChoice(data, labels, metric), terminal
+                ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric), terminal
             )
             if max_drop is not None:
                 pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)

@@ -19,6 +19,7 @@ def quantize_command(
     data: options.Data,
     out: options.Out,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
     metric: options.Metric = None,
     image_size: options.ImageSize = None,
@@ -183,7 +184,7 @@ def quantize_command(
         from .static_command import quantize_static
         from .static_options import StaticOptions
 
-        chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels, metric)
+        chosen, source = ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric)
         if method != STATIC:
             from .lowered_command import LoweredSettings, MethodOptions, quantize_lowered
 

@@ -37,6 +37,7 @@ class Subject:
             "fxpasses": __version__,
             "model": self.model.spec,
             "weights": None if weights is None else [str(weights.resolve()), _changed(weights)],
+            "weights_key": self.model.weights_key,
             "seed": self.model.seed,
             "image_size": self.model.image_size,
             "data": self.data.details(),

@@ -150,6 +150,7 @@ class ModelDetails(Part):
     spec: Name
     weights: Name | None
     weights_sha256: Sha256 | None
+    weights_key: Name | None = None
     seed: Seed
     image_size: Positive | None
     pretrained: bool = False
