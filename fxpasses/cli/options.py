@@ -57,7 +57,7 @@ Data = Annotated[
         "--data",
         metavar="DATA",
         help="digits, mnist=DIR, fashion=DIR, cifar10=DIR, sst2=DIR, images=DIR (train/ and val/, a folder for each "
-        "class), random=3x224x224, or path/file.py:factory.",
+        "class), segmentation=DIR (images and masks), coco=DIR, csv=FILE, random=3x224x224, or path/file.py:factory.",
         show_default=False,
     ),
 ]
