@@ -7,16 +7,17 @@ from typing import Any
 
 from .html_elements import Markup, element
 from .html_runtimes import agreement_text
+from .measure_text import Measure
 from .report_alerts import alerts
 from .report_numbers import (
     Headline,
+    accuracy_of,
     bytes_text,
     condition_text,
     decibel_text,
     headline,
     parity_verdict,
     percent_text,
-    points_text,
     ratio_text,
 )
 
@@ -64,9 +65,11 @@ def _accuracy_tiles(lead: Headline) -> list[Markup]:
     precision, vs = lead.variant["precision"], lead.variant["vs_fp32"]
     images = lead.variant["accuracy"]["images"]
     found = []
-    if lead.variant["accuracy"]["top1"] is not None:
-        change = f"{points_text(lead.top1_change)} against fp32" if lead.top1_change is not None else ""
-        found.append(_tile(f"top-1, {precision}", percent_text(lead.variant["accuracy"]["top1"]), change))
+    if accuracy_of(lead.variant) is not None:
+        measure, change = Measure.of([lead.variant]), lead.accuracy_change
+        more = "" if change is None else f"{measure.change_text(change)} against fp32"
+        more += f"; {measure.direction}" if measure.direction else ""
+        found.append(_tile(f"{measure.name}, {precision}", measure.text(accuracy_of(lead.variant)), more))
     if vs["top1_agreement"] is not None:
         found.append(_tile("agrees with fp32", percent_text(vs["top1_agreement"]), f"same class, {images} images"))
     if vs["sqnr_db"] is not None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from .html_elements import Markup, element, facts, folded, joined, row, section, table
 from .html_plots import latency_plot, size_plot
+from .measure_text import Measure
 from .report_numbers import (
     UNKNOWN,
+    accuracy_of,
     bytes_text,
     condition_text,
     count_text,
@@ -29,7 +31,8 @@ def size_and_accuracy(report: Report) -> Markup | None:
     variants = report["variants"]
     if not variants:
         return None
-    columns = ("variant", "file", "size", "parameters", "MACs", "top-1", "images", "agrees with fp32", "SQNR")
+    measure = Measure.of(variants)
+    columns = ("variant", "file", "size", "parameters", "MACs", measure.name, "images", "agrees with fp32", "SQNR")
     rows = [
         row(
             _named(v),
@@ -37,7 +40,7 @@ def size_and_accuracy(report: Report) -> Markup | None:
             bytes_text(v["size_bytes"]),
             count_text(v["params"]),
             count_text(v["macs"]),
-            percent_text(v["accuracy"]["top1"]),
+            measure.text(accuracy_of(v)),
             str(v["accuracy"]["images"] or UNKNOWN),
             percent_text(v["vs_fp32"]["top1_agreement"]),
             _sqnr(v),

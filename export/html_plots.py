@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .report_numbers import bytes_text, condition_text, is_float, percent_text, three_digits
+from .measure_text import Measure
+from .report_numbers import accuracy_of, bytes_text, condition_text, is_float, percent_text, three_digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,8 +76,8 @@ def size_plot(variants: Variants) -> str | None:
         panel
         for panel, known in (
             (_size_panel, any(v["size_bytes"] for v in variants)),
-            (_top1_panel, any(v["accuracy"]["top1"] is not None for v in variants)),
-            (_agreement_panel, all(v["accuracy"]["top1"] is None for v in variants) and _any_agreement(variants)),
+            (_accuracy_panel, any(accuracy_of(v) is not None for v in variants)),
+            (_agreement_panel, all(accuracy_of(v) is None for v in variants) and _any_agreement(variants)),
         )
         if known
     ]
@@ -117,10 +118,30 @@ def _size_panel(axes: Axes, variants: Variants) -> None:
     axes.set_xlabel("MB")
 
 
-def _top1_panel(axes: Axes, variants: Variants) -> None:
+def _accuracy_panel(axes: Axes, variants: Variants) -> None:
+    measure = Measure.of(variants)
+    if measure != Measure():
+        _metric_panel(axes, variants, measure)
+        return
     axes.set_title("top-1 accuracy")
     axes.set_xlabel("% of images, with the standard error of the sample")
     _percent_panel(axes, variants, lambda v: (v["accuracy"]["top1"], v["accuracy"]["images"]))
+
+
+def _metric_panel(axes: Axes, variants: Variants, measure: Measure) -> None:
+    """A metric of whatever unit and direction; of those no formula tells a standard error."""
+    axes.set_title(measure.name)
+    axes.set_xlabel(", ".join(part for part in (measure.unit, measure.direction) if part))
+    values = [value for v in variants if (value := accuracy_of(v)) is not None]
+    for row, variant in enumerate(variants):
+        value = accuracy_of(variant)
+        if value is None:
+            continue
+        _dot(axes, value, row, variant)
+        place = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+        axes.annotate(measure.text(value), (value, row), **place)
+    room = max((max(values) - min(values)) * 0.5, 0.01 * abs(max(values)), 1e-6)
+    axes.set_xlim(min(values) - room, max(values) + room)
 
 
 def _agreement_panel(axes: Axes, variants: Variants) -> None:

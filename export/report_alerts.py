@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .measure_text import Measure
 from .promise import is_exact, why_broken
+from .report_numbers import accuracy_of
 
 LARGEST_LOSS = 5.0
-"""Points of top-1 that pruning may cost without being called wrong."""
+"""Points of top-1, or of another metric in percent, that pruning may cost without being called wrong."""
 
 
 def alerts(report: Mapping[str, Any]) -> list[str]:
@@ -27,16 +29,17 @@ def broken_promises(report: Mapping[str, Any]) -> list[str]:
 
 def _lost_accuracy(report: Mapping[str, Any]) -> list[str]:
     """Whether pruning cost so much that nobody would deploy the result."""
-    if not report.get("pruning"):
+    measure = Measure.of(report["variants"])
+    if not report.get("pruning") or measure.unit != "%":
         return []
-    top1 = {v["name"]: v["accuracy"]["top1"] for v in report["variants"] if v["precision"] == "fp32"}
-    dense = next((value for name, value in top1.items() if name.startswith("dense ")), None)
-    pruned = next((value for name, value in top1.items() if not name.startswith("dense ")), None)
-    if dense is None or pruned is None or dense - pruned < LARGEST_LOSS:
+    found = {v["name"]: accuracy_of(v) for v in report["variants"] if v["precision"] == "fp32"}
+    dense = next((value for name, value in found.items() if name.startswith("dense ")), None)
+    pruned = next((value for name, value in found.items() if not name.startswith("dense ")), None)
+    if dense is None or pruned is None or (pruned - dense if measure.falls else dense - pruned) < LARGEST_LOSS:
         return []
     tuned = "longer with --fine-tune" if report["pruning"].get("fine_tuning") else "with --fine-tune 5"
     return [
-        f"pruning cost {dense - pruned:.1f} points of top-1: train {tuned}, or prune less; --keep-joined and "
+        f"pruning cost {abs(dense - pruned):.1f} points of {measure.name}: train {tuned}, or prune less; --keep-joined and "
         "--scope global cost less, and --max-drop 1 finds the largest ratio that costs one point"
     ]
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from .html_repairs import COLUMNS, repair_cells
 from .html_runtimes import agreement_text
+from .measure_text import Measure
 from .report_alerts import alerts
 from .report_numbers import (
+    accuracy_of,
     bytes_text,
     condition_text,
     count_text,
@@ -20,7 +22,6 @@ from .report_numbers import (
     parity_verdict,
     per_second_text,
     percent_text,
-    points_text,
     ratio_text,
     three_digits,
 )
@@ -86,14 +87,15 @@ def print_parity(parity: Mapping[str, Any] | None, console: Console) -> None:
 
 def variant_table(report: Mapping[str, Any]) -> Table:
     """Size and accuracy of every variant."""
-    table = _table("variant", "size", "params", "MACs", "top-1", "agrees with fp32", "SQNR")
+    measure = Measure.of(report["variants"])
+    table = _table("variant", "size", "params", "MACs", measure.name, "agrees with fp32", "SQNR")
     for variant in report["variants"]:
         table.add_row(
             variant["name"],
             bytes_text(variant["size_bytes"]),
             count_text(variant["params"]),
             count_text(variant["macs"]),
-            percent_text(variant["accuracy"]["top1"]),
+            measure.text(accuracy_of(variant)),
             percent_text(variant["vs_fp32"]["top1_agreement"]),
             decibel_text(variant["vs_fp32"]["sqnr_db"]),
             style="" if not is_float(variant) else "dim",
@@ -149,8 +151,10 @@ def _table(*columns: str, first: int = 1) -> Table:
 def _remarks(report: Mapping[str, Any]) -> list[str]:
     lines = []
     lead = headline(report["variants"])
-    if lead is not None and lead.top1_change is not None:
-        lines.append(f"top-1   {points_text(lead.top1_change)} against fp32")
+    if lead is not None and lead.accuracy_change is not None:
+        measure = Measure.of(report["variants"])
+        way = f"; {measure.direction}" if measure.direction else ""
+        lines.append(f"{measure.name:<7} {measure.change_text(lead.accuracy_change)} against fp32{way}")
     floats = Counter(
         (layer["operator"], layer["why"]) for layer in report.get("layers", ()) if layer["precision"] == "float"
     )

@@ -79,7 +79,8 @@ class Headline:
     variant: Mapping[str, Any]
     reference: Mapping[str, Any] | None
     size_ratio: float | None
-    top1_change: float | None
+    accuracy_change: float | None
+    """In points of top-1, or in units of the metric that was asked for."""
     speedups: dict[str, float]
     """By runtime, at the first condition measured."""
 
@@ -105,7 +106,7 @@ def headline(variants: Sequence[Mapping[str, Any]]) -> Headline | None:
         variant=lead,
         reference=twin,
         size_ratio=_quotient(twin, lead),
-        top1_change=_difference(twin, lead),
+        accuracy_change=_difference(twin, lead),
         speedups=dict(sorted(speedups.items())),
     )
 
@@ -117,9 +118,17 @@ def _quotient(twin: Mapping[str, Any] | None, lead: Mapping[str, Any]) -> float 
 
 
 def _difference(twin: Mapping[str, Any] | None, lead: Mapping[str, Any]) -> float | None:
-    if twin is None or twin["accuracy"]["top1"] is None or lead["accuracy"]["top1"] is None:
+    if twin is None:
         return None
-    return float(lead["accuracy"]["top1"] - twin["accuracy"]["top1"])
+    before, after = accuracy_of(twin), accuracy_of(lead)
+    return None if before is None or after is None else float(after - before)
+
+
+def accuracy_of(variant: Mapping[str, Any]) -> float | None:
+    """By the metric that was asked for, else top-1; None where it was not measured."""
+    found = variant["accuracy"].get("metric")
+    value: float | None = variant["accuracy"]["top1"] if found is None else found["value"]
+    return value
 
 
 def parity_verdict(parity: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
 
@@ -51,6 +52,9 @@ class Runner(Protocol):
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The model's first output, ``[B, ...]`` float32."""
 
+    def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """All tensors of the model's output, in order."""
+
     def at_threads(self, threads: int) -> Runner:
         """The same artifact on another number of threads."""
 
@@ -83,6 +87,10 @@ class TorchRunner:
         with torch_threads(self.threads):
             return self(*inputs)
 
+    def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch_threads(self.threads), torch.inference_mode():
+            return tuple(x for x in pytree.tree_leaves(self.module(*inputs)) if isinstance(x, Tensor))
+
     def at_threads(self, threads: int) -> TorchRunner:
         return replace(self, threads=_checked_threads(threads))
 
@@ -100,6 +108,9 @@ class OnnxRunner:
     runtime: str = ONNXRUNTIME
 
     def __call__(self, *inputs: Tensor) -> Tensor:
+        return self.outputs(*inputs)[0]
+
+    def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
         arrays = {name: x.numpy() for name, x in zip(self.input_names, inputs, strict=True)}
@@ -111,7 +122,7 @@ class OnnxRunner:
                 why=" ".join(str(error).split()),
                 fix="give it the model's shapes, or export with dynamic_batch=True",
             ) from error
-        return torch.from_numpy(outputs[0])
+        return tuple(torch.from_numpy(output) for output in outputs)
 
     def at_threads(self, threads: int) -> OnnxRunner:
         if threads == self.threads:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -41,13 +41,17 @@ class DataSource(Protocol):
     @property
     def evaluation_images(self) -> int: ...
 
-    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
-        """``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller."""
+    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
+        """``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller.
 
-    def evaluation(
-        self, batch_size: int = EVALUATION_BATCH, limit: int | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Inputs and int64 labels ``[B]`` of the other split; ``limit`` takes that many, evenly spread over it."""
+        For a model of several inputs a batch is a tuple of tensors.
+        """
+
+    def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Inputs and labels, int64 ``[B]`` for classes, of the other split.
+
+        ``limit`` takes that many, evenly spread over it.
+        """
 
 
 class Split(Protocol):
@@ -61,6 +65,21 @@ class Split(Protocol):
 
     def inputs(self, indices: Tensor) -> Tensor:
         """uint8 ``[B, C, H, W]``; what is no picture comes as the model wants it."""
+
+
+@runtime_checkable
+class TargetSplit(Protocol):
+    """A split whose labels are more than a class for each image: masks, boxes, numbers to predict."""
+
+    def targets(self, indices: Tensor) -> Any:
+        """Labels of these images, as the data source documents them."""
+
+
+def targets_of(split: Split, indices: Tensor) -> Any:
+    """Labels of these images; None where there are none."""
+    if isinstance(split, TargetSplit):
+        return split.targets(indices)
+    return None if split.labels is None else split.labels[indices]
 
 
 @dataclass(frozen=True)
@@ -89,9 +108,7 @@ class SplitSource:
         order = spread_over_classes(len(self.training), self.training.labels, seed)[:images]
         return (self._inputs(self.training, indices) for indices in torch.split(order, batch_size))
 
-    def evaluation(
-        self, batch_size: int = EVALUATION_BATCH, limit: int | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[tuple[Tensor, Any]]:
         """See :class:`DataSource`."""
         check_count("batch size", batch_size)
         order = torch.arange(len(self.held_out))
@@ -99,19 +116,20 @@ class SplitSource:
             check_count("evaluation images", limit)
             if limit < len(order):
                 order = torch.arange(limit) * len(order) // limit
-        labels = self.held_out.labels
         return (
-            (self._inputs(self.held_out, indices), None if labels is None else labels[indices])
+            (self._inputs(self.held_out, indices), targets_of(self.held_out, indices))
             for indices in torch.split(order, batch_size)
         )
 
-    def training_batches(self, batch_size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def training_batches(self, batch_size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Any]]:
         """The whole training split once, shuffled by the seed; images without labels are an :class:`InputError`."""
-        labels = self.training.labels
-        if labels is None:
+        if self.training.labels is None and not isinstance(self.training, TargetSplit):
             raise InputError(f"cannot train on {self.name}", why="it has no labels", fix="choose a labelled data set")
         order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
-        return ((self._inputs(self.training, indices), labels[indices]) for indices in torch.split(order, batch_size))
+        return (
+            (self._inputs(self.training, indices), targets_of(self.training, indices))
+            for indices in torch.split(order, batch_size)
+        )
 
     def _inputs(self, split: Split, indices: Tensor) -> Tensor:
         raw = split.inputs(indices)

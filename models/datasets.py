@@ -5,6 +5,9 @@
     cifar10=DIR                          binary or python batches
     sst2=DIR                             sentences and their sentiment
     images=DIR                           train/CLASS/*.jpg and val/CLASS/*.jpg
+    segmentation=DIR                     train/images/a.jpg and train/masks/a.png, the same under val
+    coco=DIR                             annotations/instances_val2017.json and val2017/*.jpg, the same for train
+    csv=FILE                             rows of numbers or image files, and a label
     random=3x224x224                     seeded noise, no labels
     path/file.py:factory                 the caller's own
 
@@ -18,16 +21,22 @@ from pathlib import Path
 from fxpasses.errors import InputError
 
 from . import cifar_files, digits, idx_files
+from .coco_folder import coco_splits
+from .csv_file import csv_splits
 from .data_source import DataSource, Split, SplitSource, check_shape
 from .image_folder import image_folder_splits
 from .model_input import InputShape, TakesInput
 from .noise_data import noise_splits, parse_shape
+from .segmentation_folder import segmentation_splits
 from .sentences import SENTIMENTS, sentence_splits
 from .user_code import is_user_code
 from .user_data import user_data
 from .zoo import unknown_name
 
-KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "sst2", "random")
+KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "segmentation", "coco", "csv", "sst2", "random")
+
+
+_MEANINGS = {"random": "SHAPE, for example random=3x224x224", "csv": "FILE, for example csv=data/table.csv"}
 
 
 def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> DataSource:
@@ -46,7 +55,7 @@ def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> Da
         training, held_out = digits.digits_splits()
         return _arrays(spec, training, held_out, digits.SHAPE, digits.NUM_CLASSES, model)
     if not equals or not argument:
-        meaning = "SHAPE, for example random=3x224x224" if kind == "random" else f"DIR, for example {kind}=data/{kind}"
+        meaning = _MEANINGS.get(kind, f"DIR, for example {kind}=data/{kind}")
         raise InputError(
             f"{spec!r} is incomplete", why=f"{kind} needs something after the =", fix=f"write {kind}={meaning}"
         )
@@ -54,6 +63,9 @@ def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> Da
         shape = parse_shape(argument)
         check_shape(spec, shape, model)
         return SplitSource(spec, *noise_splits(shape), shape, None, None)
+    if kind == "csv":
+        splits = csv_splits(home_expanded(argument, spec), model.input_shape, spec)
+        return SplitSource(spec, *splits, model.input_shape, model.preprocessing if splits[0].files else None, None)
     return _from_folder(kind, _existing(home_expanded(argument, spec), spec), spec, model, labels)
 
 
@@ -61,6 +73,12 @@ def _from_folder(kind: str, folder: Path, spec: str, model: TakesInput, labels: 
     if kind == "images":
         training, held_out, classes = image_folder_splits(folder, model.input_shape, spec, labels)
         return SplitSource(spec, training, held_out, model.input_shape, model.preprocessing, classes)
+    if kind == "segmentation":
+        pairs = segmentation_splits(folder, model.input_shape, spec)
+        return SplitSource(spec, *pairs, model.input_shape, model.preprocessing, None)
+    if kind == "coco":
+        *parts, classes = coco_splits(folder, model.input_shape, spec)
+        return SplitSource(spec, *parts, model.input_shape, model.preprocessing, classes)
     if kind == "cifar10":
         return _arrays(spec, *cifar_files.cifar_splits(folder, spec), cifar_files.SHAPE, cifar_files.NUM_CLASSES, model)
     if kind == "sst2":

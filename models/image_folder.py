@@ -29,6 +29,8 @@ ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", "
 MODES = {1: "L", 3: "RGB"}
 RESIZE_RATIO = 256 / 224
 LABELS_FILE = "labels.json"
+READING_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
+"""How Pillow reports damage, depending on the decoder."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,21 @@ class ImageFolderSplit:
         return torch.stack([read_image(self.files[index], self.shape) for index in indices.tolist()])
 
 
-def image_folder_splits(
-    folder: Path, shape: InputShape, source: str, labels_file: Path | None = None
-) -> tuple[ImageFolderSplit, ImageFolderSplit, int]:
-    """The training split, the held-out split and the number of classes."""
+def require_image_shape(shape: InputShape, source: str) -> None:
+    """Raise InputError for a model that takes no images of 1 or 3 channels."""
     if len(shape) != 3 or shape[0] not in MODES:
         raise InputError(
             f"{source} does not fit the model",
             why=f"images have 1 or 3 channels, the model takes {shape_text(shape)}",
             fix="choose a model for images",
         )
+
+
+def image_folder_splits(
+    folder: Path, shape: InputShape, source: str, labels_file: Path | None = None
+) -> tuple[ImageFolderSplit, ImageFolderSplit, int]:
+    """The training split, the held-out split and the number of classes."""
+    require_image_shape(shape, source)
     for part in ("train", "val"):
         if not (folder / part).is_dir():
             raise InputError(
@@ -119,16 +126,23 @@ def _split(folder: Path, index_of: Mapping[str, int], shape: InputShape) -> Imag
     return ImageFolderSplit(tuple(files), torch.tensor(labels, dtype=torch.int64), shape)
 
 
-def read_image(path: Path, shape: InputShape) -> Tensor:
-    """uint8 ``[C, H, W]`` of the given shape; raises :class:`InputError` naming the file if it is damaged."""
+def read_image(path: Path, shape: InputShape, *, crop: bool = True) -> Tensor:
+    """uint8 ``[C, H, W]`` of the given shape, its centre cut out, or, without ``crop``, all of it scaled to that shape.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     from PIL import Image
 
     channels, height, width = shape
     try:
         with Image.open(path) as opened:
-            image = _fitted(opened.convert(MODES[channels]), height, width)
-    # Pillow reports damage as OSError, ValueError or, for PNG, SyntaxError, depending on the decoder.
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            image = opened.convert(MODES[channels])
+            if crop:
+                image = _fitted(image, height, width)
+            elif image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BILINEAR)
+    except (*READING_ERRORS, Image.DecompressionBombError) as error:
         raise InputError(
             f"cannot read the image {path}", why=str(error) or type(error).__name__, fix="replace or remove this file"
         ) from error

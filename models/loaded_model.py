@@ -12,7 +12,11 @@ from .model_input import InputShape, Preprocessing
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A module in eval mode. ``input_shape`` is one input without the batch: ``(C, H, W)``, or the tokens of a text."""
+    """A module in eval mode. ``input_shape`` is one input without the batch: ``(C, H, W)``, or the tokens of a text.
+
+    ``examples`` are inputs that the caller gave, of a model of several, or of one that noise says nothing to;
+    ``input_names`` are those of its batches where they are dicts.
+    """
 
     name: str
     module: nn.Module
@@ -20,9 +24,18 @@ class LoadedModel:
     preprocessing: Preprocessing
     pretrained: bool
     vocabulary: int | None = None
+    examples: tuple[Tensor, ...] = ()
+    input_names: tuple[str, ...] = ()
+
+    @property
+    def further_shapes(self) -> tuple[InputShape, ...]:
+        """Of the inputs behind the first, without the batch."""
+        return tuple(tuple(example.shape[1:]) for example in self.examples[1:])
 
     def example_inputs(self, batch: int = 2, seed: int = 0) -> tuple[Tensor, ...]:
-        """One seeded batch of noise, see :func:`example_batch`."""
+        """The caller's examples, repeated to the size of the batch; else noise, see :func:`example_batch`."""
+        if self.examples:
+            return tuple(example[torch.arange(batch) % len(example)] for example in self.examples)
         return (example_batch(batch, self.input_shape, seed, self.vocabulary),)
 
 

@@ -53,10 +53,15 @@ class TakesInput(Protocol):
 
 @dataclass(frozen=True)
 class ModelInput:
-    """Shape of one input without the batch (``(C, H, W)`` for images) and its preprocessing."""
+    """Shape of one input without the batch (``(C, H, W)`` for images) and its preprocessing.
+
+    A model of several inputs has ``further_shapes``, and ``input_names`` where its batches are dicts.
+    """
 
     input_shape: InputShape
     preprocessing: Preprocessing = UNIT_RANGE
+    further_shapes: tuple[InputShape, ...] = ()
+    input_names: tuple[str, ...] = ()
 
 
 MOST_VALUES = 1 << 31

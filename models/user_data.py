@@ -1,9 +1,11 @@
 """Data from the caller's file: ``path/file.py:factory``.
 
-The factory returns an iterable of batches, tensors ``[B, *input_shape]`` or pairs of such a tensor and labels
-``[B]``, ready to be fed to the model; or an object with the methods of :class:`.DataSource`. It is called again for
-every pass over the data, so it may be a generator function. With one iterable, calibration and evaluation see the
-same batches. Batches may go on without end: only as many are read as are asked for.
+The factory returns an iterable of batches, as a DataLoader is: tensors ``[B, *input_shape]`` or pairs of such a tensor
+and labels ``[B]``, ready to be fed to the model; of a model of several inputs tuples of them, or dicts as a tokenizer
+gives them, with labels behind them or under ``labels``. With ``--metric`` labels are what the metric takes. Or it
+returns an object with the methods of :class:`.DataSource`. It is called again for every pass over the data, so it may
+be a generator function. With one iterable, calibration and evaluation see the same batches. Batches may go on without
+end: only as many are read as are asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +24,7 @@ from fxpasses.errors import InputError
 
 from .data_source import CALIBRATION_BATCH, EVALUATION_BATCH, DataSource, SplitSource, check_count
 from .model_input import InputShape, TakesInput
-from .user_batches import COUNTED, Batch, BatchRules, checked_batches
+from .user_batches import COUNTED, Batch, BatchRules, checked_batches, samples_of
 from .user_code import call_factory, file_of, load_factory
 from .user_source import UserSource
 
@@ -35,7 +38,7 @@ def user_data(spec: str, model: TakesInput) -> DataSource:
     given = call_factory(factory, spec)
     if isinstance(given, SplitSource):
         return given
-    rules = BatchRules(spec, model.input_shape, getattr(model, "vocabulary", None))
+    rules = BatchRules.of(spec, model)
     if isinstance(given, DataSource):
         return UserSource(given, rules)
     if not isinstance(given, Iterable):
@@ -71,7 +74,7 @@ class UserBatches:
         for number, (inputs, _) in enumerate(self._batches()):
             if images >= COUNTED and number >= known:
                 return WITHOUT_END
-            images += len(inputs)
+            images += samples_of(inputs)
         if not images:
             raise InputError(f"{self.name} has no image", why="its batches are empty", fix="give at least one image")
         return images
@@ -84,7 +87,11 @@ class UserBatches:
         """The same data for a model that gives ``logits``, a shape without the batch: other labels are refused."""
         return replace(self, rules=replace(self.rules, logits=logits))
 
-    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
+    def with_any_labels(self) -> UserBatches:
+        """The same data for a metric of its own, which looks at the labels itself."""
+        return replace(self, rules=replace(self.rules, any_labels=True))
+
+    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
         """The first ``images`` inputs in the caller's order; the seed changes nothing."""
         check_count("calibration images", images, self.calibration_images, self.name)
         check_count("batch size", batch_size)
@@ -106,22 +113,22 @@ class UserBatches:
     def _resized(self, batch_size: int, limit: int | None) -> Iterator[Batch]:
         """The caller's batches cut and joined to ``batch_size``."""
         left = limit
-        kept: list[Tensor] = []
-        kept_labels: list[Tensor | None] = []
+        kept: list[Any] = []
+        kept_labels: list[Any] = []
         for inputs, labels in self._batches():
-            for index in range(len(inputs)):
+            for index in range(samples_of(inputs)):
                 if left == 0:
                     break
-                kept.append(inputs[index])
+                kept.append(_at(inputs, index))
                 kept_labels.append(None if labels is None else labels[index])
                 left = None if left is None else left - 1
                 if len(kept) == batch_size:
-                    yield torch.stack(kept), _stacked(kept_labels)
+                    yield _together(kept), _stacked(kept_labels)
                     kept, kept_labels = [], []
             if left == 0:
                 break
         if kept:
-            yield torch.stack(kept), _stacked(kept_labels)
+            yield _together(kept), _stacked(kept_labels)
         if left and self.calibration_images == WITHOUT_END:
             raise InputError(
                 f"{self.name} ends {left} images before {limit}",
@@ -139,6 +146,22 @@ class UserBatches:
             return len(batches) if isinstance(batches, Sized) else 0
 
 
-def _stacked(labels: list[Tensor | None]) -> Tensor | None:
-    known = [label for label in labels if label is not None]
-    return torch.stack(known) if len(known) == len(labels) else None
+def _at(inputs: Tensor | tuple[Tensor, ...], index: int) -> Tensor | tuple[Tensor, ...]:
+    """One sample."""
+    return tuple(x[index] for x in inputs) if isinstance(inputs, tuple) else inputs[index]
+
+
+def _together(samples: list[Any]) -> Tensor | tuple[Tensor, ...]:
+    """Samples as a batch again."""
+    if isinstance(samples[0], tuple):
+        return tuple(torch.stack(each) for each in zip(*samples, strict=True))
+    return torch.stack(samples)
+
+
+def _stacked(labels: list[Any]) -> Any:
+    """Labels as a tensor where they are tensors of one shape, else as the list they are; None without labels."""
+    if any(label is None for label in labels):
+        return None
+    if all(isinstance(label, Tensor) for label in labels) and len({label.shape for label in labels}) == 1:
+        return torch.stack(labels)
+    return labels

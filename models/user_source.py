@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-
-from torch import Tensor
+from typing import Any
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
 from .data_source import CALIBRATION_BATCH, EVALUATION_BATCH, DataSource, check_count
 from .model_input import InputShape
-from .user_batches import Batch, BatchRules, checked_batches
+from .user_batches import Batch, BatchRules, checked_batches, samples_of
 from .user_code import file_of
 
 
@@ -55,7 +54,11 @@ class UserSource:
         """The same data for a model that gives ``logits``, a shape without the batch: other labels are refused."""
         return replace(self, rules=replace(self.rules, logits=logits))
 
-    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
+    def with_any_labels(self) -> UserSource:
+        """The same data for a metric of its own, which looks at the labels itself."""
+        return replace(self, rules=replace(self.rules, any_labels=True))
+
+    def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
         """``images`` inputs, at most."""
         check_count("calibration images", images, self.calibration_images, self.name)
         check_count("batch size", batch_size)
@@ -73,8 +76,9 @@ class UserSource:
     def _batches(self, made: Callable[[], object], images: int) -> Iterator[Batch]:
         left = images
         for inputs, labels in checked_batches(made, self.rules, file_of(self.rules.name)):
-            yield inputs[:left], None if labels is None else labels[:left]
-            left -= len(inputs)
+            cut = tuple(x[:left] for x in inputs) if isinstance(inputs, tuple) else inputs[:left]
+            yield cut, None if labels is None else labels[:left]
+            left -= samples_of(inputs)
             if left <= 0:
                 return
 

@@ -2,7 +2,7 @@
 
     cifar_resnet20 | lenet | digits_cnn | vgg_cifar ...      the zoo
     torchvision/resnet18, timm/resnet18                      architectures only: nothing is ever downloaded
-    path/file.py:factory                                     the caller's: see :func:`_from_user_code`
+    path/file.py:factory                                     the caller's: see :mod:`.user_model`
 
 Without weights a model has random ones from the seed and is settled (:mod:`.settle`), so that passes and
 quantization have something to lose.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
@@ -26,10 +26,10 @@ from .cifar_resnet import CifarResNet
 from .digits_cnn import DigitsCnn
 from .lenet import LeNet
 from .loaded_model import LoadedModel, example_batch
-from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing, checked_shape
+from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
 from .settle import settle
 from .text_bag import TOKENS, VOCABULARY, TextBag
-from .user_code import call_factory, file_of, is_user_code, load_factory
+from .user_code import file_of, is_user_code
 from .vgg_cifar import VGG16_HALF, VggCifar
 from .weights import load_weights
 
@@ -47,6 +47,9 @@ class Blueprint:
     input_shape: InputShape
     preprocessing: Preprocessing
     vocabulary: int | None = None
+    examples: tuple[Tensor, ...] = ()
+    input_names: tuple[str, ...] = ()
+    pretrained: bool = False
 
 
 CIFAR_SHAPE = (3, 32, 32)
@@ -65,12 +68,19 @@ ZOO: dict[str, Blueprint] = {
 
 
 def load_model(
-    spec: str, weights: Path | None = None, seed: int = 0, *, image_size: int | None = None, fresh: bool = False
+    spec: str,
+    weights: Path | None = None,
+    seed: int = 0,
+    *,
+    image_size: int | None = None,
+    fresh: bool = False,
+    weights_key: str | None = None,
 ) -> LoadedModel:
     """The model a spec names, in eval mode.
 
     ``image_size`` replaces the published height and width of torchvision and timm models. ``fresh`` leaves random
-    weights as the architecture's author initialises them, for training, instead of settling them.
+    weights as the architecture's author initialises them, for training, instead of settling them. ``weights_key`` says
+    which weights of a checkpoint that holds several.
     Raises :class:`InputError` for an unknown name, a file that cannot be used, or weights that do not fit.
     """
     # Random weights must depend on the seed alone, and the caller's random stream must not notice.
@@ -83,12 +93,15 @@ def load_model(
             module.eval()
     module.eval()
     if weights is not None:
-        load_weights(module, weights)
+        load_weights(module, weights, weights_key)
     elif not fresh and not is_user_code(spec):
         images = settling_batch(blueprint.input_shape)
         settle(module, seed, (example_batch(images, blueprint.input_shape, seed, blueprint.vocabulary),))
     shape, preprocessing = blueprint.input_shape, blueprint.preprocessing
-    return LoadedModel(spec, module, shape, preprocessing, weights is not None, blueprint.vocabulary)
+    pretrained = weights is not None or blueprint.pretrained
+    return LoadedModel(
+        spec, module, shape, preprocessing, pretrained, blueprint.vocabulary, blueprint.examples, blueprint.input_names
+    )
 
 
 def settling_batch(shape: InputShape) -> int:
@@ -100,7 +113,9 @@ def settling_batch(shape: InputShape) -> int:
 def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
     """How to build what the spec names; nothing is built yet, except by the caller's own factory."""
     if is_user_code(spec):
-        return _from_user_code(spec)
+        from .user_model import user_blueprint
+
+        return user_blueprint(spec)
     source, slash, name = spec.partition("/")
     if slash and source == "torchvision":
         from .torchvision_zoo import torchvision_blueprint
@@ -126,47 +141,3 @@ def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> 
         why=f"it is none of the {len(names)} known names",
         fix=fix + (f" (or {also})" if also else ""),
     )
-
-
-DEFAULT_USER_SHAPE = (3, 224, 224)
-
-
-def _from_user_code(spec: str) -> Blueprint:
-    """The caller's factory returns a module, ``(module, (C, H, W))``, or a whole :class:`LoadedModel`.
-
-    A module alone is taken to want 3x224x224; three channels mean ImageNet's normalisation, others pixels / 255.
-    """
-    built = call_factory(load_factory(spec), spec)
-    if isinstance(built, LoadedModel):
-        _require_usable(built.module, built.input_shape, spec)
-        preprocessing: object = built.preprocessing  # the caller's code keeps to no annotation
-        vocabulary: object = built.vocabulary
-        if not isinstance(preprocessing, Preprocessing) or not isinstance(vocabulary, int | None):
-            why = f"its preprocessing is {preprocessing!r}, its vocabulary {vocabulary!r}"
-            raise InputError(f"{spec} gave a model that is not whole", why=why, fix="give a Preprocessing, and an int")
-        loaded = built
-        return Blueprint(lambda: loaded.module, built.input_shape, built.preprocessing, built.vocabulary)
-    shape: object = DEFAULT_USER_SHAPE
-    if isinstance(built, tuple) and len(built) == 2:
-        built, shape = built
-    module, user_shape = _require_usable(built, shape, spec)
-    return Blueprint(lambda: module, user_shape, IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE)
-
-
-def _require_usable(module: object, shape: object, spec: str) -> tuple[nn.Module, InputShape]:
-    """Both, typed; InputError for what is no model of float32 on the CPU, or no shape."""
-    if not isinstance(module, nn.Module):
-        raise InputError(
-            f"{spec} gave a {type(module).__name__}",
-            why="a model is a torch.nn.Module",
-            fix="return the module, or (module, (C, H, W))",
-        )
-    for name, weight in module.named_parameters():
-        if weight.device.type != "cpu" or (weight.is_floating_point() and weight.dtype != torch.float32):
-            kept = f"{str(weight.dtype).removeprefix('torch.')} on {weight.device}"
-            raise InputError(
-                f"{spec}: the weight {name} is {kept}",
-                why="a float model is one of float32 on the CPU",
-                fix="return model.float().cpu(), with weights in it",
-            )
-    return module, checked_shape(shape, f"{spec} gave the input shape {shape!r}")

@@ -25,6 +25,10 @@ class StubRunner:
     def __call__(self, *inputs: Tensor) -> Tensor:
         return self.function(*inputs)
 
+    def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        found = self.function(*inputs)
+        return found if isinstance(found, tuple) else (found,)
+
     def at_threads(self, threads: int) -> StubRunner:
         return replace(self, threads=threads)
 

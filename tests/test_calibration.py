@@ -97,9 +97,15 @@ def test_no_data(batches: list[Tensor]) -> None:
         calibrate(observed(), batches)
 
 
-def test_labels_in_the_batch() -> None:
-    with pytest.raises(InputError, match=r"calibration batch 1\n.*it has 2 inputs, the model takes 1\n.*no labels"):
-        calibrate(observed(), [torch.randn(2, *IMAGE), (torch.randn(2, *IMAGE), torch.zeros(2))])
+def test_labels_in_the_batch_are_left_out() -> None:
+    assert calibrate(observed(), [torch.randn(2, *IMAGE), (torch.randn(2, *IMAGE), torch.zeros(2))]) == 4
+
+
+def test_more_than_inputs_and_labels() -> None:
+    with pytest.raises(
+        InputError, match=r"calibration batch 1\n.*it has 3 inputs, the model takes 1\n.*inputs, labels"
+    ):
+        calibrate(observed(), [torch.randn(2, *IMAGE), (torch.randn(2, *IMAGE), torch.zeros(2), torch.zeros(2))])
 
 
 def test_something_that_is_no_tensor() -> None:

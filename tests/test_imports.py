@@ -32,7 +32,7 @@ MAY_IMPORT_OF_OTHERS = {
         "numpy",
         "safetensors",
         *("onnx", "onnx_ir", "onnxruntime", "onnxscript", "google"),
-        *("matplotlib", "netron", "ptflops", "rich", "triton"),
+        *("matplotlib", "netron", "ptflops", "rich", "triton", "torchvision", "torchmetrics", "pycocotools"),
     },
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},

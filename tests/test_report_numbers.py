@@ -63,7 +63,7 @@ def test_the_headline_is_of_onnxruntimes_int8() -> None:
     assert found is not None
     assert found.variant["name"] == "onnxruntime int8"
     assert found.size_ratio == 4.0
-    assert found.top1_change == pytest.approx(-0.3)
+    assert found.accuracy_change == pytest.approx(-0.3)
     assert found.speedups == {"onnxruntime": 2.5, "torch": 2.5}
 
 
@@ -71,7 +71,7 @@ def test_the_headline_does_without_float_labels_sizes_and_times() -> None:
     bare = sample_variant("torch", "int8", size_bytes=None, latency=[], accuracy={"top1": None, "images": 9})
     found = headline([bare])
     assert found is not None
-    assert (found.reference, found.size_ratio, found.top1_change, found.speedups) == (None, None, None, {})
+    assert (found.reference, found.size_ratio, found.accuracy_change, found.speedups) == (None, None, None, {})
     assert headline([sample_variant("torch", "fp32")]) is None
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from fxpasses.errors import InputError
 from fxpasses.models.weight_files import SUFFIXES, check_weight_file, weights_as_bytes
-from fxpasses.models.weights import read_state_dict
+from fxpasses.models.weights import read_checkpoint
 
 
 @pytest.mark.parametrize("ending", SUFFIXES)
@@ -19,7 +19,7 @@ def test_every_kind_of_file_comes_back(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"weights{ending}"
     check_weight_file(path)
     path.write_bytes(weights_as_bytes(net, ending))
-    state = read_state_dict(path)
+    state = read_checkpoint(path)
     assert state.keys() == net.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in net.state_dict().items())
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fxpasses.export.benchmark import BenchSettings, benchmark
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic
+from fxpasses.export.metrics import Metric, amount_text
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import optimize_onnx
 from fxpasses.export.runners import onnx_runner
@@ -116,7 +117,7 @@ def search_into(
         yardstick = fused_yardstick(subject, settings.images)
         units = calibrated_units(subject, settings, config)
     journal = Journal(settings.journal, subject.about)
-    goal = Goal(settings.max_drop, repairs=repairs())
+    goal = Goal(settings.max_drop, repairs=repairs(), unit=yardstick.what_is_lost)
     with tempfile.TemporaryDirectory() as temporary, terminal.step("search", 0) as step:
         asked = _Measurements(subject, settings, journal, Path(temporary), step)
         search = Search(yardstick.float_score, units, asked, goal, lambda what: step.at(what, asked.done, 0))
@@ -125,7 +126,7 @@ def search_into(
         finally:
             if asked.remembered:
                 terminal.remark(f"{asked.remembered} measurements are taken from {settings.journal}")
-    document = search_document(search, chosen, settings)
+    document = search_document(search, chosen, settings, yardstick.metric)
     write_json_atomic(folder / SEARCH_JSON, document)
     write_bytes_atomic(folder / PARETO_PNG, as_png(*pareto_figure(document)))
     for line in outcome_lines(search, chosen):
@@ -143,10 +144,10 @@ def outcome_lines(search: Search, chosen: Trial) -> list[str]:
     images, unsure = chosen.score.images, chosen.uncertainty
     if chosen.latency is not None and chosen.latency.speedup < 1:
         lines.append("note    float32 is faster than every int8 model that holds: keep it")
-    if unsure is not None and unsure > search.goal.max_drop:
+    if unsure is not None and unsure > search.goal.max_drop and chosen.score.metric is None:
         lines.append(
-            f"note    the drop of {chosen.drop:.2f} points is known to ±{unsure:.2f} from {images} images; "
-            "--eval takes more"
+            f"note    the drop of {amount_text(chosen.drop, search.goal.unit)} is known to ±{unsure:.2f} from "
+            f"{images} images; --eval takes more"
         )
     return lines
 
@@ -162,12 +163,16 @@ def repairs() -> tuple[dict[str, Any], ...]:
     return tuple(change for change in DEFAULT_REPAIRS if set(change) <= known)
 
 
-def search_document(search: Search, chosen: Trial, settings: SearchSettings) -> dict[str, Any]:
+def search_document(
+    search: Search, chosen: Trial, settings: SearchSettings, metric: Metric | None = None
+) -> dict[str, Any]:
     """search.json: the budget, the float score, and every choice tried."""
+    by_default = "top-1" if search.float_score.top1 is not None else "agreement with float32"
     return {
         "max_drop": settings.max_drop,
         "images": search.float_score.images,
         "fp32": search.float_score.to_json(),
-        "measured": "top-1" if search.float_score.top1 is not None else "agreement with float32",
+        "measured": by_default if metric is None else metric.title,
+        "unit": "%" if metric is None else metric.unit,
         "trials": [trial.to_json() | {"chosen": trial is chosen} for trial in search.trials],
     }

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from fxpasses.capture_checks import run_model
 from fxpasses.errors import InputError
+from fxpasses.export.metrics import Metric
 from fxpasses.label_check import require_classes
-from fxpasses.models.data_source import DataSource, SplitSource
+from fxpasses.models.data_source import DataSource, SplitSource, TargetSplit, targets_of
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.user_data import UserBatches
 from fxpasses.models.user_source import UserSource
 
 
-def fitted(model: LoadedModel, data: DataSource) -> DataSource:
-    """The data, labels of which are classes of the model; the caller's own are looked at batch by batch as they come.
+def fitted(model: LoadedModel, data: DataSource, metric: Metric | None = None) -> DataSource:
+    """The data, labels of which are classes of the model, or what a metric takes instead.
+
+    Labels of the caller's own data are looked at batch by batch as they come.
 
     Raises:
         InputError: a label is no class of the model, or it gives nothing that has values.
         GraphError: it does not run.
     """
     logits = logits_of(model)
+    if metric is not None and not (metric.classes and metric.index == 0):
+        return data.with_any_labels() if isinstance(data, UserBatches | UserSource) else data
     if logits is None:
         return data
     if isinstance(data, UserBatches | UserSource):
@@ -30,7 +36,19 @@ def fitted(model: LoadedModel, data: DataSource) -> DataSource:
         for split in (data.training, data.held_out):
             if split.labels is not None:
                 require_classes(split.labels, logits[0], data.name)
+            elif isinstance(split, TargetSplit):
+                _require_decisions(targets_of(split, torch.arange(1)), logits, data.name)
     return data
+
+
+def _require_decisions(labels: Tensor, logits: tuple[int, ...], source: str) -> None:
+    """Raise InputError for labels that no class of these logits answers: they need a metric."""
+    if labels.is_floating_point() or tuple(labels.shape[1:]) != logits[1:]:
+        raise InputError(
+            f"{source} has labels of shape {list(labels.shape)}",
+            why=f"the model gives {['B', *logits]}, and without a metric labels are a class for each decision",
+            fix="say how they are judged: --metric miou, map, mse, mae, or path/file.py:function",
+        )
 
 
 def logits_of(model: LoadedModel) -> tuple[int, ...] | None:

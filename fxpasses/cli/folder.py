@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
@@ -18,6 +19,8 @@ from fxpasses.models.datasets import home_expanded, open_dataset
 from fxpasses.models.loaded_model import LoadedModel, example_batch
 from fxpasses.models.model_input import ModelInput, Preprocessing
 from fxpasses.models.user_code import is_user_code
+from fxpasses.models.user_data import UserBatches
+from fxpasses.models.user_source import UserSource
 from fxpasses.models.zoo import load_model
 
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
@@ -31,9 +34,14 @@ class ModelChoice:
     weights: Path | None = None
     seed: int = 0
     image_size: int | None = None
+    weights_key: str | None = None
 
     def load(self) -> LoadedModel:
-        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size)
+        if self.weights_key is not None and self.weights is None:
+            raise InputError(
+                "--weights-key without --weights", why="it is a key in that file", fix="give --weights FILE"
+            )
+        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
 
     def details(self, model: LoadedModel) -> dict[str, object]:
         """report.json's ``model_details``: enough to load the model again, from any folder."""
@@ -41,26 +49,31 @@ class ModelChoice:
             "spec": _absolute(self.spec),
             "weights": None if self.weights is None else str(self.weights.resolve()),
             "weights_sha256": None if self.weights is None else _sha256(self.weights),
+            **({} if self.weights_key is None else {"weights_key": self.weights_key}),
             "seed": self.seed,
             "image_size": self.image_size,
             "pretrained": model.pretrained,
             "input_shape": list(model.input_shape),
             "preprocessing": {"mean": list(model.preprocessing.mean), "std": list(model.preprocessing.std)},
             "vocabulary": model.vocabulary,
+            **_inputs_of(model),
             "torch_fp32": "the captured graph with BatchNorms folded",
         }
 
 
 @dataclass(frozen=True)
 class DataChoice:
-    """What the command line said about the data."""
+    """What the command line said about the data, and by which metric models are judged on it."""
 
     spec: str
     labels: Path | None = None
+    metric: str | None = None
 
     def details(self) -> dict[str, object]:
         """report.json's ``data_details``, as far as it is known here."""
-        return {"spec": _absolute(self.spec), "labels": None if self.labels is None else str(self.labels.resolve())}
+        judged = {} if self.metric is None else {"metric": _absolute(self.metric)}
+        labels = None if self.labels is None else str(self.labels.resolve())
+        return {"spec": _absolute(self.spec), "labels": labels, **judged}
 
 
 def open_folder(folder: Path) -> dict[str, Any]:
@@ -113,7 +126,9 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
     """
     details = _details(report, "model_details", folder)
     weights = None if details["weights"] is None else folder / details["weights"]
-    model = ModelChoice(details["spec"], weights, details["seed"], details["image_size"]).load()
+    model = ModelChoice(
+        details["spec"], weights, details["seed"], details["image_size"], details.get("weights_key")
+    ).load()
     if weights is not None and _sha256(weights) != details["weights_sha256"]:
         raise InputError(f"{weights} has changed", why="its content is not what was quantized", fix=QUANTIZE_AGAIN)
     return model
@@ -123,14 +138,50 @@ def input_of(report: Mapping[str, Any], folder: Path) -> ModelInput:
     """What the model is fed, without loading it."""
     details = _details(report, "model_details", folder)
     given = details["preprocessing"]
-    return ModelInput(tuple(details["input_shape"]), Preprocessing(tuple(given["mean"]), tuple(given["std"])))
+    inputs = details.get("inputs") or []
+    return ModelInput(
+        tuple(details["input_shape"]),
+        Preprocessing(tuple(given["mean"]), tuple(given["std"])),
+        tuple(tuple(each["shape"]) for each in inputs[1:]),
+        tuple(each["name"] for each in inputs if each["name"] is not None),
+    )
 
 
-def input_maker(report: Mapping[str, Any], folder: Path) -> Callable[[int], Tensor]:
-    """Seeded noise for the model, by batch size."""
+def input_maker(report: Mapping[str, Any], folder: Path) -> Callable[[int], Any]:
+    """Seeded noise for the model, by batch size: a tensor, or a tuple of them for a model of several inputs."""
     details = _details(report, "model_details", folder)
+    if details.get("inputs"):
+        return lambda batch: tuple(_noise_like(each, batch) for each in details["inputs"])
     shape, vocabulary = tuple(details["input_shape"]), details["vocabulary"]
     return lambda batch: example_batch(batch, shape, vocabulary=vocabulary)
+
+
+def _inputs_of(model: LoadedModel) -> dict[str, object]:
+    """What the caller's example inputs are like, where there are any."""
+    if not model.examples:
+        return {}
+    names = model.input_names or (None,) * len(model.examples)
+    return {
+        "inputs": [
+            {
+                "name": name,
+                "shape": list(x.shape[1:]),
+                "dtype": str(x.dtype).removeprefix("torch."),
+                "low": float(x.min()) if x.numel() else 0.0,
+                "high": float(x.max()) if x.numel() else 0.0,
+            }
+            for name, x in zip(names, model.examples, strict=True)
+        ]
+    }
+
+
+def _noise_like(each: Mapping[str, Any], batch: int) -> Tensor:
+    """Values between the least and the largest of an example, from a fixed seed."""
+    generator, size = torch.Generator().manual_seed(0), (batch, *each["shape"])
+    dtype = getattr(torch, each["dtype"])
+    if dtype.is_floating_point:
+        return (torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]).to(dtype)
+    return torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator).to(dtype)
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
@@ -139,7 +190,9 @@ def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = 
         details = _details(report, "data_details", folder)
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
         with named(folder / REPORT_JSON, "data_details"):
-            return open_dataset(other.spec, input_of(report, folder), other.labels)
+            source = open_dataset(other.spec, input_of(report, folder), other.labels)
+        own = isinstance(source, UserBatches | UserSource)
+        return source.with_any_labels() if own and details.get("metric") else source
     return open_dataset(other.spec, input_of(report, folder), other.labels)
 
 

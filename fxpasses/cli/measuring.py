@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import fx, nn
 
@@ -17,11 +18,12 @@ from fxpasses.export.report import Variant, variant_of
 from fxpasses.export.report_numbers import count_text
 from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
 from fxpasses.export.torch_int8 import to_torch
-from fxpasses.models.data_source import DataSource
-from fxpasses.models.loaded_model import LoadedModel
 
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from .pipeline import Input
 
 FLOAT, INT8 = "fp32", "int8"
 NEAREST = "torch int8, nearest"
@@ -97,19 +99,23 @@ class Measured:
         return why_odd(self.macs)
 
 
-def measure(
-    subjects: Subjects, model: LoadedModel, data: DataSource, images: int, bench: bool, terminal: Terminal
-) -> Measured:
+def measure(subjects: Subjects, given: Input, images: int, bench: bool, terminal: Terminal) -> Measured:
     """Measure every runner on at most ``images`` images, and, if ``bench``, shortly its latency."""
     assert subjects.graph is not None
-    images = min(images, data.evaluation_images)
+    model, images = given.model, min(images, given.data.evaluation_images)
     with terminal.step("count multiply-accumulates"):
         macs = count_macs(subjects.graph, model.example_inputs(batch=1))
-    with terminal.step("accuracy", images) as step:
-        compared = compare(subjects.runners, data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
+    compared = compared_on(subjects.runners, given, images, terminal)
     latencies = time_runners(subjects.runners, model.example_inputs, SHORT_BENCHMARK, terminal) if bench else None
     variants = [_variant(subjects, runner, macs, compared[runner.name], latencies) for runner in subjects.runners]
-    return Measured(variants, any(c.top1 is not None for c in compared.values()), macs)
+    return Measured(variants, any(c.is_labelled for c in compared.values()), macs)
+
+
+def compared_on(runners: Sequence[Runner], given: Input, images: int, terminal: Terminal) -> dict[str, Comparison]:
+    """Accuracy of every runner on so many images, by the metric asked for."""
+    batches = given.data.evaluation(EVALUATION_BATCH, images)
+    with terminal.step("accuracy", images) as step:
+        return compare(runners, batches, metric=given.metric, progress=step.at, total=images)
 
 
 def time_runners(

@@ -57,7 +57,7 @@ Data = Annotated[
         "--data",
         metavar="DATA",
         help="digits, mnist=DIR, fashion=DIR, cifar10=DIR, sst2=DIR, images=DIR (train/ and val/, a folder for each "
-        "class), random=3x224x224, or path/file.py:factory.",
+        "class), segmentation=DIR (images and masks), coco=DIR, csv=FILE, random=3x224x224, or path/file.py:factory.",
         show_default=False,
     ),
 ]
@@ -70,7 +70,16 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="A state dict: .pt, .pth or .safetensors. Without it the weights are random.",
+        help="A state dict or checkpoint: .pt, .pth, .ckpt or .safetensors. Without it the weights are random.",
+        show_default=False,
+    ),
+]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-key",
+        metavar="KEY",
+        help="Which weights of a checkpoint that holds several: a key or a prefix of names in it, as the error says.",
         show_default=False,
     ),
 ]
@@ -80,6 +89,16 @@ Labels = Annotated[
         "--labels",
         metavar="FILE",
         help="Class indices for images=DIR; default DIR/labels.json, else alphabetical.",
+        show_default=False,
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="How models are judged: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
+        "path/file.py:function; NAME@KEY is of another output than the first.",
         show_default=False,
     ),
 ]

@@ -14,6 +14,7 @@ from torch import Tensor, fx
 
 from fxpasses.export.audit import AuditReport, audit
 from fxpasses.export.environment import usable_threads, why_unsuited
+from fxpasses.export.metrics import Metric
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.parity_check import ParityReport, parity
@@ -49,6 +50,7 @@ from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .fitting import fitted
 from .folder import DataChoice, ModelChoice
 from .measuring import Measured, Subjects, measure
+from .metric_option import metric_of
 from .options import check_threads
 from .output_check import checked_outputs
 from .overrides import check_overrides
@@ -71,6 +73,7 @@ class Input:
     data: DataSource
     model_details: Mapping[str, object]
     data_details: Mapping[str, object]
+    metric: Metric | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,15 @@ class Outcome:
 def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Input:
     """Load the model and open the data."""
     with terminal.step("load model and data"):
-        loaded = model.load()
-        source = fitted(loaded, open_dataset(data.spec, loaded, data.labels))
-    return Input(loaded, source, model.details(loaded), data.details())
+        return open_both(model, data)
+
+
+def open_both(model: ModelChoice, data: DataChoice) -> Input:
+    """The model, its data and its metric, found to fit each other."""
+    loaded = model.load()
+    metric = metric_of(data.metric, loaded)
+    source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
+    return Input(loaded, source, model.details(loaded), data.details(), metric)
 
 
 def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Terminal) -> Outcome:
@@ -138,7 +147,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
         judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)
-        measured = measure(subjects, given.model, given.data, settings.evaluation_images, settings.benchmark, terminal)
+        measured = measure(subjects, given, settings.evaluation_images, settings.benchmark, terminal)
     report = build_report(
         model=given.model.name,
         data=given.data.name,

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
-from fxpasses.export.accuracy import compare
 from fxpasses.export.model_size import MacCount, count_macs, count_parameters, file_bytes, module_bytes
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
@@ -27,7 +26,7 @@ from fxpasses.quantization.config import Override, QuantConfig
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
-from .measuring import EVALUATION_BATCH, FLOAT, SHORT_BENCHMARK, time_runners
+from .measuring import FLOAT, SHORT_BENCHMARK, compared_on, time_runners
 from .overrides import check_overrides
 from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from .precision_methods import Lowering
@@ -96,7 +95,7 @@ def lower_into(
 def _require_finite(lowered: fx.GraphModule, lowering: Lowering, given: Input) -> None:
     """Half precision overflows where float32 does not: say where, before anything is written."""
     inputs, _ = next(iter(given.data.evaluation(PARITY_BATCH, PARITY_BATCH)))
-    node = first_overflow(lowered, (inputs,))
+    node = first_overflow(lowered, inputs if isinstance(inputs, tuple) else (inputs,))
     if node is None:
         return
     raise InputError(
@@ -147,8 +146,7 @@ def _measured(
 ) -> tuple[list[Variant], bool]:
     images = min(settings.evaluation_images, given.data.evaluation_images)
     runners = [artifact.runner for artifact in artifacts]
-    with terminal.step("accuracy", images) as step:
-        compared = compare(runners, given.data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
+    compared = compared_on(runners, given, images, terminal)
     bench = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal) if settings.benchmark else None
     parameters = count_parameters(artifacts[0].graph)
     variants = [
@@ -163,7 +161,7 @@ def _measured(
         )
         for a in artifacts
     ]
-    return variants, any(c.top1 is not None for c in compared.values())
+    return variants, any(c.is_labelled for c in compared.values())
 
 
 def _report(

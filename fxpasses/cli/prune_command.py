@@ -21,7 +21,9 @@ def prune_command(
     data: options.Data,
     out: options.Out,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
+    metric: options.Metric = None,
     image_size: options.ImageSize = None,
     ratio: pruning_options.Ratio = None,
     budget: pruning_options.Budget = None,
@@ -94,7 +96,9 @@ def prune_command(
         pruning = asked() if recipe is None else read_recipe(recipe)
         settings = _run_settings(target, calib, evaluate, bench, threads, seed)
         with staged_folder(out) as stage:
-            given = open_input(ModelChoice(model, weights, seed, image_size), DataChoice(data, labels), terminal)
+            given = open_input(
+                ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric), terminal
+            )
             if max_drop is not None:
                 pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)
             outcome = prune_into(stage, given, pruning, settings, quantize, terminal)

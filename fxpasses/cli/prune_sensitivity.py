@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from fxpasses.sensitivity.prune_page import prune_page
 from fxpasses.sensitivity.prune_plots import lead_ratio, map_figure, ratio_figure
 from fxpasses.sensitivity.prune_table import print_prune
 from fxpasses.sensitivity.ratio_search import largest_ratio, largest_ratios
-from fxpasses.sensitivity.scoring import Score, Yardstick
+from fxpasses.sensitivity.scoring import Score
 
 from .evaluation_data import default_images
 from .folder import DataChoice, ModelChoice
@@ -95,13 +94,7 @@ class RatioJob:
         return yardstick.float_score.quality - score.quality
 
     def _noise(self) -> float:
-        return noise_of(dense_yardstick(self.subject, self.images))
-
-
-def noise_of(yardstick: Yardstick) -> float:
-    """The standard error of an accuracy measured on so many images, in points."""
-    quality = yardstick.float_score.quality
-    return math.sqrt(quality * (100 - quality) / yardstick.images)
+        return dense_yardstick(self.subject, self.images).standard_error
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -136,7 +129,9 @@ def prune_into(
     kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
     document = {
         **frame(found.given, None, None, terminal),
-        **prune_document(yardstick.float_score, list(scans.values()), choice, prune_targets(found.graph)),
+        **prune_document(
+            yardstick.float_score, list(scans.values()), choice, prune_targets(found.graph), yardstick.metric
+        ),
         **_within_budget(subject, images, drops, kinds, choice, journal, settings, terminal),
     }
     _write(folder, document, terminal)
@@ -169,7 +164,7 @@ def _within_budget(
             drops,
             _drop_of(subject, images, choice),
             settings.max_drop,
-            noise=noise_of(dense_yardstick(subject, images)),
+            noise=dense_yardstick(subject, images).standard_error,
         )
     return {
         "within_budget": {

@@ -58,7 +58,7 @@ MaxDrop = Annotated[
         "--max-drop",
         callback=finite,
         metavar="POINTS",
-        help="Instead of a ratio, the top-1 that may be lost before fine-tuning: finds the largest ratio.",
+        help="Instead of a ratio, what of top-1, or --metric, may be lost before fine-tuning: finds the largest ratio.",
         show_default=False,
     ),
 ]

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from fxpasses.export.accuracy import compare
 from fxpasses.export.audit import AuditReport, audit
 from fxpasses.export.files import write_bytes_atomic
 from fxpasses.export.latency import BenchResult
@@ -33,7 +32,7 @@ from fxpasses.tracing import capture
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
-from .measuring import EVALUATION_BATCH, FLOAT, INT8, SHORT_BENCHMARK, time_runners
+from .measuring import FLOAT, INT8, SHORT_BENCHMARK, compared_on, time_runners
 from .overrides import check_overrides
 from .pipeline import (
     PARITY_IMAGES,
@@ -228,8 +227,7 @@ def _measured(
 ) -> tuple[list[Variant], BenchResult | None]:
     images = min(settings.evaluation_images, given.data.evaluation_images)
     runners = [artifact.runner for artifact in artifacts]
-    with terminal.step("accuracy", images) as step:
-        compared = compare(runners, given.data.evaluation(EVALUATION_BATCH, images), progress=step.at, total=images)
+    compared = compared_on(runners, given, images, terminal)
     latencies = None
     if settings.benchmark:
         latencies = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal)

@@ -15,6 +15,7 @@ from fxpasses.models.data_source import DataSource
 from fxpasses.models.fine_tuning import Distillation
 from fxpasses.models.norm_statistics import KEPT, Batches, choose_statistics
 from fxpasses.models.training import TrainConfig, train
+from fxpasses.models.user_batches import samples_of
 from fxpasses.pruning.masks import masks_of, reapply_masks, replace_masks
 
 from .pruning_steps import Pruned, Pruning, masked_shares, masks_at
@@ -140,4 +141,4 @@ def statistics_batches(
 def _counted(batches: Iterable[Tensor], step: Step) -> Iterator[Tensor]:
     for inputs in batches:
         yield inputs
-        step.advance(len(inputs))
+        step.advance(samples_of(inputs))

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from fxpasses.errors import InputError
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
+from fxpasses.models.user_batches import samples_of
 from fxpasses.pruning.brain_surgeon import SURGEON, surgeon_scores
 from fxpasses.pruning.budget import Budget, choose_within
 from fxpasses.pruning.channel_plan import Removal, choose_channels
@@ -255,5 +256,5 @@ def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:
     if settings.criterion == "activation":
         images = min(SCORING_BATCH * SCORING_BATCHES, data.calibration_images)
         batches = data.calibration(images, SCORING_BATCH, settings.seed)
-        return ScoringData([(inputs, torch.zeros(len(inputs), dtype=torch.long)) for inputs in batches])
+        return ScoringData([(inputs, torch.zeros(samples_of(inputs), dtype=torch.long)) for inputs in batches])
     return ScoringData(list(islice(training_batches(data, SCORING_BATCH, settings.seed), SCORING_BATCHES)))

@@ -19,7 +19,9 @@ def quantize_command(
     data: options.Data,
     out: options.Out,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
+    metric: options.Metric = None,
     image_size: options.ImageSize = None,
     method: Annotated[
         str,
@@ -90,8 +92,8 @@ def quantize_command(
             "--max-drop",
             callback=options.finite,
             metavar="POINTS",
-            help="Search for the fastest int8 model that loses no more top-1: observers, repairs, layers in float. "
-            "Writes recipe.toml, search.json and pareto.png, too.",
+            help="Search for the fastest int8 model that loses no more top-1, or no more of --metric: observers, "
+            "repairs, layers in float. Writes recipe.toml, search.json and pareto.png, too.",
             show_default=False,
         ),
     ] = None,
@@ -182,7 +184,7 @@ def quantize_command(
         from .static_command import quantize_static
         from .static_options import StaticOptions
 
-        chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+        chosen, source = ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric)
         if method != STATIC:
             from .lowered_command import LoweredSettings, MethodOptions, quantize_lowered
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_json_atomic
+from fxpasses.export.metrics import POINTS, amount_text
 from fxpasses.export.runners import torch_threads
 from fxpasses.pruning.budget import Budget
 from fxpasses.sensitivity.ratio_search import RatioSearch, largest_ratio
@@ -54,7 +54,7 @@ def within_drop(
     """
     with torch_threads(default_threads(settings.threads)), terminal.step("search the ratio", 0) as step:
         graph = capture(given.model.module, given.model.example_inputs())
-        yardstick = Yardstick(graph, evaluation_batches(given.data, settings.evaluation_images))
+        yardstick = Yardstick(graph, evaluation_batches(given.data, settings.evaluation_images), given.metric)
         dense = yardstick.float_score.quality
         tried = 0
 
@@ -65,24 +65,24 @@ def within_drop(
             small = prune(graph, given, replace(pruning, ratio=ratio), _silent(terminal)).graph
             return dense - yardstick.score(small).quality
 
-        noise = math.sqrt(dense * (100 - dense) / yardstick.images)
-        found = largest_ratio(drop_at, max_drop, noise=noise)
+        found = largest_ratio(drop_at, max_drop, noise=yardstick.standard_error)
+    unit = yardstick.what_is_lost
     if found.ratio == 0:
         raise InputError(
-            f"no ratio within {max_drop:g} points",
-            why=f"already {100 * found.tried[1][0]:.1f} % lose {found.tried[1][1]:.1f}",
+            f"no ratio within {max_drop:g} {unit}",
+            why=f"already {100 * found.tried[1][0]:.1f} % lose {amount_text(found.tried[1][1], unit)}",
             fix="allow more with --max-drop, prune other --layers, or fine-tune a fixed --ratio",
         )
     write_json_atomic(folder / RATIO_SEARCH_JSON, {"max_drop": max_drop, **found.to_json()})
-    for line in outcome_lines(found, max_drop):
+    for line in outcome_lines(found, max_drop, unit):
         terminal.results.print(line, markup=False)
     return replace(pruning, ratio=found.ratio, keep_statistics=not pruning.epochs)
 
 
-def outcome_lines(found: RatioSearch, max_drop: float) -> list[str]:
+def outcome_lines(found: RatioSearch, max_drop: float, unit: str = POINTS) -> list[str]:
     """What was found, and at what cost."""
     lines = [
-        f"search  {100 * found.ratio:.1f} % lose {found.drop:.2f} points of the {max_drop:g} allowed, "
+        f"search  {100 * found.ratio:.1f} % lose {amount_text(found.drop, unit)} of the {max_drop:g} allowed, "
         f"after {found.evaluations} evaluations"
     ]
     if not found.is_monotone:

@@ -31,7 +31,9 @@ def sensitivity_command(
         ),
     ] = Method.quant,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
+    metric: options.Metric = None,
     image_size: options.ImageSize = None,
     images: Annotated[
         int | None,
@@ -65,7 +67,8 @@ def sensitivity_command(
             "--max-drop",
             callback=options.finite,
             metavar="POINTS",
-            help="Find the largest ratios that lose no more top-1, for prune: of each layer, operator, and the net.",
+            help="Find the largest ratios that lose no more top-1, or no more of --metric, for prune: of each layer, "
+            "operator, and the net.",
             show_default=False,
         ),
     ] = None,
@@ -92,7 +95,7 @@ def sensitivity_command(
         from .prune_sensitivity import PruneSettings, numbers_of, prune_into
         from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 
-        chosen, source = ModelChoice(model, weights, seed, image_size), DataChoice(data, labels)
+        chosen, source = ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric)
         journal = journal_beside(out)
         with staged_folder(out) as stage, torch_threads(default_threads(threads)):
             if method is Method.quant:

@@ -19,6 +19,7 @@ from fxpasses.export.integer_tensors import OnnxIntegers
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.runners import onnx_runner
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.models.user_batches import samples_of
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.calibrated import Calibrated
 from fxpasses.sensitivity.figures import as_png
@@ -127,14 +128,15 @@ def _measured(
             ready,
             evaluation,
             runtimes=runtimes,
-            node_batches=-(-settings.node_images // len(next(iter(evaluation()))[0])),
+            node_batches=-(-settings.node_images // samples_of(next(iter(evaluation()))[0])),
             layers=[job.read(answer) for job, answer in answered],
+            metric=loaded(subject).given.metric,
         )
 
 
 def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Callable[..., object], Integers]]:
     path = to_onnx(int8, folder / "model.int8.onnx")
-    return {"onnxruntime": (onnx_runner(path, "int8"), OnnxIntegers(path).integers)}
+    return {"onnxruntime": (onnx_runner(path, "int8").outputs, OnnxIntegers(path).integers)}
 
 
 def frame(given: Input, target: str | None, calibration_images: int | None, terminal: Terminal) -> dict[str, Any]:
@@ -151,5 +153,6 @@ def frame(given: Input, target: str | None, calibration_images: int | None, term
         "model_details": given.model_details,
         "data_details": {**given.data_details, "calibration_images": calibration_images},
         "durations": dict(terminal.durations),
+        "metric": None if given.metric is None else given.metric.about(),
         "warnings": [*terminal.warnings, *warnings],
     }

@@ -35,7 +35,8 @@ def store_in(folder: Path, int8: fx.GraphModule, module: nn.Module, data: DataSo
     """
     images = min(IMAGES, data.evaluation_images)
     inputs, _ = next(iter(data.evaluation(images, images)))
-    return {KEY: store_integers(int8, module, folder / INT8_ONNX, (inputs,), folder / INTEGERS_NPZ).to_json()}
+    given = inputs if isinstance(inputs, tuple) else (inputs,)
+    return {KEY: store_integers(int8, module, folder / INT8_ONNX, given, folder / INTEGERS_NPZ).to_json()}
 
 
 def compared_with_stored(folder: Path, int8: fx.GraphModule, report: Mapping[str, Any]) -> StoredComparison | None:

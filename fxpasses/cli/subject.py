@@ -10,15 +10,13 @@ from torch import fx
 
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource
-from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
-from .fitting import fitted
 from .folder import DataChoice, ModelChoice
-from .pipeline import Input
+from .pipeline import Input, open_both
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class Subject:
             "fxpasses": __version__,
             "model": self.model.spec,
             "weights": None if weights is None else [str(weights.resolve()), _changed(weights)],
+            "weights_key": self.model.weights_key,
             "seed": self.model.seed,
             "image_size": self.model.image_size,
             "data": self.data.details(),
@@ -52,21 +51,16 @@ class Loaded:
     model: LoadedModel
     data: DataSource
     graph: fx.GraphModule
-    subject: Subject
-
-    @property
-    def given(self) -> Input:
-        """As the commands pass it on."""
-        choice = self.subject.model
-        return Input(self.model, self.data, choice.details(self.model), self.subject.data.details())
+    given: Input
+    """As the commands pass it on."""
 
 
 @lru_cache(maxsize=1)
 def loaded(subject: Subject) -> Loaded:
     """Load and capture."""
-    model = subject.model.load()
-    data = fitted(model, open_dataset(subject.data.spec, model, subject.data.labels))
-    return Loaded(model, data, capture(model.module, model.example_inputs()), subject)
+    given = open_both(subject.model, subject.data)
+    graph = capture(given.model.module, given.model.example_inputs())
+    return Loaded(given.model, given.data, graph, given)
 
 
 @lru_cache(maxsize=1)
@@ -79,13 +73,14 @@ def fused_graph(subject: Subject) -> fx.GraphModule:
 def dense_yardstick(subject: Subject, images: int) -> Yardstick:
     """That many images, and what the float model makes of them, BatchNorms and all: for pruning."""
     found = loaded(subject)
-    return Yardstick(found.graph, evaluation_batches(found.data, images))
+    return Yardstick(found.graph, evaluation_batches(found.data, images), found.given.metric)
 
 
 @lru_cache(maxsize=2)
 def fused_yardstick(subject: Subject, images: int) -> Yardstick:
     """That many images, and what the fused float graph makes of them: for int8."""
-    return Yardstick(fused_graph(subject), evaluation_batches(loaded(subject).data, images))
+    found = loaded(subject)
+    return Yardstick(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
 
 
 def _changed(path: Path) -> int:

@@ -42,6 +42,7 @@ def train_command(
         ),
     ],
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     labels: options.Labels = None,
     image_size: options.ImageSize = None,
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", max=options.MOST_EPOCHS)] = 10,
@@ -79,7 +80,7 @@ def train_command(
         config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed, bf16=bf16)
         with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
-            loaded = load_model(model, weights, seed, image_size=image_size, fresh=True)
+            loaded = load_model(model, weights, seed, image_size=image_size, fresh=True, weights_key=weights_key)
             source = fitted(loaded, open_dataset(data, loaded, labels))
             train_on(loaded.module, source, config, batch, terminal, augment=augment)
             top1 = top1_on(loaded.module, source, terminal)

@@ -19,6 +19,8 @@ class Score(Closed):
     loss: Loss | None
     top1_agreement: Percent | None
     sqnr_db: Real | None
+    metric: Real | None = None
+    falls: bool = False
 
 
 class WeightError(Closed):

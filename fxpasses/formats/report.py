@@ -25,11 +25,23 @@ class Environment(Part):
     os: Name | None = None
 
 
+class Metric(Part):
+    """What ``--metric`` asked for, of one variant; ``output`` says which output it is of."""
+
+    name: Name
+    title: Name
+    value: Real
+    unit: Literal["%", "dB", ""]
+    falls: bool
+    output: Name
+
+
 class Accuracy(Part):
-    """``top1`` in percent of ``images``."""
+    """``top1`` in percent of ``images``; ``metric`` where another was asked for."""
 
     top1: Percent | None
     images: Count
+    metric: Metric | None = None
 
 
 class Agreement(Part):
@@ -122,18 +134,30 @@ class Preprocessing(Part):
         return self
 
 
+class ExampleInput(Part):
+    """One input of a model that the caller gave examples for; noise for it lies between ``low`` and ``high``."""
+
+    name: Name | None
+    shape: Annotated[list[Positive], Field(max_length=8)]
+    dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+    low: Real
+    high: Real
+
+
 class ModelDetails(Part):
     """How the float model is loaded again."""
 
     spec: Name
     weights: Name | None
     weights_sha256: Sha256 | None
+    weights_key: Name | None = None
     seed: Seed
     image_size: Positive | None
     pretrained: bool = False
     input_shape: Annotated[list[Positive], Field(min_length=1, max_length=8)]
     preprocessing: Preprocessing
     vocabulary: Positive | None
+    inputs: Annotated[list[ExampleInput], Field(max_length=64)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> ModelDetails:
@@ -154,6 +178,7 @@ class DataDetails(Part):
 
     spec: Name
     labels: Name | None
+    metric: Name | None = None
     calibration_images: Count | None = None
     evaluation_images: Count | None = None
     has_labels: bool | None = None

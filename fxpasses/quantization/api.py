@@ -53,7 +53,8 @@ def quantize(
     Args:
         model: in eval mode; it is not changed.
         example_inputs: a tensor or a tuple of them; dimension 0 is the batch.
-        batches: calibration data: tensors, or tuples of the model's inputs.
+        batches: calibration data: tensors, or tuples of the model's inputs; a DataLoader of ``(images, labels)`` will
+            do as it is.
         config: defaults to ``QuantConfig()``: int8 for x86.
 
     Raises:

@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from ..errors import FxPassesError, GraphError, InputError
 from ..stages import Stage, check_stage, graph_facts
 from .activations_in_place import with_activations_in_place
+from .labelled_batches import inputs_of_batch
 from .observers import MovingAverageObserver
 
 
@@ -19,7 +20,7 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
 
     Args:
         gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
-        batches: tensors, or tuples of all the model's inputs. Labels do not belong here.
+        batches: tensors, or tuples of all the model's inputs; labels behind them are left out.
         progress: called with the number of samples of each batch as it is done.
 
     Returns:
@@ -51,7 +52,7 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
     """
     expected, seen = graph_facts(gm)["example_inputs"], 0
     for number, batch in enumerate(batches):
-        inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        inputs = inputs_of_batch(batch, len(expected))
         _check_batch(number, inputs, expected)
         seen += int(inputs[0].shape[0])
         yield inputs
@@ -113,7 +114,7 @@ def _check_batch(number: int, inputs: Any, expected: tuple[Any, ...]) -> None:
         raise InputError(
             what,
             why=f"it has {len(inputs)} inputs, the model takes {len(expected)}",
-            fix="yield a tensor, or a tuple of exactly the model's inputs (no labels)",
+            fix="yield a tensor, a tuple of the model's inputs, or (inputs, labels)",
         )
     for x, example in zip(inputs, expected, strict=True):
         if not isinstance(example, tuple):
@@ -123,7 +124,7 @@ def _check_batch(number: int, inputs: Any, expected: tuple[Any, ...]) -> None:
             raise InputError(
                 what,
                 why=f"it holds a {type(x).__name__} where the model takes a tensor",
-                fix="yield a tensor, or a tuple of exactly the model's inputs (no labels)",
+                fix="yield a tensor, a tuple of the model's inputs, or (inputs, labels)",
             )
         if tuple(x.shape[1:]) != shape[1:] or x.dtype != dtype:
             raise InputError(

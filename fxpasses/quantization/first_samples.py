@@ -30,6 +30,8 @@ def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:
 
 
 def samples_of(batch: Any) -> int:
-    """How many samples a batch has: a tensor, or a tuple of the model's inputs."""
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
+    """How many samples a batch has: a tensor, or a tuple that begins with the model's inputs."""
+    x = batch
+    while isinstance(x, (tuple, list)) and x:
+        x = x[0]
     return len(x) if isinstance(x, Tensor) and x.dim() else 1

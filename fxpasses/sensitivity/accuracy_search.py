@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fxpasses.errors import InputError
+from fxpasses.export.metrics import POINTS, amount_text
 from fxpasses.quantization.config import QuantConfig
 
 from .scoring import Score
@@ -48,21 +49,25 @@ class Goal:
     """What a search looks for.
 
     Attributes:
-        max_drop: points of top-1 that may be lost; of agreement with float where there are no labels.
+        max_drop: what may be lost of the metric; points of top-1 where none is asked for, and of agreement with float
+            where there are no labels.
         observers: to try, beside that of the settings given.
         repairs: changes of the settings to try, one after the other, each kept if it helps.
         most_returns: layers to try to make int8 again.
+        unit: of ``max_drop``.
     """
 
     max_drop: float
     observers: tuple[str, ...] = DEFAULT_OBSERVERS
     repairs: tuple[dict[str, Any], ...] = DEFAULT_REPAIRS
     most_returns: int = 12
+    unit: str = POINTS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_drop < 100:
+        if self.max_drop < 0 or (self.unit == POINTS and self.max_drop >= 100):
+            most = " to below 100" if self.unit == POINTS else ""
             raise InputError(
-                f"max_drop {self.max_drop}", why="it is points of accuracy, from 0 to below 100", fix="give 0.2 or so"
+                f"max_drop {self.max_drop}", why=f"it is in {self.unit} of accuracy, from 0{most}", fix="give 0.2 or so"
             )
 
 
@@ -150,9 +155,9 @@ class Search:
         if not any(trial.holds for trial in self.trials):
             closest = min(self.trials, key=lambda trial: trial.drop)
             raise InputError(
-                f"no int8 model within {self.goal.max_drop:g} points of float",
-                why=f"the best loses {closest.drop:.2f}: {closest.what}",
-                fix=f"allow more, --max-drop {closest.drop:.2f}; or keep float32, or take fp16",
+                f"no int8 model within {self.goal.max_drop:g} {self.goal.unit} of float",
+                why=f"the best loses {amount_text(closest.drop, self.goal.unit)}: {closest.what}",
+                fix=f"allow more, --max-drop {_enough(closest.drop)}; or keep float32, or take fp16",
             )
         return self._fastest()
 
@@ -241,6 +246,12 @@ class Search:
             tried.append(Trial(what, config, in_float, score, drop, drop <= self.goal.max_drop + ROUNDING))
         self.trials += tried
         return tried
+
+
+def _enough(drop: float) -> str:
+    """A number that is no smaller, in few digits."""
+    digits = 2 if drop >= 1 else 2 - math.floor(math.log10(drop)) if drop > 0 else 2
+    return f"{math.ceil(drop * 10**digits) / 10**digits:.{digits}f}"
 
 
 MOST_TIMED = 6

@@ -23,16 +23,21 @@ def pareto_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
     def draw(figure: Figure, palette: Palette) -> None:
         axes = figure.subplots()
         axes.grid(axis="both", visible=True)
-        least = _quality(document["fp32"]) - document["max_drop"]
+        falls = bool(document["fp32"].get("falls"))
+        least = _quality(document["fp32"]) + (document["max_drop"] if falls else -document["max_drop"])
         axes.axhline(least, color=palette.bad, linewidth=1, linestyle=(0, (4, 3)))
-        words = f"{document['max_drop']:g} points below float32"
+        unit = document.get("unit", "%")
+        lost = {"%": "points"}.get(unit, unit or document["measured"])
+        words = f"{document['max_drop']:g} {lost} {'above' if falls else 'below'} float32"
         axes.annotate(
             words, (1, least), xycoords=("axes fraction", "data"), xytext=(-4, -11), color=palette.bad, **_NEAR
         )
         if timed:
             _points(axes, document, timed, palette)
         axes.set_xlabel("latency in onnxruntime, ms (batch 1, 1 thread)")
-        axes.set_ylabel(f"{document['measured']}, %")
+        axes.set_ylabel(f"{document['measured']}, {unit}" if unit else document["measured"])
+        if falls:
+            axes.invert_yaxis()  # the better is above, whatever is measured
         axes.tick_params(length=0)
         axes.margins(0.12)
 
@@ -43,8 +48,9 @@ def _points(axes: Axes, document: Mapping[str, Any], timed: Sequence[Mapping[str
     fp32_ms, fp32 = timed[0]["latency_ms"] * timed[0]["speedup_vs_fp32"], _quality(document["fp32"])
     axes.plot([fp32_ms], [fp32], "s", color=palette.muted, markersize=7)
     axes.annotate("float32", (fp32_ms, fp32), xytext=(0, 8), ha="center", textcoords="offset points", fontsize=8.5)
-    points = [(fp32_ms / trial["speedup_vs_fp32"], fp32 - trial["drop"]) for trial in timed]
-    frontier = pareto_frontier([*points, (fp32_ms, fp32)])
+    sign = -1 if document["fp32"].get("falls") else 1
+    points = [(fp32_ms / trial["speedup_vs_fp32"], fp32 - sign * trial["drop"]) for trial in timed]
+    frontier = [(x, sign * y) for x, y in pareto_frontier([(x, sign * y) for x, y in [*points, (fp32_ms, fp32)]])]
     axes.annotate(
         "hollow: loses too much", (0, 1), xycoords="axes fraction", xytext=(4, -12), color=palette.muted, **_LEFT
     )
@@ -60,6 +66,8 @@ def _points(axes: Axes, document: Mapping[str, Any], timed: Sequence[Mapping[str
 
 
 def _quality(score: Mapping[str, Any]) -> float:
+    if score.get("metric") is not None:
+        return float(score["metric"])
     return float(score["top1_agreement"] if score["top1"] is None else score["top1"])
 
 

@@ -7,13 +7,16 @@ layers                      one entry for each layer, in the graph's order:
     rank                    1 loses most: the largest mean drop over the ratios
     params, macs            with ``_percent`` of all
     scores                  one for each ratio, with ``drop``: points of top-1 (agreement without labels) lost
-    holds_until             largest ratio scanned up to which no more than one point is lost
+    holds_until             largest ratio scanned up to which no more than one point is lost; of a metric that is no
+                            percentage, a hundredth of its value
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from fxpasses.export.metrics import Metric
 
 from .prune import LayerScan, PrunableLayer, PruneChoice
 from .scoring import Score
@@ -23,9 +26,14 @@ LITTLE = 1.0
 
 
 def prune_document(
-    float_score: Score, scans: Sequence[LayerScan], choice: PruneChoice, all_layers: Sequence[PrunableLayer]
+    float_score: Score,
+    scans: Sequence[LayerScan],
+    choice: PruneChoice,
+    all_layers: Sequence[PrunableLayer],
+    metric: Metric | None = None,
 ) -> dict[str, Any]:
     """What was found, ready for JSON; ``all_layers`` are those that could be pruned, for the shares."""
+    little = LITTLE if metric is None or metric.unit == "%" else abs(float_score.quality) / 100
     params, macs = sum(layer.params for layer in all_layers), sum(layer.macs for layer in all_layers)
     drops = {scan.layer.path: scan.drops(float_score) for scan in scans}
     order = sorted(drops, key=lambda path: (-_mean(drops[path]), path))
@@ -52,7 +60,7 @@ def prune_document(
                     {"ratio": ratio, **score.to_json(), "drop": drops[scan.layer.path][ratio]}
                     for ratio, score in sorted(scan.scores.items())
                 ],
-                "holds_until": holds_until(drops[scan.layer.path]),
+                "holds_until": holds_until(drops[scan.layer.path], little),
             }
             for scan in scans
         ],

@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fxpasses.export.measure_text import Measure
+
 from .figures import Draw, Palette
+from .prune_table import lost_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,23 +24,25 @@ _MUCH, _SOME = 10.0, 2.0
 
 def ratio_figure(document: Mapping[str, Any], ratio: float) -> tuple[Draw, float]:
     """Bars for each layer in the graph's order: accuracy when it alone is pruned by ``ratio``, parameters, MACs."""
-    layers, whole = document["layers"], document["fp32"]
+    layers, whole, measure = document["layers"], document["fp32"], Measure.about(document.get("metric"))
 
     def draw(figure: Figure, palette: Palette) -> None:
         first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=(4, 2, 2))
         scores = [_at(layer, ratio) for layer in layers]
-        key = "top1_agreement" if whole["top1"] is None else "top1"
+        key = _judged_key(whole)
         rows = range(len(layers))
         colours = [_colour(score["drop"], palette) for score in scores]
         first.barh(rows, [score[key] for score in scores], color=colours, height=0.7)
+        end = 100.0 if measure.unit == "%" else max(whole[key], *(score[key] for score in scores), 1e-9)
         for row, score in zip(rows, scores, strict=True):
-            first.text(103, row, f"{-score['drop']:+.1f}".replace("-", "−"), va="center", fontsize=7.5)
+            first.text(1.03 * end, row, _changed(score["drop"], measure), va="center", fontsize=7.5)
         first.axvline(whole[key], color=palette.ink, linewidth=1, linestyle=(0, (4, 3)))
-        first.set_xlim(0, 115)
-        first.set_xticks(range(0, 101, 20))
-        name = "agreement with the dense model" if key == "top1_agreement" else "top-1"
+        first.set_xlim(0, 1.15 * end)
+        if measure.unit == "%":
+            first.set_xticks(range(0, 101, 20))
+        name = "agreement with the dense model" if key == "top1_agreement" else measure.name
         first.set_title(f"{name} with {100 * ratio:g} % of this layer pruned, dashed: dense")
-        first.set_xlabel("%")
+        first.set_xlabel(", ".join(part for part in (measure.unit, measure.direction) if part))
         _shares(second, layers, "params", palette)
         _shares(third, layers, "macs", palette)
         first.set_yticks(rows, [layer["module"] for layer in layers], fontsize=8)
@@ -48,16 +53,31 @@ def ratio_figure(document: Mapping[str, Any], ratio: float) -> tuple[Draw, float
     return draw, _ROW * len(layers) + _MARGIN
 
 
+def _changed(drop: float, measure: Measure) -> str:
+    """``−1.8``: what pruning changed, for the better or the worse."""
+    if measure.unit == "%":
+        return f"{-drop:+.1f}".replace("-", "−")
+    return lost_text(drop, measure)
+
+
+def _judged_key(score: Mapping[str, Any]) -> str:
+    """The entry of a score that stands for accuracy."""
+    if score.get("metric") is not None:
+        return "metric"
+    return "top1_agreement" if score["top1"] is None else "top1"
+
+
 def map_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
     """Heat map: points of accuracy lost, layers by ratios."""
     layers, ratios = document["layers"], document["ratios"]
     drops = [[_at(layer, ratio)["drop"] for ratio in ratios] for layer in layers]
+    measure = Measure.about(document.get("metric"))
 
     def draw(figure: Figure, palette: Palette) -> None:
         from matplotlib.colors import PowerNorm
 
         axes = figure.subplots()
-        most = max(1.0, max(max(row) for row in drops))
+        most = max(1.0 if measure.unit == "%" else 1e-9, max(max(row) for row in drops))
         mesh = axes.pcolormesh(
             [[max(drop, 0.0) for drop in row] for row in drops],
             cmap="YlOrRd",
@@ -71,7 +91,7 @@ def map_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
                 axes.text(
                     x + 0.5,
                     y + 0.5,
-                    f"{drop:.1f}".replace("-", "−"),
+                    f"{drop:.1f}".replace("-", "−") if measure.unit == "%" else lost_text(drop, measure),
                     ha="center",
                     va="center",
                     fontsize=7,
@@ -83,7 +103,8 @@ def map_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
         axes.invert_yaxis()
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_title("points lost when this layer alone is pruned by …")
+        lost = "points" if measure.unit == "%" else measure.name
+        axes.set_title(f"{lost} lost when this layer alone is pruned by …")
         bar = figure.colorbar(mesh, ax=axes, shrink=0.6, pad=0.02)
         bar.outline.set_visible(False)
 

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 
 from fxpasses.export.accuracy import sqnr_db
 from fxpasses.export.integer_tensors import torch_integers
+from fxpasses.export.metrics import Metric
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
@@ -99,6 +100,7 @@ def quant_sensitivity(
     runtimes: Mapping[str, tuple[Callable[..., object], Integers]] | None = None,
     node_batches: int = 1,
     layers: Iterable[LayerSensitivity] | None = None,
+    metric: Metric | None = None,
     progress: Progress | None = None,
 ) -> QuantSensitivity:
     """Measure every layer, and every tensor in place.
@@ -109,12 +111,13 @@ def quant_sensitivity(
         runtimes: model and integer tensors of the int8 graph by name of runtime; PyTorch's if not given.
         node_batches: how many batches to compare every tensor on.
         layers: what :func:`layer_sensitivity` found of each unit, where others measured that.
+        metric: how models are judged, if not by the classes of their logits.
         progress: called before each layer.
 
     Raises:
         GraphError, InputError: the graph cannot be converted, or the data not be used.
     """
-    yardstick = Yardstick(calibrated.float_graph, batches)
+    yardstick = Yardstick(calibrated.float_graph, batches, metric)
     found = QuantSensitivity(yardstick.float_score, ranges=_ranges(calibrated.observed))
     int8 = calibrated.convert()
     for name, (model, integers) in (runtimes or torch_runtime(int8)).items():

@@ -82,7 +82,11 @@ def _tensor(name: str, error: TensorError, found: QuantSensitivity) -> dict[str,
 
 
 def _drop(score: Score, float_score: Score) -> dict[str, Any]:
-    return {"top1_drop": _difference(float_score.top1, score.top1)}
+    change = _difference(score.metric, float_score.metric)
+    drop = _difference(float_score.top1, score.top1)
+    if change is None and drop is not None:
+        change = -drop
+    return {"top1_drop": drop, "accuracy_change": change}
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from fxpasses.export.html_elements import Markup, element, facts, joined, row, section, table
 from fxpasses.export.html_outputs import outputs
-from fxpasses.export.report_numbers import decibel_text, percent_text, points_text, three_digits
+from fxpasses.export.measure_text import Measure
+from fxpasses.export.report_numbers import decibel_text, percent_text, three_digits
 
 from .figures import as_svg
 from .pages import page
@@ -15,18 +16,22 @@ from .quant_plots import growth_figure, histogram_figure, label_of, noise_figure
 from .quant_table import bare, clipped_text, gain_text, range_text, reference_text, score_text
 
 MOST_HISTOGRAMS = 60
-_COLUMNS = (
-    *("layer", "noise %", "alone", "at node", "kept float", "agrees %", "top-1"),
-    *("weights", "range", "int8 holds", "clipped", "in place"),
-)
+
+
+def _columns(measure: Measure) -> tuple[str, ...]:
+    return (
+        *("layer", "noise %", "alone", "at node", "kept float", "agrees %", measure.name),
+        *("weights", "range", "int8 holds", "clipped", "in place"),
+    )
 
 
 def quant_page(document: Mapping[str, Any]) -> str:
     """The page of a result."""
     layers, whole = document["layers"], next(iter(document["int8"].values()))
-    entries = [("float32", reference_text(document["fp32"]))]
+    measure = Measure.about(document.get("metric"))
+    entries = [("float32", reference_text(document["fp32"], measure))]
     entries += [
-        (f"int8, {runtime}", f"{score_text(score)}, SQNR {decibel_text(score['sqnr_db'])}")
+        (f"int8, {runtime}", f"{score_text(score, measure)}, SQNR {decibel_text(score['sqnr_db'])}")
         for runtime, score in document["int8"].items()
     ]
     noise, growth = as_svg(*noise_figure(layers, whole["sqnr_db"])), as_svg(*growth_figure(layers))
@@ -38,7 +43,7 @@ def quant_page(document: Mapping[str, Any]) -> str:
         section("How noise grows", growth, element("p", _GROWTH, cls="note")),
         section(
             "Every layer",
-            table(_COLUMNS, [_row(layer) for layer in ranked]),
+            table(_columns(measure), [_row(layer, measure) for layer in ranked]),
             element("p", _LEGEND, cls="note"),
         ),
         section(
@@ -55,10 +60,12 @@ _GROWTH = (
     "noise of all layers before it. Both runtimes lie on one line where they compute the same integers."
 )
 _LEGEND = (
-    "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1: the model in which "
-    "only this layer is int8; alone is the SQNR of the logits, at node that of the layer's own output. kept float: "
+    "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1 or the "
+    "metric: the model in which only this layer is int8; alone is the SQNR of the logits, at node that of "
+    "the layer's own output. kept float: "
     "what the logits win when only this layer is float. weights: SQNR of its weights. in place: its output in the int8 "
-    "graph. All of them in dB; top-1 in points. A layer without a range gives floats: its output is not rounded."
+    "graph. All of them in dB; top-1 in points, a metric in its own unit. A layer without a "
+    "range gives floats: its output is not rounded."
 )
 _HISTOGRAMS = (
     "Outputs on the comparison images, logarithmic: float filled, int8 as a line, in bins of four integers each. "
@@ -79,9 +86,8 @@ def _lead(ranked: list[Mapping[str, Any]]) -> Markup:
     )
 
 
-def _row(layer: Mapping[str, Any]) -> Markup:
+def _row(layer: Mapping[str, Any], measure: Measure) -> Markup:
     alone, weight, grid = layer["alone"], layer["weight"], layer["grid"]
-    drop = alone["top1_drop"]
     places = layer["in_place"].values()
     return row(
         label_of(layer),
@@ -90,7 +96,7 @@ def _row(layer: Mapping[str, Any]) -> Markup:
         bare(decibel_text(alone["at_node_sqnr_db"])),
         bare(gain_text(layer["kept_float"]["gain_db"])),
         bare(percent_text(alone["top1_agreement"])),
-        "–" if drop is None else bare(points_text(-drop)),
+        bare(measure.change_text(alone["accuracy_change"])),
         bare(decibel_text(weight["sqnr_db"])) if weight else "",
         range_text(layer),
         "–" if grid is None else f"{three_digits(grid['low'])} … {three_digits(grid['high'])}".replace("-", "−"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fxpasses.export.report_numbers import decibel_text, percent_text, points_text, three_digits
+from fxpasses.export.measure_text import Measure
+from fxpasses.export.report_numbers import decibel_text, percent_text, three_digits
 
 from .quant_plots import label_of
 
@@ -24,40 +25,52 @@ def print_quant(document: Mapping[str, Any], console: Console) -> None:
     """Scores of the whole, then a table of the layers that matter most."""
     from rich.text import Text
 
-    console.print(Text(f"float32      {reference_text(document['fp32'])}", style="dim"))
+    measure = Measure.about(document.get("metric"))
+    console.print(Text(f"float32      {reference_text(document['fp32'], measure)}", style="dim"))
     for runtime, score in document["int8"].items():
-        console.print(Text(f"int8         {score_text(score)}, SQNR {decibel_text(score['sqnr_db'])} ({runtime})"))
+        console.print(
+            Text(f"int8         {score_text(score, measure)}, SQNR {decibel_text(score['sqnr_db'])} ({runtime})")
+        )
     layers = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
-    console.print(_table(layers[:SHOWN], has_labels=document["fp32"]["top1"] is not None))
+    console.print(_table(layers[:SHOWN], measure if _accuracy(document["fp32"]) is not None else None))
     console.print(Text(_LEGEND, style="dim"))
     if len(layers) > SHOWN:
         rest = sum(layer["alone"]["noise_percent"] for layer in layers[SHOWN:])
         console.print(Text(f"and {len(layers) - SHOWN} more, with {percent_text(rest)} of the noise", style="dim"))
 
 
-def score_text(score: Mapping[str, Any]) -> str:
+def _accuracy(score: Mapping[str, Any]) -> float | None:
+    """By the metric that was asked for, else top-1."""
+    metric: float | None = score.get("metric")
+    return metric if metric is not None else score["top1"]
+
+
+def score_text(score: Mapping[str, Any], measure: Measure) -> str:
     """``top-1 91.5 %, agrees with float on 99.2 % of 1000 images``."""
-    top1 = "" if score["top1"] is None else f"top-1 {percent_text(score['top1'])}, "
+    value = _accuracy(score)
+    top1 = "" if value is None else f"{measure.name} {measure.text(value)}, "
     agreement = score["top1_agreement"]
     agrees = "" if agreement is None else f"agrees with float on {percent_text(agreement)} of "
     return f"{top1}{agrees}{score['images']} images"
 
 
-def reference_text(score: Mapping[str, Any]) -> str:
+def reference_text(score: Mapping[str, Any], measure: Measure) -> str:
     """``top-1 91.5 % on 1000 images``: of the model that others are compared with."""
-    top1 = "" if score["top1"] is None else f"top-1 {percent_text(score['top1'])} on "
+    value = _accuracy(score)
+    top1 = "" if value is None else f"{measure.name} {measure.text(value)} on "
     return f"{top1}{score['images']} images"
 
 
-def _table(layers: list[Mapping[str, Any]], *, has_labels: bool) -> Any:
+def _table(layers: list[Mapping[str, Any]], measure: Measure | None) -> Any:
+    """``measure`` is None where there are no labels."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ["", "layer", "noise %", "alone", "at node", "kept float", "agrees %", "top-1", "range", "clipped"]
+    judged = [] if measure is None else [measure.name]
+    columns = ["", "layer", "noise %", "alone", "at node", "kept float", "agrees %", *judged, "range", "clipped"]
     for i, column in enumerate(columns):
-        if has_labels or column != "top-1":
-            table.add_column(column, justify="left" if i == 1 else "right", no_wrap=i != 1, overflow="fold")
+        table.add_column(column, justify="left" if i == 1 else "right", no_wrap=i != 1, overflow="fold")
     for layer in layers:
         alone = layer["alone"]
         cells = [
@@ -68,7 +81,7 @@ def _table(layers: list[Mapping[str, Any]], *, has_labels: bool) -> Any:
             bare(decibel_text(alone["at_node_sqnr_db"])),
             bare(gain_text(layer["kept_float"]["gain_db"])),
             bare(percent_text(alone["top1_agreement"])),
-            *([bare(points_text(-alone["top1_drop"]))] if has_labels else []),
+            *([] if measure is None else [bare(measure.change_text(alone["accuracy_change"]))]),
             range_text(layer),
             clipped_text(layer),
         ]

@@ -4,26 +4,33 @@ top1            share of images whose highest logit is the label, in percent
 top1_agreement  share of images whose highest logit is the float model's, in percent
 sqnr_db         10 log10(sum of float**2 / sum of (float - changed)**2), over all logits of all images
 loss            mean cross entropy of the logits with the labels
+metric          what a metric of :mod:`fxpasses.export.metrics` makes of the output it names, where one is asked for
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
-from fxpasses.export.accuracy import AccuracySums, checked_logits
+from fxpasses.export.accuracy import MeasuredSums
+from fxpasses.export.metrics import POINTS, Metric
 from fxpasses.export.runners import first_tensor
 
 Inputs = tuple[Any, ...]
 Run = Callable[..., object]
 """A model: takes its inputs, gives logits ``[B, classes]``, or something that starts with them."""
-Batches = Callable[[], Iterable[tuple[Any, Tensor | None]]]
-"""Makes the evaluation data anew: inputs (a tensor, or a tuple of them) and labels ``[B]`` or None."""
+Batches = Callable[[], Iterable[tuple[Any, Any]]]
+"""Makes the evaluation data anew: inputs (a tensor, or a tuple of them) and labels, ``[B]`` or what a metric takes."""
+
+Outputs = tuple[Tensor, ...]
+_OF_A_METRIC = ("metric", "falls")
 
 PIECE = 1 << 17
 """Input values a batch should have, one 224x224 image: larger batches only cost page faults and cache misses."""
@@ -37,6 +44,8 @@ class Score:
         images: seen.
         top1, loss: against the labels.
         top1_agreement, sqnr_db: against the float model; ``sqnr_db`` is None where the outputs equal its, bit for bit.
+        metric: its value, where one was asked for.
+        falls: whether less of it is better.
     """
 
     images: int
@@ -44,19 +53,24 @@ class Score:
     loss: float | None
     top1_agreement: float | None
     sqnr_db: float | None
+    metric: float | None = None
+    falls: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        document = asdict(self)
+        return document if self.metric is not None else {k: v for k, v in document.items() if k not in _OF_A_METRIC}
 
     @property
     def quality(self) -> float:
-        """What must not drop, in percent: accuracy, or agreement with float where there are no labels."""
+        """What must not drop: the metric, turned round where it falls; else accuracy in percent, or agreement."""
+        if self.metric is not None:
+            return -self.metric if self.falls else self.metric
         value = self.top1_agreement if self.top1 is None else self.top1
         if value is None:
             raise InputError(
                 "cannot tell how good the model is",
                 why="its outputs are no logits of classes",
-                fix="give a model that classifies",
+                fix="name how it is judged: --metric mse, miou, path/file.py:function ...",
             )
         return value
 
@@ -64,48 +78,70 @@ class Score:
 class Yardstick:
     """The data, and what the float model makes of it."""
 
-    def __init__(self, float_model: Run, batches: Batches) -> None:
+    def __init__(self, float_model: Run, batches: Batches, metric: Metric | None = None) -> None:
         """Runs the float model over the data.
 
         Raises:
             InputError: there is no data, labels do not fit, or the float model gives NaN or infinity.
         """
-        self.batches = batches
-        self._expected = [logits for logits, _ in self._outputs(float_model)]
+        self.batches, self.metric = batches, metric
+        self._expected = [outputs for outputs, _ in self._outputs(float_model)]
         self.float_score = self.score(None)
 
     @property
     def images(self) -> int:
         return self.float_score.images
 
+    @property
+    def standard_error(self) -> float:
+        """Of the float model's quality; 0 where it is no share of decisions, and no formula tells."""
+        if self.metric is not None and not self.metric.is_share:
+            return 0.0
+        quality = self.float_score.quality
+        return math.sqrt(quality * (100 - quality) / self.images)
+
+    @property
+    def what_is_lost(self) -> str:
+        """The unit of a drop in quality."""
+        return POINTS if self.metric is None else self.metric.what_is_lost
+
     def score(self, model: Run | None, progress: Callable[[int], None] | None = None) -> Score:
         """The score of a model; None is the float model."""
-        sums = AccuracySums()
+        sums = MeasuredSums.of(self.metric)
         if model is None:
             labels = (labels for _, labels in self.batches())
-            found: Iterator[tuple[Tensor, Tensor | None]] = zip(self._expected, labels, strict=True)
+            found: Iterator[tuple[Outputs, Any]] = zip(self._expected, labels, strict=True)
         else:
             found = self._outputs(model)
-        for expected, (logits, target) in zip(self._expected, found, strict=True):
-            sums.add(logits, expected, target)
+        for expected, (outputs, target) in zip(self._expected, found, strict=True):
+            sums.add(outputs, expected, target, "the model")
             if progress is not None:
-                progress(len(expected))
-        if not sums.images:
+                progress(len(expected[0]))
+        if not sums.accuracy.images:
             raise InputError("cannot measure accuracy", why="there is not one image", fix="give at least one batch")
-        compared = sums.comparison()
+        compared = sums.accuracy.comparison()
         return Score(
             images=compared.images,
             top1=compared.top1,
-            loss=sums.mean_loss,
+            loss=sums.accuracy.mean_loss,
             top1_agreement=compared.top1_agreement,
             sqnr_db=compared.sqnr_db,
+            metric=sums.value,
+            falls=self.metric is not None and self.metric.falls,
         )
 
-    def _outputs(self, model: Run) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _outputs(self, model: Run) -> Iterator[tuple[Outputs, Any]]:
         for inputs, labels in self.batches():
             with torch.inference_mode():
-                logits = first_tensor(model(*in_memory_order(inputs)), "the model").float()
-            yield checked_logits(logits, labels, "the model"), labels
+                given = model(*in_memory_order(inputs))
+            yield self._read(given), labels
+
+    def _read(self, given: object) -> Outputs:
+        """The outputs that are compared, the leading one first."""
+        if self.metric is None or (not self.metric.reads_all and not self.metric.index):
+            return (first_tensor(given, "the model").float(),)
+        leaves = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
+        return leaves if self.metric.reads_all else (leaves[self.metric.index].float(),)
 
 
 def in_memory_order(inputs: object) -> Inputs:

@@ -1,0 +1,55 @@
+"""Outputs and labels of detectors as boxes, scores and classes, for the mean average precision.
+
+The output measured is ``[B, 4 + classes, N]``: of each of N candidates centre x, centre y, width and height in pixels,
+then a score for each class, as ultralytics' models give it. Candidates above ``LEAST_SCORE`` pass non-maximum
+suppression within their class, and the best ``MOST`` of an image are kept. Labels are ``[B, M, 5]``: class, left, top,
+right, bottom in pixels of the input, rows that pad having a negative class; ``coco=DIR`` gives them so. For other
+detectors write a ``path/file.py:function``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fxpasses.errors import InputError
+
+from .metric_sums import required_labels
+
+LEAST_SCORE, MOST_OVERLAP, MOST = 0.001, 0.7, 300
+"""As COCO evaluations of such models have them."""
+CANDIDATES = 3000
+"""That enter suppression, the best of an image."""
+Boxes = list[dict[str, Tensor]]
+
+
+def as_detections(output: Tensor, labels: Any) -> tuple[Boxes, Boxes]:
+    """What was found and what is there, image by image."""
+    known = required_labels(labels, "map")
+    if output.dim() != 3 or output.shape[1] < 5 or known.dim() != 3 or known.shape[2] != 5:
+        raise InputError(
+            f"labels of shape {list(known.shape)} for outputs of shape {list(output.shape)}",
+            why="map takes outputs [B, 4 + classes, N] and labels [B, M, 5]: class, left, top, right, bottom",
+            fix="name another output, --metric map@KEY, or write a path/file.py:function",
+        )
+    return [_found(image) for image in output.float()], [_there(image) for image in known.float()]
+
+
+def _found(candidates: Tensor) -> dict[str, Tensor]:
+    """Boxes ``[n, 4]``, scores and classes ``[n]`` of ``[4 + classes, N]``."""
+    from torchvision.ops import batched_nms
+
+    scores, classes = candidates[4:].max(0)
+    order = scores.argsort(descending=True, stable=True)[:CANDIDATES]
+    order = order[scores[order] > LEAST_SCORE]
+    centre, size = candidates[:2, order].T, candidates[2:4, order].T
+    boxes = torch.cat([centre - size / 2, centre + size / 2], 1)
+    kept = batched_nms(boxes, scores[order], classes[order], MOST_OVERLAP)[:MOST]
+    return {"boxes": boxes[kept], "scores": scores[order][kept], "labels": classes[order][kept]}
+
+
+def _there(rows: Tensor) -> dict[str, Tensor]:
+    known = rows[rows[:, 0] >= 0]
+    return {"boxes": known[:, 1:], "labels": known[:, 0].long()}

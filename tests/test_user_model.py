@@ -1,0 +1,78 @@
+"""The caller's own model with example inputs of its own, and batches that fit it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from cli_runs import fxpasses
+from task_nets import task_file as task_file
+
+from fxpasses.errors import InputError
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.zoo import load_model
+
+
+@pytest.fixture
+def model(task_file: Path) -> LoadedModel:
+    return load_model(f"{task_file}:two_inputs")
+
+
+def test_example_inputs_are_repeated_to_any_batch(model: LoadedModel) -> None:
+    assert (model.input_shape, model.further_shapes, model.input_names) == ((4,), ((6,),), ("left", "right"))
+    left, right = model.example_inputs(batch=5)
+    assert (left.shape, right.shape) == ((5, 4), (5, 6))
+    assert torch.equal(left[4], model.examples[0][0])
+    assert model.module(left, right).shape == (5, 3)
+
+
+@pytest.mark.parametrize("factory", ["dicts", "tuples"])
+def test_batches_of_several_inputs_are_cut_and_joined(task_file: Path, model: LoadedModel, factory: str) -> None:
+    source = open_dataset(f"{task_file}:{factory}", model)
+    assert source.calibration_images == 24
+    batches = list(source.evaluation(10))
+    assert [tuple(x.shape for x in inputs) for inputs, _ in batches] == [((10, 4), (10, 6))] * 2 + [((4, 4), (4, 6))]
+    assert all(labels.dtype == torch.int64 for _, labels in batches)
+    (left, right), _ = next(iter(open_dataset(f"{task_file}:dicts", model).evaluation(24)))
+    again, _ = next(iter(source.evaluation(24)))
+    assert torch.equal(again[0], left) and torch.equal(again[1], right)
+
+
+def test_lists_of_labels_stay_lists_where_a_metric_takes_them(task_file: Path, model: LoadedModel) -> None:
+    source = open_dataset(f"{task_file}:words", model)
+    with pytest.raises(InputError, match=r"(?s)batch 0 is a tuple.*\(2 tensors\), or \(tensors, labels\).*left, right"):
+        list(source.evaluation())
+    labels = [labels for _, labels in source.with_any_labels().evaluation(10)]  # type: ignore[attr-defined]
+    assert [len(each) for each in labels] == [10, 10, 4]
+    assert labels[0][0].startswith("label ")
+
+
+def test_an_input_that_is_missing_is_told(task_file: Path, model: LoadedModel) -> None:
+    with pytest.raises(InputError, match=r"(?s)batch 0 is a dict of left, labels.*or a dict of left, right"):
+        list(open_dataset(f"{task_file}:incomplete", model).evaluation())
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("swapped", r"(?s)example inputs right, left.*parameters of TwoInputs\.forward are left, right"),
+        ("uneven", r"example input 1 has the shape \[3, 6\]"),
+    ],
+)
+def test_examples_that_do_not_fit_are_refused(task_file: Path, factory: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_model(f"{task_file}:{factory}")
+
+
+def test_two_inputs_go_all_the_way(task_file: Path, tmp_path: Path) -> None:
+    specs = (f"{task_file}:two_inputs", "--data", f"{task_file}:dicts")
+    done = fxpasses("quantize", *specs, "--calib", "16", "--threads", "1", "--no-bench", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["variants"][1]["accuracy"]["top1"] is not None
+    assert [each["name"] for each in report["model_details"]["inputs"]] == ["left", "right"]
+    assert fxpasses("parity", tmp_path / "out").code == 0
+    assert fxpasses("bench", tmp_path / "out", "--runs", "5").code == 0
