@@ -68,6 +68,11 @@ def with_tensors(examples: tuple[Any, ...], make: Callable[[Spec], Any]) -> tupl
     return made
 
 
+def specs_in(examples: tuple[Any, ...]) -> list[Spec]:
+    """The specs of all tensors, in order."""
+    return [leaf for leaf in pytree.tree_leaves(examples, is_leaf=is_spec) if is_spec(leaf)]
+
+
 def input_tensors(gm: fx.GraphModule) -> list[InputTensor]:
     """Every tensor among the inputs of a graph, in order."""
     return named_tensors(argument_names_of(gm), examples_of(gm))

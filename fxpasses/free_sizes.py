@@ -76,8 +76,7 @@ def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> F
         expected: what the model returns for them.
     """
     given, outputs = tensors_in(inputs), tensors_of(expected)
-    sizes = FreeSizes(tuple({} for _ in given), tuple({} for _ in outputs))
-    found = None
+    sizes, found = fixed_sizes(inputs, expected), None
     for places in islice(_candidates(given), _MOST_TRIES):
         trial = _try(gm, inputs, outputs, places, BATCH)
         if trial is not None and (trial.separate or found is None):
@@ -86,6 +85,11 @@ def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> F
             break
     sizes = sizes if found is None else found
     return _with_counts(gm, inputs, outputs, given, sizes) if len(given) > 1 else sizes
+
+
+def fixed_sizes(inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
+    """No dimension of these inputs and outputs is free."""
+    return FreeSizes(tuple({} for _ in tensors_in(inputs)), tuple({} for _ in tensors_of(expected)))
 
 
 def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
@@ -165,7 +169,7 @@ def picked(inputs: tuple[Any, ...], places: tuple[int | None, ...], order: Tenso
 def run_or_none(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
     """The tensors a graph returns; None where it takes no such inputs: whatever its kernels raise says so."""
     try:
-        return tensors_of(gm(*inputs))
+        return tensors_of(gm.forward(*inputs))
     except Exception:  # noqa: BLE001 - the question is whether it runs
         return None
 

@@ -69,11 +69,12 @@ def macs_by_node(gm: fx.GraphModule, sizes: Sizes) -> Iterator[tuple[fx.Node, in
 
 
 def batch_of(gm: fx.GraphModule) -> int:
-    """Samples at once at capture; 1 where no input has a batch, and for a graph that was not captured."""
+    """Samples at once at capture; dimension 0 of the first input where none is known to be the batch."""
     if "example_inputs" not in graph_facts(gm):
         return 1
-    sizes = (t.spec[0][d] for t, d in zip(input_tensors(gm), batch_dims(gm), strict=True) if d is not None)
-    return next(sizes, 1) or 1
+    tensors = [tensor for tensor in input_tensors(gm) if tensor.spec[0]]
+    sizes = [t.spec[0][d] for t, d in zip(input_tensors(gm), batch_dims(gm), strict=True) if d is not None]
+    return next(iter([*sizes, *(tensor.spec[0][0] for tensor in tensors)]), 1) or 1
 
 
 def _of_module(gm: fx.GraphModule, node: fx.Node, sizes: Sizes) -> int:

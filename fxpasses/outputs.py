@@ -126,7 +126,7 @@ def only_tensors(gm: fx.GraphModule) -> fx.GraphModule:
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
     graph.graph_copy(gm.graph, env)
     graph.output(tuple(env[tensor.node] for tensor in output_tensors(gm)))
-    graph.eliminate_dead_code()
+    graph.eliminate_dead_code(lambda n: n.op in ("placeholder", "output"))
     made = fx.GraphModule(gm, graph, type(gm).__name__)
     made.meta = gm.meta
     return made.train(gm.training)

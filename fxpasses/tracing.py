@@ -31,7 +31,7 @@ from .constants import fold_constants
 from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims
 from .errors import GraphError
 from .examples import specs_of, tensors_in
-from .free_sizes import Dims, FreeSizes, learn_batch, set_free_sizes
+from .free_sizes import Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .model_call import bound
@@ -123,11 +123,30 @@ class _Capture:
         if name == "export":
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
         graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
-        sizes = FreeSizes() if name == _ONE_BATCH else learn_batch(gm, self.inputs, self.expected)
+        sizes = fixed_sizes(self.inputs, self.expected)
+        if name != _ONE_BATCH:
+            sizes = learn_batch(gm, self.inputs, self.expected)
+        if name == "export" and not sizes.separate and not any(self.wanted):
+            gm, sizes = self._batch_behind(gm, sizes)
         if any(self.wanted):
             sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
         set_free_sizes(gm, sizes)
         return gm
+
+
+    def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
+        """An export that leaves dimension 1 open, if samples lie along it, as in ``[T, B, C]``; else what there was."""
+        from .exporting import export_graph
+
+        behind = [{1} if x.dim() > 2 else set[int]() for x in tensors_in(self.inputs)]
+        try:
+            other = export_graph(self.model, self.inputs, keywords=self.keywords, dynamic=behind)
+            other = _finish(other, self.inputs, self.expected)
+        except GraphError:
+            return gm, sizes
+        graph_facts(other)["example_inputs"] = specs_of(self.inputs)
+        found = learn_batch(other, self.inputs, self.expected)
+        return (other, found) if found.separate else (gm, sizes)
 
 
 def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
