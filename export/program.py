@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,12 @@ from torch.export import Dim, ExportedProgram
 from fxpasses.errors import GraphError, InputError
 from fxpasses.examples import Spec, examples_of, with_tensors
 from fxpasses.failure import first_line
-from fxpasses.free_sizes import BATCH, free_sizes
+from fxpasses.free_sizes import BATCH, free_sizes, set_free_sizes
 from fxpasses.outputs import with_plain_outputs
 
 from .collector import collector_paused
 
+_REFUSALS = (AssertionError, RuntimeError, TypeError, ValueError)
 _SMALLEST = 2
 """torch.export takes a size of 1 for a constant."""
 
@@ -35,22 +37,26 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
         GraphError: torch.export cannot leave them free.
     """
     inputs, plain = example_inputs(gm, dynamic=dynamic_batch), with_plain_outputs(gm)
-    sizes = free_sizes(gm).names
-    if not dynamic_batch or not sizes:
+    sizes = free_sizes(gm)
+    if not dynamic_batch or not sizes.names:
         return _export(plain, inputs, None)
-    named = {name: Dim(name) if name.startswith(BATCH) else Dim.DYNAMIC for name in sizes}
+    named = {name: Dim(name) if name.startswith(BATCH) else Dim.DYNAMIC for name in sizes.names}
     try:
         return _export(plain, inputs, _shapes(gm, named))
-    except (AssertionError, RuntimeError, TypeError, ValueError):  # a size may be free up to a factor
-        try:
-            return _export(plain, inputs, _shapes(gm, dict.fromkeys(sizes, Dim.DYNAMIC)))
-        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-            raise GraphError(
-                f"{type(gm).__name__} cannot be exported with {', '.join(sorted(sizes))} free",
-                why=f"torch.export: {first_line(error)}",
-                fix="program=fx.export.exported_program(graph, dynamic_batch=False), for the sizes at capture alone",
-                step="export",
-            ) from error
+    except _REFUSALS as error:
+        if sizes.unasked:
+            warnings.warn(f"{', '.join(sorted(sizes.unasked))} fixed: torch.export: {first_line(error)}", stacklevel=3)
+            set_free_sizes(gm, sizes.without(sizes.unasked))
+            return exported_program(gm)
+    try:  # a size may be free up to a factor
+        return _export(plain, inputs, _shapes(gm, dict.fromkeys(sizes.names, Dim.DYNAMIC)))
+    except _REFUSALS as error:
+        raise GraphError(
+            f"{type(gm).__name__} cannot be exported with {', '.join(sorted(sizes.names))} free",
+            why=f"torch.export: {first_line(error)}",
+            fix="program=fx.export.exported_program(graph, dynamic_batch=False), for the sizes at capture alone",
+            step="export",
+        ) from error
 
 
 @torch.no_grad()

@@ -6,7 +6,8 @@ net may take multiples of 8 or 32 only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -78,8 +79,13 @@ def free_as_wanted(
     keywords: tuple[str, ...],
     wanted: tuple[Dims, ...],
     learned: FreeSizes,
+    *,
+    steps: Sequence[int] = _STEPS,
 ) -> FreeSizes:
     """What was learned, and what is wanted once it is tried.
+
+    Args:
+        steps: what to add to the example's size, one after the other, until the model takes it.
 
     Raises:
         GraphError: the model takes no other size, or the graph computes something else with it.
@@ -90,17 +96,43 @@ def free_as_wanted(
     for name in dict.fromkeys(name for dims in wanted for name in dims.values()):
         places = tuple(next((d for d, n in dims.items() if n == name), None) for dims in wanted)
         size = next(x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None)
-        other, order, expected = _other_size(model, inputs, keywords, places, size, name)
+        other, tried, expected = _other_size(model, inputs, keywords, places, size, name, steps)
         found = run_or_none(gm, other)
         _require_same(gm, name, expected, found)
         moves = [moved_dims(a, b) for a, b in zip(outputs, found or [], strict=True)]
         more = FreeSizes(
             tuple({} if d is None else {d: name} for d in places),
             tuple({d: name for d in dims if a.shape[d] == size} for a, dims in zip(outputs, moves, strict=True)),
-            tried={name: order},
+            tried={name: tried},
         )
         sizes = merged(sizes, more)
     return sizes
+
+
+def with_free_images(
+    model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...], keywords: tuple[str, ...], expected: Any,
+    learned: FreeSizes,
+) -> FreeSizes:
+    """Height and width free, too, where images become images no smaller, whatever their size: nobody has to ask.
+
+    Such are super-resolution, denoising and segmentation; a classifier's size is part of what it was trained for.
+    """
+    given, made = tensors_in(inputs), list(leaves_of(expected))
+    if len(given) != len(inputs) or not given or not made or not all(map(_is_image, [*given, *made])):
+        return learned
+    height, width = (max(x.shape[d] for x in given) for d in (-2, -1))
+    if any(x.shape[-2] < height or x.shape[-1] < width for x in [*given, *made]):
+        return learned
+    names = {2: "height", 3: "width"}
+    try:
+        free = free_as_wanted(model, gm, inputs, keywords, tuple(names for _ in given), learned, steps=(1,))
+    except GraphError:
+        return learned
+    return replace(free, unasked=frozenset(names.values()))
+
+
+def _is_image(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_floating_point() and x.dim() == 4 and min(x.shape[-2:]) > 1
 
 
 def _other_size(
@@ -110,10 +142,11 @@ def _other_size(
     places: Sequence[int | None],
     size: int,
     name: str,
+    steps: Sequence[int],
 ) -> tuple[tuple[Any, ...], int, Any]:
     """Inputs of another size that the model takes, the size, and what it makes of them."""
     refused = None
-    for other in _others(size):
+    for other in [size + step for step in steps] if size else []:
         given = picked(inputs, tuple(places), torch.arange(other) % max(1, size))
         try:
             return given, other, run_model(model, given, keywords)
@@ -126,12 +159,6 @@ def _other_size(
         at=refused.at if refused else None,
         step="capture",
     )
-
-
-def _others(size: int) -> Iterator[int]:
-    if size:
-        yield from (size + step for step in _STEPS)
-        yield 2 * size
 
 
 def _require_same(gm: fx.GraphModule, name: str, expected: Any, found: list[Tensor] | None) -> None:

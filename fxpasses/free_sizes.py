@@ -10,7 +10,7 @@ of the batch are tried for a count of their own. Other dimensions are free only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any
@@ -40,20 +40,29 @@ class FreeSizes:
     Attributes:
         separate: whether what a sample gives depends on no other in its batch.
         tried: another size than the example's, by name, that the graph was run with.
+        unasked: names of sizes that nobody asked to be free: they give way where a file cannot be written with them.
     """
 
     inputs: tuple[Dims, ...] = ()
     outputs: tuple[Dims, ...] = ()
     separate: bool = False
     tried: dict[str, int] = field(default_factory=dict)
+    unasked: frozenset[str] = frozenset()
 
     @property
     def names(self) -> set[str]:
         return {name for dims in self.inputs for name in dims.values()}
 
-    @property
-    def has_batch(self) -> bool:
-        return BATCH in self.names
+    def without(self, names: Set[str]) -> FreeSizes:
+        """The same, with these sizes fixed."""
+
+        def kept(tensors: tuple[Dims, ...]) -> tuple[Dims, ...]:
+            return tuple({d: name for d, name in dims.items() if name not in names} for dims in tensors)
+
+        tried = {name: size for name, size in self.tried.items() if name not in names}
+        return replace(
+            self, inputs=kept(self.inputs), outputs=kept(self.outputs), tried=tried, unasked=self.unasked - names
+        )
 
 
 def free_sizes(gm: fx.GraphModule) -> FreeSizes:

@@ -28,7 +28,7 @@ from .capture_checks import (
     run_model,
 )
 from .constants import fold_constants
-from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims
+from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
 from .errors import GraphError
 from .examples import specs_of, tensors_in
 from .free_sizes import Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
@@ -130,6 +130,8 @@ class _Capture:
             gm, sizes = self._batch_behind(gm, sizes)
         if any(self.wanted):
             sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
+        elif name != _ONE_BATCH:
+            sizes = with_free_images(self.model, gm, self.inputs, self.keywords, self.expected, sizes)
         set_free_sizes(gm, sizes)
         return gm
 
