@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
+from fxpasses.examples import tensors_in
 from fxpasses.quantization import ops
 
 from .engines.lowering import INT8_NAME
@@ -76,14 +77,14 @@ class OnnxIntegers:
         return {name: torch.from_numpy(v) for name, v in zip(self._names, values, strict=True)}
 
     def _feed(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
-        names = [i.name for i in self._plain.get_inputs()]
-        if len(names) != len(inputs):
+        names, given = [i.name for i in self._plain.get_inputs()], tensors_in(inputs)
+        if len(names) != len(given):
             raise InputError(
                 f"{self._path}",
-                why=f"it takes {len(names)} inputs, not {len(inputs)}",
+                why=f"it takes {len(names)} inputs, not {len(given)}",
                 fix="use the file of this model",
             )
-        return {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+        return {name: x.numpy() for name, x in zip(names, given, strict=True)}
 
     def _reveal(self) -> None:
         """Make every integer tensor an output; onnxruntime fuses the operators behind them all the same."""

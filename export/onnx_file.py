@@ -21,6 +21,7 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from fxpasses.errors import GraphError, InputError
+from fxpasses.outputs import only_tensors, output_tensors, returns_only_tensors, with_plain_outputs
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
@@ -29,8 +30,9 @@ from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
 from .onnx_limits import require_expressible
+from .onnx_outputs import name_outputs
 from .onnx_registry import kept_registry
-from .program import batch_shapes, check_is_of, example_inputs, exported_program
+from .program import check_is_of, example_inputs, exported_program, size_names
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def to_onnx(
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
         opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
             if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
-        dynamic_batch: whether dimension 0 of inputs and outputs is free.
+        dynamic_batch: whether the sizes that capture found free, as the batch, and those it was asked to free, are so.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
         verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
 
@@ -132,6 +134,7 @@ def onnx_model(
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
     simplify(model)
     settle_forms(model)
+    name_outputs(model, output_tensors(gm))
     model.metadata_props.update(metadata_of(gm))
     return model
 
@@ -166,7 +169,9 @@ def _run_exporter(
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
 
-    inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
+    if not returns_only_tensors(gm):
+        gm, exported = only_tensors(gm), None
+    inputs = example_inputs(gm, dynamic=dynamic_batch)
     try:
         with _quiet(), kept_registry():
             program = torch.onnx.export(
@@ -174,7 +179,7 @@ def _run_exporter(
                 inputs,
                 dynamo=True,
                 opset_version=opset,
-                dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None,  # of a program: the names
+                dynamic_shapes=size_names(gm) if dynamic_batch else None,
                 custom_translation_table=translations(opset)
                 | pool_translations(opset)
                 | precision_translations(opset)
@@ -199,8 +204,14 @@ def _without_a_second_trace(
     if exported is None:
         try:
             exported = exported_program(gm, dynamic_batch=dynamic_batch)
-        except (AssertionError, RuntimeError, TypeError, ValueError):  # the exporter knows other ways to capture
-            return gm
+        except (
+            GraphError,
+            AssertionError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):  # the exporter knows other ways to capture
+            return with_plain_outputs(gm)
     return as_decomposed(exported)
 
 

@@ -24,6 +24,8 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import GraphError, InputError
+from fxpasses.examples import tensors_in
+from fxpasses.outputs import tensors_of
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
@@ -66,7 +68,7 @@ def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -
     """
     inputs = probe_inputs(gm, dynamic_batch=dynamic_batch)
     expected = _run(gm, inputs)
-    if expected is None or any(x.dtype is torch.bfloat16 for x in pytree.tree_leaves((inputs, expected)) if _is(x)):
+    if expected is None or any(x.dtype is torch.bfloat16 for x in (*tensors_in(inputs), *expected)):
         return  # nothing to compare with: the graph refuses such inputs; numpy has no bfloat16
     if stage_of(gm) is Stage.QUANTIZED:
         _verify_integers(gm, path, inputs)
@@ -80,34 +82,29 @@ def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -
     raise _differs(gm, node, worst)
 
 
-def _is(x: object) -> bool:
-    return isinstance(x, Tensor)
-
-
 @torch.no_grad()
-def _run(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Any] | None:
-    """The graph's outputs; None where it does not take these inputs: made-up numbers may be no valid ones."""
+def _run(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
+    """The tensors a graph returns; None where it does not take these inputs: made-up numbers may be no valid ones."""
     try:
-        return pytree.tree_leaves(gm(*(x.clone() if isinstance(x, Tensor) else x for x in inputs)))
+        return tensors_of(gm(*pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)))
     except (RuntimeError, IndexError, ValueError):
         return None
 
 
-def _repeats(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: list[Any]) -> bool:
+def _repeats(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: list[Tensor]) -> bool:
     """Whether the graph gives the same once more: one that draws random numbers cannot be compared."""
-    again = _worst(expected, [x for x in _run(gm, inputs) or [] if isinstance(x, Tensor)])
+    again = _worst(expected, _run(gm, inputs) or [])
     return again is None or again[1] == math.inf
 
 
-def _worst(expected: list[Any], found: list[Tensor]) -> tuple[int, float] | None:
+def _worst(expected: list[Tensor], found: list[Tensor]) -> tuple[int, float] | None:
     """The output farthest off and its SQNR, infinite where it is equal; None where there are no floats to compare.
 
     An output of another shape, or with NaN elsewhere, counts as minus infinity.
     """
-    tensors = [x for x in expected if isinstance(x, Tensor)]
-    if len(tensors) != len(found):
+    if len(expected) != len(found):
         return None
-    judged = [(n, _db(a, b)) for n, (a, b) in enumerate(zip(tensors, found, strict=True)) if a.is_floating_point()]
+    judged = [(n, _db(a, b)) for n, (a, b) in enumerate(zip(expected, found, strict=True)) if a.is_floating_point()]
     return min(judged, key=lambda pair: pair[1], default=None)
 
 
@@ -130,7 +127,7 @@ def _verify_integers(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) ->
     found = _run_file(gm, path, inputs, names)
     run = _OnFound(gm, found.inside)
     with torch.no_grad():
-        expected = pytree.tree_leaves(run.run(*inputs))
+        expected = tensors_of(run.run(*inputs))
     if run.off is not None:
         node, steps = run.off
         source = node.all_input_nodes[0]
@@ -185,7 +182,7 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
             source = model.SerializeToString() if reveals else str(path)
             session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
             names = [given.name for given in session.get_inputs()]
-            feed = dict(zip(names, [x.numpy() for x in inputs if isinstance(x, Tensor)], strict=True))
+            feed = dict(zip(names, [x.numpy() for x in tensors_in(inputs)], strict=True))
             told = [o.name for o in session.get_outputs()]
             found = dict(zip(told, [torch.from_numpy(v) for v in session.run(None, feed)], strict=True))
     except InputError as error:

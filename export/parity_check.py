@@ -15,11 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
+from fxpasses.examples import inputs_of
+from fxpasses.free_sizes import BATCH, free_sizes
+from fxpasses.input_check import check_inputs
+from fxpasses.outputs import output_tensors, tensors_of
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import qparams_of
+from fxpasses.samples import count_samples, first_of
+from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, check_stage
 
 from .engines.lowering import INT8_NAME, lower
@@ -138,7 +143,7 @@ def parity(
 
     Args:
         gm: the QUANTIZED graph.
-        batches: tensors or tuples of the model's inputs.
+        batches: tensors, tuples of the model's inputs, or dicts of them by name.
         onnx_path: its ONNX file; exported to a temporary one if not given.
         engine: of :func:`fxpasses.export.to_torch`.
         node_images: how many images to compare at every integer tensor, and end to end with the integer reference.
@@ -153,10 +158,11 @@ def parity(
         path = Path(onnx_path) if onnx_path else to_onnx(gm, Path(folder) / "model.int8.onnx")
         comparison = _Comparison(gm, path, engine, node_images)
         for batch in batches:
-            inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+            inputs = inputs_of(gm, batch, "parity data")
+            check_inputs(gm, inputs, "parity data")
             comparison.add(inputs)
             if progress is not None:
-                progress(int(inputs[0].shape[0]))
+                progress(count_samples(gm, inputs))
     if not comparison.report.images:
         raise InputError("parity data", why="it is empty", fix="pass at least one batch")
     return comparison.report
@@ -164,7 +170,8 @@ def parity(
 
 class _Comparison:
     def __init__(self, gm: fx.GraphModule, path: Path, engine: str | None, node_images: int) -> None:
-        self.path, self.lsbs = path, output_lsbs(gm)
+        self.gm, self.path, self.lsbs = gm, path, output_lsbs(gm)
+        self.decides = _decides(gm)
         self.torch_module = to_torch(gm, engine)
         self.reference = lower(gm, reference_kernel)
         self.onnx = OnnxIntegers(path)
@@ -174,33 +181,36 @@ class _Comparison:
 
     @torch.inference_mode()
     def add(self, inputs: tuple[Any, ...]) -> None:
-        ours = pytree.tree_leaves(self.torch_module(*inputs))
-        theirs = self.onnx.outputs(inputs)
+        ours, theirs = self._run(inputs)
         self._compare_outputs(ours, theirs)
-        missing = self.node_images - self.report.node_images
+        samples, missing = count_samples(self.gm, inputs), self.node_images - self.report.node_images
+        self.report.images += samples
         if missing > 0:
-            few = tuple(x[:missing] if isinstance(x, Tensor) else x for x in inputs)
-            self._compare_nodes(few, [y[:missing] for y in ours], [y[:missing] for y in theirs])
-            self.report.node_images += int(few[0].shape[0])
+            few = first_of(self.gm, inputs, missing)
+            self._compare_nodes(few, *(self._run(few) if missing < samples else (ours, theirs)))
+            self.report.node_images += count_samples(self.gm, few)
+
+    def _run(self, inputs: tuple[Any, ...]) -> tuple[list[Tensor], list[Tensor]]:
+        """The outputs of PyTorch and of onnxruntime."""
+        return tensors_of(self.torch_module(*inputs)), self.onnx.outputs(inputs)
 
     def _compare_outputs(self, ours: list[Tensor], theirs: list[Tensor]) -> None:
         report = self.report
-        report.images += int(ours[0].shape[0])
         if [a.shape for a in ours] != [b.shape for b in theirs]:
             raise _other_model(self.path, "its outputs have other shapes")
         for a, b, lsb in zip(ours, theirs, self.lsbs, strict=True):
-            report.logits.add((a - b) / lsb_of(lsb, a))
-        if ours[0].dim() != 2:
+            report.logits.add(_steps(a, b, lsb))
+        if not self.decides:
             report.same_top1 = None
         elif report.same_top1 is not None:
             report.same_top1 += int((ours[0].argmax(1) == theirs[0].argmax(1)).sum())
 
     def _compare_nodes(self, inputs: tuple[Any, ...], ours: list[Tensor], theirs: list[Tensor]) -> None:
-        exact = pytree.tree_leaves(self.reference(*inputs))
+        exact = tensors_of(self.reference(*inputs))
         for runtime, outputs in (("torch", ours), ("onnxruntime", theirs)):
             agreement = self.report.reference.setdefault(runtime, Agreement())
             for a, b, lsb in zip(outputs, exact, self.lsbs, strict=True):
-                agreement.add((a - b) / lsb_of(lsb, b))
+                agreement.add(_steps(a, b, lsb))
         found = {"torch": torch_integers(self.torch_module, inputs), "onnxruntime": self.onnx.integers(inputs)}
         by_name: dict[tuple[str, str], NodeAgreement] = {(n.node, n.runtime): n for n in self.report.nodes}
         for runtime, integers in found.items():
@@ -246,13 +256,28 @@ def _other_model(path: Path, why: str) -> InputError:
 
 def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
     """The scale of each output; None where it is float and has none."""
-    output = next(n for n in gm.graph.nodes if n.op == "output")
-    leaves = pytree.tree_leaves(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
-    return [qparams_of(n).scale if isinstance(n, fx.Node) and n.target is ops.dequantize else None for n in leaves]
+    nodes = [output.node for output in output_tensors(gm)]
+    return [qparams_of(n).scale if n.target is ops.dequantize else None for n in nodes]
+
+
+def _decides(gm: fx.GraphModule) -> bool:
+    """Whether the first output is logits: a row of floating point numbers for each sample."""
+    outputs = output_tensors(gm)
+    shape = shape_of(outputs[0].node) if outputs else None
+    return shape is not None and len(shape) == 2 and 0 in (free_sizes(gm).outputs or ({0: BATCH},))[0]
+
+
+def _steps(a: Tensor, b: Tensor, scale: float | None) -> Tensor:
+    """By how many LSBs outputs differ; whole numbers, true and false by one where they do."""
+    if not a.is_floating_point():
+        return (a != b).to(torch.float32)
+    same = (a == b) | (a.isnan() & b.isnan())
+    return torch.where(same, 0.0, (a - b) / lsb_of(scale, b))
 
 
 def lsb_of(scale: float | None, output: Tensor) -> float:
     """What one LSB of an output is worth: its scale; of a float output, a 255th of its range."""
     if scale is not None:
         return scale
-    return float(output.max() - output.min()) / 255 or 1.0
+    finite = output[output.isfinite()]
+    return float(finite.max() - finite.min()) / 255 or 1.0 if finite.numel() else 1.0

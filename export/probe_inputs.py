@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
+from fxpasses.examples import Spec, examples_of, input_tensors, with_tensors
+from fxpasses.free_sizes import Dims, FreeSizes, free_sizes
 from fxpasses.stages import graph_facts
 
 FEW = 2
-"""Samples where the batch is free: enough to see one batch taken for another, and quick."""
+"""Samples where the batch is free and no other number was tried: enough to see one taken for another, and quick."""
+
+Ends = tuple[float, float] | None
 
 
 def probe_inputs(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> tuple[Any, ...]:
@@ -18,29 +22,29 @@ def probe_inputs(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> tuple[Any
 
     Args:
         gm: a captured graph.
-        dynamic_batch: whether fewer samples than at capture will do.
+        dynamic_batch: whether free sizes are to be others than at capture.
     """
-    facts = graph_facts(gm)
-    examples = facts["example_inputs"]
-    ranges: tuple[tuple[float, float] | None, ...] = facts.get("example_ranges") or (None,) * len(examples)
-    batches = {e[0][0] for e in examples if _is_shape(e) and e[0]}
-    few = min(FEW, *batches) if dynamic_batch and len(batches) == 1 else None
+    free, tensors = free_sizes(gm), input_tensors(gm)
+    ranges: tuple[Ends, ...] = graph_facts(gm).get("example_ranges") or (None,) * len(tensors)
     generator = torch.Generator().manual_seed(0)
-    return tuple(_probe(e, r, few, generator) for e, r in zip(examples, ranges, strict=True))
+    given = iter(zip(free.inputs, ranges, strict=True))
+
+    def random(spec: Spec) -> Tensor:
+        dims, ends = next(given)
+        shape = _sizes(spec, dims, free) if dynamic_batch else spec[0]
+        return _random(shape, spec[1], ends, generator)
+
+    return with_tensors(examples_of(gm), random)
 
 
-def _is_shape(example: object) -> bool:
-    return isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], torch.dtype)
+def _sizes(spec: Spec, dims: Dims, free: FreeSizes) -> tuple[int, ...]:
+    return tuple(free.tried.get(dims[d], min(FEW, size)) if d in dims else size for d, size in enumerate(spec[0]))
 
 
-def _probe(example: Any, ends: tuple[float, float] | None, few: int | None, generator: torch.Generator) -> Any:
-    if not _is_shape(example):
-        return example
-    shape, dtype = example
-    size = (few, *shape[1:]) if few is not None and shape else shape
+def _random(shape: tuple[int, ...], dtype: torch.dtype, ends: Ends, generator: torch.Generator) -> Tensor:
     if not dtype.is_floating_point:
         low, high = (int(v) for v in ends or (0, 0))
-        return torch.randint(low, high + 1, size, generator=generator).to(dtype)
+        return torch.randint(low, high + 1, shape, generator=generator).to(dtype)
     if ends is None or ends[0] == ends[1]:
-        return torch.randn(size, generator=generator).to(dtype)
-    return (ends[0] + (ends[1] - ends[0]) * torch.rand(size, generator=generator)).to(dtype)
+        return torch.randn(shape, generator=generator).to(dtype)
+    return (ends[0] + (ends[1] - ends[0]) * torch.rand(shape, generator=generator)).to(dtype)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.export import ExportedProgram
+from torch.export import Dim, ExportedProgram
 
-from fxpasses.errors import InputError
-from fxpasses.stages import graph_facts
+from fxpasses.errors import GraphError, InputError
+from fxpasses.examples import Spec, examples_of, with_tensors
+from fxpasses.failure import first_line
+from fxpasses.free_sizes import BATCH, free_sizes, set_free_sizes
+from fxpasses.outputs import with_plain_outputs
 
 from .collector import collector_paused
+
+_REFUSALS = (AssertionError, RuntimeError, TypeError, ValueError)
+_SMALLEST = 2
+"""torch.export takes a size of 1 for a constant."""
 
 
 @collector_paused()
@@ -23,29 +31,78 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
 
     Args:
         gm: in the stage those functions take. The program shares its tensors: change neither before both are written.
-        dynamic_batch: whether dimension 0 of all inputs is free. ``save`` needs it free.
+        dynamic_batch: whether the sizes that are free in the graph are free in the program.
+
+    Raises:
+        GraphError: torch.export cannot leave them free.
     """
-    inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
-    with torch.no_grad():
-        return torch.export.export(gm, inputs, dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None)
+    inputs, plain = example_inputs(gm, dynamic=dynamic_batch), with_plain_outputs(gm)
+    sizes = free_sizes(gm)
+    if not dynamic_batch or not sizes.names:
+        return _export(plain, inputs, None)
+    named = {name: Dim(name) if name.startswith(BATCH) else Dim.DYNAMIC for name in sizes.names}
+    try:
+        return _export(plain, inputs, _shapes(gm, named))
+    except _REFUSALS as error:
+        if sizes.unasked:
+            warnings.warn(f"{', '.join(sorted(sizes.unasked))} fixed: torch.export: {first_line(error)}", stacklevel=3)
+            set_free_sizes(gm, sizes.without(sizes.unasked))
+            return exported_program(gm)
+    try:  # a size may be free up to a factor
+        return _export(plain, inputs, _shapes(gm, dict.fromkeys(sizes.names, Dim.DYNAMIC)))
+    except _REFUSALS as error:
+        raise GraphError(
+            f"{type(gm).__name__} cannot be exported with {', '.join(sorted(sizes.names))} free",
+            why=f"torch.export: {first_line(error)}",
+            fix="program=fx.export.exported_program(graph, dynamic_batch=False), for the sizes at capture alone",
+            step="export",
+        ) from error
 
 
-def batch_shapes(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Dimension 0 of every tensor free, under the name ``batch``."""
-    batch = {0: torch.export.Dim("batch")}
-    return tuple(batch if isinstance(x, Tensor) else None for x in inputs)
+@torch.no_grad()
+def _export(gm: fx.GraphModule, inputs: tuple[Any, ...], shapes: Any) -> ExportedProgram:
+    return torch.export.export(gm, inputs, dynamic_shapes=shapes)
 
 
-def example_inputs(gm: fx.GraphModule, batch: int | None = None) -> tuple[Any, ...]:
-    """Inputs shaped as those the graph was captured with, of zeros."""
-    inputs: list[Any] = []
-    for example in graph_facts(gm)["example_inputs"]:
-        if not (isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], torch.dtype)):
-            inputs.append(example)
-            continue
-        shape, dtype = example
-        inputs.append(torch.zeros((batch or shape[0], *shape[1:]), dtype=dtype))
-    return tuple(inputs)
+def size_names(gm: fx.GraphModule) -> tuple[Any, ...] | None:
+    """The names of the free sizes, nested as the inputs are; None where no size is free."""
+    sizes = free_sizes(gm).names
+    return _shapes(gm, {name: name for name in sizes}) if sizes else None
+
+
+def _shapes(gm: fx.GraphModule, named: dict[str, Any]) -> tuple[Any, ...]:
+    """Something for each free dimension of each tensor, nested as the inputs are."""
+    free = iter(free_sizes(gm).inputs)
+    without_others = tuple(_none_for_others(e) for e in examples_of(gm))
+    return with_tensors(without_others, lambda _: {d: named[name] for d, name in next(free).items()} or None)
+
+
+def _none_for_others(example: Any) -> Any:
+    return with_tensors((example,), lambda spec: spec)[0] if _has_tensors(example) else None
+
+
+def _has_tensors(example: Any) -> bool:
+    found: list[Spec] = []
+    with_tensors((example,), found.append)
+    return bool(found)
+
+
+def example_inputs(gm: fx.GraphModule, *, dynamic: bool = False) -> tuple[Any, ...]:
+    """Inputs shaped as those the graph was captured with, of zeros; free sizes not too small for torch.export.
+
+    Args:
+        dynamic: whether sizes that are free may be others than at capture.
+    """
+    sizes, free = free_sizes(gm), iter(free_sizes(gm).inputs)
+
+    def zeros(spec: Spec) -> Tensor:
+        shape, dims = list(spec[0]), next(free)
+        for d, name in dims.items() if dynamic else ():
+            if name == BATCH or shape[d] < _SMALLEST:
+                shape[d] = _SMALLEST if name.startswith(BATCH) else sizes.tried.get(name, _SMALLEST)
+        return torch.zeros(shape, dtype=spec[1])
+
+    return with_tensors(examples_of(gm), zeros)
 
 
 def check_is_of(program: ExportedProgram, gm: fx.GraphModule) -> None:

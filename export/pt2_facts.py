@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-
+from fxpasses.examples import specs_in
+from fxpasses.free_sizes import FreeSizes
 from fxpasses.pass_runner import Change, PassLog, PassResult, Skip
 from fxpasses.quantization.config import Override, QuantConfig
 
 from . import pt2_records as records
 from .pt2_archive import FACTS, FACTS_ENTRY
+from .pt2_examples import read_examples, read_sizes
 from .pt2_names import identifier
 from .pt2_records import RefusedError, shown
-from .pt2_tensors import DTYPES
 
-Example = tuple[tuple[int, ...], torch.dtype] | Any
-"""Shape and dtype of a tensor, or the value itself of anything else."""
-
-_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}
-_LARGEST_INPUT = 2**31
-"""Elements of an example input."""
+Example = Any
+"""Shape and dtype of a tensor, structures of them, or the value itself of anything else."""
 
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "group_size": (int, type(None)),
@@ -38,54 +33,30 @@ class Facts:
     """What is known of a QUANTIZED graph beside its program.
 
     Attributes:
+        sizes: the free ones; None in a file that does not tell.
         names: of the int8 tensors, in order.
+        table: all there is, not looked at.
     """
 
     config: QuantConfig
     examples: tuple[Example, ...]
+    sizes: FreeSizes | None
     names: list[str]
     logs: list[PassLog]
+    table: dict[str, Any]
 
 
 def read_facts(entries: dict[str, bytes]) -> Facts:
     """The facts ``save`` wrote, checked."""
     found = facts_table(entries)
-    return Facts(_config(found), _examples(found), _names(found), _logs(found))
+    examples = read_examples(found)
+    sizes = read_sizes(found, len(specs_in(examples)))
+    return Facts(_config(found), examples, sizes, _names(found), _logs(found), found)
 
 
 def facts_table(entries: dict[str, bytes]) -> dict[str, Any]:
     """The facts of any kind of graph, their values not yet looked at."""
     return records.table(records.parsed(FACTS, entries[FACTS_ENTRY]), FACTS)
-
-
-def _examples(facts: dict[str, Any]) -> tuple[Example, ...]:
-    examples = records.items(records.field(facts, "example_inputs", FACTS), FACTS)
-    return tuple(_example(e, f"{FACTS}: example input {i}") for i, e in enumerate(examples))
-
-
-def _example(example: Any, where: str) -> Example:
-    if "shape" not in records.table(example, where):
-        return _constant(records.field(example, "value", where), where, 0)
-    sizes = records.items(example["shape"], where)
-    shape = tuple(records.integer(size, where, 0, _LARGEST_INPUT) for size in sizes)
-    name = records.text(records.field(example, "dtype", where), where)
-    if name not in _DTYPES or math.prod(shape) > _LARGEST_INPUT or len(shape) > 8:
-        raise RefusedError(f"it is damaged: {where} has no usable shape or dtype: {list(shape)[:8]}, {shown(name)}")
-    return shape, _DTYPES[name]
-
-
-def _constant(value: Any, where: str, depth: int) -> Any:
-    if isinstance(value, list) and depth < 4:
-        return [_constant(v, where, depth + 1) for v in value]
-    if isinstance(value, dict) and depth < 4:
-        return {records.text(k, where): _constant(v, where, depth + 1) for k, v in value.items()}
-    if value is None or isinstance(value, bool):
-        return value
-    return records.text(value, where) if isinstance(value, str) else _number(value, where)
-
-
-def _number(value: Any, where: str) -> int | float:
-    return records.integer(value, where) if type(value) is int else records.number(value, where)
 
 
 def _names(facts: dict[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from fxpasses.errors import InputError
+from fxpasses.free_sizes import set_free_sizes
 from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, check_stage, graph_facts, set_stage
@@ -31,8 +32,10 @@ from .files import write_bytes_atomic
 from .metadata import metadata_of, recipe_text
 from .program import check_is_of, exported_program
 from .pt2_archive import FACTS, read_entries
+from .pt2_examples import examples_json, sizes_json
 from .pt2_facts import read_facts
 from .pt2_graph import graph_of_program
+from .pt2_named_tuples import restore_named_tuples, tuples_json
 from .pt2_plain_names import check_structure, has_plain_names, with_plain_names
 from .pt2_program import read_program
 from .pt2_records import refusing
@@ -52,13 +55,13 @@ def save(gm: fx.GraphModule, path: str | Path, *, program: ExportedProgram | Non
     check_stage(gm, Stage.QUANTIZED, "save")
     if program is not None:
         check_is_of(program, gm)
-    return write_program(gm, Path(path), _facts_json(gm), program)
+    return write_program(gm, Path(path), _facts_json(gm, program), program)
 
 
 def write_program(
     gm: fx.GraphModule, path: Path, facts: dict[str, Any], program: ExportedProgram | None = None
 ) -> Path:
-    """Export a graph for any batch size and write it with facts, as JSON, beside it.
+    """Export a graph, with the sizes free that are free in it, and write it with facts, as JSON, beside it.
 
     Raises:
         InputError: the file cannot be written, or its name does not end in ``.pt2``.
@@ -96,16 +99,15 @@ def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule
         known = graph_facts(gm)
         known["config"], known["example_inputs"] = facts.config, facts.examples
         pass_logs(gm).extend(facts.logs)
+        if facts.sizes is not None:
+            set_free_sizes(gm, facts.sizes)
+        restore_named_tuples(gm, facts.table)
         set_stage(gm, Stage.QUANTIZED)
     return gm
 
 
-def _facts_json(gm: fx.GraphModule) -> dict[str, Any]:
+def _facts_json(gm: fx.GraphModule, program: ExportedProgram | None) -> dict[str, Any]:
     facts = graph_facts(gm)
-    examples = [
-        {"shape": list(e[0]), "dtype": str(e[1]).removeprefix("torch.")} if isinstance(e, tuple) else {"value": e}
-        for e in facts["example_inputs"]
-    ]
     logs = [
         {
             "name": log.name,
@@ -117,7 +119,9 @@ def _facts_json(gm: fx.GraphModule) -> dict[str, Any]:
     return {
         "metadata": metadata_of(gm),
         "recipe": recipe_text(facts["config"]),
-        "example_inputs": examples,
+        "example_inputs": examples_json(gm),
+        **sizes_json(gm, fixed=program is not None and not program.range_constraints),
+        **tuples_json(gm),
         "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],
         "log": logs,
     }

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from fxpasses.examples import with_tensors
 from fxpasses.shapes import note_shape
 
 from .pt2_facts import Example
@@ -50,11 +51,4 @@ def record_sizes(gm: fx.GraphModule, examples: tuple[Example, ...]) -> None:
         RefusedError: a tensor has more than 8 GiB, or a number more than 62 bits.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        _Sizes(gm).run(*(_fake(example) for example in examples))
-
-
-def _fake(example: Example) -> Any:
-    if isinstance(example, tuple):
-        shape, dtype = example
-        return torch.empty(shape, dtype=dtype)
-    return example
+        _Sizes(gm).run(*with_tensors(examples, lambda spec: torch.empty(spec[0], dtype=spec[1])))

@@ -12,7 +12,9 @@ from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import first_line, users_frame
 from .graph_edit import operator_name
+from .model_call import called
 from .operator_table import VOCABULARY
+from .outputs import leaves_of
 
 CAPTURE_TOLERANCE = 1e-5
 """Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
@@ -31,12 +33,12 @@ def require_eval(model: nn.Module) -> None:
         )
 
 
-def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
+def run_model(model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()) -> Any:
     """The model's own output, on copies of the inputs because a model may change them in place."""
     dtype = torch.get_default_dtype()
     try:
         with torch.no_grad():
-            output = model(*_copies(inputs))
+            output = called(model, _copies(inputs), keywords)
     except BaseException as error:  # a model's forward may raise anything, and is the caller's to mend
         if not is_a_failure(error):
             raise
@@ -62,11 +64,11 @@ def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
 
 def require_plain_output(model: nn.Module, output: Any) -> None:
     """A graph's output node holds tensors, numbers, strings and plain structures of them."""
-    for leaf in pytree.tree_leaves(output):
+    for leaf in leaves_of(output):
         if leaf is not None and not isinstance(leaf, (Tensor, int, float, str)):
             raise GraphError(
                 f"{type(model).__name__} returns a {type(leaf).__name__}",
-                why="a graph returns tensors, or tuples, lists and dicts of them",
+                why="a graph returns tensors, or tuples, lists, dicts and dataclasses of them",
                 fix="wrap the model in a module that returns a tensor, a tuple or a dict",
                 step="capture",
             )
@@ -107,7 +109,7 @@ def require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) ->
             found = gm(*_copies(inputs))
     except Exception as error:  # a wrongly specialised graph raises whatever its kernels raise
         raise _differs(gm, f"it does not run: {first_line(error)}") from error
-    ours, theirs = pytree.tree_leaves(found), pytree.tree_leaves(expected)
+    ours, theirs = list(leaves_of(found)), list(leaves_of(expected))
     if len(ours) != len(theirs):
         raise _differs(gm, f"it returns {len(ours)} values, the model {len(theirs)}")
     for a, b in zip(ours, theirs, strict=True):
@@ -145,10 +147,12 @@ def _differs(gm: fx.GraphModule, why: str) -> GraphError:
     )
 
 
-def require_same_twice(model: nn.Module, inputs: tuple[Any, ...], expected: Any) -> None:
+def require_same_twice(
+    model: nn.Module, inputs: tuple[Any, ...], expected: Any, keywords: tuple[str, ...] = ()
+) -> None:
     """Tell a model that no graph can follow, because it is no function of its inputs, from a capture gone wrong."""
-    again = run_model(model, inputs)
-    why = next((w for w in map(why_different, pytree.tree_leaves(again), pytree.tree_leaves(expected)) if w), None)
+    again = run_model(model, inputs, keywords)
+    why = next((w for w in map(why_different, leaves_of(again), leaves_of(expected)) if w), None)
     if why:
         raise GraphError(
             f"{type(model).__name__} computes something else when it is called again with the same inputs",
@@ -158,7 +162,9 @@ def require_same_twice(model: nn.Module, inputs: tuple[Any, ...], expected: Any)
         )
 
 
-def require_equal_for_one(model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
+def require_equal_for_one(
+    model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()
+) -> None:
     """Compare on the first sample alone: torch.export assumes that a batch of one is no special case."""
     batches = [x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, Tensor) and x.dim()]
     if not batches or batches[0] < 2:
@@ -169,7 +175,7 @@ def require_equal_for_one(model: nn.Module, gm: fx.GraphModule, inputs: tuple[An
 
     one = pytree.tree_map(first, inputs)
     try:
-        expected = run_model(model, one)
+        expected = run_model(model, one, keywords)
     except GraphError:
         return  # the model takes no batch of one, so the graph need not
     require_equal(gm, one, expected)

@@ -13,7 +13,8 @@ import io
 import logging
 import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -24,10 +25,11 @@ from torch.utils import _pytree as pytree
 
 from .callers_code import is_a_failure
 from .errors import GraphError
+from .examples import tensors_in
 from .failure import first_line, users_frame
 from .inplace import ChangesStateError, make_out_of_place
+from .model_call import argument_names
 from .operators import aten_name
-from .symbolic_trace import argument_names
 
 _ASSERTIONS = frozenset(
     "aten._assert_async aten._assert_scalar aten._assert_tensor_metadata aten.sym_constrain_range "
@@ -38,18 +40,27 @@ _KEPT_META = ("stack_trace", "nn_module_stack")
 """The rest of what torch.export notes on nodes (fake tensors, guards) is about its own graph."""
 
 
-def export_graph(model: nn.Module, inputs: tuple[Any, ...], *, dynamic_batch: bool = True) -> fx.GraphModule:
+def export_graph(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    *,
+    keywords: tuple[str, ...] = (),
+    dynamic_batch: bool = True,
+    dynamic: Sequence[Collection[int]] = (),
+) -> fx.GraphModule:
     """Capture a model through ``torch.export`` as a plain graph without in-place operators.
 
     Args:
         model: in eval mode.
-        inputs: as the model takes them; dimension 0 of every tensor is the batch.
-        dynamic_batch: whether the batch size stays open; if not it is the example's.
+        inputs: as the model takes them.
+        keywords: names of the last inputs, which are given by them.
+        dynamic_batch: whether dimension 0 of tensors stays open; if not it is the example's.
+        dynamic: other dimensions of each tensor that stay open.
 
     Raises:
         GraphError: torch.export's reason, at the user's line.
     """
-    program = _export(model, inputs, dynamic_batch)
+    program = _export(model, inputs, keywords, dynamic_batch, dynamic)
     if dynamic_batch and not _is_batch_open(program):
         raise GraphError(
             f"{type(model).__name__} fixes the batch size",
@@ -57,29 +68,40 @@ def export_graph(model: nn.Module, inputs: tuple[Any, ...], *, dynamic_batch: bo
             fix="write the operation for a whole batch",
             step="capture",
         )
-    gm = plain_graph(program, model, inputs)
+    gm = plain_graph(program, model, inputs, keywords)
     try:
         make_out_of_place(gm, inputs)
     except ChangesStateError:
         raise
     except GraphError as error:
-        gm = plain_graph(_functional(program, model, error), model, inputs)
+        gm = plain_graph(_functional(program, model, error), model, inputs, keywords)
         make_out_of_place(gm, inputs)
     return gm
 
 
-def _export(model: nn.Module, inputs: tuple[Any, ...], dynamic_batch: bool) -> ExportedProgram:
+def _export(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    keywords: tuple[str, ...],
+    dynamic_batch: bool,
+    dynamic: Sequence[Collection[int]],
+) -> ExportedProgram:
     """Export on a batch of two where the example has one: torch.export takes a size of one for a constant."""
     shapes = None
     if dynamic_batch:
-        inputs = pytree.tree_map(_at_least_two, inputs)
-        shapes = ShapesCollection()
-        for tensor in pytree.tree_leaves(inputs):
+        one = all(x.shape[0] == 1 for x in tensors_in(inputs) if x.dim())
+        inputs = pytree.tree_map(_twice if one else _own, inputs)
+        shapes, given = ShapesCollection(), tensors_in(inputs)
+        batch = next((x.shape[0] for x in given if x.dim()), None)
+        for tensor, dims in zip_longest(given, dynamic, fillvalue=()):
             if isinstance(tensor, Tensor) and tensor.dim():
-                shapes[tensor] = {0: Dim.AUTO}
+                alike = () if tensor is given[0] else (d for d in range(tensor.dim()) if tensor.shape[d] == batch)
+                shapes[tensor] = {d: Dim.AUTO for d in (0, *alike, *dims)}
+    behind = len(inputs) - len(keywords)
+    named = dict(zip(keywords, inputs[behind:], strict=True))
     try:
         with _quiet(), torch.no_grad():
-            return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
+            return torch.export.export(model, inputs[:behind], named, dynamic_shapes=shapes, strict=False)
     except BaseException as error:  # the model's forward runs in there, and may raise anything, and exit, too
         if not is_a_failure(error):
             raise
@@ -94,10 +116,13 @@ def _is_batch_open(program: ExportedProgram) -> bool:
     return not batches or any(not is_concrete_int(b) for b in batches)
 
 
-def _at_least_two(value: Any) -> Any:
-    if not isinstance(value, Tensor) or not value.dim():
-        return value
-    return torch.cat([value, value]) if value.shape[0] == 1 else value.clone()
+def _twice(value: Any) -> Any:
+    return torch.cat([value, value]) if isinstance(value, Tensor) and value.dim() else value
+
+
+def _own(value: Any) -> Any:
+    """Shapes are told by tensor: one that is given twice has to be two."""
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _functional(program: ExportedProgram, model: nn.Module, cause: GraphError) -> ExportedProgram:
@@ -137,12 +162,14 @@ def _not_exportable(model: nn.Module, error: BaseException) -> GraphError:
     )
 
 
-def plain_graph(program: ExportedProgram, model: nn.Module, inputs: tuple[Any, ...]) -> fx.GraphModule:
+def plain_graph(
+    program: ExportedProgram, model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()
+) -> fx.GraphModule:
     """The program as a graph that is called like the model and returns what the model returns."""
     with _quiet():
         exported = program.module()
     old, new = exported.graph, fx.Graph()
-    arguments = iter(_arguments(new, type(model).forward, model, inputs))
+    arguments = iter(_arguments(new, type(model).forward, model, inputs, keywords))
     copied: dict[fx.Node, fx.Node] = {}
     for node in old.nodes:
         if node.op == "placeholder":
@@ -178,9 +205,11 @@ def _writes(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
 
 
-def _arguments(graph: fx.Graph, forward: Any, model: nn.Module, inputs: tuple[Any, ...]) -> Iterator[fx.Node]:
+def _arguments(
+    graph: fx.Graph, forward: Any, model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...]
+) -> Iterator[fx.Node]:
     """A placeholder for each argument, and what takes the leaves out of those that are structures of tensors."""
-    names = argument_names(forward, (model, *inputs))[1:]
+    names = argument_names(forward, (model, *inputs), keywords)[1:]
     placeholders = [graph.placeholder(name) for name in names]
     for placeholder, value in zip(placeholders, inputs, strict=True):
         for path, _ in pytree.tree_flatten_with_path(value)[0]:

@@ -22,8 +22,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, fx, nn
 
+from .examples import input_tensors
 from .graph_edit import operator_name
 from .operators import aten_name
+from .samples import batch_dims
 from .shapes import shape_of
 from .stages import graph_facts
 
@@ -67,10 +69,12 @@ def macs_by_node(gm: fx.GraphModule, sizes: Sizes) -> Iterator[tuple[fx.Node, in
 
 
 def batch_of(gm: fx.GraphModule) -> int:
-    """Inputs at once at capture: dimension 0 of the first that is a tensor."""
-    examples = graph_facts(gm).get("example_inputs", ())
-    sizes = (e[0][0] for e in examples if isinstance(e, tuple) and len(e) == 2 and isinstance(e[0], tuple) and e[0])
-    return next(sizes, 1) or 1
+    """Samples at once at capture; dimension 0 of the first input where none is known to be the batch."""
+    if "example_inputs" not in graph_facts(gm):
+        return 1
+    tensors = [tensor for tensor in input_tensors(gm) if tensor.spec[0]]
+    sizes = [t.spec[0][d] for t, d in zip(input_tensors(gm), batch_dims(gm), strict=True) if d is not None]
+    return next(iter([*sizes, *(tensor.spec[0][0] for tensor in tensors)]), 1) or 1
 
 
 def _of_module(gm: fx.GraphModule, node: fx.Node, sizes: Sizes) -> int:

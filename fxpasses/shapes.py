@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 SHAPE = "shape"
 DTYPE = "dtype"
@@ -33,7 +34,7 @@ def record_shapes(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
 
     Inputs are copied: the graph may still hold in-place operators.
     """
-    copies = [x.clone() if isinstance(x, Tensor) else x for x in inputs]
+    copies = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)
     with torch.no_grad():
         _Recorder(gm).run(*copies)
 

@@ -7,9 +7,10 @@ constant, and :mod:`fxpasses.lifting` makes plain layers of them again.
 from __future__ import annotations
 
 import copy
-import inspect
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn.utils import parametrize
 from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import calling_lines, first_line, users_frame
+from .model_call import argument_names, called
 from .operator_table import VOCABULARY
 
 _MOST_LEAVES = 32
@@ -53,11 +55,18 @@ class _Tracer(fx.Tracer):
     """Buffers are real tensors to the model, as in torch.fx; or proxies, for those that meet sizes of the input."""
 
     def __init__(
-        self, inputs: tuple[Any, ...], leaves: Sequence[str], open_containers: bool, *, proxy_buffers: bool = False
+        self,
+        inputs: tuple[Any, ...],
+        keywords: tuple[str, ...],
+        leaves: Sequence[str],
+        open_containers: bool,
+        *,
+        proxy_buffers: bool = False,
     ) -> None:
         super().__init__(autowrap_functions=())
         self.proxy_buffer_attributes = proxy_buffers
-        self._inputs, self._leaves, self._open_containers = inputs, frozenset(leaves), open_containers
+        self._inputs, self._keywords = inputs, keywords
+        self._leaves, self._open_containers = frozenset(leaves), open_containers
         self.failed_in: str | None = None
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -105,33 +114,32 @@ class _Tracer(fx.Tracer):
         self, root_fn: Any, is_module: bool, concrete_args: dict[str, Any] | tuple[Any, ...] | None = None
     ) -> tuple[Any, list[Any]]:
         """One placeholder for each input that is given; parameters left out have their defaults, as in any call."""
-        names = argument_names(root_fn, (self.root, *self._inputs))[1:]
+        names = argument_names(root_fn, (self.root, *self._inputs), self._keywords)[1:]
         call = nn.Module.__call__ if _is_changed_from_outside(self.root) else root_fn
-        return call, [self.root, *(self._argument(n, v) for n, v in zip(names, self._inputs, strict=True))]
+        arguments = [self._argument(n, v) for n, v in zip(names, self._inputs, strict=True)]
+        return lambda root, *given: called(call, given, self._keywords, root), [self.root, *arguments]
+
+    def create_arg(self, a: Any) -> Any:
+        """A dict that is a dataclass, too, stays what it is; torch.fx would record a plain dict."""
+        if isinstance(a, dict) and is_dataclass(a):
+            return self.create_node("call_function", type(a), (), {k: self.create_arg(v) for k, v in a.items()})
+        return super().create_arg(a)
 
     def _argument(self, name: str, value: Any) -> Any:
         proxy = self.create_proxy("placeholder", name, (), {})
         return _unfold(proxy, value)
 
 
-def argument_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    """The name of each positional argument; those of ``*args`` are numbered."""
-    signature = inspect.signature(function)
-    names: list[str] = []
-    for name, value in signature.bind(*args).arguments.items():
-        variadic = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
-        names += [f"{name}_{i}" for i in range(len(value))] if variadic else [name]
-    return names
-
-
 def _unfold(proxy: Any, value: Any) -> Any:
     """The proxy of a tensor; sequences and dicts of them item by item; anything else is a constant."""
     if isinstance(value, Tensor):
         return proxy
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_unfold(proxy[i], v) for i, v in enumerate(value)))
     if type(value) in (list, tuple):
         return type(value)(_unfold(proxy[i], v) for i, v in enumerate(value))
-    if type(value) is dict:
-        return {k: _unfold(proxy[k], v) for k, v in value.items()}
+    if type(value) in (dict, OrderedDict):
+        return type(value)((k, _unfold(proxy[k], v)) for k, v in value.items())
     return value
 
 
@@ -147,14 +155,20 @@ def _is_changed_from_outside(module: nn.Module) -> bool:
 
 
 def trace_graph(
-    model: nn.Module, inputs: tuple[Any, ...], leaves: Sequence[str] = (), *, open_containers: bool = True
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    leaves: Sequence[str] = (),
+    *,
+    keywords: tuple[str, ...] = (),
+    open_containers: bool = True,
 ) -> fx.GraphModule:
     """Trace a model; modules without layers that cannot be traced are kept whole.
 
     Args:
         model: it is not changed: constants met on the way are attached to a shallow copy.
-        inputs: one for each positional argument; those that are not tensors are fixed at their value.
+        inputs: one for each argument; those that are not tensors are fixed at their value.
         leaves: qualified names of modules to keep whole.
+        keywords: names of the last arguments, which are given by them.
         open_containers: whether torch's own modules that hold layers, such as ``nn.TransformerEncoderLayer``, are
             entered.
 
@@ -165,11 +179,11 @@ def trace_graph(
     _require_modules(model, kept)
     for _ in range(_MOST_LEAVES):
         try:
-            return _trace_once(model, _Tracer(inputs, kept, open_containers))
+            return _trace_once(model, _Tracer(inputs, keywords, kept, open_containers))
         except UntraceableError as error:
             failure = error
         try:
-            return _trace_once(model, _Tracer(inputs, kept, open_containers, proxy_buffers=True))
+            return _trace_once(model, _Tracer(inputs, keywords, kept, open_containers, proxy_buffers=True))
         except UntraceableError:
             name = failure.module
             if not name or name in kept or holds_layers(model.get_submodule(name)):

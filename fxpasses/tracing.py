@@ -9,7 +9,8 @@ exact: the same kernels in the same order.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -27,9 +28,13 @@ from .capture_checks import (
     run_model,
 )
 from .constants import fold_constants
+from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
 from .errors import GraphError
+from .examples import specs_of, tensors_in
+from .free_sizes import Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from .inplace import make_out_of_place
 from .lifting import lift_layers
+from .model_call import bound
 from .shapes import record_shapes, value_range
 from .stages import Stage, graph_facts, set_stage
 from .symbolic_trace import trace_graph
@@ -47,10 +52,11 @@ _LESSER = {
 
 def capture(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...],
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
     *,
     method: Method = "auto",
     leaves: Sequence[str] = (),
+    dynamic: Dynamic | None = None,
 ) -> fx.GraphModule:
     """Capture a model as a FLOAT graph.
 
@@ -60,14 +66,16 @@ def capture(
 
     Args:
         model: in eval mode. It is not changed; the graph shares its parameters until a pass copies it.
-        example_inputs: a tensor or a tuple of them, as the model takes them; dimension 0 is the batch.
+        example_inputs: a tensor, a tuple of the model's inputs, or a dict of them by name. Which dimension of each is
+            the batch is learned by running the graph with another one.
         method: ``"trace"``, ``"export"`` or ``"auto"`` (the first that works).
         leaves: qualified names of modules to keep whole when tracing, as float black boxes.
+        dynamic: other dimensions that are free: ``{"x": {2: "height", 3: "width"}}``. Each is tried with another size.
 
     Raises:
+        InputError: ``dynamic`` names no input, or no dimension of it.
         GraphError: the model is in training mode, cannot be captured, or its capture computes something else.
     """
-    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
     if leaves and method == "export":
         raise GraphError(
             f"leaves {list(leaves)} with method='export'",
@@ -76,40 +84,79 @@ def capture(
             step="capture",
         )
     require_eval(model)
-    expected = run_model(model, inputs)
+    inputs, keywords = bound(model, example_inputs)
+    expected = run_model(model, inputs, keywords)
     require_plain_output(model, expected)
-    gm = _first_that_works(model, inputs, expected, method, _attempts(model, inputs, method, leaves))
+    wanted = wanted_dims(model, inputs, keywords, dynamic or {})
+    gm = _first_that_works(_Capture(model, inputs, keywords, expected, wanted), method, leaves)
     set_stage(gm, Stage.FLOAT)
-    graph_facts(gm)["example_ranges"] = tuple(value_range(x) for x in inputs)
-    graph_facts(gm)["example_inputs"] = tuple((tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x for x in inputs)
+    graph_facts(gm)["example_ranges"] = tuple(value_range(x) for x in tensors_in(inputs))
     return gm.eval()
 
 
-def _attempts(
-    model: nn.Module, inputs: tuple[Any, ...], method: Method, leaves: Sequence[str]
-) -> Iterator[tuple[str, Attempt]]:
-    if method in ("auto", "trace"):
-        yield "trace", partial(trace_graph, model, inputs, leaves)
-    if method == "export" or (method == "auto" and not leaves):
-        from .exporting import export_graph  # torch.export takes a second to import; few models need it
+@dataclass(frozen=True)
+class _Capture:
+    """A model, what it is called with, what it returns, and which sizes are to be free."""
 
-        yield "export", partial(export_graph, model, inputs)
-        yield _ONE_BATCH, partial(export_graph, model, inputs, dynamic_batch=False)
-    if method in ("auto", "trace"):
-        yield _CLOSED, partial(trace_graph, model, inputs, leaves, open_containers=False)
+    model: nn.Module
+    inputs: tuple[Any, ...]
+    keywords: tuple[str, ...]
+    expected: Any
+    wanted: tuple[Dims, ...]
 
+    def attempts(self, method: Method, leaves: Sequence[str]) -> Iterator[tuple[str, Attempt]]:
+        given: dict[str, Any] = {"keywords": self.keywords}
+        if method in ("auto", "trace"):
+            yield "trace", partial(trace_graph, self.model, self.inputs, leaves, **given)
+        if method == "export" or (method == "auto" and not leaves):
+            from .exporting import export_graph  # torch.export takes a second to import; few models need it
 
-def _first_that_works(
-    model: nn.Module, inputs: tuple[Any, ...], expected: Any, method: Method, attempts: Iterator[tuple[str, Attempt]]
-) -> fx.GraphModule:
-    failures: dict[str, GraphError] = {}
-    for name, attempt in attempts:
+            yield "export", partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
+            if not any(self.wanted):
+                yield _ONE_BATCH, partial(export_graph, self.model, self.inputs, dynamic_batch=False, **given)
+        if method in ("auto", "trace"):
+            yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
+
+    def finish(self, gm: fx.GraphModule, name: str) -> fx.GraphModule:
+        """Bring a fresh graph into canonical form, see that it computes what the model does, and learn what is free."""
+        gm = _finish(gm, self.inputs, self.expected)
+        if name == "export":
+            require_equal_for_one(self.model, gm, self.inputs, self.keywords)
+        graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
+        sizes = fixed_sizes(self.inputs, self.expected)
+        if name != _ONE_BATCH:
+            sizes = learn_batch(gm, self.inputs, self.expected)
+        if name == "export" and not sizes.separate and not any(self.wanted):
+            gm, sizes = self._batch_behind(gm, sizes)
+        if any(self.wanted):
+            sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
+        elif name != _ONE_BATCH:
+            sizes = with_free_images(self.model, gm, self.inputs, self.keywords, self.expected, sizes)
+        set_free_sizes(gm, sizes)
+        return gm
+
+    def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
+        """An export that leaves dimension 1 open, if samples lie along it, as in ``[T, B, C]``; else what there was."""
+        from .exporting import export_graph
+
+        behind = [{1} if x.dim() > 2 else set[int]() for x in tensors_in(self.inputs)]
         try:
-            gm = _finish(attempt(), inputs, expected)
-            if name == "export":
-                require_equal_for_one(model, gm, inputs)
+            other = export_graph(self.model, self.inputs, keywords=self.keywords, dynamic=behind)
+            other = _finish(other, self.inputs, self.expected)
+        except GraphError:
+            return gm, sizes
+        graph_facts(other)["example_inputs"] = specs_of(self.inputs)
+        found = learn_batch(other, self.inputs, self.expected)
+        return (other, found) if found.separate else (gm, sizes)
+
+
+def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
+    failures: dict[str, GraphError] = {}
+    for name, attempt in given.attempts(method, leaves):
+        try:
+            gm = given.finish(attempt(), name)
             if name == "trace" and method == "auto":
-                require_layers_in_sight(model, gm)
+                require_layers_in_sight(given.model, gm)
         except GraphError as error:
             failures[name] = error
             continue
@@ -120,7 +167,7 @@ def _first_that_works(
         return gm
     first, *others = failures.values()
     if any(isinstance(f, DifferentGraph) for f in failures.values()):
-        require_same_twice(model, inputs, expected)
+        require_same_twice(given.model, given.inputs, given.expected, given.keywords)
     other = next((o for o in others if o.what != first.what), first)
     if other is first:
         raise first

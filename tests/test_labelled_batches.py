@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import fxpasses as fx
 from fxpasses.errors import InputError
 from fxpasses.export.metadata import qparams_hash
-from fxpasses.quantization.labelled_batches import inputs_of_batch
+from fxpasses.quantization.labelled_batches import without_labels
 
 A, B, LABELS = torch.zeros(2, 3), torch.ones(2, 4), torch.tensor([0, 1])
 
@@ -32,9 +32,16 @@ A, B, LABELS = torch.zeros(2, 3), torch.ones(2, 4), torch.tensor([0, 1])
     ids=["alone", "tuple", "labelled", "nested", "two", "two, labelled", "two, nested", "too many"],
 )
 def test_labels_are_told_from_inputs_by_their_number(batch: Any, count: int, expected: tuple[Any, ...]) -> None:
-    found = inputs_of_batch(batch, count)
+    found = without_labels(batch, ["a", "b"][:count])
     assert len(found) == len(expected)
     assert all(x is y for x, y in zip(found, expected, strict=True))
+
+
+def test_labels_in_dicts_are_left_out() -> None:
+    names = ["a", "b"]
+    assert without_labels({"a": A, "b": B, "labels": LABELS}, names).keys() == {"a", "b"}
+    assert without_labels({"a": A, "labels": LABELS}, ["a", "labels"]).keys() == {"a", "labels"}
+    assert without_labels(({"a": A, "b": B}, LABELS), names).keys() == {"a", "b"}
 
 
 class TwoInputs(nn.Module):
@@ -64,5 +71,5 @@ def test_several_inputs_with_labels() -> None:
 
 
 def test_what_is_no_batch_is_refused_with_both_numbers() -> None:
-    with pytest.raises(InputError, match=r"(?s)it has 4 inputs, the model takes 2.*or \(inputs, labels\)"):
+    with pytest.raises(InputError, match=r"(?s)it has 4 inputs, the model takes 2.*\(inputs, labels\)"):
         fx.quantize(TwoInputs().eval(), (torch.zeros(2, 3), torch.zeros(2, 3)), [(A, B, LABELS, LABELS)])

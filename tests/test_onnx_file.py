@@ -148,7 +148,9 @@ def test_an_operator_onnx_does_not_have(tmp_path: Path) -> None:
     gm = own_copy(fused("conv_bn_relu"))
     output = next(n for n in gm.graph.nodes if n.op == "output")
     with gm.graph.inserting_before(output):
-        output.args = (gm.graph.call_function(torch.special.airy_ai, (output.args[0],)),)
+        called = gm.graph.call_function(torch.special.airy_ai, (output.args[0],))
+        called.meta = dict(output.args[0].meta)
+        output.args = (called,)
     gm.recompile()
     with pytest.raises(GraphError, match=r"(?s)cannot be exported to ONNX\n  why: .*airy_ai.*in:  to_onnx"):
         to_onnx(gm, tmp_path / "model.onnx")

@@ -12,7 +12,8 @@ from torch import Tensor, fx, nn
 from fxpasses.errors import GraphError
 from fxpasses.models.tiny_convolutions import conv
 from fxpasses.models.tiny_net import IMAGE, OneInput
-from fxpasses.symbolic_trace import argument_names, holds_layers, trace_graph
+from fxpasses.model_call import argument_names
+from fxpasses.symbolic_trace import holds_layers, trace_graph
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from ..errors import GraphError
+from ..examples import examples_of, with_tensors
 from ..shapes import DTYPE, SHAPE
 from ..stages import graph_facts
 
@@ -22,7 +22,7 @@ def finish(gm: fx.GraphModule) -> fx.GraphModule:
     gm.graph.lint()
     gm.recompile()
     with torch.no_grad():
-        _Checked(gm).run(*_zeros(graph_facts(gm)["example_inputs"]))
+        _Checked(gm).run(*with_tensors(examples_of(gm), lambda spec: torch.zeros(spec[0], dtype=spec[1])))
     return gm.eval()
 
 
@@ -32,10 +32,6 @@ def first_overflow(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> fx.Node | Non
     with torch.no_grad():
         watch.run(*inputs)
     return watch.found
-
-
-def _zeros(examples: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(torch.zeros(e[0], dtype=e[1]) if isinstance(e, tuple) else e for e in examples)
 
 
 class _Checked(fx.Interpreter):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError
+from ..examples import Spec, examples_of, with_tensors
 from ..graph_edit import insert_call
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ..shapes import record_shapes, shape_of
-from ..stages import graph_facts
 from .channel_plan import Removal
 from .layer_norms import mask_layer_norms
 from .layer_sizes import fix_settings
@@ -81,15 +81,15 @@ def mask_channels(removal: Removal) -> fx.GraphModule:
 
 def example_inputs(gm: fx.GraphModule, seed: int = 0) -> tuple[object, ...]:
     """Random inputs of the shapes a graph was captured with; whole numbers are 0 or 1, small enough for any table."""
-    generator, made = torch.Generator().manual_seed(seed), list[object]()
-    for given in graph_facts(gm)["example_inputs"]:
-        if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], torch.dtype)):
-            made.append(given)
-        elif given[1].is_floating_point:
-            made.append(torch.randn(given[0], generator=generator).to(given[1]))
-        else:
-            made.append(torch.randint(2, given[0], generator=generator).to(given[1]))
-    return tuple(made)
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(spec: Spec) -> Tensor:
+        shape, dtype = spec
+        if dtype.is_floating_point:
+            return torch.randn(shape, generator=generator).to(dtype)
+        return torch.randint(2, shape, generator=generator).to(dtype)
+
+    return with_tensors(examples_of(gm), random)
 
 
 def _channels(removal: Removal, node: fx.Node) -> tuple[int, int]:

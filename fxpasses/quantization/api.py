@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, fx, nn
 
+from ..dynamic_sizes import Dynamic
 from ..fusion import fuse
 from ..tracing import capture
 from .calibration import calibrate
@@ -42,9 +43,11 @@ __all__ = [
 
 def quantize(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...],
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
     batches: Iterable[Any],
     config: QuantConfig | None = None,
+    *,
+    dynamic: Dynamic | None = None,
 ) -> fx.GraphModule:
     """Capture, fuse, equalize, align pixels, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
 
@@ -52,16 +55,17 @@ def quantize(
 
     Args:
         model: in eval mode; it is not changed.
-        example_inputs: a tensor or a tuple of them; dimension 0 is the batch.
-        batches: calibration data: tensors, or tuples of the model's inputs; a DataLoader of ``(images, labels)`` will
-            do as it is.
+        example_inputs: a tensor, a tuple of the model's inputs, or a dict of them by name.
+        batches: calibration data: tensors, tuples of the model's inputs, or dicts of them by name; a DataLoader of
+            ``(images, labels)`` will do as it is.
         config: defaults to ``QuantConfig()``: int8 for x86.
+        dynamic: dimensions that are free beside the batch, as :func:`capture` takes them.
 
     Raises:
         GraphError, InputError: as :func:`capture`, :func:`calibrate` and :func:`convert` say.
     """
     config = config or QuantConfig()
-    graph, batches = equalized(fuse(capture(model, example_inputs)), batches, config)
+    graph, batches = equalized(fuse(capture(model, example_inputs, dynamic=dynamic)), batches, config)
     graph = observe(graph, config)
     first, batches = first_samples(batches, samples_kept(config))
     if config.sweeps:

@@ -7,11 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from ..errors import FxPassesError, GraphError, InputError
-from ..stages import Stage, check_stage, graph_facts
+from ..examples import argument_names_of, inputs_of, tensors_in
+from ..input_check import check_inputs
+from ..samples import batch_dims, count_samples, pieces_of
+from ..stages import Stage, check_stage
 from .activations_in_place import with_activations_in_place
-from .labelled_batches import inputs_of_batch
+from .labelled_batches import without_labels
 from .observers import MovingAverageObserver
 
 
@@ -20,7 +24,7 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
 
     Args:
         gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
-        batches: tensors, or tuples of all the model's inputs; labels behind them are left out.
+        batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels behind them are left out.
         progress: called with the number of samples of each batch as it is done.
 
     Returns:
@@ -37,7 +41,7 @@ def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[in
         with torch.inference_mode():
             for piece in pieces(gm, inputs):
                 _observe_piece(gm, fast, piece)
-        samples = int(inputs[0].shape[0])
+        samples = count_samples(gm, inputs)
         seen += samples
         if progress is not None:
             progress(samples)
@@ -50,11 +54,12 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
     Raises:
         InputError: when it comes to a batch that does not fit, or to the end without one sample.
     """
-    expected, seen = graph_facts(gm)["example_inputs"], 0
+    seen = 0
     for number, batch in enumerate(batches):
-        inputs = inputs_of_batch(batch, len(expected))
-        _check_batch(number, inputs, expected)
-        seen += int(inputs[0].shape[0])
+        what = f"calibration batch {number}"
+        inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), what)
+        check_inputs(gm, inputs, what)
+        seen += count_samples(gm, inputs)
         yield inputs
     if not seen:
         raise InputError(
@@ -77,19 +82,17 @@ def _observe_piece(gm: fx.GraphModule, fast: fx.GraphModule, piece: tuple[Any, .
 
 def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
-    whole = any(isinstance(m, MovingAverageObserver) for m in gm.modules()) or is_fixed_batch(gm)
-    if whole or not all(isinstance(x, Tensor) and x.dim() for x in inputs):
+    if any(isinstance(m, MovingAverageObserver) for m in gm.modules()):
         yield inputs
         return
-    samples = max(1, int(inputs[0].shape[0]))
-    step = max(1, PIECE * samples // max(1, inputs[0].numel()))
-    for piece in zip(*(x.split(step) for x in inputs), strict=True):
-        yield tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in piece)
+    values = next((x.numel() for x, d in zip(tensors_in(inputs), batch_dims(gm), strict=True) if d is not None), 0)
+    step = max(1, PIECE * count_samples(gm, inputs) // max(1, values))
+    for piece in pieces_of(gm, inputs, step):
+        yield pytree.tree_map(_channels_last, piece)
 
 
-def is_fixed_batch(gm: fx.GraphModule) -> bool:
-    """Whether the graph was captured for one batch size and takes no other."""
-    return "one batch size" in str(graph_facts(gm).get("method", ""))
+def _channels_last(x: Any) -> Any:
+    return x.contiguous(memory_format=torch.channels_last) if isinstance(x, Tensor) and x.dim() == 4 else x
 
 
 class _Calibration(fx.Interpreter):
@@ -106,31 +109,3 @@ class _Calibration(fx.Interpreter):
                 fix="run the float model on this data and look where its values leave the float range",
                 step="calibrate",
             ) from error
-
-
-def _check_batch(number: int, inputs: Any, expected: tuple[Any, ...]) -> None:
-    what = f"calibration batch {number}"
-    if len(inputs) != len(expected):
-        raise InputError(
-            what,
-            why=f"it has {len(inputs)} inputs, the model takes {len(expected)}",
-            fix="yield a tensor, a tuple of the model's inputs, or (inputs, labels)",
-        )
-    for x, example in zip(inputs, expected, strict=True):
-        if not isinstance(example, tuple):
-            continue
-        shape, dtype = example
-        if not isinstance(x, Tensor):
-            raise InputError(
-                what,
-                why=f"it holds a {type(x).__name__} where the model takes a tensor",
-                fix="yield a tensor, a tuple of the model's inputs, or (inputs, labels)",
-            )
-        if tuple(x.shape[1:]) != shape[1:] or x.dtype != dtype:
-            raise InputError(
-                what,
-                why=f"it is {tuple(x.shape)} {x.dtype}; the model was captured for {('batch', *shape[1:])} {dtype}",
-                fix="preprocess calibration data exactly as the example inputs",
-            )
-        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-            raise InputError(what, why="it holds NaN or infinity", fix="check the preprocessing of that data")

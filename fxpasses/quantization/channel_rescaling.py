@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from ..errors import GraphError
 from ..graph_edit import module_of, with_parameters
 from ..pass_runner import copy_graph
+from ..samples import count_samples
 from ..stages import Stage, check_stage
 from .activations_in_place import with_activations_in_place
 from .calibration import checked_batches, pieces
@@ -98,7 +99,7 @@ def _measure(
         for piece in pieces(gm, inputs):
             with torch.no_grad():
                 run.run(*piece)
-        seen += int(inputs[0].shape[0])
+        seen += count_samples(gm, inputs)
         if seen >= SAMPLES:
             break
     found = {node: run.found[twin[node]] for node, c in channels.items() if c is not None}

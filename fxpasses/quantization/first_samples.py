@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+from ..examples import tensors_in
 
 
 def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iterable[Any]]:
@@ -30,8 +30,5 @@ def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:
 
 
 def samples_of(batch: Any) -> int:
-    """How many samples a batch has: a tensor, or a tuple that begins with the model's inputs."""
-    x = batch
-    while isinstance(x, (tuple, list)) and x:
-        x = x[0]
-    return len(x) if isinstance(x, Tensor) and x.dim() else 1
+    """How many samples a batch has, as far as dimension 0 of its first tensor tells."""
+    return next((len(x) for x in tensors_in(dict(batch) if isinstance(batch, Mapping) else batch) if x.dim()), 1)

@@ -24,9 +24,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
 
+from ..errors import InputError
+from ..outputs import tensors_of
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from ..samples import is_fixed_batch
 from ..shapes import shape_of
 from ..stages import Stage, check_stage, graph_facts
 from .blocks import cut_points, part
@@ -133,6 +135,12 @@ def _steps(learners: dict[str, Learner]) -> int:
 def _first_samples(gm: fx.GraphModule, batches: Iterable[Any]) -> Tensors:
     """One tensor for each of the model's inputs."""
     kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
+    if is_fixed_batch(gm) or len({tuple(x.shape[1:] for x in inputs) for inputs in kept}) > 1:
+        raise InputError(
+            "samples to learn rounding from",
+            why="samples are joined along dimension 0, which is not the batch of every input here, or of another size",
+            fix="QuantConfig(rounding='nearest'), or inputs of one size with the batch in front",
+        )
     return [torch.cat([inputs[k] for inputs in kept])[:SAMPLES].clone() for k in range(len(kept[0]))]
 
 
@@ -249,7 +257,7 @@ def _outputs(block: fx.GraphModule, inputs: Tensors) -> Tensors:
 
 def _tensors(result: Any) -> Tensors:
     """The float tensors of an output of any structure."""
-    return [x for x in tree_leaves(result) if isinstance(x, Tensor) and x.is_floating_point()]
+    return [x for x in tensors_of(result) if x.is_floating_point()]
 
 
 def _power(tensors: Tensors) -> list[float]:

@@ -23,12 +23,14 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ..graph_edit import module_of
+from ..outputs import leaves_of
 from ..pass_runner import Change, PassLog, PassResult, pass_logs
+from ..samples import is_fixed_batch
 from ..shapes import is_float_tensor, shape_of
 from ..stages import Stage, check_stage, graph_facts
 from . import ops
 from .blocks import cut_points, part
-from .calibration import checked_batches, is_fixed_batch, pieces
+from .calibration import checked_batches, pieces
 from .config import QuantConfig
 from .observe import find_observers, without_observers
 from .observers import HistogramObserver, Observer
@@ -189,7 +191,7 @@ class _End:
         self._power = sum(float(y.double().square().sum()) for y in self._outputs(self._values))
 
     def _outputs(self, values: dict[fx.Node, Any]) -> list[Tensor]:
-        leaves = pytree.tree_leaves(values[self._order[-1]])
+        leaves = list(leaves_of(values[self._order[-1]]))
         return [y for y in leaves if isinstance(y, Tensor) and y.is_floating_point()]
 
     @torch.no_grad()

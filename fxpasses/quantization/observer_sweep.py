@@ -23,11 +23,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
 
 from ..errors import InputError
 from ..graph_edit import module_of
+from ..outputs import tensors_of
 from ..pass_runner import Change, PassLog, PassResult, copy_graph, pass_logs
+from ..samples import count_samples
 from ..stages import Stage, check_stage, graph_facts
 from .calibration import calibrate, checked_batches, pieces
 from .config import QuantConfig
@@ -115,7 +116,7 @@ def sweep_observers(
     figures = ", ".join(f"{name} {db:.1f}" for name, db in ranked)
     told = f"observed by {best}; SQNR of the outputs in dB: {figures}"
     pass_logs(gm).append(PassLog("sweep_observers", PassResult([Change(name, told) for name in waiting])))
-    return Sweep(best, dict(ranked), samples, sum(len(inputs[0]) for inputs in judged))
+    return Sweep(best, dict(ranked), samples, sum(count_samples(gm, inputs) for inputs in judged))
 
 
 def _waiting(gm: fx.GraphModule) -> list[str]:
@@ -146,11 +147,12 @@ def _all_but_last(batches: Iterable[Any], held: deque[Any]) -> Iterator[Any]:
 
 
 def _halves(batch: Any) -> list[Any]:
-    parts = [x.chunk(2) for x in (batch if isinstance(batch, (tuple, list)) else (batch,))]
+    inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
+    parts = [x.chunk(2) if isinstance(x, Tensor) and x.dim() else (x,) for x in inputs]
     if any(len(part) < 2 for part in parts):
         raise InputError(
             "calibration data for a sweep",
-            why="one sample cannot both calibrate and judge",
+            why="one sample, or one batch that cannot be halved, cannot both calibrate and judge",
             fix="pass more: 100 to 500 images do well",
         )
     return list(zip(*parts, strict=True))
@@ -206,7 +208,7 @@ def _observe_by(gm: fx.GraphModule, spec: ObserverSpec) -> None:
 
 
 def _tensors(outputs: Any) -> list[Tensor]:
-    return [x for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.is_floating_point()]
+    return [x for x in tensors_of(outputs) if x.is_floating_point()]
 
 
 def _sqnr_db(expected: Sequence[Sequence[Tensor]], found: Sequence[Sequence[Tensor]]) -> float:

@@ -36,6 +36,7 @@ from ..shapes import SHAPE, carried_meta, is_float_tensor, shape_of
 from ..stages import Stage, check_stage
 from . import ops
 from .calibration import checked_batches
+from .first_samples import samples_of
 from .config import LARGEST_BITS, QuantConfig
 from .qparams import QParams
 
@@ -143,7 +144,7 @@ def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, list[Te
         for node, x in zip(inputs, batch, strict=True):
             if node in kept:
                 kept[node].append(x[: SAMPLES - seen])
-        seen += len(batch[0])
+        seen += max(1, samples_of(batch))
         if seen >= SAMPLES:
             break
     return kept

@@ -27,13 +27,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
 
 from ..graph_edit import operator_of
+from ..outputs import tensors_of
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from ..samples import is_fixed_batch
 from ..shapes import shape_of
 from ..stages import Stage, check_stage, graph_facts
-from .calibration import checked_batches, is_fixed_batch
+from .calibration import checked_batches
 from .config import QuantConfig
 from .convert import LAYER, convert
 from .first_samples import first_samples
@@ -96,7 +97,8 @@ Tensors = Sequence[Tensor]
 def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> tuple[Tensors, Tensors]:
     """What to correct by, and what to judge by: a tensor for each of the model's inputs."""
     kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
-    if is_fixed_batch(gm):
+    shapes = {tuple(x.shape[1:] for x in inputs if isinstance(x, Tensor)) for inputs in kept}
+    if is_fixed_batch(gm) or len(shapes) > 1:
         return kept[0], kept[-1]
     whole = [torch.cat([inputs[k] for inputs in kept])[:SAMPLES] for k in range(len(kept[0]))]
     judging = max(1, min(JUDGING, len(whole[0]) // 3))
@@ -110,8 +112,8 @@ def _sqnr_db(exact: fx.GraphModule, int8: fx.GraphModule, inputs: Tensors) -> fl
     pieces = [inputs] if is_fixed_batch(exact) else zip(*(x.split(PIECE) for x in inputs), strict=True)
     with torch.no_grad():
         for piece in pieces:
-            for x, y in zip(tree_leaves(exact(*piece)), tree_leaves(int8(*piece)), strict=True):
-                if isinstance(x, Tensor) and x.is_floating_point():
+            for x, y in zip(tensors_of(exact(*piece)), tensors_of(int8(*piece)), strict=True):
+                if x.is_floating_point():
                     signal += float(x.double().square().sum())
                     noise += float((x.double() - y.double()).square().sum())
     return math.inf if noise == 0 else 10 * math.log10(max(signal, 1e-30) / noise)

@@ -30,9 +30,10 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from ..graph_edit import module_of, operator_of, why_not_replaceable
+from ..samples import is_fixed_batch
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from . import ops
-from .calibration import checked_batches, is_fixed_batch
+from .calibration import checked_batches
 from .channel_noise import ChannelRanges
 from .channel_rescaling import SAMPLES, ScalableGraph, times_columns
 from .config import AUTO, QuantConfig, check_smoothing
