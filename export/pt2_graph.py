@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from fxpasses.canonical import canonicalize
+from fxpasses.graph_module import RecordedModule
 from fxpasses.operators import aten_name
 from fxpasses.quantization import ops
 
@@ -76,4 +77,4 @@ def _renamed(gm: fx.GraphModule, names: list[str]) -> fx.GraphModule:
         kwargs = fx.map_arg(node.kwargs, env.__getitem__)
         env[node] = graph.create_node(node.op, node.target, args, kwargs, name, node.type)
         env[node].meta = dict(node.meta)
-    return fx.GraphModule(gm, graph, "QuantizedModule")
+    return RecordedModule(gm, graph, "QuantizedModule")

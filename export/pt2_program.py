@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.graph_module import RecordedModule
+
 from . import pt2_records as records
 from .pt2_archive import PROGRAM
 from .pt2_arguments import read_argument, read_arguments
@@ -63,7 +65,7 @@ class _Reader:
             self._node(node, f"{PROGRAM}: node {number}")
         self._outputs()
         self.made.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
-        return fx.GraphModule(self.root, self.made, "LoadedModule")
+        return RecordedModule(self.root, self.made, "LoadedModule")
 
     def _inputs(self) -> None:
         """Parameters and buffers as attributes, arguments as placeholders, in the order of the file."""

@@ -25,6 +25,7 @@ from torch.utils import _pytree as pytree
 from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import first_line, users_frame
+from .graph_module import RecordedModule
 from .inplace import ChangesStateError, make_out_of_place
 from .operators import aten_name
 from .symbolic_trace import argument_names
@@ -154,7 +155,7 @@ def plain_graph(program: ExportedProgram, model: nn.Module, inputs: tuple[Any, .
             copied[node] = _copy_filled(new, node) or new.node_copy(node, copied.__getitem__)
             copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
     new.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _writes(n))
-    gm = fx.GraphModule(exported, new, type(model).__name__)
+    gm = RecordedModule(exported, new, type(model).__name__)
     gm.meta.clear()
     return gm
 
