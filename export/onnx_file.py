@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import fx
 from torch.export import ExportedProgram
 
@@ -29,20 +28,12 @@ from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
 from .onnx_limits import require_expressible
+from .onnx_opsets import DEFAULT_OPSET, OPSETS, default_opset, opset_needed, too_old
 from .program import batch_shapes, check_is_of, example_inputs, exported_program
 from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
 if TYPE_CHECKING:
     import onnx_ir
-
-DEFAULT_OPSET = 18
-"""The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
-
-GELU_OPSET = 20
-"""The first in which GELU is one operator. As five, DequantizeLinear before them keeps onnxruntime from fusing them."""
-
-OPSETS = range(18, 24)
-"""Asked for an older one, the exporter writes 18 without a word."""
 
 
 @collector_paused()
@@ -63,7 +54,8 @@ def to_onnx(
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
         opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
-            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
+            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16; else the first
+            that has all operators the graph needs.
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
         verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
@@ -94,8 +86,12 @@ def to_onnx(
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     if wide := has_wide_activations(gm):
         check_wide_file(form, opset)
-    opset = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else _default_opset(gm))
-    model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch, program=program)
+    first = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else default_opset(gm))
+    model = onnx_model(gm, opset=first, dynamic_batch=dynamic_batch, program=program)
+    if (newer := opset_needed(model, first)) is not None:
+        if opset is not None:
+            raise too_old(opset, *newer)
+        model = onnx_model(gm, opset=newer[1], dynamic_batch=dynamic_batch, program=program)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
 
@@ -107,10 +103,6 @@ def to_onnx(
     from .onnx_verify import verify_onnx
 
     return write_model(model, Path(path), lambda written: verify_onnx(gm, written, dynamic_batch=dynamic_batch))
-
-
-def _default_opset(gm: fx.GraphModule) -> int:
-    return GELU_OPSET if any(node.target is F.gelu for node in gm.graph.nodes) else DEFAULT_OPSET
 
 
 def onnx_model(
@@ -147,7 +139,7 @@ def write_model(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] 
         raise GraphError(
             f"the ONNX model for {path}",
             why=f"onnx.checker: {str(error).splitlines()[0]}",
-            fix="report this with the model: the file was not written",
+            fix="deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')",
             step="to_onnx",
         ) from error
     with atomic_write(path) as temporary:
@@ -164,6 +156,7 @@ def _run_exporter(
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
+    from .onnx_unpool import unpool_translations
 
     inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
     try:
@@ -176,6 +169,7 @@ def _run_exporter(
                 dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None,  # of a program: the names
                 custom_translation_table=translations(opset)
                 | pool_translations(opset)
+                | unpool_translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),
                 optimize=False,
@@ -185,7 +179,7 @@ def _run_exporter(
         raise GraphError(
             f"{type(gm).__name__} cannot be exported to ONNX",
             why=_first_line(error),
-            fix=_remedy(error, dynamic_batch),
+            fix=_remedy(gm, opset, dynamic_batch),
             step="to_onnx",
         ) from error
     assert program is not None
@@ -203,10 +197,12 @@ def _without_a_second_trace(
     return as_decomposed(exported)
 
 
-def _remedy(error: BaseException, dynamic_batch: bool) -> str:
-    """An operator without a translation has none for a fixed batch either."""
-    if dynamic_batch and "No ONNX function found" not in _first_line(error):
-        return "export with dynamic_batch=False"
+def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
+    """What works: a fixed batch is tried."""
+    if dynamic_batch:
+        with contextlib.suppress(GraphError):
+            _run_exporter(gm, opset, False, None)
+            return "export with dynamic_batch=False"
     return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
 
 

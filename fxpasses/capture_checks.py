@@ -31,6 +31,20 @@ def require_eval(model: nn.Module) -> None:
         )
 
 
+def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """A capture is run beside the model: nothing may be on the meta device, where tensors have sizes and no values."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    tensors += [(f"input {n}", x) for n, x in enumerate(inputs) if isinstance(x, Tensor)]
+    empty = next((name for name, x in tensors if x.is_meta), None)
+    if empty is not None:
+        raise GraphError(
+            f"{empty} of {type(model).__name__} is on the meta device",
+            why="it has a size and no values",
+            fix="give it values: model.to_empty(device='cpu'), then model.load_state_dict(...); inputs on the CPU",
+            step="capture",
+        )
+
+
 def run_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
     """The model's own output, on copies of the inputs because a model may change them in place."""
     dtype = torch.get_default_dtype()

@@ -24,6 +24,7 @@ from .capture_checks import (
     require_layers_in_sight,
     require_plain_output,
     require_same_twice,
+    require_values,
     run_model,
 )
 from .constants import fold_constants
@@ -76,6 +77,7 @@ def capture(
             step="capture",
         )
     require_eval(model)
+    require_values(model, inputs)
     expected = run_model(model, inputs)
     require_plain_output(model, expected)
     gm = _first_that_works(model, inputs, expected, method, _attempts(model, inputs, method, leaves))

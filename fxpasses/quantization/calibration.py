@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from ..errors import FxPassesError, GraphError, InputError
 from ..stages import Stage, check_stage, graph_facts
 from .activations_in_place import with_activations_in_place
+from .first_samples import batches_of
 from .observers import MovingAverageObserver
 
 
@@ -50,9 +51,11 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
         InputError: when it comes to a batch that does not fit, or to the end without one sample.
     """
     expected, seen = graph_facts(gm)["example_inputs"], 0
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(batches_of(batches)):
         inputs = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
         _check_batch(number, inputs, expected)
+        if any(isinstance(x, Tensor) and not x.numel() for x in inputs):
+            continue  # the last batch of a loader may be empty
         seen += int(inputs[0].shape[0])
         yield inputs
     if not seen:

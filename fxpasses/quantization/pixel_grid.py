@@ -37,6 +37,7 @@ from ..stages import Stage, check_stage
 from . import ops
 from .calibration import checked_batches
 from .config import LARGEST_BITS, QuantConfig
+from .float32_layers import require_float32
 from .qparams import QParams
 
 LEVELS = 255
@@ -94,6 +95,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
     """
     config = config or QuantConfig()
     check_stage(gm, Stage.FLOAT, "align_pixels")
+    require_float32(gm, "align_pixels")
     gm, result = copy_graph(gm), PassResult()
     images = _images(gm, batches) if can_align(config) else {}
     for node, seen in images.items():
