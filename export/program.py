@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,8 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
         dynamic_batch: whether dimension 0 of all inputs is free. ``save`` needs it free.
     """
     inputs = example_inputs(gm, batch=2 if dynamic_batch else None)  # torch.export takes a batch of 1 for a constant
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of packages that still call torch by its older names
         return torch.export.export(gm, inputs, dynamic_shapes=batch_shapes(inputs) if dynamic_batch else None)
 
 

@@ -95,6 +95,7 @@ _MORE_ATEN = frozenset(
     "argwhere diagflat index_copy index_reduce masked_scatter masked_select nonzero nonzero_numpy put scatter_reduce "
     "unique_dim unique_consecutive _unique2 "
     # spectra and complex numbers, as audio nets use them
+    "fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift fft_ifftshift fft_fftfreq fft_rfftfreq "
     "fft_fft fft_fft2 fft_ifft fft_ifft2 fft_irfft fft_irfft2 fft_rfft fft_rfft2 stft istft view_as_complex "
     "view_as_real real imag conj_physical complex polar angle "
     # sizes
