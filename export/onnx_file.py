@@ -12,6 +12,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
+from . import onnx_large
 from .collector import collector_paused
 from .decomposed import as_decomposed
 from .files import atomic_write
@@ -46,6 +48,7 @@ def to_onnx(
     dynamic_batch: bool = True,
     program: ExportedProgram | None = None,
     verify: bool = True,
+    external_data: bool | None = None,
 ) -> Path:
     """Write a graph as ONNX.
 
@@ -59,6 +62,8 @@ def to_onnx(
         dynamic_batch: whether dimension 0 of inputs and outputs is free.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
         verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
+        external_data: whether weights lie in a second file, ``PATH.data``, to be kept beside the first. Default: where
+            they do not fit into one, which is at 2 GB.
 
     Raises:
         GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
@@ -99,10 +104,11 @@ def to_onnx(
     if packs:
         pack_nibbles(model, group_size_of(gm))
     if not verify:
-        return write_model(model, Path(path))
+        return write_model(model, Path(path), None, external_data)
     from .onnx_verify import verify_onnx
 
-    return write_model(model, Path(path), lambda written: verify_onnx(gm, written, dynamic_batch=dynamic_batch))
+    check = partial(verify_onnx, gm, dynamic_batch=dynamic_batch)
+    return write_model(model, Path(path), check, external_data)
 
 
 def onnx_model(
@@ -127,21 +133,20 @@ def onnx_model(
     return model
 
 
-def write_model(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None) -> Path:
+def write_model(
+    model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None, weights_beside: bool | None = None
+) -> Path:
     """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
     import onnx
     import onnx_ir
 
+    if weights_beside or (weights_beside is None and onnx_large.weight_bytes(model) > onnx_large.LARGEST_MESSAGE):
+        return onnx_large.write_with_weights_beside(model, path, check)
     proto = onnx_ir.to_proto(model)
     try:
         onnx.checker.check_model(proto, full_check=False)
     except onnx.checker.ValidationError as error:
-        raise GraphError(
-            f"the ONNX model for {path}",
-            why=f"onnx.checker: {str(error).splitlines()[0]}",
-            fix="deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')",
-            step="to_onnx",
-        ) from error
+        raise onnx_large.not_valid(path, error) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
         if check is not None:

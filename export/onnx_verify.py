@@ -30,6 +30,7 @@ from fxpasses.stages import Stage, stage_of
 from .accuracy import sqnr_db
 from .exact_sums import set_exact_sums
 from .integer_tensors import integer_kinds, reveal
+from .model_size import file_bytes
 from .onnx_files import read_onnx
 from .onnx_refusals import SILENT, refusals_told
 from .probe_inputs import probe_inputs
@@ -168,7 +169,7 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
     """Run a file, with some of its tensors as outputs."""
     import onnxruntime as ort
 
-    reveals = bool(inside) and path.stat().st_size < LARGE_FILE
+    reveals = bool(inside) and file_bytes(path) < LARGE_FILE
     model = read_onnx(path, weights=reveals)
     own = [output.name for output in model.graph.output]
     if reveals:
@@ -210,7 +211,7 @@ def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
 
 def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:
     """The first node behind the last one whose values are found in the file: names do not survive the export."""
-    if path.stat().st_size >= LARGE_FILE:
+    if file_bytes(path) >= LARGE_FILE:
         return None
     found = _run_file(gm, path, inputs, _float_tensors(path)).inside.values()
     keeping = fx.Interpreter(gm, garbage_collect_values=False)
