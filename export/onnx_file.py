@@ -12,11 +12,11 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import fx
 from torch.export import ExportedProgram
 
@@ -25,11 +25,13 @@ from fxpasses.outputs import only_tensors, output_tensors, returns_only_tensors,
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, stage_of
 
+from . import onnx_large
 from .collector import collector_paused
 from .decomposed import as_decomposed
 from .files import atomic_write
 from .metadata import metadata_of
 from .onnx_limits import require_expressible
+from .onnx_opsets import DEFAULT_OPSET, OPSETS, default_opset, opset_needed, too_old
 from .onnx_outputs import name_outputs
 from .onnx_registry import kept_registry
 from .program import check_is_of, example_inputs, exported_program, size_names
@@ -37,15 +39,6 @@ from .wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 
 if TYPE_CHECKING:
     import onnx_ir
-
-DEFAULT_OPSET = 18
-"""The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
-
-GELU_OPSET = 20
-"""The first in which GELU is one operator. As five, DequantizeLinear before them keeps onnxruntime from fusing them."""
-
-OPSETS = range(18, 24)
-"""Asked for an older one, the exporter writes 18 without a word."""
 
 
 @collector_paused()
@@ -58,6 +51,7 @@ def to_onnx(
     dynamic_batch: bool = True,
     program: ExportedProgram | None = None,
     verify: bool = True,
+    external_data: bool | None = None,
 ) -> Path:
     """Write a graph as ONNX.
 
@@ -66,10 +60,13 @@ def to_onnx(
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
         opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
-            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16.
+            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16; else the first
+            that has all operators the graph needs.
         dynamic_batch: whether the sizes that capture found free, as the batch, and those it was asked to free, are so.
         program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
         verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
+        external_data: whether weights lie in a second file, ``PATH.data``, to be kept beside the first. Default: where
+            they do not fit into one, which is at 2 GB.
 
     Raises:
         GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
@@ -97,8 +94,12 @@ def to_onnx(
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     if wide := has_wide_activations(gm):
         check_wide_file(form, opset)
-    opset = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else _default_opset(gm))
-    model = onnx_model(gm, opset=opset, dynamic_batch=dynamic_batch, program=program)
+    first = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else default_opset(gm))
+    model = onnx_model(gm, opset=first, dynamic_batch=dynamic_batch, program=program)
+    if (newer := opset_needed(model, first)) is not None:
+        if opset is not None:
+            raise too_old(opset, *newer)
+        model = onnx_model(gm, opset=newer[1], dynamic_batch=dynamic_batch, program=program)
     if form == "qoperator":
         from .onnx_qoperator import to_qoperator
 
@@ -106,14 +107,11 @@ def to_onnx(
     if packs:
         pack_nibbles(model, group_size_of(gm))
     if not verify:
-        return write_model(model, Path(path))
+        return write_model(model, Path(path), None, external_data)
     from .onnx_verify import verify_onnx
 
-    return write_model(model, Path(path), lambda written: verify_onnx(gm, written, dynamic_batch=dynamic_batch))
-
-
-def _default_opset(gm: fx.GraphModule) -> int:
-    return GELU_OPSET if any(node.target is F.gelu for node in gm.graph.nodes) else DEFAULT_OPSET
+    check = partial(verify_onnx, gm, dynamic_batch=dynamic_batch)
+    return write_model(model, Path(path), check, external_data)
 
 
 def onnx_model(
@@ -139,21 +137,20 @@ def onnx_model(
     return model
 
 
-def write_model(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None) -> Path:
+def write_model(
+    model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None, weights_beside: bool | None = None
+) -> Path:
     """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
     import onnx
     import onnx_ir
 
+    if weights_beside or (weights_beside is None and onnx_large.weight_bytes(model) > onnx_large.LARGEST_MESSAGE):
+        return onnx_large.write_with_weights_beside(model, path, check)
     proto = onnx_ir.to_proto(model)
     try:
         onnx.checker.check_model(proto, full_check=False)
     except onnx.checker.ValidationError as error:
-        raise GraphError(
-            f"the ONNX model for {path}",
-            why=f"onnx.checker: {str(error).splitlines()[0]}",
-            fix="report this with the model: the file was not written",
-            step="to_onnx",
-        ) from error
+        raise onnx_large.not_valid(path, error) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
         if check is not None:
@@ -168,6 +165,7 @@ def _run_exporter(
     from .onnx_precision import precision_translations
     from .onnx_recurrent import recurrent_translations
     from .onnx_translations import translations
+    from .onnx_unpool import unpool_translations
 
     if not returns_only_tensors(gm):
         gm, exported = only_tensors(gm), None
@@ -182,6 +180,7 @@ def _run_exporter(
                 dynamic_shapes=size_names(gm) if dynamic_batch else None,
                 custom_translation_table=translations(opset)
                 | pool_translations(opset)
+                | unpool_translations(opset)
                 | precision_translations(opset)
                 | recurrent_translations(opset),
                 optimize=False,
@@ -191,7 +190,7 @@ def _run_exporter(
         raise GraphError(
             f"{type(gm).__name__} cannot be exported to ONNX",
             why=_first_line(error),
-            fix=_remedy(error, dynamic_batch),
+            fix=_remedy(gm, opset, dynamic_batch),
             step="to_onnx",
         ) from error
     assert program is not None
@@ -215,10 +214,12 @@ def _without_a_second_trace(
     return as_decomposed(exported)
 
 
-def _remedy(error: BaseException, dynamic_batch: bool) -> str:
-    """An operator without a translation has none for a fixed batch either."""
-    if dynamic_batch and "No ONNX function found" not in _first_line(error):
-        return "export with dynamic_batch=False"
+def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
+    """What works: a fixed batch is tried."""
+    if dynamic_batch:
+        with contextlib.suppress(GraphError):
+            _run_exporter(gm, opset, False, None)
+            return "export with dynamic_batch=False"
     return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
 
 

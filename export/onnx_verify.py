@@ -32,6 +32,7 @@ from fxpasses.stages import Stage, stage_of
 from .accuracy import sqnr_db
 from .exact_sums import set_exact_sums
 from .integer_tensors import integer_kinds, reveal
+from .model_size import file_bytes
 from .onnx_files import read_onnx
 from .onnx_refusals import SILENT, refusals_told
 from .probe_inputs import probe_inputs
@@ -49,6 +50,8 @@ LARGE_FILE = 1 << 30
 """Bytes above which tensors inside of a file are not looked at: it would have to be copied."""
 _KEPT = "Override(match='node:{name}', keep_float=True), or --keep-float {name}"
 _ELSEWHERE = "verify=False writes the file unchecked"
+_WITHOUT = "write the model without that operator, or keep it out of the deployed graph"
+_FLOAT32 = "capture model.float() instead, with float32 inputs, and lower the precision here: fxpasses.precision"
 
 
 @dataclass
@@ -68,8 +71,8 @@ def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -
     """
     inputs = probe_inputs(gm, dynamic_batch=dynamic_batch)
     expected = _run(gm, inputs)
-    if expected is None or any(x.dtype is torch.bfloat16 for x in (*tensors_in(inputs), *expected)):
-        return  # nothing to compare with: the graph refuses such inputs; numpy has no bfloat16
+    if expected is None:
+        return  # nothing to compare with: the graph refuses such inputs
     if stage_of(gm) is Stage.QUANTIZED:
         _verify_integers(gm, path, inputs)
         return
@@ -167,7 +170,7 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
     """Run a file, with some of its tensors as outputs."""
     import onnxruntime as ort
 
-    reveals = bool(inside) and path.stat().st_size < LARGE_FILE
+    reveals = bool(inside) and file_bytes(path) < LARGE_FILE
     model = read_onnx(path, weights=reveals)
     own = [output.name for output in model.graph.output]
     if reveals:
@@ -176,11 +179,13 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
     options.log_severity_level, options.intra_op_num_threads = SILENT, torch.get_num_threads()
     set_exact_sums(options, model)
     what = f"onnxruntime {ort.__version__} does not run the file of {type(gm).__name__}"
-    fix = f"write the model without that operator, or keep it out of the deployed graph; {_ELSEWHERE}"
+    fix = f"{_FLOAT32 if _is_of_another_dtype(gm) else _WITHOUT}; {_ELSEWHERE}"
     try:
         with refusals_told(what, fix):
             source = model.SerializeToString() if reveals else str(path)
             session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            if any("bfloat16" in tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())):
+                return _Found([], {})  # it loads; numpy has no bfloat16 to run it on
             names = [given.name for given in session.get_inputs()]
             feed = dict(zip(names, [x.numpy() for x in tensors_in(inputs)], strict=True))
             told = [o.name for o in session.get_outputs()]
@@ -188,6 +193,12 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
     except InputError as error:
         raise GraphError(error.what, why=error.why, fix=error.fix, step="to_onnx") from error
     return _Found([found[name] for name in own], {name: found[name] for name in inside if name in found})
+
+
+def _is_of_another_dtype(gm: fx.GraphModule) -> bool:
+    """Whether a graph computes in another dtype than float32, for which onnxruntime lacks many kernels."""
+    tensors = [*gm.parameters(), *gm.buffers()]
+    return any(t.is_floating_point() and t.dtype is not torch.float32 for t in tensors)
 
 
 def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
@@ -201,7 +212,7 @@ def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
 
 def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:
     """The first node behind the last one whose values are found in the file: names do not survive the export."""
-    if path.stat().st_size >= LARGE_FILE:
+    if file_bytes(path) >= LARGE_FILE:
         return None
     found = _run_file(gm, path, inputs, _float_tensors(path)).inside.values()
     keeping = fx.Interpreter(gm, garbage_collect_values=False)

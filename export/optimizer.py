@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from fxpasses.errors import InputError
 
-from .files import atomic_write
+from . import onnx_large
+from .files import atomic_write, staged_folder
+from .model_size import file_bytes
 from .onnx_files import read_onnx
 from .onnx_refusals import SILENT, refusals_told
 
@@ -54,10 +56,14 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
         raise InputError(
             f"optimizer {tool!r}", why="there is no tool of that name", fix=f"one of {', '.join(get_args(Optimizer))}"
         )
-    model = read_onnx(source)
+    model = read_onnx(source, weights=False)
     reason = _why_not_optimizable(model)
     if reason and tool != "none":
         raise InputError(f"optimizer {tool!r} on {source}", why=reason, fix="optimise the float file instead")
+    if file_bytes(source) > onnx_large.LARGEST_MESSAGE:
+        _optimize_large(source, destination, tool)
+        return
+    model = read_onnx(source)
     tools: dict[str, Callable[[Path, Path], None]] = {
         "onnxruntime": _by_onnxruntime,
         "onnxruntime-tools": _by_onnxruntime_tools,
@@ -76,6 +82,24 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
         written.replace(temporary)
 
 
+def _optimize_large(source: Path, destination: Path, tool: Optimizer) -> None:
+    """The same where weights do not fit into one protobuf message: they are written beside the file."""
+    import onnx_ir
+
+    if tool == "onnxruntime-tools":
+        raise InputError(
+            f"optimizer {tool!r} on {source}",
+            why="its weights are larger than the 2 GB of one file, and the tool knows no other",
+            fix="use --optimizer onnxruntime",
+        )
+    with staged_folder(destination.parent) as folder:
+        written, data = folder / destination.name, onnx_large.data_file(destination).name
+        if tool == "none":
+            onnx_ir.save(onnx_ir.load(source), written, external_data=data)
+        else:
+            _by_onnxruntime(source, written, data)
+
+
 def _why_not_optimizable(model: onnx.ModelProto) -> str | None:
     for node in model.graph.node:
         if node.op_type in _INTEGER_OPERATORS or node.op_type.startswith("QLinear"):
@@ -83,13 +107,15 @@ def _why_not_optimizable(model: onnx.ModelProto) -> str | None:
     return None
 
 
-def _by_onnxruntime(given: Path, written: Path) -> None:
+def _by_onnxruntime(given: Path, written: Path, data: str | None = None) -> None:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(written)
     options.log_severity_level = SILENT
+    if data is not None:
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", data)
     with refusals_told("onnxruntime refuses the file", "export it again", written):
         ort.InferenceSession(str(given), options, providers=["CPUExecutionProvider"])
 

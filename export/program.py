@@ -61,7 +61,9 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
 
 @torch.no_grad()
 def _export(gm: fx.GraphModule, inputs: tuple[Any, ...], shapes: Any) -> ExportedProgram:
-    return torch.export.export(gm, inputs, dynamic_shapes=shapes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of packages that still call torch by its older names
+        return torch.export.export(gm, inputs, dynamic_shapes=shapes)
 
 
 def size_names(gm: fx.GraphModule) -> tuple[Any, ...] | None:

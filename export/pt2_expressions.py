@@ -13,7 +13,7 @@ _EXPRESSION = re.compile(r"[\w\s'(),=+*/<>-]*(\.\d[\w\s'(),=+*/<>-]*)*", re.ASCI
 _WORDS = frozenset(
     "Symbol Integer Float Rational Add Mul Pow Mod Max Min FloorDiv IntTrueDiv CleanDiv PythonMod ceiling floor "
     "CeilToInt FloorToInt ToFloat True False true false positive negative nonnegative integer real zero Eq Ne Lt Le Gt "
-    "Ge And Or Not".split()
+    "Ge And Or Not Equality Unequality GreaterThan LessThan StrictGreaterThan StrictLessThan".split()
 )
 _SYMBOL = re.compile(r"([suz]|zuf)\d+")
 _LONGEST = 10_000

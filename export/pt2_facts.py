@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ from fxpasses.examples import specs_in
 from fxpasses.free_sizes import FreeSizes
 from fxpasses.pass_runner import Change, PassLog, PassResult, Skip
 from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.stages import Stage
 
 from . import pt2_records as records
 from .pt2_archive import FACTS, FACTS_ENTRY
@@ -30,17 +32,22 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a QUANTIZED graph beside its program.
+    """What is known of a graph beside its program.
 
     Attributes:
+        stage: FLOAT or QUANTIZED.
+        config: of a QUANTIZED graph.
         sizes: the free ones; None in a file that does not tell.
+        ranges: the least and the largest value of each tensor among the example inputs, where they were saved.
         names: of the int8 tensors, in order.
         table: all there is, not looked at.
     """
 
-    config: QuantConfig
+    stage: Stage
+    config: QuantConfig | None
     examples: tuple[Example, ...]
     sizes: FreeSizes | None
+    ranges: tuple[tuple[float, float] | None, ...] | None
     names: list[str]
     logs: list[PassLog]
     table: dict[str, Any]
@@ -49,14 +56,52 @@ class Facts:
 def read_facts(entries: dict[str, bytes]) -> Facts:
     """The facts ``save`` wrote, checked."""
     found = facts_table(entries)
-    examples = read_examples(found)
-    sizes = read_sizes(found, len(specs_in(examples)))
-    return Facts(_config(found), examples, sizes, _names(found), _logs(found), found)
+    stage, examples = _stage(found), read_examples(found)
+    tensors = len(specs_in(examples))
+    return Facts(
+        stage=stage,
+        config=_config(found) if stage is Stage.QUANTIZED else None,
+        examples=examples,
+        sizes=read_sizes(found, tensors),
+        ranges=_ranges(found, tensors),
+        names=_names(found),
+        logs=_logs(found),
+        table=found,
+    )
 
 
 def facts_table(entries: dict[str, bytes]) -> dict[str, Any]:
     """The facts of any kind of graph, their values not yet looked at."""
     return records.table(records.parsed(FACTS, entries[FACTS_ENTRY]), FACTS)
+
+
+def _stage(facts: dict[str, Any]) -> Stage:
+    """What kind of graph it is; files of older versions hold QUANTIZED ones only."""
+    where = f"{FACTS}: metadata"
+    metadata = records.table(facts.get("metadata", {}), where)
+    name = records.text(metadata.get("fxpasses.stage", Stage.QUANTIZED.value), where, 20)
+    if name == Stage.LOWERED.value:
+        raise RefusedError("it holds a LOWERED graph", "read it with fxpasses.export.pt2_lowered.load_lowered")
+    if name not in (Stage.FLOAT.value, Stage.QUANTIZED.value):
+        raise RefusedError(f"it is damaged: {where} says stage {shown(name)}")
+    return Stage(name)
+
+
+def _ranges(facts: dict[str, Any], inputs: int) -> tuple[tuple[float, float] | None, ...] | None:
+    if facts.get("example_ranges") is None:
+        return None
+    where = f"{FACTS}: example_ranges"
+    found = records.items(facts["example_ranges"], where)
+    if len(found) != inputs:
+        raise RefusedError(f"it is damaged: {where} has {len(found)} ranges for {inputs} inputs")
+    return tuple(None if each is None else _range(each, where) for each in found)
+
+
+def _range(value: Any, where: str) -> tuple[float, float]:
+    ends = [records.number(end, where) for end in records.items(value, where)]
+    if len(ends) != 2 or not ends[0] <= ends[1] or not all(map(math.isfinite, ends)):
+        raise RefusedError(f"it is damaged: {where} holds no least and largest value")
+    return ends[0], ends[1]
 
 
 def _names(facts: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A loaded program as the QUANTIZED graph it was saved from: canonical calls and the old names."""
+"""A loaded program as the graph it was saved from: canonical calls and the old names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import fx
 
 from fxpasses.canonical import canonicalize
+from fxpasses.graph_module import RecordedModule
 from fxpasses.operators import aten_name
 from fxpasses.quantization import ops
+from fxpasses.stages import Stage
 
 from .pt2_facts import Example
 from .pt2_records import RefusedError
@@ -26,15 +28,18 @@ _FUNCTIONAL: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 """Layers of a QUANTIZED graph: their first three arguments are input, weight and bias, the rest are settings."""
 
 
-def graph_of_program(gm: fx.GraphModule, examples: tuple[Example, ...], names: list[str]) -> fx.GraphModule:
+def graph_of_program(
+    gm: fx.GraphModule, examples: tuple[Example, ...], names: list[str], stage: Stage = Stage.QUANTIZED
+) -> fx.GraphModule:
     """The canonical graph of a program as read, its k-th ``quantize`` node named as the k-th of ``names``."""
     arguments = sum(node.op == "placeholder" for node in gm.graph.nodes)
     if arguments != len(examples):
         raise RefusedError(f"it is damaged: there are {len(examples)} example inputs for {arguments} arguments")
     record_sizes(gm, examples)
-    _make_functional(gm)
+    if stage is Stage.QUANTIZED:
+        _make_functional(gm)
     canonicalize(gm)
-    gm = _renamed(gm, names)
+    gm = _renamed(gm, names, "QuantizedModule" if stage is Stage.QUANTIZED else "FloatModule")
     record_sizes(gm, examples)
     return gm
 
@@ -63,7 +68,7 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
-def _renamed(gm: fx.GraphModule, names: list[str]) -> fx.GraphModule:
+def _renamed(gm: fx.GraphModule, names: list[str], class_name: str) -> fx.GraphModule:
     """A copy whose ``quantize`` nodes, and the ``dequantize`` nodes behind them, have the given names."""
     wanted = dict(zip((n for n in gm.graph.nodes if n.target is ops.quantize), names, strict=True))
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
@@ -76,4 +81,4 @@ def _renamed(gm: fx.GraphModule, names: list[str]) -> fx.GraphModule:
         kwargs = fx.map_arg(node.kwargs, env.__getitem__)
         env[node] = graph.create_node(node.op, node.target, args, kwargs, name, node.type)
         env[node].meta = dict(node.meta)
-    return fx.GraphModule(gm, graph, "QuantizedModule")
+    return RecordedModule(gm, graph, class_name)

@@ -3,11 +3,12 @@
 Of ``aten`` those that compute new tensors from tensors: every spelling of the vocabulary
 (:mod:`fxpasses.operator_table`), and the mathematics, shapes and factories that models use around it. Nothing that
 writes to its arguments, reads a file, looks at memory by strides, or hands out memory as it was left. Of ``fxpasses``
-all.
+all. Of ``torchvision`` those that check whatever they index with: RoI pools read the image a box names, unchecked.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 import operator
 from collections.abc import Callable, Collection
@@ -71,13 +72,36 @@ _MORE_ATEN = frozenset(
     "rms_norm rnn_relu rnn_tanh rnn_relu_cell rnn_tanh_cell upsample_bicubic2d upsample_bilinear2d "
     "upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d "
     "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa "
-    "max_pool1d_with_indices renorm "
+    "max_pool1d_with_indices max_unpool2d max_unpool3d fractional_max_pool3d renorm pdist mse_loss l1_loss "
+    # the same under other names, and as graphs without views spell them
+    "absolute arccos arccosh arcsin arcsinh arctan arctan2 arctanh concatenate row_stack fix ger adjoint mT mH "
+    "matrix_H expand_copy permute_copy select_copy slice_copy squeeze_copy t_copy transpose_copy unsqueeze_copy "
+    "view_copy narrow_copy detach_copy alias_copy lift_fresh resolve_conj resolve_neg conj unsafe_chunk unsafe_split "
+    "unsafe_split_with_sizes native_channel_shuffle "
+    # rarer functions, reductions and orders
+    "bitwise_left_shift bitwise_right_shift copysign digamma float_power frexp gcd heaviside i0 igamma igammac isin "
+    "isneginf isposinf isreal kthvalue lcm ldexp logaddexp2 logcumsumexp mvlgamma nextafter polygamma signbit "
+    "count_nonzero corrcoef cov diff mode msort nanmean nanmedian nanquantile nansum quantile trapezoid trapz "
+    "cumulative_trapezoid nuclear_norm trace special_digamma special_entr special_erf special_erfc special_erfcx "
+    "special_erfinv special_exp2 special_expm1 special_gammaln special_i0 special_i0e special_i1 special_i1e "
+    "special_log1p special_log_ndtr special_log_softmax special_logit special_logsumexp special_ndtr special_ndtri "
+    "special_psi special_round special_sinc special_softmax special_xlog1py special_xlogy "
+    # linear algebra
+    "addr det inverse logdet slogdet pinverse matrix_exp linalg_cholesky linalg_cholesky_ex linalg_cross linalg_det "
+    "linalg_eigh linalg_eigvalsh linalg_inv linalg_inv_ex linalg_matmul linalg_matrix_exp linalg_multi_dot linalg_pinv "
+    "linalg_qr linalg_slogdet linalg_solve linalg_solve_ex linalg_solve_triangular linalg_svd linalg_svdvals "
+    "linalg_vecdot "
+    # what values choose
+    "argwhere diagflat index_copy index_reduce masked_scatter masked_select nonzero nonzero_numpy put scatter_reduce "
+    "unique_dim unique_consecutive _unique2 "
     # spectra and complex numbers, as audio nets use them
+    "fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift fft_ifftshift fft_fftfreq fft_rfftfreq "
     "fft_fft fft_fft2 fft_ifft fft_ifft2 fft_irfft fft_irfft2 fft_rfft fft_rfft2 stft istft view_as_complex "
     "view_as_real real imag conj_physical complex polar angle "
     # sizes
     "sym_size sym_numel sym_stride".split()
 )
+_TORCHVISION = frozenset("deform_conv2d nms".split())
 _CHECKS = frozenset(
     "_assert_async _assert_scalar _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
 )
@@ -105,20 +129,25 @@ def is_check(target: str) -> bool:
     return namespace == "aten" and name.partition(".")[0] in _CHECKS
 
 
+def is_listed(namespace: str, packet: str) -> bool:
+    """Whether a file may call an operator, or an assertion, which is left out."""
+    return packet in _LISTED.get(namespace, frozenset)() or (namespace == "aten" and packet in _CHECKS)
+
+
 def operator_of(target: str, more: Collection[str] = ()) -> Callable[..., Any]:
     """The function a target names.
 
     Args:
-        more: names as ``"aten.fft_rfft"`` that the caller adds to the list.
+        more: names as ``"aten.fft_rfft"`` or ``"torchvision.roi_align"`` that the caller adds to the list.
     """
     if target in _SYMBOLIC:
         return _SYMBOLIC[target]
     namespace, name = _aten(target)
     packet, _, overload = name.partition(".")
     found = None
-    if (namespace == "fxpasses" and packet in _OURS) or (
-        namespace == "aten" and (packet in _aten_names() or f"aten.{packet}" in more)
-    ):
+    if is_listed(namespace, packet) or (namespace in _LISTED and f"{namespace}.{packet}" in more):
+        if namespace == "torchvision":
+            importlib.import_module("torchvision")  # which registers its operators
         found = _overloads(namespace, packet).get(overload)
     if found is None:
         raise RefusedError(
@@ -146,6 +175,14 @@ def _aten_names() -> frozenset[str]:
         if isinstance(spelling.target, str) and spelling.target.startswith("aten.")
     }
     return frozenset(name for name in spelled | _MORE_ATEN if not (name.endswith("_") and not name.endswith("__")))
+
+
+_LISTED: dict[str, Callable[[], frozenset[str]]] = {
+    "aten": _aten_names,
+    "fxpasses": lambda: _OURS,
+    "torchvision": lambda: _TORCHVISION,
+}
+"""The operators of each namespace that a file may call; the caller may add others of these namespaces by name."""
 
 
 @cache

@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
+from fxpasses.graph_module import RecordedModule
 from fxpasses.ownership import tensor_at
 
 from .pt2_names import is_attribute_path, is_identifier
@@ -47,7 +48,7 @@ def with_plain_names(gm: fx.GraphModule) -> fx.GraphModule:
         args, kwargs = fx.map_arg((node.args, node.kwargs), env.__getitem__)
         env[node] = graph.create_node(node.op, target, args, kwargs, node.name, node.type)
         env[node].meta = dict(node.meta)
-    made = fx.GraphModule(attributes, graph, type(gm).__name__)
+    made = RecordedModule(attributes, graph, type(gm).__name__)
     made.meta = gm.meta
     return made
 

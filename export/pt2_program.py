@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.graph_module import RecordedModule
+
 from . import pt2_records as records
 from .pt2_archive import PROGRAM
 from .pt2_arguments import read_argument, read_arguments
@@ -29,11 +31,14 @@ _SCHEMA = 8
 """Major version of torch's schema of programs, from 2.5 on."""
 
 
-def read_program(entries: dict[str, bytes], operators: Collection[str] = ()) -> fx.GraphModule:
+def read_program(
+    entries: dict[str, bytes], operators: Collection[str] = (), tensors: dict[str, Tensor] | None = None
+) -> fx.GraphModule:
     """The graph in an archive, called with the arguments the saved graph took.
 
     Args:
-        operators: more ``aten`` operators, as ``"aten.fft_rfft"``, that may be called.
+        operators: more operators, as ``"aten.fft_rfft"``, that may be called.
+        tensors: its parameters and buffers, where they are at hand; else those of the archive.
 
     Raises:
         RefusedError: something in the program is not as ``save`` writes it.
@@ -43,7 +48,8 @@ def read_program(entries: dict[str, bytes], operators: Collection[str] = ()) -> 
     if records.field(version, "major", PROGRAM) != _SCHEMA:
         raise RefusedError("it was saved by a version of torch with another schema")
     check_expressions(program)
-    return _Reader(records.field(program, "graph_module", PROGRAM), read_tensors(entries), operators).graph()
+    tensors = read_tensors(entries) if tensors is None else tensors
+    return _Reader(records.field(program, "graph_module", PROGRAM), tensors, operators).graph()
 
 
 class _Reader:
@@ -63,7 +69,7 @@ class _Reader:
             self._node(node, f"{PROGRAM}: node {number}")
         self._outputs()
         self.made.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
-        return fx.GraphModule(self.root, self.made, "LoadedModule")
+        return RecordedModule(self.root, self.made, "LoadedModule")
 
     def _inputs(self) -> None:
         """Parameters and buffers as attributes, arguments as placeholders, in the order of the file."""

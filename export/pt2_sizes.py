@@ -13,9 +13,11 @@ from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fxpasses.examples import with_tensors
+from fxpasses.operators import aten_name
 from fxpasses.shapes import note_shape
 
 from .pt2_facts import Example
+from .pt2_largest import LARGEST
 from .pt2_operators import gives_a_list
 from .pt2_records import RefusedError
 
@@ -28,7 +30,8 @@ class _Sizes(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         if gives_a_list(n.target) and isinstance(n.args[0], fx.Node):
             self._check_parts(n)
-        result = super().run_node(n)
+        self._check_divisors(n)
+        result = self._result(n)
         for value in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(value, Tensor) and value.numel() * value.dtype.itemsize > _LARGEST_BYTES:
                 raise RefusedError(f"it is damaged: {n.name} has {value.numel()} elements, on the example's sizes")
@@ -36,6 +39,20 @@ class _Sizes(fx.Interpreter):
                 raise RefusedError(f"it is damaged: {n.name} is a number of more than 62 bits")
         note_shape(n, result)
         return result
+
+    def _result(self, n: fx.Node) -> Any:
+        name = aten_name(n.target)
+        if name not in LARGEST:
+            return super().run_node(n)
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        return LARGEST[name](*args, **kwargs)
+
+    def _check_divisors(self, n: fx.Node) -> None:
+        """Strides, dilations and groups of a deformable convolution, by which its kernel divides unasked."""
+        if aten_name(n.target) == "torchvision.deform_conv2d":
+            given = (*n.args[5:7], *n.args[9:13])
+            if n.kwargs or len(n.args) < 13 or any(type(v) is not int or v < 1 for v in given):
+                raise RefusedError(f"it is damaged: {n.name} has a stride, dilation or groups below 1")
 
     def _check_parts(self, n: fx.Node) -> None:
         assert isinstance(n.args[0], fx.Node)

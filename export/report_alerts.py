@@ -39,8 +39,8 @@ def _lost_accuracy(report: Mapping[str, Any]) -> list[str]:
         return []
     tuned = "longer with --fine-tune" if report["pruning"].get("fine_tuning") else "with --fine-tune 5"
     return [
-        f"pruning cost {abs(dense - pruned):.1f} points of {measure.name}: train {tuned}, or prune less; --keep-joined and "
-        "--scope global cost less, and --max-drop 1 finds the largest ratio that costs one point"
+        f"pruning cost {abs(dense - pruned):.1f} points of {measure.name}: train {tuned}, or prune less; "
+        "--keep-joined and --scope global cost less, and --max-drop 1 finds the largest ratio that costs one point"
     ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 
 from torch import fx, nn
 
 from fxpasses.errors import InputError
+from fxpasses.graph_module import AGAIN
 from fxpasses.stages import Stage, check_stage, graph_facts
 
 from .engines.lowering import lower
@@ -27,7 +29,7 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = 
 
     Returns:
         A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
-        ``"x86"`` it keeps packed weights for two shapes of input that come often, can be copied but not pickled, and
+        ``"x86"`` it keeps packed weights for two shapes of input that come often, its pickles hold ``gm``, and it
         is left alone by ``torch.compile``.
 
     Raises:
@@ -68,7 +70,9 @@ def _tuned(gm: fx.GraphModule) -> nn.Module:
 def _reference(gm: fx.GraphModule) -> nn.Module:
     from .engines.reference import reference_kernel
 
-    return lower(gm, reference_kernel)
+    net = lower(gm, reference_kernel)
+    net.meta[AGAIN] = partial(_reference, gm)
+    return net
 
 
 def _plain(gm: fx.GraphModule) -> nn.Module:

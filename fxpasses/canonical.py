@@ -72,6 +72,9 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
     bound = bind(gm, node, spelling)
     if bound is None:
         return
+    if bound.get("return_indices") is True:
+        _with_indices(gm, node, op, bound)
+        return
     op, bound = _specialize(op, bound)
     call = _canonical_call(op, bound)
     if call is None:
@@ -83,6 +86,17 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
         return
     with gm.graph.inserting_before(node):
         new = gm.graph.call_function(op.function, *call)
+    new.meta = dict(node.meta)
+    node.replace_all_uses_with(new)
+    gm.graph.erase_node(node)
+
+
+def _with_indices(gm: fx.GraphModule, node: fx.Node, op: Operator, bound: dict[str, Any]) -> None:
+    """A pool that also says where its maxima are: another operator than the pool, outside the vocabulary."""
+    overload = getattr(torch.ops.aten, f"{op.name}_with_indices").default
+    settings = {name: bound[name] for name in op.settings if bound.get(name) is not None}
+    with gm.graph.inserting_before(node):
+        new = gm.graph.call_function(overload, (bound["input"],), settings)
     new.meta = dict(node.meta)
     node.replace_all_uses_with(new)
     gm.graph.erase_node(node)

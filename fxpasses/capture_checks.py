@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from .callers_code import is_a_failure
 from .errors import GraphError
+from .examples import tensors_in
 from .failure import first_line, users_frame
 from .graph_edit import operator_name
 from .model_call import called
@@ -29,6 +30,20 @@ def require_eval(model: nn.Module) -> None:
             f"{type(model).__name__} is in training mode ({training[0]}{' and others' if len(training) > 1 else ''})",
             why="dropout and BatchNorm compute something else in training than in deployment",
             fix="capture(model.eval(), example_inputs)",
+            step="capture",
+        )
+
+
+def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """A capture is run beside the model: nothing may be on the meta device, where tensors have sizes and no values."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    tensors += [(f"input {n}", x) for n, x in enumerate(tensors_in(inputs))]
+    empty = next((name for name, x in tensors if x.is_meta), None)
+    if empty is not None:
+        raise GraphError(
+            f"{empty} of {type(model).__name__} is on the meta device",
+            why="it has a size and no values",
+            fix="give it values: model.to_empty(device='cpu'), then model.load_state_dict(...); inputs on the CPU",
             step="capture",
         )
 

@@ -27,6 +27,7 @@ from .callers_code import is_a_failure
 from .errors import GraphError
 from .examples import tensors_in
 from .failure import first_line, users_frame
+from .graph_module import RecordedModule
 from .inplace import ChangesStateError, make_out_of_place
 from .model_call import argument_names
 from .operators import aten_name
@@ -96,7 +97,7 @@ def _export(
         for tensor, dims in zip_longest(given, dynamic, fillvalue=()):
             if isinstance(tensor, Tensor) and tensor.dim():
                 alike = () if tensor is given[0] else (d for d in range(tensor.dim()) if tensor.shape[d] == batch)
-                shapes[tensor] = {d: Dim.AUTO for d in (0, *alike, *dims)}
+                shapes[tensor] = dict.fromkeys((0, *alike, *dims), Dim.AUTO)
     behind = len(inputs) - len(keywords)
     named = dict(zip(keywords, inputs[behind:], strict=True))
     try:
@@ -181,7 +182,7 @@ def plain_graph(
             copied[node] = _copy_filled(new, node) or new.node_copy(node, copied.__getitem__)
             copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
     new.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _writes(n))
-    gm = fx.GraphModule(exported, new, type(model).__name__)
+    gm = RecordedModule(exported, new, type(model).__name__)
     gm.meta.clear()
     return gm
 

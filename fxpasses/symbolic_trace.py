@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 from .callers_code import is_a_failure
 from .errors import GraphError
 from .failure import calling_lines, first_line, users_frame
+from .graph_module import RecordedModule
 from .model_call import argument_names, called
 from .operator_table import VOCABULARY
 
@@ -206,7 +207,7 @@ def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
         if not is_a_failure(error):
             raise
         raise untraceable(model, error, tracer.failed_in) from error
-    return fx.GraphModule(tracer.root, graph, type(model).__name__)
+    return RecordedModule(tracer.root, graph, type(model).__name__)
 
 
 def _require_modules(model: nn.Module, names: list[str]) -> None:

@@ -25,6 +25,7 @@ from .capture_checks import (
     require_layers_in_sight,
     require_plain_output,
     require_same_twice,
+    require_values,
     run_model,
 )
 from .constants import fold_constants
@@ -85,6 +86,7 @@ def capture(
         )
     require_eval(model)
     inputs, keywords = bound(model, example_inputs)
+    require_values(model, inputs)
     expected = run_model(model, inputs, keywords)
     require_plain_output(model, expected)
     wanted = wanted_dims(model, inputs, keywords, dynamic or {})

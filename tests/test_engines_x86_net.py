@@ -13,7 +13,6 @@ from tiny_graphs import PAIR_SAFE, fresh_inputs, outputs_of, quantize_net, quant
 from torch import Tensor, fx, nn
 
 import fxpasses
-from fxpasses.errors import InputError
 from fxpasses.export.engines import chains, quint8
 from fxpasses.export.engines.by_shape import REPEATS
 from fxpasses.export.engines.x86_layers import PackedConv
@@ -97,9 +96,20 @@ def test_a_copy_shares_nothing_that_packs_again() -> None:
     assert isinstance(twin, X86Net) and twin.net is not net.net and not twin.training
 
 
-def test_pickling_says_what_to_do_instead() -> None:
-    with pytest.raises(InputError, match=r"cannot be pickled\n.*\n.*save\(graph"):
-        pickle.dumps(on_x86())
+@pytest.mark.parametrize("autotune", [False, True])
+def test_a_pickle_packs_anew_where_it_is_read(autotune: bool, packings: list[str]) -> None:
+    net = to_torch(quantized("conv_bn_relu", PAIR_SAFE), "x86", autotune=autotune)
+    content = pickle.dumps(net)
+    packings.clear()
+    twin = pickle.loads(content)  # noqa: S301  # our own bytes
+    inputs = fresh_inputs(TINY["conv_bn_relu"], 9, 4)
+    assert packings and all(torch.equal(a, b) for a, b in zip(results(twin, inputs), results(net, inputs), strict=True))
+
+
+def test_its_parameters_are_those_of_the_net_alone() -> None:
+    """The graph kept for pickles is none of its modules: it would count twice, and move twice."""
+    net = on_x86()
+    assert {name.split(".")[0] for name, _ in net.named_modules() if name} == {"net"}
 
 
 def test_callers_at_once_and_the_engine_as_before() -> None:

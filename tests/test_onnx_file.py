@@ -15,7 +15,7 @@ from torch import fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import to_onnx
 from fxpasses.export.metadata import qparams_hash
-from fxpasses.export.onnx_file import DEFAULT_OPSET, GELU_OPSET
+from fxpasses.export.onnx_opsets import DEFAULT_OPSET, GELU_OPSET
 from fxpasses.quantization import ops
 
 FLOAT_TOLERANCE = 1e-5

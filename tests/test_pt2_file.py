@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 from int8_files import are_equal, exported, file_of, inputs_of, run_file
-from tiny_graphs import X86, fused, observed, outputs_of, quantized
+from lowered_nets import images, mixed
+from tiny_graphs import X86, observed, outputs_of, quantized
 from torch import nn
 
 import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import load, save, to_torch
 from fxpasses.export.metadata import qparams_hash
+from fxpasses.export.pt2_lowered import load_lowered, save_lowered
 from fxpasses.pass_runner import pass_logs
+from fxpasses.precision.half import to_half
 from fxpasses.quantization import ops
 from fxpasses.stages import Stage, graph_facts, stage_of
 
@@ -99,12 +102,21 @@ def test_loads_in_a_process_that_does_not_know_the_model(tmp_path: Path) -> None
     assert torch.equal(found, outputs_of(quantized("residual_block"), (image,))[0])
 
 
-@pytest.mark.parametrize("graph", [fused, observed])
-def test_only_quantized_graphs_are_saved(graph: object, tmp_path: Path) -> None:
-    assert callable(graph)
-    with pytest.raises(GraphError, match=r"(?s)save got a graph in stage .*fix: "):
-        save(graph("conv_bn_relu"), tmp_path / "model.pt2")
+def test_an_observed_graph_is_converted_first(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match=r"(?s)save got a graph in stage OBSERVED.*fix: int8 = fx.convert"):
+        save(observed("conv_bn_relu"), tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
+    save(fxpasses.convert(observed("conv_bn_relu")), tmp_path / "model.pt2")
+
+
+def test_a_lowered_graph_has_a_function_of_its_own(tmp_path: Path) -> None:
+    gm = to_half(mixed(), "fp16")
+    with pytest.raises(GraphError, match=r"(?s)stage LOWERED.*fix: .*save_lowered\(graph, path\)"):
+        save(gm, tmp_path / "model.pt2")
+    path = save_lowered(gm, tmp_path / "model.pt2")
+    with pytest.raises(InputError, match=r"(?s)holds a LOWERED graph.*load_lowered"):
+        load(path)
+    assert torch.equal(load_lowered(path)(images()), gm(images()))
 
 
 def test_the_name_must_end_in_pt2(tmp_path: Path) -> None:
@@ -181,7 +193,10 @@ class _Spectrum(nn.Module):
 def test_an_operator_outside_the_list_is_let_through_by_name(tmp_path: Path) -> None:
     images = torch.randn(4, 3, 7, 7, generator=torch.Generator().manual_seed(1))
     gm = fxpasses.quantize(_Spectrum().eval(), images[:2], [images], X86)
-    path = save(gm, tmp_path / "model.pt2")
+    with pytest.raises(InputError, match=r"save\(graph, path, operators=\['aten.special_bessel_j0'\]\)"):
+        save(gm, tmp_path / "model.pt2")
+    assert not list(tmp_path.iterdir())
+    path = save(gm, tmp_path / "model.pt2", operators=["aten.special_bessel_j0"])
     remedy = r"calls torch.ops.aten.special_bessel_j0.default(?s:.*)fx.export.load\(path, operators=\['aten.name'\]\)"
     with pytest.raises(InputError, match=remedy):
         load(path)

@@ -171,14 +171,17 @@ def _float_linear(layer: LayerIntegers, x: QParams) -> list[tuple[slice, Layer]]
 def _float_conv(g: Geometry, weight: Tensor, bias: Tensor | None, shape: list[int]) -> Layer:
     """A convolution of floats over inputs like ``shape``; weights laid out once where oneDNN takes them so."""
     mkldnn, is_2d = torch.ops.mkldnn, weight.dim() == 4
+    function = F.conv2d if is_2d else F.conv3d
+    plain: Layer = lambda x: function(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)  # noqa: E731
     if not (is_2d and torch.backends.mkldnn.is_available() and hasattr(mkldnn, "_convolution_pointwise")):
-        function = F.conv2d if is_2d else F.conv3d
-        return lambda x: function(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)
+        return plain
     weight = weight.contiguous(memory_format=torch.channels_last)
     packed = mkldnn._reorder_convolution_weight(weight, g.padding, g.stride, g.dilation, g.groups, shape)
     convolve = quint8.without_dispatch(mkldnn._convolution_pointwise.default)
 
     def convolved(x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():  # a trace holds no weights laid out for oneDNN; both sums are exact
+            return plain(x)
         y: Tensor = convolve(x, packed, bias, g.padding, g.stride, g.dilation, g.groups, "none", [], "")
         return y
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from fxpasses.graph_module import RecordedModule
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
 from fxpasses.shapes import shape_of
@@ -107,7 +108,7 @@ def assembled(graph: fx.Graph, source: nn.Module, kernels: Mapping[str, Kernel])
             parts[node.target] = kernels.get(node.target) or source.get_submodule(node.target)
         elif node.op == "get_attr":
             parts[node.target] = _attribute(source, node.target)
-    return fx.GraphModule(parts, graph, "Int8Module").eval()
+    return RecordedModule(parts, graph, "Int8Module").eval()
 
 
 def _integers_behind(node: fx.Node) -> fx.Node:

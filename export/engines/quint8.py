@@ -41,7 +41,9 @@ def as_quint8(q: Tensor, x: QParams) -> Tensor:
 
 
 def on_grid(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    """An integer tensor as quint8 of another grid, over the same memory."""
+    """An integer tensor as quint8 of another grid, over the same memory; in a trace, which records none, a copy."""
+    if torch.jit.is_tracing():
+        return torch._make_per_tensor_quantized_tensor(as_bytes(q), scale, zero_point)
     view = torch._empty_affine_quantized([0], scale=scale, zero_point=zero_point, dtype=torch.quint8)
     return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
 
@@ -50,7 +52,7 @@ def as_bytes(q: Tensor) -> Tensor:
     """An integer tensor as plain uint8, over the same memory unless it is tiny."""
     if q.dtype is not torch.quint8:
         return q
-    if q.numel() <= TINY and q.is_contiguous():
+    if (q.numel() <= TINY and q.is_contiguous()) or torch.jit.is_tracing():
         return q.int_repr()
     plain = torch.empty(0, dtype=torch.uint8)
     return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())

@@ -7,6 +7,7 @@ kernels of this machine would saturate on a layer's weights, float32 computes th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import fx
@@ -54,7 +55,8 @@ _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
 def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
     """Lower a QUANTIZED graph to x86 kernels; with ``autotune`` to the faster one where there are two."""
     kernel_for = _faster_kernel if autotune else x86_kernel
-    return X86Net(lower(gm, kernel_for, entrance, Exit, float_result_kernel)).eval()
+    net = lower(gm, kernel_for, entrance, Exit, float_result_kernel)
+    return X86Net(net, gm, partial(to_x86, autotune=autotune)).eval()
 
 
 def _faster_kernel(call: Int8Call) -> Kernel | None:

@@ -18,12 +18,10 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-
-from fxpasses.errors import InputError
 
 from .by_shape import ByShape
 from .chains import chained
@@ -39,14 +37,17 @@ class X86Net(nn.Module):
 
     Args:
         net: what :func:`lower` made with this engine's kernels. Its packed weights have not been called yet.
+        graph: the QUANTIZED graph it was made of, which its pickles hold: packed weights are for this machine.
+        again: what made this of ``graph``.
 
     Attributes:
         net: the same, kernel by kernel.
     """
 
-    def __init__(self, net: fx.GraphModule) -> None:
+    def __init__(self, net: fx.GraphModule, graph: fx.GraphModule, again: Callable[[fx.GraphModule], X86Net]) -> None:
         super().__init__()
         self.net = net
+        self._made_of = (graph, again)  # a tuple: its parameters are not those of this module
         # Dynamo takes quint8 tensors for those of another dtype, and kernels would be handed the wrong ones
         self._run: Callable[..., Any] = torch.compiler.disable(self._untraced)
         self._nets = ByShape(_as_called(net), again=lambda _: _as_called(_packed_again(net)))
@@ -55,6 +56,8 @@ class X86Net(nn.Module):
         return self._run(*inputs, **named)
 
     def _untraced(self, *inputs: Any, **named: Any) -> Any:
+        if torch.jit.is_tracing():
+            return self.net(*inputs, **named)
         shapes = tuple([x.shape if isinstance(x, Tensor) else None for x in (*inputs, *named.values())])
         key = (shapes, torch.get_num_threads())
         net = self._nets.kept.get(key) or self._nets.of(key)
@@ -62,14 +65,11 @@ class X86Net(nn.Module):
             return net.forward(*inputs, **named)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> X86Net:
-        return X86Net(_packed_again(self.net)).train(self.training)
+        return X86Net(_packed_again(self.net), *self._made_of).train(self.training)
 
-    def __reduce__(self) -> NoReturn:
-        raise InputError(
-            "an int8 module cannot be pickled",
-            why="its weights are packed for this machine",
-            fix="fxpasses.export.save(graph, 'net.pt2') here, to_torch(load('net.pt2')) where it is needed",
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        graph, again = self._made_of
+        return again, (graph,)
 
 
 def _packed_again(net: fx.GraphModule) -> fx.GraphModule:

@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import fx
 
+from ..graph_module import RecordedModule
+
 
 def cut_points(graph: fx.Graph) -> list[fx.Node]:
     """The nodes that all data flows through, in order, inputs and output left out."""
@@ -54,4 +56,4 @@ def part(gm: fx.GraphModule, sources: Sequence[fx.Node], result: Any) -> fx.Grap
         if node in needed:
             env[node] = graph.node_copy(node, env.__getitem__)
     graph.output(fx.node.map_arg(result, env.__getitem__))
-    return fx.GraphModule(gm, graph, "Block").eval()
+    return RecordedModule(gm, graph, "Block").eval()

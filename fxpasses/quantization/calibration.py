@@ -15,6 +15,7 @@ from ..input_check import check_inputs
 from ..samples import batch_dims, count_samples, pieces_of
 from ..stages import Stage, check_stage
 from .activations_in_place import with_activations_in_place
+from .first_samples import batches_of
 from .labelled_batches import without_labels
 from .observers import MovingAverageObserver
 
@@ -55,10 +56,12 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
         InputError: when it comes to a batch that does not fit, or to the end without one sample.
     """
     seen = 0
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(batches_of(batches)):
         what = f"calibration batch {number}"
         inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), what)
         check_inputs(gm, inputs, what)
+        if any(not x.numel() for x in tensors_in(inputs)):
+            continue  # the last batch of a loader may be empty
         seen += count_samples(gm, inputs)
         yield inputs
     if not seen:

@@ -24,6 +24,7 @@ from .calibration import checked_batches, pieces
 from .channel_labels import ChannelLabels, Channels, label_channels
 from .channel_noise import ChannelGroup, ChannelRanges, channel_groups, input_channels
 from .config import QuantConfig
+from .float32_layers import require_float32
 from .plan import plan_quantization
 
 SAMPLES = 64
@@ -59,6 +60,7 @@ class ScalableGraph:
             InputError: there is no data, or values become NaN or infinite.
         """
         check_stage(gm, Stage.FLOAT, step)
+        require_float32(gm, step)
         gm = copy_graph(gm)
         labels = label_channels(gm)
         held = [t for t in plan_quantization(gm, config).roots if labels.of.get(t) is not None]

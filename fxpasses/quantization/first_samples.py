@@ -6,7 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..errors import InputError
 from ..examples import tensors_in
+
+_END = object()
 
 
 def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iterable[Any]]:
@@ -15,11 +18,26 @@ def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iter
     Args:
         batches: may be an iterator; no more than the first batches are held.
     """
-    rest = iter(batches)
+    rest = iter(batches_of(batches))
     first: list[Any] = []
-    while sum(map(samples_of, first)) < samples and (batch := next(rest, None)) is not None:
+    while sum(map(samples_of, first)) < samples and (batch := next(rest, _END)) is not _END:
         first.append(batch)
     return first, _released(deque(first), rest)
+
+
+def batches_of(batches: Iterable[Any]) -> Iterable[Any]:
+    """The batches, which must be something to go through.
+
+    Raises:
+        InputError: they are None, or anything else that is no iterable.
+    """
+    if isinstance(batches, Iterable) or hasattr(batches, "__getitem__"):
+        return batches
+    raise InputError(
+        f"calibration data of type {type(batches).__name__}",
+        why="it is no list, loader or generator of batches",
+        fix="pass a list of tensors [B, ...] as the example inputs, or a DataLoader: fx.quantize(model, x, [x])",
+    )
 
 
 def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:

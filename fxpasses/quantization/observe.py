@@ -15,6 +15,7 @@ from ..stages import Stage, check_stage, graph_facts, set_stage
 from . import ops
 from .bias_correction import watch_means
 from .config import QuantConfig
+from .float32_layers import require_float32
 from .lowerable import lowering
 from .mixed_tensors import watch_parts
 from .observers import Observer
@@ -40,6 +41,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     """
     config = config or QuantConfig()
     check_stage(gm, Stage.FLOAT, "observe")
+    require_float32(gm, "observe")
     gm = run_passes(gm, lowering(config))
     plan = plan_quantization(gm, config)
     watch_parts(gm, plan)

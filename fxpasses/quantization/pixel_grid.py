@@ -36,8 +36,9 @@ from ..shapes import SHAPE, carried_meta, is_float_tensor, shape_of
 from ..stages import Stage, check_stage
 from . import ops
 from .calibration import checked_batches
-from .first_samples import samples_of
 from .config import LARGEST_BITS, QuantConfig
+from .first_samples import samples_of
+from .float32_layers import require_float32
 from .qparams import QParams
 
 LEVELS = 255
@@ -95,6 +96,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
     """
     config = config or QuantConfig()
     check_stage(gm, Stage.FLOAT, "align_pixels")
+    require_float32(gm, "align_pixels")
     gm, result = copy_graph(gm), PassResult()
     images = _images(gm, batches) if can_align(config) else {}
     for node, seen in images.items():

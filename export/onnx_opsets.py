@@ -1,0 +1,59 @@
+"""Versions of ONNX's operators: which one a graph is written in, and which it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import fx
+
+from fxpasses.errors import GraphError
+
+if TYPE_CHECKING:
+    import onnx_ir
+
+DEFAULT_OPSET = 18
+"""The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
+
+GELU_OPSET = 20
+"""The first in which GELU is one operator. As five, DequantizeLinear before them keeps onnxruntime from fusing them."""
+
+OPSETS = range(18, 24)
+"""Asked for an older one, the exporter writes 18 without a word."""
+
+
+def default_opset(gm: fx.GraphModule) -> int:
+    """The opset for a graph, as far as its nodes tell."""
+    return GELU_OPSET if any(node.target is F.gelu for node in gm.graph.nodes) else DEFAULT_OPSET
+
+
+def opset_needed(model: onnx_ir.Model, opset: int) -> tuple[str, int] | None:
+    """The operator of a model that an opset lacks and the first opset that has it; None where it has all of them.
+
+    Raises:
+        GraphError: no opset has it.
+    """
+    import onnx
+
+    lacking = {n.op_type for n in model.graph.all_nodes() if n.domain in ("", "ai.onnx")}
+    lacking = {name for name in lacking if not onnx.defs.has(name, opset, "")}
+    needed = {name: next((v for v in OPSETS if onnx.defs.has(name, v, "")), 0) for name in sorted(lacking)}
+    for name, first in needed.items():
+        if not first:
+            raise GraphError(
+                "this graph in ONNX",
+                why=f"it would hold {name}, which opsets {OPSETS[0]} to {OPSETS[-1]} do not have",
+                fix="deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')",
+                step="to_onnx",
+            )
+    return max(needed.items(), key=lambda pair: pair[1], default=None)
+
+
+def too_old(opset: int, name: str, needed: int) -> GraphError:
+    """The error for an opset that was asked for and lacks an operator."""
+    return GraphError(
+        f"opset {opset} for this graph",
+        why=f"it holds {name}, which ONNX has from opset {needed} on",
+        fix=f"leave opset out, or use opset={needed}",
+        step="to_onnx",
+    )
