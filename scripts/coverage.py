@@ -2,7 +2,8 @@
 
     python scripts/coverage.py [--json FILE]            all torchvision classifiers
     python scripts/coverage.py --timm [--json FILE]     the smallest model of every timm family
-    python scripts/coverage.py --models timm/NAME torchvision/NAME ...
+    python scripts/coverage.py --zoo hf smp ...         detectors, segmenters, video, text, audio (coverage_zoo.py)
+    python scripts/coverage.py --models timm/NAME torchvision/NAME hf/NAME ...
 
 A model is ok when its int8 ONNX file runs in onnxruntime and gives the integers of the PyTorch int8 module, at most
 one step apart anywhere. Whatever fails shows the error a user would see; a CRASH is a defect of ours. Every model has a
@@ -24,6 +25,7 @@ from typing import TextIO
 
 from coverage_case import CRASH, FAILED, NOT_OURS, OK, Outcome
 from coverage_models import classifiers, smallest_of, timm_families
+from coverage_zoo import ZOOS, zoo_specs
 from rich.console import Console
 from rich.table import Table
 
@@ -76,10 +78,23 @@ def _chosen(group: Sequence[str]) -> str:
 def table_of(found: Sequence[Outcome]) -> Table:
     """One row a model."""
     table = Table(title="coverage: capture, quantize, export, load, compare")
-    for heading in ("model", "input", "status", "int8", "float", "SQNR dB", "max LSB", "at any node", "s", "reason"):
+    for heading in (
+        "model",
+        "input",
+        "status",
+        "int8",
+        "float",
+        "SQNR dB",
+        "worst part dB",
+        "max LSB",
+        "at any node",
+        "s",
+        "reason",
+    ):
         table.add_column(heading, overflow="fold")
     for o in found:
-        cells = (o.input_size, o.status, o.int8_nodes, o.float_nodes, o.sqnr_db, o.max_lsb, o.max_lsb_at_any_node)
+        cells: tuple[object, ...] = (o.input_size, o.status, o.int8_nodes, o.float_nodes, o.sqnr_db, o.worst_part_db)
+        cells += (o.max_lsb, o.max_lsb_at_any_node)
         table.add_row(o.name, *("" if c is None else str(c) for c in cells), str(o.seconds), short_reason(o))
     return table
 
@@ -103,10 +118,11 @@ def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="only these; without a / torchvision's")
     parser.add_argument("--timm", action="store_true", help="the smallest model of every timm family")
+    parser.add_argument("--zoo", nargs="+", choices=sorted(ZOOS), default=[], help="models that are no classifiers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the outcomes here, and go on from them")
     parser.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="for a model (%(default)s)")
     chosen = parser.parse_args(arguments)
-    names = chosen.models or ([] if chosen.timm else classifiers())
+    names = chosen.models or (zoo_specs(chosen.zoo) if chosen.zoo else [] if chosen.timm else classifiers())
     groups = [[name if "/" in name else f"torchvision/{name}"] for name in names]
     if chosen.timm:
         groups += [[f"timm/{name}" for name in family] for family in timm_families().values()]

@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 from coverage_models import open_model
+from coverage_zoo import ZOOS, ZooModel, open_zoo_model
 from torch import Tensor, nn
 
 import fxpasses as fx
 from fxpasses.errors import FxPassesError, GraphError
+from fxpasses.export.output_judgement import judge_outputs
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.pass_runner import pass_logs
 from fxpasses.stages import graph_facts
@@ -35,7 +37,7 @@ class Outcome:
     """What became of one model; ``step`` is the last one begun.
 
     ``status``: ok; failed, with an error a user can act on; a CRASH is a defect of ours; or torch itself can neither
-    trace nor export the model.
+    trace nor export the model. ``worst_part_db`` is the SQNR of the part of an output that is furthest from float.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Outcome:
     int8_nodes: int = 0
     float_nodes: int = 0
     sqnr_db: float | None = None
+    worst_part_db: float | None = None
     max_lsb: int | None = None
     max_lsb_at_any_node: int | None = None
     seconds: float = 0.0
@@ -54,13 +57,13 @@ class Outcome:
 
 
 def cover(spec: str) -> Outcome:
-    """Take one model, ``torchvision/NAME`` or ``timm/NAME``, through everything."""
+    """Take one model, ``torchvision/NAME``, ``timm/NAME`` or ``ZOO/NAME``, through everything."""
     outcome = Outcome(spec)
     start = time.perf_counter()
     try:
         with torch.no_grad():
             outcome.step = "build"
-            _cover(open_model(spec), outcome)
+            _cover(open_zoo_model(spec) if spec.partition("/")[0] in ZOOS else open_model(spec), outcome)
     except FxPassesError as error:
         outcome.status, outcome.reason = outcome.status if outcome.status == NOT_OURS else FAILED, str(error)
     except Exception:  # noqa: BLE001  # the point of the script is to find what escapes
@@ -69,7 +72,7 @@ def cover(spec: str) -> Outcome:
     return outcome
 
 
-def _cover(loaded: LoadedModel, outcome: Outcome) -> None:
+def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
     images = loaded.example_inputs(CALIBRATION)[0]
     outcome.input_size = images.shape[-1]
     outcome.step = "quantize"
@@ -82,6 +85,10 @@ def _cover(loaded: LoadedModel, outcome: Outcome) -> None:
     outcome.captured_by = graph_facts(int8)["method"]
     _count_nodes(int8, outcome)
     outcome.sqnr_db = round(sqnr_db(_first(loaded.module(images)), _first(int8(images))), 1)
+    outcome.step = "judge outputs"
+    float_graph = fx.fuse(fx.capture(loaded.module, images[:2]))
+    parts = [score.sqnr_db for score in judge_outputs(float_graph, int8, [(images,)])]
+    outcome.worst_part_db = min((round(part, 1) for part in parts if part is not None), default=None)
     with tempfile.TemporaryDirectory() as folder:
         outcome.step = "export"
         path = fx.export.to_onnx(int8, Path(folder) / "model.onnx")
