@@ -203,7 +203,13 @@ def _without_a_second_trace(
     if exported is None:
         try:
             exported = exported_program(gm, dynamic_batch=dynamic_batch)
-        except (GraphError, AssertionError, RuntimeError, TypeError, ValueError):  # the exporter knows other ways to capture
+        except (
+            GraphError,
+            AssertionError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):  # the exporter knows other ways to capture
             return with_plain_outputs(gm)
     return as_decomposed(exported)
 

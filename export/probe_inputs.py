@@ -38,9 +38,7 @@ def probe_inputs(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> tuple[Any
 
 
 def _sizes(spec: Spec, dims: Dims, free: FreeSizes) -> tuple[int, ...]:
-    return tuple(
-        free.tried.get(dims[d], min(FEW, size)) if d in dims else size for d, size in enumerate(spec[0])
-    )
+    return tuple(free.tried.get(dims[d], min(FEW, size)) if d in dims else size for d, size in enumerate(spec[0]))
 
 
 def _random(shape: tuple[int, ...], dtype: torch.dtype, ends: Ends, generator: torch.Generator) -> Tensor:

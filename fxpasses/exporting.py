@@ -96,7 +96,7 @@ def _export(
         for tensor, dims in zip_longest(given, dynamic, fillvalue=()):
             if isinstance(tensor, Tensor) and tensor.dim():
                 alike = () if tensor is given[0] else (d for d in range(tensor.dim()) if tensor.shape[d] == batch)
-                shapes[tensor] = {d: Dim.AUTO for d in (0, *alike, *dims)}
+                shapes[tensor] = dict.fromkeys((0, *alike, *dims), Dim.AUTO)
     behind = len(inputs) - len(keywords)
     named = dict(zip(keywords, inputs[behind:], strict=True))
     try:

@@ -150,9 +150,7 @@ def _try(
     moves = [moved_dims(a, b) for a, b in zip(outputs, found, strict=True)]
     if not any(moves):
         return None
-    separate = all(
-        _picks(a, b, dims, order, size) for a, b, dims in zip(outputs, found, moves, strict=True)
-    )
+    separate = all(_picks(a, b, dims, order, size) for a, b, dims in zip(outputs, found, moves, strict=True))
     return FreeSizes(
         tuple({} if d is None else {d: name} for d in places),
         tuple({d: name for d in dims if a.shape[d] == size} for a, dims in zip(outputs, moves, strict=True)),

@@ -45,9 +45,7 @@ def _by_name(model: nn.Module, given: Mapping[Any, Any]) -> dict[str, Any] | Non
     return {name: given[name] for name in [*order, *(key for key in given if key not in order)]}
 
 
-def called(
-    function: Callable[..., Any], inputs: tuple[Any, ...], keywords: tuple[str, ...], *first: Any
-) -> Any:
+def called(function: Callable[..., Any], inputs: tuple[Any, ...], keywords: tuple[str, ...], *first: Any) -> Any:
     """Call a function with inputs, of which the last ones are given by these names; ``first`` come before them."""
     behind = len(inputs) - len(keywords)
     return function(*first, *inputs[:behind], **dict(zip(keywords, inputs[behind:], strict=True)))

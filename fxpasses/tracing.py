@@ -135,7 +135,6 @@ class _Capture:
         set_free_sizes(gm, sizes)
         return gm
 
-
     def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
         """An export that leaves dimension 1 open, if samples lie along it, as in ``[T, B, C]``; else what there was."""
         from .exporting import export_graph

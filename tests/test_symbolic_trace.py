@@ -10,9 +10,9 @@ from tiny_graphs import outputs_of
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import GraphError
+from fxpasses.model_call import argument_names
 from fxpasses.models.tiny_convolutions import conv
 from fxpasses.models.tiny_net import IMAGE, OneInput
-from fxpasses.model_call import argument_names
 from fxpasses.symbolic_trace import holds_layers, trace_graph
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))

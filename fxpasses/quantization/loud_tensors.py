@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from ..graph_edit import module_of
 from ..outputs import leaves_of

@@ -36,8 +36,8 @@ from ..shapes import SHAPE, carried_meta, is_float_tensor, shape_of
 from ..stages import Stage, check_stage
 from . import ops
 from .calibration import checked_batches
-from .first_samples import samples_of
 from .config import LARGEST_BITS, QuantConfig
+from .first_samples import samples_of
 from .qparams import QParams
 
 LEVELS = 255

@@ -30,8 +30,8 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from ..graph_edit import module_of, operator_of, why_not_replaceable
-from ..samples import is_fixed_batch
 from ..pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from ..samples import is_fixed_batch
 from . import ops
 from .calibration import checked_batches
 from .channel_noise import ChannelRanges
