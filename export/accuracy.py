@@ -117,7 +117,7 @@ class AccuracySums:
     noise: float = 0.0
 
     def add(self, logits: Tensor, expected: Tensor, labels: Tensor | None) -> None:
-        self.images += len(expected)
+        self.images += len(expected) if expected.dim() else 1
         self.signal += float(expected.double().square().sum())
         self.noise += float((expected.double() - logits.double()).square().sum())
         if not _has_classes(expected):
