@@ -31,7 +31,7 @@ from .constants import fold_constants
 from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
 from .errors import GraphError
 from .examples import specs_of, tensors_in
-from .free_sizes import Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
+from .free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .model_call import bound
@@ -71,6 +71,7 @@ def capture(
         method: ``"trace"``, ``"export"`` or ``"auto"`` (the first that works).
         leaves: qualified names of modules to keep whole when tracing, as float black boxes.
         dynamic: other dimensions that are free: ``{"x": {2: "height", 3: "width"}}``. Each is tried with another size.
+            Where one is named ``batch``, nothing is learned, and those are the batch.
 
     Raises:
         InputError: ``dynamic`` names no input, or no dimension of it.
@@ -124,7 +125,7 @@ class _Capture:
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
         graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
         sizes = fixed_sizes(self.inputs, self.expected)
-        if name != _ONE_BATCH:
+        if name != _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
             sizes = learn_batch(gm, self.inputs, self.expected)
         if name == "export" and not sizes.separate and not any(self.wanted):
             gm, sizes = self._batch_behind(gm, sizes)

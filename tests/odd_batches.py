@@ -12,7 +12,13 @@ BATCHES = [
     structure(
         "time_first_output", net(lambda self, x: self.a(x).mean(2).permute(2, 0, 1), a=conv), lambda n: (images(n),), B0
     ),
-    structure("time_first_layer", net(lambda self, x: self.a(x), a=fc), lambda n: (torch.randn(4, n, 6),), B0),
+    structure(
+        "time_first_layer",
+        net(lambda self, x: self.a(x), a=fc),
+        lambda n: (torch.randn(4, n, 6),),
+        B1,
+        dynamic={"x": {1: "batch"}},
+    ),
     structure(
         "time_first_gru",
         net(lambda self, x: self.b(self.a(x)[0]), a=lambda: nn.GRU(6, 4), b=lambda: nn.Linear(4, 3)),
