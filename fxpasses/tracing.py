@@ -35,6 +35,7 @@ from .free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_fr
 from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .model_call import bound
+from .open_outputs import open_outputs
 from .shapes import record_shapes, value_range
 from .stages import Stage, graph_facts, set_stage
 from .symbolic_trace import trace_graph
@@ -184,6 +185,7 @@ def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.Gr
     lift_layers(gm)
     fold_constants(gm)
     canonicalize(gm)
+    open_outputs(gm, expected)
     record_shapes(gm, inputs)
     require_equal(gm, inputs, expected)
     return gm

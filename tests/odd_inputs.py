@@ -19,7 +19,8 @@ class ByNameOnly(nn.Module):
     def forward(self, x: Tensor, *, scale: Tensor | None = None, **more: Tensor) -> Tensor:
         y = self.fc(x)
         y = y if scale is None else y * scale[:, None]
-        return y + more["offset"] if "offset" in more else y
+        given: Tensor = y + more["offset"] if "offset" in more else y
+        return given
 
 
 INPUTS = [

@@ -37,6 +37,12 @@ def built(case: Structure) -> nn.Module:
     return case.build().eval()
 
 
+def made(case: Structure, samples: int) -> Any:
+    """The same inputs at every call."""
+    torch.manual_seed(samples)
+    return case.make(samples)
+
+
 def call(model: Any, given: Any) -> Any:
     """As the caller would: by name, if the inputs are a dict that the model does not take for one input."""
     with torch.no_grad():
@@ -58,17 +64,17 @@ def steps(case: Structure) -> Any:
 @pytest.mark.parametrize("case", [steps(case) for case in STRUCTURES])
 @pytest.mark.filterwarnings("ignore")  # torch warns of its own deprecations while it exports
 def test_goes_all_the_way(case: Structure, tmp_path: Path) -> None:
-    model = built(case)
-    sizes = (case.samples, case.other)
-    int8 = fx.quantize(model, case.make(case.samples), [case.make(n) for n in sizes], QUICK, dynamic=case.dynamic)
+    model, sizes = built(case), (case.samples, case.other)
+    example, *batches = (made(case, n) for n in (case.samples, *sizes))
+    int8 = fx.quantize(model, example, batches, QUICK, dynamic=case.dynamic)
     fast = fx.export.to_torch(int8)
     program = fx.export.exported_program(int8)
     onnx = fx.export.to_onnx(int8, tmp_path / "net.onnx", program=program)
     loaded = fx.export.load(fx.export.save(int8, tmp_path / "net.pt2", program=program))
-    report = fx.export.parity(int8, [case.make(n) for n in sizes], onnx_path=onnx)
+    report = fx.export.parity(int8, batches, onnx_path=onnx)
     assert report.images >= 1 and report.logits.max_lsb <= 1 and report.max_lsb_at_any_node <= 1
     for samples in sizes:
-        given = case.make(samples)
+        given = made(case, samples)
         expected = call(model, given)
         graph = tensors_of(call(int8, given))
         assert structure(call(fast, given)) == structure(expected)

@@ -22,10 +22,13 @@ from .reference import ReferenceResult
 from .saturation import is_exact
 from .x86_layers import per_channel
 
+_MATRIX = 2
+"""Dimensions of what the kernels multiply; a model may be called on a single vector."""
+
 
 def float_result_kernel(result: FloatResult) -> Kernel:
     """The fastest of those below that can compute it."""
-    if result.x.grid.dtype is not torch.uint8:
+    if result.x.grid.dtype is not torch.uint8 or len(result.input.meta["shape"]) < _MATRIX:
         return ReferenceResult(result)
     rows_of_a_sample = math.prod(result.input.meta["shape"][1:-1])
     if rows_of_a_sample == 1 and quint8.is_available() and is_exact("fbgemm", result):
