@@ -21,7 +21,8 @@ class Cells(nn.Module):
         self.conv = nn.Conv2d(1, 3, 2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).flatten(2)
+        y: Tensor = self.conv(x).flatten(2)
+        return y
 
 
 IMAGE = torch.rand(2, 1, 6, 8)
@@ -65,8 +66,8 @@ class InPython(nn.Module):
         return x.mean((2, 3)) * torch.ones(x.shape[2]).sum()
 
 
-def test_a_graph_that_fixes_a_size() -> None:
-    """A trace keeps the module that makes a Python number of a size whole, and asks it each time; an export fixes it."""
+def test_sizes_that_are_computed_with() -> None:
+    """What is computed from a size is asked for each time."""
     gm = fx.capture(InPython().eval(), IMAGE, dynamic={"x": {2: "height"}})
     assert gm(torch.ones(1, 1, 7, 8)).item() == 7
 

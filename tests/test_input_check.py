@@ -17,7 +17,8 @@ from fxpasses.samples import count_samples, first_of, is_fixed_batch, pieces_of
 
 class Two(nn.Module):
     def forward(self, x: Tensor, state: Any, flag: bool = False) -> Tensor:
-        return x + state["h"][0]
+        y: Tensor = x + state["h"][0]
+        return y
 
 
 def graph() -> torch_fx.GraphModule:
