@@ -7,7 +7,7 @@ from odd_structures import B0, B1, FIXED, conv, fc, images, net, rows, structure
 from torch import nn
 
 BATCHES = [
-    structure("images", net(lambda self, x: self.a(x).mean((2, 3)), a=conv), lambda n: (images(n),), B0, quick=True),
+    structure("images", net(lambda self, x: self.a(x).mean((2, 3)), a=conv), lambda n: (images(n),), B0),
     structure("images_one", net(lambda self, x: self.a(x).mean((2, 3)), a=conv), lambda n: (images(n),), B0, samples=1),
     structure(
         "time_first_output", net(lambda self, x: self.a(x).mean(2).permute(2, 0, 1), a=conv), lambda n: (images(n),), B0
@@ -73,7 +73,6 @@ BATCHES = [
         lambda n: (tokens(n), torch.randn(1, 2, 6)),
         B0,
         FIXED,
-        quick=True,
     ),
     structure(
         "prompt_first",

@@ -54,7 +54,6 @@ INPUTS = [
         lambda n: ([torch.rand(n, 3, 8, 8), torch.rand(n, 3, 4, 4)],),
         B0,
         B0,
-        quick=True,
     ),
     structure(
         "dict",

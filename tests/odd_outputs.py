@@ -53,7 +53,7 @@ def of_rows(name: str, returns: Callable[[Tensor, Tensor], Any], **more: Any) ->
 OUTPUTS = [
     of_rows("named_tuple", lambda x, y: Pair(y, y.relu()), quick=True),
     of_rows("named_tuple_inside", lambda x, y: {"pair": Pair(y, y + 1), "rest": [y, Pair(y * 2, y)]}),
-    of_rows("dataclass", lambda x, y: Found(y, hidden=(y.relu(),)), quick=True),
+    of_rows("dataclass", lambda x, y: Found(y, hidden=(y.relu(),))),
     of_rows("dataclass_inside", lambda x, y: (y, Found(y.relu()))),
     of_rows("model_output", lambda x, y: Answer(logits=y, hidden_states=(y.relu(), y.tanh()))),
     of_rows("none_first", lambda x, y: (None, y, (y.relu(), None))),

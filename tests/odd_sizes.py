@@ -15,7 +15,6 @@ SIZES = [
         net(lambda self, x: F.pixel_shuffle(self.a(x), 2), a=lambda: nn.Conv2d(3, 8, 3, padding=1)),
         lambda n: (torch.rand(n, 3, 4 + n, 5 + n),),
         IMAGE,
-        quick=True,
     ),
     structure(
         "segments",
