@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from .canonical import canonicalize
 from .capture_checks import (
     DifferentGraph,
+    require_batches,
     require_equal,
     require_equal_for_one,
     require_eval,
@@ -187,5 +188,6 @@ def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.Gr
     canonicalize(gm)
     open_outputs(gm, expected)
     record_shapes(gm, inputs)
+    require_batches(gm)
     require_equal(gm, inputs, expected)
     return gm

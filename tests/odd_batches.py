@@ -82,7 +82,6 @@ BATCHES = [
         B0,
     ),
     structure("vector", net(lambda self, x: self.a(x), a=fc), lambda n: (torch.randn(6),), FIXED),
-    structure("one_image", net(lambda self, x: self.a(x), a=conv), lambda n: (torch.rand(3, 6, 5),), FIXED),
     structure(
         "batch_in_reshape", net(lambda self, x: self.a(x.reshape(2, 6)), a=fc), lambda n: (torch.randn(2, 3, 2),), FIXED
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -47,3 +48,21 @@ def test_sizes_can_be_merged_and_fixed_again() -> None:
 def test_dimensions_that_move() -> None:
     assert moved_dims(torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)) == [1]
     assert moved_dims(torch.zeros(2, 3), torch.zeros(2)) == []
+
+
+class OneImage(nn.Module):
+    def __init__(self, batched: bool) -> None:
+        super().__init__()
+        self.conv, self.batched = nn.Conv2d(3, 4, 3), batched
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x[None])[0] if self.batched else self.conv(x)
+        return y
+
+
+def test_a_single_image_is_no_batch() -> None:
+    with pytest.raises(
+        fx.GraphError, match=r"(?s)node 'conv'.*one sample of shape \[3, 6, 5\].*x\[None\]"
+    ):
+        fx.capture(OneImage(batched=False).eval(), torch.rand(3, 6, 5))
+    assert free_sizes(fx.capture(OneImage(batched=True).eval(), torch.rand(3, 6, 5))).inputs == ({},)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def structure(value: Any, *, plain: bool = False) -> Any:
     if isinstance(value, Tensor):
         return str(value.dtype)
     if isinstance(value, dict):
-        return (dict if plain else type(value)), {k: structure(v, plain=plain) for k, v in value.items()}
+        kind = dict if plain or type(value) is OrderedDict else type(value)  # a graph writes plain dicts, in order
+        return kind, {k: structure(v, plain=plain) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         return type(value), [structure(v, plain=plain) for v in value]
     if hasattr(value, "__dataclass_fields__"):
