@@ -61,8 +61,6 @@ class OneImage(nn.Module):
 
 
 def test_a_single_image_is_no_batch() -> None:
-    with pytest.raises(
-        fx.GraphError, match=r"(?s)node 'conv'.*one sample of shape \[3, 6, 5\].*x\[None\]"
-    ):
+    with pytest.raises(fx.GraphError, match=r"(?s)node 'conv'.*one sample of shape \[3, 6, 5\].*x\[None\]"):
         fx.capture(OneImage(batched=False).eval(), torch.rand(3, 6, 5))
     assert free_sizes(fx.capture(OneImage(batched=True).eval(), torch.rand(3, 6, 5))).inputs == ({},)
