@@ -188,7 +188,7 @@ class AccuracySums:
     decides: bool = True
 
     def add(self, logits: Tensor, expected: Tensor, labels: Tensor | None) -> None:
-        self.images += len(expected)
+        self.images += len(expected) if expected.dim() else 1
         self.signal += float(expected.double().square().sum())
         self.noise += float((expected.double() - logits.double()).square().sum())
         if not self.decides or not _has_classes(expected):

@@ -23,12 +23,19 @@ def name_outputs(model: onnx_ir.Model, outputs: Sequence[OutputTensor]) -> None:
     if len(graph.outputs) != len(outputs):
         return
     seen = [*graph.inputs, *graph.initializers.values()]
+    named: list[tuple[onnx_ir.Value, str]] = []
     for place, (value, output) in enumerate(zip(list(graph.outputs), outputs, strict=True)):
         if output.is_named:
             if any(value is other for other in seen):
                 value = graph.outputs[place] = _copied(model, value)
-            _rename(model, value, output.name)
+            named.append((value, output.name))
         seen.append(value)
+    taken = {value.name for value in seen if not any(value is other for other, _ in named)}
+    for value, name in named:
+        while name in taken:
+            name += "_output"
+        taken.add(name)
+        _rename(model, value, name)
 
 
 def _copied(model: onnx_ir.Model, value: onnx_ir.Value) -> onnx_ir.Value:
@@ -40,14 +47,9 @@ def _copied(model: onnx_ir.Model, value: onnx_ir.Value) -> onnx_ir.Value:
 
 
 def _rename(model: onnx_ir.Model, value: onnx_ir.Value, name: str) -> None:
-    """Give a value a name; one that has it already, and is seen from outside, keeps it."""
-    outside = {v.name for v in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values())}
-    if value.name == name:
-        return
-    while name in outside:
-        name += "_output"
+    """Give a value a name; another one inside that has it gets a new one."""
     for node in model.graph:
         for other in node.outputs:
-            if other.name == name:
+            if other.name == name and other is not value:
                 other.name = f"{name}_inside"
     value.name = name

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
+from fxpasses.outputs import tensors_of
 from fxpasses.quantization.mixed_tensors import LEAST_DB
 from fxpasses.quantization.output_parts import OutputPart, output_parts
 
@@ -100,7 +100,7 @@ def judge_outputs(
     """
     scores: list[PartScore] | None = None
     for inputs in batches:
-        expected, found = pytree.tree_leaves(float_graph(*inputs)), pytree.tree_leaves(int8(*inputs))
+        expected, found = tensors_of(float_graph(*inputs)), tensors_of(int8(*inputs))
         if scores is None:
             scores = [PartScore(part) for part in output_parts(float_graph, len(expected))]
         for score in scores:

@@ -24,7 +24,7 @@ from fxpasses.outputs import output_tensors, tensors_of
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import qparams_of
 from fxpasses.samples import count_samples, first_of
-from fxpasses.shapes import shape_of
+from fxpasses.shapes import is_float_tensor, shape_of
 from fxpasses.stages import Stage, check_stage
 
 from .engines.lowering import INT8_NAME, lower
@@ -263,7 +263,7 @@ def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
 def _decides(gm: fx.GraphModule) -> bool:
     """Whether the first output is logits: a row of floating point numbers for each sample."""
     outputs = output_tensors(gm)
-    shape = shape_of(outputs[0].node) if outputs else None
+    shape = shape_of(outputs[0].node) if outputs and is_float_tensor(outputs[0].node) else None
     return shape is not None and len(shape) == 2 and 0 in (free_sizes(gm).outputs or ({0: BATCH},))[0]
 
 

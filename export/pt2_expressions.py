@@ -12,7 +12,8 @@ from .pt2_records import TRUST, RefusedError, shown
 _EXPRESSION = re.compile(r"[\w\s'(),=+*/<>-]*(\.\d[\w\s'(),=+*/<>-]*)*", re.ASCII)
 _WORDS = frozenset(
     "Symbol Integer Float Rational Add Mul Pow Mod Max Min FloorDiv IntTrueDiv CleanDiv PythonMod ceiling floor "
-    "CeilToInt FloorToInt ToFloat True False true false positive negative nonnegative integer real zero Eq Ne Lt Le Gt "
+    "CeilToInt FloorToInt TruncToInt TruncToFloat RoundToInt ToFloat CeilDiv FloatTrueDiv FloatPow PowByNatural "
+    "Identity precision True False true false positive negative nonnegative integer real zero Eq Ne Lt Le Gt "
     "Ge And Or Not Equality Unequality GreaterThan LessThan StrictGreaterThan StrictLessThan".split()
 )
 _SYMBOL = re.compile(r"([suz]|zuf)\d+")

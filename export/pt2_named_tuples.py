@@ -96,4 +96,4 @@ def _class_of(entry: Any, where: str) -> Any:
     kind = vars(module).get(name) if module is not None else None
     if isinstance(kind, type) and kind.__bases__ == (tuple,) and getattr(kind, "_fields", None) == tuple(fields):
         return kind
-    return namedtuple(name, fields, module=__name__)  # type: ignore[misc]  # the fields are known when it is read
+    return namedtuple(name, fields, module=__name__)  # the fields are known when it is read

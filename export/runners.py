@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
+from fxpasses.examples import tensors_in
 
 from .onnx_files import start_session
 from .onnx_refusals import SILENT
@@ -113,12 +114,13 @@ class OnnxRunner:
     def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
-        arrays = {name: x.numpy() for name, x in zip(self.input_names, inputs, strict=True)}
+        tensors = tensors_in(inputs)
+        arrays = {name: x.numpy() for name, x in zip(self.input_names, tensors, strict=True)}
         try:
             outputs = self.session.run(None, arrays)
         except refusals.InvalidArgument as error:
             raise InputError(
-                f"{self.path} does not take inputs {[tuple(x.shape) for x in inputs]}",
+                f"{self.path} does not take inputs {[tuple(x.shape) for x in tensors]}",
                 why=" ".join(str(error).split()),
                 fix="give it the model's shapes, or export with dynamic_batch=True",
             ) from error
@@ -181,13 +183,16 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def first_tensor(output: object, name: str) -> Tensor:
-    """The logits in what a model returns: the tensor, or the first one of a tuple, list or dict.
+    """The logits in what a model returns: the tensor, or the first one of a tuple, list, dict or dataclass.
 
     Raises:
         InputError: there is no tensor in it.
     """
     while not isinstance(output, Tensor):
         values = list(output.values()) if isinstance(output, Mapping) else output
+        if is_dataclass(values) and not isinstance(values, type):
+            values = [getattr(values, f.name) for f in fields(values)]
+        values = [v for v in values if v is not None] if isinstance(values, (tuple, list)) else values
         if not isinstance(values, (tuple, list)) or not values:
             raise InputError(
                 f"{name} gave a {type(output).__name__}",

@@ -54,14 +54,14 @@ def runtime_agreement(
     for inputs in batches:
         given = inputs if isinstance(inputs, tuple) else (inputs,)
         a, b = first(*given).double(), second(*given).double()
-        images += len(a)
+        images += len(a) if a.dim() else 1
         signal, noise = signal + float(a.square().sum()), noise + float((a - b).square().sum())
         difference, largest = max(difference, float((a - b).abs().max())), max(largest, float(a.abs().max()))
         if a.dim() > 1:
             decisions += a[:, 0].numel()
             agreeing += int((a.argmax(1) == b.argmax(1)).sum())
         if progress is not None:
-            progress(len(a))
+            progress(len(a) if a.dim() else 1)
     if not images:
         raise InputError("cannot compare runtimes", why="there is not one image", fix="give at least one batch")
     sqnr = 10 * math.log10(signal / noise) if signal and noise else None

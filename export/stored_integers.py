@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from fxpasses.cpu import cpu_name
 from fxpasses.errors import InputError
+from fxpasses.outputs import tensors_of
 
 from .files import atomic_write
 from .integer_tensors import OnnxIntegers, torch_integers
@@ -146,9 +146,7 @@ def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored:
         raise InputError(f"{path}", why="it holds outputs of another model", fix=_AGAIN)
     same = _digest(torch_integers(module, inputs), outputs["torch"]) == stored.sha256
     largest = {
-        runtime: max(
-            int(((y - e) / lsb_of(lsb, e)).abs().max().round()) for y, e, lsb in zip(ys, expected, lsbs, strict=True)
-        )
+        runtime: max(_steps(y, e, lsb) for y, e, lsb in zip(ys, expected, lsbs, strict=True))
         for runtime, ys in outputs.items()
     }
     return StoredComparison(stored, largest, same and _all_equal(outputs["onnxruntime"], expected))
@@ -164,6 +162,8 @@ def stored_inputs(path: Path) -> tuple[Tensor, ...]:
 
 
 def _steps(found: Tensor, expected: Tensor, lsb: float | None) -> int:
+    if not expected.is_floating_point():
+        return int((found != expected).any())
     return int(((found.double() - expected.double()) / lsb_of(lsb, expected)).abs().max().round())
 
 
@@ -172,8 +172,7 @@ def _all_equal(found: list[Tensor], expected: list[Tensor]) -> bool:
 
 
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    leaves = pytree.tree_leaves(module(*inputs))
-    return [leaf.contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
+    return [tensor.contiguous() for tensor in tensors_of(module(*inputs))]
 
 
 def _digest(integers: Mapping[str, Tensor], outputs: list[Tensor]) -> str:

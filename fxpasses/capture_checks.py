@@ -16,6 +16,7 @@ from .graph_edit import operator_name
 from .model_call import called
 from .operator_table import VOCABULARY
 from .outputs import leaves_of
+from .shapes import shape_of
 
 CAPTURE_TOLERANCE = 1e-5
 """Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
@@ -103,6 +104,26 @@ def require_layers_in_sight(model: nn.Module, gm: fx.GraphModule) -> None:
                     fix="capture(..., method='export')",
                     step="capture",
                 )
+
+
+def require_batches(gm: fx.GraphModule) -> None:
+    """Convolutions must read batches: torch takes a single image, too, but its int8 kernels do not."""
+    for node in gm.graph.nodes:
+        layer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
+        weight = getattr(layer, "weight", None)
+        source = node.args[0] if node.args else None
+        if not isinstance(layer, _CONVOLUTIONS) or not isinstance(weight, Tensor) or not isinstance(source, fx.Node):
+            continue
+        if len(shape_of(source) or ()) == weight.dim() - 1:
+            raise GraphError.at_node(
+                node,
+                why=f"it reads one sample of shape {list(shape_of(source) or ())}, and no batch",
+                fix="capture with a batch, as x[None], or have the model do y = layer(x[None])[0]",
+                step="capture",
+            )
+
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def _is_layer(model: nn.Module, path: str) -> bool:

@@ -50,6 +50,23 @@ def wanted_dims(
     return tuple(wanted)
 
 
+def image_sizes(model: nn.Module, inputs: tuple[Any, ...]) -> Dynamic:
+    """``dynamic`` for a model of images: height and width of each input ``[B, C, H, W]``.
+
+    Raises:
+        InputError: no input is of images.
+    """
+    tensors = named_tensors(argument_names(model.forward, inputs), specs_of(inputs))
+    found = {tensor.name: {2: "height", 3: "width"} for tensor in tensors if len(tensor.spec[0]) == 4}
+    if not found:
+        raise InputError(
+            f"--dynamic-size for {type(model).__name__}",
+            why=f"no input is of images: {', '.join(str(list(tensor.spec[0])) for tensor in tensors)}",
+            fix="leave it out; in Python, fx.quantize(..., dynamic={name: {dimension: size}}) frees any dimension",
+        )
+    return found
+
+
 def _checked_dim(tensor: InputTensor, dim: Any) -> int:
     rank = len(tensor.spec[0])
     if not isinstance(dim, int) or not -rank <= dim < rank:

@@ -88,7 +88,8 @@ def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> F
     sizes, found = fixed_sizes(inputs, expected), None
     for places in islice(_candidates(given), _MOST_TRIES):
         trial = _try(gm, inputs, outputs, places, BATCH)
-        if trial is not None and (trial.separate or found is None):
+        in_front = all(d in (0, None) for d in places)
+        if trial is not None and (trial.separate or (found is None and in_front)):
             found = trial
         if found is not None and found.separate:
             break

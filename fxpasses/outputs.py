@@ -72,6 +72,11 @@ def is_record(kind: object) -> bool:
     return isinstance(kind, type) and (is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")))
 
 
+def hands_out(node: fx.Node) -> bool:
+    """Whether a node gives what it reads to the caller, and computes nothing of it."""
+    return node.op == "output" or is_record(node.target)
+
+
 def output_tensors(gm: fx.GraphModule) -> list[OutputTensor]:
     """The tensors that a graph returns, in order."""
     return list(_tensors(returned(gm), ()))

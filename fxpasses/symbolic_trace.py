@@ -122,7 +122,7 @@ class _Tracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """A dict that is a dataclass, too, stays what it is; torch.fx would record a plain dict."""
-        if isinstance(a, dict) and is_dataclass(a):
+        if isinstance(a, dict) and is_dataclass(type(a)):
             return self.create_node("call_function", type(a), (), {k: self.create_arg(v) for k, v in a.items()})
         return super().create_arg(a)
 

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from .canonical import canonicalize
 from .capture_checks import (
     DifferentGraph,
+    require_batches,
     require_equal,
     require_equal_for_one,
     require_eval,
@@ -32,10 +33,11 @@ from .constants import fold_constants
 from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
 from .errors import GraphError
 from .examples import specs_of, tensors_in
-from .free_sizes import Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
+from .free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .model_call import bound
+from .open_outputs import open_outputs
 from .shapes import record_shapes, value_range
 from .stages import Stage, graph_facts, set_stage
 from .symbolic_trace import trace_graph
@@ -72,6 +74,7 @@ def capture(
         method: ``"trace"``, ``"export"`` or ``"auto"`` (the first that works).
         leaves: qualified names of modules to keep whole when tracing, as float black boxes.
         dynamic: other dimensions that are free: ``{"x": {2: "height", 3: "width"}}``. Each is tried with another size.
+            Where one is named ``batch``, nothing is learned, and those are the batch.
 
     Raises:
         InputError: ``dynamic`` names no input, or no dimension of it.
@@ -126,7 +129,7 @@ class _Capture:
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
         graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
         sizes = fixed_sizes(self.inputs, self.expected)
-        if name != _ONE_BATCH:
+        if name != _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
             sizes = learn_batch(gm, self.inputs, self.expected)
         if name == "export" and not sizes.separate and not any(self.wanted):
             gm, sizes = self._batch_behind(gm, sizes)
@@ -185,6 +188,8 @@ def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.Gr
     lift_layers(gm)
     fold_constants(gm)
     canonicalize(gm)
+    open_outputs(gm, expected)
     record_shapes(gm, inputs)
+    require_batches(gm)
     require_equal(gm, inputs, expected)
     return gm

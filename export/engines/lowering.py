@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from fxpasses.graph_module import RecordedModule
+from fxpasses.outputs import is_record
 from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
 from fxpasses.shapes import shape_of
@@ -117,7 +118,7 @@ def _integers_behind(node: fx.Node) -> fx.Node:
 
 def _only_reads_shapes(node: fx.Node) -> bool:
     """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized, except for its dtype."""
-    if node.target is getattr and node.args[1] == "dtype":
+    if (node.target is getattr and node.args[1] == "dtype") or is_record(node.target):
         return False
     return node.op in ("call_method", "call_function") and shape_of(node) is None and "shape" not in node.meta
 

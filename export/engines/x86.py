@@ -94,6 +94,8 @@ def _convolution(call: Int8Call) -> Kernel:
 
 
 def _linear(call: Int8Call) -> Kernel:
+    if len(call.inputs[0].meta["shape"]) < 2:  # a single vector, which no kernel takes
+        return ExactLinear(call)
     if quint8.is_available() and is_exact("fbgemm", call):
         return PackedLinear(call)
     return PlainLinear(call) if is_exact("onednn", call) else ExactLinear(call)

@@ -32,6 +32,7 @@ _STATIC_ONLY = {
     "--workers": _SEARCHED,
     "--backend": _SEARCHED,
     "--recipe": _RECIPE,
+    "--dynamic-size": "its files have the sizes of the example image",
     "--form": "Q/DQ pairs and QLinear operators are of static int8 files",
 }
 _ONE_WIDTH = "it is for weights of 8 or 4 bits that are multiplied in float"

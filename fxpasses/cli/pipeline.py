@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor, fx
 
+from fxpasses.dynamic_sizes import image_sizes
 from fxpasses.export.audit import AuditReport, audit
 from fxpasses.export.environment import usable_threads, why_unsuited
 from fxpasses.export.metrics import Metric
@@ -89,6 +90,7 @@ class Settings:
         threads: to compute on; None for all.
         seed: of the choice of calibration images.
         placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
+        dynamic_size: whether height and width of images are free.
     """
 
     config: QuantConfig
@@ -100,6 +102,7 @@ class Settings:
     threads: int | None = None
     seed: int = 0
     placement: str = ALL
+    dynamic_size: bool = False
 
     def __post_init__(self) -> None:
         check_placement(self.placement, self.config)
@@ -198,7 +201,8 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.
     images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
-        graph = fuse(capture(given.model.module, given.model.example_inputs()))
+        module, inputs = given.model.module, given.model.example_inputs()
+        graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
     check_overrides(graph, settings.config)
     place = None
     if settings.placement == MEASURED:

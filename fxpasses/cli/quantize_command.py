@@ -162,6 +162,12 @@ def quantize_command(
         typer.Option("--eval", metavar="N", max=options.MOST_IMAGES, help="Images to measure accuracy on, at most."),
     ] = 1000,
     bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
+    dynamic_size: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic-size", help="Files that take images of any height and width, as detectors and segmenters do."
+        ),
+    ] = False,
     seed: options.Seed = 0,
     threads: options.Threads = None,
     json: options.Json = None,
@@ -206,6 +212,7 @@ def quantize_command(
             threads=threads,
             seed=seed,
             placement=placement,
+            dynamic_size=dynamic_size,
         )
         said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
         wish = Wish(recipe, max_drop, workers, backend, journal_beside(out), said)

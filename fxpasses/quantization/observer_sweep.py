@@ -152,7 +152,7 @@ def _halves(batch: Any) -> list[Any]:
     if any(len(part) < 2 for part in parts):
         raise InputError(
             "calibration data for a sweep",
-            why="one sample, or one batch that cannot be halved, cannot both calibrate and judge",
+            why="one sample cannot both calibrate and judge",
             fix="pass more: 100 to 500 images do well",
         )
     return list(zip(*parts, strict=True))

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from ..graph_edit import operator_of
+from ..outputs import output_tensors
 from ..shapes import is_float_tensor, shape_of
 from .mixed_tensors import WRITE_SLICE, joined_by
 
@@ -44,7 +44,7 @@ class OutputPart:
     """A part of an output.
 
     Attributes:
-        leaf: which of the model's outputs, counted as ``pytree.tree_leaves`` does.
+        leaf: which of the tensors that the model returns.
         key: what the caller knows the output by: ``output``, ``1``, ``boxes``, ``features.0``.
         piece: where in it.
     """
@@ -76,28 +76,22 @@ class OutputPart:
         return value
 
 
-def output_parts(gm: fx.GraphModule, leaves_given: int | None = None) -> list[OutputPart]:
+def output_parts(gm: fx.GraphModule, tensors_given: int | None = None) -> list[OutputPart]:
     """The parts of all floating point outputs, in order.
 
     Args:
         gm: a FLOAT graph.
-        leaves_given: how many values it was seen to return. If that is not what its output node lists, since a function
-            of the graph makes the structure, each of them is one part.
+        tensors_given: how many tensors it was seen to return. If that is not what its output node lists, since a
+            function of the graph makes the structure, each of them is one part.
     """
-    output = next(n for n in gm.graph.nodes if n.op == "output")
-    leaves, _ = pytree.tree_flatten_with_path(output.args[0], is_leaf=lambda a: isinstance(a, fx.Node))
-    if leaves_given is not None and leaves_given != len(leaves):
-        return [OutputPart(n, str(n), Piece(output.name)) for n in range(leaves_given)]
+    tensors = output_tensors(gm)
+    if tensors_given is not None and tensors_given != len(tensors):
+        return [OutputPart(n, str(n), Piece("output")) for n in range(tensors_given)]
     found = []
-    for number, (path, leaf) in enumerate(leaves):
-        if isinstance(leaf, fx.Node) and is_float_tensor(leaf):
-            found += [OutputPart(number, _key_text(path), piece) for piece in _pieces(gm, leaf)]
+    for number, tensor in enumerate(tensors):
+        if is_float_tensor(tensor.node):
+            found += [OutputPart(number, tensor.name or WHOLE, piece) for piece in _pieces(gm, tensor.node)]
     return found
-
-
-def _key_text(path: tuple[Any, ...]) -> str:
-    named = [str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path]
-    return ".".join(named) or WHOLE
 
 
 def _pieces(gm: fx.GraphModule, node: fx.Node) -> list[Piece]:

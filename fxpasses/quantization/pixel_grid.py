@@ -31,6 +31,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from ..graph_edit import add_module, module_of, operator_of, with_parameters
+from ..outputs import hands_out
 from ..pass_runner import Change, PassLog, PassResult, Skip, copy_graph, pass_logs
 from ..shapes import SHAPE, carried_meta, is_float_tensor, shape_of
 from ..stages import Stage, check_stage
@@ -168,7 +169,7 @@ def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> st
 
 def _readers(image: fx.Node) -> list[fx.Node]:
     """Who reads its values; others read its size."""
-    return [reader for reader in image.users if reader.op == "output" or is_float_tensor(reader)]
+    return [reader for reader in image.users if hands_out(reader) or is_float_tensor(reader)]
 
 
 def find_levels(*images: Tensor) -> Levels | None:

@@ -16,6 +16,7 @@ from torch import fx, nn
 
 from ..graph_edit import module_of, only_reader, operator_of, why_not_plain
 from ..operators import Operator, Scaling
+from ..outputs import hands_out
 from ..passes.identities import clip_bounds
 from ..shapes import SHAPE, is_float_tensor, shape_of
 from .config import QuantConfig
@@ -91,8 +92,8 @@ def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
-        readers = [r for r in node.users if r.op == "output" or is_float_tensor(r) or _gives_several(r)]
-        inside = [reader for reader in readers if reader.op != "output" or not config.gives_floats]
+        readers = [r for r in node.users if hands_out(r) or is_float_tensor(r) or _gives_several(r)]
+        inside = [reader for reader in readers if not (hands_out(reader) and config.gives_floats)]
         if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
             found.add(node)
     return found
@@ -104,7 +105,7 @@ def _can_give_floats(operator: Operator) -> bool:
 
 
 def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
-    if node.op == "output":
+    if hands_out(node):
         return True
     if _gives_several(node):
         return node not in in_float
