@@ -107,7 +107,7 @@ def test_a_model_that_the_checker_refuses(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_messages")
 @pytest.mark.parametrize("tool", ["onnxruntime", "none"])
-@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("same", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_optimised(tool: str, same: bool, tmp_path: Path) -> None:
     path = to_onnx(_net(), tmp_path / "model.onnx", verify=False)
     wanted = path if same else tmp_path / "optimised.onnx"
@@ -124,7 +124,7 @@ def test_a_tool_that_knows_one_file_only(tmp_path: Path) -> None:
     optimize_onnx(path, path, "onnxruntime")  # the remedy
 
 
-@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+@pytest.mark.parametrize("form", ["qdq", pytest.param("qoperator", marks=pytest.mark.slow)])
 def test_int8_files_are_verified_and_compared(form: str, tmp_path: Path) -> None:
     path = to_onnx(image_net(), tmp_path / "model.onnx", external_data=True, form=form)  # type: ignore[arg-type]
     plain = to_onnx(image_net(), tmp_path / "plain.onnx", form=form, verify=False)  # type: ignore[arg-type]
