@@ -50,5 +50,5 @@ def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:
 
 def samples_of(batch: Any) -> int:
     """How many samples a batch has: a tensor, or a tuple of the model's inputs."""
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
+    x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
     return len(x) if isinstance(x, Tensor) and x.dim() else 1
