@@ -58,11 +58,29 @@ def _config(**settings: Any) -> QuantConfig:
     return QuantConfig(target="x86", **settings)
 
 
-class _Branching(nn.Module):
-    """Asks a value while it is traced."""
+class _WithLayers(nn.Module):
+    """Asks a value, between layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * 2 if float(x.sum()) > 1e9 else x
+        out: Tensor = self.layer(x)
+        return out * 2 if float(out.sum()) > 1e9 else out
+
+
+class _Detector(nn.Module):
+    """Layers in a backbone, and a forward that loops over as many boxes as values say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.anchors = _net(), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.backbone(x)
+        kept = [row for row in scores if float(row.sum()) > -1e9]
+        return torch.stack(kept) if len(kept) else scores
 
 
 class _InPlaceState(nn.Module):
@@ -160,6 +178,16 @@ CASES: dict[str, Case] = {
         lambda _: fxpasses.capture(_net(), X, leaves=["absent"]),
         "name a module that exists",
         lambda _: fxpasses.capture(_net(), X, leaves=["1"]),
+    ),
+    "fxpasses/symbolic_trace.py:_with_remedy": (
+        lambda _: fxpasses.capture(nn.Sequential(nn.Linear(3, 4), _WithLayers()).eval(), X, method="trace"),
+        "keep its module whole, in float: capture(..., leaves=['1'])",
+        lambda _: fxpasses.capture(nn.Sequential(nn.Linear(3, 4), _WithLayers()).eval(), X, leaves=["1"]),
+    ),
+    "fxpasses/exporting.py:_not_exportable": (
+        lambda _: fxpasses.capture(_Detector().eval(), X, method="export"),
+        "capture the part that holds the layers, model.get_submodule('backbone')",
+        lambda _: fxpasses.capture(_Detector().eval().get_submodule("backbone"), X),
     ),
     # stages
     "fxpasses/stages.py:check_stage": (
@@ -447,3 +475,11 @@ def test_the_sources_are_read() -> None:
     assert len(SITES) > 300 and (ROOT / SITES[0].path).is_file()
     assert site_at(SITES, ROOT / SITES[0].path, SITES[0].lines[0]) == SITES[0].name
     assert site_at(SITES, ROOT / "fxpasses" / "errors.py", 1) is None
+
+
+def test_a_whole_detector_is_told_to_capture_its_backbone() -> None:
+    """No module could be kept whole: all layers are in it, or the forward of the model itself is in the way."""
+    for method in ("auto", "trace", "export"):
+        with pytest.raises(FxPassesError, match=r"capture the part that holds the layers, .*'backbone'") as caught:
+            fxpasses.capture(_Detector().eval(), X, method=method)  # type: ignore[arg-type]  # the three there are
+        assert "leaves=" not in str(caught.value)
