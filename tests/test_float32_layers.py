@@ -85,7 +85,8 @@ def test_arithmetic_in_double_behind_a_float32_net_is_nobodys_business() -> None
             self.layer = nn.Linear(6, 5)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.layer(x).double() * 3
+            out: Tensor = self.layer(x)
+            return out.double() * 3
 
     x = torch.randn(4, 6)
     gm = fxpasses.quantize(Scaled().eval(), x, [x], X86)

@@ -45,7 +45,7 @@ def _graph(int8: bool, gelu: bool = False) -> fx.GraphModule:
 
 
 def _opset(content: bytes) -> int:
-    return max(o.version for o in model_of(content).opset_import if not o.domain)
+    return max(int(o.version) for o in model_of(content).opset_import if not o.domain)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def _by_modules(pool: nn.Module, unpool: nn.Module, **sized: bool) -> Callable[[
 
 def _by_functions(x: Tensor) -> Tensor:
     y, places = F.max_pool2d(x, 3, 2, 1, return_indices=True)
-    return F.max_unpool2d(y, places, 3, 2, 1, output_size=list(x.shape[-2:]))
+    return F.max_unpool2d(y, places, [3, 3], [2, 2], [1, 1], output_size=list(x.shape[-2:]))
 
 
 _1D, _2D, _3D = (nn.Conv1d(3, 4, 3), (3, 11)), (nn.Conv2d(3, 4, 3), (3, 10, 8)), (nn.Conv3d(3, 4, 3), (3, 6, 6, 8))

@@ -111,8 +111,8 @@ class _SetsDefaultDtype(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.changes:
             torch.set_default_dtype(torch.float64)
-            return self.layer(x) + torch.zeros(4, dtype=torch.float32)
-        return self.layer(x) + torch.zeros(4, dtype=torch.float32)
+        out: Tensor = self.layer(x) + torch.zeros(4, dtype=torch.float32)
+        return out
 
 
 def _int8_file(folder: Path, name: str = "conv_bn_relu") -> Path:
@@ -288,7 +288,7 @@ CASES: dict[str, Case] = {
         lambda _: parse_observer("percentile:99.99"),
     ),
     "fxpasses/precision/half.py:to_half": (
-        lambda _: to_half(_graph(), "fp8"),  # type: ignore[arg-type]
+        lambda _: to_half(_graph(), "fp8"),
         "use fp16 or bf16",
         lambda _: (to_half(_graph(), "fp16"), to_half(_graph(), "bf16")),
     ),
@@ -481,5 +481,5 @@ def test_a_whole_detector_is_told_to_capture_its_backbone() -> None:
     """No module could be kept whole: all layers are in it, or the forward of the model itself is in the way."""
     for method in ("auto", "trace", "export"):
         with pytest.raises(FxPassesError, match=r"capture the part that holds the layers, .*'backbone'") as caught:
-            fxpasses.capture(_Detector().eval(), X, method=method)  # type: ignore[arg-type]  # the three there are
+            fxpasses.capture(_Detector().eval(), X, method=method)
         assert "leaves=" not in str(caught.value)
