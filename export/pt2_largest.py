@@ -22,7 +22,8 @@ def _nonzero_numpy(x: Tensor) -> list[Tensor]:
 
 
 def _masked_select(x: Tensor, mask: Tensor) -> Tensor:
-    return torch.broadcast_tensors(x, mask)[0].flatten()
+    picked, _ = torch.broadcast_tensors(x, mask)
+    return torch.flatten(picked)
 
 
 def _unique(x: Tensor, *settings: Any, **named: Any) -> tuple[Tensor, Tensor, Tensor]:

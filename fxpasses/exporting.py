@@ -24,6 +24,7 @@ from torch.fx.experimental.symbolic_shapes import is_concrete_int
 from torch.utils import _pytree as pytree
 
 from .callers_code import is_a_failure
+from .capture_remedies import part_remedy
 from .errors import GraphError
 from .examples import tensors_in
 from .failure import first_line, users_frame
@@ -157,8 +158,7 @@ def _not_exportable(model: nn.Module, error: BaseException) -> GraphError:
         f"{type(model).__name__} cannot be exported",
         at=users_frame(error),
         why=f"torch.export: {first_line(error)}",
-        fix="make that line independent of tensor values, or trace with that module kept whole: "
-        "capture(..., method='trace', leaves=['name'])",
+        fix=part_remedy(model),
         step="capture",
     )
 

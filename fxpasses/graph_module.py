@@ -74,12 +74,16 @@ _Record = tuple[str, Any, Any, Any, str, type | str | None, dict[str, Any]]
 
 def _records_of(graph: fx.Graph) -> list[_Record]:
     places = {node: _Earlier(index) for index, node in enumerate(graph.nodes)}
+
+    def place_of(value: Any) -> Any:
+        return places[value] if isinstance(value, fx.Node) else value
+
     return [
         (
             node.op,
             _recorded_target(node),
-            fx.map_arg(node.args, places.__getitem__),
-            fx.map_arg(node.kwargs, places.__getitem__),
+            fx.node.map_aggregate(node.args, place_of),
+            fx.node.map_aggregate(node.kwargs, place_of),
             node.name,
             node.type if isinstance(node.type, (str, type)) and _is_reachable(node.type) else None,
             _plain_meta(node),
@@ -121,10 +125,9 @@ def _recorded_target(node: fx.Node) -> Any:
     return target
 
 
-def _target_of(target: Any) -> str | Callable[..., Any]:
+def _target_of(target: Any) -> Any:
     if isinstance(target, _Overload):
-        found: Callable[..., Any] = getattr(getattr(getattr(torch.ops, target.namespace), target.name), target.overload)
-        return found
+        return getattr(getattr(getattr(torch.ops, target.namespace), target.name), target.overload)
     return getattr(F, target.name) if isinstance(target, _Functional) else target
 
 

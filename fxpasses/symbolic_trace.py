@@ -6,6 +6,7 @@ constant, and :mod:`fxpasses.lifting` makes plain layers of them again.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import operator
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from .callers_code import is_a_failure
+from .capture_remedies import layers_in, part_remedy, whole_module_remedy
 from .errors import GraphError
 from .failure import calling_lines, first_line, users_frame
 from .graph_module import RecordedModule
@@ -188,7 +190,8 @@ def trace_graph(
         except UntraceableError:
             name = failure.module
             if not name or name in kept or holds_layers(model.get_submodule(name)):
-                raise failure from failure.__cause__
+                told = _with_remedy(failure, model, _Tracer(inputs, [*kept, name or ""], open_containers))
+                raise told from failure.__cause__
             kept.append(name)
     raise untraceable(model, RuntimeError(f"more than {_MOST_LEAVES} modules cannot be traced"), kept[0])
 
@@ -210,6 +213,18 @@ def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
     return RecordedModule(tracer.root, graph, type(model).__name__)
 
 
+def _with_remedy(failure: UntraceableError, model: nn.Module, tracer: _Tracer) -> UntraceableError:
+    """The error with a remedy that works: whether keeping the module whole does is tried."""
+    name, fix = failure.module, part_remedy(model)
+    if name and layers_in(model) > layers_in(model.get_submodule(name)):
+        with contextlib.suppress(UntraceableError):
+            _trace_once(model, tracer)
+            fix = whole_module_remedy(name)
+    told = UntraceableError(failure.what, why=failure.why, fix=fix, at=failure.at, step=failure.step)
+    told.module = name
+    return told
+
+
 def _require_modules(model: nn.Module, names: list[str]) -> None:
     known = {name for name, _ in model.named_modules()}
     unknown = [name for name in names if name not in known]
@@ -228,7 +243,7 @@ def untraceable(model: nn.Module, error: BaseException, failed_in: str | None) -
         f"{type(model).__name__} cannot be traced" + (f" (in {failed_in!r})" if failed_in else ""),
         at=users_frame(error),
         why=f"symbolic_trace: {first_line(error)}",
-        fix="make that line independent of tensor values, or keep its module whole: capture(..., leaves=['name'])",
+        fix=part_remedy(model),
         step="capture",
     )
     untraced.module = failed_in

@@ -139,6 +139,18 @@ def test_integers_are_traced_by_torchscript(tmp_path: Any) -> None:
         assert are_equal(outputs_of(torch.jit.load(str(tmp_path / "net.ts")), other), outputs_of(net, other))
 
 
+def test_large_images_are_traced_for_every_batch_size() -> None:
+    """Their kernels share memory and look up two bytes at a time, neither of which a trace records."""
+    layers = [nn.Conv2d(3, 16, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2), nn.Conv2d(16, 4, 3)]
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    net = to_torch(fxpasses.quantize(nn.Sequential(*layers).eval(), images[:2], [images], X86))
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and tells of every Python value
+        traced = torch.jit.trace(net, images[:2])
+        for batch in (1, 4):
+            assert are_equal(outputs_of(traced, (images[:batch],)), outputs_of(net, (images[:batch],)))
+
+
 class _Local(nn.Module):
     """A module that is kept whole."""
 

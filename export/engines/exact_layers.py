@@ -180,7 +180,7 @@ def _float_conv(g: Geometry, weight: Tensor, bias: Tensor | None, shape: list[in
     convolve = quint8.without_dispatch(mkldnn._convolution_pointwise.default)
 
     def convolved(x: Tensor) -> Tensor:
-        if torch.jit.is_tracing():  # a trace holds no weights laid out for oneDNN; both sums are exact
+        if quint8.is_traced():  # a trace holds no weights laid out for oneDNN; both sums are exact
             return plain(x)
         y: Tensor = convolve(x, packed, bias, g.padding, g.stride, g.dilation, g.groups, "none", [], "")
         return y

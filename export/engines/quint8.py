@@ -31,6 +31,11 @@ def is_available() -> bool:
     return has_kernels and "fbgemm" in torch.backends.quantized.supported_engines
 
 
+def is_traced() -> bool:
+    """Whether ``torch.jit.trace`` records what is called now; it records no memory that two tensors share."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]  # public, and not declared so
+
+
 def as_quint8(q: Tensor, x: QParams) -> Tensor:
     """An integer tensor as quint8, over the same memory unless it is tiny; one that is quint8 has its grid."""
     if q.dtype is torch.quint8:
@@ -42,7 +47,7 @@ def as_quint8(q: Tensor, x: QParams) -> Tensor:
 
 def on_grid(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """An integer tensor as quint8 of another grid, over the same memory; in a trace, which records none, a copy."""
-    if torch.jit.is_tracing():
+    if is_traced():
         return torch._make_per_tensor_quantized_tensor(as_bytes(q), scale, zero_point)
     view = torch._empty_affine_quantized([0], scale=scale, zero_point=zero_point, dtype=torch.quint8)
     return view.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())
@@ -52,7 +57,7 @@ def as_bytes(q: Tensor) -> Tensor:
     """An integer tensor as plain uint8, over the same memory unless it is tiny."""
     if q.dtype is not torch.quint8:
         return q
-    if (q.numel() <= TINY and q.is_contiguous()) or torch.jit.is_tracing():
+    if (q.numel() <= TINY and q.is_contiguous()) or is_traced():
         return q.int_repr()
     plain = torch.empty(0, dtype=torch.uint8)
     return plain.set_(q.untyped_storage(), q.storage_offset(), q.shape, q.stride())

@@ -117,7 +117,8 @@ class Table(Kernel):
     def forward(self, q: Tensor) -> Tensor:
         count = q.numel()
         q = quint8.as_bytes(q)
-        if count <= quint8.TINY and q.is_contiguous():  # here, operators take longer to call than to run
+        # where operators take longer to call than to run, and in traces, which fix counts and strides as they are
+        if (count <= quint8.TINY and q.is_contiguous()) or quint8.is_traced():
             return look_up(q, self.table)
         dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
         # index_select walks memory in order, and the result takes the layout of the input

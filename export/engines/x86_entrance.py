@@ -76,9 +76,10 @@ class PixelEntrance(Kernel):
         steps = x.mul(self.factor).add_(self.offset).round_()
         steps.clamp_(self.low - self.zero_point, self.high - self.zero_point)
         n, c, h, w = x.shape
-        if c == _PACKED_CHANNELS and self.channels == 2 * (c + 1) and self.apart == 2 and x.numel() > quint8.TINY:
+        packs = c == _PACKED_CHANNELS and x.numel() > quint8.TINY and not quint8.is_traced()
+        if packs and self.channels == 2 * (c + 1) and self.apart == 2:
             return self._two_integers(steps)
-        if c == _PACKED_CHANNELS and self.channels == c + 1 and x.numel() > quint8.TINY:
+        if packs and self.channels == c + 1:
             first, second, third = steps.unbind(1)
             whole = torch.add(first, second, alpha=_BYTE).add_(third, alpha=_BYTE**2).to(torch.int32).add_(self.last)
             return whole.contiguous().view(torch.uint8).view(n, h, w, self.channels).permute(0, 3, 1, 2)

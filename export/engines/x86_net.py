@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from . import quint8
 from .by_shape import ByShape
 from .chains import chained
 from .kernel import Kernel
@@ -56,7 +57,7 @@ class X86Net(nn.Module):
         return self._run(*inputs, **named)
 
     def _untraced(self, *inputs: Any, **named: Any) -> Any:
-        if torch.jit.is_tracing():
+        if quint8.is_traced():
             return self.net(*inputs, **named)
         shapes = tuple([x.shape if isinstance(x, Tensor) else None for x in (*inputs, *named.values())])
         key = (shapes, torch.get_num_threads())

@@ -31,7 +31,8 @@ def batches_of(batches: Iterable[Any]) -> Iterable[Any]:
     Raises:
         InputError: they are None, or anything else that is no iterable.
     """
-    if isinstance(batches, Iterable) or hasattr(batches, "__getitem__"):
+    given: Any = batches  # of callers that nobody type-checks
+    if isinstance(given, Iterable) or hasattr(given, "__getitem__"):
         return batches
     raise InputError(
         f"calibration data of type {type(batches).__name__}",

@@ -1,0 +1,68 @@
+"""Every place in the sources that makes an error with a remedy, found in their syntax trees."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import ROOT
+
+_PACKAGES = ("fxpasses", "export", "models")
+_ERRORS = ("InputError", "GraphError", "at_node", "UntraceableError", "DifferentGraph")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One call that makes an error.
+
+    Attributes:
+        name: file and function, and a number where the function makes several: ``export/files.py:_unwritable``.
+        lines: from the first to the last one of the call.
+    """
+
+    name: str
+    path: str
+    lines: range
+
+
+def error_sites() -> list[Site]:
+    """All of them, by file and line; links between packages are not followed twice."""
+    found: list[Site] = []
+    for package in _PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            relative = path.resolve().relative_to(ROOT.resolve()).as_posix()
+            if not relative.startswith(("fxpasses/export/", "fxpasses/models/")) and relative.startswith(package):
+                found += _numbered(relative, list(_calls(ast.parse(path.read_text(encoding="utf-8")), "")))
+    return found
+
+
+def _numbered(path: str, calls: list[tuple[str, ast.Call]]) -> Iterator[Site]:
+    seen: dict[str, int] = {}
+    for function, call in sorted(calls, key=lambda pair: pair[1].lineno):
+        seen[function] = seen.get(function, 0) + 1
+        number = f"#{seen[function]}" if seen[function] > 1 else ""
+        yield Site(f"{path}:{function}{number}", path, range(call.lineno, (call.end_lineno or call.lineno) + 1))
+
+
+def _calls(node: ast.AST, function: str) -> Iterator[tuple[str, ast.Call]]:
+    for child in ast.iter_child_nodes(node):
+        inner = child.name if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
+        if isinstance(child, ast.Call) and _makes_an_error(child):
+            yield inner, child
+        yield from _calls(child, inner)
+
+
+def _makes_an_error(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in _ERRORS and any(keyword.arg == "fix" for keyword in call.keywords)
+
+
+def site_at(sites: list[Site], file: Path, line: int) -> str | None:
+    """The site a line of a file belongs to."""
+    resolved = file.resolve()
+    for site in sites:
+        if resolved == (ROOT / site.path).resolve() and line in site.lines:
+            return site.name
+    return None
