@@ -39,6 +39,7 @@ class Ended:
 
 def preload() -> None:
     """Import what commands import; nothing is computed, so that no thread is there to be lost by a fork."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in PRELOADED:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
