@@ -136,7 +136,7 @@ def _leave(work: Callable[[], object]) -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code or 0
     except BaseException:  # noqa: BLE001 - the interpreter would print it and exit with 1
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is an exception
+        sys.excepthook(*sys.exc_info())
         code = 1
     finally:
         atexit._run_exitfuncs()
