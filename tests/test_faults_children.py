@@ -43,6 +43,13 @@ print(child.wait_until(child.is_ready, 60)); child.send(signal.SIGTERM); print(c
 child = fork(lambda: time.sleep(60), {"A": "b"})
 child.send(signal.SIGKILL); print(child.end(60).code)
 print(fork(lambda: time.sleep(60), {}).end(0.2).code)
+child = fork(lambda: time.sleep(60), {})
+def presses():
+    raise KeyboardInterrupt
+try:
+    child.wait_until(presses, 60)
+except KeyboardInterrupt:
+    print(child.end(60).code)
 print(start([sys.executable, "-c", "import os; print(os.environ['A'])"], {"A": "b"}).end(60).said.strip())
 """
 
@@ -55,4 +62,4 @@ def test_forks_in_a_process_without_threads(tmp_path: Path) -> None:
     assert left == "7 ['out', 'err']"
     assert raised.startswith("1 ['Traceback'") and "x'" in raised
     assert counted == "0 ['operation', '1', 'operation', '2', 'operation', '3', '3']"
-    assert others == ["True", "143", str(-signal.SIGKILL), "None", "b"]
+    assert others == ["True", "143", str(-signal.SIGKILL), "None", str(-signal.SIGKILL), "b"]

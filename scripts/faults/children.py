@@ -70,20 +70,30 @@ class Child:
             os.kill(self.pid, number)
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Wait for a condition; False if the child ended first, or it took too long."""
+        """Wait for a condition; False if the child ended first, or it took too long.
+
+        Who is interrupted meanwhile leaves no child behind.
+        """
         end = time.monotonic() + limit_s
-        while time.monotonic() < end and not self.has_ended():
-            if condition():
-                return True
-            time.sleep(_POLL_S)
+        try:
+            while time.monotonic() < end and not self.has_ended():
+                if condition():
+                    return True
+                time.sleep(_POLL_S)
+        except BaseException:
+            self._kill()
+            raise
         return False
+
+    def _kill(self) -> None:
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGKILL)
+            _, self._status = os.waitpid(self.pid, 0)
 
     def end(self, limit_s: float) -> Ended:
         """Wait for its end."""
         in_time = not self.wait_until(lambda: False, limit_s) and self.has_ended()
-        if not in_time:
-            os.kill(self.pid, signal.SIGKILL)
-            _, self._status = os.waitpid(self.pid, 0)
+        self._kill()
         assert self._status is not None
         with os.fdopen(self._said, errors="replace") as file:
             said = file.read()
