@@ -47,7 +47,10 @@ section {
   font-weight: 600;
 }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; margin-top: 20px; }
-.tile { background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
+.tile {
+  background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px;
+  overflow-wrap: anywhere;
+}
 .tile .what { color: var(--muted); font-size: 13px; }
 .tile .value { font-size: 26px; font-weight: 650; line-height: 1.25; letter-spacing: -0.01em; white-space: nowrap; }
 .tile .more { color: var(--muted); font-size: 13px; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 from test_files import NEW, OLD, stage, tree
 
 from fxpasses.errors import InputError
-from fxpasses.export import abandoned
 from fxpasses.export.abandoned import clear_abandoned, temporary_folder
 from fxpasses.export.files import finish_killed, staged_folder, write_text_atomic
 
@@ -120,14 +120,14 @@ def test_a_folder_that_holds_two_results_and_cannot_be_written(tmp_path: Path) -
 
 
 def test_ctrl_c_while_a_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remove, presses = abandoned.shutil.rmtree, [KeyboardInterrupt]
+    remove, presses = shutil.rmtree, [KeyboardInterrupt]
 
     def interrupted(folder: Path, ignore_errors: bool) -> None:
         if presses:
             raise presses.pop()
         remove(folder, ignore_errors=ignore_errors)
 
-    monkeypatch.setattr(abandoned.shutil, "rmtree", interrupted)
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
     with pytest.raises(KeyboardInterrupt), temporary_folder(tmp_path) as folder:
         (folder / "a.txt").write_text(NEW)
     assert list(tmp_path.iterdir()) == []

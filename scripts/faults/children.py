@@ -39,6 +39,7 @@ class Ended:
 
 def preload() -> None:
     """Import what commands import; nothing is computed, so that no thread is there to be lost by a fork."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in PRELOADED:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
@@ -69,20 +70,30 @@ class Child:
             os.kill(self.pid, number)
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Wait for a condition; False if the child ended first, or it took too long."""
+        """Wait for a condition; False if the child ended first, or it took too long.
+
+        Who is interrupted meanwhile leaves no child behind.
+        """
         end = time.monotonic() + limit_s
-        while time.monotonic() < end and not self.has_ended():
-            if condition():
-                return True
-            time.sleep(_POLL_S)
+        try:
+            while time.monotonic() < end and not self.has_ended():
+                if condition():
+                    return True
+                time.sleep(_POLL_S)
+        except BaseException:
+            self._kill()
+            raise
         return False
+
+    def _kill(self) -> None:
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGKILL)
+            _, self._status = os.waitpid(self.pid, 0)
 
     def end(self, limit_s: float) -> Ended:
         """Wait for its end."""
         in_time = not self.wait_until(lambda: False, limit_s) and self.has_ended()
-        if not in_time:
-            os.kill(self.pid, signal.SIGKILL)
-            _, self._status = os.waitpid(self.pid, 0)
+        self._kill()
         assert self._status is not None
         with os.fdopen(self._said, errors="replace") as file:
             said = file.read()
@@ -135,7 +146,7 @@ def _leave(work: Callable[[], object]) -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code or 0
     except BaseException:  # noqa: BLE001 - the interpreter would print it and exit with 1
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is an exception
+        sys.excepthook(*sys.exc_info())
         code = 1
     finally:
         atexit._run_exitfuncs()

@@ -30,7 +30,7 @@ class Disk:
     is_mounted: bool
 
     def leave(self, free_bytes: int) -> None:
-        """Leave about so much room; to be called in the child where the disk is no mount."""
+        """Leave so much room, or up to a block less; to be called in the child where the disk is no mount."""
         if not self.is_mounted:
             resource.setrlimit(resource.RLIMIT_FSIZE, (free_bytes, resource.RLIM_INFINITY))
             return
@@ -38,7 +38,7 @@ class Disk:
         try:
             room = shutil.disk_usage(self.folder).free - free_bytes
             block = bytes(4096)
-            for _ in range(max(room, 0) // len(block)):
+            for _ in range(-(-room // len(block))):  # rather a block too many: small files need but one
                 os.write(handle, block)
         except OSError as error:
             if error.errno != errno.ENOSPC:

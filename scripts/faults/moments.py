@@ -66,7 +66,7 @@ def _watch_onnxruntime(counts: Counts, strike: Callable[[int], None]) -> None:
 
     session = onnxruntime.InferenceSession
 
-    class Watched(session):  # type: ignore[misc]  # onnxruntime has no annotations
+    class Watched(session):  # type: ignore[misc, valid-type]  # onnxruntime has no annotations
         """Tells that it is about to write a file."""
 
         def __init__(self, given: object, sess_options: Any = None, **more: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -82,7 +82,7 @@ def _labels(path: Path) -> None:
     image_folder_splits(path.parent, (3, 8, 8), "images=x", path)
 
 
-def _lines(document: list[object]) -> bytes:
+def _lines(document: Sequence[object]) -> bytes:
     return b"".join(documents.as_json(line) + b"\n" for line in document)
 
 

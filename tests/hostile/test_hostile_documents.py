@@ -26,7 +26,7 @@ from fxpasses.sensitivity.journal import Journal
 from fxpasses.sensitivity.recipe_file import read_recipe
 
 QUICK, ALL = 25, 250
-DRAWN = 10
+DRAWN = 25
 """One accepted report in so many becomes a page: plots take long."""
 
 

@@ -10,10 +10,14 @@ from typing import Any
 import documents
 import pytest
 from mutations import paths_of
+from test_sensitivity_prune import document as prune_document
+from test_sensitivity_quant import document as quant_document
 
 from fxpasses.export.html_elements import Markup
 from fxpasses.export.report_html import render_html
 from fxpasses.sensitivity.pages import page
+from fxpasses.sensitivity.prune_page import prune_page
+from fxpasses.sensitivity.quant_page import quant_page
 
 INJECTIONS = (
     "<script>run()</script>",
@@ -108,3 +112,24 @@ def test_pages_of_sensitivity(injection: str) -> None:
     document: dict[str, Any] = dict.fromkeys(("model", "data", "target", "command"), injection)
     document["environment"] = {**report["environment"], "cpu": injection, "versions": {injection: injection}}
     _is_safe(page(document, "sensitivity", Markup("")))
+
+
+NAMES = ("node", "module", "operator", "output", "part")
+"""Keys of a sensitivity's layers, tensors and outputs under which the model's own names are."""
+
+
+def _with_names(found: dict[str, Any], first: int) -> dict[str, Any]:
+    """The document with an injection in the place of every name."""
+    changed, injections = copy.deepcopy(found), itertools.cycle(INJECTIONS[first:] + INJECTIONS[:first])
+    for entry in (*changed["layers"], *changed.get("tensors", ()), *changed.get("outputs", ())):
+        entry |= {key: next(injections) for key in NAMES if isinstance(entry.get(key), str)}
+    return changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, len(INJECTIONS), 3))
+def test_layers_of_sensitivity(first: int) -> None:
+    for made, drawn in ((quant_document, quant_page), (prune_document, prune_page)):
+        text = drawn(_with_names(made(), first))
+        _is_safe(text)
+        assert "run()" in text

@@ -86,7 +86,7 @@ def test_a_hundred_thousand_threads_in_a_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_largest_seed_and_most_threads(tmp_path: Path) -> None:
-    ends = ("--seed", str(MOST_SEED), "--threads", str(MOST_THREADS))
+    ends = ("--seed", str(MOST_SEED), "--threads", str(MOST_THREADS), "--calib", "4", "--eval", "4")
     done = fxpasses("quantize", *SMALL, *ends, "--out", tmp_path / "out")
     assert done.code == 0, done.err
 
@@ -95,7 +95,8 @@ def test_the_largest_seed_and_most_threads(tmp_path: Path) -> None:
 def test_the_working_folder_as_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    done = fxpasses("sensitivity", *SMALL[:3], "--images", "8", "--calib", "8", "--node-images", "2", "--out", ".")
+    few = ("--images", "8", "--calib", "8", "--node-images", "2", "--threads", "1")
+    done = fxpasses("sensitivity", *SMALL[:3], *few, "--out", ".")
     assert done.code == 0, done.err
     assert (tmp_path / "here.journal.jsonl").is_file()
     assert (tmp_path / "here" / "sensitivity.html").is_file()
