@@ -23,6 +23,7 @@ from fxpasses.models.user_data import UserBatches
 from fxpasses.models.user_source import UserSource
 from fxpasses.models.zoo import load_model
 
+from . import pt2_model
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
 
 
@@ -41,6 +42,8 @@ class ModelChoice:
             raise InputError(
                 "--weights-key without --weights", why="it is a key in that file", fix="give --weights FILE"
             )
+        if self.spec.endswith(pt2_model.ENDING):
+            return pt2_model.program_model(self.spec, self.weights, self.image_size)
         return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
 
     def details(self, model: LoadedModel) -> dict[str, object]:
@@ -205,7 +208,7 @@ def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, 
 
 def _absolute(spec: str) -> str:
     """A spec that means the same in every folder: the path in ``cifar10=DIR`` or ``file.py:factory`` made absolute."""
-    if is_user_code(spec):
+    if is_user_code(spec) or spec.endswith(pt2_model.ENDING):
         return os.path.abspath(spec)  # noqa: PTH100 - a path with a factory behind it is text
     kind, equals, argument = spec.partition("=")
     if not equals or kind == "random":
