@@ -68,10 +68,11 @@ def reestimate_batch_norm(
     try:
         with torch.no_grad():
             for inputs in batches:
-                module(inputs)
-                seen += len(inputs)
+                given = inputs if isinstance(inputs, tuple) else (inputs,)
+                module(*given)
+                seen += len(given[0])
                 if on_batch is not None:
-                    on_batch(len(inputs))
+                    on_batch(len(given[0]))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

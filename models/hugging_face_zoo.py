@@ -42,7 +42,7 @@ def hugging_face_blueprint(name: str, image_size: int | None = None) -> Blueprin
         return _of_text(module, config, MASK if rest[:1] == [MASK] else None, image_size)
     if first == "pixel_values":
         size = image_size or getattr(config, "image_size", 224)
-        height, width = (size, size) if isinstance(size, int) else tuple(size)
+        height, width = (size, size) if isinstance(size, int) else tuple(map(int, size or ()))
         shape: InputShape = (getattr(config, "num_channels", 3), height, width)
         return Blueprint(lambda: module, shape, _preprocessing(folder), pretrained=True)
     if first == "input_values":

@@ -179,10 +179,11 @@ def _inputs_of(model: LoadedModel) -> dict[str, object]:
 def _noise_like(each: Mapping[str, Any], batch: int) -> Tensor:
     """Values between the least and the largest of an example, from a fixed seed."""
     generator, size = torch.Generator().manual_seed(0), (batch, *each["shape"])
-    dtype = getattr(torch, each["dtype"])
+    dtype: torch.dtype = getattr(torch, each["dtype"])
     if dtype.is_floating_point:
         return (torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]).to(dtype)
-    return torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator).to(dtype)
+    whole: Tensor = torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator)
+    return whole.to(dtype)
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
@@ -192,8 +193,9 @@ def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = 
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
         with named(folder / REPORT_JSON, "data_details"):
             source = open_dataset(other.spec, input_of(report, folder), other.labels)
-        own = isinstance(source, UserBatches | UserSource)
-        return source.with_any_labels() if own and details.get("metric") else source
+        if isinstance(source, UserBatches | UserSource) and details.get("metric"):
+            return source.with_any_labels()
+        return source
     return open_dataset(other.spec, input_of(report, folder), other.labels)
 
 

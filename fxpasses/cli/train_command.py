@@ -149,6 +149,9 @@ def training_batches(
         )
     generator = torch.Generator().manual_seed(seed)
     for given, labels in _labelled_batches(data, batch, seed):
+        if isinstance(given, tuple):
+            fix = "train it yourself, and give --weights"
+            raise InputError(f"cannot train on {data.name}", why="its batches are of several inputs", fix=fix)
         inputs = given if moved is None else moved(given, generator)
         layout = torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
         yield inputs.contiguous(memory_format=layout), labels
