@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class Distillation:
 
 
 def reestimate_batch_norm(
-    module: nn.Module, batches: Iterable[Tensor], on_batch: Callable[[int], object] | None = None
+    module: nn.Module, batches: Iterable[Any], on_batch: Callable[[int], object] | None = None
 ) -> int:
     """Set the running statistics of every BatchNorm to their averages over the batches, in place.
 

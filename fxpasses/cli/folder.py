@@ -181,7 +181,8 @@ def _noise_like(each: Mapping[str, Any], batch: int) -> Tensor:
     generator, size = torch.Generator().manual_seed(0), (batch, *each["shape"])
     dtype: torch.dtype = getattr(torch, each["dtype"])
     if dtype.is_floating_point:
-        return (torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]).to(dtype)
+        noise: Tensor = torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]
+        return noise.to(dtype)
     whole: Tensor = torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator)
     return whole.to(dtype)
 

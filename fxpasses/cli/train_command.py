@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -157,7 +157,7 @@ def training_batches(
         yield inputs.contiguous(memory_format=layout), labels
 
 
-def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Any, Tensor]]:
     from fxpasses.errors import InputError
     from fxpasses.models.data_source import SplitSource
 
