@@ -44,6 +44,7 @@ def test_a_program_computes_what_it_did(saved: tuple[nn.Module, Path]) -> None:
         assert torch.allclose(graph(images), net(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_line_starts_from_it(saved: tuple[nn.Module, Path], tmp_path: Path) -> None:
     _, path = saved
     small = ("--data", "digits", "--calib", "16", "--eval", "20", "--no-bench", "--threads", "1")
