@@ -138,8 +138,8 @@ def _metric_panel(axes: Axes, variants: Variants, measure: Measure) -> None:
         if value is None:
             continue
         _dot(axes, value, row, variant)
-        place = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-        axes.annotate(measure.text(value), (value, row), **place)
+        text = measure.text(value)
+        axes.annotate(text, (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
     room = max((max(values) - min(values)) * 0.5, 0.01 * abs(max(values)), 1e-6)
     axes.set_xlim(min(values) - room, max(values) + room)
 

@@ -36,8 +36,12 @@ _FLAGS = 0x0008 | 0x0800
 """Sizes behind the data, and names in UTF-8: what torch sets. Everything else (encryption, patches) is refused."""
 
 
-def read_entries(path: Path) -> dict[str, bytes]:
+def read_entries(path: Path, *, plain: bool = False) -> dict[str, bytes]:
     """The contents of an archive by name, without its own folder.
+
+    Args:
+        plain: whether ``torch.export.save`` may have written it, without facts of ours; the pickled sample inputs that
+            it adds are left unread.
 
     Raises:
         RefusedError: it is no archive, is damaged, was not written by ``save``, or holds something that may run code.
@@ -46,16 +50,17 @@ def read_entries(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             infos = archive.infolist()
-            names = _names(infos)
+            names = _names(infos, plain)
             _check_sizes(infos, len(content))
-            entries = {name: archive.read(info) for name, info in zip(names, infos, strict=True)}
+            wanted = [(n, info) for n, info in zip(names, infos, strict=True) if not (plain and n == _SAMPLES)]
+            entries = {name: archive.read(info) for name, info in wanted}
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise RefusedError(f"it is no .pt2 archive, or damaged: {shown(str(error))}") from error
     if entries.get(_SAMPLES):  # we save none
         raise runs_code(_SAMPLES, "a pickled object")
     if entries.get("byteorder", b"little") != b"little":
         raise RefusedError("it was written on a machine of another byte order")
-    for needed in (PROGRAM, FACTS_ENTRY, *CONFIGS.values()):
+    for needed in (PROGRAM, *(() if plain else (FACTS_ENTRY,)), *CONFIGS.values()):
         if needed not in entries:
             raise RefusedError(f"it is damaged, or it holds no graph of fxpasses: there is no {needed}")
     return entries
@@ -71,11 +76,11 @@ def _content(path: Path) -> bytes:
         raise RefusedError(str(error), fix) from error
 
 
-def _names(infos: list[zipfile.ZipInfo]) -> list[str]:
+def _names(infos: list[zipfile.ZipInfo], plain: bool) -> list[str]:
     """Each entry's name without the folder that all of them lie in."""
     split = [info.filename.partition("/") for info in infos]
     names = [name for _, _, name in split]
-    if FACTS_ENTRY not in names:
+    if FACTS_ENTRY not in names and not plain:
         for name in names:
             _refuse_pickle(name)
         raise RefusedError("fx.export.save did not write it")

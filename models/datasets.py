@@ -77,8 +77,8 @@ def _from_folder(kind: str, folder: Path, spec: str, model: TakesInput, labels: 
         pairs = segmentation_splits(folder, model.input_shape, spec)
         return SplitSource(spec, *pairs, model.input_shape, model.preprocessing, None)
     if kind == "coco":
-        *parts, classes = coco_splits(folder, model.input_shape, spec)
-        return SplitSource(spec, *parts, model.input_shape, model.preprocessing, classes)
+        first, second, classes = coco_splits(folder, model.input_shape, spec)
+        return SplitSource(spec, first, second, model.input_shape, model.preprocessing, classes)
     if kind == "cifar10":
         return _arrays(spec, *cifar_files.cifar_splits(folder, spec), cifar_files.SHAPE, cifar_files.NUM_CLASSES, model)
     if kind == "sst2":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class Distillation:
 
 
 def reestimate_batch_norm(
-    module: nn.Module, batches: Iterable[Tensor], on_batch: Callable[[int], object] | None = None
+    module: nn.Module, batches: Iterable[Any], on_batch: Callable[[int], object] | None = None
 ) -> int:
     """Set the running statistics of every BatchNorm to their averages over the batches, in place.
 
@@ -68,10 +69,11 @@ def reestimate_batch_norm(
     try:
         with torch.no_grad():
             for inputs in batches:
-                module(inputs)
-                seen += len(inputs)
+                given = inputs if isinstance(inputs, tuple) else (inputs,)
+                module(*given)
+                seen += len(given[0])
                 if on_batch is not None:
-                    on_batch(len(inputs))
+                    on_batch(len(given[0]))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from .fine_tuning import BATCH_NORMS, reestimate_batch_norm
 
 KEPT = "kept"
-Batches = Callable[[], Iterable[Tensor]]
-"""Gives the same batches ``[B, ...]`` each time it is called."""
+Batches = Callable[[], Iterable[Any]]
+"""Gives the same batches ``[B, ...]``, or tuples of them, each time it is called."""
 
 
 def choose_statistics(
@@ -48,7 +50,7 @@ def choose_statistics(
     if not norms:
         return {}
     with torch.no_grad():
-        expected = [reference(inputs) for inputs in held_out()]
+        expected = [leading_output(reference, inputs) for inputs in held_out()]
     tried = {KEPT: _buffers(norms)}
     distances = {KEPT: distance(module, expected, held_out())}
     for name, batches in candidates.items():
@@ -60,12 +62,19 @@ def choose_statistics(
     return ranked
 
 
-def distance(module: nn.Module, expected: Sequence[Tensor], held_out: Iterable[Tensor]) -> float:
+def leading_output(module: nn.Module, inputs: Any) -> Tensor:
+    """The first tensor of what a module makes of a tensor, or of a tuple of them."""
+    found = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    first: Tensor = next(x for x in pytree.tree_leaves(found) if isinstance(x, Tensor))
+    return first
+
+
+def distance(module: nn.Module, expected: Sequence[Tensor], held_out: Iterable[Any]) -> float:
     """How far the outputs are from those expected; infinity where they are not finite."""
     apart = total = 0.0
     with torch.no_grad():
         for inputs, wanted in zip(held_out, expected, strict=True):
-            found = module(inputs)
+            found = leading_output(module, inputs)
             if wanted.dim() == 2 and wanted.shape[1] > 1:
                 p, q = F.log_softmax(wanted.float(), 1), F.log_softmax(found.float(), 1)
                 apart += float(F.kl_div(q, p, reduction="sum", log_target=True))

@@ -2,6 +2,8 @@
 
     cifar_resnet20 | lenet | digits_cnn | vgg_cifar ...      the zoo
     torchvision/resnet18, timm/resnet18                      architectures only: nothing is ever downloaded
+    ultralytics/yolov8n                                      the same, where the caller installed that package
+    hf/FOLDER                                                what transformers' save_pretrained wrote there
     path/file.py:factory                                     the caller's: see :mod:`.user_model`
 
 Without weights a model has random ones from the seed and is settled (:mod:`.settle`), so that passes and
@@ -36,6 +38,8 @@ from .weights import load_weights
 # Values per channel that statistics are measured on where a net is down to 1/32 of its input: 2 images of 224x224.
 SETTLING_VALUES = 98
 STRIDE = 32
+ONNX_ENDING = ".onnx"
+OTHER_MODELS = "torchvision/NAME, timm/NAME, ultralytics/NAME, hf/FOLDER, FILE.pt2 or path/file.py:factory"
 NAMES_LISTED = 20
 
 
@@ -94,7 +98,7 @@ def load_model(
     module.eval()
     if weights is not None:
         load_weights(module, weights, weights_key)
-    elif not fresh and not is_user_code(spec):
+    elif not fresh and not blueprint.pretrained:
         images = settling_batch(blueprint.input_shape)
         settle(module, seed, (example_batch(images, blueprint.input_shape, seed, blueprint.vocabulary),))
     shape, preprocessing = blueprint.input_shape, blueprint.preprocessing
@@ -125,9 +129,29 @@ def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
         from .timm_zoo import timm_blueprint
 
         return timm_blueprint(name, image_size)
+    if slash and source == "ultralytics":
+        from .ultralytics_zoo import ultralytics_blueprint
+
+        return ultralytics_blueprint(name, image_size)
+    if slash and source == "hf":
+        from .hugging_face_zoo import hugging_face_blueprint
+
+        return hugging_face_blueprint(name, image_size)
+    if spec.endswith(ONNX_ENDING):
+        raise onnx_refused(spec)
     if spec in ZOO:
         return ZOO[spec]
-    raise unknown_name("model", spec, ZOO, also="torchvision/NAME, timm/NAME or path/file.py:factory")
+    raise unknown_name("model", spec, ZOO, also=OTHER_MODELS)
+
+
+def onnx_refused(spec: str) -> InputError:
+    """Why an ONNX file is no model to start from."""
+    return InputError(
+        f"cannot start from the ONNX file {spec}",
+        why="it says what is computed, not by which layers: translators back to PyTorch guess these, and none is "
+        "checked against every operator, so that another function could come out unnoticed",
+        fix="give the PyTorch model it was exported from, as path/file.py:factory; fxpasses audit reads the file",
+    )
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> InputError:

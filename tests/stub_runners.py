@@ -26,8 +26,7 @@ class StubRunner:
         return self.function(*inputs)
 
     def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        found = self.function(*inputs)
-        return found if isinstance(found, tuple) else (found,)
+        return (self.function(*inputs),)
 
     def at_threads(self, threads: int) -> StubRunner:
         return replace(self, threads=threads)

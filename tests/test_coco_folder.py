@@ -17,7 +17,7 @@ from fxpasses.models.model_input import ModelInput
 MODEL = ModelInput((3, 20, 40))
 
 
-def annotations(**changes: Any) -> dict[str, Any]:
+def content_of_file(**changes: Any) -> dict[str, Any]:
     images = [{"id": 7, "file_name": "a.png", "width": 10, "height": 10}]
     images.append({"id": 9, "file_name": "b.png", "width": 20, "height": 10})
     boxes = [
@@ -39,8 +39,8 @@ def write(folder: Path, part: str, content: object) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write(tmp_path, "train", annotations())
-    write(tmp_path, "val", annotations())
+    write(tmp_path, "train", content_of_file())
+    write(tmp_path, "val", content_of_file())
     return tmp_path
 
 
@@ -73,7 +73,7 @@ def test_boxes_are_scaled_with_their_image(folder: Path) -> None:
     ],
 )
 def test_annotations_that_are_none(folder: Path, changes: dict[str, Any], message: str) -> None:
-    write(folder, "val", annotations(**changes))
+    write(folder, "val", content_of_file(**changes))
     with pytest.raises(InputError, match=message):
         open_dataset(f"coco={folder}", MODEL)
 
@@ -88,6 +88,6 @@ def test_files_that_are_missing_or_many(folder: Path) -> None:
 
 
 def test_both_parts_have_the_same_categories(folder: Path) -> None:
-    write(folder, "train", annotations(categories=[{"id": 3}, {"id": 5}, {"id": 6}]))
+    write(folder, "train", content_of_file(categories=[{"id": 3}, {"id": 5}, {"id": 6}]))
     with pytest.raises(InputError, match="of train has 3 categories, that of val 2"):
         open_dataset(f"coco={folder}", MODEL)

@@ -35,7 +35,17 @@ MAY_IMPORT_OF_OTHERS = {
         *("matplotlib", "netron", "ptflops", "rich", "triton", "torchvision", "torchmetrics", "pycocotools"),
     },
     "fxpasses.formats": {"pydantic"},
-    "fxpasses.models": {"torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL", "timm"},
+    "fxpasses.models": {
+        "torch",
+        "numpy",
+        "safetensors",
+        "torchvision",
+        "sklearn",
+        "PIL",
+        "timm",
+        "transformers",
+        "ultralytics",
+    },
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
     "fxpasses.cli": {
         "typer",
@@ -56,7 +66,10 @@ ALWAYS = {
     *("fxpasses.formats", "fxpasses.regular_files", "fxpasses.label_check"),
 }
 """What stands at the door: it knows errors and tensors, and nothing of graphs."""
-LAZY_ONLY = {"torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"}
+LAZY_ONLY = {
+    *("torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"),
+    *("torchmetrics", "pycocotools", "transformers", "ultralytics"),
+}
 """Slow to import, or an extra: inside the function that needs them, never at the top of a module."""
 
 ENGINES = "fxpasses.export.engines"

@@ -50,7 +50,9 @@ def test_an_object_keeps_its_own_sums(task_file: Path) -> None:
     sums.add(torch.zeros(3), torch.zeros(3))
     sums.add(torch.zeros(2), torch.zeros(2))
     assert sums.value() == 5.0
-    assert metric.start().add(torch.zeros(1), torch.zeros(1)) is None  # another model begins anew
+    another = metric.start()  # another model begins anew
+    another.add(torch.zeros(1), torch.zeros(1))
+    assert another.value() == 1.0
 
 
 def test_a_function_gets_all_outputs_or_the_one_named(task_file: Path) -> None:

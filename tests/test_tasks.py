@@ -51,7 +51,7 @@ def judged(out: Path) -> dict[str, float]:
 # What each float net reaches here, by a wide margin, and what int8 may lose of it, in units of the metric.
 TASKS: dict[str, tuple[str, str, float, float]] = {
     "segmenter": ("segmentation={}", "miou", 75.0, 0.5),
-    "regressor": ("csv={}/centres.csv", "mae", 0.08, 0.002),
+    "regressor": ("csv={}/centres.csv", "mae", 0.14, 0.002),
     "detector": ("coco={}", "map", 25.0, 2.0),
 }
 

@@ -20,6 +20,7 @@ def test_every_kind_of_file_comes_back(tmp_path: Path, ending: str) -> None:
     check_weight_file(path)
     path.write_bytes(weights_as_bytes(net, ending))
     state = read_checkpoint(path)
+    assert isinstance(state, dict)
     assert state.keys() == net.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in net.state_dict().items())
 

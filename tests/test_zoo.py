@@ -128,3 +128,8 @@ def test_a_long_list_of_names_is_cut() -> None:
     error = unknown_name("number", "zzz", [f"{number:02}" for number in range(50)])
     assert "19, ..." in str(error)
     assert "20" not in str(error)
+
+
+def test_an_onnx_file_is_refused_with_the_reason() -> None:
+    with pytest.raises(InputError, match=r"(?s)cannot start from the ONNX file net\.onnx.*translators.*\.py:factory"):
+        load_model("net.onnx")

@@ -103,8 +103,8 @@ def detection_loss(found: Tensor, boxes: Tensor) -> Tensor:
 
 
 TASKS: dict[str, tuple[Callable[[], Made], str, Callable[[Tensor, Tensor], Tensor], int]] = {
-    "segmenter": (segmenter, "segmentation={}", F.cross_entropy, 4),
-    "regressor": (regressor, "csv={}/centres.csv", F.smooth_l1_loss, 12),
+    "segmenter": (segmenter, "segmentation={}", F.cross_entropy, 6),
+    "regressor": (regressor, "csv={}/centres.csv", F.l1_loss, 30),
     "detector": (detector, "coco={}", detection_loss, 25),
 }
 

@@ -23,6 +23,7 @@ from fxpasses.models.user_data import UserBatches
 from fxpasses.models.user_source import UserSource
 from fxpasses.models.zoo import load_model
 
+from . import pt2_model
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
 
 
@@ -41,6 +42,8 @@ class ModelChoice:
             raise InputError(
                 "--weights-key without --weights", why="it is a key in that file", fix="give --weights FILE"
             )
+        if self.spec.endswith(pt2_model.ENDING):
+            return pt2_model.program_model(self.spec, self.weights, self.image_size)
         return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
 
     def details(self, model: LoadedModel) -> dict[str, object]:
@@ -178,10 +181,12 @@ def _inputs_of(model: LoadedModel) -> dict[str, object]:
 def _noise_like(each: Mapping[str, Any], batch: int) -> Tensor:
     """Values between the least and the largest of an example, from a fixed seed."""
     generator, size = torch.Generator().manual_seed(0), (batch, *each["shape"])
-    dtype = getattr(torch, each["dtype"])
+    dtype: torch.dtype = getattr(torch, each["dtype"])
     if dtype.is_floating_point:
-        return (torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]).to(dtype)
-    return torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator).to(dtype)
+        noise: Tensor = torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]
+        return noise.to(dtype)
+    whole: Tensor = torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator)
+    return whole.to(dtype)
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
@@ -191,8 +196,9 @@ def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = 
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
         with named(folder / REPORT_JSON, "data_details"):
             source = open_dataset(other.spec, input_of(report, folder), other.labels)
-        own = isinstance(source, UserBatches | UserSource)
-        return source.with_any_labels() if own and details.get("metric") else source
+        if isinstance(source, UserBatches | UserSource) and details.get("metric"):
+            return source.with_any_labels()
+        return source
     return open_dataset(other.spec, input_of(report, folder), other.labels)
 
 
@@ -207,7 +213,7 @@ def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, 
 
 def _absolute(spec: str) -> str:
     """A spec that means the same in every folder: the path in ``cifar10=DIR`` or ``file.py:factory`` made absolute."""
-    if is_user_code(spec):
+    if is_user_code(spec) or spec.endswith(pt2_model.ENDING):
         return os.path.abspath(spec)  # noqa: PTH100 - a path with a factory behind it is text
     kind, equals, argument = spec.partition("=")
     if not equals or kind == "random":

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from fxpasses.errors import InputError
 from fxpasses.export.pt2_file import load
 from fxpasses.export.report import write_report
 from fxpasses.export.report_html import write_html
@@ -130,6 +131,9 @@ def _row(planned: RepairStep, score: Score, before: Mapping[str, Any] | None) ->
 def _last_images(data: DataSource, images: int, seed: int) -> Tensor:
     kept: list[Tensor] = []
     for batch in data.calibration(images, seed=seed):
+        if isinstance(batch, tuple):
+            why = "repairs are judged on batches of one tensor"
+            raise InputError("--explain-repairs of a model of several inputs", why=why, fix="leave it out")
         kept = [*kept, batch]
         while len(kept) > 1 and sum(map(len, kept[1:])) >= IMAGES:
             kept.pop(0)

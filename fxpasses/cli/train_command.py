@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -149,12 +149,15 @@ def training_batches(
         )
     generator = torch.Generator().manual_seed(seed)
     for given, labels in _labelled_batches(data, batch, seed):
+        if isinstance(given, tuple):
+            fix = "train it yourself, and give --weights"
+            raise InputError(f"cannot train on {data.name}", why="its batches are of several inputs", fix=fix)
         inputs = given if moved is None else moved(given, generator)
         layout = torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
         yield inputs.contiguous(memory_format=layout), labels
 
 
-def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Any, Tensor]]:
     from fxpasses.errors import InputError
     from fxpasses.models.data_source import SplitSource
 
