@@ -30,7 +30,7 @@ def kept_registry() -> Iterator[None]:
         yield
         return
 
-    def from_torchlib(cls: type[ONNXRegistry], *args: Hashable, **kwargs: Hashable) -> Any:
+    def from_torchlib(cls: type[ONNXRegistry], /, *args: Hashable, **kwargs: Hashable) -> Any:
         key = (args, tuple(sorted(kwargs.items())))
         if key not in _tables:
             _tables[key] = original.__get__(None, cls)(*args, **kwargs)

@@ -11,14 +11,17 @@ import torch
 from .callers_code import said_by, text_of
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep  # torchvision begins with the same letters
-_OURS = tuple(
-    str(Path(__file__).parent / name)
-    for name in ("symbolic_trace.py", "exporting.py", "tracing.py", "capture_checks.py", "inplace.py")
-)
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_MODELS = _PACKAGE + "models" + os.sep
 
 
 _MACHINERY = tuple(f"{_TORCH}{name}" for name in ("fx/", "nn/modules/module.py", "overrides.py", "_"))
 """Files of torch through which every call goes; its containers, say, are told where nothing of the user's is there."""
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file is the toolkit's; the models that come with it are models like any other."""
+    return file.startswith(_PACKAGE) and not file.startswith(_MODELS)
 
 
 def calling_lines() -> str:
@@ -30,7 +33,7 @@ def calling_lines() -> str:
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != "_trace_once":
         file = frame.f_code.co_filename
-        if not file.startswith((*_MACHINERY, *_OURS, __file__, "<")):
+        if not (_is_ours(file) or file.startswith((*_MACHINERY, "<"))):
             line = f'  File "{file}", line {frame.f_lineno}, in {frame.f_code.co_name}\n'
             (torchs if file.startswith(_TORCH) else users).append(line)
         frame = frame.f_back
@@ -53,7 +56,7 @@ def users_frame(error: BaseException) -> str | None:
     found, frame = None, error.__traceback__
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename
-        if not file.startswith((_TORCH, "<", *_OURS)):
+        if not (_is_ours(file) or file.startswith((_TORCH, "<"))):
             found = f'File "{file}", line {frame.tb_lineno}, in {frame.tb_frame.f_code.co_name}'
         frame = frame.tb_next
     return found

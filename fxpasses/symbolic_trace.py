@@ -190,7 +190,7 @@ def trace_graph(
         except UntraceableError:
             name = failure.module
             if not name or name in kept or holds_layers(model.get_submodule(name)):
-                told = _with_remedy(failure, model, _Tracer(inputs, [*kept, name or ""], open_containers))
+                told = _with_remedy(failure, model, _Tracer(inputs, keywords, [*kept, name or ""], open_containers))
                 raise told from failure.__cause__
             kept.append(name)
     raise untraceable(model, RuntimeError(f"more than {_MOST_LEAVES} modules cannot be traced"), kept[0])

@@ -68,10 +68,10 @@ def waves(samples: int = 4000) -> Callable[[int], Inputs]:
 class Heads(nn.Module):
     """Backbone and heads of a torchvision detector, without anchors, boxes and NMS."""
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: Any) -> None:
         super().__init__()
-        self.backbone = detector.backbone
-        self.head = detector.rpn.head if hasattr(detector, "rpn") else detector.head  # type: ignore[union-attr]
+        self.backbone: nn.Module = detector.backbone
+        self.head: nn.Module = detector.rpn.head if hasattr(detector, "rpn") else detector.head
 
     def forward(self, x: Tensor) -> Any:
         features = self.backbone(x)

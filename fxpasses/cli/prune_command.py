@@ -82,6 +82,7 @@ def prune_command(
             layers=tuple(layers) if layers else None,
             scope=scope.value,
             round_to=_multiple(round_to, granularity, target),
+            finer=round_to == pruning_options.AUTO,
             keep_joined=keep_joined,
             through_layer_norm=through_layer_norm,
             compensate=compensate,

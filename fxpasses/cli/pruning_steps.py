@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class Pruning:
         budget: what may be left; channels only.
         criterion, granularity, layers, scope: as for :func:`fxpasses.pruning.make_masks`.
         round_to: channel counts become multiples of it.
+        finer: whether they may become multiples of its half, quarter and so on, where nothing else can go.
         keep_joined: whether channels stay that several layers make together, as those of residual streams.
         through_layer_norm: whether channels that a LayerNorm sees may go.
         compensate: whether the channels left stand in for those removed.
@@ -73,6 +74,7 @@ class Pruning:
     layers: tuple[str, ...] | None = None
     scope: Scope = "layer"
     round_to: int = 1
+    finer: bool = False
     keep_joined: bool = False
     through_layer_norm: bool = False
     compensate: bool = True
@@ -140,7 +142,7 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     if settings.compensate:
         with terminal.step("compensate"):
             chosen["compensated_layers"] = compensate(removal, small, moment_batches(given.data, settings))
-    return Pruned(small, {**chosen, **_channel_account(removal, settings.round_to)})
+    return Pruned(small, {**chosen, **_channel_account(removal, chosen["round_to"])})
 
 
 def score(dependencies: Dependencies, data: DataSource, settings: Pruning) -> dict[str, Tensor]:
@@ -169,6 +171,23 @@ def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSou
 
 
 def _choose(
+    dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
+) -> tuple[Removal, dict[str, Any]]:
+    """The channels to remove, in the largest multiples in which any can go."""
+    while True:
+        finest = settings.round_to == 1 or not settings.finer
+        try:
+            removal, chosen = _chosen(dependencies, scores, given, settings, terminal)
+        except InputError:
+            if finest:
+                raise
+        else:
+            if finest or len(removal.classes) or not settings.ratio:
+                return removal, {**chosen, "round_to": settings.round_to}
+        settings = replace(settings, round_to=settings.round_to // 2)
+
+
+def _chosen(
     dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
 ) -> tuple[Removal, dict[str, Any]]:
     how: dict[str, Any] = {

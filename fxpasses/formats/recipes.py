@@ -75,6 +75,7 @@ class Prune(Closed):
     layers: list[Name] | None = None
     scope: Literal["layer", "global"] = "layer"
     round_to: Annotated[int, Field(ge=1, le=65_536)] = 1
+    finer: bool = False
     keep_joined: bool = False
     through_layer_norm: bool = False
     compensate: bool = True
