@@ -51,11 +51,11 @@ def _built(name: str, size: int) -> nn.Module:
     module: nn.Module = model.eval()
     heads = [part for part in module.modules() if hasattr(part, "export")]
     for head in heads:  # they give one tensor where they are exported, else what losses read, too
-        head.export, head.format = True, "onnx"  # type: ignore[assignment]
+        head.export, head.format = True, "onnx"  # type: ignore[assignment]  # modules have any attribute
     with torch.no_grad():
         module(torch.zeros(1, 3, size, size))  # makes the anchors, which follow from the size of the images
     for head in heads:
-        head.shape = _AnyShape()  # type: ignore[assignment]
+        head.shape = _AnyShape()  # type: ignore[assignment]  # stands for a shape
     return module
 
 
@@ -68,4 +68,4 @@ class _AnyShape:
     def __ne__(self, other: object) -> bool:
         return False
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # what is equal to all has no hash

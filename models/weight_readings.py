@@ -160,7 +160,7 @@ def _state(reading: Reading, path: Path) -> OrderedDict[str, Tensor]:
         if problem:
             fix = "save the tensors alone: torch.save(dict(model.state_dict()), path)"
             raise InputError(f"{path}: the _metadata of the state dict is damaged", why=problem, fix=fix)
-        state._metadata = reading.versions  # type: ignore[attr-defined]
+        state._metadata = reading.versions  # type: ignore[attr-defined]  # where torch keeps them
     return state
 
 

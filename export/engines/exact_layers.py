@@ -172,7 +172,10 @@ def _float_conv(g: Geometry, weight: Tensor, bias: Tensor | None, shape: list[in
     """A convolution of floats over inputs like ``shape``; weights laid out once where oneDNN takes them so."""
     mkldnn, is_2d = torch.ops.mkldnn, weight.dim() == 4
     function = F.conv2d if is_2d else F.conv3d
-    plain: Layer = lambda x: function(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)  # noqa: E731
+
+    def plain(x: Tensor) -> Tensor:
+        return function(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)
+
     if not (is_2d and torch.backends.mkldnn.is_available() and hasattr(mkldnn, "_convolution_pointwise")):
         return plain
     weight = weight.contiguous(memory_format=torch.channels_last)

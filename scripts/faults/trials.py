@@ -121,7 +121,9 @@ class Bench:
             elif number == chosen:
                 self.disk.leave(fault.room)
 
-        nothing: Callable[[int], None] = lambda _: None  # noqa: E731
+        def nothing(_: int) -> None:
+            pass
+
         watch(
             root,
             strike if fault.moment == OPERATION else nothing,
