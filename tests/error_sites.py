@@ -9,6 +9,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+import fxpasses
+
 _PACKAGES = ("fxpasses", "export", "models")
 _ERRORS = ("InputError", "GraphError", "at_node", "UntraceableError", "DifferentGraph")
 
@@ -60,8 +62,11 @@ def _makes_an_error(call: ast.Call) -> bool:
 
 
 def site_at(sites: list[Site], file: Path, line: int) -> str | None:
-    """The site a line of a file belongs to."""
-    resolved = file.resolve()
+    """The site a line of a file belongs to; the file may be that of an installed copy."""
+    package, resolved = Path(fxpasses.__file__).resolve().parent, file.resolve()
+    if resolved.is_relative_to(package) and not resolved.is_relative_to(ROOT):
+        inside = resolved.relative_to(package)
+        resolved = ROOT / (inside if inside.parts[0] in ("export", "models") else Path("fxpasses") / inside)
     for site in sites:
         if resolved == (ROOT / site.path).resolve() and line in site.lines:
             return site.name

@@ -81,8 +81,7 @@ def prune_command(
             granularity=granularity,
             layers=tuple(layers) if layers else None,
             scope=scope.value,
-            round_to=_multiple(round_to, granularity, target),
-            finer=round_to == pruning_options.AUTO,
+            **_multiples(round_to, granularity, target),
             keep_joined=keep_joined,
             through_layer_norm=through_layer_norm,
             compensate=compensate,
@@ -106,15 +105,15 @@ def prune_command(
         print_prune_outcome(outcome, out, terminal)
 
 
-def _multiple(round_to: str, granularity: str, target: str) -> int:
-    """Of what channel counts are multiples; masks leave them as they are."""
+def _multiples(round_to: str, granularity: str, target: str) -> dict[str, Any]:
+    """``round_to`` and ``finer`` of :class:`.pruning_steps.Pruning`; masks leave counts as they are."""
     from fxpasses.pruning.kernel_multiples import channel_multiple
 
     from .pruning_steps import CHANNEL
 
     if round_to != pruning_options.AUTO:
-        return int(round_to)
-    return channel_multiple(target) if granularity == CHANNEL else 1
+        return {"round_to": int(round_to)}
+    return {"round_to": channel_multiple(target), "finer": True} if granularity == CHANNEL else {}
 
 
 def _run_settings(
