@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from fxpasses.models.settle import settle
+from fxpasses.models.zoo import load_model
 
 SEED = 0
 Inputs = tuple[Tensor, ...]
@@ -121,10 +122,7 @@ def _torchvision(kind: str, name: str, *shape: int) -> Made:
 
 
 def _ultralytics(name: str, size: int) -> Made:
-    from ultralytics import RTDETR, YOLO
-
-    model = (RTDETR if name.startswith("rtdetr") else YOLO)(f"{name}.yaml", verbose=False).model
-    return model.float().fuse(verbose=False), images(3, size, size)
+    return load_model(f"ultralytics/{name}", image_size=size).module, images(3, size, size)
 
 
 def _smp(name: str, encoder: str) -> Made:
