@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fxpasses.cpu import is_arm
 
 from .audit_edges import Edges
@@ -128,7 +130,8 @@ def bias_scale_error(edges: Edges, node: Node, bias: Grid) -> float | None:
     wanted = read.scale.reshape(-1)[0] * weight.scale.reshape(-1)
     if bias.scale.size != wanted.size:
         return None
-    return float(abs(bias.scale.reshape(-1) / wanted - 1).max())
+    with np.errstate(all="ignore"):  # scales of a damaged file may be anything; infinity is far enough from 1
+        return float(abs(bias.scale.reshape(-1) / wanted - 1).max())
 
 
 def why_not_factor(node: Node) -> str | None:

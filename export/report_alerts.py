@@ -49,8 +49,8 @@ def _slower_than_dense(report: Mapping[str, Any]) -> list[str]:
     if not pruning:
         return []
     found = []
-    for name, ratio in pruning["speedup_vs_dense"].items():
-        if ratio["q75"] < 1:
+    for name, ratio in (pruning.get("speedup_vs_dense") or {}).items():
+        if ratio["median"] > 0 and ratio["q75"] < 1:
             found.append(
                 f"{name} takes {1 / ratio['median']:.2f} times as long as the dense model; {_remedy_for_slow(pruning)}"
             )
@@ -60,5 +60,7 @@ def _slower_than_dense(report: Mapping[str, Any]) -> list[str]:
 def _remedy_for_slow(pruning: Mapping[str, Any]) -> str:
     if pruning["granularity"] != "channel":
         return "zeros among weights make no kernel faster: prune with --granularity channel"
-    rounding = "keep channel counts that kernels like with --round-to auto, or " if pruning["round_to"] == 1 else ""
+    rounding = (
+        "keep channel counts that kernels like with --round-to auto, or " if pruning.get("round_to", 1) == 1 else ""
+    )
     return f"{rounding}ask for the time itself with --budget latency=0.8, or deploy the dense model"

@@ -44,7 +44,8 @@ def test_both_runtimes_and_the_file_agree(kind: Any, settings: dict[str, Any], t
             expected, found = graph(x), lowered(x)
         assert sqnr_db(expected, found) > 30
         assert sqnr_db(found, onnx_runner(path, "int8")(x) + 1e-9) > FLOAT_ROUNDING_DB
-        assert torch.equal(load_lowered(tmp_path / "model.pt2")(x), found)
+        with torch.no_grad():  # ATen has another LSTM kernel where gradients are recorded
+            assert torch.equal(load_lowered(tmp_path / "model.pt2")(x), found)
 
 
 def test_without_a_state_and_steps_first() -> None:

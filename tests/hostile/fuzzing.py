@@ -72,9 +72,12 @@ def mutated_archive(content: bytes, random: Random) -> bytes:
 
 
 def seeds_for(seconds: float, first: int) -> Iterator[int]:
-    """Seeds from the first one on, until the time is up."""
+    """Seeds from the first one on, until the time is up; it runs from when the first one is asked for."""
     end = time.monotonic() + seconds
-    return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count(first))
+    for seed in itertools.count(first):
+        yield seed
+        if time.monotonic() >= end:
+            return
 
 
 def fuzz(reader: Reader, folder: Path, seeds: Iterable[int]) -> Findings:
