@@ -39,8 +39,8 @@ def kept_registry() -> Iterator[None]:
         return table
 
     with _lock:
-        ONNXRegistry.from_torchlib = classmethod(from_torchlib)  # type: ignore[method-assign,assignment]
+        ONNXRegistry.from_torchlib = classmethod(from_torchlib)  # type: ignore[method-assign,assignment]  # for the block
         try:
             yield
         finally:
-            ONNXRegistry.from_torchlib = original  # type: ignore[method-assign]
+            ONNXRegistry.from_torchlib = original  # type: ignore[method-assign]  # as it was
