@@ -10,7 +10,6 @@ The reference is the first fp32 runner. Only sums are kept: memory does not grow
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from fxpasses.errors import InputError
 from fxpasses.label_check import require_classes
+from fxpasses.sqnr import sqnr_db
 
 from .metrics import Metric, MetricSums
 from .runners import FLOAT_PRECISIONS, Runner
@@ -210,11 +210,6 @@ class AccuracySums:
     def mean_loss(self) -> float | None:
         """For each label; None without labels."""
         return self.loss / self.labelled if self.labelled else None
-
-
-def sqnr_db(signal: float, noise: float) -> float | None:
-    """Signal-to-quantization-noise ratio in decibels; None without signal or without noise."""
-    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
 def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:

@@ -215,3 +215,28 @@ def _flush(file: Path) -> None:
     """Have the disk take the bytes now: some file systems report that they are full only then."""
     with file.open("rb+") as written:
         os.fsync(written.fileno())
+
+
+def file_bytes(path: str | Path) -> int:
+    """Size of a file, with the weights an ONNX file keeps in others beside it.
+
+    Raises:
+        InputError: there is no such file, or it is no ONNX file in spite of its name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"cannot open {path}", why="there is no such file", fix="give the path of a model's file")
+    beside = _external_files(path) if path.suffix == ".onnx" else ()
+    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in beside)
+
+
+def _external_files(path: Path) -> set[str]:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise InputError(f"{path} is not an ONNX file", why=str(error), fix="export it again") from error
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    return {entry.value for entry in entries if entry.key == "location"}

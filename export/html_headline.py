@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from .html_elements import Markup, element
-from .html_runtimes import agreement_text
 from .measure_text import Measure
 from .report_alerts import alerts
 from .report_numbers import (
@@ -20,6 +19,7 @@ from .report_numbers import (
     percent_text,
     ratio_text,
 )
+from .report_wording import agreement_text
 
 
 def page_header(report: Mapping[str, Any]) -> Markup:

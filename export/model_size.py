@@ -13,13 +13,11 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from fxpasses.errors import InputError
 from fxpasses.macs import count_graph_macs
 from fxpasses.stages import Stage, stage_of
 
@@ -60,19 +58,6 @@ class MacCount:
     def to_json(self) -> dict[str, object]:
         """report.json's ``macs``."""
         return {"macs": self.macs, "ptflops": self.ptflops, "difference_percent": self.difference_percent}
-
-
-def file_bytes(path: str | Path) -> int:
-    """Size of a file, with the weights an ONNX file keeps in others beside it.
-
-    Raises:
-        InputError: there is no such file, or it is no ONNX file in spite of its name.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"cannot open {path}", why="there is no such file", fix="give the path of a model's file")
-    beside = _external_files(path) if path.suffix == ".onnx" else ()
-    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in beside)
 
 
 def module_bytes(module: nn.Module) -> int:
@@ -179,18 +164,6 @@ def _missing_counts() -> dict[object, object]:
 def _is_integer_parameter(name: str, value: Tensor) -> bool:
     """``conv1_int8.weight`` is; its scale is floating point."""
     return not value.is_floating_point() and name.rpartition(".")[2] in _INTEGER_BUFFERS
-
-
-def _external_files(path: Path) -> set[str]:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise InputError(f"{path} is not an ONNX file", why=str(error), fix="export it again") from error
-    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
-    return {entry.value for entry in entries if entry.key == "location"}
 
 
 def _last_line(text: str) -> str:

@@ -27,12 +27,12 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.examples import tensors_in
 from fxpasses.outputs import tensors_of
 from fxpasses.quantization import ops
+from fxpasses.sqnr import sqnr_db
 from fxpasses.stages import Stage, stage_of
 
-from .accuracy import sqnr_db
 from .exact_sums import set_exact_sums
+from .files import file_bytes
 from .integer_tensors import integer_kinds, reveal
-from .model_size import file_bytes
 from .onnx_files import read_onnx
 from .onnx_refusals import SILENT, refusals_told
 from .probe_inputs import probe_inputs

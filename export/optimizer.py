@@ -30,8 +30,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from fxpasses.errors import InputError
 
 from . import onnx_large
-from .files import atomic_write, staged_folder
-from .model_size import file_bytes
+from .files import atomic_write, file_bytes, staged_folder
 from .onnx_files import read_onnx
 from .onnx_refusals import SILENT, refusals_told
 

@@ -19,8 +19,7 @@ from torch import Tensor, fx
 from fxpasses.outputs import tensors_of
 from fxpasses.quantization.mixed_tensors import LEAST_DB
 from fxpasses.quantization.output_parts import OutputPart, output_parts
-
-from .accuracy import sqnr_db
+from fxpasses.sqnr import sqnr_db
 
 _CHANGES = 1e-5
 """Of a part's largest value: what its values differ by at least, if it is not one value up to float rounding."""

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .html_repairs import COLUMNS, repair_cells
-from .html_runtimes import agreement_text
 from .measure_text import Measure
 from .report_alerts import alerts
 from .report_numbers import (
@@ -25,6 +23,7 @@ from .report_numbers import (
     ratio_text,
     three_digits,
 )
+from .report_wording import COLUMNS, agreement_text, repair_cells
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -198,3 +199,16 @@ def is_floating_point(node: fx.Node) -> bool:
 def is_finite(*tensors: Tensor | None) -> bool:
     """Whether all values of all given tensors are finite."""
     return all(t is None or bool(torch.isfinite(t).all()) for t in tensors)
+
+
+def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:
+    """(low, high) of a ReLU or clamp with constant bounds; None for anything else."""
+    name = operator_name(gm, node)
+    if name == "relu":
+        return 0.0, math.inf
+    if name != "clip":
+        return None
+    low, high = node.kwargs.get("min", -math.inf), node.kwargs.get("max", math.inf)
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high:
+        return float(low), float(high)
+    return None

@@ -21,6 +21,7 @@ from pathlib import Path
 from fxpasses.errors import InputError
 
 from . import cifar_files, digits, idx_files
+from .blueprint import unknown_name
 from .coco_folder import coco_splits
 from .csv_file import csv_splits
 from .data_source import DataSource, Split, SplitSource, check_shape
@@ -31,7 +32,6 @@ from .segmentation_folder import segmentation_splits
 from .sentences import SENTIMENTS, sentence_splits
 from .user_code import is_user_code
 from .user_data import user_data
-from .zoo import unknown_name
 
 KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "segmentation", "coco", "csv", "sst2", "random")
 

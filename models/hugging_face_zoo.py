@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint
 from .model_input import UNIT_RANGE, InputShape, Preprocessing
-from .zoo import Blueprint
 
 TOKENS, SAMPLES = 128, 16_000
 MASK = "attention_mask"

@@ -7,8 +7,8 @@ from typing import Any
 
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint, unknown_name
 from .model_input import Preprocessing
-from .zoo import Blueprint, unknown_name
 
 
 def timm_blueprint(name: str, image_size: int | None = None) -> Blueprint:

@@ -10,8 +10,8 @@ from torch import nn
 
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint, unknown_name
 from .model_input import IMAGENET, Preprocessing
-from .zoo import Blueprint, unknown_name
 
 # Sizes are fixed in the layers of these; torchvision has one keyword each for them.
 IMAGE_SIZE_ARGUMENT: Mapping[str, Callable[[int], dict[str, object]]] = {

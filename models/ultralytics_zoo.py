@@ -15,8 +15,8 @@ from torch import nn
 
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint
 from .model_input import UNIT_RANGE
-from .zoo import Blueprint
 
 IMAGE_SIZE = 640
 STRIDE = 32

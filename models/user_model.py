@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint
 from .loaded_model import LoadedModel
 from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing, checked_shape
 from .user_code import call_factory, load_factory
-from .zoo import Blueprint
 
 DEFAULT_USER_SHAPE = (3, 224, 224)
 

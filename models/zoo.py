@@ -12,23 +12,20 @@ quantization have something to lose.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
+from .blueprint import Blueprint, unknown_name
 from .cifar_resnet import CifarResNet
 from .digits_cnn import DigitsCnn
 from .lenet import LeNet
 from .loaded_model import LoadedModel, example_batch
-from .model_input import IMAGENET, UNIT_RANGE, InputShape, Preprocessing
+from .model_input import IMAGENET, UNIT_RANGE, InputShape
 from .settle import settle
 from .text_bag import TOKENS, VOCABULARY, TextBag
 from .user_code import file_of, is_user_code
@@ -40,20 +37,6 @@ SETTLING_VALUES = 98
 STRIDE = 32
 ONNX_ENDING = ".onnx"
 OTHER_MODELS = "torchvision/NAME, timm/NAME, ultralytics/NAME, hf/FOLDER, FILE.pt2 or path/file.py:factory"
-NAMES_LISTED = 20
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """How to build a model, and what it is fed."""
-
-    build: Callable[[], nn.Module]
-    input_shape: InputShape
-    preprocessing: Preprocessing
-    vocabulary: int | None = None
-    examples: tuple[Tensor, ...] = ()
-    input_names: tuple[str, ...] = ()
-    pretrained: bool = False
 
 
 CIFAR_SHAPE = (3, 32, 32)
@@ -151,17 +134,4 @@ def onnx_refused(spec: str) -> InputError:
         why="it says what is computed, not by which layers: translators back to PyTorch guess these, and none is "
         "checked against every operator, so that another function could come out unnoticed",
         fix="give the PyTorch model it was exported from, as path/file.py:factory; fxpasses audit reads the file",
-    )
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> InputError:
-    """The error for a name nobody knows, with the nearest one that exists."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = ", ".join(names[:NAMES_LISTED]) + (", ..." if len(names) > NAMES_LISTED else "")
-    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {listed}"
-    return InputError(
-        f"unknown {kind} {name!r}",
-        why=f"it is none of the {len(names)} known names",
-        fix=fix + (f" (or {also})" if also else ""),
     )

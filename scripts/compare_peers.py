@@ -35,9 +35,8 @@ from fxpasses.errors import FxPassesError
 from fxpasses.export.accuracy import Comparison, compare
 from fxpasses.export.benchmark import BenchSettings, benchmark
 from fxpasses.export.environment import environment
-from fxpasses.export.files import write_json_atomic
+from fxpasses.export.files import file_bytes, write_json_atomic
 from fxpasses.export.latency import BenchResult
-from fxpasses.export.model_size import file_bytes
 from fxpasses.export.report_numbers import bytes_text, decibel_text, percent_text, three_digits
 from fxpasses.export.runners import ONNXRUNTIME, onnx_runner, torch_runner
 from fxpasses.models.data_source import DataSource

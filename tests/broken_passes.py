@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from fxpasses.graph_edit import bypass, operator_name, respell, with_parameters
+from fxpasses.graph_edit import bypass, clip_bounds, operator_name, respell, with_parameters
 from fxpasses.pass_runner import PassResult
 from fxpasses.passes.batch_norm import affine_of
-from fxpasses.passes.identities import clip_bounds, drop_identities
+from fxpasses.passes.identities import drop_identities
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fxpasses.export.html_repairs import gain_text, repair_cells, repairs
+from fxpasses.export.html_repairs import repairs
+from fxpasses.export.report_wording import gain_text, repair_cells
 
 FOUND = {
     "images": 128,

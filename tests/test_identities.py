@@ -12,11 +12,12 @@ from odd_nets import ODD
 from tiny_graphs import capture_net, captured, changed_nodes, node_named, operators_of, own_copy, skip_reasons
 from torch import fx, nn
 
+from fxpasses.graph_edit import clip_bounds
 from fxpasses.models.tiny import TINY
 from fxpasses.models.tiny_convolutions import conv
 from fxpasses.models.tiny_net import OneInput, tiny
 from fxpasses.pass_runner import Pass, run_passes
-from fxpasses.passes.identities import clip_bounds, drop_identities, merge_clips
+from fxpasses.passes.identities import drop_identities, merge_clips
 
 
 def run(net: str, graph_pass: Pass) -> fx.GraphModule:

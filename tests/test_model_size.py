@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import fxpasses
 from fxpasses.errors import InputError
-from fxpasses.export.model_size import count_macs, count_parameters, file_bytes, module_bytes
+from fxpasses.export.files import file_bytes
+from fxpasses.export.model_size import count_macs, count_parameters, module_bytes
 
 
 class Functional(nn.Module):

@@ -19,9 +19,9 @@ from torch.utils import _pytree as pytree
 
 import fxpasses as fx
 from fxpasses.examples import inputs_of, tensors_in
-from fxpasses.export.accuracy import sqnr_db
 from fxpasses.free_sizes import free_sizes
 from fxpasses.outputs import leaves_of, tensors_of
+from fxpasses.sqnr import sqnr_db
 
 STRUCTURES = [*BATCHES, *OUTPUTS, *INPUTS, *SIZES]
 

@@ -16,7 +16,7 @@ from torch import fx, nn
 import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import onnx_file, onnx_large, parity, to_onnx
-from fxpasses.export.model_size import file_bytes
+from fxpasses.export.files import file_bytes
 from fxpasses.export.onnx_files import read_onnx
 from fxpasses.export.optimizer import optimize_onnx
 

@@ -20,7 +20,8 @@ from fxpasses.export.metadata import qparams_hash
 from fxpasses.models.tiny_net import OneInput
 from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.pixel_grid import LEVELS, align_pixels, find_levels
+from fxpasses.quantization.pixel_grid import align_pixels, find_levels
+from fxpasses.quantization.pixel_qparams import LEVELS
 from fxpasses.stages import Stage, stage_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

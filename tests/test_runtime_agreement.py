@@ -7,7 +7,8 @@ import torch
 from stub_runners import StubRunner
 
 from fxpasses.errors import InputError
-from fxpasses.export.html_runtimes import agreement_text, runtimes
+from fxpasses.export.html_runtimes import runtimes
+from fxpasses.export.report_wording import agreement_text
 from fxpasses.export.runtime_agreement import runtime_agreement
 
 

@@ -8,8 +8,8 @@ from sensitivity_cases import IMAGES, calibrated, evaluation, unlabelled, yardst
 from torch import Tensor
 
 from fxpasses.errors import InputError
-from fxpasses.export.accuracy import sqnr_db
 from fxpasses.sensitivity.scoring import Score, Yardstick, in_memory_order
+from fxpasses.sqnr import sqnr_db
 
 
 def test_the_float_model_agrees_with_itself() -> None:

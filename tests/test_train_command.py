@@ -9,7 +9,7 @@ import pytest
 import torch
 from cli_runs import fxpasses
 
-from fxpasses.cli.train_command import training_batches
+from fxpasses.cli.training_data import training_batches
 from fxpasses.errors import InputError
 from fxpasses.models.array_split import ArraySplit
 from fxpasses.models.data_source import SplitSource

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from fxpasses.errors import InputError
+from fxpasses.models.blueprint import unknown_name
 from fxpasses.models.model_input import IMAGENET, UNIT_RANGE, Preprocessing
 from fxpasses.models.settle import BATCH_NORMS
-from fxpasses.models.zoo import ZOO, find_blueprint, load_model, unknown_name
+from fxpasses.models.zoo import ZOO, find_blueprint, load_model
 
 OWN_FACTORIES = """
 import torch

@@ -11,7 +11,7 @@ from fxpasses.export.report_console import print_report
 
 from .artifacts import REPORT_HTML
 from .folder import DataChoice, ModelChoice
-from .pipeline import open_input
+from .given import open_input
 from .precision_methods import MethodOptions as MethodOptions
 from .precision_methods import lowering_of
 from .precision_pipeline import LoweredSettings as LoweredSettings

@@ -11,9 +11,10 @@ from torch import fx, nn
 
 from fxpasses.export.accuracy import Comparison, compare
 from fxpasses.export.benchmark import BenchSettings, MakeInput, benchmark
+from fxpasses.export.files import file_bytes
 from fxpasses.export.kernel_level import kernel_levels
 from fxpasses.export.latency import BenchResult
-from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, file_bytes, module_bytes
+from fxpasses.export.model_size import MacCount, ParameterCount, count_macs, count_parameters, module_bytes
 from fxpasses.export.report import Variant, variant_of
 from fxpasses.export.report_numbers import count_text
 from fxpasses.export.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
@@ -23,7 +24,7 @@ from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from .terminal import Terminal
 
 if TYPE_CHECKING:
-    from .pipeline import Input
+    from .given import Input
 
 FLOAT, INT8 = "fp32", "int8"
 NEAREST = "torch int8, nearest"

@@ -46,7 +46,8 @@ def parity_command(
 
         from .artifacts import INT8_ONNX, INT8_PT2, artifact
         from .folder import DataChoice, open_folder, require_static, update_report
-        from .pipeline import default_threads, parity_on
+        from .given import default_threads
+        from .pipeline import parity_on
         from .stored import compared_with_stored, data_or_stored, parity_on_stored, tell
 
         report = open_folder(folder)

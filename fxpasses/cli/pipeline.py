@@ -14,8 +14,7 @@ from torch import Tensor, fx
 
 from fxpasses.dynamic_sizes import image_sizes
 from fxpasses.export.audit import AuditReport, audit
-from fxpasses.export.environment import usable_threads, why_unsuited
-from fxpasses.export.metrics import Metric
+from fxpasses.export.environment import why_unsuited
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.parity_check import ParityReport, parity
@@ -29,7 +28,6 @@ from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.fusion import fuse
 from fxpasses.models.data_source import DataSource, check_count
-from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.quantization.api import samples_kept
 from fxpasses.quantization.calibration import calibrate
@@ -48,33 +46,22 @@ from fxpasses.tracing import capture
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
-from .fitting import fitted
-from .folder import DataChoice, ModelChoice
+from .given import (
+    DEFAULT_CALIBRATION_IMAGES,
+    DEFAULT_EVALUATION_IMAGES,
+    PARITY_BATCH,
+    PARITY_IMAGES,
+    PARITY_NODE_IMAGES,
+    Input,
+    default_threads,
+)
 from .measuring import Measured, Subjects, measure
-from .metric_option import metric_of
 from .options import check_threads
 from .output_check import checked_outputs
 from .overrides import check_overrides
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
 from .stored import store_in
 from .terminal import Terminal
-
-DEFAULT_CALIBRATION_IMAGES = 256
-DEFAULT_EVALUATION_IMAGES = 1000
-PARITY_IMAGES = 64
-PARITY_NODE_IMAGES = 8
-PARITY_BATCH = 8
-
-
-@dataclass(frozen=True)
-class Input:
-    """What is quantized, on what data, and how the report says so."""
-
-    model: LoadedModel
-    data: DataSource
-    model_details: Mapping[str, object]
-    data_details: Mapping[str, object]
-    metric: Metric | None = None
 
 
 @dataclass(frozen=True)
@@ -116,20 +103,6 @@ class Outcome:
 
     report: Mapping[str, Any]
     audit: AuditReport
-
-
-def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Input:
-    """Load the model and open the data."""
-    with terminal.step("load model and data"):
-        return open_both(model, data)
-
-
-def open_both(model: ModelChoice, data: DataChoice) -> Input:
-    """The model, its data and its metric, found to fit each other."""
-    loaded = model.load()
-    metric = metric_of(data.metric, loaded)
-    source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
-    return Input(loaded, source, model.details(loaded), data.details(), metric)
 
 
 def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Terminal) -> Outcome:
@@ -266,12 +239,6 @@ def parity_on(
     batches = (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images))
     with terminal.step("parity", images) as step:
         return parity(int8, batches, onnx_path=onnx_path, node_images=node_images, progress=step.advance)
-
-
-def default_threads(threads: int | None) -> int:
-    """What ``--threads`` means: all that the process may use, unless it says otherwise."""
-    check_threads(threads)
-    return usable_threads() if threads is None else threads
 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
-from fxpasses.export.model_size import MacCount, count_macs, count_parameters, file_bytes, module_bytes
+from fxpasses.export.files import file_bytes
+from fxpasses.export.model_size import MacCount, count_macs, count_parameters, module_bytes
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.pt2_lowered import save_lowered
@@ -26,9 +27,9 @@ from fxpasses.quantization.config import Override, QuantConfig
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
+from .given import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from .measuring import FLOAT, SHORT_BENCHMARK, compared_on, time_runners
 from .overrides import check_overrides
-from .pipeline import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from .precision_methods import Lowering
 from .terminal import Terminal
 

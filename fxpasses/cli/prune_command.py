@@ -68,7 +68,7 @@ def prune_command(
         from fxpasses.export.files import staged_folder
 
         from .folder import DataChoice, ModelChoice
-        from .pipeline import open_input
+        from .given import open_input
         from .prune_recipe import read_recipe
         from .pruning_pipeline import prune_into
         from .pruning_steps import Pruning

@@ -22,9 +22,9 @@ from fxpasses.sensitivity.scoring import Score
 
 from .evaluation_data import default_images
 from .folder import DataChoice, ModelChoice
+from .given import default_threads
 from .journaled import answers
 from .parallel_jobs import threads_each
-from .pipeline import default_threads
 from .sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
 from .subject import Subject, dense_yardstick, loaded
 from .terminal import Terminal

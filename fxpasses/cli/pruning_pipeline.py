@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, fx
 
 from fxpasses.export.audit import AuditReport, audit
-from fxpasses.export.files import write_bytes_atomic
+from fxpasses.export.files import file_bytes, write_bytes_atomic
 from fxpasses.export.latency import BenchResult
-from fxpasses.export.model_size import count_macs, count_parameters, file_bytes, module_bytes
+from fxpasses.export.model_size import count_macs, count_parameters, module_bytes
 from fxpasses.export.onnx_file import to_onnx
 from fxpasses.export.optimizer import optimize_onnx
 from fxpasses.export.program import exported_program
@@ -32,17 +32,10 @@ from fxpasses.tracing import capture
 
 from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
+from .given import PARITY_IMAGES, Input, default_threads
 from .measuring import FLOAT, INT8, SHORT_BENCHMARK, compared_on, time_runners
 from .overrides import check_overrides
-from .pipeline import (
-    PARITY_IMAGES,
-    Input,
-    Settings,
-    calibration_images,
-    default_threads,
-    int8_graphs,
-    parity_on,
-)
+from .pipeline import Settings, calibration_images, int8_graphs, parity_on
 from .prune_recipe import RECIPE, write_recipe
 from .pruning_account import DENSE, ZEROS_ARE_NOT_FASTER, Artifact, account_of
 from .pruning_recovery import recover

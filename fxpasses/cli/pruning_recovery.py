@@ -20,7 +20,7 @@ from fxpasses.pruning.masks import masks_of, reapply_masks, replace_masks
 
 from .pruning_steps import Pruned, Pruning, masked_shares, masks_at
 from .terminal import Step, Terminal
-from .train_command import training_batches
+from .training_data import training_batches
 
 FINE_TUNING_BATCH = 64
 STATISTICS_BATCH = 64

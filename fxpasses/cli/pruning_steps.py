@@ -31,10 +31,10 @@ from fxpasses.pruning.selection import Scope, make_masks
 from fxpasses.pruning.shrinking import shrink
 
 from .terminal import Terminal
-from .train_command import training_batches
+from .training_data import training_batches
 
 if TYPE_CHECKING:
-    from .pipeline import Input
+    from .given import Input
 
 SCORING_BATCH = 32
 SCORING_BATCHES = 16

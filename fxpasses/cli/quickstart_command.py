@@ -44,7 +44,8 @@ def quickstart_command(
         from fxpasses.quantization.config import QuantConfig
 
         from .folder import DataChoice, ModelChoice
-        from .pipeline import Input, Settings, quantize_into
+        from .given import Input
+        from .pipeline import Settings, quantize_into
         from .summary import print_outcome
 
         with staged_folder(out) as stage:

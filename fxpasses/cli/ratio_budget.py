@@ -17,7 +17,8 @@ from fxpasses.sensitivity.scoring import Yardstick
 from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
-from .pipeline import Input, Settings, default_threads
+from .given import Input, default_threads
+from .pipeline import Settings
 from .pruning_steps import Pruning, prune
 from .terminal import Terminal
 

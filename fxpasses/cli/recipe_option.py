@@ -14,8 +14,9 @@ from fxpasses.sensitivity.recipe_file import Recipe, read_recipe, write_recipe
 
 from .accuracy_search import SearchSettings, search_into
 from .folder import DataChoice, ModelChoice
+from .given import default_threads
 from .parallel_jobs import threads_each
-from .pipeline import Settings, calibration_images, default_threads
+from .pipeline import Settings, calibration_images
 from .search_jobs import Calibration
 from .subject import Subject, loaded
 from .terminal import Terminal

@@ -28,7 +28,8 @@ from fxpasses.stages import graph_facts
 from fxpasses.tracing import capture
 
 from .artifacts import INT8_PT2, REPORT_HTML, REPORT_JSON
-from .pipeline import Input, Outcome, Settings, calibration_images, default_threads
+from .given import Input, default_threads
+from .pipeline import Outcome, Settings, calibration_images
 from .terminal import Step, Terminal
 
 IMAGES = 128

@@ -91,7 +91,7 @@ def sensitivity_command(
 
         from .artifacts import journal_beside
         from .folder import DataChoice, ModelChoice
-        from .pipeline import default_threads
+        from .given import default_threads
         from .prune_sensitivity import PruneSettings, numbers_of, prune_into
         from .sensitivity_pipeline import SENSITIVITY_HTML, QuantSettings, quant_config, quant_into
 

@@ -32,11 +32,11 @@ from fxpasses.sensitivity.quant_table import print_quant
 
 from .evaluation_data import default_images, evaluation_batches
 from .folder import DataChoice, ModelChoice
+from .given import DEFAULT_CALIBRATION_IMAGES, Input, default_threads
 from .journaled import answers
 from .output_check import checked_outputs
 from .overrides import check_overrides
 from .parallel_jobs import threads_each
-from .pipeline import DEFAULT_CALIBRATION_IMAGES, Input, default_threads
 from .search_jobs import Calibration, LayerJob, calibrated
 from .static_options import overrides_of
 from .subject import Subject, fused_graph, loaded

@@ -7,7 +7,8 @@ from pathlib import Path
 from fxpasses.export.files import staged_folder
 
 from .folder import DataChoice, ModelChoice
-from .pipeline import Settings, open_input, quantize_into
+from .given import open_input
+from .pipeline import Settings, quantize_into
 from .recipe_option import Wish, record, settled
 from .repair_account import explain_into
 from .summary import print_outcome

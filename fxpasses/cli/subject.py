@@ -16,7 +16,7 @@ from fxpasses.tracing import capture
 
 from .evaluation_data import evaluation_batches
 from .folder import DataChoice, ModelChoice
-from .pipeline import Input, open_both
+from .given import Input, open_both
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
 from .terminal import Terminal, open_terminal
+from .training_data import training_batches
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,7 +75,7 @@ def train_command(
         from fxpasses.models.zoo import load_model
 
         from .fitting import fitted
-        from .pipeline import default_threads
+        from .given import default_threads
 
         check_weight_file(out)
         config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed, bf16=bf16)
@@ -125,51 +126,6 @@ def train_on(
 
         train(module, one_epoch, config, images_per_epoch=images)
     module.to(memory_format=torch.contiguous_format)
-
-
-def training_batches(
-    data: DataSource, batch: int, seed: int, *, augment: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training split, shuffled, and mirrored and shifted if asked to; images in the layout CPUs are fastest with.
-
-    The caller's own batches come in the caller's order.
-
-    Raises:
-        InputError: there are no labels, or inputs to augment are no images.
-    """
-    import torch
-
-    from fxpasses.errors import InputError
-    from fxpasses.models.augmentation import augmentation_of
-
-    moved = augmentation_of(data) if augment else None
-    if augment and moved is None:
-        raise InputError(
-            f"cannot augment {data.name}", why="its inputs are no images", fix="leave --augment away for this data"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    for given, labels in _labelled_batches(data, batch, seed):
-        if isinstance(given, tuple):
-            fix = "train it yourself, and give --weights"
-            raise InputError(f"cannot train on {data.name}", why="its batches are of several inputs", fix=fix)
-        inputs = given if moved is None else moved(given, generator)
-        layout = torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
-        yield inputs.contiguous(memory_format=layout), labels
-
-
-def _labelled_batches(data: DataSource, batch: int, seed: int) -> Iterator[tuple[Any, Tensor]]:
-    from fxpasses.errors import InputError
-    from fxpasses.models.data_source import SplitSource
-
-    if isinstance(data, SplitSource):
-        yield from data.training_batches(batch, seed)
-        return
-    for inputs, labels in data.evaluation(batch):
-        if labels is None:
-            raise InputError(
-                f"cannot train on {data.name}", why="it has no labels", fix="give (inputs, labels) batches"
-            )
-        yield inputs, labels
 
 
 def top1_on(module: nn.Module, data: DataSource, terminal: Terminal) -> float:

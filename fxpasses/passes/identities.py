@@ -9,8 +9,8 @@ import math
 
 from torch import fx
 
-from ..canonical import bind
-from ..graph_edit import bypass, is_floating_point, only_reader, operator_name, respell, why_not_plain
+from ..binding import bind
+from ..graph_edit import bypass, clip_bounds, is_floating_point, only_reader, operator_name, respell, why_not_plain
 from ..operator_table import VOCABULARY
 from ..pass_runner import PassResult
 from ..shapes import shape_of
@@ -85,19 +85,6 @@ def _why_not_merge(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> str | 
         if clip_bounds(gm, node) is None:
             return f"the bounds of {node.name} are not two numbers in order"
     return None if is_floating_point(inner) else "its values are integers"
-
-
-def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:
-    """(low, high) of a ReLU or clamp with constant bounds; None for anything else."""
-    name = operator_name(gm, node)
-    if name == "relu":
-        return 0.0, math.inf
-    if name != "clip":
-        return None
-    low, high = node.kwargs.get("min", -math.inf), node.kwargs.get("max", math.inf)
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high:
-        return float(low), float(high)
-    return None
 
 
 def _compose(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from torch import fx
 
 from ..stages import Stage, check_stage
 from .atoms import AtomClasses, Atoms, Reason
+from .label_rules import RULES
 from .labels import Dim, Labelling
 
 SEED = 0
@@ -113,4 +114,4 @@ def find_dependencies(gm: fx.GraphModule, *, through_layer_norm: bool = False) -
         GraphError: the graph is in another stage.
     """
     check_stage(gm, Stage.FLOAT, "find_dependencies")
-    return Dependencies(gm, Labelling(gm, through_layer_norm).run())
+    return Dependencies(gm, Labelling(gm, RULES, through_layer_norm).run())

@@ -6,14 +6,17 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from ..graph_edit import module_of, why_not_plain
-from .labels import Dim, Labelling, Labels, rule
+from .labels import Dim, Labelling, Labels, Rules
+
+RULES = Rules()
+"""The rules of this file, by operator."""
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-@rule("linear")
+@RULES.of("linear")
 def _linear(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, nn.Linear), state.input(node)
     if why_not_plain(layer):
@@ -23,7 +26,7 @@ def _linear(state: Labelling, node: fx.Node) -> Labels:
     return (*given[:-1], _made(state, node, layer.weight, 0, layer.bias))
 
 
-@rule("conv1d", "conv2d", "conv3d")
+@RULES.of("conv1d", "conv2d", "conv3d")
 def _conv(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, _CONVS), state.input(node)
     if why_not_plain(layer):
@@ -48,7 +51,7 @@ def _conv(state: Labelling, node: fx.Node) -> Labels:
     return (*given[:axis], made, *(None,) * (len(given) - axis - 1))
 
 
-@rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+@RULES.of("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _conv_transpose(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, _TRANSPOSED), state.input(node)
     if why_not_plain(layer):
@@ -69,14 +72,14 @@ def _conv_transpose(state: Labelling, node: fx.Node) -> Labels:
     return (*given[:axis], made, *(None,) * (len(given) - axis - 1))
 
 
-@rule("embedding")
+@RULES.of("embedding")
 def _embedding(state: Labelling, node: fx.Node) -> Labels:
     layer = module_of(state.gm, node, nn.Embedding)
     state.fix(node, layer.weight, 0)
     return (*state.unlabelled(node)[:-1], state.along(node, layer.weight, 1, None))
 
 
-@rule("batch_norm")
+@RULES.of("batch_norm")
 def _batch_norm(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, _NORMS), state.input(node)
     if layer.running_mean is None:
@@ -86,7 +89,7 @@ def _batch_norm(state: Labelling, node: fx.Node) -> Labels:
     return given
 
 
-@rule("group_norm")
+@RULES.of("group_norm")
 def _group_norm(state: Labelling, node: fx.Node) -> Labels:
     """Groups are normalised each alone, so whole groups can go."""
     layer, given = module_of(state.gm, node, nn.GroupNorm), state.input(node)
@@ -101,7 +104,7 @@ def _group_norm(state: Labelling, node: fx.Node) -> Labels:
     return given
 
 
-@rule("layer_norm")
+@RULES.of("layer_norm")
 def _layer_norm(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, nn.LayerNorm), state.input(node)
     normalised = given[len(given) - len(layer.normalized_shape) :]
@@ -117,7 +120,7 @@ def _layer_norm(state: Labelling, node: fx.Node) -> Labels:
     return given
 
 
-@rule("prelu")
+@RULES.of("prelu")
 def _prelu(state: Labelling, node: fx.Node) -> Labels:
     layer, given = module_of(state.gm, node, nn.PReLU), state.input(node)
     if layer.num_parameters > 1:

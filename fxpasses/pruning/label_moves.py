@@ -11,18 +11,21 @@ from torch import fx
 from ..shapes import is_tensor, shape_of
 from .atoms import Atoms
 from .label_products import axes_of
-from .labels import Dim, Labelling, Labels, rule
+from .labels import Dim, Labelling, Labels, Rules
+
+RULES = Rules()
+"""The rules of this file, by operator."""
 
 Shape = tuple[int, ...]
 
 
-@rule("permute")
+@RULES.of("permute")
 def _permute(state: Labelling, node: fx.Node) -> Labels:
     given = state.input(node)
     return tuple(given[axis] for axis in axes_of(node.kwargs["dims"], len(given)))
 
 
-@rule("transpose")
+@RULES.of("transpose")
 def _transpose(state: Labelling, node: fx.Node) -> Labels:
     given = list(state.input(node))
     a, b = axes_of([node.kwargs["dim0"], node.kwargs["dim1"]], len(given))
@@ -30,12 +33,12 @@ def _transpose(state: Labelling, node: fx.Node) -> Labels:
     return tuple(given)
 
 
-@rule("identity")
+@RULES.of("identity")
 def _identity(state: Labelling, node: fx.Node) -> Labels:
     return state.input(node)
 
 
-@rule("flatten", "reshape", "squeeze", "unsqueeze")
+@RULES.of("flatten", "reshape", "squeeze", "unsqueeze")
 def _reshape(state: Labelling, node: fx.Node) -> Labels:
     shape = node.kwargs.get("shape", ())
     if isinstance(shape, fx.Node):
@@ -94,7 +97,7 @@ def rectangular(state: Labelling, cells: Atoms) -> tuple[int, Dim]:
     return axis, along[0].copy()
 
 
-@rule("expand")
+@RULES.of("expand")
 def _expand(state: Labelling, node: fx.Node) -> Labels:
     source, shape = node.args[0], shape_of(node) or ()
     assert isinstance(source, fx.Node)
@@ -107,7 +110,7 @@ def _expand(state: Labelling, node: fx.Node) -> Labels:
     return (*(None,) * new, *(None if axis in grown else dim for axis, dim in enumerate(given)))
 
 
-@rule("roll")
+@RULES.of("roll")
 def _roll(state: Labelling, node: fx.Node) -> Labels:
     given = state.input(node)
     for axis in axes_of(node.kwargs.get("dims"), len(given)):
@@ -115,7 +118,7 @@ def _roll(state: Labelling, node: fx.Node) -> Labels:
     return given
 
 
-@rule("pad")
+@RULES.of("pad")
 def _pad(state: Labelling, node: fx.Node) -> Labels:
     """Padded channels are channels that hold a constant; a shortcut that pads channels ties them to its block's."""
     given, amounts = list(state.input(node)), node.kwargs["pad"]
@@ -135,7 +138,7 @@ def _pad(state: Labelling, node: fx.Node) -> Labels:
     return tuple(given)
 
 
-@rule("pixel_shuffle")
+@RULES.of("pixel_shuffle")
 def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     """``[.., C r^2, H, W]`` to ``[.., C, H r, W r]``: the r^2 channels of a group become one."""
     given = state.input(node)
@@ -148,7 +151,7 @@ def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     return (*given[:-3], channels, None, None)
 
 
-@rule("channel_shuffle")
+@RULES.of("channel_shuffle")
 def _channel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     """``[G, C/G]`` to ``[C/G, G]``; the number of groups stays."""
     given, groups = state.input(node), int(node.kwargs["groups"])  # type: ignore[arg-type]  # a number, in canonical form
@@ -159,7 +162,7 @@ def _channel_shuffle(state: Labelling, node: fx.Node) -> Labels:
     return (given[0], grouped.T.ravel(), *given[2:])
 
 
-@rule("slice")
+@RULES.of("slice")
 def _slice(state: Labelling, node: fx.Node) -> Labels:
     given, index = state.input(node), node.args[1]
     expanded = full_index(index if isinstance(index, tuple) else (index,), len(given))

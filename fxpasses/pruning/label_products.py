@@ -9,10 +9,13 @@ import numpy as np
 from torch import fx
 
 from ..shapes import is_tensor, shape_of
-from .labels import Dim, Labelling, Labels, rule
+from .labels import Dim, Labelling, Labels, Rules
+
+RULES = Rules()
+"""The rules of this file, by operator."""
 
 
-@rule("add", "sub", "mul", "div")
+@RULES.of("add", "sub", "mul", "div")
 def _arithmetic(state: Labelling, node: fx.Node) -> Labels:
     if not all(is_tensor(a) for a in node.args):
         return next(state.of[a] for a in node.args if isinstance(a, fx.Node) and a in state.of)
@@ -50,7 +53,7 @@ def _broadcast_dim(state: Labelling, node: fx.Node, first: tuple[Dim, int], seco
     return state.unite(node, a, b)
 
 
-@rule("matmul")
+@RULES.of("matmul")
 def _matmul(state: Labelling, node: fx.Node) -> Labels:
     first, second = node.args
     assert isinstance(first, fx.Node) and isinstance(second, fx.Node)
@@ -62,7 +65,7 @@ def _matmul(state: Labelling, node: fx.Node) -> Labels:
     return (*broadcast(state, node, a[:-2], b[:-2]), a[-2][0], b[-1][0])
 
 
-@rule("scaled_dot_product_attention")
+@RULES.of("scaled_dot_product_attention")
 def _attention(state: Labelling, node: fx.Node) -> Labels:
     """``softmax(q k^T scale) v``: the width of a head is summed over, the width of the values is kept."""
     query, key, value = node.args
@@ -79,7 +82,7 @@ def _attention(state: Labelling, node: fx.Node) -> Labels:
     return (*heads, q[-2][0], v[-1][0])
 
 
-@rule("softmax")
+@RULES.of("softmax")
 def _softmax(state: Labelling, node: fx.Node) -> Labels:
     given = state.input(node)
     for axis in axes_of(node.kwargs["dim"], len(given)):
@@ -87,7 +90,7 @@ def _softmax(state: Labelling, node: fx.Node) -> Labels:
     return given
 
 
-@rule("mean")
+@RULES.of("mean")
 def _mean(state: Labelling, node: fx.Node) -> Labels:
     given = state.input(node)
     reduced = axes_of(node.kwargs.get("dim"), len(given))
@@ -98,7 +101,7 @@ def _mean(state: Labelling, node: fx.Node) -> Labels:
     return tuple(dim for axis, dim in enumerate(given) if axis not in reduced)
 
 
-@rule("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool2d", "adaptive_avg_pool2d", "interpolate")
+@RULES.of("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool2d", "adaptive_avg_pool2d", "interpolate")
 def _window(state: Labelling, node: fx.Node) -> Labels:
     given, name = state.input(node), getattr(node.target, "__name__", "")
     spatial = len(given) - 2 if name == "interpolate" else int(name[-2])
@@ -107,7 +110,7 @@ def _window(state: Labelling, node: fx.Node) -> Labels:
     return (*given[:kept], *(None,) * spatial)
 
 
-@rule("cat")
+@RULES.of("cat")
 def _cat(state: Labelling, node: fx.Node) -> Labels:
     sources = node.args[0]
     if not isinstance(sources, (tuple, list)) or not all(is_tensor(s) for s in sources):

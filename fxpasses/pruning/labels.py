@@ -15,7 +15,7 @@ operators meet; what mixes channels otherwise (LayerNorm, softmax, a mean over c
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -32,19 +32,20 @@ Dim = Atoms | None
 Labels = tuple[Dim, ...]
 Rule = Callable[["Labelling", fx.Node], Labels]
 
-_RULES: dict[str, Rule] = {}
 
+class Rules(dict[str, Rule]):
+    """What operators of the vocabulary, by name, do to labels."""
 
-def rule(*operators: str) -> Callable[[Rule], Rule]:
-    """Register what operators of the vocabulary do to labels."""
+    def of(self, *operators: str) -> Callable[[Rule], Rule]:
+        """Decorator: the rule of these operators."""
 
-    def register(function: Rule) -> Rule:
-        for name in operators:
-            assert name not in _RULES, name
-            _RULES[name] = function
-        return function
+        def put(function: Rule) -> Rule:
+            for name in operators:
+                assert name not in self, name
+                self[name] = function
+            return function
 
-    return register
+        return put
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Labelling:
     """The labels of a graph, while rules write them and afterwards.
 
     Attributes:
+        rules: what each operator does to labels, by its name.
         of: the labels of every node that is one tensor.
         parameters: the atoms along (id of a parameter or buffer, axis); None where it cannot shrink.
         made: (path of a layer, atoms of its output channels), in the order of their first call.
@@ -71,6 +73,7 @@ class Labelling:
     """
 
     gm: fx.GraphModule
+    rules: Mapping[str, Rule]
     through_layer_norm: bool = False
     classes: AtomClasses = field(default_factory=AtomClasses)
     of: dict[fx.Node, Labels] = field(default_factory=dict)
@@ -81,8 +84,6 @@ class Labelling:
 
     def run(self) -> Labelling:
         """Label every node, in order."""
-        from . import label_layers, label_moves, label_products  # noqa: F401  # each registers its rules
-
         for node in self.gm.graph.nodes:
             labels = self._label(node)
             shape = shape_of(node)
@@ -102,13 +103,13 @@ class Labelling:
         if node.op == "output":
             return self.freeze_inputs(node, "is the output of the model")
         known = operator_of(self.gm, node) or _identity_of(self.gm, node)
-        found = None if known is None else _RULES.get(known.name)
+        found = None if known is None else self.rules.get(known.name)
         if found is not None and shape_of(node) is not None and self._is_one_tensor(node.args[0]):
             return found(self, node)
         if known is not None and known.elementwise:
             return self.input(node)
         if is_unflatten(node) and shape_of(node) is not None:
-            return _RULES["reshape"](self, node)
+            return self.rules["reshape"](self, node)
         if _only_reads_sizes(node):
             return ()
         if shape_of(node) is None and SHAPE not in node.meta and not any(map(is_tensor, node.all_input_nodes)):

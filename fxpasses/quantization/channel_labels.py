@@ -17,9 +17,8 @@ from typing import Any
 
 from torch import fx, nn
 
-from ..graph_edit import module_of, operator_of, why_not_replaceable
+from ..graph_edit import clip_bounds, module_of, operator_of, why_not_replaceable
 from ..operators import Operator
-from ..passes.identities import clip_bounds
 from ..shapes import shape_of
 from .channel_moves import moved_axis
 

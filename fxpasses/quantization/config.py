@@ -139,7 +139,7 @@ class QuantConfig:
             see :mod:`fxpasses.quantization.loud_tensors`. Only of ``observer="histogram"``; it needs data, step by step
             :func:`fxpasses.narrow_ranges` comes behind :func:`fxpasses.calibrate`.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
-            data, from its bias; see :mod:`fxpasses.quantization.observer_means`.
+            data, from its bias; see :mod:`fxpasses.quantization.bias_correction`.
         reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
             :mod:`fxpasses.quantization.reestimation`. It needs data; step by step :func:`fxpasses.reestimate` takes the
             place of :func:`fxpasses.convert`.

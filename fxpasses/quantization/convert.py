@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError, InputError
-from ..graph_edit import add_module, module_of
+from ..graph_edit import add_module, clip_bounds, module_of
 from ..operators import Operator
 from ..ownership import drop_unread_tensors
 from ..pass_runner import PassLog, PassResult, copy_graph, pass_logs
-from ..passes.identities import clip_bounds
 from ..shapes import DTYPE, SHAPE, carried_meta
 from ..stages import Stage, check_stage, graph_facts, set_stage
 from . import ops

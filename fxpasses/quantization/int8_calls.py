@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from ..graph_edit import only_reader, operator_of
+from ..graph_edit import clip_bounds, only_reader, operator_of
 from ..operator_table import VOCABULARY
 from ..operators import Operator
-from ..passes.identities import clip_bounds
 from . import ops
 from .pair_sums import is_pair_safe
 from .plan import shares_scale, tensors_of, why_no_integer_form

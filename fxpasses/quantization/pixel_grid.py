@@ -40,10 +40,8 @@ from .calibration import checked_batches
 from .config import LARGEST_BITS, QuantConfig
 from .first_samples import samples_of
 from .float32_layers import require_float32
-from .qparams import QParams
+from .pixel_qparams import LEVELS
 
-LEVELS = 255
-"""The largest pixel."""
 SAMPLES = 64
 """Images that are looked at."""
 FEWEST_LEVELS = 16
@@ -125,15 +123,6 @@ def can_align(config: QuantConfig) -> bool:
     """
     fits = not config.for_target.symmetric_activations and config.activation_bits == LARGEST_BITS
     return fits and config.weight_bits == LARGEST_BITS and not config.exact
-
-
-def pixel_qparams(node: fx.Node, config: QuantConfig) -> QParams | None:
-    """The grid of a tensor of pixels; None for any other tensor."""
-    if node.target is not ops.pixels:
-        return None
-    rest = node.args[3]
-    assert isinstance(rest, float)
-    return QParams(1.0, LEVELS - int(rest), config.activation_grid)
 
 
 def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, list[Tensor]]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 
 from torch import fx, nn
 
-from ..graph_edit import module_of, only_reader, operator_of, why_not_plain
+from ..graph_edit import clip_bounds, module_of, only_reader, operator_of, why_not_plain
 from ..operators import Operator, Scaling
 from ..outputs import hands_out
-from ..passes.identities import clip_bounds
 from ..shapes import SHAPE, is_float_tensor, shape_of
 from .config import QuantConfig
 

@@ -18,7 +18,7 @@ from .config import QuantConfig
 from .mixed_tensors import find_wiped_out, has_watched_parts, take_out_parts
 from .observe import find_observers
 from .observers import NothingObserved, Observer
-from .pixel_grid import pixel_qparams
+from .pixel_qparams import pixel_qparams
 from .plan import Plan, plan_quantization
 from .qparams import QParams, affine_qparams, symmetric_qparams
 from .scales import Scales

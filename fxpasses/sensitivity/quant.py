@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from fxpasses.export.accuracy import sqnr_db
 from fxpasses.export.integer_tensors import torch_integers
 from fxpasses.export.metrics import Metric
 from fxpasses.export.torch_int8 import to_torch
@@ -25,6 +24,7 @@ from fxpasses.quantization import ops
 from fxpasses.quantization.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
 from fxpasses.quantization.observe import find_observers
 from fxpasses.quantization.observers import Observer
+from fxpasses.sqnr import sqnr_db
 
 from .calibrated import Calibrated
 from .scoring import Batches, Inputs, Score, Yardstick, in_memory_order

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fxpasses.export.accuracy import sqnr_db
 from fxpasses.quantization.qparams import QParams
+from fxpasses.sqnr import sqnr_db
 
 STEPS_PER_BIN = 4
 MOST_BINS_OUTSIDE = 32

@@ -1,0 +1,55 @@
+"""What a command is given: a model and its data, opened and found to fit; and how many images are used by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fxpasses.export.environment import usable_threads
+from fxpasses.export.metrics import Metric
+from fxpasses.models.data_source import DataSource
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.loaded_model import LoadedModel
+
+from .fitting import fitted
+from .folder import DataChoice, ModelChoice
+from .metric_option import metric_of
+from .options import check_threads
+from .terminal import Terminal
+
+DEFAULT_CALIBRATION_IMAGES = 256
+DEFAULT_EVALUATION_IMAGES = 1000
+PARITY_IMAGES = 64
+PARITY_NODE_IMAGES = 8
+PARITY_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is quantized, on what data, and how the report says so."""
+
+    model: LoadedModel
+    data: DataSource
+    model_details: Mapping[str, object]
+    data_details: Mapping[str, object]
+    metric: Metric | None = None
+
+
+def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Input:
+    """Load the model and open the data."""
+    with terminal.step("load model and data"):
+        return open_both(model, data)
+
+
+def open_both(model: ModelChoice, data: DataChoice) -> Input:
+    """The model, its data and its metric, found to fit each other."""
+    loaded = model.load()
+    metric = metric_of(data.metric, loaded)
+    source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
+    return Input(loaded, source, model.details(loaded), data.details(), metric)
+
+
+def default_threads(threads: int | None) -> int:
+    """What ``--threads`` means: all that the process may use, unless it says otherwise."""
+    check_threads(threads)
+    return usable_threads() if threads is None else threads
