@@ -12,27 +12,28 @@ if __name__ != "fxpasses.export":
     raise ImportError("import this package as fxpasses.export: its folder stands beside fxpasses/ in the repository")
 
 if TYPE_CHECKING:
-    from .onnx_file import to_onnx as to_onnx
-    from .parity_check import parity as parity
+    from fxpasses.agreement.parity_check import parity as parity
+
+    from .onnx_writer.write import to_onnx as to_onnx
     from .program import exported_program as exported_program
-    from .pt2_file import load as load
-    from .pt2_file import save as save
+    from .pt2.save_and_load import load as load
+    from .pt2.save_and_load import save as save
     from .torch_int8 import to_torch as to_torch
 
 _HOMES = {
-    "exported_program": "program",
-    "load": "pt2_file",
-    "parity": "parity_check",
-    "save": "pt2_file",
-    "to_onnx": "onnx_file",
-    "to_torch": "torch_int8",
+    "exported_program": "fxpasses.export.program",
+    "load": "fxpasses.export.pt2.save_and_load",
+    "parity": "fxpasses.agreement.parity_check",
+    "save": "fxpasses.export.pt2.save_and_load",
+    "to_onnx": "fxpasses.export.onnx_writer.write",
+    "to_torch": "fxpasses.export.torch_int8",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

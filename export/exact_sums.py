@@ -2,7 +2,8 @@
 
 With ``session.x64quantprecision = "1"`` onnxruntime turns int8 weights outside [-64, 64] to uint8 on such CPUs, and
 its uint8 kernels add in 32 bits: slower, and the same integers as everywhere else. Files whose weights are pair-safe
-(:mod:`fxpasses.quantization.pair_sums`) do not need it, and are faster without. On other CPUs it changes nothing.
+(:mod:`fxpasses.quantization.numbers.pair_sums`) do not need it, and are faster without. On other CPUs it changes
+nothing.
 
 A file of ours says in its metadata what it needs. Of others the weights are looked at. Imports torch only for that.
 """
@@ -124,7 +125,7 @@ def _is_safe(node: onnx.NodeProto, initializer: onnx.TensorProto) -> bool:
         return False
     import torch
 
-    from fxpasses.quantization.pair_sums import is_pair_safe
+    from fxpasses.quantization.numbers.pair_sums import is_pair_safe
 
     groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
     return is_pair_safe(torch.from_numpy(rows.copy()), 0, groups)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxpasses.regular_files import why_not_regular
+from fxpasses.formats.regular_files import why_not_regular
 
 if TYPE_CHECKING:
     import onnx

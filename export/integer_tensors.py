@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
-from fxpasses.examples import tensors_in
-from fxpasses.quantization import ops
+from fxpasses.quantization.numbers import ops
+from fxpasses.signature.examples import tensors_in
 
-from .engines.lowering import INT8_NAME
 from .engines.quint8 import as_bytes
-from .engines.x86_net import X86Net
+from .engines.replace_calls import INT8_NAME
+from .engines.x86.net import X86Net
 from .exact_sums import set_exact_sums
-from .onnx_files import read_onnx, start_session
+from .onnx_reader import read_onnx, start_session
 from .onnx_refusals import SILENT
 
 if TYPE_CHECKING:

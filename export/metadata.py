@@ -14,13 +14,13 @@ from torch import fx
 
 from fxpasses.errors import InputError
 from fxpasses.formats.documents import checked, require_plain
+from fxpasses.graph.stages import Stage, graph_facts, stage_of
 from fxpasses.precision.dynamic import dynamic_weights
-from fxpasses.quantization import ops
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.exactness import unsafe_layers
-from fxpasses.quantization.pair_sums import LARGEST_PAIR
-from fxpasses.quantization.targets import AUTO
-from fxpasses.stages import Stage, graph_facts, stage_of
+from fxpasses.quantization.int8.exactness import unsafe_layers
+from fxpasses.quantization.numbers import ops
+from fxpasses.quantization.numbers.pair_sums import LARGEST_PAIR
+from fxpasses.quantization.numbers.targets import AUTO
 
 from .exact_sums import EXACT_SUMS, METADATA_SESSION_OPTIONS
 

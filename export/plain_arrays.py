@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fxpasses.errors import InputError
-from fxpasses.regular_files import why_not_regular
+from fxpasses.formats.regular_files import why_not_regular
 
 _DAMAGED = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, IndexError, OverflowError, MemoryError, SyntaxError),

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from fxpasses.examples import Spec, examples_of, input_tensors, with_tensors
-from fxpasses.free_sizes import Dims, FreeSizes, free_sizes
-from fxpasses.stages import graph_facts
+from fxpasses.graph.stages import graph_facts
+from fxpasses.signature.examples import Spec, examples_of, input_tensors, with_tensors
+from fxpasses.signature.free_sizes import Dims, FreeSizes, free_sizes
 
 FEW = 2
 """Samples where the batch is free and no other number was tried: enough to see one taken for another, and quick."""

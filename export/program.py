@@ -11,10 +11,10 @@ from torch import Tensor, fx
 from torch.export import Dim, ExportedProgram
 
 from fxpasses.errors import GraphError, InputError
-from fxpasses.examples import Spec, examples_of, with_tensors
-from fxpasses.failure import first_line
-from fxpasses.free_sizes import BATCH, free_sizes, set_free_sizes
-from fxpasses.outputs import with_plain_outputs
+from fxpasses.signature.examples import Spec, examples_of, with_tensors
+from fxpasses.signature.free_sizes import BATCH, free_sizes, set_free_sizes
+from fxpasses.signature.outputs import with_plain_outputs
+from fxpasses.user_frames import first_line
 
 from .collector import collector_paused
 

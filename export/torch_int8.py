@@ -9,10 +9,10 @@ from functools import partial
 from torch import fx, nn
 
 from fxpasses.errors import InputError
-from fxpasses.graph_module import AGAIN
-from fxpasses.stages import Stage, check_stage, graph_facts
+from fxpasses.graph.graph_module import AGAIN
+from fxpasses.graph.stages import Stage, check_stage, graph_facts
 
-from .engines.lowering import lower
+from .engines.replace_calls import lower
 from .wide_activations import has_wide_activations, wide_engine
 
 
@@ -56,13 +56,13 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = 
 
 
 def _x86(gm: fx.GraphModule) -> nn.Module:
-    from .engines.x86 import to_x86
+    from .engines.x86.engine import to_x86
 
     return to_x86(gm)
 
 
 def _tuned(gm: fx.GraphModule) -> nn.Module:
-    from .engines.x86 import to_x86
+    from .engines.x86.engine import to_x86
 
     return to_x86(gm, autotune=True)
 

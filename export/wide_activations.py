@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import fx
 
 from fxpasses.errors import InputError
-from fxpasses.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.stages import Stage, graph_facts, stage_of
 
 WIDE_OPSET = 21
 """The first whose QuantizeLinear has 16 bits."""

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from . import export as export
     from . import models as models
     from . import pruning as pruning
+    from .capturing.attempts import capture as capture
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
     from .errors import InputError as InputError
-    from .fusion import fuse as fuse
+    from .passes.fusion import fuse as fuse
     from .quantization.api import QuantConfig as QuantConfig
     from .quantization.api import align_pixels as align_pixels
     from .quantization.api import calibrate as calibrate
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
     from .quantization.api import reestimate as reestimate
     from .quantization.api import smooth as smooth
     from .quantization.api import sweep_observers as sweep_observers
-    from .quantization.linear_mapping import dequantize_linear as dequantize_linear
-    from .quantization.linear_mapping import linear_parameters as linear_parameters
-    from .quantization.linear_mapping import quantize_linear as quantize_linear
-    from .tracing import capture as capture
+    from .quantization.numbers.linear_mapping import dequantize_linear as dequantize_linear
+    from .quantization.numbers.linear_mapping import linear_parameters as linear_parameters
+    from .quantization.numbers.linear_mapping import quantize_linear as quantize_linear
 
     __version__: str
 
@@ -44,17 +44,17 @@ _HOMES = {
     "QuantConfig": "fxpasses.quantization.api",
     "align_pixels": "fxpasses.quantization.api",
     "calibrate": "fxpasses.quantization.api",
-    "capture": "fxpasses.tracing",
+    "capture": "fxpasses.capturing.attempts",
     "convert": "fxpasses.quantization.api",
-    "dequantize_linear": "fxpasses.quantization.linear_mapping",
+    "dequantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "equalize": "fxpasses.quantization.api",
-    "fuse": "fxpasses.fusion",
+    "fuse": "fxpasses.passes.fusion",
     "learn_rounding": "fxpasses.quantization.api",
-    "linear_parameters": "fxpasses.quantization.linear_mapping",
+    "linear_parameters": "fxpasses.quantization.numbers.linear_mapping",
     "narrow_ranges": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
     "quantize": "fxpasses.quantization.api",
-    "quantize_linear": "fxpasses.quantization.linear_mapping",
+    "quantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
     "smooth": "fxpasses.quantization.api",
     "sweep_observers": "fxpasses.quantization.api",

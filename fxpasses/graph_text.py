@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import fx
 
-from .graph_edit import operator_name
-from .quantization import ops
-from .quantization.bias_correction import find_means
-from .quantization.int8_calls import LAYER_FUNCTIONS, qparams_of
-from .quantization.observe import find_observers
-from .shapes import SHAPE, shape_of
-from .stages import stage_of
+from .graph.edit import operator_name
+from .graph.shapes import SHAPE, shape_of
+from .graph.stages import stage_of
+from .quantization.int8.bias_correction import find_means
+from .quantization.int8.int8_calls import LAYER_FUNCTIONS, qparams_of
+from .quantization.int8.observe import find_observers
+from .quantization.numbers import ops
 
 _DIGITS = 3
 _ORDINARY: dict[str, Any] = {

@@ -22,12 +22,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, fx, nn
 
-from .examples import input_tensors
-from .graph_edit import operator_name
-from .operators import aten_name
-from .samples import batch_dims
-from .shapes import shape_of
-from .stages import graph_facts
+from .graph.edit import operator_name
+from .graph.operators import aten_name
+from .graph.shapes import shape_of
+from .graph.stages import graph_facts
+from .signature.examples import input_tensors
+from .signature.samples import batch_dims
 
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

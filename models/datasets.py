@@ -20,18 +20,18 @@ from pathlib import Path
 
 from fxpasses.errors import InputError
 
-from . import cifar_files, digits, idx_files
 from .blueprint import unknown_name
-from .coco_folder import coco_splits
-from .csv_file import csv_splits
-from .data_source import DataSource, Split, SplitSource, check_shape
-from .image_folder import image_folder_splits
+from .data import cifar_files, digits, idx_files
+from .data.coco_folder import coco_splits
+from .data.csv_file import csv_splits
+from .data.data_source import DataSource, Split, SplitSource, check_shape
+from .data.image_folder import image_folder_splits
+from .data.noise_data import noise_splits, parse_shape
+from .data.segmentation_folder import segmentation_splits
+from .data.sentences import SENTIMENTS, sentence_splits
 from .model_input import InputShape, TakesInput
-from .noise_data import noise_splits, parse_shape
-from .segmentation_folder import segmentation_splits
-from .sentences import SENTIMENTS, sentence_splits
-from .user_code import is_user_code
-from .user_data import user_data
+from .users.user_code import is_user_code
+from .users.user_data import user_data
 
 KINDS = ("digits", "mnist", "fashion", "cifar10", "images", "segmentation", "coco", "csv", "sst2", "random")
 

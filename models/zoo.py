@@ -4,10 +4,10 @@
     torchvision/resnet18, timm/resnet18                      architectures only: nothing is ever downloaded
     ultralytics/yolov8n                                      the same, where the caller installed that package
     hf/FOLDER                                                what transformers' save_pretrained wrote there
-    path/file.py:factory                                     the caller's: see :mod:`.user_model`
+    path/file.py:factory                                     the caller's: see :mod:`fxpasses.models.users.user_model`
 
-Without weights a model has random ones from the seed and is settled (:mod:`.settle`), so that passes and
-quantization have something to lose.
+Without weights a model has random ones from the seed and is settled (:mod:`fxpasses.models.training.settle`), so that
+passes and quantization have something to lose.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
 from .blueprint import Blueprint, unknown_name
-from .cifar_resnet import CifarResNet
-from .digits_cnn import DigitsCnn
-from .lenet import LeNet
 from .loaded_model import LoadedModel, example_batch
 from .model_input import IMAGENET, UNIT_RANGE, InputShape
-from .settle import settle
-from .text_bag import TOKENS, VOCABULARY, TextBag
-from .user_code import file_of, is_user_code
-from .vgg_cifar import VGG16_HALF, VggCifar
-from .weights import load_weights
+from .nets.cifar_resnet import CifarResNet
+from .nets.digits_cnn import DigitsCnn
+from .nets.lenet import LeNet
+from .nets.text_bag import TOKENS, VOCABULARY, TextBag
+from .nets.vgg_cifar import VGG16_HALF, VggCifar
+from .training.settle import settle
+from .users.user_code import file_of, is_user_code
+from .weights.load import load_weights
 
 # Values per channel that statistics are measured on where a net is down to 1/32 of its input: 2 images of 224x224.
 SETTLING_VALUES = 98
@@ -100,24 +100,24 @@ def settling_batch(shape: InputShape) -> int:
 def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
     """How to build what the spec names; nothing is built yet, except by the caller's own factory."""
     if is_user_code(spec):
-        from .user_model import user_blueprint
+        from .users.user_model import user_blueprint
 
         return user_blueprint(spec)
     source, slash, name = spec.partition("/")
     if slash and source == "torchvision":
-        from .torchvision_zoo import torchvision_blueprint
+        from .zoos.torchvision_zoo import torchvision_blueprint
 
         return torchvision_blueprint(name, image_size)
     if slash and source == "timm":
-        from .timm_zoo import timm_blueprint
+        from .zoos.timm_zoo import timm_blueprint
 
         return timm_blueprint(name, image_size)
     if slash and source == "ultralytics":
-        from .ultralytics_zoo import ultralytics_blueprint
+        from .zoos.ultralytics_zoo import ultralytics_blueprint
 
         return ultralytics_blueprint(name, image_size)
     if slash and source == "hf":
-        from .hugging_face_zoo import hugging_face_blueprint
+        from .zoos.hugging_face_zoo import hugging_face_blueprint
 
         return hugging_face_blueprint(name, image_size)
     if spec.endswith(ONNX_ENDING):

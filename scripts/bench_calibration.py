@@ -27,7 +27,7 @@ from peak_memory import peak_memory_bytes
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
-    from fxpasses.models.data_source import DataSource
+    from fxpasses.models.data.data_source import DataSource
 
 OURS, THEIRS = "fxpasses", "torch.ao"
 CHILD_TIMES, CHILD_MEMORY = "--times", "--memory"
@@ -56,7 +56,7 @@ def with_observers_of(who: str, graph: fx.GraphModule) -> fx.GraphModule:
     import torch
     from torch.ao.quantization.observer import HistogramObserver
 
-    from fxpasses.quantization.observe import find_observers
+    from fxpasses.quantization.int8.observe import find_observers
 
     for node in find_observers(graph).values():
         theirs = HistogramObserver(bins=2048, dtype=torch.uint8, qscheme=torch.per_tensor_affine)
@@ -69,8 +69,8 @@ def calibration_seconds(who: str, graph: fx.GraphModule, batches: Iterable[Tenso
     import torch
 
     import fxpasses
-    from fxpasses.quantization.observe import find_observers
-    from fxpasses.quantization.qparams import UINT8
+    from fxpasses.quantization.int8.observe import find_observers
+    from fxpasses.quantization.numbers.qparams import UINT8
 
     observers: list[Any] = [graph.get_submodule(str(node.target)) for node in find_observers(graph).values()]
     started = time.perf_counter()

@@ -19,11 +19,11 @@ from torch import nn
 
 import fxpasses as fx
 from fxpasses.cpu import cpu_name
-from fxpasses.export.benchmark import BenchSettings, benchmark
-from fxpasses.export.latency import Cell
-from fxpasses.export.runners import Runner, onnx_runner, torch_runner
-from fxpasses.models.settle import settle
-from fxpasses.quantization.targets import machine_target
+from fxpasses.measure.benchmark import BenchSettings, benchmark
+from fxpasses.measure.latency import Cell
+from fxpasses.measure.runners import Runner, onnx_runner, torch_runner
+from fxpasses.models.training.settle import settle
+from fxpasses.quantization.numbers.targets import machine_target
 
 LAYERS = 8
 COUNTS = (16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64)

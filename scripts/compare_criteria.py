@@ -27,15 +27,15 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 import fxpasses as fx
-from fxpasses.cli.pruning_recovery import recover
-from fxpasses.cli.pruning_steps import Pruned, Pruning, moment_batches, score
+from fxpasses.cli.pruning.recovery import recover
+from fxpasses.cli.pruning.steps import Pruned, Pruning, moment_batches, score
 from fxpasses.cli.terminal import Terminal
 from fxpasses.errors import FxPassesError, InputError
-from fxpasses.export.accuracy import AccuracySums
-from fxpasses.export.environment import environment
 from fxpasses.export.files import write_json_atomic
-from fxpasses.export.runners import torch_threads
-from fxpasses.models.data_source import DataSource
+from fxpasses.machine.environment import environment
+from fxpasses.measure.accuracy import AccuracySums
+from fxpasses.measure.runners import torch_threads
+from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.zoo import load_model
 from fxpasses.pruning import (
@@ -48,9 +48,9 @@ from fxpasses.pruning import (
     find_dependencies,
     shrink,
 )
-from fxpasses.pruning.brain_surgeon import SURGEON
-from fxpasses.pruning.scoring import COMPARABLE
-from fxpasses.pruning.selection import Scope
+from fxpasses.pruning.channels.brain_surgeon import SURGEON
+from fxpasses.pruning.channels.scoring import COMPARABLE
+from fxpasses.pruning.masks.selection import Scope
 
 ALL = (*CRITERIA, SURGEON)
 SCOPES: tuple[Scope, ...] = ("layer", "global")

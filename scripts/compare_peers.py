@@ -25,24 +25,24 @@ from statistics import median
 from typing import Any
 
 import torch
-from peer_case import Case, write_case
-from peers import CONTESTANTS, OURS, Entry, entries_of
+from peers.case import Case, write_case
+from peers.contestants import CONTESTANTS, OURS, Entry, entries_of
 from rich.console import Console
 from rich.table import Table
 
 import fxpasses
 from fxpasses.errors import FxPassesError
-from fxpasses.export.accuracy import Comparison, compare
-from fxpasses.export.benchmark import BenchSettings, benchmark
-from fxpasses.export.environment import environment
 from fxpasses.export.files import file_bytes, write_json_atomic
-from fxpasses.export.latency import BenchResult
-from fxpasses.export.report_numbers import bytes_text, decibel_text, percent_text, three_digits
-from fxpasses.export.runners import ONNXRUNTIME, onnx_runner, torch_runner
-from fxpasses.models.data_source import DataSource
+from fxpasses.machine.environment import environment
+from fxpasses.measure.accuracy import Comparison, compare
+from fxpasses.measure.benchmark import BenchSettings, benchmark
+from fxpasses.measure.latency import BenchResult
+from fxpasses.measure.runners import ONNXRUNTIME, onnx_runner, torch_runner
+from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.zoo import load_model
+from fxpasses.reports.numbers import bytes_text, decibel_text, percent_text, three_digits
 
 WEIGHTS_AND_DATA = {
     "torchvision/mobilenet_v2": ("imagenet_mobilenet_v2_bnfolded.pt", "images=imagenet"),

@@ -2,7 +2,7 @@
 
     python scripts/coverage.py [--json FILE]            all torchvision classifiers
     python scripts/coverage.py --timm [--json FILE]     the smallest model of every timm family
-    python scripts/coverage.py --zoo hf smp ...         detectors, segmenters, video, text, audio (coverage_zoo.py)
+    python scripts/coverage.py --zoo hf smp ...         detectors, segmenters, video, text, audio (zoo_coverage/)
     python scripts/coverage.py --models timm/NAME torchvision/NAME hf/NAME ...
 
 A model is ok when its int8 ONNX file runs in onnxruntime and gives the integers of the PyTorch int8 module, at most
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,23 +24,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from coverage_case import CRASH, FAILED, NOT_OURS, OK, Outcome
-from coverage_models import classifiers, smallest_of, timm_families
-from coverage_zoo import ZOOS, zoo_specs
 from rich.console import Console
 from rich.table import Table
+from zoo_coverage.case import CRASH, FAILED, NOT_OURS, OK, Outcome
+from zoo_coverage.classifiers import classifiers, smallest_of, timm_families
+from zoo_coverage.real_models import ZOOS, zoo_specs
 
 from fxpasses.export.files import write_json_atomic
 
-CASE = Path(__file__).with_name("coverage_case.py")
+SCRIPTS = Path(__file__).resolve().parent
 LAST_LINES = 3
 
 
 def in_process(spec: str, limit_seconds: float) -> Outcome:
     """Cover one model in a process of its own, so that nothing it does can end the run, and its memory comes back."""
-    command = [sys.executable, str(CASE), spec]
+    command = [sys.executable, "-m", "zoo_coverage.case", spec]
+    places = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": places}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_seconds)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=limit_seconds, env=environment
+        )
     except subprocess.TimeoutExpired:
         return Outcome(spec, FAILED, f"not done after {limit_seconds:.0f} s", seconds=limit_seconds)
     if done.returncode == 0:

@@ -37,8 +37,8 @@ from emulation.outcome import ONNXRUNTIME, TORCH, Outcome
 from emulation.tables import difference_table, failures, instructions_table, notes, summary
 from rich.console import Console
 
-from fxpasses.export.environment import environment, usable_threads
 from fxpasses.export.files import write_json_atomic
+from fxpasses.machine.environment import environment, usable_threads
 
 NETS = {net.name: net for net in (*TINY_NETS, RESNET20, *LARGE_NETS)}
 QUICK = (*(net.name for net in TINY_NETS), RESNET20.name)
@@ -46,6 +46,8 @@ QUICK_IMAGES = 4
 TORCH_NET = TINY_NETS[0].name
 QUICK_TORCH_CPUS = (HERE, "Haswell", "neoverse-n1")
 """PyTorch takes one to two minutes to import under emulation."""
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+"""The tiny nets are fixtures of the tests."""
 CACHE = Path.home() / ".cache" / "fxpasses" / "every_cpu"
 WIDTH = 160
 
@@ -54,6 +56,7 @@ Fetched = TypeVar("Fetched")
 
 def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) -> int:
     chosen = parse(arguments)
+    sys.path.append(str(TESTS))
     signal.signal(signal.SIGTERM, _interrupted)
     said, console = Console(file=progress), Console(width=WIDTH)
     with tempfile.TemporaryDirectory(prefix="every_cpu-") as folder, Children() as children:

@@ -23,18 +23,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from coverage_models import OTHER_SIZES, SMALL, classifiers
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.fx import GraphModule
+from zoo_coverage.classifiers import OTHER_SIZES, SMALL, classifiers
 
 import fxpasses as fx
+from fxpasses.capturing.attempts import Method
 from fxpasses.errors import FxPassesError
 from fxpasses.models.zoo import load_model
 from fxpasses.pruning import channel_scores, choose_channels, find_dependencies, mask_channels, shrink
-from fxpasses.pruning.cost import cost_of
-from fxpasses.tracing import Method
+from fxpasses.pruning.channels.cost import cost_of
 
 RELATIVE_TOLERANCE = 1e-9
 """Of the largest logit, in float64: sums of 10^5 terms of rounding 1e-16, in some 100 layers one after the other."""

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from fxpasses.graph_edit import bypass, clip_bounds, operator_name, respell, with_parameters
-from fxpasses.pass_runner import PassResult
+from fxpasses.graph.edit import bypass, clip_bounds, operator_name, respell, with_parameters
+from fxpasses.graph.pass_runner import PassResult
 from fxpasses.passes.batch_norm import affine_of
 from fxpasses.passes.identities import drop_identities
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.channel_noise import ChannelGroup, ChannelRanges, Reader
+from fxpasses.quantization.repairs.channel_noise import ChannelGroup, ChannelRanges, Reader
 
 ONE = torch.tensor([1.0], dtype=torch.float64)
 

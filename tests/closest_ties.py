@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from fxpasses.export.engines.reference import multipliers
-from fxpasses.quantization.int8_calls import Int8Call
-from fxpasses.quantization.qparams import QParams
-from fxpasses.quantization.scales import table_of, window_size
-from fxpasses.quantization.tie_free import LARGEST_RESULT, distance_to_tie
+from fxpasses.quantization.int8.int8_calls import Int8Call
+from fxpasses.quantization.int8.scales import table_of, window_size
+from fxpasses.quantization.numbers.qparams import QParams
+from fxpasses.quantization.numbers.tie_free import LARGEST_RESULT, distance_to_tie
 
 _JUST_OUTSIDE = 0.75
 """Results up to here beyond the grid's end could still be rounded onto it."""

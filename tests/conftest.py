@@ -14,7 +14,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from fxpasses.quantization import targets  # loads torch
+from fxpasses.quantization.numbers import targets  # loads torch
 
 ROOT = Path(__file__).resolve().parent.parent
 

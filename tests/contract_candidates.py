@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import fx
 
-from fxpasses.graph_edit import operator_name
-from fxpasses.operator_table import VOCABULARY
-from fxpasses.shapes import shape_of
+from fxpasses.graph.edit import operator_name
+from fxpasses.graph.operator_table import VOCABULARY
+from fxpasses.graph.shapes import shape_of
 
 
 def named(*operators: str) -> Callable[[fx.GraphModule], set[str]]:

@@ -29,12 +29,14 @@ from contract_candidates import (
     windowed_pools,
 )
 from tiny_graphs import fresh_inputs, outputs_of
+from tiny_nets.net import TinyNet
 from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.errors import source_line
-from fxpasses.models.tiny_net import TinyNet
-from fxpasses.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
+from fxpasses.graph.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
+from fxpasses.graph.shapes import DTYPE, SHAPE, record_shapes
+from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
 from fxpasses.passes.attention_rank import give_attention_a_head, join_attention_windows
@@ -42,9 +44,7 @@ from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
-from fxpasses.quantization.lowerable import batch_norm_to_conv, channel_pad_to_conv, split_silu
-from fxpasses.shapes import DTYPE, SHAPE, record_shapes
-from fxpasses.stages import Stage, stage_of
+from fxpasses.quantization.int8.rewrites import batch_norm_to_conv, channel_pad_to_conv, split_silu
 
 ROUNDINGS = 5000.0
 """Rounding errors of one unit that an output may hold: sums of the tiny nets have at most 500 terms, each rounded once

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.int8_calls import Int8Call
+from fxpasses.quantization.int8.int8_calls import Int8Call
 
 Index = tuple[int, ...]
 Values = dict[Index, Fraction]

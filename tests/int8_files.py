@@ -13,11 +13,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tiny_graphs import fresh_inputs, quantized
+from tiny_nets.all_nets import TINY
 from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.export.exact_sums import set_exact_sums
-from fxpasses.models.tiny import TINY
 
 ENDS_IN_FLOATS = frozenset({"squeeze_excite"})
 """Nets whose last product is of floats, since only the caller reads it: runtimes round it each in their way."""

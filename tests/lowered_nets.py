@@ -38,13 +38,13 @@ def images(batch: int = 6) -> Tensor:
 
 def reasons(gm: fx.GraphModule) -> dict[str, str]:
     """Node -> why the last pass left it alone."""
-    from fxpasses.pass_runner import pass_logs
+    from fxpasses.graph.pass_runner import pass_logs
 
     return {skip.node: skip.why for skip in pass_logs(gm)[-1].result.skipped}
 
 
 def changed(gm: fx.GraphModule) -> list[str]:
-    from fxpasses.pass_runner import pass_logs
+    from fxpasses.graph.pass_runner import pass_logs
 
     return [change.node for change in pass_logs(gm)[-1].result.changed]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from tiny_nets.blocks import Attention, SqueezeExcite
+from tiny_nets.convolutions import conv
+from tiny_nets.net import OneInput, TinyNet, by_name, tiny
 from torch import Tensor, nn
-
-from fxpasses.models.tiny_blocks import Attention, SqueezeExcite
-from fxpasses.models.tiny_convolutions import conv
-from fxpasses.models.tiny_net import OneInput, TinyNet, by_name, tiny
 
 WIDTH = 12
 

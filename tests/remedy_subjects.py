@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from tiny_graphs import fresh_inputs, fused, quantized
+from tiny_nets.all_nets import TINY
 from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses import pruning
 from fxpasses.export import to_onnx
-from fxpasses.models.tiny import TINY
 from fxpasses.precision.half import to_half
 from fxpasses.quantization.config import QuantConfig
 
@@ -113,7 +113,7 @@ def lowered() -> fx.GraphModule:
 
 
 def save_lowered(folder: Path) -> Path:
-    from fxpasses.export.pt2_lowered import save_lowered
+    from fxpasses.export.pt2.lowered import save_lowered
 
     return save_lowered(lowered(), folder / "l.pt2")
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 import fxpasses
-from fxpasses.models.digits_cnn import DigitsCnn
-from fxpasses.models.settle import settle
+from fxpasses.machine.environment import environment
+from fxpasses.models.nets.digits_cnn import DigitsCnn
+from fxpasses.models.training.settle import settle
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once
+from fxpasses.sensitivity.pages.prune_document import prune_document
+from fxpasses.sensitivity.pages.quant_document import quant_document
+from fxpasses.sensitivity.prune import (
+    LayerScan,
+    PruneChoice,
+    prune_targets,
+    score_pruned,
+)
 from fxpasses.sensitivity.quant import QuantSensitivity, quant_sensitivity
 from fxpasses.sensitivity.scoring import Yardstick
 
@@ -64,3 +74,36 @@ def yardstick() -> Yardstick:
 def sensitivity() -> QuantSensitivity:
     """Of the calibrated net to int8; not to be changed."""
     return quant_sensitivity(calibrated(), evaluation)
+
+
+RATIOS = (0.5, 0.9)
+
+
+@cache
+def prune_yardstick() -> Yardstick:
+    return Yardstick(graph(), evaluation)
+
+
+@cache
+def scans() -> tuple[LayerScan, ...]:
+    choice, found = PruneChoice(), []
+    for target in prune_targets(graph(), ["stem", "block2.*", "linear"]):
+        scores = {r: score_pruned(graph(), prune_yardstick(), {target.path: r}, choice) for r in RATIOS}
+        found.append(LayerScan(target, scores))
+    return tuple(found)
+
+
+def made_prune_document() -> dict[str, Any]:
+    frame: dict[str, Any] = {"model": "net", "data": "noise", "command": "fxpasses x", "environment": environment()}
+    return {**frame, **prune_document(prune_yardstick().float_score, scans(), PruneChoice(), prune_targets(graph()))}
+
+
+def made_quant_document() -> dict[str, Any]:
+    frame = {
+        "model": "net <&>",
+        "data": "noise",
+        "target": "x86",
+        "command": "fxpasses x",
+        "environment": environment(),
+    }
+    return {**frame, **quant_document(sensitivity())}

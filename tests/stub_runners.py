@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fxpasses.export.environment import environment
+from fxpasses.machine.environment import environment
 
 
 @dataclass(frozen=True)

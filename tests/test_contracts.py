@@ -10,12 +10,12 @@ from importlib import import_module
 import pytest
 from contracts import CONTRACTS, check_contract
 from odd_nets import ODD
+from tiny_nets.all_nets import TINY
 
 import fxpasses.passes
-from fxpasses.fusion import FUSION
-from fxpasses.models.tiny import TINY
-from fxpasses.pass_runner import PassResult, pass_name
-from fxpasses.quantization.lowerable import LOWERING
+from fxpasses.graph.pass_runner import PassResult, pass_name
+from fxpasses.passes.fusion import FUSION
+from fxpasses.quantization.int8.rewrites import LOWERING
 
 NETS = TINY | ODD
 

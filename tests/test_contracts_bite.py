@@ -9,12 +9,12 @@ import broken_reports as reports
 import pytest
 from contracts import CONTRACTS, Contract, ContractBroken, Promise, check_contract
 from odd_nets import ODD
+from tiny_nets.all_nets import TINY
 from torch import fx
 
-from fxpasses import pass_runner
 from fxpasses.errors import GraphError
-from fxpasses.models.tiny import TINY
-from fxpasses.pass_runner import Pass, PassResult
+from fxpasses.graph import pass_runner
+from fxpasses.graph.pass_runner import Pass, PassResult
 from fxpasses.passes.batch_norm import fold_batch_norm
 
 NETS = TINY | ODD

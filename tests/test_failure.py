@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fxpasses.failure import calling_lines, first_line, users_frame
+from fxpasses.user_frames import calling_lines, first_line, users_frame
 
 
 def caught(call: object) -> BaseException:
@@ -53,8 +53,8 @@ def test_calling_lines_are_the_users_outermost_first() -> None:
 
 
 def test_nodes_in_torchs_containers_have_their_line_where_the_user_has_none() -> None:
+    from fxpasses.capturing.symbolic_trace import trace_graph
     from fxpasses.errors import source_line
-    from fxpasses.symbolic_trace import trace_graph
 
     gm = trace_graph(torch.nn.Sequential(torch.nn.Linear(2, 2)).eval(), (torch.zeros(1, 2),))
     (call,) = (n for n in gm.graph.nodes if n.op == "call_module")

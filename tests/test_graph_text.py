@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_graphs import capture_net, captured, fused, node_named, observed, own_copy, quantized
+from tiny_nets.all_nets import TINY
+from tiny_nets.convolutions import conv
+from tiny_nets.net import OneInput, tiny
 from torch import fx, nn
 
+from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph_text import graph_text
-from fxpasses.models.tiny import TINY
-from fxpasses.models.tiny_convolutions import conv
-from fxpasses.models.tiny_net import OneInput, tiny
-from fxpasses.pass_runner import pass_logs
 from fxpasses.quantization.config import QuantConfig
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -14,56 +14,56 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-UNITS = ("fxpasses.cli", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses.sensitivity", "fxpasses")
+UNITS = (
+    *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
+    *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
+)
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
 
+_EXPORTING = {"fxpasses", "fxpasses.export"}
+_MEASURING = {*_EXPORTING, "fxpasses.machine", "fxpasses.measure"}
+_SHOWING = {*_MEASURING, "fxpasses.agreement", "fxpasses.audit", "fxpasses.reports"}
 MAY_IMPORT_OF_OURS = {
     "fxpasses": {"fxpasses"},
-    "fxpasses.export": {"fxpasses", "fxpasses.export"},
+    "fxpasses.export": _EXPORTING,
+    "fxpasses.machine": {*_EXPORTING, "fxpasses.machine"},
+    "fxpasses.audit": {*_EXPORTING, "fxpasses.machine", "fxpasses.audit"},
+    "fxpasses.measure": _MEASURING,
+    "fxpasses.agreement": {*_MEASURING, "fxpasses.agreement"},
+    "fxpasses.reports": _SHOWING,
     "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
-    "fxpasses.sensitivity": {"fxpasses", "fxpasses.export", "fxpasses.sensitivity"},
-    "fxpasses.cli": {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
+    "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
+    "fxpasses.cli": {*_SHOWING, "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
     "fxpasses.export": {
-        "torch",
-        "numpy",
-        "safetensors",
+        *("torch", "numpy", "safetensors", "netron", "triton"),
         *("onnx", "onnx_ir", "onnxruntime", "onnxscript", "google"),
-        *("matplotlib", "netron", "ptflops", "rich", "triton", "torchvision", "torchmetrics", "pycocotools"),
     },
+    "fxpasses.machine": {"torch", "onnxruntime", "rich"},
+    "fxpasses.audit": {"torch", "numpy", "onnx", "onnxruntime", "rich"},
+    "fxpasses.measure": {
+        *("torch", "numpy", "onnx", "onnxruntime", "google"),
+        *("ptflops", "torchvision", "torchmetrics", "pycocotools"),
+    },
+    "fxpasses.agreement": {"torch", "numpy", "onnx"},
+    "fxpasses.reports": {"torch", "matplotlib", "rich"},
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {
-        "torch",
-        "numpy",
-        "safetensors",
-        "torchvision",
-        "sklearn",
-        "PIL",
-        "timm",
-        "transformers",
-        "ultralytics",
+        *("torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL"),
+        *("timm", "transformers", "ultralytics"),
     },
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
     "fxpasses.cli": {
-        "typer",
-        "rich",
-        "click",
-        "torch",
-        "numpy",
-        "torchvision",
-        "onnxruntime",
-        "netron",
-        "joblib",
-        "ray",
-        "distributed",
+        *("typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime"),
+        *("netron", "joblib", "ray", "distributed"),
     },
 }
 ALWAYS = {
-    *("fxpasses.errors", "fxpasses.failure", "fxpasses.callers_code"),
-    *("fxpasses.formats", "fxpasses.regular_files", "fxpasses.label_check"),
+    *("fxpasses.errors", "fxpasses.user_frames", "fxpasses.callers_code"),
+    *("fxpasses.formats", "fxpasses.formats.regular_files", "fxpasses.signature.label_check"),
 }
 """What stands at the door: it knows errors and tensors, and nothing of graphs."""
 LAZY_ONLY = {
@@ -87,14 +87,16 @@ def unit_of(module: str) -> str | None:
 
 
 def modules() -> dict[str, Path]:
-    """Name -> file of every module of the three packages; the public names of fxpasses/__init__ lead everywhere."""
+    """Name -> file of every module; the public names of fxpasses and fxpasses.export lead everywhere."""
     found = {}
     for folder, prefix in (("fxpasses", ""), ("export", "fxpasses."), ("models", "fxpasses.")):
         for path in (ROOT / folder).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
             if parts[:2] not in {("fxpasses", "export"), ("fxpasses", "models")}:
                 found[prefix + ".".join(parts).removesuffix(".__init__")] = path
-    return {name: path for name, path in found.items() if name not in {"fxpasses", "fxpasses.__main__"}}
+    return {
+        name: path for name, path in found.items() if name not in {"fxpasses", "fxpasses.__main__", "fxpasses.export"}
+    }
 
 
 def imports(text: str, module: str, *, is_package: bool) -> Iterator[tuple[ast.stmt, str, bool]]:
@@ -183,10 +185,10 @@ def test_module(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "text", "reason"),
     [
-        ("fxpasses.fusion", "import onnx", "fxpasses may not use onnx"),
-        ("fxpasses.fusion", "def f():\n    import torchvision", "fxpasses may not use torchvision"),
-        ("fxpasses.fusion", "from fxpasses.export import bench", "fxpasses may not see fxpasses.export.bench"),
-        ("fxpasses.fusion", "from .models import lenet", "fxpasses may not see fxpasses.models.lenet"),
+        ("fxpasses.passes.fusion", "import onnx", "fxpasses may not use onnx"),
+        ("fxpasses.passes.fusion", "def f():\n    import torchvision", "fxpasses may not use torchvision"),
+        ("fxpasses.passes.fusion", "from fxpasses.export import bench", "fxpasses may not see fxpasses.export.bench"),
+        ("fxpasses.passes.fusion", "from ..models import lenet", "fxpasses may not see fxpasses.models.lenet"),
         ("fxpasses.quantization.api", "from .. import cli", "fxpasses may not see fxpasses.cli"),
         (
             "fxpasses.export.bench",
@@ -194,15 +196,23 @@ def test_module(module: str) -> None:
             "fxpasses.export may not see fxpasses.models.lenet",
         ),
         ("fxpasses.export.bench", "import typer", "fxpasses.export may not use typer"),
-        ("fxpasses.models.lenet", "import fxpasses.fusion", "fxpasses.models may not see fxpasses.fusion"),
-        ("fxpasses.models.lenet", "import onnx", "fxpasses.models may not use onnx"),
+        (
+            "fxpasses.models.nets.lenet",
+            "import fxpasses.passes.fusion",
+            "fxpasses.models may not see fxpasses.passes.fusion",
+        ),
+        ("fxpasses.models.nets.lenet", "import onnx", "fxpasses.models may not use onnx"),
         ("fxpasses.export.bench", "from fxpasses.export.a import b", "write fxpasses.export.a.b relatively"),
-        ("fxpasses.fusion", "from fxpasses.errors import E", "write fxpasses.errors.E relatively"),
+        ("fxpasses.passes.fusion", "from fxpasses.errors import E", "write fxpasses.errors.E relatively"),
         ("fxpasses.export.bench", "from ..errors import E", "write fxpasses.errors.E in full"),
         ("fxpasses.models.data", "import torchvision", "import torchvision where it is used"),
-        ("fxpasses.fusion", "import torch\nx = torch.ao.nn.X", f"torch.ao is for {ENGINES} alone"),
-        ("fxpasses.fusion", "from torch.ao import quantization", f"torch.ao is for {ENGINES} alone"),
-        ("fxpasses.export.onnx_file", "torch.ops.quantized.conv2d(x)", f"torch.ops.quantized is for {ENGINES} alone"),
+        ("fxpasses.passes.fusion", "import torch\nx = torch.ao.nn.X", f"torch.ao is for {ENGINES} alone"),
+        ("fxpasses.passes.fusion", "from torch.ao import quantization", f"torch.ao is for {ENGINES} alone"),
+        (
+            "fxpasses.export.onnx_writer.write",
+            "torch.ops.quantized.conv2d(x)",
+            f"torch.ops.quantized is for {ENGINES} alone",
+        ),
         ("fxpasses.models.w", "from pickle import load", "pickle.load may run code out of a file"),
         ("fxpasses.models.w", "pickle.loads(data)", "pickle.loads(data) may run code out of a file"),
         ("fxpasses.models.w", "torch.load(file)", "torch.load(file) may run code out of a file"),
@@ -216,14 +226,14 @@ def test_bites(module: str, text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("fxpasses.fusion", "import torch\nfrom .errors import E\ntorch.ops.quantized_decomposed.x(y)"),
-        ("fxpasses.quantization.observe", "from ..errors import E\nfrom .qparams import QParams"),
-        ("fxpasses.export.bench", "import onnx\nfrom fxpasses.operators import O\nfrom .engines import x86"),
-        ("fxpasses.export.bench", "def f():\n    import matplotlib.pyplot as plt"),
-        ("fxpasses.export.engines.x86", "import torch\ntorch.ops.onednn.qconv_pointwise(x)"),
+        ("fxpasses.passes.fusion", "import torch\nfrom ..errors import E\ntorch.ops.quantized_decomposed.x(y)"),
+        ("fxpasses.quantization.int8.observe", "from ...errors import E\nfrom ..numbers.qparams import QParams"),
+        ("fxpasses.export.bench", "import onnx\nfrom fxpasses.graph.operators import O\nfrom .engines import x86"),
+        ("fxpasses.reports.bench", "def f():\n    import matplotlib.pyplot as plt"),
+        ("fxpasses.export.engines.x86.engine", "import torch\ntorch.ops.onednn.qconv_pointwise(x)"),
         ("fxpasses.models.data", "from fxpasses.errors import E\ndef f():\n    import torchvision"),
-        ("fxpasses.models.weights", "import torch\ntorch.load(file, map_location='cpu', weights_only=True)"),
-        ("fxpasses.models.weights", "import pickle\nclass DataOnly(pickle.Unpickler): ..."),
+        ("fxpasses.models.weights.load", "import torch\ntorch.load(file, map_location='cpu', weights_only=True)"),
+        ("fxpasses.models.weights.load", "import pickle\nclass DataOnly(pickle.Unpickler): ..."),
         ("fxpasses.models.data", "if TYPE_CHECKING:\n    import torchvision"),
         ("fxpasses.cli.quantize", "import typer\nfrom fxpasses.export import bench\nfrom fxpasses.models import lenet"),
     ],

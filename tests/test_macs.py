@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_nets.all_nets import TINY
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import fxpasses
 from fxpasses.macs import count_graph_macs
-from fxpasses.models.tiny import TINY
 
 
 class Does(nn.Module):

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 import fxpasses as fx
-from fxpasses.examples import inputs_of, tensors_in
-from fxpasses.free_sizes import free_sizes
-from fxpasses.outputs import leaves_of, tensors_of
+from fxpasses.signature.examples import inputs_of, tensors_in
+from fxpasses.signature.free_sizes import free_sizes
+from fxpasses.signature.outputs import leaves_of, tensors_of
 from fxpasses.sqnr import sqnr_db
 
 STRUCTURES = [*BATCHES, *OUTPUTS, *INPUTS, *SIZES]

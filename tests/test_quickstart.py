@@ -6,7 +6,7 @@ import json
 
 from cli_runs import quickstart
 
-from fxpasses.export.promise import why_broken
+from fxpasses.agreement.promise import why_broken
 
 FILES = {
     *("model.fp32.onnx", "model.int8.onnx", "model.int8.pt2", "integers.npz", "report.json", "report.html"),

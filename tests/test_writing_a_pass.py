@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from contracts import Contract, ContractBroken, check_contract
-
-from fxpasses.models.tiny import TINY
+from tiny_nets.all_nets import TINY
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "writing_a_pass.md"
 

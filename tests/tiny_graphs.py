@@ -6,13 +6,13 @@ from functools import cache
 from typing import Any
 
 import torch
+from tiny_nets.all_nets import TINY
+from tiny_nets.net import TinyNet
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 import fxpasses
-from fxpasses.models.tiny import TINY
-from fxpasses.models.tiny_net import TinyNet
-from fxpasses.pass_runner import PassLog, copy_graph, pass_logs
+from fxpasses.graph.pass_runner import PassLog, copy_graph, pass_logs
 from fxpasses.quantization.config import QuantConfig
 
 CALIBRATION_BATCHES = 4
@@ -105,7 +105,7 @@ def node_named(gm: fx.GraphModule, name: str) -> fx.Node:
 
 def operators_of(gm: fx.GraphModule) -> list[str]:
     """The operators of the vocabulary in a graph, in order; a node outside it by its target."""
-    from fxpasses.graph_edit import operator_name
+    from fxpasses.graph.edit import operator_name
 
     calls = [n for n in gm.graph.nodes if n.op.startswith("call_")]
     return [operator_name(gm, n) or str(getattr(n.target, "__name__", n.target)) for n in calls]

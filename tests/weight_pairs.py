@@ -91,3 +91,20 @@ def _saturated(found: Tensor) -> set[int]:
 def _per_channel(weight: Tensor) -> Tensor:
     ones, zeros = torch.ones(len(weight), dtype=torch.float64), torch.zeros(len(weight), dtype=torch.int64)
     return torch._make_per_channel_quantized_tensor(weight, ones, zeros, 0)
+
+
+LAYERS = [
+    (4, (), 0, False),
+    (5, (), 0, False),
+    (16, (1, 1), 7, False),
+    (5, (1, 1), 4, False),
+    (4, (3, 3), 6, False),
+    (3, (3, 3), 6, False),
+    (1, (5, 5), 8, False),
+    (4, (3,), 9, False),
+    (2, (2, 2, 2), 4, False),
+    (1, (3, 3), 6, True),
+    (1, (5, 5), 8, True),
+    (1, (3,), 9, True),
+]
+"""Input channels, kernel, size of the input, and whether it is depthwise: one input channel for each output."""

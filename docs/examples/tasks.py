@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fxpasses.models.data_source import SplitSource
+from fxpasses.models.data.data_source import SplitSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.model_input import IMAGENET, InputShape, ModelInput
 

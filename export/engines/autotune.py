@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.int8_calls import Int8Call
+from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from . import quint8
 from .kernel import Kernel

@@ -21,7 +21,7 @@ from torch import Tensor, fx
 
 from . import quint8
 from .kernel import Call, Kernel, Script
-from .lowering import assembled
+from .replace_calls import assembled
 
 SHORTEST = 4
 """Kernels. A call of TorchScript's takes as long as two or three from Python."""

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fxpasses.quantization.int8_calls import FloatResult, Int8Call, LayerIntegers, layer_of
-from fxpasses.quantization.qparams import QParams
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, LayerIntegers, layer_of
+from fxpasses.quantization.numbers.qparams import QParams
 
 from . import quint8
 from .geometry import Geometry

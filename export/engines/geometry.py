@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fxpasses.quantization.int8_calls import Int8Call, layer_of
+from fxpasses.quantization.int8.int8_calls import Int8Call, layer_of
 
 
 class Geometry:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, fx, nn
 
-from fxpasses.quantization.qparams import QParams
+from fxpasses.quantization.numbers.qparams import QParams
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.qparams import QParams
+from fxpasses.quantization.numbers.qparams import QParams
 
 TINY = 1 << 12
 """Values. So few are copied in 1 us; a view takes two calls, and 2 us."""

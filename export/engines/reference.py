@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import FloatResult, Int8Call
-from fxpasses.quantization.qparams import QParams
-from fxpasses.quantization.scales import table_of
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call
+from fxpasses.quantization.int8.scales import table_of
+from fxpasses.quantization.numbers import ops
+from fxpasses.quantization.numbers.qparams import QParams
 
 from .kernel import Kernel
 

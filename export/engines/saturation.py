@@ -11,7 +11,7 @@ import functools
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.int8_calls import FloatResult, Int8Call
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call
 
 from . import quint8
 

@@ -10,17 +10,17 @@ import typer
 from typer.core import TyperGroup
 
 from . import interruption
-from .audit_command import audit_command
-from .bench_command import bench_command
-from .doctor_command import doctor_command
+from .commands.audit_command import audit_command
+from .commands.bench_command import bench_command
+from .commands.doctor_command import doctor_command
+from .commands.parity_command import parity_command
+from .commands.prune_command import prune_command
+from .commands.quantize_command import quantize_command
+from .commands.quickstart_command import quickstart_command
+from .commands.sensitivity_command import sensitivity_command
+from .commands.train_command import train_command
+from .commands.view_command import view_command
 from .failures import Interrupted, exit_with
-from .parity_command import parity_command
-from .prune_command import prune_command
-from .quantize_command import quantize_command
-from .quickstart_command import quickstart_command
-from .sensitivity_command import sensitivity_command
-from .train_command import train_command
-from .view_command import view_command
 
 
 class _Commands(TyperGroup):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fxpasses.export.environment import usable_threads
-from fxpasses.export.metrics import Metric
-from fxpasses.models.data_source import DataSource
+from fxpasses.machine.environment import usable_threads
+from fxpasses.measure.metrics import Metric
+from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 
-from .fitting import fitted
-from .folder import DataChoice, ModelChoice
-from .metric_option import metric_of
-from .options import check_threads
+from .folders.fitting import fitted
+from .folders.folder import DataChoice, ModelChoice
+from .options.metric import metric_of
+from .options.shared import check_threads
 from .terminal import Terminal
 
 DEFAULT_CALIBRATION_IMAGES = 256

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fxpasses.errors import InputError
-from fxpasses.regular_files import why_not_regular
 
 from .plain_values import key_text, why_not_plain
+from .regular_files import why_not_regular
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

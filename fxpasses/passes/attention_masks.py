@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from ..graph_edit import operator_name
-from ..lifting import constant_of
-from ..pass_runner import PassResult
+from ..capturing.lifting import constant_of
+from ..graph.edit import operator_name
+from ..graph.pass_runner import PassResult
 
 
 def drop_open_masks(gm: fx.GraphModule) -> PassResult:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from ..graph_edit import insert_call, operator_name, replace_node
-from ..pass_runner import PassResult
-from ..shapes import DTYPE, SHAPE, shape_of
+from ..graph.edit import insert_call, operator_name, replace_node
+from ..graph.pass_runner import PassResult
+from ..graph.shapes import DTYPE, SHAPE, shape_of
 
 _WINDOWED, _HEADLESS = 5, 3
 

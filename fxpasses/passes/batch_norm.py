@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from ..graph_edit import (
+from ..graph.edit import (
     bypass,
     is_finite,
     module_of,
@@ -25,8 +25,8 @@ from ..graph_edit import (
     why_not_replaceable,
     with_parameters,
 )
-from ..pass_runner import PassResult
-from ..shapes import shape_of
+from ..graph.pass_runner import PassResult
+from ..graph.shapes import shape_of
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import fx
 
-from ..graph_edit import bypass, operator_name
-from ..operator_table import VOCABULARY
-from ..pass_runner import PassResult
+from ..graph.edit import bypass, operator_name
+from ..graph.operator_table import VOCABULARY
+from ..graph.pass_runner import PassResult
 
 
 def merge_equal_calls(gm: fx.GraphModule) -> PassResult:

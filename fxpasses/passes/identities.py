@@ -9,11 +9,11 @@ import math
 
 from torch import fx
 
-from ..binding import bind
-from ..graph_edit import bypass, clip_bounds, is_floating_point, only_reader, operator_name, respell, why_not_plain
-from ..operator_table import VOCABULARY
-from ..pass_runner import PassResult
-from ..shapes import shape_of
+from ..graph.binding import bind
+from ..graph.edit import bypass, clip_bounds, is_floating_point, only_reader, operator_name, respell, why_not_plain
+from ..graph.operator_table import VOCABULARY
+from ..graph.pass_runner import PassResult
+from ..graph.shapes import shape_of
 
 
 def drop_identities(gm: fx.GraphModule) -> PassResult:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import InputError
-from ..quantization.linear_mapping import quantize_linear
-from ..quantization.qparams import IntType
-from ..quantization.range_search import weight_scales
-from ..quantization.targets import AUTO, find_target
+from ..quantization.numbers.linear_mapping import quantize_linear
+from ..quantization.numbers.qparams import IntType
+from ..quantization.numbers.targets import AUTO, find_target
+from ..quantization.ranges.range_search import weight_scales
 from . import ops, recurrent_layers
 from .linear_layers import LowerLinear, Replacement, conv_reasons, lower_linear, other_reasons
 from .recurrent_layers import dynamic_recurrent

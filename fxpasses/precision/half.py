@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError, InputError
-from ..graph_edit import is_floating_point, operator_name
-from ..pass_runner import PassResult, copy_graph, run_passes
+from ..graph.edit import is_floating_point, operator_name
+from ..graph.pass_runner import PassResult, copy_graph, run_passes
+from ..graph.shapes import carried_meta
+from ..graph.stages import Stage, graph_facts, set_stage
 from ..quantization.config import Override
-from ..shapes import carried_meta
-from ..stages import Stage, graph_facts, set_stage
 from .lowered import finish
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from torch import fx, nn
 
 from ..errors import InputError
-from ..graph_edit import add_module, module_of, operator_name, why_not_plain
-from ..pass_runner import PassResult, run_passes
+from ..graph.edit import add_module, module_of, operator_name, why_not_plain
+from ..graph.pass_runner import PassResult, run_passes
+from ..graph.stages import Stage, graph_facts, set_stage
 from ..quantization.config import Override
-from ..stages import Stage, graph_facts, set_stage
 from .lowered import finish
 
 LAYERS = (

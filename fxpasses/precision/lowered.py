@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx
 
 from ..errors import GraphError
-from ..examples import examples_of, with_tensors
-from ..shapes import DTYPE, SHAPE
-from ..stages import graph_facts
+from ..graph.shapes import DTYPE, SHAPE
+from ..graph.stages import graph_facts
+from ..signature.examples import examples_of, with_tensors
 
 
 def finish(gm: fx.GraphModule) -> fx.GraphModule:

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..quantization.linear_mapping import levels_of
+from ..quantization.numbers.linear_mapping import levels_of
 
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define("matmul_nbits(Tensor x, Tensor packed, Tensor scale, int k, int bits, int accuracy_level) -> Tensor")

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from ..graph_edit import why_not_plain
-from ..quantization.linear_mapping import quantize_linear
-from ..quantization.qparams import IntType
-from ..quantization.range_search import weight_scales
-from ..shapes import shape_of
+from ..graph.edit import why_not_plain
+from ..graph.shapes import shape_of
+from ..quantization.numbers.linear_mapping import quantize_linear
+from ..quantization.numbers.qparams import IntType
+from ..quantization.ranges.range_search import weight_scales
 from .recurrent_ops import gru_dynamic, lstm_dynamic
 
 SMALLEST_GRU = 320

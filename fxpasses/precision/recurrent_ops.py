@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..quantization.qparams import as_float32
+from ..quantization.numbers.qparams import as_float32
 from .ops import HIGHEST, matmul_dynamic
 
 MOST_EXACT = 2**24 // (255 * 127)

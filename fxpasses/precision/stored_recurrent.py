@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..quantization.linear_mapping import quantize_linear
-from ..quantization.qparams import INT8_SYMMETRIC
-from ..quantization.range_search import weight_scales
+from ..quantization.numbers.linear_mapping import quantize_linear
+from ..quantization.numbers.qparams import INT8_SYMMETRIC
+from ..quantization.ranges.range_search import weight_scales
 from .recurrent_layers import LSTM_ORDER, RecurrentLayer
 from .stored_ops import gru_stored, lstm_stored
 

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import InputError
-from ..quantization.linear_mapping import integer_type, levels_of
-from ..quantization.qparams import INT8_SYMMETRIC
-from ..quantization.range_search import weight_scales
+from ..quantization.numbers.linear_mapping import integer_type, levels_of
+from ..quantization.numbers.qparams import INT8_SYMMETRIC
+from ..quantization.ranges.range_search import weight_scales
 from . import ops
 from .linear_layers import LowerLinear, Replacement, conv_reasons, lower_linear, other_reasons
 from .recurrent_layers import why_not_rebuilt

@@ -7,22 +7,22 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from ..dynamic_sizes import Dynamic
-from ..fusion import fuse
-from ..tracing import capture
-from .calibration import calibrate
+from ..capturing.attempts import capture
+from ..capturing.dynamic_sizes import Dynamic
+from ..passes.fusion import fuse
 from .config import Override, QuantConfig
-from .convert import convert
-from .equalization import equalize, equalized
-from .first_samples import first_samples
-from .learned_rounding import SAMPLES, learn_rounding
-from .loud_tensors import SAMPLES as SAMPLES_THAT_HEAR
-from .loud_tensors import narrow_ranges
-from .observe import observe
-from .observer_sweep import sweep_observers
-from .pixel_grid import align_pixels
-from .reestimation import reestimate
-from .smoothing import smooth
+from .int8.convert import convert
+from .int8.observe import observe
+from .ranges.calibration import calibrate
+from .ranges.first_samples import first_samples
+from .repairs.equalization import equalize, equalized
+from .repairs.observer_sweep import sweep_observers
+from .repairs.output_noise import SAMPLES as SAMPLES_THAT_HEAR
+from .repairs.output_noise import narrow_ranges
+from .repairs.pixel_grid import align_pixels
+from .repairs.reestimation import reestimate
+from .repairs.smoothing import smooth
+from .rounding.learned_rounding import SAMPLES, learn_rounding
 
 __all__ = [
     "Override",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from ..errors import InputError
-from ..graph_edit import module_of, operator_name
-from .observer_spec import SWEEP, ObserverSpec, parse_observer
-from .qparams import INT16_SYMMETRIC, UINT16, IntType
-from .targets import AUTO as AUTO_TARGET
-from .targets import Target, find_target, resolved_target
-from .weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
+from ..graph.edit import module_of, operator_name
+from .numbers.qparams import INT16_SYMMETRIC, UINT16, IntType
+from .numbers.targets import AUTO as AUTO_TARGET
+from .numbers.targets import Target, find_target, resolved_target
+from .numbers.weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
+from .ranges.observer_spec import SWEEP, ObserverSpec, parse_observer
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
 SHORT_ROW = 64
@@ -112,16 +112,16 @@ class QuantConfig:
 
     Attributes:
         target: ``"x86"``, ``"x86-avx2"``, ``"arm"``, ``"cuda"``, or ``"auto"`` for the one that is fastest on this
-            machine, which it becomes at once; see :mod:`fxpasses.quantization.targets`.
+            machine, which it becomes at once; see :mod:`fxpasses.quantization.numbers.targets`.
         observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
             ``"entropy"``; ``"sweep"`` for the best of them by the outputs on samples held out, which takes ten
-            conversions; see :mod:`fxpasses.quantization.observer_sweep`.
+            conversions; see :mod:`fxpasses.quantization.repairs.observer_sweep`.
         weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
         weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
             two to a byte. Layers with fewer than 64 weights to an output (depthwise, a first layer) keep 8 unless an
             override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
         group_size: weights of 4 bits or fewer get a step for each group of about so many, and not one for a channel;
-            see :mod:`fxpasses.quantization.weight_groups`. None: one for a channel.
+            see :mod:`fxpasses.quantization.numbers.weight_groups`. None: one for a channel.
         activation_bits: 8, or 16 (uint16, for ``"cuda"`` int16), for models that 8 bits cost too much, and for
             accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
             between the integers, at less than the speed of fp32, and agree to about one of the finer steps.
@@ -129,26 +129,27 @@ class QuantConfig:
             few bits. It needs data, as equalization does; step by step :func:`fxpasses.learn_rounding` takes the place
             of :func:`fxpasses.convert`.
         equalization: rescale channels first, where that changes nothing in float, so that one scale suits all of a
-            tensor's; see :mod:`fxpasses.quantization.equalization`. It needs data, so :func:`fxpasses.quantize` does
-            it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
+            tensor's; see :mod:`fxpasses.quantization.repairs.equalization`. It needs data, so :func:`fxpasses.quantize`
+            does it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
         smoothing: the alpha of :func:`fxpasses.smooth`, which comes before equalization: 0 to 1, or ``"auto"``; None
             for none of it. It needs data, as equalization does.
         pixel_grid: have the first convolution read images on the grid of their own pixels, where calibration data shows
-            one; see :mod:`fxpasses.quantization.pixel_grid`. It needs data; step by step :func:`fxpasses.align_pixels`.
+            one; see :mod:`fxpasses.quantization.repairs.pixel_grid`. It needs data; step by step
+            :func:`fxpasses.align_pixels`.
         narrow_ranges: where the rounding of a tensor is loud at the outputs and a narrower range halves that, take it;
-            see :mod:`fxpasses.quantization.loud_tensors`. Only of ``observer="histogram"``; it needs data, step by step
-            :func:`fxpasses.narrow_ranges` comes behind :func:`fxpasses.calibrate`.
+            see :mod:`fxpasses.quantization.repairs.output_noise`. Only of ``observer="histogram"``; it needs data, step
+            by step :func:`fxpasses.narrow_ranges` comes behind :func:`fxpasses.calibrate`.
         bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
-            data, from its bias; see :mod:`fxpasses.quantization.bias_correction`.
+            data, from its bias; see :mod:`fxpasses.quantization.int8.bias_correction`.
         reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
-            :mod:`fxpasses.quantization.reestimation`. It needs data; step by step :func:`fxpasses.reestimate` takes the
-            place of :func:`fxpasses.convert`.
+            :mod:`fxpasses.quantization.repairs.reestimation`. It needs data; step by step :func:`fxpasses.reestimate`
+            takes the place of :func:`fxpasses.convert`.
         float_results: linear layers that only float operators or the caller read give floats, not bytes: logits are not
             rounded, and nothing is dequantized at once; what is joined, moved or added for the caller alone is float.
             Integer-only accelerators want ``False``; so does ``exact``.
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
         tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
-            engines that round in different ways agree. See :mod:`fxpasses.quantization.tie_free`.
+            engines that round in different ways agree. See :mod:`fxpasses.quantization.numbers.tie_free`.
         overrides: of those that match a node and say something of a setting, the last wins; ``keep_float`` stands
             whatever the others say.
 

@@ -12,8 +12,6 @@ public interface::
 
 from __future__ import annotations
 
-from .accuracy_search import Goal as Goal
-from .accuracy_search import Search as Search
 from .calibrated import Calibrated as Calibrated
 from .calibrated import calibrate_once as calibrate_once
 from .prune import PruneChoice as PruneChoice
@@ -21,13 +19,15 @@ from .prune import prune_targets as prune_targets
 from .prune import score_pruned as score_pruned
 from .quant import QuantSensitivity as QuantSensitivity
 from .quant import quant_sensitivity as quant_sensitivity
-from .ratio_search import RatioSearch as RatioSearch
-from .ratio_search import largest_ratio as largest_ratio
-from .ratio_search import largest_ratios as largest_ratios
-from .recipe_file import Recipe as Recipe
-from .recipe_file import read_recipe as read_recipe
-from .recipe_file import write_recipe as write_recipe
 from .scoring import Score as Score
 from .scoring import Yardstick as Yardstick
+from .search.accuracy_search import Goal as Goal
+from .search.accuracy_search import Search as Search
+from .search.ratio_search import RatioSearch as RatioSearch
+from .search.ratio_search import largest_ratio as largest_ratio
+from .search.ratio_search import largest_ratios as largest_ratios
+from .search.recipe_file import Recipe as Recipe
+from .search.recipe_file import read_recipe as read_recipe
+from .search.recipe_file import write_recipe as write_recipe
 from .units import Unit as Unit
 from .units import find_units as find_units

@@ -12,22 +12,22 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from fxpasses.pass_runner import copy_graph
-from fxpasses.quantization.calibration import calibrate
+from fxpasses.graph.pass_runner import copy_graph
+from fxpasses.graph.stages import graph_facts
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.convert import convert
-from fxpasses.quantization.equalization import equalized
-from fxpasses.quantization.first_samples import first_samples
-from fxpasses.quantization.loud_tensors import SAMPLES, is_by_error, narrow_ranges
-from fxpasses.quantization.observe import find_observers, observe, without_observers
-from fxpasses.quantization.observer_spec import ObserverSpec
-from fxpasses.quantization.observer_sweep import observed_by
-from fxpasses.quantization.observers import Observer
-from fxpasses.quantization.plan import plan_quantization
-from fxpasses.quantization.planned_scales import why_float_once_calibrated
-from fxpasses.quantization.qparams import IntType
-from fxpasses.quantization.range_search import Range
-from fxpasses.stages import graph_facts
+from fxpasses.quantization.int8.convert import convert
+from fxpasses.quantization.int8.observe import find_observers, observe, without_observers
+from fxpasses.quantization.int8.plan import plan_quantization
+from fxpasses.quantization.int8.planned_scales import why_float_once_calibrated
+from fxpasses.quantization.numbers.qparams import IntType
+from fxpasses.quantization.ranges.calibration import calibrate
+from fxpasses.quantization.ranges.first_samples import first_samples
+from fxpasses.quantization.ranges.observer_spec import ObserverSpec
+from fxpasses.quantization.ranges.observers import Observer
+from fxpasses.quantization.ranges.range_search import Range
+from fxpasses.quantization.repairs.equalization import equalized
+from fxpasses.quantization.repairs.observer_sweep import observed_by
+from fxpasses.quantization.repairs.output_noise import SAMPLES, is_by_error, narrow_ranges
 
 from .units import Unit, find_units
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
-from fxpasses.graph_edit import call_sites, only_reader, operator_name
+from fxpasses.graph.edit import call_sites, only_reader, operator_name
+from fxpasses.graph.shapes import shape_of
 from fxpasses.pruning import ScoringData, apply_masks, find_dependencies, layers_matching, make_masks
-from fxpasses.pruning.layers import TRANSPOSED, Layer
-from fxpasses.pruning.selection import check_ratio
-from fxpasses.shapes import shape_of
+from fxpasses.pruning.masks.layers import TRANSPOSED, Layer
+from fxpasses.pruning.masks.selection import check_ratio
 
 from .scoring import Batches, Score, Yardstick
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.export.integer_tensors import torch_integers
-from fxpasses.export.metrics import Metric
 from fxpasses.export.torch_int8 import to_torch
-from fxpasses.quantization import ops
-from fxpasses.quantization.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
-from fxpasses.quantization.observe import find_observers
-from fxpasses.quantization.observers import Observer
+from fxpasses.measure.metrics import Metric
+from fxpasses.quantization.int8.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
+from fxpasses.quantization.int8.observe import find_observers
+from fxpasses.quantization.numbers import ops
+from fxpasses.quantization.ranges.observers import Observer
 from fxpasses.sqnr import sqnr_db
 
 from .calibrated import Calibrated

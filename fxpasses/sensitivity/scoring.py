@@ -4,7 +4,7 @@ top1            share of images whose highest logit is the label, in percent
 top1_agreement  share of images whose highest logit is the float model's, in percent
 sqnr_db         10 log10(sum of float**2 / sum of (float - changed)**2), over all logits of all images
 loss            mean cross entropy of the logits with the labels
-metric          what a metric of :mod:`fxpasses.export.metrics` makes of the output it names, where one is asked for
+metric          what a metric of :mod:`fxpasses.measure.metrics` makes of the output it names, where one is asked for
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
-from fxpasses.export.accuracy import MeasuredSums
-from fxpasses.export.metrics import POINTS, Metric
-from fxpasses.export.runners import first_tensor
+from fxpasses.measure.accuracy import MeasuredSums
+from fxpasses.measure.metrics import POINTS, Metric
+from fxpasses.measure.runners import first_tensor
 
 Inputs = tuple[Any, ...]
 Run = Callable[..., object]

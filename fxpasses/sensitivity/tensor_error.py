@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.qparams import QParams
+from fxpasses.quantization.numbers.qparams import QParams
 from fxpasses.sqnr import sqnr_db
 
 STEPS_PER_BIN = 4

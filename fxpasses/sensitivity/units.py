@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.plan import Plan, plan_quantization, shares_scale
+from fxpasses.quantization.int8.plan import Plan, plan_quantization, shares_scale
 
 
 @dataclass(frozen=True)

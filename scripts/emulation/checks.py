@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .children import Children
-from .cpus import ARM, Cpu, Emulation, command_on
-from .fetching import ARM_TORCH, PLUGIN
-from .int8_files import BATCH, Int8File, arrays_of
-from .jobs import Job, run_job
-from .outcome import ONNXRUNTIME, TORCH, Difference, Instructions, Outcome, difference_of, instructions_of
+from emulation.children import Children
+from emulation.cpus import ARM, Cpu, Emulation, command_on
+from emulation.fetching import ARM_TORCH, PLUGIN
+from emulation.int8_files import BATCH, Int8File, arrays_of
+from emulation.jobs import Job, run_job
+from emulation.outcome import ONNXRUNTIME, TORCH, Difference, Instructions, Outcome, difference_of, instructions_of
 
 RUNNER = Path(__file__).with_name("runner.py")
 TORCH_RUNNER = Path(__file__).with_name("torch_runner.py")

@@ -14,10 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import fxpasses
-
-from .cache import Unavailable, made_once
-from .cpus import ARM, EMULATED, Cpu, Emulation, command_on
-from .packages import COUNTING_RELEASE, RELEASE, run_tool, unpack_debian, unpack_wheels
+from emulation.cache import Unavailable, made_once
+from emulation.cpus import ARM, EMULATED, Cpu, Emulation, command_on
+from emulation.packages import COUNTING_RELEASE, RELEASE, run_tool, unpack_debian, unpack_wheels
 
 ARM_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6")
 ARM_TORCH = "2.10.0"

@@ -16,12 +16,11 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 import fxpasses
+from fxpasses.agreement.parity_check import output_lsbs
 from fxpasses.errors import InputError
 from fxpasses.export.exact_sums import options_of_file
-from fxpasses.export.onnx_files import read_onnx
-from fxpasses.export.parity_check import output_lsbs
+from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.models.datasets import open_dataset
-from fxpasses.models.tiny import TINY
 from fxpasses.models.zoo import load_model
 
 TARGETS = ("x86", "x86-avx2", "arm")
@@ -122,7 +121,9 @@ def write_files(int8: fx.GraphModule, inputs: tuple[Tensor, ...], file: Int8File
 
 def _opened(net: Net, root: Path | None) -> tuple[nn.Module, list[tuple[Tensor, ...]], tuple[Tensor, ...], str]:
     """The module, calibration batches, inputs to try, and a word on the weights and the data."""
-    if net.spec in TINY:
+    if net in TINY_NETS:
+        from tiny_nets.all_nets import TINY  # a fixture of the tests: every_cpu.py puts them on the path
+
         tiny = TINY[net.spec]
         shapes = [x.shape[1:] for x in tiny.example_inputs()]
         generator = torch.Generator().manual_seed(1)

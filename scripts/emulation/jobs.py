@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .children import Children, Ended
+from emulation.children import Children, Ended
 
 ILLEGAL_INSTRUCTION = "illegal instruction"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .jobs import ILLEGAL_INSTRUCTION
+from emulation.jobs import ILLEGAL_INSTRUCTION
 
 TORCH, ONNXRUNTIME = "torch", "onnxruntime"
 LEVELS = 255

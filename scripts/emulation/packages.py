@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .cache import Unavailable
+from emulation.cache import Unavailable
 
 RELEASE = "trixie"
 """Of Debian: the first one whose qemu knows all CPUs and runs current onnxruntime and PyTorch on ARM."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from .outcome import ONNXRUNTIME, SMALLEST_DIFFERENCE, Outcome
+from emulation.outcome import ONNXRUNTIME, SMALLEST_DIFFERENCE, Outcome
 
 WITH_OPTION = "*"
 LONGEST = 60

@@ -21,8 +21,19 @@ from typing import NoReturn
 PRELOADED = (
     *("torch", "torch._dynamo", "torch.export", "torch.onnx", "torchvision", "timm", "networkx", "sympy", "onnx"),
     *("onnxruntime", "onnxscript", "onnxscript.rewriter", "matplotlib.figure", "matplotlib.backends.backend_agg"),
-    *("PIL.Image", "sklearn.datasets", "rich.progress", "pydantic", "fxpasses.cli.app", "fxpasses.cli.pipeline"),
-    *("fxpasses.cli.pruning_pipeline", "fxpasses.cli.sensitivity_pipeline", "fxpasses.cli.quickstart_command"),
+    *(
+        "PIL.Image",
+        "sklearn.datasets",
+        "rich.progress",
+        "pydantic",
+        "fxpasses.cli.app",
+        "fxpasses.cli.static.quantize_model",
+    ),
+    *(
+        "fxpasses.cli.pruning.prune_model",
+        "fxpasses.cli.jobs.sensitivity_pipeline",
+        "fxpasses.cli.commands.quickstart_command",
+    ),
 )
 DEFECT_OF_THE_CHILD = 99
 _POLL_S = 0.002

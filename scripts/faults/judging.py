@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from faults.children import Ended
+from faults.commands import MINE, OUT, TEMPORARY, Command
+from faults.plan import Fault
+from faults.state import MIXED, NEW, OLD, Snapshot, left_behind, state_of
 from fxpasses.export.files import finish_killed
-
-from .children import Ended
-from .commands import MINE, OUT, TEMPORARY, Command
-from .plan import Fault
-from .state import MIXED, NEW, OLD, Snapshot, left_behind, state_of
 
 DONE, BAD_INPUT = 0, 2
 _CODES: dict[signal.Signals | None, tuple[int, ...]] = {

@@ -6,7 +6,7 @@ import random
 import signal
 from dataclasses import dataclass
 
-from .commands import COMMANDS, Command
+from faults.commands import COMMANDS, Command
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 CLOCK, OPERATION, OPTIMISED_FILE, ROOM = "clock", "operation", "onnxruntime's file", "room"

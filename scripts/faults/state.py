@@ -47,10 +47,10 @@ def unreadable(folder: Path) -> list[str]:
 
 
 def _reader_of(file: Path) -> Callable[[Path], object]:
-    from fxpasses.cli.prune_recipe import read_recipe
+    from fxpasses.cli.pruning.recipe import read_recipe
     from fxpasses.export import load
-    from fxpasses.export.onnx_files import read_onnx
-    from fxpasses.export.report import read_report
+    from fxpasses.export.onnx_reader import read_onnx
+    from fxpasses.reports.document import read_report
 
     by_name: dict[str, Callable[[Path], object]] = {"report.json": read_report, "recipe.json": read_recipe}
     by_suffix: dict[str, Callable[[Path], object]] = {

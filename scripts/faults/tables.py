@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from .state import NEW, OLD
-from .trials import Trial
+from faults.state import NEW, OLD
+from faults.trials import Trial
 
 
 def count_table(trials: Sequence[Trial]) -> Table:

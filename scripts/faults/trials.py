@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .children import Child, Ended, fork, start
-from .commands import OUT, TEMPORARY, Command, prepare, process_line
-from .disks import Disk
-from .judging import Judgement, after_a_fault, after_a_run
-from .moments import Counts, watch
-from .plan import CLOCK, OPERATION, OPTIMISED_FILE, ROOM, Fault
-from .state import snapshot, unreadable
+from faults.children import Child, Ended, fork, start
+from faults.commands import OUT, TEMPORARY, Command, prepare, process_line
+from faults.disks import Disk
+from faults.judging import Judgement, after_a_fault, after_a_run
+from faults.moments import Counts, watch
+from faults.plan import CLOCK, OPERATION, OPTIMISED_FILE, ROOM, Fault
+from faults.state import snapshot, unreadable
 
 LIMIT_S = 300.0
 """The longest a run of seconds may take on a busy machine."""

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from fxpasses.cli.pruning_steps import Pruning
+from fxpasses.cli.pruning.steps import Pruning
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.sensitivity.recipe_file import Recipe, recipe_toml
+from fxpasses.sensitivity.search.recipe_file import Recipe, recipe_toml
 
 SHA = "0" * 64
 LARGEST = {"max_abs_difference": 0.1, "max_abs_logit": 3.0}

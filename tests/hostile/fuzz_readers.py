@@ -22,25 +22,25 @@ from rich.console import Console
 from tiny_graphs import quantized
 from weight_cases import file_of
 
-from fxpasses.cli.fitting import fitted
-from fxpasses.cli.folder import data_of, input_of
-from fxpasses.cli.prune_recipe import read_recipe as read_prune_recipe
+from fxpasses.agreement.stored_integers import stored_inputs
+from fxpasses.audit.audit_file import audit
+from fxpasses.cli.folders.fitting import fitted
+from fxpasses.cli.folders.folder import data_of, input_of
+from fxpasses.cli.pruning.recipe import read_recipe as read_prune_recipe
 from fxpasses.export import load, to_onnx
-from fxpasses.export.audit import audit
-from fxpasses.export.onnx_files import read_onnx
-from fxpasses.export.pt2_lowered import load_lowered
-from fxpasses.export.report import read_report
-from fxpasses.export.report_console import print_report
-from fxpasses.export.stored_integers import stored_inputs
+from fxpasses.export.onnx_reader import read_onnx
+from fxpasses.export.pt2.lowered import load_lowered
+from fxpasses.models.data.image_folder import image_folder_splits
 from fxpasses.models.datasets import open_dataset
-from fxpasses.models.digits_cnn import DigitsCnn
-from fxpasses.models.image_folder import image_folder_splits
 from fxpasses.models.loaded_model import LoadedModel
-from fxpasses.models.weights import load_weights
+from fxpasses.models.nets.digits_cnn import DigitsCnn
+from fxpasses.models.weights.load import load_weights
 from fxpasses.models.zoo import load_model
-from fxpasses.pruning.masks import Masks
-from fxpasses.sensitivity.journal import Journal
-from fxpasses.sensitivity.recipe_file import read_recipe
+from fxpasses.pruning.masks.masks import Masks
+from fxpasses.reports.console import print_report
+from fxpasses.reports.document import read_report
+from fxpasses.sensitivity.search.journal import Journal
+from fxpasses.sensitivity.search.recipe_file import read_recipe
 
 PT2_NETS = ("conv_bn_relu", "two_inputs", "dict_output", "attention", "channel_shuffle")
 

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import get_args
 
-from fxpasses.cli.bench_command import bench_command
-from fxpasses.cli.parity_command import parity_command
-from fxpasses.cli.prune_command import prune_command
-from fxpasses.cli.quantize_command import quantize_command
-from fxpasses.cli.sensitivity_command import sensitivity_command
-from fxpasses.cli.train_command import train_command
+from fxpasses.cli.commands.bench_command import bench_command
+from fxpasses.cli.commands.parity_command import parity_command
+from fxpasses.cli.commands.prune_command import prune_command
+from fxpasses.cli.commands.quantize_command import quantize_command
+from fxpasses.cli.commands.sensitivity_command import sensitivity_command
+from fxpasses.cli.commands.train_command import train_command
 
 NUMBERS = (
     *("0", "-1", "1", str(2**31), str(2**63 - 1), str(2**63), str(2**64), str(-(2**63)), "1" * 400, "1_000"),

@@ -15,7 +15,7 @@ from lowered_nets import mixed
 from tiny_graphs import quantized
 
 from fxpasses.export import save
-from fxpasses.export.pt2_lowered import save_lowered
+from fxpasses.export.pt2.lowered import save_lowered
 from fxpasses.precision.dynamic import to_dynamic
 
 PROGRAM = "models/model.json"

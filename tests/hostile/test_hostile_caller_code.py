@@ -11,13 +11,13 @@ import torch
 from caller_code import ACCEPTED_DATA, DATA, MODELS, Case
 from cli_runs import OLD, fxpasses, fxpasses_process, is_refused, tree
 
-from fxpasses.cli.fitting import fitted
+from fxpasses.capturing.attempts import capture
+from fxpasses.cli.folders.fitting import fitted
 from fxpasses.errors import FxPassesError, InputError
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
-from fxpasses.models.user_data import WITHOUT_END
+from fxpasses.models.users.user_data import WITHOUT_END
 from fxpasses.models.zoo import load_model
-from fxpasses.tracing import capture
 
 FEW = ("--calib", "8", "--eval", "8", "--no-bench", "--threads", "1")
 

@@ -9,7 +9,7 @@ import pytest
 from cli_runs import fxpasses, is_refused
 from data_cases import SETS, harm, images
 
-from fxpasses.cli.fitting import fitted
+from fxpasses.cli.folders.fitting import fitted
 from fxpasses.errors import FxPassesError, InputError
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel

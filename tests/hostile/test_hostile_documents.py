@@ -14,16 +14,16 @@ import pytest
 from mutations import altered, damaged, deep
 from rich.console import Console
 
-from fxpasses.cli.folder import data_of, input_of
-from fxpasses.cli.prune_recipe import read_recipe as read_prune_recipe
+from fxpasses.agreement.promise import is_exact, why_broken
+from fxpasses.cli.folders.folder import data_of, input_of
+from fxpasses.cli.pruning.recipe import read_recipe as read_prune_recipe
 from fxpasses.errors import FxPassesError, InputError
-from fxpasses.export.promise import is_exact, why_broken
-from fxpasses.export.report import read_report, why_not_a_report
-from fxpasses.export.report_console import print_report
-from fxpasses.export.report_html import render_html
-from fxpasses.models.image_folder import image_folder_splits
-from fxpasses.sensitivity.journal import Journal
-from fxpasses.sensitivity.recipe_file import read_recipe
+from fxpasses.models.data.image_folder import image_folder_splits
+from fxpasses.reports.console import print_report
+from fxpasses.reports.document import read_report, why_not_a_report
+from fxpasses.reports.html.page import render_html
+from fxpasses.sensitivity.search.journal import Journal
+from fxpasses.sensitivity.search.recipe_file import read_recipe
 
 QUICK, ALL = 25, 250
 DRAWN = 25

@@ -10,14 +10,13 @@ from typing import Any
 import documents
 import pytest
 from mutations import paths_of
-from test_sensitivity_prune import document as prune_document
-from test_sensitivity_quant import document as quant_document
+from sensitivity_cases import made_prune_document, made_quant_document
 
-from fxpasses.export.html_elements import Markup
-from fxpasses.export.report_html import render_html
-from fxpasses.sensitivity.pages import page
-from fxpasses.sensitivity.prune_page import prune_page
-from fxpasses.sensitivity.quant_page import quant_page
+from fxpasses.reports.html.elements import Markup
+from fxpasses.reports.html.page import render_html
+from fxpasses.sensitivity.pages.pages import page
+from fxpasses.sensitivity.pages.prune_page import prune_page
+from fxpasses.sensitivity.pages.quant_page import quant_page
 
 INJECTIONS = (
     "<script>run()</script>",
@@ -129,7 +128,7 @@ def _with_names(found: dict[str, Any], first: int) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, len(INJECTIONS), 3))
 def test_layers_of_sensitivity(first: int) -> None:
-    for made, drawn in ((quant_document, quant_page), (prune_document, prune_page)):
+    for made, drawn in ((made_quant_document, quant_page), (made_prune_document, prune_page)):
         text = drawn(_with_names(made(), first))
         _is_safe(text)
         assert "run()" in text

@@ -9,7 +9,7 @@ import pytest
 from cli_runs import SMALL, fxpasses, fxpasses_process, is_refused
 from option_cases import option_values
 
-from fxpasses.cli.options import MOST_SEED, MOST_THREADS
+from fxpasses.cli.options.shared import MOST_SEED, MOST_THREADS
 
 LATE = "def f():\n    raise ValueError('far enough')\n"
 """Data that fails when it is opened: by then every option has been read."""

@@ -18,7 +18,7 @@ from tiny_graphs import outputs_of, quantized
 
 from fxpasses.errors import InputError
 from fxpasses.export import load
-from fxpasses.export.pt2_lowered import load_lowered
+from fxpasses.export.pt2.lowered import load_lowered
 
 NET = "conv_bn_relu"
 SECONDS = 20

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from weight_cases import CONVERTED, REFUSED, Change, damaged_files, file_of
 
 from fxpasses.errors import InputError
-from fxpasses.models.digits_cnn import DigitsCnn
-from fxpasses.models.weights import load_weights
+from fxpasses.models.nets.digits_cnn import DigitsCnn
+from fxpasses.models.weights.load import load_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 FEW, MANY = 30, 270

@@ -1,0 +1,106 @@
+"""Linear layers over more than two dimensions, the way onnxruntime has them in int8 with their bias.
+
+``MatMul`` and ``Add`` leave the sum in float: the bias is added and the result quantized in two more passes over it.
+Its int8 ``QGemm`` does all three in one, but takes rows: integers are reshaped to rows, multiplied, and reshaped back.
+Where nothing quantizes the result, QGemm gives it in float.
+
+Activations of 16 bits have no such kernel. There onnxruntime from 1.32 on takes a Gemm by int8 weights for a
+MatMulNBits of 8 bits, which rounds the activations to bytes; one whose weight is stored ``[N, K]`` it leaves alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from .edit import add_constant, is_8_bit, take_place
+
+
+def rows_to_gemm(model: ir.Model, matmul: ir.Node) -> None:
+    """``MatMul(x, w) + b`` on int8 becomes ``Reshape, Gemm, Reshape``, with a Quantize in between if one follows."""
+    found = _Linear.of(matmul)
+    if found is None:
+        return
+    name, last = matmul.name or "", found.last
+    rows = ir.node("Reshape", [found.integers, add_constant(model, f"{name}_to_rows", _sizes([-1, found.width]))])
+    x = ir.node("DequantizeLinear", [rows.outputs[0], *found.x.inputs[1:]])
+    transposed = {} if is_8_bit(found.x.inputs[2]) else {"transB": 1}
+    weight = _stored_by_outputs(model, matmul) if transposed else matmul.inputs[1]
+    product = ir.node("Gemm", [x.outputs[0], weight, *found.bias], transposed, name=name)
+    made = [rows, x, product]
+    if last.op_type == "QuantizeLinear":
+        made.append(ir.node("QuantizeLinear", [product.outputs[0], *last.inputs[1:]], last.attributes))
+    result = made[-1].outputs[0]
+    back = ir.node("Reshape", [result, add_constant(model, f"{name}_from_rows", _sizes(found.shape))])
+    for node, what in zip(made, ("rows", "rows_float", "product", "product_int8"), strict=False):
+        node.outputs[0].name = f"{name}_{what}"
+    model.graph.insert_before(last, made)
+    take_place(last, back)
+
+
+def _stored_by_outputs(model: ir.Model, matmul: ir.Node) -> ir.Value:
+    """The weight of a product, ``[K, N]``, dequantized from integers stored ``[N, K]``."""
+    value = matmul.inputs[1]
+    dequantize = value.producer() if value is not None else None
+    stored = dequantize.inputs[0] if dequantize is not None else None
+    assert dequantize is not None and stored is not None and stored.const_value is not None
+    integers = add_constant(model, f"{matmul.name}_weight", np.ascontiguousarray(stored.const_value.numpy().T))
+    axis = {"axis": 1 - dequantize.attributes.get_int("axis", 1)}
+    weight = ir.node("DequantizeLinear", [integers, *dequantize.inputs[1:]], axis)
+    weight.outputs[0].name = f"{matmul.name}_weight_float"
+    model.graph.insert_before(matmul, weight)
+    return weight.outputs[0]
+
+
+class _Linear:
+    """A linear layer on integers, found by its MatMul; ``last`` adds its bias, or quantizes its result."""
+
+    def __init__(self, x: ir.Node, bias: list[ir.Value], last: ir.Node, shape: list[int], width: int) -> None:
+        self.x, self.bias, self.last, self.shape, self.width = x, bias, last, shape, width
+
+    @property
+    def integers(self) -> ir.Value | None:
+        return self.x.inputs[0]
+
+    @classmethod
+    def of(cls, matmul: ir.Node) -> _Linear | None:
+        x, w = (v.producer() if v is not None else None for v in matmul.inputs[:2])
+        if x is None or w is None or (x.op_type, w.op_type) != ("DequantizeLinear",) * 2:
+            return None
+        weight = w.inputs[0].const_value if w.inputs[0] is not None else None
+        shape = _fixed_shape(matmul.outputs[0])
+        if weight is None or len(weight.shape) != 2 or shape is None:
+            return None
+        bias, last, after = [], matmul, _only_reader(matmul)
+        if after is not None and after.op_type == "Add":
+            bias = [v for v in after.inputs if v is not None and _is_bias(v)]
+            last = after if bias else last
+        quantize = _only_reader(last)
+        if quantize is not None and quantize.op_type == "QuantizeLinear":
+            last = quantize
+        return cls(x, bias, last, shape, len(weight.numpy()))
+
+
+def _is_bias(value: ir.Value) -> bool:
+    """Whether a value is a vector of integers, dequantized: what a Gemm takes whatever follows it."""
+    dequantize = value.producer()
+    stored = dequantize.inputs[0] if dequantize is not None and dequantize.op_type == "DequantizeLinear" else None
+    return stored is not None and stored.const_value is not None and len(stored.const_value.shape) == 1
+
+
+def _only_reader(node: ir.Node) -> ir.Node | None:
+    """Who alone reads a node's output, which is none of the graph's."""
+    uses = list(node.outputs[0].uses())
+    return uses[0].node if len(uses) == 1 and not node.outputs[0].is_graph_output() else None
+
+
+def _fixed_shape(value: ir.Value) -> list[int] | None:
+    """Its sizes with -1 for the batch; None for two dimensions, or where another size is not known."""
+    if value.shape is None or len(value.shape) < 3:
+        return None
+    sizes = [d if isinstance(d, int) else -1 for d in value.shape]
+    return sizes if sizes.count(-1) <= 1 and 0 not in sizes else None
+
+
+def _sizes(values: list[int]) -> np.ndarray:
+    return np.array(values, dtype=np.int64)

@@ -1,0 +1,51 @@
+"""How the operators of a QUANTIZED graph are spelled in ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fxpasses.quantization.numbers import ops
+
+
+def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """The exporter's custom translation table for ``fxpasses::*``, for one opset."""
+    import onnxscript
+
+    op: Any = onnxscript.values.Opset("", opset)
+
+    def quantize(x: Any, scale: float, zero_point: int, dtype: int) -> Any:
+        zero = op.Cast(op.Constant(value_int=zero_point), to=dtype)
+        return op.QuantizeLinear(x, op.Constant(value_float=scale), zero)
+
+    def dequantize(q: Any, scale: float, zero_point: int) -> Any:
+        zero = op.CastLike(op.Constant(value_int=zero_point), q)
+        return op.DequantizeLinear(q, op.Constant(value_float=scale), zero)
+
+    def dequantize_per_channel(q: Any, scale: Any, axis: int) -> Any:
+        return op.DequantizeLinear(q, scale, axis=axis)
+
+    def pixels(
+        x: Any, factor: list[float], offset: list[float], rest: float, channels: int, spread: bool = False
+    ) -> Any:
+        by_channel = op.Constant(value_ints=[1, -1, 1, 1])
+        scaled = op.Mul(x, op.Reshape(op.Constant(value_floats=list(factor)), by_channel))
+        moved = op.Add(scaled, op.Reshape(op.Constant(value_floats=list(offset)), by_channel))
+        if spread:
+            apart = op.Unsqueeze(moved, op.Constant(value_ints=[2]))
+            pads = op.Constant(value_ints=[0, 0, 0, 0, 0, 0, channels // 2 - len(factor), 1, 0, 0])
+            padded = op.Pad(apart, pads, op.Constant(value_float=rest))
+            size = list(x.shape or ())[2:]
+            if size and all(isinstance(length, int) for length in size):
+                return op.Reshape(padded, op.Constant(value_ints=[-1, channels, *size]))
+            size = op.Shape(moved, start=2)
+            return op.Reshape(padded, op.Concat(op.Constant(value_ints=[-1, channels]), size, axis=0))
+        pads = op.Constant(value_ints=[0, 0, 0, 0, 0, channels - len(factor), 0, 0])
+        return op.Pad(moved, pads, op.Constant(value_float=rest))
+
+    return {
+        ops.pixels: pixels,
+        ops.quantize: quantize,
+        ops.dequantize: dequantize,
+        ops.dequantize_per_channel: dequantize_per_channel,
+    }

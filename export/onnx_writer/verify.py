@@ -1,0 +1,248 @@
+"""Does an ONNX file compute what its graph does? It is run once in onnxruntime, beside the graph in PyTorch.
+
+Exporters drop settings, and runtimes have kernels that are wrong for some: a file that loads may still compute
+something else. Inputs are random, between the least and the largest value of the example inputs, shaped like them, two
+samples where the batch is free.
+
+- FLOAT: every output at least ``FLOAT_DB`` from the graph's: float rounding is far better, a border of wrong averages
+  far worse.
+- QUANTIZED: every integer tensor at most one step from what the graph makes of the very integers onnxruntime found
+  before it, and the outputs, made from these integers, as FLOAT. The session has the option the file needs here.
+- LOWERED: onnxruntime rounds activations in ways of its own: outputs at least ``LOWERED_DB`` from the graph's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from fxpasses.errors import GraphError, InputError
+from fxpasses.graph.stages import Stage, stage_of
+from fxpasses.quantization.numbers import ops
+from fxpasses.signature.examples import tensors_in
+from fxpasses.signature.outputs import tensors_of
+from fxpasses.sqnr import sqnr_db
+
+from ..exact_sums import set_exact_sums
+from ..files import file_bytes
+from ..integer_tensors import integer_kinds, reveal
+from ..onnx_reader import read_onnx
+from ..onnx_refusals import SILENT, refusals_told
+from ..probe_inputs import probe_inputs
+
+if TYPE_CHECKING:
+    import onnx
+
+FLOAT_DB = 60.0
+LOWERED_DB = 10.0
+STEPS = 1
+"""LSBs that an integer may be off, given equal integers before it."""
+WIDE_STEPS = 4
+"""The same of 16-bit integers: float32 rounding counts beside steps 256 times as fine."""
+LARGE_FILE = 1 << 30
+"""Bytes above which tensors inside of a file are not looked at: it would have to be copied."""
+_KEPT = "Override(match='node:{name}', keep_float=True), or --keep-float {name}"
+_ELSEWHERE = "verify=False writes the file unchecked"
+_WITHOUT = "write the model without that operator, or keep it out of the deployed graph"
+_FLOAT32 = "capture model.float() instead, with float32 inputs, and lower the precision here: fxpasses.precision"
+
+
+@dataclass
+class _Found:
+    """What onnxruntime made of the inputs: its outputs, and tensors inside by name."""
+
+    outputs: list[Tensor]
+    inside: dict[str, Tensor]
+
+
+def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -> None:
+    """Run a file that was made from a graph beside it.
+
+    Raises:
+        GraphError: onnxruntime does not run the file, or it computes something else; the node is named where it is
+            known.
+    """
+    inputs = probe_inputs(gm, dynamic_batch=dynamic_batch)
+    expected = _run(gm, inputs)
+    if expected is None:
+        return  # nothing to compare with: the graph refuses such inputs
+    if stage_of(gm) is Stage.QUANTIZED:
+        _verify_integers(gm, path, inputs)
+        return
+    found = _run_file(gm, path, inputs, [])
+    least = FLOAT_DB if stage_of(gm) is Stage.FLOAT else LOWERED_DB
+    worst = _worst(expected, found.outputs)
+    if worst is None or worst[1] >= least or not _repeats(gm, inputs, expected):
+        return
+    node = _first_divergence(gm, path, inputs) if stage_of(gm) is Stage.FLOAT else None
+    raise _differs(gm, node, worst)
+
+
+@torch.no_grad()
+def _run(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
+    """The tensors a graph returns; None where it does not take these inputs: made-up numbers may be no valid ones."""
+    try:
+        return tensors_of(gm(*pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)))
+    except (RuntimeError, IndexError, ValueError):
+        return None
+
+
+def _repeats(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: list[Tensor]) -> bool:
+    """Whether the graph gives the same once more: one that draws random numbers cannot be compared."""
+    again = _worst(expected, _run(gm, inputs) or [])
+    return again is None or again[1] == math.inf
+
+
+def _worst(expected: list[Tensor], found: list[Tensor]) -> tuple[int, float] | None:
+    """The output farthest off and its SQNR, infinite where it is equal; None where there are no floats to compare.
+
+    An output of another shape, or with NaN elsewhere, counts as minus infinity.
+    """
+    if len(expected) != len(found):
+        return None
+    judged = [(n, _db(a, b)) for n, (a, b) in enumerate(zip(expected, found, strict=True)) if a.is_floating_point()]
+    return min(judged, key=lambda pair: pair[1], default=None)
+
+
+def _db(expected: Tensor, found: Tensor) -> float:
+    if expected.shape != found.shape:
+        return -math.inf
+    a, b = expected.double(), found.double()
+    if not torch.equal(a.isfinite(), b.isfinite()):
+        return -math.inf
+    a, b = a[a.isfinite()], b[b.isfinite()]
+    signal, noise = float(a.square().sum()), float((a - b).square().sum())
+    if noise <= 1e-12 * max(1, a.numel()) and signal <= noise:
+        return math.inf  # zeros up to float rounding
+    ratio = sqnr_db(signal, noise)
+    return math.inf if not noise else -math.inf if ratio is None else ratio
+
+
+def _verify_integers(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> None:
+    names = [n.name for n in gm.graph.nodes if n.target is ops.quantize]
+    found = _run_file(gm, path, inputs, names)
+    run = _OnFound(gm, found.inside)
+    with torch.no_grad():
+        expected = tensors_of(run.run(*inputs))
+    if run.off is not None:
+        node, steps = run.off
+        source = node.all_input_nodes[0]
+        name = node.name.removesuffix("_int8")
+        raise GraphError.at_node(
+            source,
+            why=f"onnxruntime's int8 kernel gives integers that are up to {steps} steps off, on random inputs",
+            fix=f"keep it float: {_KEPT.format(name=name)}; {_ELSEWHERE}",
+            step="to_onnx",
+        )
+    worst = _worst(expected, found.outputs)
+    if worst is not None and worst[1] < FLOAT_DB and _repeats(gm, inputs, _run(gm, inputs) or []):
+        raise _differs(gm, None, worst)
+
+
+class _OnFound(fx.Interpreter):
+    """A QUANTIZED graph fed, at every integer tensor, with what onnxruntime found there."""
+
+    def __init__(self, gm: fx.GraphModule, found: Mapping[str, Tensor]) -> None:
+        super().__init__(gm)
+        self._found = found
+        self.off: tuple[fx.Node, int] | None = None
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        found = self._found.get(n.name) if n.target is ops.quantize else None
+        if found is None or found.shape != result.shape:
+            return result
+        steps = int((found.to(torch.int32) - result.to(torch.int32)).abs().max()) if found.numel() else 0
+        allowed = STEPS if result.element_size() == 1 else WIDE_STEPS
+        if steps > allowed and self.off is None:
+            self.off = (n, steps)
+        return found.to(result.dtype)
+
+
+def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: list[str]) -> _Found:
+    """Run a file, with some of its tensors as outputs."""
+    import onnxruntime as ort
+
+    reveals = bool(inside) and file_bytes(path) < LARGE_FILE
+    model = read_onnx(path, weights=reveals)
+    own = [output.name for output in model.graph.output]
+    if reveals:
+        reveal(model, _kinds(model, set(inside)))
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = SILENT, torch.get_num_threads()
+    set_exact_sums(options, model)
+    what = f"onnxruntime {ort.__version__} does not run the file of {type(gm).__name__}"
+    fix = f"{_FLOAT32 if _is_of_another_dtype(gm) else _WITHOUT}; {_ELSEWHERE}"
+    try:
+        with refusals_told(what, fix):
+            source = model.SerializeToString() if reveals else str(path)
+            session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            if any("bfloat16" in tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())):
+                return _Found([], {})  # it loads; numpy has no bfloat16 to run it on
+            names = [given.name for given in session.get_inputs()]
+            feed = dict(zip(names, [x.numpy() for x in tensors_in(inputs)], strict=True))
+            told = [o.name for o in session.get_outputs()]
+            found = dict(zip(told, [torch.from_numpy(v) for v in session.run(None, feed)], strict=True))
+    except InputError as error:
+        raise GraphError(error.what, why=error.why, fix=error.fix, step="to_onnx") from error
+    return _Found([found[name] for name in own], {name: found[name] for name in inside if name in found})
+
+
+def _is_of_another_dtype(gm: fx.GraphModule) -> bool:
+    """Whether a graph computes in another dtype than float32, for which onnxruntime lacks many kernels."""
+    tensors = [*gm.parameters(), *gm.buffers()]
+    return any(t.is_floating_point() and t.dtype is not torch.float32 for t in tensors)
+
+
+def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
+    """ONNX types of tensors that nodes of a model give; integers that operators on integers give are left out."""
+    import onnx
+
+    kinds = integer_kinds(model)
+    given = {name for node in model.graph.node for name in node.output} & names
+    return {n: kinds.get(n, onnx.TensorProto.FLOAT) for n in given if n in kinds or not n.endswith("_int8")}
+
+
+def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:
+    """The first node behind the last one whose values are found in the file: names do not survive the export."""
+    if file_bytes(path) >= LARGE_FILE:
+        return None
+    found = _run_file(gm, path, inputs, _float_tensors(path)).inside.values()
+    keeping = fx.Interpreter(gm, garbage_collect_values=False)
+    with torch.no_grad():
+        keeping.run(*inputs)
+    behind = None
+    for node in reversed([n for n in gm.graph.nodes if n.op not in ("placeholder", "get_attr", "output")]):
+        value = keeping.env.get(node)
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        if any(value.shape == other.shape and _db(value, other) >= FLOAT_DB for other in found):
+            break
+        behind = node
+    return behind
+
+
+def _float_tensors(path: Path) -> list[str]:
+    """All float tensors that nodes of a file give, as far as onnx can tell their type."""
+    import onnx
+
+    model = onnx.shape_inference.infer_shapes(read_onnx(path))
+    floats = {v.name for v in model.graph.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    return [name for node in model.graph.node for name in node.output if name in floats]
+
+
+def _differs(gm: fx.GraphModule, node: fx.Node | None, worst: tuple[int, float]) -> GraphError:
+    """The error; at the node where it is known."""
+    told = f"the file computes something else there ({worst[1]:.1f} dB at output {worst[0]}, on random inputs)"
+    fix = f"write that operator in another way, or keep it out of the deployed graph; {_ELSEWHERE}"
+    if node is not None:
+        return GraphError.at_node(node, why=told, fix=fix, step="to_onnx")
+    what = f"output {worst[0]} of {type(gm).__name__}"
+    return GraphError(what, why=told.replace(" there", ""), fix=fix, step="to_onnx")

@@ -1,0 +1,245 @@
+"""``to_onnx``: a QUANTIZED or FLOAT graph as an ONNX file.
+
+The dynamo exporter emits the graph; ``fxpasses::quantize`` becomes QuantizeLinear and so on with the same scales, and
+:mod:`fxpasses.export.onnx_forms.int8_forms` then spells a few operators the way onnxruntime's int8 rules want them. The
+file is checked by ``onnx.checker`` before it takes its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from fxpasses.errors import GraphError, InputError
+from fxpasses.graph.stages import Stage, stage_of
+from fxpasses.quantization.numbers import ops
+from fxpasses.signature.outputs import only_tensors, output_tensors, returns_only_tensors, with_plain_outputs
+
+from ..collector import collector_paused
+from ..files import atomic_write
+from ..metadata import metadata_of
+from ..program import check_is_of, example_inputs, exported_program, size_names
+from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
+from . import large as onnx_large
+from .decomposed import as_decomposed
+from .limits import require_expressible
+from .opsets import DEFAULT_OPSET, OPSETS, default_opset, opset_needed, too_old
+from .output_names import name_outputs
+from .registry import kept_registry
+
+if TYPE_CHECKING:
+    import onnx_ir
+
+
+@collector_paused()
+def to_onnx(
+    gm: fx.GraphModule,
+    path: str | Path,
+    *,
+    form: Literal["qdq", "qoperator"] = "qdq",
+    opset: int | None = None,
+    dynamic_batch: bool = True,
+    program: ExportedProgram | None = None,
+    verify: bool = True,
+    external_data: bool | None = None,
+) -> Path:
+    """Write a graph as ONNX.
+
+    Args:
+        gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
+        path: the file to write; an existing one is replaced only when the new one is complete and checked.
+        form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
+        opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
+            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16; else the first
+            that has all operators the graph needs.
+        dynamic_batch: whether the sizes that capture found free, as the batch, and those it was asked to free, are so.
+        program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
+        verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
+        external_data: whether weights lie in a second file, ``PATH.data``, to be kept beside the first. Default: where
+            they do not fit into one, which is at 2 GB.
+
+    Raises:
+        GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
+            else than the graph, or does not run; with the node where it is known.
+        InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
+    """
+    if form not in ("qdq", "qoperator"):
+        raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
+    if opset is not None and opset not in OPSETS:
+        raise InputError(
+            f"opset {opset}",
+            why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
+            fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
+        )
+    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED, Stage.LOWERED):
+        raise GraphError(
+            f"to_onnx got a graph in stage {stage_of(gm)}",
+            why="only FLOAT, QUANTIZED and LOWERED graphs have an ONNX form",
+            fix="fx.convert(graph), or export the float graph",
+            step="to_onnx",
+        )
+    require_expressible(gm)
+    from ..onnx_forms.nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
+
+    packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
+    if wide := has_wide_activations(gm):
+        check_wide_file(form, opset)
+    first = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else default_opset(gm))
+    model = onnx_model(gm, opset=first, dynamic_batch=dynamic_batch, program=program)
+    if (newer := opset_needed(model, first)) is not None:
+        if opset is not None:
+            raise too_old(opset, *newer)
+        model = onnx_model(gm, opset=newer[1], dynamic_batch=dynamic_batch, program=program)
+    if form == "qoperator":
+        from ..onnx_forms.qoperator import to_qoperator
+
+        to_qoperator(model)
+    if packs:
+        pack_nibbles(model, group_size_of(gm))
+    if not verify:
+        return write_model(model, Path(path), None, external_data)
+    from .verify import verify_onnx
+
+    check = partial(verify_onnx, gm, dynamic_batch=dynamic_batch)
+    return write_model(model, Path(path), check, external_data)
+
+
+def onnx_model(
+    gm: fx.GraphModule,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dynamic_batch: bool = True,
+    program: ExportedProgram | None = None,
+) -> onnx_ir.Model:
+    """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
+    from ..onnx_forms.int8_forms import mark_integers, settle_forms
+    from .simplify import inline, simplify
+
+    if program is not None:
+        check_is_of(program, gm)
+    model = _run_exporter(gm, opset, dynamic_batch, program)
+    inline(model)
+    mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
+    simplify(model)
+    settle_forms(model)
+    name_outputs(model, output_tensors(gm))
+    model.metadata_props.update(metadata_of(gm))
+    return model
+
+
+def write_model(
+    model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None, weights_beside: bool | None = None
+) -> Path:
+    """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
+    import onnx
+    import onnx_ir
+
+    if weights_beside or (weights_beside is None and onnx_large.weight_bytes(model) > onnx_large.LARGEST_MESSAGE):
+        return onnx_large.write_with_weights_beside(model, path, check)
+    proto = onnx_ir.to_proto(model)
+    try:
+        onnx.checker.check_model(proto, full_check=False)
+    except onnx.checker.ValidationError as error:
+        raise onnx_large.not_valid(path, error) from error
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+        if check is not None:
+            check(temporary)
+    return path
+
+
+def _run_exporter(
+    gm: fx.GraphModule, opset: int, dynamic_batch: bool, exported: ExportedProgram | None
+) -> onnx_ir.Model:
+    from ..onnx_forms.pools import pool_translations
+    from ..onnx_forms.unpool import unpool_translations
+    from .translations import translations
+    from .translations_lowered import precision_translations
+    from .translations_recurrent import recurrent_translations
+
+    if not returns_only_tensors(gm):
+        gm, exported = only_tensors(gm), None
+    inputs = example_inputs(gm, dynamic=dynamic_batch)
+    try:
+        with _quiet(), kept_registry():
+            program = torch.onnx.export(
+                _without_a_second_trace(gm, dynamic_batch, exported),
+                inputs,
+                dynamo=True,
+                opset_version=opset,
+                dynamic_shapes=size_names(gm) if dynamic_batch else None,
+                custom_translation_table=translations(opset)
+                | pool_translations(opset)
+                | unpool_translations(opset)
+                | precision_translations(opset)
+                | recurrent_translations(opset),
+                optimize=False,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise GraphError(
+            f"{type(gm).__name__} cannot be exported to ONNX",
+            why=_first_line(error),
+            fix=_remedy(gm, opset, dynamic_batch),
+            step="to_onnx",
+        ) from error
+    assert program is not None
+    return program.model
+
+
+def _without_a_second_trace(
+    gm: fx.GraphModule, dynamic_batch: bool, exported: ExportedProgram | None
+) -> ExportedProgram | fx.GraphModule:
+    if exported is None:
+        try:
+            exported = exported_program(gm, dynamic_batch=dynamic_batch)
+        except (
+            GraphError,
+            AssertionError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):  # the exporter knows other ways to capture
+            return with_plain_outputs(gm)
+    return as_decomposed(exported)
+
+
+def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
+    """What works: a fixed batch is tried."""
+    if dynamic_batch:
+        with contextlib.suppress(GraphError):
+            _run_exporter(gm, opset, False, None)
+            return "export with dynamic_batch=False"
+    return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
+
+
+def _first_line(error: BaseException) -> str:
+    """The exporter wraps what went wrong: the innermost cause says it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return lines[0] if lines else type(cause).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress and warns of its own deprecations; our log says what matters."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)

@@ -1,0 +1,1 @@
+"""Save and load graphs as ``.pt2`` files, without anything pickled."""

@@ -1,0 +1,172 @@
+"""``save`` and ``load``: a FLOAT or QUANTIZED graph in one ``.pt2`` file, complete and without pickled code.
+
+The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
+target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
+
+``torch.export.load`` trusts its file: strings in it reach source that is compiled. ``load`` does not call it, but reads
+the archive itself (:mod:`fxpasses.export.pt2_records.archive`, :mod:`fxpasses.export.pt2_program.program`): a file from
+a stranger is data and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from fxpasses.errors import GraphError, InputError
+from fxpasses.graph.pass_runner import pass_logs
+from fxpasses.graph.stages import Stage, check_stage, graph_facts, set_stage, stage_of
+from fxpasses.quantization.numbers import ops
+from fxpasses.signature.free_sizes import set_free_sizes
+from fxpasses.user_frames import first_line
+
+from ..collector import collector_paused
+from ..files import write_bytes_atomic
+from ..metadata import metadata_of, recipe_text
+from ..program import check_is_of, exported_program
+from ..pt2_program.named_tuples import restore_named_tuples, tuples_json
+from ..pt2_program.program import read_program
+from ..pt2_records.archive import FACTS, read_entries
+from ..pt2_records.examples import examples_json, sizes_json
+from ..pt2_records.facts import read_facts
+from ..pt2_records.records import refusing
+from .plain_names import check_structure, has_plain_names, with_plain_names
+from .readable import require_readable
+from .saved_graph import graph_of_program
+
+
+@collector_paused()
+def save(
+    gm: fx.GraphModule,
+    path: str | Path,
+    *,
+    program: ExportedProgram | None = None,
+    operators: Collection[str] = (),
+) -> Path:
+    """Write a FLOAT or QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
+
+    Args:
+        program: what :func:`fxpasses.export.exported_program` made of ``gm``.
+        operators: operators, as ``"aten.fft_hfft"``, that the graph calls and no list holds; :func:`load` takes the
+            file where it is given the same names.
+
+    Raises:
+        GraphError: the graph is neither, or ``torch.export`` cannot write it.
+        InputError: the file cannot be written, its name does not end in ``.pt2``, ``program`` is of another graph, or
+            :func:`load` would refuse the file.
+    """
+    if stage_of(gm) is Stage.LOWERED:
+        raise GraphError(
+            "save got a graph in stage LOWERED",
+            why="its file has a format of its own",
+            fix="fxpasses.export.pt2.lowered.save_lowered(graph, path)",
+            step="save",
+        )
+    if stage_of(gm) is not Stage.FLOAT:
+        check_stage(gm, Stage.QUANTIZED, "save")
+    if program is not None:
+        check_is_of(program, gm)
+    return write_program(gm, Path(path), _facts_json(gm, program), program, operators)
+
+
+def write_program(
+    gm: fx.GraphModule,
+    path: Path,
+    facts: dict[str, Any],
+    program: ExportedProgram | None = None,
+    operators: Collection[str] = (),
+) -> Path:
+    """Export a graph, with the sizes free that are free in it, and write it with facts, as JSON, beside it.
+
+    Raises:
+        GraphError: ``torch.export`` cannot write the graph.
+        InputError: the file cannot be written, its name does not end in ``.pt2``, or it could not be read again.
+    """
+    if path.suffix != ".pt2":
+        raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
+    if not has_plain_names(gm):
+        gm, program = with_plain_names(gm), None
+    saved = copy.copy(program) if program is not None else _exported(gm)
+    check_structure(saved)
+    saved.example_inputs = None  # they would be saved as well
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No complete tensor found in the group")  # parameters are views of others
+        torch.export.save(saved, buffer, extra_files={FACTS: json.dumps(facts)})
+    require_readable(gm, buffer, saved, operators)
+    write_bytes_atomic(path, buffer.getbuffer())
+    return path
+
+
+def _exported(gm: fx.GraphModule) -> ExportedProgram:
+    try:
+        return exported_program(gm)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # torch.export has no error of its own
+        raise GraphError(
+            f"{type(gm).__name__} cannot be saved as .pt2",
+            why=f"torch.export: {first_line(error)}",
+            fix="torch.save(graph, 'graph.pt') keeps it as a pickle, for yourself: reading that runs what it says",
+            step="save",
+        ) from error
+
+
+def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule:
+    """Read a graph that :func:`save` wrote: FLOAT or QUANTIZED, and as good for every later step as the original.
+
+    The file may come from a stranger: nothing in it is run, evaluated or unpickled, whatever it holds.
+
+    Args:
+        operators: operators, as ``"aten.fft_hfft"``, to let through beside those on the list of
+            :mod:`fxpasses.export.pt2_program.operators`; for files you know.
+
+    Raises:
+        InputError: the file is missing, is not a saved graph, is damaged, or holds anything ``save`` does not write.
+    """
+    path = Path(path)
+    with refusing(path):
+        entries = read_entries(path)
+        facts = read_facts(entries)
+        gm = graph_of_program(read_program(entries, operators), facts.examples, facts.names, facts.stage)
+        known = graph_facts(gm)
+        known["example_inputs"] = facts.examples
+        if facts.config is not None:
+            known["config"] = facts.config
+        if facts.ranges is not None:
+            known["example_ranges"] = facts.ranges
+        pass_logs(gm).extend(facts.logs)
+        if facts.sizes is not None:
+            set_free_sizes(gm, facts.sizes)
+        restore_named_tuples(gm, facts.table)
+        set_stage(gm, facts.stage)
+    return gm.eval()
+
+
+def _facts_json(gm: fx.GraphModule, program: ExportedProgram | None) -> dict[str, Any]:
+    facts = graph_facts(gm)
+    logs = [
+        {
+            "name": log.name,
+            "changed": [[c.node, c.what] for c in log.result.changed],
+            "skipped": [[s.node, s.why] for s in log.result.skipped],
+        }
+        for log in pass_logs(gm)
+    ]
+    return {
+        "metadata": metadata_of(gm),
+        **({"recipe": recipe_text(facts["config"])} if "config" in facts else {}),
+        "example_inputs": examples_json(gm),
+        "example_ranges": facts.get("example_ranges"),
+        **sizes_json(gm, fixed=program is not None and not program.range_constraints),
+        **tuples_json(gm),
+        "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],
+        "log": logs,
+    }

@@ -1,0 +1,1 @@
+"""Programs of ``torch.export`` read from checked records: nothing from a file is ever compiled or evaluated."""

@@ -1,0 +1,149 @@
+"""Which Q/DQ pairs stand around an operator once onnxruntime has moved them: the questions the audit's rules ask.
+
+Before it fuses anything, onnxruntime pushes a DequantizeLinear forward and a QuantizeLinear backward through operators
+that only move data, drops Identity and Dropout, and folds a zero Pad into the convolution behind it. So "its input is
+dequantized" may hold although another operator stands between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .onnx_graph import INT8, INT16, UINT8, UINT16, Grid, Node, OnnxGraph
+
+PUSHED_THROUGH = frozenset({"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"})
+DROPPED = frozenset({"Identity", "Dropout"})
+_CLAMPS = ("Relu", "Clip")
+_RANGES = {UINT8: (0, 255), INT8: (-128, 127), UINT16: (0, 65535), INT16: (-32768, 32767)}
+_FOLDS_A_PAD = frozenset({"Conv"})
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where an operator's output goes: to one QuantizeLinear, or why that cannot be fused.
+
+    Attributes:
+        quantize: the QuantizeLinear, if there is one.
+        reason: why the operator cannot be fused with it; None if it can.
+        stays_float: nothing quantizes the output. Matrix products may then still take integers.
+    """
+
+    quantize: Node | None
+    reason: str | None
+    stays_float: bool = False
+
+
+class Edges:
+    """Q/DQ pairs around the operators of one graph."""
+
+    def __init__(self, graph: OnnxGraph) -> None:
+        self.graph = graph
+
+    def dequantized(self, tensor: str) -> Node | None:
+        """The DequantizeLinear a tensor comes from, through what onnxruntime moves it through; None if from none."""
+        maker = self.graph.producer.get(tensor)
+        if maker is None or maker.op == "DequantizeLinear":
+            return maker
+        if maker.op in DROPPED or self.folds_into_reader(maker):
+            return self.dequantized(maker.input(0))
+        if maker.op in PUSHED_THROUGH:
+            source = self.dequantized(maker.input(0))
+            return source if source is not None and self.graph.grid(source).per_tensor else None
+        return None
+
+    def grid_read(self, tensor: str) -> Grid | None:
+        """The grid of the integers a tensor is dequantized from."""
+        maker = self.dequantized(tensor)
+        return None if maker is None else self.graph.grid(maker)
+
+    def why_not_read(self, node: Node, index: int) -> str | None:
+        """Why input ``index`` of ``node`` is not dequantized integers; None if it is."""
+        tensor = node.input(index)
+        if self.dequantized(tensor) is not None:
+            return None
+        if tensor in self.graph.constants:
+            return f"input {index} is a float constant: store it as uint8 with a DequantizeLinear"
+        if tensor in self.graph.inputs:
+            return f"input {index} is the graph's own float input '{tensor}', not a DequantizeLinear"
+        maker = self.graph.producer.get(tensor)
+        return f"input {index} comes from {maker or 'nowhere'} in float, not from a DequantizeLinear"
+
+    def written(self, node: Node, index: int = 0) -> Written:
+        """Where output ``index`` of ``node`` goes."""
+        tensor = node.outputs[index]
+        readers = self._live_readers(tensor)
+        quantizers = [reader for reader in readers if reader.op == "QuantizeLinear"]
+        if tensor in self.graph.outputs:
+            reason = "its output is also an output of the graph" if readers else "its output leaves the graph in float"
+            return Written(None, reason, stays_float=not quantizers)
+        if len(readers) > 1:
+            named = ", ".join(map(str, readers))
+            reason = f"its output is read {len(readers)} times ({named}); one QuantizeLinear alone may read it"
+            return Written(None, reason, stays_float=not quantizers)
+        if not readers:
+            return Written(None, "nothing reads its output", stays_float=True)
+        if quantizers:
+            return Written(quantizers[0], None)
+        return self._beyond(node, readers[0])
+
+    def vanishes(self, clamp: Node) -> str | None:
+        """Why a Relu or Clip is not swallowed by the saturation of the QuantizeLinear behind it; None if it is."""
+        written = self.written(clamp)
+        if written.quantize is None:
+            return written.reason
+        grid = self.graph.grid(written.quantize)
+        if grid.type not in _RANGES or not grid.per_tensor:
+            return f"its QuantizeLinear is not per tensor in 8 or 16 bits ({grid})"
+        low, high = _RANGES[grid.type]
+        if clamp.op == "Relu":
+            return None if grid.zero == low else f"its Relu does not vanish: zero_point is {grid.zero}, not {low}"
+        bounds = self._clip_bounds(clamp)
+        if bounds is None or grid.scale is None:
+            return "its Clip does not vanish: the bounds are not constant"
+        scale = float(grid.scale.reshape(-1)[0])
+        # A bound within half a step of the grid's end is lost in rounding.
+        if bounds[0] <= (low - grid.zero + 0.5) * scale and bounds[1] >= (high - grid.zero - 0.5) * scale:
+            return None
+        within = f"[{(low - grid.zero) * scale:.6g}, {(high - grid.zero) * scale:.6g}]"
+        return f"its Clip{bounds} does not vanish: the integers reach {within}, beyond its bounds"
+
+    def folds_into_reader(self, node: Node) -> bool:
+        """Whether this is a Pad with zeros that becomes the padding of the convolution behind it."""
+        if node.op != "Pad" or node.attributes.get("mode", b"constant") not in (b"constant", "constant"):
+            return False
+        fill = self.graph.value(node.input(2)) if node.input(2) else None
+        readers = self.graph.readers(node.outputs[0])
+        if (node.input(2) and (fill is None or fill.any())) or node.outputs[0] in self.graph.outputs:
+            return False
+        return len(readers) == 1 and readers[0].op in _FOLDS_A_PAD and readers[0].input(0) == node.outputs[0]
+
+    def _beyond(self, node: Node, reader: Node) -> Written:
+        """Where the output goes if its one reader is no QuantizeLinear: on through a clamp or data movement."""
+        if reader.op in _CLAMPS and node.op not in _CLAMPS:
+            if reader.outputs[0] in self.graph.outputs:
+                return Written(None, f"its output is read by {reader}, not by a QuantizeLinear", stays_float=True)
+            reason = self.vanishes(reader)
+            return Written(None, reason) if reason else self.written(reader)
+        if reader.op in PUSHED_THROUGH and reader.input(0) == node.outputs[0] and len(reader.outputs) == 1:
+            beyond = self.written(reader)
+            if beyond.quantize is not None:
+                return beyond
+        return Written(None, f"its output is read by {reader}, not by a QuantizeLinear", stays_float=True)
+
+    def _live_readers(self, tensor: str) -> list[Node]:
+        """The readers of a tensor, those of an Identity or Dropout in its place."""
+        found: list[Node] = []
+        for reader in self.graph.readers(tensor):
+            through = reader.op in DROPPED and reader.outputs[0] not in self.graph.outputs
+            found += self._live_readers(reader.outputs[0]) if through else [reader]
+        return found
+
+    def _clip_bounds(self, clip: Node) -> tuple[float, float] | None:
+        """The constant bounds of a Clip: inputs since opset 11, attributes before; None if they are computed."""
+        bounds = [clip.attributes.get("min", float("-inf")), clip.attributes.get("max", float("inf"))]
+        for index, tensor in enumerate((clip.input(1), clip.input(2))):
+            if tensor and tensor not in self.graph.constants:
+                return None
+            value = self.graph.value(tensor)
+            bounds[index] = bounds[index] if value is None else float(value)
+        return float(bounds[0]), float(bounds[1])

@@ -1,0 +1,1 @@
+"""Capture: an ``nn.Module`` becomes a FLOAT graph in the one vocabulary of operators."""

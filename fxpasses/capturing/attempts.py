@@ -1,0 +1,195 @@
+"""Capture: an ``nn.Module`` becomes a FLOAT graph in the one vocabulary.
+
+Ways, tried in order: ``torch.fx.symbolic_trace``, with the modules it cannot enter kept as leaves if they hold no
+layers, and no function kept whole that computes with layers' weights; ``torch.export``, lifted back to layers. Whatever
+way, the captured graph is run beside the model on the example inputs, and a difference is an error. The result is
+exact: the same kernels in the same order.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from torch import Tensor, fx, nn
+
+from ..errors import GraphError
+from ..graph.shapes import record_shapes, value_range
+from ..graph.stages import Stage, graph_facts, set_stage
+from ..signature.examples import specs_of, tensors_in
+from ..signature.free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
+from ..signature.model_call import bound
+from .canonical import canonicalize
+from .checks import (
+    DifferentGraph,
+    require_batches,
+    require_equal,
+    require_equal_for_one,
+    require_eval,
+    require_layers_in_sight,
+    require_plain_output,
+    require_same_twice,
+    require_values,
+    run_model,
+)
+from .constants import fold_constants
+from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
+from .inplace import make_out_of_place
+from .lifting import lift_layers
+from .open_outputs import open_outputs
+from .symbolic_trace import trace_graph
+
+Method = Literal["auto", "trace", "export"]
+Attempt = Callable[[], fx.GraphModule]
+
+_ONE_BATCH, _CLOSED = "export of one batch size", "trace of closed containers"
+_LESSER = {
+    _ONE_BATCH: ("captured for the example's batch size only", "export"),
+    _CLOSED: ("captured with containers of layers, or functions that call them, whole and in float", "trace"),
+}
+"""Ways to capture that give less than was asked for: what to tell of it, and the way that failed before."""
+
+
+def capture(
+    model: nn.Module,
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
+    *,
+    method: Method = "auto",
+    leaves: Sequence[str] = (),
+    dynamic: Dynamic | None = None,
+) -> fx.GraphModule:
+    """Capture a model as a FLOAT graph.
+
+    ``"trace"`` keeps ``nn.MultiheadAttention`` and functions wrapped for torch.fx whole, in float; ``"export"`` opens
+    them, so that their linear layers can run in int8 too. ``"auto"`` takes a trace unless such a function computes with
+    the weights of layers. Inputs that are not tensors are fixed at the value given.
+
+    Args:
+        model: in eval mode. It is not changed; the graph shares its parameters until a pass copies it.
+        example_inputs: a tensor, a tuple of the model's inputs, or a dict of them by name. Which dimension of each is
+            the batch is learned by running the graph with another one.
+        method: ``"trace"``, ``"export"`` or ``"auto"`` (the first that works).
+        leaves: qualified names of modules to keep whole when tracing, as float black boxes.
+        dynamic: other dimensions that are free: ``{"x": {2: "height", 3: "width"}}``. Each is tried with another size.
+            Where one is named ``batch``, nothing is learned, and those are the batch.
+
+    Raises:
+        InputError: ``dynamic`` names no input, or no dimension of it.
+        GraphError: the model is in training mode, cannot be captured, or its capture computes something else.
+    """
+    if leaves and method == "export":
+        raise GraphError(
+            f"leaves {list(leaves)} with method='export'",
+            why="torch.export enters every module; only tracing can keep one whole",
+            fix="capture(..., method='trace', leaves=[...])",
+            step="capture",
+        )
+    require_eval(model)
+    inputs, keywords = bound(model, example_inputs)
+    require_values(model, inputs)
+    expected = run_model(model, inputs, keywords)
+    require_plain_output(model, expected)
+    wanted = wanted_dims(model, inputs, keywords, dynamic or {})
+    gm = _first_that_works(_Capture(model, inputs, keywords, expected, wanted), method, leaves)
+    set_stage(gm, Stage.FLOAT)
+    graph_facts(gm)["example_ranges"] = tuple(value_range(x) for x in tensors_in(inputs))
+    return gm.eval()
+
+
+@dataclass(frozen=True)
+class _Capture:
+    """A model, what it is called with, what it returns, and which sizes are to be free."""
+
+    model: nn.Module
+    inputs: tuple[Any, ...]
+    keywords: tuple[str, ...]
+    expected: Any
+    wanted: tuple[Dims, ...]
+
+    def attempts(self, method: Method, leaves: Sequence[str]) -> Iterator[tuple[str, Attempt]]:
+        given: dict[str, Any] = {"keywords": self.keywords}
+        if method in ("auto", "trace"):
+            yield "trace", partial(trace_graph, self.model, self.inputs, leaves, **given)
+        if method == "export" or (method == "auto" and not leaves):
+            from .torch_export import export_graph  # torch.export takes a second to import; few models need it
+
+            yield "export", partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
+            if not any(self.wanted):
+                yield _ONE_BATCH, partial(export_graph, self.model, self.inputs, dynamic_batch=False, **given)
+        if method in ("auto", "trace"):
+            yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
+
+    def finish(self, gm: fx.GraphModule, name: str) -> fx.GraphModule:
+        """Bring a fresh graph into canonical form, see that it computes what the model does, and learn what is free."""
+        gm = _finish(gm, self.inputs, self.expected)
+        if name == "export":
+            require_equal_for_one(self.model, gm, self.inputs, self.keywords)
+        graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
+        sizes = fixed_sizes(self.inputs, self.expected)
+        if name != _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
+            sizes = learn_batch(gm, self.inputs, self.expected)
+        if name == "export" and not sizes.separate and not any(self.wanted):
+            gm, sizes = self._batch_behind(gm, sizes)
+        if any(self.wanted):
+            sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
+        elif name != _ONE_BATCH:
+            sizes = with_free_images(self.model, gm, self.inputs, self.keywords, self.expected, sizes)
+        set_free_sizes(gm, sizes)
+        return gm
+
+    def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
+        """An export that leaves dimension 1 open, if samples lie along it, as in ``[T, B, C]``; else what there was."""
+        from .torch_export import export_graph
+
+        behind = [{1} if x.dim() > 2 else set[int]() for x in tensors_in(self.inputs)]
+        try:
+            other = export_graph(self.model, self.inputs, keywords=self.keywords, dynamic=behind)
+            other = _finish(other, self.inputs, self.expected)
+        except GraphError:
+            return gm, sizes
+        graph_facts(other)["example_inputs"] = specs_of(self.inputs)
+        found = learn_batch(other, self.inputs, self.expected)
+        return (other, found) if found.separate else (gm, sizes)
+
+
+def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
+    failures: dict[str, GraphError] = {}
+    for name, attempt in given.attempts(method, leaves):
+        try:
+            gm = given.finish(attempt(), name)
+            if name == "trace" and method == "auto":
+                require_layers_in_sight(given.model, gm)
+        except GraphError as error:
+            failures[name] = error
+            continue
+        graph_facts(gm)["method"] = name
+        if name in _LESSER:
+            what, instead_of = _LESSER[name]
+            warnings.warn(f"{what}, because: {failures[instead_of].why}", stacklevel=3)
+        return gm
+    first, *others = failures.values()
+    if any(isinstance(f, DifferentGraph) for f in failures.values()):
+        require_same_twice(given.model, given.inputs, given.expected, given.keywords)
+    other = next((o for o in others if o.what != first.what), first)
+    if other is first:
+        raise first
+    raise GraphError(
+        first.what, why=f"{first.why}; and {other.why}", fix=first.fix, at=first.at or other.at, step="capture"
+    ) from first
+
+
+def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.GraphModule:
+    """Bring a fresh graph into canonical form, and see that it still computes what the model does."""
+    make_out_of_place(gm, inputs)
+    record_shapes(gm, inputs)
+    lift_layers(gm)
+    fold_constants(gm)
+    canonicalize(gm)
+    open_outputs(gm, expected)
+    record_shapes(gm, inputs)
+    require_batches(gm)
+    require_equal(gm, inputs, expected)
+    return gm

@@ -1,0 +1,196 @@
+"""Rewrite a captured graph into canonical form: one spelling for each operator, every node one tensor.
+
+Exact: every rewrite calls the same kernel with the same arguments. What cannot be rewritten exactly stays as it was
+written, outside the vocabulary.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import fx
+
+from ..graph.binding import bind as bind
+from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Operator
+from ..graph.ownership import drop_unread_tensors
+from ..graph.shapes import SHAPE, is_tensor, shape_of
+from .casts import drop_needless_casts
+from .lifting import lift_layers
+
+_HARMLESS: dict[str, tuple[Any, ...]] = {
+    "return_indices": (False,),
+    "training": (False,),
+    "dtype": (None,),
+    "half_to_float": (False,),
+    "implicit": (False,),
+    "scale": (1,),
+    "input_scale": (1,),
+}
+"""Parameters outside the canonical settings, with the values at which leaving them out changes nothing."""
+
+_DEFAULTS: dict[str, Any] = {"alpha": 1, "antialias": False}
+"""Settings left out at the value they have anyway, so that every spelling gives the same node."""
+
+_IGNORED = frozenset({"inplace", "_stacklevel", "p", "memory_format"})
+
+
+def canonicalize(gm: fx.GraphModule) -> None:
+    """Rewrite ``gm`` itself. It must be out of place, and its shapes recorded."""
+    lift_layers(gm)
+    drop_needless_casts(gm)
+    for node in list(gm.graph.nodes):
+        if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
+            _plain_size(gm, node)
+        else:
+            _canonicalize_node(gm, node)
+    _open_splits(gm)
+    gm.graph.eliminate_dead_code()
+    gm.delete_all_unused_submodules()
+    drop_unread_tensors(gm)
+    gm.graph.lint()
+    gm.recompile()
+
+
+def _plain_size(gm: fx.GraphModule, node: fx.Node) -> None:
+    """Drop a check of shapes, which no runtime keeps, and spell ``aten.sym_size`` as ``x.size(dim)``."""
+    if node.target is torch.ops.aten.sym_size.int:
+        with gm.graph.inserting_before(node):
+            size = gm.graph.call_method("size", node.args)
+        size.meta = dict(node.meta)
+        node.replace_all_uses_with(size)
+    gm.graph.erase_node(node)
+
+
+def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
+    found = VOCABULARY.spelling(gm, node)
+    if found is None or found[0].function is None or SHAPE not in node.meta:
+        return
+    op, spelling = found
+    bound = bind(gm, node, spelling)
+    if bound is None:
+        return
+    if bound.get("return_indices") is True:
+        _with_indices(gm, node, op, bound)
+        return
+    op, bound = _specialize(op, bound)
+    call = _canonical_call(op, bound)
+    if call is None:
+        return
+    assert op.function is not None
+    if (same := _changes_nothing(op, *call)) is not None:
+        node.replace_all_uses_with(same)
+        gm.graph.erase_node(node)
+        return
+    with gm.graph.inserting_before(node):
+        new = gm.graph.call_function(op.function, *call)
+    new.meta = dict(node.meta)
+    node.replace_all_uses_with(new)
+    gm.graph.erase_node(node)
+
+
+def _with_indices(gm: fx.GraphModule, node: fx.Node, op: Operator, bound: dict[str, Any]) -> None:
+    """A pool that also says where its maxima are: another operator than the pool, outside the vocabulary."""
+    overload = getattr(torch.ops.aten, f"{op.name}_with_indices").default
+    settings = {name: bound[name] for name in op.settings if bound.get(name) is not None}
+    with gm.graph.inserting_before(node):
+        new = gm.graph.call_function(overload, (bound["input"],), settings)
+    new.meta = dict(node.meta)
+    node.replace_all_uses_with(new)
+    gm.graph.erase_node(node)
+
+
+def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
+    """What a call returns unchanged: ATen slices every dimension, and padding by zero elements is common."""
+    source: fx.Node = tensors[0]
+    if op.name == "slice" and isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1]):
+        return source
+    if op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,))):
+        return source
+    if op.name == "cat" and isinstance(tensors[0], (list, tuple)) and len(tensors[0]) == 1:
+        (source,) = tensors[0]
+        return source
+    return None
+
+
+def _not_empty(parts: Any, dim: Any) -> Any:
+    """The tensors of a ``cat`` but those of no elements, as rotary embeddings without a prefix have them."""
+    if not isinstance(parts, (list, tuple)) or not isinstance(dim, int) or dim == 0:
+        return parts
+    left = [p for p in parts if not (is_tensor(p) and 0 in (shape_of(p) or ())[1:])]
+    return left or parts
+
+
+def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
+    """Turn a general operator into the particular one its settings make it."""
+    if op.name == "clip" and bound.get("max") is None and bound.get("min") == 0:
+        return VOCABULARY["relu"], {"input": bound["input"]}
+    if op.name == "cat":
+        return op, bound | {"input": _not_empty(bound.get("input"), bound.get("dim", 0))}
+    if op.name in ("add", "mul") and is_tensor(bound.get("other")) and not is_tensor(bound.get("input")):
+        if bound.get("alpha", 1) != 1:
+            return op, bound
+        return op, bound | {"input": bound["other"], "other": bound["input"]}
+    return op, bound
+
+
+def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    names = op.tensor_names
+    if any(name not in bound for name in names):
+        return None
+    if op.tensors > 1 and not is_tensor(bound["input"]):
+        return None  # `1 - x`: torch.sub takes the number second only
+    if op.name == "slice":
+        return (bound["input"], bound["index"]), {}
+    settings = {}
+    for name, value in bound.items():
+        if name in names or name in _IGNORED or value is None:
+            continue
+        if name in op.settings:
+            if name not in _DEFAULTS or value != _DEFAULTS[name]:
+                settings[name] = value
+        elif value not in _HARMLESS.get(name, ()):
+            return None
+    if any(name not in settings for name in op.required):
+        return None
+    return tuple(bound[name] for name in names), settings
+
+
+def _open_splits(gm: fx.GraphModule) -> None:
+    """``chunk``, ``split`` and ``unbind`` followed by ``getitem`` become plain slices: every node yields one tensor."""
+    for node in list(gm.graph.nodes):
+        op = VOCABULARY.operator(gm, node)
+        if op is None or op.name not in ("chunk", "split", "unbind") or not all(_takes_one(u) for u in node.users):
+            continue
+        source, shapes = node.args[0], node.meta.get(SHAPE)
+        rank = len(shape_of(source) or ()) if isinstance(source, fx.Node) else 0
+        dim = node.kwargs.get("dim", 0)
+        if not rank or not isinstance(dim, int) or not isinstance(shapes, list):
+            continue
+        pieces = _pieces(op.name, dim % rank, shapes)
+        if pieces is None:
+            continue
+        for user in list(node.users):
+            index = (slice(None),) * (dim % rank) + (pieces[int(user.args[1])],)
+            with gm.graph.inserting_before(user):
+                piece = gm.graph.call_function(operator.getitem, (source, index))
+            piece.meta = dict(user.meta)
+            user.replace_all_uses_with(piece)
+            gm.graph.erase_node(user)
+
+
+def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | None:
+    """What each part of a split takes; None for a split of the batch, whose size may be another one next time."""
+    if name == "unbind":
+        return list(range(len(shapes)))
+    if dim == 0:
+        return None
+    ends = [sum(s[dim] for s in shapes[: i + 1]) for i in range(len(shapes))]
+    return [slice(end - s[dim], end) for end, s in zip(ends, shapes, strict=True)]
+
+
+def _takes_one(user: fx.Node) -> bool:
+    """Whether a node reads one part, counted from either end."""
+    return user.target is operator.getitem and isinstance(user.args[1], int)

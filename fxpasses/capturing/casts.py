@@ -1,0 +1,51 @@
+"""Casts to the type a tensor has anyway, which models write to be ready for mixed precision.
+
+They are dropped, exactly: an integer tensor has another type than its float neighbours, and a graph in half precision
+another than the model was written in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from ..graph.shapes import DTYPE
+
+_CASTS = frozenset(
+    {
+        "to",
+        "type_as",
+        "float",
+        torch.ops.aten.to.dtype,
+        torch.ops.aten._to_copy.default,
+    }  # as methods, and as ATen calls
+)
+_ORDER = ("dtype", "non_blocking", "copy")
+_HARMLESS = {"non_blocking": (False, True), "copy": (False,)}
+
+
+def drop_needless_casts(gm: fx.GraphModule) -> None:
+    """Remove casts of float32 tensors to float32; ``gm`` itself is changed. Its shapes must be recorded."""
+    for node in list(gm.graph.nodes):
+        if node.op in ("call_method", "call_function") and node.target in _CASTS and _is_needless(node):
+            node.replace_all_uses_with(node.args[0])
+            gm.graph.erase_node(node)
+
+
+def _is_needless(node: fx.Node) -> bool:
+    source, *rest = node.args
+    if not isinstance(source, fx.Node) or {source.meta.get(DTYPE), node.meta.get(DTYPE)} != {torch.float32}:
+        return False
+    if node.target in ("type_as", "float"):
+        return True
+    settings = dict(zip(_ORDER, rest, strict=False)) | node.kwargs
+    return _is_type(settings.pop("dtype", None)) and all(v in _HARMLESS.get(k, ()) for k, v in settings.items())
+
+
+def _is_type(value: Any) -> bool:
+    """Whether an argument is a dtype, or reads that of a tensor; devices and tensors move between devices as well."""
+    if isinstance(value, fx.Node):
+        return value.target is getattr and tuple(value.args[1:]) == ("dtype",)
+    return isinstance(value, torch.dtype)

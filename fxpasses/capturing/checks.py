@@ -1,0 +1,217 @@
+"""What must hold of a model before it is captured, and of the captured graph beside the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from ..callers_code import is_a_failure
+from ..errors import GraphError
+from ..graph.edit import operator_name
+from ..graph.operator_table import VOCABULARY
+from ..graph.shapes import shape_of
+from ..signature.examples import tensors_in
+from ..signature.model_call import called
+from ..signature.outputs import leaves_of
+from ..user_frames import first_line, users_frame
+
+CAPTURE_TOLERANCE = 1e-5
+"""Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
+but the order in which they add may not be (attention is one fused kernel in one, and opened in the other)."""
+
+
+def require_eval(model: nn.Module) -> None:
+    """Every module must be in eval mode, also those nobody calls: one may be found only later."""
+    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
+    if training:
+        raise GraphError(
+            f"{type(model).__name__} is in training mode ({training[0]}{' and others' if len(training) > 1 else ''})",
+            why="dropout and BatchNorm compute something else in training than in deployment",
+            fix="capture(model.eval(), example_inputs)",
+            step="capture",
+        )
+
+
+def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """A capture is run beside the model: nothing may be on the meta device, where tensors have sizes and no values."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    tensors += [(f"input {n}", x) for n, x in enumerate(tensors_in(inputs))]
+    empty = next((name for name, x in tensors if x.is_meta), None)
+    if empty is not None:
+        raise GraphError(
+            f"{empty} of {type(model).__name__} is on the meta device",
+            why="it has a size and no values",
+            fix="give it values: model.to_empty(device='cpu'), then model.load_state_dict(...); inputs on the CPU",
+            step="capture",
+        )
+
+
+def run_model(model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()) -> Any:
+    """The model's own output, on copies of the inputs because a model may change them in place."""
+    dtype = torch.get_default_dtype()
+    try:
+        with torch.no_grad():
+            output = called(model, _copies(inputs), keywords)
+    except BaseException as error:  # a model's forward may raise anything, and is the caller's to mend
+        if not is_a_failure(error):
+            raise
+        shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
+        raise GraphError(
+            f"{type(model).__name__} does not run on the example inputs {shapes}",
+            why=first_line(error),
+            fix="pass example inputs the model accepts: a tuple with one entry for each argument of forward",
+            at=users_frame(error),
+            step="capture",
+        ) from error
+    if torch.get_default_dtype() != dtype:
+        changed = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        raise GraphError(
+            f"the forward of {type(model).__name__} changes torch's default dtype to {changed}",
+            why="everything after it would be computed with it",
+            fix="give dtype= to the calls that need it",
+            step="capture",
+        )
+    return output
+
+
+def require_plain_output(model: nn.Module, output: Any) -> None:
+    """A graph's output node holds tensors, numbers, strings and plain structures of them."""
+    for leaf in leaves_of(output):
+        if leaf is not None and not isinstance(leaf, (Tensor, int, float, str)):
+            raise GraphError(
+                f"{type(model).__name__} returns a {type(leaf).__name__}",
+                why="a graph returns tensors, or tuples, lists, dicts and dataclasses of them",
+                fix="wrap the model in a module that returns a tensor, a tuple or a dict",
+                step="capture",
+            )
+
+
+def require_layers_in_sight(model: nn.Module, gm: fx.GraphModule) -> None:
+    """No function that stays whole, as those wrapped for torch.fx do, may compute with the weights of a layer."""
+    for node in gm.graph.nodes:
+        if node.op != "call_function" or operator_name(gm, node) is not None:
+            continue
+        for read in node.all_input_nodes:
+            layer = str(read.target).rpartition(".")[0]
+            if read.op == "get_attr" and _is_layer(model, layer):
+                raise GraphError.at_node(
+                    node,
+                    why=f"it is wrapped for torch.fx and hides the layer {layer}, which would stay in float",
+                    fix="capture(..., method='export')",
+                    step="capture",
+                )
+
+
+def require_batches(gm: fx.GraphModule) -> None:
+    """Convolutions must read batches: torch takes a single image, too, but its int8 kernels do not."""
+    for node in gm.graph.nodes:
+        layer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
+        weight = getattr(layer, "weight", None)
+        source = node.args[0] if node.args else None
+        if not isinstance(layer, _CONVOLUTIONS) or not isinstance(weight, Tensor) or not isinstance(source, fx.Node):
+            continue
+        if len(shape_of(source) or ()) == weight.dim() - 1:
+            raise GraphError.at_node(
+                node,
+                why=f"it reads one sample of shape {list(shape_of(source) or ())}, and no batch",
+                fix="capture with a batch, as x[None], or have the model do y = layer(x[None])[0]",
+                step="capture",
+            )
+
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def _is_layer(model: nn.Module, path: str) -> bool:
+    """Whether int8 has kernels for the module at ``path``; names that capture made up are no modules of the model."""
+    module = dict(model.named_modules()).get(path)
+    operator = None if module is None else VOCABULARY.layer(module)
+    return operator is not None and operator.weight_axis is not None
+
+
+def _copies(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    copies: tuple[Any, ...] = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)
+    return copies
+
+
+def require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> None:
+    """Run the graph beside the model's own output; DifferentGraph says how they differ."""
+    try:
+        with torch.no_grad():
+            found = gm(*_copies(inputs))
+    except Exception as error:  # a wrongly specialised graph raises whatever its kernels raise
+        raise _differs(gm, f"it does not run: {first_line(error)}") from error
+    ours, theirs = list(leaves_of(found)), list(leaves_of(expected))
+    if len(ours) != len(theirs):
+        raise _differs(gm, f"it returns {len(ours)} values, the model {len(theirs)}")
+    for a, b in zip(ours, theirs, strict=True):
+        why = why_different(a, b)
+        if why:
+            raise _differs(gm, why)
+
+
+def why_different(found: Any, expected: Any) -> str | None:
+    """How two outputs differ by more than rounding; None if they do not."""
+    if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
+        same = type(found) is type(expected) and found == expected
+        return None if same else f"an output is {found!r}, of the model {expected!r}"
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return f"an output is {found.dtype} {tuple(found.shape)}, of the model {expected.dtype} {tuple(expected.shape)}"
+    if not found.is_floating_point():
+        return None if torch.equal(found, expected) else "outputs of whole numbers differ"
+    finite = expected[expected.isfinite()].abs()
+    allowed = CAPTURE_TOLERANCE * (finite.max().item() if finite.numel() else 1.0)
+    if torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
+        return None
+    return f"outputs differ by {(found - expected).abs().max().item():.3g}"
+
+
+class DifferentGraph(GraphError):
+    """The captured graph runs, and computes something else."""
+
+
+def _differs(gm: fx.GraphModule, why: str) -> GraphError:
+    return DifferentGraph(
+        f"the captured graph of {type(gm).__name__} computes something else than the model",
+        why=why,
+        fix="look for Python values computed from inputs, which a graph fixes at what they were while capturing",
+        step="capture",
+    )
+
+
+def require_same_twice(
+    model: nn.Module, inputs: tuple[Any, ...], expected: Any, keywords: tuple[str, ...] = ()
+) -> None:
+    """Tell a model that no graph can follow, because it is no function of its inputs, from a capture gone wrong."""
+    again = run_model(model, inputs, keywords)
+    why = next((w for w in map(why_different, leaves_of(again), leaves_of(expected)) if w), None)
+    if why:
+        raise GraphError(
+            f"{type(model).__name__} computes something else when it is called again with the same inputs",
+            why=f"{why}: it is random, or keeps state between calls",
+            fix="make forward a function of its inputs: no randomness in eval mode, no state that it changes",
+            step="capture",
+        )
+
+
+def require_equal_for_one(
+    model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()
+) -> None:
+    """Compare on the first sample alone: torch.export assumes that a batch of one is no special case."""
+    batches = [x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, Tensor) and x.dim()]
+    if not batches or batches[0] < 2:
+        return
+
+    def first(value: Any) -> Any:
+        return value[:1] if isinstance(value, Tensor) and value.dim() and value.shape[0] == batches[0] else value
+
+    one = pytree.tree_map(first, inputs)
+    try:
+        expected = run_model(model, one, keywords)
+    except GraphError:
+        return  # the model takes no batch of one, so the graph need not
+    require_equal(gm, one, expected)

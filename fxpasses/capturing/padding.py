@@ -1,0 +1,48 @@
+"""Write the padding of convolutions as numbers, where ``"same"`` and ``"valid"`` are even on both sides.
+
+Exact: PyTorch computes an even ``"same"`` with the same kernel. An uneven one stays, for it pads a copy of its input.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import fx, nn
+
+from ..graph.ownership import owned_module
+
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def number_paddings(gm: fx.GraphModule) -> None:
+    """Replace convolutions with paddings in words by twins with numbers that share their parameters."""
+    twins: dict[nn.Module, nn.Module] = {}
+    for node in gm.graph.nodes:
+        module = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if type(module) not in _CONVS or not isinstance(module, _CONVS):
+            continue
+        holder, _, name = str(node.target).rpartition(".")
+        padding, parent = even_padding(module), owned_module(gm, holder)
+        if padding is None or parent is None:
+            continue
+        if module not in twins:
+            twins[module] = _with_padding(module, padding)
+        parent.add_module(name, twins[module])
+
+
+def even_padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
+    """The numbers for a padding in words; None if it is numbers already, uneven, or not with zeros."""
+    if not isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+        return None
+    if conv.padding == "valid":
+        return (0,) * len(conv.kernel_size)
+    totals = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    return None if any(t % 2 for t in totals) else tuple(t // 2 for t in totals)
+
+
+def _with_padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, padding: tuple[int, ...]) -> nn.Module:
+    twin = copy.copy(conv)
+    twin._parameters = dict(conv._parameters)
+    twin.padding = padding
+    twin._reversed_padding_repeated_twice = [p for p in reversed(padding) for _ in range(2)]
+    return twin

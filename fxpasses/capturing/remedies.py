@@ -1,0 +1,29 @@
+"""What to do about a model that cannot be captured: keep a module whole, or capture the part that holds the layers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..graph.operator_table import VOCABULARY
+
+_MEND = "make that line independent of tensor values"
+
+
+def whole_module_remedy(name: str) -> str:
+    """The remedy where a trace works once a module is kept whole, and layers are left outside of it."""
+    return f"{_MEND}, or keep its module whole, in float: capture(..., leaves=[{name!r}])"
+
+
+def part_remedy(model: nn.Module) -> str:
+    """The remedy where the model's own forward is what cannot be followed, as in whole detectors."""
+    counts = {name: layers_in(child) for name, child in model.named_children()}
+    largest = max(counts, key=lambda name: counts[name], default=None)
+    if largest is None or not counts[largest]:
+        return _MEND
+    part = f"model.get_submodule({largest!r})"
+    return f"{_MEND}, or capture the part that holds the layers, {part}, and call it from Python with the rest"
+
+
+def layers_in(module: nn.Module) -> int:
+    """How many layers int8 has kernels for are in a module."""
+    return sum(VOCABULARY.layer(m) is not None for m in module.modules())

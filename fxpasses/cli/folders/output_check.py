@@ -1,0 +1,35 @@
+"""How far each part of each output is from float, for the report, and what is wrong with some as warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor, fx
+
+from fxpasses.measure.output_judgement import judge_outputs, warnings_of
+from fxpasses.models.data.data_source import DataSource
+
+from ..terminal import Terminal
+
+IMAGES = 32
+"""Enough to tell 10 dB; the outputs of a detector are large."""
+BATCH = 4
+
+
+def checked_outputs(
+    graph: fx.GraphModule, int8: Callable[..., object], data: DataSource, images: int, terminal: Terminal
+) -> dict[str, Any]:
+    """``outputs`` and ``warnings`` of report.json: every part of every output on at most ``images`` images."""
+    count = min(IMAGES, images, data.evaluation_images)
+    with terminal.step("judge outputs"):
+        return outputs_of(graph, int8, (inputs for inputs, _ in data.evaluation(BATCH, count)))
+
+
+def outputs_of(
+    graph: fx.GraphModule, int8: Callable[..., object], batches: Iterable[Tensor | tuple[Tensor, ...]]
+) -> dict[str, Any]:
+    """The same on any batches."""
+    tuples = (inputs if isinstance(inputs, tuple) else (inputs,) for inputs in batches)
+    scores = judge_outputs(graph, int8, tuples)
+    return {"outputs": [score.to_json() for score in scores], "warnings": warnings_of(scores)}

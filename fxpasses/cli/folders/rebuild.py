@@ -1,0 +1,45 @@
+"""The artifacts of a folder as runners again, with the float model rebuilt where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import fx
+
+from fxpasses.capturing.attempts import capture
+from fxpasses.errors import FxPassesError
+from fxpasses.export.pt2.save_and_load import load
+from fxpasses.passes.fusion import fuse
+
+from ..terminal import Terminal
+from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact
+from .folder import model_of
+from .measuring import Subjects
+
+
+def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> Subjects:
+    """What to measure in a folder; torch fp32 is left out, with a remark, where its model is no longer there.
+
+    Raises:
+        InputError: an artifact is missing or cannot be loaded.
+    """
+    for name in (FLOAT_ONNX, INT8_ONNX, INT8_PT2):
+        artifact(folder, name)
+    with terminal.step("load artifacts"):
+        graph = float_graph(report, folder, terminal)
+        return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1)
+
+
+def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:
+    """The FLOAT graph the folder was made from; None, and a remark, if it cannot be had."""
+    if "pruning" in report:
+        terminal.remark("torch fp32 is left out: the model was pruned, and cannot be made again from its name")
+        return None
+    try:
+        model = model_of(report, folder)
+        return fuse(capture(model.module, model.example_inputs()))
+    except FxPassesError as error:
+        terminal.remark(f"torch fp32 is left out: {str(error).splitlines()[0]}")
+        return None

@@ -1,0 +1,1 @@
+"""Options that commands share, and which of them belong to which method."""

@@ -1,0 +1,143 @@
+"""``--metric``: a name, or ``path/file.py:function``, either with ``@KEY`` for an output other than the first.
+
+The caller's function is called with an output and its labels for each batch and gives a number; the mean over samples
+is the metric. A class, or a function without arguments that returns an object, with ``update(output, labels)`` and
+``compute()``, as those of torchmetrics, keeps sums of its own. Where the model has several outputs and none is named,
+both get all of them, as a tuple. ``higher_is_better`` of the function or class says which way is better.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from fxpasses.callers_code import told_as_the_callers
+from fxpasses.capturing.checks import run_model
+from fxpasses.errors import InputError
+from fxpasses.measure.metrics import Metric, metric_named, of_output
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.users.user_code import file_of, is_user_code, load_factory
+
+
+def metric_of(spec: str | None, model: LoadedModel) -> Metric | None:
+    """The metric that ``--metric`` names, of an output of this model; None without one.
+
+    Raises:
+        InputError: there is no such metric, or output.
+    """
+    if spec is None:
+        return None
+    path, _, name = spec.rpartition(":")
+    name, at, wanted = name.partition("@")
+    named = f"{path}:{name}" if path else name
+    metric = _callers_own(named) if is_user_code(named) else metric_named(named)
+    return of_output(metric, wanted if at else None, output_keys(model))
+
+
+def output_keys(model: LoadedModel) -> list[str]:
+    """What a caller knows the tensors of the model's output by, in order: ``output`` where there is one."""
+    leaves, _ = pytree.tree_flatten_with_path(run_model(model.module, model.example_inputs()))
+    paths = [path for path, leaf in leaves if isinstance(leaf, Tensor)]
+    if not paths:
+        raise InputError(f"{model.name} gives no tensor", why="there is nothing to measure", fix="return the outputs")
+    return [".".join(_key_text(key) for key in path) or "output" for path in paths]
+
+
+def _key_text(key: object) -> str:
+    return str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))))
+
+
+def _callers_own(spec: str) -> Metric:
+    function: Any = load_factory(spec)
+    rises = getattr(function, "higher_is_better", None)
+    if not isinstance(rises, bool):
+        name = spec.rpartition(":")[2]
+        raise InputError(
+            f"{spec} does not say which way is better",
+            why="it has no higher_is_better of True or False, and --max-drop has to know",
+            fix=f"write {name}.higher_is_better = False below it, where a smaller number is better",
+        )
+    return Metric(
+        name=spec,
+        title=spec.rpartition(":")[2],
+        start=lambda: _sums_of(function, spec),
+        falls=not rises,
+        unit="",
+        reads_all=True,
+    )
+
+
+def _sums_of(function: Callable[..., Any], spec: str) -> OwnSums | MeanOfBatches:
+    if isinstance(function, type) or not inspect.signature(function).parameters:
+        with _told(spec):
+            made: Any = function()
+        if not callable(getattr(made, "update", None)) or not callable(getattr(made, "compute", None)):
+            raise InputError(
+                f"{spec} gave a {type(made).__name__}",
+                why="it has no update(output, labels) and compute()",
+                fix="give it both, or write a function of (output, labels)",
+            )
+        return OwnSums(made, spec)
+    return MeanOfBatches(function, spec)
+
+
+@dataclass
+class OwnSums:
+    """An object of the caller's that keeps its own sums."""
+
+    metric: Any
+    spec: str
+
+    def add(self, output: Any, labels: Any) -> None:
+        """Hand on a batch."""
+        with _told(self.spec):
+            self.metric.update(output, labels)
+
+    def value(self) -> float:
+        """What it makes of all."""
+        with _told(self.spec):
+            found = self.metric.compute()
+        return _number(found, self.spec)
+
+
+@dataclass
+class MeanOfBatches:
+    """A function of the caller's, its mean over samples."""
+
+    function: Callable[[Any, Any], Any]
+    spec: str
+    total: float = 0.0
+    samples: int = 0
+
+    def add(self, output: Any, labels: Any) -> None:
+        """Take in a batch."""
+        with _told(self.spec):
+            found = self.function(output, labels)
+        count = len(output[0] if isinstance(output, tuple) else output)
+        self.total += count * _number(found, self.spec)
+        self.samples += count
+
+    def value(self) -> float:
+        """Over all samples."""
+        return self.total / self.samples
+
+
+def _told(spec: str) -> AbstractContextManager[None]:
+    return told_as_the_callers(f"metric {spec} failed", "make it take (output, labels) of a batch", file_of(spec))
+
+
+def _number(found: Any, spec: str) -> float:
+    with _told(spec):
+        value = float(found) if isinstance(found, (int, float, Tensor)) else math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"metric {spec} gave {found!r:.60}", why="it is no finite number", fix="return a float for each batch"
+        )
+    return value

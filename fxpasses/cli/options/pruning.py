@@ -1,0 +1,130 @@
+"""Options of ``fxpasses prune``, some of which ``fxpasses sensitivity --method prune`` has, too."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import MOST_EPOCHS, finite
+
+AUTO = "auto"
+LARGEST_MULTIPLE = 65_536
+"""Of channels: more than layers have."""
+
+
+def multiple(text: str) -> str:
+    """``auto``, or a whole number from 1 to ``LARGEST_MULTIPLE``."""
+    if text != AUTO and not (text.isdecimal() and 1 <= int(text) <= LARGEST_MULTIPLE):
+        raise typer.BadParameter(f"{text!r} is neither auto nor a whole number from 1 to {LARGEST_MULTIPLE}")
+    return text
+
+
+class PruneScope(str, Enum):
+    """Where the ratio holds."""
+
+    layer = "layer"
+    everywhere = "global"
+
+
+class PruneSchedule(str, Enum):
+    """What fxpasses.pruning.masks.schedules has."""
+
+    one_shot = "one-shot"
+    iterative = "iterative"
+    cubic = "cubic"
+
+
+Ratio = Annotated[
+    float | None,
+    typer.Option(
+        "--ratio", metavar="R", callback=finite, help="Share of the channels, or weights, to prune.", show_default=False
+    ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="WHAT=SHARE",
+        help="Instead of a ratio, what may be left: macs=0.5, params=0.5, bytes=0.5 or latency=0.5 (measured).",
+        show_default=False,
+    ),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop",
+        callback=finite,
+        metavar="POINTS",
+        help="Instead of a ratio, what of top-1, or --metric, may be lost before fine-tuning: finds the largest ratio.",
+        show_default=False,
+    ),
+]
+Criterion = Annotated[
+    str,
+    typer.Option(
+        "--criterion",
+        metavar="NAME",
+        help="What is least important: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
+    ),
+]
+Granularity = Annotated[
+    str,
+    typer.Option(
+        "--granularity",
+        metavar="KIND",
+        help="channel makes the model smaller and faster; weight, 2:4 or block:4x1 only put zeros into it.",
+    ),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers",
+        metavar="PATTERN",
+        help="Only these layers or operators: layer1.*, linear, ... May be repeated.",
+        show_default=False,
+    ),
+]
+Scope = Annotated[
+    PruneScope, typer.Option("--scope", help="Whether the ratio holds in each layer, or over all of them.")
+]
+RoundTo = Annotated[
+    str,
+    typer.Option(
+        "--round-to",
+        metavar="N",
+        callback=multiple,
+        help="Channel counts become multiples of N; auto: of what kernels of the target like, 16 on CPUs.",
+    ),
+]
+KeepJoined = Annotated[
+    bool, typer.Option("--keep-joined", help="Leave residual streams alone: costs far less accuracy.")
+]
+ThroughLayerNorm = Annotated[
+    bool, typer.Option("--through-layer-norm", help="Let LayerNorm normalise over the channels that are left.")
+]
+Compensate = Annotated[
+    bool, typer.Option("--compensate/--no-compensate", help="Let what is left stand in for what is removed.")
+]
+Schedule = Annotated[
+    PruneSchedule,
+    typer.Option("--schedule", help="How the ratio of masks grows over the epochs of --fine-tune."),
+]
+Recipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="Prune as the recipe.json of another run says, instead of by the options above and below.",
+        show_default=False,
+    ),
+]
+FineTune = Annotated[
+    int, typer.Option("--fine-tune", metavar="EPOCHS", max=MOST_EPOCHS, help="Train that long on the training split.")
+]
+LearningRate = Annotated[
+    float, typer.Option("--lr", callback=finite, help="Learning rate of the fine-tuning at its start.")
+]
+Distill = Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")]

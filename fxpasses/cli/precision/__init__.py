@@ -1,0 +1,1 @@
+"""``fxpasses quantize`` with every ``--method`` but ``static``."""

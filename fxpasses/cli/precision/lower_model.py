@@ -1,0 +1,203 @@
+"""``quantize --method fp16|bf16|weight-only|dynamic``: a float model and data in; a lowered one and a report out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, fx
+
+from fxpasses.agreement.runtime_agreement import RuntimeAgreement, runtime_agreement
+from fxpasses.errors import InputError
+from fxpasses.export.files import file_bytes
+from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
+from fxpasses.export.onnx_writer.write import to_onnx
+from fxpasses.export.pt2.lowered import save_lowered
+from fxpasses.measure.model_size import MacCount, count_macs, count_parameters, module_bytes
+from fxpasses.measure.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner, torch_threads
+from fxpasses.precision.lowered import first_overflow
+from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.reports.document import Variant, build_report, variant_of, write_report
+from fxpasses.reports.html.page import write_html
+from fxpasses.reports.lowered import lowered_account, slower_than_float
+
+from .. import interruption
+from ..folders.artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
+from ..folders.measuring import FLOAT, SHORT_BENCHMARK, compared_on, time_runners
+from ..given import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
+from ..options.overrides import check_overrides
+from ..terminal import Terminal
+from .methods import Lowering
+
+
+@dataclass(frozen=True)
+class LoweredSettings:
+    """How to measure; what to make is the :class:`Lowering`.
+
+    Attributes:
+        evaluation_images: at most; spread over the data.
+        optimizer: of the float ONNX file.
+        benchmark: whether to measure latency.
+        threads: to compute on; None for all.
+    """
+
+    evaluation_images: int = DEFAULT_EVALUATION_IMAGES
+    optimizer: Optimizer = "onnxruntime"
+    benchmark: bool = True
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
+            if count is not None and count < 1:
+                raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    runner: Runner
+    graph: fx.GraphModule
+    size_bytes: int
+    file: str | None
+
+
+def lower_into(
+    folder: Path, given: Input, lowering: Lowering, settings: LoweredSettings, terminal: Terminal
+) -> Mapping[str, Any]:
+    """Lower, write every artifact and the report into ``folder``, and return the report.
+
+    Raises:
+        FxPassesError: whatever is wrong with the model, the data or the settings.
+    """
+    threads = default_threads(settings.threads)
+    with torch_threads(threads):
+        with terminal.step("capture and fuse"):
+            graph = lowering.captured(given.model)
+        kept = tuple(Override(pattern, keep_float=True) for pattern in lowering.keep_float)
+        check_overrides(graph, QuantConfig(overrides=kept))
+        with terminal.step(f"lower to {lowering.precision}"):
+            lowered = lowering.lowered(graph)
+        _require_finite(lowered, lowering, given)
+        artifacts = _artifacts(folder, graph, lowered, lowering, settings, threads, terminal)
+        agreement = _agreement(artifacts, given, settings, terminal)
+        with terminal.step("count multiply-accumulates"):
+            macs = count_macs(graph, given.model.example_inputs(batch=1))
+        variants, has_labels = _measured(artifacts, macs, given, settings, terminal)
+    report = _report(given, lowering, settings, lowered, variants, agreement, has_labels, terminal)
+    write_report(report, folder / REPORT_JSON)
+    write_html(report, folder / REPORT_HTML)
+    interruption.check()
+    return report
+
+
+def _require_finite(lowered: fx.GraphModule, lowering: Lowering, given: Input) -> None:
+    """Half precision overflows where float32 does not: say where, before anything is written."""
+    inputs, _ = next(iter(given.data.evaluation(PARITY_BATCH, PARITY_BATCH)))
+    node = first_overflow(lowered, inputs if isinstance(inputs, tuple) else (inputs,))
+    if node is None:
+        return
+    raise InputError(
+        f"--method {lowering.method}",
+        why=f"node {node.name} overflows: {lowering.precision} does not reach as far as its values",
+        fix=f"--keep-float {node.name}, or --method bf16, which has the range of float32",
+    )
+
+
+def _artifacts(
+    folder: Path,
+    graph: fx.GraphModule,
+    lowered: fx.GraphModule,
+    lowering: Lowering,
+    settings: LoweredSettings,
+    threads: int,
+    terminal: Terminal,
+) -> list[_Artifact]:
+    precision = lowering.precision
+    onnx_name, pt2_name = f"model.{precision}.onnx", f"model.{precision}.pt2"
+    with terminal.step("export float ONNX"):
+        float_onnx = to_onnx(graph, folder / FLOAT_ONNX)
+        optimize_onnx(float_onnx, float_onnx, settings.optimizer)
+    with terminal.step(f"export {precision} ONNX"):
+        lowered_onnx = lowering.to_onnx(graph, lowered, folder / onnx_name, settings.optimizer)
+    with terminal.step("save .pt2"):
+        save_lowered(lowered, folder / pt2_name)
+    return [
+        _Artifact(torch_runner(graph, FLOAT, threads), graph, module_bytes(graph), None),
+        _Artifact(torch_runner(lowered, precision, threads), lowered, module_bytes(lowered), pt2_name),
+        _Artifact(onnx_runner(float_onnx, FLOAT, threads), graph, file_bytes(float_onnx), FLOAT_ONNX),
+        _Artifact(onnx_runner(lowered_onnx, precision, threads), lowered, file_bytes(lowered_onnx), onnx_name),
+    ]
+
+
+def _agreement(
+    artifacts: Sequence[_Artifact], given: Input, settings: LoweredSettings, terminal: Terminal
+) -> RuntimeAgreement:
+    first, second = (a.runner for a in artifacts if a.runner.precision != FLOAT)
+    images = min(PARITY_IMAGES, settings.evaluation_images, given.data.evaluation_images)
+    batches: Iterator[Tensor] = (x for x, _ in given.data.evaluation(PARITY_BATCH, images))
+    with terminal.step("compare runtimes", images) as step:
+        return runtime_agreement(first, second, batches, step.advance)
+
+
+def _measured(
+    artifacts: Sequence[_Artifact], macs: MacCount, given: Input, settings: LoweredSettings, terminal: Terminal
+) -> tuple[list[Variant], bool]:
+    images = min(settings.evaluation_images, given.data.evaluation_images)
+    runners = [artifact.runner for artifact in artifacts]
+    compared = compared_on(runners, given, images, terminal)
+    bench = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal) if settings.benchmark else None
+    parameters = count_parameters(artifacts[0].graph)
+    variants = [
+        variant_of(
+            a.runner,
+            size_bytes=a.size_bytes,
+            parameters=parameters,
+            macs=macs.macs,
+            comparison=compared[a.runner.name],
+            bench=bench,
+            file=a.file,
+        )
+        for a in artifacts
+    ]
+    return variants, any(c.is_labelled for c in compared.values())
+
+
+def _report(
+    given: Input,
+    lowering: Lowering,
+    settings: LoweredSettings,
+    lowered: fx.GraphModule,
+    variants: Sequence[Variant],
+    agreement: RuntimeAgreement,
+    has_labels: bool,
+    terminal: Terminal,
+) -> dict[str, Any]:
+    documents = [variant.to_json() for variant in variants]
+    warnings = [] if given.model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+    for runtime in ("torch", ONNXRUNTIME):
+        own = [d for d in documents if d["runtime"] == runtime]
+        warnings += slower_than_float(own, lowering.why_slow(runtime))
+    return build_report(
+        model=given.model.name,
+        data=given.data.name,
+        target=lowering.target,
+        variants=variants,
+        details={
+            "method": lowering.method,
+            "recipe": lowering.recipe(),
+            "runtime_agreement": agreement.to_json(),
+            "command": shlex.join(["fxpasses", *sys.argv[1:]]),
+            "model_details": given.model_details,
+            "data_details": {
+                **given.data_details,
+                "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
+                "has_labels": has_labels,
+            },
+            "durations": dict(terminal.durations),
+            "warnings": [*terminal.warnings, *lowering.remarks(), *warnings],
+            **lowered_account(lowered, lowering.precision),
+        },
+    )

@@ -1,0 +1,222 @@
+"""The methods of ``quantize`` beside ``static``: how each lowers a graph and writes it as ONNX, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import fx
+
+from fxpasses.capturing.attempts import capture
+from fxpasses.errors import GraphError
+from fxpasses.export.onnx_forms.half import store_as_bfloat16
+from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
+from fxpasses.export.onnx_writer.write import to_onnx
+from fxpasses.graph.edit import operator_name
+from fxpasses.measure.runners import TORCH
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.passes.fusion import fuse
+from fxpasses.precision.dynamic import to_dynamic
+from fxpasses.precision.half import rounded_to_half, to_half
+from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
+from fxpasses.quantization.numbers.targets import resolved_target
+
+from ..options.methods import BF16, DYNAMIC, FP16, WEIGHT_ONLY
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """What the command line says of the method."""
+
+    method: str
+    keep_float: Sequence[str]
+    target: str
+    bits: int
+    group_size: int | None
+    compute: str
+
+
+def lowering_of(options: MethodOptions) -> Lowering:
+    """The method with its settings; ``static`` is none of them.
+
+    Raises:
+        InputError: settings that there are none of.
+    """
+    kept = tuple(options.keep_float)
+    if options.method == DYNAMIC:
+        return Dynamic(resolved_target(options.target), kept)
+    if options.method == WEIGHT_ONLY:
+        return WeightOnly(WeightOnlyConfig(options.bits, options.group_size, options.compute), kept)
+    assert options.method in (FP16, BF16), options.method
+    return Half(options.method, kept)
+
+
+class Lowering(Protocol):
+    """One method with its settings.
+
+    ``method`` is as the command line spells it; ``precision`` names files and variants; ``target`` is None where the
+    result does not depend on one.
+    """
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def target(self) -> str | None: ...
+
+    @property
+    def keep_float(self) -> tuple[str, ...]: ...
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        """The fused FLOAT graph to lower."""
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        """The LOWERED graph."""
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        """Write the ONNX file of the LOWERED graph."""
+
+    def recipe(self) -> Mapping[str, Any]:
+        """Every setting, ready for JSON."""
+
+    def remarks(self) -> list[str]:
+        """What a user must know of the artifacts, as sentences."""
+
+    def why_slow(self, runtime: str) -> str:
+        """Why it may be slower than float32 on a CPU, and what it is good for all the same."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """``fp16`` and ``bf16``."""
+
+    precision: str
+    keep_float: tuple[str, ...] = ()
+    target: None = None
+
+    @property
+    def method(self) -> str:
+        return self.precision
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        return fuse(capture(model.module, model.example_inputs()))
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        return to_half(graph, self.precision, self.keep_float)
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        if self.precision == "fp16":
+            return to_onnx(lowered, path)
+        to_onnx(rounded_to_half(graph, lowered), path)
+        optimize_onnx(path, path, optimizer)
+        store_as_bfloat16(path)
+        return path
+
+    def recipe(self) -> Mapping[str, Any]:
+        return {"method": self.method, "keep_float": list(self.keep_float)}
+
+    def remarks(self) -> list[str]:
+        if self.precision == "fp16":
+            return []
+        return [
+            "onnxruntime has no bfloat16 kernels for CPUs: model.bf16.onnx stores its weights as bfloat16, which "
+            "halves the file, and computes in float32"
+        ]
+
+    def why_slow(self, runtime: str) -> str:
+        if self.precision == "bf16":
+            return "what is gained is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
+        how = "torch falls back to slow kernels" if runtime == TORCH else "onnxruntime casts to float32 and back"
+        return f"without fp16 arithmetic in the CPU, {how}; what is gained is half the size, and speed on a GPU"
+
+
+def open_capture(model: LoadedModel) -> fx.GraphModule:
+    """A fused FLOAT graph whose attention layers are opened, so that their linear layers can be seen."""
+    graph = capture(model.module, model.example_inputs())
+    if any(operator_name(graph, node) == "attention" for node in graph.graph.nodes):
+        try:
+            graph = capture(model.module, model.example_inputs(), method="export")
+        except GraphError:  # attention then stays float, and the log says so
+            return fuse(graph)
+    return fuse(graph)
+
+
+@dataclass(frozen=True)
+class WeightOnly:
+    """Int8 or int4 weights, multiplied in float."""
+
+    config: WeightOnlyConfig
+    keep_float: tuple[str, ...] = ()
+    method: str = WEIGHT_ONLY
+    target: None = None
+
+    @property
+    def precision(self) -> str:
+        return f"int{self.config.bits}"
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        return open_capture(model)
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        return to_weight_only(graph, self.config, self.keep_float)
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        return to_onnx(lowered, path)
+
+    def recipe(self) -> Mapping[str, Any]:
+        return {"method": self.method, **asdict(self.config), "keep_float": list(self.keep_float)}
+
+    def remarks(self) -> list[str]:
+        found = ["only weights of linear and recurrent layers are integers: activations are float32, as all the rest"]
+        if self.config.compute == "int8":
+            found.append(
+                "onnxruntime's MatMulNBits (accuracy_level 4) rounds activations to int8 by blocks while it "
+                "multiplies, torch does not; --compute float takes the same floats in both, and is slower"
+            )
+        return found
+
+    def why_slow(self, runtime: str) -> str:
+        if runtime == TORCH:
+            return "weights are unpacked at every call; what is gained is memory"
+        return (
+            "weights are unpacked at every call; --compute int8 is faster"
+            if self.config.compute == "float"
+            else ("its layers are too small to gain; what is gained is size")
+        )
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """Int8 weights, and activations that are put on a uint8 grid at every call."""
+
+    target: str
+    keep_float: tuple[str, ...] = ()
+    method: str = DYNAMIC
+    precision: str = "int8"
+
+    def captured(self, model: LoadedModel) -> fx.GraphModule:
+        return open_capture(model)
+
+    def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
+        return to_dynamic(graph, self.target, self.keep_float)
+
+    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+        return to_onnx(lowered, path)
+
+    def recipe(self) -> Mapping[str, Any]:
+        return {"method": self.method, "target": self.target, "keep_float": list(self.keep_float)}
+
+    def remarks(self) -> list[str]:
+        return [
+            "activations get one scale for a whole batch: what an image gives can depend on what it is batched with, "
+            "and with an LSTM on the threads that onnxruntime splits the batch over"
+        ]
+
+    def why_slow(self, runtime: str) -> str:
+        slow = "ranges are measured at every call, which pays for large layers only"
+        return f"{slow}; recurrent layers go step by step in Python" if runtime == TORCH else slow

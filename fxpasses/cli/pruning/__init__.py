@@ -1,0 +1,1 @@
+"""``fxpasses prune``, and the pruning half of ``fxpasses sensitivity``."""

@@ -1,0 +1,144 @@
+"""From a pruned graph to a recovered one: fine-tuning, and BatchNorm statistics where others serve better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor, fx
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fxpasses.models.data.data_source import DataSource
+from fxpasses.models.training.augmentation import Augmentation, augmentation_of
+from fxpasses.models.training.fine_tuning import Distillation
+from fxpasses.models.training.loop import TrainConfig, train
+from fxpasses.models.training.norm_statistics import KEPT, Batches, choose_statistics
+from fxpasses.models.users.user_batches import samples_of
+from fxpasses.pruning.masks.masks import masks_of, reapply_masks, replace_masks
+
+from ..jobs.training_data import training_batches
+from ..terminal import Step, Terminal
+from .steps import Pruned, Pruning, masked_shares, masks_at
+
+FINE_TUNING_BATCH = 64
+STATISTICS_BATCH = 64
+STATISTICS_IMAGES = 1024
+HELD_OUT_IMAGES = 256
+SMALL_IMAGE = 64
+"""Up to this many pixels a side, the border that a shift uncovers is a part of the image worth counting."""
+PLAIN, MOVED = "calibration images", "calibration images, mirrored and shifted"
+
+
+def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
+    """Fine-tune and choose BatchNorm statistics, in place; masks stay in force."""
+    if settings.epochs:
+        _fine_tune(pruned, dense, data, settings, terminal)
+    if not settings.keep_statistics:
+        _choose_statistics(pruned, dense, data, settings, terminal)
+
+
+def _fine_tune(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
+    graph, account = pruned.graph, pruned.account
+    for network in (graph, dense):
+        network.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPUs
+    total = settings.epochs * data.calibration_images
+    with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
+
+        def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            if epoch and settings.schedule != "one-shot":
+                replace_masks(graph, masks_at(graph, settings, epoch, data))
+            seed = settings.seed + epoch
+            for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, augment=settings.augment):
+                yield inputs, labels
+                step.advance(len(labels))
+
+        train(
+            graph,
+            one_epoch,
+            _config(settings),
+            loss=Distillation(dense) if settings.distill else None,
+            after_step=lambda: reapply_masks(graph),
+            images_per_epoch=data.calibration_images,
+        )
+    for network in (graph, dense):
+        network.to(memory_format=torch.contiguous_format)
+    if not settings.is_structured:
+        account["sparsity"] = masked_shares(masks_of(graph))
+    account["fine_tuning"] = {
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "distilled": settings.distill,
+        "augmented": settings.augment,
+        "bf16": settings.bf16,
+    }
+
+
+def _config(settings: Pruning) -> TrainConfig:
+    return TrainConfig(
+        settings.epochs,
+        settings.learning_rate,
+        "sgd",
+        weight_decay=5e-4,
+        seed=settings.seed,
+        bf16=settings.bf16,
+    )
+
+
+def _choose_statistics(
+    pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal
+) -> None:
+    held_out, images = statistics_split(data.calibration_images)
+    candidates: dict[str, Augmentation | None] = {PLAIN: None}
+    if settings.augment or max(data.input_shape[1:], default=SMALL_IMAGE + 1) <= SMALL_IMAGE:
+        moved = augmentation_of(data)
+        candidates |= {} if moved is None else {MOVED: moved}
+    total = len(candidates) * (images + held_out) + 2 * held_out
+    with terminal.step("BatchNorm statistics", total) as step:
+
+        def calibration(first: int, last: int, move: Augmentation | None) -> Batches:
+            return lambda: _counted(statistics_batches(data, first, last, move, settings.seed), step)
+
+        first = held_out if held_out < data.calibration_images else 0
+        found = choose_statistics(
+            pruned.graph,
+            dense,
+            {name: calibration(first, first + images, move) for name, move in candidates.items()},
+            calibration(0, held_out, None),
+        )
+    if found:
+        chosen = next(iter(found))
+        norms = sum(isinstance(m, _BatchNorm) for m in pruned.graph.modules())
+        pruned.account["batch_norms_reestimated"] = norms if chosen != KEPT else 0
+        pruned.account["batch_norm_statistics"] = {
+            "of": chosen,
+            "taken_again": chosen != KEPT,
+            "distance_to_dense": {
+                name: round(apart, 6) if math.isfinite(apart) else None for name, apart in found.items()
+            },
+        }
+
+
+def statistics_split(available: int) -> tuple[int, int]:
+    """How many images to measure distances on and how many to take statistics of.
+
+    They are not the same ones, unless there are so few that all serve for both.
+    """
+    held_out = min(HELD_OUT_IMAGES, available // 5 // STATISTICS_BATCH * STATISTICS_BATCH)
+    return (held_out, min(STATISTICS_IMAGES, available - held_out)) if held_out else (available, available)
+
+
+def statistics_batches(
+    data: DataSource, first: int, last: int, move: Augmentation | None, seed: int
+) -> Iterator[Tensor]:
+    """Calibration images ``first`` to ``last``, which is not among them; ``first`` is a whole number of batches."""
+    generator = torch.Generator().manual_seed(seed)
+    for inputs in islice(data.calibration(last, STATISTICS_BATCH, seed), first // STATISTICS_BATCH, None):
+        yield inputs if move is None else move(inputs, generator)
+
+
+def _counted(batches: Iterable[Tensor], step: Step) -> Iterator[Tensor]:
+    for inputs in batches:
+        yield inputs
+        step.advance(samples_of(inputs))

@@ -1,0 +1,1 @@
+"""``fxpasses quantize --method static``: settings from options, a recipe or a search; then the folder."""

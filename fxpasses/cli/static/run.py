@@ -1,0 +1,45 @@
+"""``quantize --method static``: settle what to do, do it, and say what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fxpasses.export.files import staged_folder
+
+from ..folders.folder import DataChoice, ModelChoice
+from ..given import open_input
+from ..terminal import Terminal
+from .quantize_model import Settings, quantize_into
+from .recipe_option import Wish, record, settled
+from .repair_account import explain_into
+from .summary import print_outcome
+
+
+def quantize_static(
+    model: ModelChoice,
+    data: DataChoice,
+    out: Path,
+    settings: Settings,
+    wish: Wish,
+    terminal: Terminal,
+    *,
+    explain: bool = False,
+) -> None:
+    """Fill ``out``, all or nothing, and print the outcome.
+
+    Args:
+        settings: as the options say; a recipe or a search may replace them.
+        explain: measure what each repair gained, too.
+
+    Raises:
+        FxPassesError: whatever is wrong with the model, the data or the settings.
+    """
+    with staged_folder(out) as stage:
+        found = settled(stage, model, data, settings, wish, terminal)
+        given = open_input(model, data, terminal)
+        outcome = quantize_into(stage, given, found.settings, terminal)
+        if explain:
+            outcome = explain_into(stage, given, found.settings, outcome, terminal)
+        record(stage, found, outcome.report, terminal)
+    terminal.document = outcome.report
+    print_outcome(outcome, out, terminal)

@@ -1,0 +1,214 @@
+"""The only ways a pass looks into, or changes, a graph."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import GraphError
+from .operator_table import VOCABULARY
+from .operators import Operator
+from .shapes import DTYPE, carried_meta
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def module_of(gm: fx.GraphModule, node: fx.Node, kind: type[M] | tuple[type[M], ...]) -> M:
+    """The module a node calls.
+
+    Raises:
+        GraphError: the node calls no module of that kind.
+    """
+    module = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if not isinstance(module, kind):
+        names = [k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,))]
+        raise GraphError.at_node(
+            node, why=f"expected a call of {' or '.join(names)}, found {type(module).__name__}", fix="capture it again"
+        )
+    return module
+
+
+def operator_name(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """The name of a node's operator, or None outside the vocabulary."""
+    operator = VOCABULARY.operator(gm, node)
+    return operator.name if operator else None
+
+
+def operator_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
+    return VOCABULARY.operator(gm, node)
+
+
+def call_sites(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
+    """All nodes that call the module this node calls, itself included, under whatever name."""
+    paths = _paths_of(gm, gm.get_submodule(str(node.target)))
+    return [n for n in gm.graph.nodes if n.op == "call_module" and n.target in paths]
+
+
+def _paths_of(gm: fx.GraphModule, module: nn.Module) -> set[str]:
+    """Every name that a module goes by. Looking up each node's module instead would take a net's layers squared."""
+    found: set[str] = set()
+    waiting: list[tuple[str, nn.Module]] = [("", gm)]
+    while waiting:
+        prefix, holder = waiting.pop()
+        for name, child in holder._modules.items():  # named_children() names a child once
+            if child is module:
+                found.add(prefix + name)
+            if child is not None:
+                waiting.append((f"{prefix}{name}.", child))
+    return found
+
+
+def only_reader(node: fx.Node) -> fx.Node | None:
+    """The one node that reads this one; None if nobody does, or several, or one reads it twice."""
+    readers = list(node.users)
+    if len(readers) != 1:
+        return None
+    arguments: list[fx.Node] = []  # all_input_nodes names each node once, however often it is read
+    fx.node.map_arg((readers[0].args, readers[0].kwargs), arguments.append)
+    return readers[0] if arguments.count(node) == 1 else None
+
+
+def why_not_replaceable(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """Why the layer a node calls cannot give way to one with other parameters: someone else sees it, or sets them."""
+    layer = gm.get_submodule(str(node.target))
+    paths = _paths_of(gm, layer)
+    calls = sum(n.op == "call_module" and n.target in paths for n in gm.graph.nodes)
+    if calls > 1:
+        return f"the layer of {node.name} is called at {calls} places"
+    others = [n.name for n in gm.graph.nodes if n is not node and _sees(n, paths)]
+    if others:
+        return f"the layer of {node.name} is read by {', '.join(others)} too"
+    return why_not_plain(layer)
+
+
+def _sees(node: fx.Node, paths: set[str]) -> bool:
+    """Whether a node reads parameters of the layer that goes by these names, or calls a module that holds it."""
+    if node.op == "get_attr":
+        return str(node.target).rpartition(".")[0] in paths
+    return node.op == "call_module" and any(f"{path}.".startswith(f"{node.target}.") for path in paths)
+
+
+def why_not_plain(layer: nn.Module) -> str | None:
+    """Why a layer computes something else than its class does with its parameters; None if it does not."""
+    if not isinstance(getattr(layer, "weight", None), nn.Parameter | None):
+        return "its weight is computed at every call, by a hook or a parametrization"
+    if layer._forward_pre_hooks or layer._forward_hooks:  # torch has no public way to ask
+        return "a forward hook sees its input or changes its output"
+    return None
+
+
+def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
+    """Hand a node's readers its input instead, and erase it, with its module unless others call that by its name."""
+    node.replace_all_uses_with(source)
+    gm.graph.erase_node(node)
+    if node.op == "call_module":
+        _delete_unused(gm, str(node.target))
+
+
+def _delete_unused(gm: fx.GraphModule, path: str) -> None:
+    """Delete the module at a path, and what held nothing else; torch's way looks every module up for every call."""
+    unused = None
+    while path and not any(_reaches(n, path) for n in gm.graph.nodes):
+        unused, path = path, path.rpartition(".")[0]
+    if unused is not None:
+        gm.delete_submodule(unused)
+
+
+def _reaches(node: fx.Node, path: str) -> bool:
+    """Whether a node calls or reads something at a path, inside of it, or that holds it."""
+    if node.op not in ("call_module", "get_attr"):
+        return False
+    used = f"{node.target}."
+    return used.startswith(f"{path}.") or f"{path}.".startswith(used)
+
+
+def insert_call(
+    gm: fx.GraphModule,
+    before: fx.Node,
+    function: Callable[..., Any],
+    *args: Any,
+    like: fx.Node | None = None,
+    **kw: Any,
+) -> fx.Node:
+    """Insert a ``call_function`` node before another; it inherits shape, dtype and source line of ``like``."""
+    with gm.graph.inserting_before(before):
+        node = gm.graph.call_function(function, args, kw)
+    if like is not None:
+        node.meta = carried_meta(like)
+    return node
+
+
+def replace_node(gm: fx.GraphModule, node: fx.Node, new: fx.Node) -> None:
+    """Hand a node's readers another node, and erase it."""
+    node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
+    gm.graph.erase_node(node)
+
+
+def respell(node: fx.Node, function: Callable[..., Any], **settings: Any) -> None:
+    """Make a ``call_function`` node call another function on the same tensors; it keeps its name."""
+    assert node.op == "call_function"
+    node.target = function
+    node.kwargs = settings
+
+
+def with_parameters(module: M, **parameters: Tensor | None) -> M:
+    """A module with the same settings and other parameters; the module handed in is not touched."""
+    twin = copy.copy(module)
+    twin._parameters = dict(module._parameters)
+    for name, value in parameters.items():
+        trainable = None if value is None else nn.Parameter(value.detach().contiguous())
+        twin.register_parameter(name, trainable)
+    return twin
+
+
+def add_module(gm: fx.GraphModule, name: str, module: nn.Module) -> str:
+    """Add a module under ``name``, made unique; returns the name it got."""
+    name = submodule_path(name)
+    unique, i = name, 1
+    while _is_taken(gm, unique):
+        unique, i = f"{name}_{i}", i + 1
+    gm.add_submodule(unique, module)
+    return unique
+
+
+def _is_taken(gm: fx.GraphModule, path: str) -> bool:
+    holder: object = gm
+    for name in path.split("."):
+        if not hasattr(holder, name):
+            return False
+        holder = getattr(holder, name)
+    return True
+
+
+def submodule_path(name: str) -> str:
+    """A path that a submodule can have: none can be called like a method of modules, as ``to`` or ``half``."""
+    return f"{name}_" if hasattr(nn.Module, name.rpartition(".")[2]) else name
+
+
+def is_floating_point(node: fx.Node) -> bool:
+    """Whether a node yields a tensor of floating point numbers, of any width."""
+    dtype = node.meta.get(DTYPE)
+    return isinstance(dtype, torch.dtype) and dtype.is_floating_point
+
+
+def is_finite(*tensors: Tensor | None) -> bool:
+    """Whether all values of all given tensors are finite."""
+    return all(t is None or bool(torch.isfinite(t).all()) for t in tensors)
+
+
+def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:
+    """(low, high) of a ReLU or clamp with constant bounds; None for anything else."""
+    name = operator_name(gm, node)
+    if name == "relu":
+        return 0.0, math.inf
+    if name != "clip":
+        return None
+    low, high = node.kwargs.get("min", -math.inf), node.kwargs.get("max", math.inf)
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high:
+        return float(low), float(high)
+    return None

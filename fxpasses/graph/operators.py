@@ -1,0 +1,165 @@
+"""The one vocabulary of operators: what every spelling means, and what int8 makes of it.
+
+``F.relu``, ``torch.relu``, ``nn.ReLU``, ``x.relu_()`` and ``aten.relu`` are one operator. A :class:`Operator` names
+its spellings, the canonical call they are rewritten to at capture, how int8 treats its scale, and how ONNX spells it.
+To teach the toolkit an operator, add it to :mod:`fxpasses.graph.operator_table`; nothing else needs to know.
+
+Canonical form of a graph: layers with parameters are ``call_module`` nodes; everything else is a ``call_function``
+node whose tensors are positional and whose settings are keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+Convert = Callable[[dict[str, Any]], "dict[str, Any] | None"]
+
+
+class Scaling(Enum):
+    """How an operator treats the scale of its output."""
+
+    OWN = "computes new values: its output has a scale of its own"
+    SHARED = "moves or selects values: its output has its input's scale"
+    FIXED = "its range is known beforehand"
+    FLOAT = "has no int8 form"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way to write an operator.
+
+    Attributes:
+        target: a function, a module class, a method's name, or an ATen name such as ``"aten.relu"``.
+        parameters: names of its positional parameters, in order; for a module class, attributes to read.
+        rename: parameters of this spelling that the canonical form calls otherwise.
+        fixed: settings this spelling implies.
+        variadic: whether the last parameter may be spread over the rest of the positional arguments.
+        convert: rewrites the bound arguments where names alone do not do; None from it declines the call.
+    """
+
+    target: Any
+    parameters: tuple[str, ...]
+    rename: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    variadic: bool = False
+    convert: Convert | None = None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of the vocabulary.
+
+    Attributes:
+        name: its name in logs and recipes.
+        function: the canonical ``call_function`` target; None for layers, which stay modules.
+        layers: module classes whose ``call_module`` nodes are this operator.
+        tensors: how many leading positional arguments are tensors.
+        settings: names of the canonical keyword settings.
+        required: settings without which a call is left as it is, because their default is not one value.
+        spellings: everything that is rewritten to the canonical call.
+        scaling: see :class:`Scaling`.
+        fixed_range: (low, high) of the output for ``Scaling.FIXED``.
+        elementwise: whether each output value depends on one input value only, so that 256 int8 inputs describe it.
+        weight_axis: output-channel axis of the weight of a layer that int8 computes.
+        onnx: operator types it becomes in ONNX, for the audit.
+        why_float: the reason given in logs when it has no int8 form.
+    """
+
+    name: str
+    function: Callable[..., Any] | None = None
+    layers: tuple[type[nn.Module], ...] = ()
+    tensors: int = 1
+    settings: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    spellings: tuple[Spelling, ...] = ()
+    scaling: Scaling = Scaling.FLOAT
+    fixed_range: tuple[float, float] | None = None
+    elementwise: bool = False
+    weight_axis: int | None = None
+    onnx: tuple[str, ...] = ()
+    why_float: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """Names under which spellings bind the leading tensors."""
+        return ("input", "other", "third")[: self.tensors]
+
+
+class Vocabulary:
+    """All operators, found by any of their spellings."""
+
+    def __init__(self, operators: Iterable[Operator]) -> None:
+        self.by_name: dict[str, Operator] = {}
+        self._layers: dict[type[nn.Module], Operator] = {}
+        self._spellings: dict[Any, tuple[Operator, Spelling]] = {}
+        self._canonical: dict[Any, Operator] = {}
+        for operator in operators:
+            self.add(operator)
+
+    def add(self, operator: Operator) -> None:
+        """Add an operator; its name and each of its spellings must be new."""
+        assert operator.name not in self.by_name, operator.name
+        self.by_name[operator.name] = operator
+        for layer in operator.layers:
+            self._layers[layer] = operator
+        for spelling in operator.spellings:
+            owner, _ = self._spellings.setdefault(spelling.target, (operator, spelling))
+            assert owner is operator, f"{spelling.target} spells both {owner} and {operator}"
+        if operator.function is not None:
+            self._canonical.setdefault(operator.function, operator)
+
+    def __getitem__(self, name: str) -> Operator:
+        return self.by_name[name]
+
+    def layer(self, module: nn.Module) -> Operator | None:
+        """The operator a module with parameters is; subclasses may override forward, so the class must match."""
+        return self._layers.get(type(module))
+
+    def spelling(self, gm: fx.GraphModule, node: fx.Node) -> tuple[Operator, Spelling] | None:
+        """The operator a node of a graph as traced spells, and which spelling it is."""
+        if node.op == "call_module":
+            return self._spellings.get(type(gm.get_submodule(str(node.target))))
+        if node.op == "call_method":
+            return self._spellings.get(f"Tensor.{node.target}")
+        if node.op == "call_function":
+            return self._spellings.get(aten_name(node.target) or node.target) or self._spellings.get(
+                f"{getattr(node.target, '__module__', '')}.{getattr(node.target, '__qualname__', '')}"
+            )
+        return None
+
+    def spells(self, target: object) -> bool:
+        """Whether a function or module class is a spelling of some operator."""
+        return target in self._spellings
+
+    def operator(self, gm: fx.GraphModule, node: fx.Node) -> Operator | None:
+        """The operator of a canonical node; None for anything outside the vocabulary."""
+        if node.op == "call_module":
+            return self.layer(gm.get_submodule(str(node.target)))
+        if node.op == "call_function":
+            operator = self._canonical.get(node.target)
+            return operator if operator is not None and _is_canonical(node, operator) else None
+        return None
+
+
+def _is_canonical(node: fx.Node, operator: Operator) -> bool:
+    """Whether a call of an operator's function is written the canonical way; a call with other settings stays alien."""
+    positional = 2 if operator.name == "slice" else operator.tensors
+    if len(node.args) != positional or not node.kwargs.keys() <= set(operator.settings):
+        return False
+    return not (operator.elementwise and any(isinstance(v, fx.Node) for v in node.kwargs.values()))
+
+
+def aten_name(target: object) -> str | None:
+    """``"aten.add"`` for any overload of an ATen operator, trailing ``_`` kept; None for anything else."""
+    if isinstance(target, torch._ops.OpOverload):
+        return f"{target.namespace}.{target._opname}"
+    return None

@@ -1,0 +1,116 @@
+"""What a pass is, and the one place that runs them.
+
+A pass is a callable ``GraphModule -> PassResult`` that edits the graph it is given. :func:`run_passes` copies the
+graph first, so the caller's stays as it was, and after each pass lints, recompiles, checks the stage and logs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from torch import fx
+
+from ..errors import GraphError
+from .stages import Stage, check_stage, graph_facts
+
+
+@dataclass(frozen=True)
+class Change:
+    """One candidate a pass changed."""
+
+    node: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """One candidate a pass left alone, and why."""
+
+    node: str
+    why: str
+
+
+@dataclass
+class PassResult:
+    """Every candidate a pass found: changed, or skipped with the reason."""
+
+    changed: list[Change] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+
+    def change(self, node: fx.Node, what: str) -> None:
+        self.changed.append(Change(node.name, what))
+
+    def skip(self, node: fx.Node, why: str) -> None:
+        self.skipped.append(Skip(node.name, why))
+
+
+Pass = Callable[[fx.GraphModule], PassResult]
+
+
+@dataclass(frozen=True)
+class PassLog:
+    """What one pass did to one graph."""
+
+    name: str
+    result: PassResult
+
+
+def pass_name(graph_pass: Pass) -> str:
+    """The name of a pass in logs and errors."""
+    return getattr(graph_pass, "__name__", None) or type(graph_pass).__name__
+
+
+def pass_logs(gm: fx.GraphModule) -> list[PassLog]:
+    """What every pass so far did to this graph, in order."""
+    logs: list[PassLog] = graph_facts(gm).setdefault("log", [])
+    return logs
+
+
+def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Stage.FLOAT) -> fx.GraphModule:
+    """Run passes over a copy of a graph and return the copy.
+
+    Raises:
+        GraphError: the graph is not in ``stage`` before or after a pass, a pass left it invalid, or a pass raised it;
+            it then says which pass, and after what.
+    """
+    check_stage(gm, stage, "run_passes")
+    gm = copy_graph(gm)
+    done: list[str] = []
+    for graph_pass in passes:
+        name = pass_name(graph_pass)
+        step = f"pass {name}, after {', '.join(done) or 'nothing'}"
+        result = _run(graph_pass, gm, step)
+        _check(gm, name, step)
+        check_stage(gm, stage, name)
+        pass_logs(gm).append(PassLog(name, result))
+        done.append(name)
+    return gm
+
+
+def copy_graph(gm: fx.GraphModule) -> fx.GraphModule:
+    """A copy that shares nothing with the original: parameters, buffers, nodes and facts are its own."""
+    return copy.deepcopy(gm)
+
+
+def _run(graph_pass: Pass, gm: fx.GraphModule, step: str) -> PassResult:
+    try:
+        return graph_pass(gm)
+    except GraphError as error:
+        if error.step:
+            raise
+        raise GraphError(error.what, why=error.why, fix=error.fix, at=error.at, step=step) from error
+
+
+def _check(gm: fx.GraphModule, name: str, step: str) -> None:
+    try:
+        gm.graph.lint()
+    except RuntimeError as error:
+        raise GraphError(
+            f"the graph after pass {name} is not valid",
+            why=str(error).splitlines()[0],
+            fix=f"mend {name}: change graphs through fxpasses.graph.edit",
+            step=step,
+        ) from error
+    gm.recompile()

@@ -1,0 +1,223 @@
+"""What this machine can run, at which promise, and what is missing: ``fxpasses doctor``.
+
+Packages are looked up by their metadata; only torch and onnxruntime are imported, since only they know their engines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires
+
+from fxpasses.cpu import cpu_flags, has_vnni
+
+from .environment import environment, installed_version, why_unsuited
+
+_PACKAGE = "fxpasses"
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?\s*(?P<versions>[^;]*)(;(?P<marker>.*))?$")
+_AT_LEAST = re.compile(r">=\s*(?P<version>[0-9.]+)")
+_EXTRA = re.compile(r"""extra\s*==\s*["'](?P<extra>[^"']+)["']""")
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A package that fxpasses, or one of its extras, asks for.
+
+    Attributes:
+        name: as on PyPI.
+        extra: the extra that asks for it; empty if fxpasses itself does.
+        at_least: the oldest version that will do; empty if any.
+        installed: the version found; None if it is not installed.
+    """
+
+    name: str
+    extra: str
+    at_least: str
+    installed: str | None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it; None if nothing is."""
+        if self.installed is None:
+            return "is not installed"
+        if _numbers(self.installed) < _numbers(self.at_least):
+            return f"{self.installed} is older than {self.at_least}"
+        return None
+
+    @property
+    def install(self) -> str:
+        """The command that puts it right."""
+        if self.extra:
+            return f'pip install -U "{_PACKAGE}[{self.extra}]"'
+        return f'pip install "{self.name}{">=" if self.at_least else ""}{self.at_least}"'
+
+
+@dataclass(frozen=True)
+class TargetCheck:
+    """Whether models made for a target run here as intended, and what is promised of them."""
+
+    target: str
+    suited: bool
+    promise: str
+
+
+@dataclass(frozen=True)
+class AutoTarget:
+    """The target that ``auto`` becomes on this machine.
+
+    Attributes:
+        target: its name.
+        why: what decided it.
+        kernels: the level of int8 kernels of each runtime for such a model.
+    """
+
+    target: str
+    why: str
+    kernels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps fxpasses from working, and what to do."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What ``fxpasses doctor`` says.
+
+    Attributes:
+        environment: as in report.json.
+        torch_engines: the int8 engines torch was built with.
+        onnxruntime_providers: the providers onnxruntime was built with.
+        dependencies: every package asked for, extras included.
+        targets: each target on this machine.
+        auto: what ``--target auto`` is here, why, and the kernels that such a model runs on; None without torch.
+        problems: what is missing that is not optional.
+    """
+
+    environment: dict[str, object]
+    torch_engines: tuple[str, ...]
+    onnxruntime_providers: tuple[str, ...]
+    dependencies: tuple[Dependency, ...]
+    targets: tuple[TargetCheck, ...]
+    auto: AutoTarget | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is missing that is not optional."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, object]:
+        """All of it, with ``ok`` and how to install what is missing, ready for JSON."""
+        packages = [{**asdict(one), "problem": one.problem, "install": one.install} for one in self.dependencies]
+        return {**asdict(self), "dependencies": packages, "ok": self.ok}
+
+
+def diagnose() -> Diagnosis:
+    """Look at this machine and what is installed."""
+    dependencies = installed_dependencies()
+    problems = [
+        Problem(f"{one.name} {one.problem}", one.install) for one in dependencies if one.problem and not one.extra
+    ]
+    if not dependencies:
+        problems.append(Problem(f"{_PACKAGE} itself is not installed, only on the path", "pip install -e ."))
+    engines, providers = torch_engines(), onnxruntime_providers()
+    if not engines:
+        problems.append(Problem("this build of torch has no int8 engine", "install torch from pytorch.org"))
+    if "CPUExecutionProvider" not in providers:
+        problems.append(Problem("onnxruntime does not start", "pip install --force-reinstall onnxruntime"))
+    targets = (check_target(name, providers) for name in ("x86", "x86-avx2", "arm", "cuda"))
+    return Diagnosis(environment(), engines, providers, dependencies, tuple(targets), auto_target(), tuple(problems))
+
+
+def auto_target() -> AutoTarget | None:
+    """What ``--target auto`` is on this machine; None if torch or onnxruntime cannot be imported."""
+    try:
+        from fxpasses.export.engines.saturation import saturates
+        from fxpasses.export.exact_sums import runtime_saturates
+        from fxpasses.quantization.numbers.targets import find_target, machine_target
+
+        from .kernel_level import kernel_level
+
+        found = machine_target()
+        safe = find_target(found.name).pair_safe
+        asked = {"torch": saturates("onednn"), "onnxruntime": runtime_saturates()}
+    except ImportError:
+        return None
+    return AutoTarget(found.name, found.why, {name: kernel_level(answer, safe) for name, answer in asked.items()})
+
+
+def torch_engines() -> tuple[str, ...]:
+    """The int8 engines of torch that compute; empty if torch cannot be imported."""
+    try:
+        import torch
+    except ImportError:
+        return ()
+    engines: list[str] = torch.backends.quantized.supported_engines
+    return tuple(engine for engine in engines if engine != "none")
+
+
+def onnxruntime_providers() -> tuple[str, ...]:
+    """The providers of onnxruntime; empty if it cannot be imported."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return ()
+    return tuple(ort.get_available_providers())
+
+
+def installed_dependencies() -> tuple[Dependency, ...]:
+    """What fxpasses asks for, by its own metadata, in its order; empty if fxpasses is not installed."""
+    try:
+        asked = requires(_PACKAGE) or []
+    except PackageNotFoundError:
+        return ()
+    found = (_dependency(requirement) for requirement in asked)
+    return tuple(one for one in found if one is not None and one.name != _PACKAGE)
+
+
+def _dependency(requirement: str) -> Dependency | None:
+    """One line of metadata; None if it is for another Python than this."""
+    parts = _REQUIREMENT.match(requirement)
+    assert parts, f"not a requirement: {requirement}"
+    marker = parts["marker"] or ""
+    extra, oldest = _EXTRA.search(marker), _AT_LEAST.search(parts["versions"])
+    if "python_version" in marker and installed_version(parts["name"]) is None:
+        return None
+    return Dependency(
+        parts["name"],
+        extra["extra"] if extra else "",
+        oldest["version"] if oldest else "",
+        installed_version(parts["name"]),
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """``2.15.0+cu130`` as (2, 15, 0)."""
+    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def check_target(target: str, providers: tuple[str, ...]) -> TargetCheck:
+    """Whether models made for ``target`` run here as intended."""
+    reason = why_unsuited(target)
+    if target == "cuda" and reason is None and "CUDAExecutionProvider" not in providers:
+        reason = "onnxruntime has no CUDA provider: pip install onnxruntime-gpu"
+    if reason is None and target in ("x86", "x86-avx2") and not cpu_flags():
+        reason = "this system does not tell what the CPU can do"
+    return TargetCheck(target, reason is None, reason or _promise(target))
+
+
+def _promise(target: str) -> str:
+    """What a model made for a target does on a machine that suits it."""
+    if target == "x86":
+        return "full speed, sums of 32 bits: exact integers"
+    if target == "x86-avx2":
+        faster = "; this CPU has VNNI, where target x86 is more accurate" if has_vnni(cpu_flags()) else ""
+        return f"full speed, weights that cannot saturate sums of 16 bits: exact integers{faster}"
+    if target == "arm":
+        return "dot product instructions: full speed"
+    return "runs, not accelerated by onnxruntime's CUDA provider; its honest rival is fp16"

@@ -1,0 +1,243 @@
+"""Accuracy of several runners, and how far each is from float32, in one pass over the data.
+
+    top1            share of images whose highest logit is the label, in percent
+    top1_agreement  share of images whose highest logit is that of the reference, in percent
+    sqnr_db         10 log10(sum of reference**2 / sum of (reference - logits)**2), over all logits of all images
+    metric          what :mod:`.metrics` makes of the output it names, where one is asked for
+
+The reference is the first fp32 runner. Only sums are kept: memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fxpasses.errors import InputError
+from fxpasses.signature.label_check import require_classes
+from fxpasses.sqnr import sqnr_db
+
+from .metrics import Metric, MetricSums
+from .runners import FLOAT_PRECISIONS, Runner
+
+Batch = tuple[Tensor | tuple[Tensor, ...], Any]
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one runner made of the data.
+
+    Attributes:
+        images: seen.
+        top1: percent; None where there are no labels.
+        top1_agreement: percent of images with the reference's class; None where outputs are no logits ``[B, classes]``.
+        sqnr_db: None where the outputs equal the reference's bit for bit (the ratio is infinite then).
+        metric: report.json's ``accuracy.metric``, where a metric was asked for.
+    """
+
+    images: int
+    top1: float | None
+    top1_agreement: float | None
+    sqnr_db: float | None
+    metric: Mapping[str, Any] | None = None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there were labels to measure against."""
+        return self.top1 is not None or self.metric is not None
+
+    @property
+    def accuracy(self) -> dict[str, object]:
+        """report.json's ``accuracy``."""
+        measured = {} if self.metric is None else {"metric": dict(self.metric)}
+        return {"top1": self.top1, "images": self.images, **measured}
+
+    @property
+    def vs_fp32(self) -> dict[str, object]:
+        """report.json's ``vs_fp32``."""
+        return {"top1_agreement": self.top1_agreement, "sqnr_db": self.sqnr_db}
+
+
+def reference_of(runners: Sequence[Runner]) -> Runner:
+    """The runner all others are compared with: the first in float32.
+
+    Raises:
+        InputError: there is none.
+    """
+    for runner in runners:
+        if runner.precision in FLOAT_PRECISIONS:
+            return runner
+    raise InputError(
+        "cannot compare with float32",
+        why=f"none of the runners is: {', '.join(r.name for r in runners) or 'there are none'}",
+        fix="add the float model",
+    )
+
+
+def compare(
+    runners: Sequence[Runner],
+    batches: Iterable[Batch],
+    *,
+    metric: Metric | None = None,
+    progress: Progress | None = None,
+    total: int = 0,
+) -> dict[str, Comparison]:
+    """Run every runner on every batch.
+
+    Args:
+        runners: their names differ; one at least is in fp32.
+        batches: inputs ``[B, ...]``, or a tuple of them, with labels ``[B]`` or None; with a metric, what it takes.
+        metric: to measure beside the rest; agreement and SQNR are then those of its output.
+        progress: called after each batch with the images done, of ``total``.
+        total: images there are, for ``progress``.
+
+    Returns:
+        A :class:`Comparison` by name of runner.
+
+    Raises:
+        InputError: no fp32 runner, no images, labels of another number than images, or logits that are not finite.
+    """
+    reference = reference_of(runners)
+    assert len({r.name for r in runners}) == len(runners), "runners need names of their own"
+    sums = {runner.name: MeasuredSums.of(metric) for runner in runners}
+    for inputs, labels in batches:
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        expected = outputs_read(reference, given, metric)
+        for runner in runners:
+            found = expected if runner is reference else outputs_read(runner, given, metric)
+            sums[runner.name].add(found, expected, labels, runner.name)
+        if progress is not None:
+            progress("accuracy", sums[reference.name].accuracy.images, total)
+    if not sums[reference.name].accuracy.images:
+        raise InputError("cannot measure accuracy", why="there is not one image", fix="give at least one batch")
+    return {name: found.comparison() for name, found in sums.items()}
+
+
+def outputs_read(runner: Runner, inputs: tuple[Tensor, ...], metric: Metric | None) -> tuple[Tensor, ...]:
+    """The outputs that are compared, the leading one first: the model's first, or those that the metric reads."""
+    if metric is None:
+        return (runner(*inputs),)
+    if not metric.reads_all and not metric.index:
+        return (runner(*inputs),)
+    outputs = runner.outputs(*inputs)
+    return outputs if metric.reads_all else (outputs[metric.index],)
+
+
+@dataclass
+class MeasuredSums:
+    """The sums of one model: those of accuracy, and those of a metric, where one is asked for."""
+
+    accuracy: AccuracySums
+    metric: Metric | None = None
+    sums: MetricSums | None = None
+
+    @classmethod
+    def of(cls, metric: Metric | None) -> MeasuredSums:
+        """Of nothing yet."""
+        if metric is None:
+            return cls(AccuracySums())
+        return cls(AccuracySums(decides=metric.decides), metric, metric.start())
+
+    def add(self, outputs: tuple[Tensor, ...], expected: tuple[Tensor, ...], labels: Any, who: str) -> None:
+        """Take in a batch: the outputs of ``who``, and those of the reference, as :func:`outputs_read` gives them."""
+        classes = labels if self.metric is None or self.metric.classes else None
+        self.accuracy.add(checked_logits(outputs[0], classes, who), expected[0], classes)
+        if self.metric is None or self.sums is None:
+            return
+        if labels is None:
+            raise InputError(
+                f"cannot measure {self.metric.name}", why="the data has no labels", fix="give (inputs, labels) batches"
+            )
+        self.sums.add(outputs if self.metric.reads_all and len(outputs) > 1 else outputs[0], labels)
+
+    @property
+    def value(self) -> float | None:
+        """Of the metric; None where there is none."""
+        return None if self.sums is None else self.sums.value()
+
+    def comparison(self) -> Comparison:
+        """What the sums say."""
+        found, value = self.accuracy.comparison(), self.value
+        if self.metric is None or value is None:
+            return found
+        return replace(found, metric=self.metric.to_json(value))
+
+
+@dataclass
+class AccuracySums:
+    """Running sums over the batches seen; ``loss`` is the cross entropy, summed over labels.
+
+    Outputs that do not decide between classes by their highest value have ``decides`` False: they agree on nothing.
+    """
+
+    images: int = 0
+    decisions: int = 0
+    agreeing: int = 0
+    labelled: int = 0
+    right: int = 0
+    loss: float = 0.0
+    signal: float = 0.0
+    noise: float = 0.0
+    decides: bool = True
+
+    def add(self, logits: Tensor, expected: Tensor, labels: Tensor | None) -> None:
+        self.images += len(expected) if expected.dim() else 1
+        self.signal += float(expected.double().square().sum())
+        self.noise += float((expected.double() - logits.double()).square().sum())
+        if not self.decides or not _has_classes(expected):
+            return
+        classes = logits.argmax(1)
+        self.decisions += classes.numel()
+        self.agreeing += int((classes == expected.argmax(1)).sum())
+        if labels is not None:
+            self.labelled += labels.numel()
+            self.right += int((classes == labels).sum())
+            self.loss += float(F.cross_entropy(logits.float(), labels.long(), reduction="sum"))
+
+    def comparison(self) -> Comparison:
+        """In percent and decibels; None for what there was nothing to tell from."""
+        agreement = _percent(self.agreeing, self.decisions)
+        return Comparison(self.images, _percent(self.right, self.labelled), agreement, sqnr_db(self.signal, self.noise))
+
+    @property
+    def mean_loss(self) -> float | None:
+        """For each label; None without labels."""
+        return self.loss / self.labelled if self.labelled else None
+
+
+def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
+    """The logits ``who`` gave.
+
+    Raises:
+        InputError: they are not finite, there is not one label for each decision, or one is no class.
+    """
+    if labels is not None and _has_classes(logits) and labels.shape != logits[:, 0].shape:
+        raise InputError(
+            f"labels of shape {tuple(labels.shape)} for logits of shape {tuple(logits.shape)}",
+            why="every decision needs one label",
+            fix="give labels [B] for logits [B, classes]",
+        )
+    if labels is not None and _has_classes(logits):
+        require_classes(labels, logits.shape[1], "the data")
+    if not bool(torch.isfinite(logits).all()):
+        raise InputError(
+            f"{who} gave NaN or infinite logits",
+            why="no accuracy can be told of them",
+            fix="check weights and preprocessing: the inputs may be NaN, or far too large",
+        )
+    return logits
+
+
+def _has_classes(logits: Tensor) -> bool:
+    return logits.dim() > 1
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None

@@ -1,0 +1,218 @@
+"""Label every dimension of every tensor of a graph with the channel atoms along it.
+
+A dimension is labelled with an array of atoms, one for each index, or None where it is no channel dimension: batch,
+height, width, tokens. Rules say what each operator of the vocabulary does to the labels; all of them are one idea. A
+convolution makes new atoms, an add unites those of its inputs, a concatenation concatenates arrays, a slice slices
+them, a flatten repeats them, a reshape that splits a dimension unites what would not stay rectangular. What no rule
+knows freezes what it reads: a graph is never refused, only parts of it are not prunable, each with its reason.
+
+What it means to remove a channel: **whoever sums over channels reads zero in its place** (convolution and linear layers
+along their inputs, matrix products along the contracted dimension). Everything in between works on each channel alone
+and never sees the difference, whatever it makes of zero (a sigmoid makes 0.5). So removing is exact wherever only such
+operators meet; what mixes channels otherwise (LayerNorm, softmax, a mean over channels) freezes them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, fx
+
+from ...graph.edit import operator_of
+from ...graph.operator_table import VOCABULARY
+from ...graph.operators import Operator
+from ...graph.ownership import tensor_at
+from ...graph.shapes import SHAPE, is_tensor, shape_of
+from .atoms import AtomClasses, Atoms
+
+Dim = Atoms | None
+Labels = tuple[Dim, ...]
+Rule = Callable[["Labelling", fx.Node], Labels]
+
+
+class Rules(dict[str, Rule]):
+    """What operators of the vocabulary, by name, do to labels."""
+
+    def of(self, *operators: str) -> Callable[[Rule], Rule]:
+        """Decorator: the rule of these operators."""
+
+        def put(function: Rule) -> Rule:
+            for name in operators:
+                assert name not in self, name
+                self[name] = function
+            return function
+
+        return put
+
+
+@dataclass(frozen=True)
+class Read:
+    """A place where channels are summed over: ``node`` reads dimension ``axis`` of ``source``."""
+
+    node: fx.Node
+    source: fx.Node
+    axis: int
+    atoms: Atoms
+
+
+@dataclass
+class Labelling:
+    """The labels of a graph, while rules write them and afterwards.
+
+    Attributes:
+        rules: what each operator does to labels, by its name.
+        of: the labels of every node that is one tensor.
+        parameters: the atoms along (id of a parameter or buffer, axis); None where it cannot shrink.
+        made: (path of a layer, atoms of its output channels), in the order of their first call.
+        reads: every place that sums over channels.
+        whole_groups: nodes of grouped convolutions that lose groups, not channels of every group.
+        through_layer_norm: whether LayerNorm may lose channels; see :mod:`fxpasses.pruning.channels.layer_norms`.
+    """
+
+    gm: fx.GraphModule
+    rules: Mapping[str, Rule]
+    through_layer_norm: bool = False
+    classes: AtomClasses = field(default_factory=AtomClasses)
+    of: dict[fx.Node, Labels] = field(default_factory=dict)
+    parameters: dict[tuple[int, int], Dim] = field(default_factory=dict)
+    made: dict[str, Atoms] = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    whole_groups: set[fx.Node] = field(default_factory=set)
+
+    def run(self) -> Labelling:
+        """Label every node, in order."""
+        for node in self.gm.graph.nodes:
+            labels = self._label(node)
+            shape = shape_of(node)
+            if shape is None:
+                continue
+            assert len(labels) == len(shape), f"{node.name}: {len(labels)} labels for {shape}"
+            for dim, size in zip(labels, shape, strict=True):
+                assert dim is None or len(dim) == size, f"{node.name}: {len(dim)} atoms for {size}"
+            self.of[node] = labels
+        return self
+
+    def _label(self, node: fx.Node) -> Labels:
+        if node.op == "placeholder":
+            return self.unlabelled(node)
+        if node.op == "get_attr":
+            return self._constant(node)
+        if node.op == "output":
+            return self.freeze_inputs(node, "is the output of the model")
+        known = operator_of(self.gm, node) or _identity_of(self.gm, node)
+        found = None if known is None else self.rules.get(known.name)
+        if found is not None and shape_of(node) is not None and self._is_one_tensor(node.args[0]):
+            return found(self, node)
+        if known is not None and known.elementwise:
+            return self.input(node)
+        if is_unflatten(node) and shape_of(node) is not None:
+            return self.rules["reshape"](self, node)
+        if _only_reads_sizes(node):
+            return ()
+        if shape_of(node) is None and SHAPE not in node.meta and not any(map(is_tensor, node.all_input_nodes)):
+            return ()  # arithmetic with sizes
+        name = known.name if known else _name(node)
+        return self.freeze_inputs(node, f"({name}) may need every channel: no rule says how it treats them")
+
+    def _is_one_tensor(self, argument: object) -> bool:
+        return not isinstance(argument, fx.Node) or argument in self.of
+
+    def _constant(self, node: fx.Node) -> Labels:
+        """A parameter or buffer that is read: whatever it meets decides which of its dimensions are channels."""
+        tensor = tensor_at(self.gm, str(node.target))
+        if tensor is None or not tensor.is_floating_point():
+            return self.unlabelled(node)
+        return tuple(
+            self.along(node, tensor, axis, None) if size > 1 else None for axis, size in enumerate(tensor.shape)
+        )
+
+    # -- what rules are written with ------------------------------------------------------------------------------
+
+    def unlabelled(self, node: fx.Node) -> Labels:
+        return (None,) * len(shape_of(node) or ())
+
+    def input(self, node: fx.Node, position: int = 0) -> Labels:
+        """The labels of a node's tensor argument."""
+        source = node.args[position]
+        assert isinstance(source, fx.Node)
+        return self.of[source]
+
+    def freeze(self, node: fx.Node, why: str, *dims: Dim) -> None:
+        for dim in dims:
+            if dim is not None:
+                self.classes.freeze(dim, node, why)
+
+    def freeze_inputs(self, node: fx.Node, why: str) -> Labels:
+        """Freeze all that a node reads; it returns no channels."""
+        for source in node.all_input_nodes:
+            self.freeze(node, why, *self.of.get(source, ()))
+        return self.unlabelled(node)
+
+    def unite(self, node: fx.Node, first: Dim, second: Dim, what: str = "joins them with what is no channel") -> Dim:
+        """One dimension out of two that must stay alike; channels that meet something else are frozen."""
+        if first is None or second is None:
+            self.freeze(node, what, first, second)
+            return None
+        self.classes.unite(first, second)
+        return first
+
+    def along(self, node: fx.Node, parameter: Tensor, axis: int, dim: Dim) -> Dim:
+        """Tie an axis of a parameter to a dimension; without one it makes atoms of its own, the same at every call."""
+        key = (id(parameter), axis)
+        if key not in self.parameters:
+            self.parameters[key] = self.classes.fresh(parameter.shape[axis]) if dim is None else dim
+        elif dim is not None:
+            self.parameters[key] = self.unite(node, self.parameters[key], dim)
+        return self.parameters[key]
+
+    def fix(self, node: fx.Node, parameter: Tensor, axis: int) -> None:
+        """An axis of a parameter that meets no channel dimension cannot shrink."""
+        self.freeze(node, "reads it along a dimension of the input", self.parameters.get((id(parameter), axis)))
+        self.parameters[id(parameter), axis] = None
+
+    def tie(self, node: fx.Node, parameter: Tensor | None, axis: int, dim: Dim) -> None:
+        """An axis of a parameter shrinks as a dimension does, or not at all."""
+        if parameter is None:
+            return
+        if dim is None:
+            self.fix(node, parameter, axis)
+        else:
+            self.along(node, parameter, axis, dim)
+
+    def reads_sum(self, node: fx.Node, source: object, axis: int, dim: Dim) -> None:
+        if dim is not None and isinstance(source, fx.Node):
+            self.reads.append(Read(node, source, axis, dim))
+
+
+def is_unflatten(node: fx.Node) -> bool:
+    """``unflatten(x, dim, sizes)``, which splits one dimension: torch.export writes it into attention."""
+    targets = (torch.unflatten, torch.ops.aten.unflatten.int)
+    return (node.op == "call_method" and node.target == "unflatten") or node.target in targets
+
+
+def _identity_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
+    """The identity, which has many spellings in a graph that was not fused, and no canonical one."""
+    found = VOCABULARY.spelling(gm, node)
+    return found[0] if found is not None and found[0].name == "identity" and node.args else None
+
+
+def _only_reads_sizes(node: fx.Node) -> bool:
+    """Whether a node asks a tensor for its sizes, and whoever asks it picks them by number."""
+    if node.op == "call_method" and node.target in ("size", "dim"):
+        return len(node.args) == 2 or all(_picks_one(u) for u in node.users)
+    if node.target is getattr:
+        return node.args[1] in ("device", "dtype", "ndim") or all(_picks_one(u) for u in node.users)
+    return False
+
+
+def _picks_one(user: fx.Node) -> bool:
+    return user.target is operator.getitem and isinstance(user.args[1], int)
+
+
+def _name(node: fx.Node) -> str:
+    if node.op == "call_module":
+        return f"module {node.target}"
+    return str(getattr(node.target, "__name__", node.target))

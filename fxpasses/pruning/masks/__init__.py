@@ -1,0 +1,1 @@
+"""Masks over weights: scores, patterns, schedules and selection."""

@@ -1,0 +1,141 @@
+"""Bias correction: what rounding the weights does to a layer's mean output, so that the bias can take it back.
+
+Rounding moves weight ``w[o, i]`` by ``e[o, i]``, the same for every input, so output channel ``o`` is off by
+``sum_i e[o, i] * mean(x_i)`` on average, where ``e`` is summed over the kernel and ``x_i`` is input channel ``i``. With
+few weights to a channel (depthwise: 9) such offsets are most of the error. Taking them from the bias is exact for
+linear layers and leaves out zero padding for convolutions: there the borders count as if they were inside.
+
+Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721,
+section 4.2, with measured instead of derived means.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...graph.edit import module_of, submodule_path
+from ...graph.shapes import carried_meta
+from ..ranges.histogram import finite_range
+from ..ranges.observers import NothingObserved
+from .plan import Plan
+
+MEANS = "fxpasses_means"
+"""The submodule that holds the watchers, under a name no model has."""
+
+CHANNELS, FEATURES = 1, -1
+"""The dimension of a layer's input that its weight sums over: a convolution's, a linear layer's."""
+
+
+def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
+    """Put a :class:`ChannelMeans` in front of each layer that will run in int8; layers of one input share it."""
+    watchers: dict[tuple[fx.Node, int], fx.Node] = {}
+    for node, operator in plan.int8.items():
+        if operator.weight_axis is None:
+            continue
+        source, axis = node.args[0], FEATURES if operator.name == "linear" else CHANNELS
+        assert isinstance(source, fx.Node)
+        watcher = watchers.get((source, axis))
+        if watcher is None:
+            name = submodule_path(f"{MEANS}.{node.name}")
+            gm.add_submodule(name, ChannelMeans(axis))
+            with gm.graph.inserting_after(source):
+                watcher = watchers[source, axis] = gm.graph.call_module(name, (source,))
+            watcher.meta = carried_meta(source)
+        node.replace_input_with(source, watcher)
+
+
+def find_means(gm: fx.GraphModule) -> list[fx.Node]:
+    """The watchers of an OBSERVED graph."""
+    return [n for n in gm.graph.nodes if n.op == "call_module" and str(n.target).startswith(f"{MEANS}.")]
+
+
+def take_out_means(gm: fx.GraphModule) -> dict[str, Tensor]:
+    """The means, float64 ``[C_in]``, by the name of the layer's node; the watchers leave the graph.
+
+    Raises:
+        NothingObserved: no data has passed one of them.
+    """
+    found: dict[str, Tensor] = {}
+    for watcher in find_means(gm):
+        means = module_of(gm, watcher, ChannelMeans).means
+        found |= {user.name: means for user in watcher.users}
+        watcher.replace_all_uses_with(watcher.all_input_nodes[0])
+        gm.graph.erase_node(watcher)
+    return found
+
+
+def output_error(layer: nn.Module, error: Tensor, means: Tensor) -> Tensor:
+    """What rounding a layer's weight adds to its outputs on average: float64 ``[C_out]``, to be taken from its bias.
+
+    Args:
+        layer: a convolution, transposed convolution or linear layer.
+        error: rounded weight minus weight, in the weight's own layout.
+        means: of its input's channels, ``[C_in]``.
+    """
+    groups = int(getattr(layer, "groups", 1))
+    if not getattr(layer, "transposed", False):
+        return mean_output_error(error, means, groups=groups)
+    spread = 1
+    for stride in layer.stride:  # type: ignore[union-attr]  # a transposed convolution has one
+        spread *= int(stride)
+    return mean_output_error(error, means, groups=groups, spread=spread)
+
+
+class ChannelMeans(nn.Module):
+    """Watches a layer's input and keeps the mean of each channel; memory is one number a channel.
+
+    Args:
+        axis: the channel dimension of what passes: 1 for a convolution's input, -1 for a linear layer's.
+    """
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self._sums: Tensor | None = None
+        self._values = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel():
+            self._take_in(x.detach() if x.requires_grad else x)
+        return x
+
+    @property
+    def means(self) -> Tensor:
+        """float64 ``[C]``.
+
+        Raises:
+            NothingObserved: no value has been seen.
+        """
+        if self._sums is None:
+            raise NothingObserved
+        return self._sums / self._values
+
+    def _take_in(self, x: Tensor) -> None:
+        axis = self.axis % x.dim()
+        inside = [d for d in range(1, x.dim()) if d != axis]
+        by_sample = x.sum(inside, dtype=x.dtype if x.dtype == torch.float64 else torch.float32) if inside else x
+        sums = by_sample.sum(0, dtype=torch.float64) if axis else by_sample.double()  # however the samples are batched
+        finite_range(sums)
+        if self._sums is None:
+            with torch.inference_mode(False):  # what is made in inference mode could not be added to outside of it
+                self._sums = torch.zeros(len(sums), dtype=torch.float64)
+        self._sums.add_(sums.cpu())
+        self._values += x.numel() // len(sums)
+
+
+def mean_output_error(error: Tensor, means: Tensor, *, groups: int = 1, spread: int | None = None) -> Tensor:
+    """How far off a layer's output channels are on average: float64 ``[C_out]``, to be taken from its bias.
+
+    Args:
+        error: rounded weight minus weight: ``[C_out, C_in / groups, ...kernel]``, for transposed convolutions
+            ``[C_in, C_out / groups, ...kernel]``, for linear layers ``[C_out, C_in]``.
+        means: of the input's channels, ``[C_in]``.
+        spread: for transposed convolutions, how many outputs there are to an input: the product of the strides. An
+            output sees on average that part of the kernel.
+    """
+    summed = error.double().flatten(2).sum(2) if error.dim() > 2 else error.double()
+    by_group = summed.reshape(groups, -1, summed.shape[1])
+    if spread is not None:
+        by_group = by_group.transpose(1, 2) / spread
+    return (by_group @ means.double().reshape(groups, -1, 1)).flatten()

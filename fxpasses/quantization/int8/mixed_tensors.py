@@ -1,0 +1,246 @@
+"""Tensors that join parts so unlike that one int8 grid wipes some part out: what reads them stays float.
+
+A concatenation of pixels up to 480 and scores below 1 has steps of 2: every score becomes 0. Inside a net such a tensor
+cannot have two grids, since a layer reads its input with one scale. So each part of each joined tensor that int8 reads,
+and each slice of a tensor on a grid, is watched during calibration, and judged when the grid is known: a part whose
+SQNR on it would be below ``LEAST_DB`` keeps the whole in float, and everything up to the layers that mix its channels.
+
+With steps of ``s`` rounding adds noise of power ``s**2 / 12``; a part's signal is its variance, or its mean square
+where it never changes. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...graph.edit import module_of, operator_name, operator_of, submodule_path
+from ...graph.operators import Operator, Scaling
+from ...graph.shapes import carried_meta, is_float_tensor, shape_of
+from ..numbers.qparams import QParams
+from .plan import Plan, shares_scale
+
+PARTS = "fxpasses_parts"
+"""The submodule that holds the watchers, under a name no model has."""
+LEAST_DB = 10.0
+"""SQNR of a part on the grid of the whole, below which the part counts as wiped out."""
+WRITE_SLICE = torch.ops.aten.slice_scatter.default
+"""What capture makes of ``x[:, a:b] = y``."""
+_STACKS = frozenset({torch.stack, torch.ops.aten.stack.default})
+_DIMS = {torch.hstack: 1, torch.column_stack: 1, torch.dstack: 2}
+_CONSTANT = 1e-9
+"""Variance as a share of the mean square, below which a part is one value up to float rounding."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Where the parts of a tensor lie: along ``dim``, so many values each, from the nodes ``sources``."""
+
+    dim: int
+    sizes: tuple[int, ...]
+    sources: tuple[fx.Node, ...]
+
+
+def joined_by(gm: fx.GraphModule, node: fx.Node) -> Joined | None:
+    """The parts of a tensor that a node joins; None for other nodes, and for parts along the batch."""
+    shape, parts = shape_of(node), node.args[0] if node.args else None
+    if node.target is WRITE_SLICE and is_float_tensor(node):
+        return _written_by(node)
+    if shape is None or not isinstance(parts, (tuple, list)) or not is_float_tensor(node):
+        return None
+    sources = tuple(p for p in parts if isinstance(p, fx.Node))
+    if len(sources) != len(parts) or len(parts) < 2:
+        return None
+    dim = _dim_of(gm, node)
+    if dim is None or dim % len(shape) == 0:
+        return None
+    dim %= len(shape)
+    if node.target in _STACKS:
+        return Joined(dim, (1,) * len(parts), sources)
+    shapes = [shape_of(p) or () for p in sources]
+    if any(len(s) != len(shape) for s in shapes):
+        return None
+    return Joined(dim, tuple(s[dim] for s in shapes), sources)
+
+
+def _written_by(node: fx.Node) -> Joined | None:
+    """What is written into a slice is a part, and so is what lies before and behind it."""
+    shape, (whole, part, dim, start, end, *_) = shape_of(node) or (), (*node.args, 0, 0, None)[:6]
+    if not (isinstance(whole, fx.Node) and isinstance(part, fx.Node) and isinstance(dim, int) and shape):
+        return None
+    bounds = [b for b in (start or 0, shape[dim] if end is None else end) if isinstance(b, int)]
+    if len(bounds) != 2 or dim % len(shape) == 0 or len(node.args) > 5:
+        return None
+    first, last, _ = slice(*bounds).indices(shape[dim])
+    pieces = ((first, whole), (last - first, part), (shape[dim] - last, whole))
+    found = [(size, source) for size, source in pieces if size > 0]
+    return Joined(dim % len(shape), tuple(s for s, _ in found), tuple(n for _, n in found)) if found[1:] else None
+
+
+def _dim_of(gm: fx.GraphModule, node: fx.Node) -> int | None:
+    if node.target in _DIMS:
+        return _DIMS[node.target]
+    if node.target not in _STACKS and operator_name(gm, node) != "cat":
+        return None
+    dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    return dim if isinstance(dim, int) else None
+
+
+def taken_from(gm: fx.GraphModule, plan: Plan, node: fx.Node) -> fx.Node | None:
+    """The root of the tensor on an int8 grid that a slice is taken from; None for other nodes."""
+    if operator_name(gm, node) != "slice" or not is_float_tensor(node):
+        return None
+    source = node.args[0]
+    while isinstance(source, fx.Node):
+        if source in plan.root:
+            return plan.root[source]
+        operator = operator_of(gm, source)
+        source = source.args[0] if operator is not None and operator.scaling is Scaling.SHARED else None
+    return None
+
+
+class PartMoments(nn.Module):
+    """Watches a tensor and keeps mean and variance of each part; memory is three numbers a part.
+
+    Args:
+        joined: where the parts are; None: the tensor is one part of another.
+    """
+
+    def __init__(self, joined: Joined | None) -> None:
+        super().__init__()
+        self._place = None if joined is None else (joined.sizes, joined.dim)
+        self._moments = [(0, 0.0, 0.0) for _ in (joined.sizes if joined is not None else (1,))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel():
+            parts = (x.detach(),) if self._place is None else x.detach().split(*self._place)
+            self._moments = [_merged(old, part) for old, part in zip(self._moments, parts, strict=True)]
+        return x
+
+    def powers(self) -> list[float]:
+        """The power of what each part tells: its variance; the mean square of one that never changes."""
+        return [v if v > _CONSTANT * (m * m + v) else m * m for _, m, v in self._moments]
+
+
+def _merged(old: tuple[int, float, float], part: Tensor) -> tuple[int, float, float]:
+    """Count, mean and variance of what was seen and one more batch (Chan et al. 1979)."""
+    count, mean, variance = old
+    if not part.numel():
+        return old
+    v, m = (float(t) for t in torch.var_mean(part, correction=0))
+    share, apart = part.numel() / (count + part.numel()), m - mean
+    merged = (1 - share) * variance + share * v + share * (1 - share) * apart * apart
+    return count + part.numel(), mean + share * apart, merged
+
+
+def watch_parts(gm: fx.GraphModule, plan: Plan) -> None:
+    """Put a :class:`PartMoments` behind each tensor that joins parts on one int8 grid, or is sliced off such a one."""
+    for node in list(gm.graph.nodes):
+        joined = joined_by(gm, node)
+        root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
+        if root is None:
+            continue
+        name = submodule_path(f"{PARTS}.{node.name}")
+        gm.add_submodule(name, PartMoments(joined))
+        with gm.graph.inserting_after(node):
+            watcher = gm.graph.call_module(name, (node,))
+        watcher.meta = carried_meta(node)
+        node.replace_all_uses_with(watcher, delete_user_cb=lambda user, own=watcher: user is not own)
+
+
+def has_watched_parts(gm: fx.GraphModule) -> bool:
+    """Whether the parts of some joined tensor are watched."""
+    return any(n.op == "call_module" and str(n.target).startswith(f"{PARTS}.") for n in gm.graph.nodes)
+
+
+def take_out_parts(gm: fx.GraphModule) -> dict[str, list[float]]:
+    """Powers of the parts by the name of the node that joins them; the watchers leave the graph."""
+    found: dict[str, list[float]] = {}
+    for node in [n for n in gm.graph.nodes if n.op == "call_module" and str(n.target).startswith(f"{PARTS}.")]:
+        found[node.all_input_nodes[0].name] = module_of(gm, node, PartMoments).powers()
+        node.replace_all_uses_with(node.all_input_nodes[0])
+        gm.graph.erase_node(node)
+    return found
+
+
+def grid_root(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> fx.Node | None:
+    """The root of the first tensor on an int8 grid that a join's values reach by moves alone; None if there is none."""
+    todo, seen = [join], {join}
+    while todo:
+        tensor = todo.pop(0)
+        held = plan.result_of(tensor)
+        if held in plan.root:
+            return plan.root[held]
+        for reader in tensor.users:
+            operator = operator_of(gm, reader) if reader.op != "output" else None
+            moves = reader.target is WRITE_SLICE or (operator is not None and shares_scale(reader, operator))
+            if moves and reader not in seen:
+                seen.add(reader)
+                todo.append(reader)
+    return None
+
+
+def find_wiped_out(
+    gm: fx.GraphModule, plan: Plan, powers: Mapping[str, list[float]], scales: Mapping[fx.Node, QParams]
+) -> dict[fx.Node, str]:
+    """Nodes that are to stay float, since one grid would wipe out a part of what they read; with the reason."""
+    kept: dict[fx.Node, str] = {}
+    for node in gm.graph.nodes:
+        if node.name not in powers:
+            continue
+        joined = joined_by(gm, node)
+        root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
+        if root is None:
+            continue
+        judged = [_sqnr_db(power, scales[root].scale) for power in powers[node.name]]
+        worst = min(range(len(judged)), key=judged.__getitem__)
+        if judged[worst] >= LEAST_DB:
+            continue
+        told = f"({judged[worst]:.1f} dB on it)"
+        if joined is not None:
+            lost = joined.sources[worst].name
+            why = f"{node.name} joins parts so unlike that one grid would wipe out {lost} {told}"
+            kept |= dict.fromkeys(_readers_in_int8(gm, plan, node), why)
+        else:
+            why = f"{root.name} holds parts so unlike that one grid would wipe out {node.name} {told}"
+            kept |= dict.fromkeys((plan.absorbed.get(root, root), *_readers_in_int8(gm, plan, root)), why)
+    return kept
+
+
+def _sqnr_db(power: float, scale: float) -> float:
+    """Of a signal rounded to steps of ``scale``; infinite where there is no signal."""
+    return 10 * math.log10(12 * power / scale**2) if power > 0 else math.inf
+
+
+def _readers_in_int8(gm: fx.GraphModule, plan: Plan, mixed: fx.Node) -> Iterator[fx.Node]:
+    """The int8 nodes that see the parts apart: ``mixed``, what moves or scales its values, and the layers behind."""
+    todo, seen = [mixed], {mixed}
+    while todo:
+        tensor = todo.pop()
+        if tensor in plan.int8 or tensor in plan.absorbed:
+            yield tensor
+        operator = operator_of(gm, tensor)
+        if tensor is not mixed and operator is not None and not _keeps_apart(operator):
+            yield from (a for a, producer in plan.absorbed.items() if producer is tensor)
+            continue
+        for reader in tensor.users:
+            joins = joined_by(gm, reader) is not None or reader.target is WRITE_SLICE
+            if reader not in seen and (joins or operator_of(gm, reader) is not None):
+                seen.add(reader)
+                todo.append(reader)
+
+
+_MIXING = frozenset(
+    "matmul scaled_dot_product_attention softmax attention recurrent batch_norm layer_norm group_norm".split()
+)
+"""Operators without a weight whose results each hang on values of several parts."""
+
+
+def _keeps_apart(operator: Operator) -> bool:
+    """Whether parts of what an operator reads are parts of its result, with the same kinds of values."""
+    mixes = operator.weight_axis is not None or operator.name in _MIXING
+    return not (mixes or operator.scaling is Scaling.FIXED)

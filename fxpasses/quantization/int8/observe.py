@@ -1,0 +1,115 @@
+"""FLOAT -> OBSERVED: put an observer behind every tensor that needs a scale of its own.
+
+The float computation is unchanged (exact): observers return what they are given.
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from ...graph.edit import bypass, operator_of, submodule_path
+from ...graph.operators import Scaling
+from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
+from ...graph.shapes import carried_meta
+from ...graph.stages import Stage, check_stage, graph_facts, set_stage
+from ..config import QuantConfig
+from ..numbers import ops
+from ..ranges.observers import Observer
+from .bias_correction import watch_means
+from .float32_layers import require_float32
+from .mixed_tensors import watch_parts
+from .plan import Plan, plan_quantization
+from .rewrites import lowering
+
+OBSERVERS = "fxpasses_observers"
+"""The submodule that holds the observers, under a name no model has."""
+WATCHERS = "fxpasses_"
+"""How the paths of all modules begin that :func:`observe` puts into a graph."""
+
+
+def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tensor: bool = False) -> fx.GraphModule:
+    """Insert observers; the prepare_fx of old.
+
+    Args:
+        gm: a FLOAT graph, fused. It is not changed.
+        config: defaults to ``QuantConfig()``.
+        every_tensor: observe also what shares its input's scale, so that :func:`convert` may be asked to leave any
+            nodes in float: what an int8 node reads behind them has a range of its own then.
+
+    Raises:
+        GraphError: the graph is not FLOAT.
+    """
+    config = config or QuantConfig()
+    check_stage(gm, Stage.FLOAT, "observe")
+    require_float32(gm, "observe")
+    gm = run_passes(gm, lowering(config))
+    plan = plan_quantization(gm, config)
+    watch_parts(gm, plan)
+    result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
+    for node, why in plan.why_float.items():
+        result.skip(node, f"stays float: {why}")
+    if config.bias_correction:
+        watch_means(gm, plan)
+    graph_facts(gm)["config"] = config
+    pass_logs(gm).append(PassLog("observe", result))
+    set_stage(gm, Stage.OBSERVED)
+    gm.graph.lint()
+    gm.recompile()
+    return gm
+
+
+def without_observers(gm: fx.GraphModule) -> fx.GraphModule:
+    """An OBSERVED graph without what watches it: FLOAT, with the nodes that conversion starts from."""
+    twin = copy_graph(gm)
+    for node in list(twin.graph.nodes):
+        if node.op == "call_module" and str(node.target).startswith(WATCHERS):
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            bypass(twin, node, source)
+    set_stage(twin, Stage.FLOAT)
+    twin.recompile()
+    return twin
+
+
+def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
+    """Whether a root's range has to be measured; sigmoid's, pixels' and embedding tables' are known."""
+    operator = operator_of(gm, root)
+    if root.target is ops.pixels:
+        return False
+    return operator is None or not (operator.scaling is Scaling.FIXED or operator.name == "embedding")
+
+
+def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[fx.Node]) -> PassResult:
+    result = PassResult()
+    for node, operator in plan.int8.items():
+        gives = ", its result in float" if node in plan.float_results else ""
+        result.change(node, f"{operator} will run in int8{gives}")
+    for activation, producer in plan.absorbed.items():
+        result.change(activation, f"{producer.name} takes it in")
+    for root in plan.roots:
+        if root not in plan.int8 and root not in plan.absorbed and root not in plan.why_float:
+            result.change(root, "int8 reads it")
+    for tensor in observed:
+        if needs_observer(gm, tensor):
+            _put_behind(gm, tensor, config.observer_of(gm, plan.absorbed.get(tensor, tensor)).build())
+    return result
+
+
+def _put_behind(gm: fx.GraphModule, root: fx.Node, observer: Observer) -> None:
+    name = submodule_path(f"{OBSERVERS}.{root.name}")
+    gm.add_submodule(name, observer)
+    with gm.graph.inserting_after(root):
+        node = gm.graph.call_module(name, (root,))
+    node.meta = carried_meta(root)
+    for user in [u for u in root.users if u is not node]:
+        user.replace_input_with(root, node)
+
+
+def find_observers(gm: fx.GraphModule) -> dict[str, fx.Node]:
+    """Observer nodes of an OBSERVED graph by the name of the tensor they watch."""
+    prefix = f"{OBSERVERS}."
+    return {
+        n.all_input_nodes[0].name: n
+        for n in gm.graph.nodes
+        if n.op == "call_module" and str(n.target).startswith(prefix)
+    }

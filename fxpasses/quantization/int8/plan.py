@@ -1,0 +1,244 @@
+"""Decide what runs in int8, before anything is changed.
+
+A *root* is a tensor with a scale of its own; everything that only moves its values shares that scale. The output of
+an int8 node is a root, or shares one; a float tensor that an int8 node reads is a root too (an entrance). A ReLU or
+clamp that alone reads an int8 node is absorbed: the node's root is what comes out of the activation, and where the
+grid saturates at the same values the activation costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import fx, nn
+
+from ...graph.edit import clip_bounds, module_of, only_reader, operator_of, why_not_plain
+from ...graph.operators import Operator, Scaling
+from ...graph.shapes import SHAPE, is_float_tensor, shape_of
+from ...signature.outputs import hands_out
+from ..config import QuantConfig
+
+ABSORBING = frozenset(
+    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear add mul matmul cat "
+    "avg_pool2d adaptive_avg_pool2d".split()
+)
+"""Operators that can take a ReLU or clamp into the saturation of their output."""
+
+
+@dataclass
+class Plan:
+    """What :func:`plan_quantization` decided.
+
+    Attributes:
+        int8: nodes that compute in int8, with their operator.
+        why_float: nodes of the vocabulary that stay float, with the reason.
+        float_results: those of ``int8`` that take integers and give floats.
+        root: for each tensor on an int8 grid, the tensor whose scale it has.
+        absorbed: activation -> the int8 node that takes it in.
+    """
+
+    int8: dict[fx.Node, Operator] = field(default_factory=dict)
+    why_float: dict[fx.Node, str] = field(default_factory=dict)
+    float_results: set[fx.Node] = field(default_factory=set)
+    root: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    absorbed: dict[fx.Node, fx.Node] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> list[fx.Node]:
+        """Every tensor that needs parameters, once."""
+        return list(dict.fromkeys(self.root.values()))
+
+    def result_of(self, node: fx.Node) -> fx.Node:
+        """The tensor an int8 node's grid holds: the node itself, or the activation it absorbed."""
+        return next((a for a, producer in self.absorbed.items() if producer is node), node)
+
+
+def plan_quantization(gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None) -> Plan:
+    """Decide for every node of a FLOAT graph; nothing is changed.
+
+    Args:
+        gm: the graph.
+        config: the settings.
+        kept_float: nodes that stay float for a reason that calibration found, with that reason.
+    """
+    plan = Plan()
+    in_float = _read_in_float(gm, config)
+    for node in gm.graph.nodes:
+        operator = operator_of(gm, node)
+        if node in plan.absorbed or operator is None or SHAPE not in node.meta:
+            continue
+        why = (kept_float or {}).get(node) or why_not_int8(gm, node, operator, config, plan)
+        if why is None and node in in_float and _is_light(operator):
+            why = "what reads it computes in float: int8 would cost accuracy and save nothing"
+        if why:
+            plan.why_float[node] = why
+            continue
+        plan.int8[node] = operator
+        if node in in_float and _can_give_floats(operator) and config.gives_floats:
+            plan.float_results.add(node)
+        _assign_root(gm, node, operator, config, plan)
+    return plan
+
+
+def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
+    """Tensors that only the caller or operators without an int8 form read, or sums and the like that are read so.
+
+    A transformer's residual stream is one, between LayerNorms and the next sum; so is what joins boxes and scores at
+    the end of a detector. Overrides do not count, so that a layer on trial in float changes nothing but itself.
+    Where ``config`` wants integers, the caller reads integers, too.
+    """
+    found: set[fx.Node] = set()
+    for node in reversed(gm.graph.nodes):
+        readers = [r for r in node.users if hands_out(r) or is_float_tensor(r) or _gives_several(r)]
+        inside = [reader for reader in readers if not (hands_out(reader) and config.gives_floats)]
+        if readers and not any(_reads_integers(gm, reader, found) for reader in inside):
+            found.add(node)
+    return found
+
+
+def _can_give_floats(operator: Operator) -> bool:
+    """Whether runtimes have a kernel that takes integers and gives floats; onnxruntime's convolutions give bytes."""
+    return operator.name == "linear"
+
+
+def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
+    if hands_out(node):
+        return True
+    if _gives_several(node):
+        return node not in in_float
+    operator = operator_of(gm, node)
+    if operator is None:
+        return False
+    if operator.layers and operator.scaling is not Scaling.FLOAT:
+        return _why_not_layer(gm, node, operator) is None
+    if why_no_integer_form(node, operator) is not None:
+        return False
+    return not (node in in_float and (shares_scale(node, operator) or _is_light(operator)))
+
+
+def _gives_several(node: fx.Node) -> bool:
+    """Whether a node takes a tensor apart, as chunk and split do."""
+    return isinstance(node.meta.get(SHAPE), list)
+
+
+def _is_light(operator: Operator) -> bool:
+    """Whether an operator does so little itself that int8 pays by what reads it, or not at all."""
+    return operator.elementwise or operator.name in ("add", "mul", "cat")
+
+
+def shares_scale(node: fx.Node, operator: Operator) -> bool:
+    """Whether a node's output has its input's scale."""
+    nearest = operator.name == "interpolate" and node.kwargs.get("mode", "nearest") in ("nearest", "nearest-exact")
+    return operator.scaling is Scaling.SHARED or nearest
+
+
+def tensors_of(node: fx.Node) -> list[fx.Node]:
+    """The float tensors a node computes on, in order."""
+    flat: list[object] = []
+    for arg in node.args:
+        flat.extend(arg if isinstance(arg, (tuple, list)) else [arg])
+    return [a for a in flat if isinstance(a, fx.Node) and is_float_tensor(a)]
+
+
+def why_not_int8(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> str | None:
+    """The reason a node stays in float, or None."""
+    if config.keeps_float(gm, node):
+        return "kept in float by an override"
+    if operator.layers and operator.scaling is not Scaling.FLOAT:
+        return _why_not_layer(gm, node, operator)
+    why = why_no_integer_form(node, operator)
+    if why is None and shares_scale(node, operator) and node.args[0] not in plan.root:
+        return "it only moves values, and they are float here"
+    return why
+
+
+def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
+    """Why this call of an operator that is no layer cannot be computed on integers, whatever its inputs' scales."""
+    if operator.scaling is Scaling.FLOAT:
+        return operator.why_float
+    if shape_of(node) is None:
+        return "it gives several tensors at once"
+    if not is_float_tensor(node):
+        return "its values are not float32"
+    if _computes_settings(node) and operator.name not in _SIZES_MAY_BE_COMPUTED:
+        return "its settings are computed in the graph"
+    if operator.name in ("add", "mul", "matmul"):
+        return _why_not_binary(node)
+    if operator.name == "cat":
+        parts = node.args[0]
+        known = isinstance(parts, (tuple, list)) and all(isinstance(p, fx.Node) and is_float_tensor(p) for p in parts)
+        return None if known else "its parts are not one float32 tensor each"
+    if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
+        return "windows of different sizes have no int8 kernel"
+    if operator.name == "avg_pool2d" and node.kwargs.get("divisor_override") is not None:
+        return "it divides by a number of its own (divisor_override): no int8 kernel does"
+    if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant" and node.kwargs.get("value"):
+        return "it pads with something else than zero"
+    return None
+
+
+_SIZES_MAY_BE_COMPUTED = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand roll".split())
+"""Operators that run on integers as they are, so that their settings may be values of the graph."""
+
+
+def _computes_settings(node: fx.Node) -> bool:
+    found: list[fx.Node] = []
+    fx.node.map_arg(node.kwargs, found.append)
+    return bool(found)
+
+
+def _why_not_binary(node: fx.Node) -> str | None:
+    if not all(isinstance(a, fx.Node) and shape_of(a) is not None for a in node.args):
+        return "one operand is a number, not a tensor"
+    if len(tensors_of(node)) != 2:
+        return "one operand is no float32 tensor"
+    return "it adds a multiple of its second operand" if node.kwargs.get("alpha", 1) != 1 else None
+
+
+def _why_not_layer(gm: fx.GraphModule, node: fx.Node, operator: Operator) -> str | None:
+    layer = module_of(gm, node, nn.Module)
+    if not is_float_tensor(node):
+        return "its values are not float32"
+    if getattr(layer, "padding_mode", "zeros") != "zeros":
+        return f"padding mode {layer.padding_mode!r} has no int8 kernel"
+    if isinstance(getattr(layer, "padding", None), str) and layer.padding != "valid":
+        return "padding 'same' is uneven here; write it as numbers"
+    if len(node.args) != 1 or node.kwargs:
+        return "it is called with more than its input"
+    if getattr(layer, "max_norm", None) is not None:
+        return "it rescales its table as it reads it (max_norm)"
+    return why_not_plain(layer)
+
+
+def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> None:
+    if operator.name == "embedding":
+        plan.root[node] = node
+        return
+    for source in tensors_of(node):
+        plan.root.setdefault(source, source)
+    if node in plan.float_results:
+        return
+    if shares_scale(node, operator):
+        moved = node.args[0]
+        assert isinstance(moved, fx.Node)
+        plan.root[node] = plan.root[moved]
+        return
+    activation = only_reader(node) if operator.name in ABSORBING else None
+    if activation is not None and _is_absorbable(gm, activation, config):
+        plan.absorbed[activation] = node
+        plan.root[activation] = activation
+    else:
+        plan.root[node] = node
+
+
+def _is_absorbable(gm: fx.GraphModule, activation: fx.Node, config: QuantConfig) -> bool:
+    bounds = clip_bounds(gm, activation)
+    return bounds is not None and bounds[0] == 0.0 and bounds[1] > 0 and not config.keeps_float(gm, activation)
+
+
+def upper_bound(gm: fx.GraphModule, root: fx.Node) -> float:
+    """The largest value a clamp lets through to a root; infinity where there is none."""
+    bounds = clip_bounds(gm, root)
+    return bounds[1] if bounds is not None else math.inf

@@ -1,0 +1,91 @@
+"""What runs in int8, and on which grids, once calibration has seen every range.
+
+A plan made before calibration cannot know whether the parts of a joined tensor fit one grid. So the plan is made again
+here, without what :mod:`~fxpasses.quantization.int8.mixed_tensors` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import fx, nn
+
+from ...errors import GraphError
+from ...graph.edit import module_of, operator_of
+from ...graph.pass_runner import copy_graph
+from ..config import QuantConfig
+from ..numbers.qparams import QParams, affine_qparams, symmetric_qparams
+from ..ranges.observers import NothingObserved, Observer
+from .bias_correction import take_out_means
+from .mixed_tensors import find_wiped_out, has_watched_parts, take_out_parts
+from .observe import find_observers
+from .pixel_qparams import pixel_qparams
+from .plan import Plan, plan_quantization
+from .scales import Scales
+
+
+def why_float_once_calibrated(gm: fx.GraphModule, config: QuantConfig) -> dict[str, str]:
+    """Nodes of a calibrated graph that its plan has in int8 and conversion leaves in float; with the reason."""
+    if not has_watched_parts(gm):
+        return {}
+    gm = copy_graph(gm)
+    measured = take_out_observers(gm, config)
+    take_out_means(gm)
+    powers = take_out_parts(gm)
+    planned = plan_quantization(gm, config)
+    plan, _ = plan_with_scales(gm, config, measured, powers)
+    return {n.name: plan.why_float[n] for n in (*planned.int8, *planned.absorbed) if n in plan.why_float}
+
+
+def plan_with_scales(
+    gm: fx.GraphModule, config: QuantConfig, measured: Mapping[str, QParams], powers: Mapping[str, list[float]]
+) -> tuple[Plan, Scales]:
+    """What runs in int8 now that ranges are known: not what reads parts that their common grid would wipe out."""
+    plan = plan_quantization(gm, config)
+    scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
+    wiped_out = find_wiped_out(gm, plan, powers, scales)
+    if not wiped_out:
+        return plan, scales
+    plan = plan_quantization(gm, config, wiped_out)
+    return plan, {r: scales.get(r) or measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
+
+
+def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:
+    """Parameters by the name of the observed tensor; the graph is FLOAT again afterwards."""
+    found, symmetric = {}, config.for_target.symmetric_activations
+    for name, node in find_observers(gm).items():
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        try:
+            observer = module_of(gm, node, Observer)
+            found[name] = observer.qparams(config.activation_grid, symmetric)
+        except NothingObserved as error:
+            raise GraphError.at_node(
+                source, why="no data has passed its observer", fix="fx.calibrate(graph, batches)", step="convert"
+            ) from error
+        node.replace_all_uses_with(source)
+        gm.graph.erase_node(node)
+    gm.delete_all_unused_submodules()
+    return found
+
+
+def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
+    """Parameters of a root that is not observed: fixed by its operator, its table of weights, or an image."""
+    if (of_pixels := pixel_qparams(root, config)) is not None:
+        return of_pixels
+    operator = operator_of(gm, root)
+    assert operator is not None
+    if operator.fixed_range is not None:
+        low, high = operator.fixed_range
+    elif operator.name != "embedding":
+        raise GraphError.at_node(
+            root,
+            why="an int8 operator reads it, and it was not observed: with the settings it was observed with it is none",
+            fix="fx.observe(graph, config) with the settings to convert with, or leave its activation in float, too",
+            step="convert",
+        )
+    else:
+        table = module_of(gm, root, nn.Embedding).weight.detach()
+        low, high = float(table.min()), float(table.max())
+    choose = symmetric_qparams if config.for_target.symmetric_activations else affine_qparams
+    return choose(low, high, config.activation_grid)

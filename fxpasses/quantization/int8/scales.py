@@ -1,0 +1,152 @@
+"""Settle the scales of all activations of a planned graph: from measured ranges to tie-free ones.
+
+See :mod:`fxpasses.quantization.numbers.tie_free` for why. Weight scales come last, in
+:mod:`fxpasses.quantization.int8.weights`, because they can follow whatever activations need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx
+
+from ...graph.edit import operator_of
+from ...graph.operators import Scaling
+from ...graph.shapes import shape_of
+from ..numbers.qparams import QParams
+from ..numbers.tie_free import lattice, tie_free_multiplier, tie_free_table_scale
+from .plan import Plan, tensors_of, upper_bound
+
+Scales = dict[fx.Node, QParams]
+_JOINING = frozenset({"add", "cat"})
+_ROUNDS = 3
+"""An input that moved late may be read by something that was settled early: once more, and all hold still."""
+
+
+def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QParams]) -> Scales:
+    """Move the scales of roots so that no int8 node but a layer can meet a rounding tie, where that is possible."""
+    scales = dict(measured)
+    joined = _settle_joined(gm, plan, scales)
+    for _ in range(_ROUNDS):
+        before = dict(scales)
+        _settle_computed(plan, scales, joined)
+        if scales == before:
+            break
+    return scales
+
+
+def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
+    """Scales of what functions, products and averages compute, in graph order: each hangs on those of its inputs."""
+    taken: set[fx.Node] = set()
+    for node, operator in plan.int8.items():
+        if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or operator.name in _JOINING:
+            continue
+        root = plan.root[plan.result_of(node)]
+        if operator.elementwise:
+            if root not in joined:
+                _settle_table(plan, node, root, scales)
+        elif root not in joined:
+            _settle_product(plan, node, root, scales, operator.name)
+        else:
+            _settle_input(plan, node, scales, joined | taken, operator.name)
+            taken |= {plan.root[t] for t in tensors_of(node)}
+
+
+def is_fixed(gm: fx.GraphModule, root: fx.Node) -> bool:
+    """Whether a root's scale cannot move: it is known beforehand."""
+    operator = operator_of(gm, root)
+    return operator is not None and operator.scaling is Scaling.FIXED
+
+
+def _settle_joined(gm: fx.GraphModule, plan: Plan, scales: Scales) -> set[fx.Node]:
+    """Put all tensors that add and cat join, directly or through each other, on one lattice."""
+    joined: set[fx.Node] = set()
+    for group in _joined_groups(plan):
+        joined |= set(group)
+        moved = lattice(
+            [scales[r].scale for r in group],
+            [_cap(gm, r, scales[r]) for r in group],
+            [is_fixed(gm, r) for r in group],
+        )
+        for root, scale in zip(group, moved or (), strict=False):
+            scales[root] = scales[root].with_scale(scale)
+    return joined
+
+
+def _joined_groups(plan: Plan) -> list[list[fx.Node]]:
+    group_of: dict[fx.Node, list[fx.Node]] = {}
+    for node, operator in plan.int8.items():
+        if operator.name not in _JOINING:
+            continue
+        members = [plan.root[t] for t in (*tensors_of(node), plan.result_of(node))]
+        merged = list(dict.fromkeys(r for m in members for r in group_of.get(m, [m])))
+        for root in merged:
+            group_of[root] = merged
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _cap(gm: fx.GraphModule, root: fx.Node, qparams: QParams) -> float:
+    """The largest scale at which the grid's end still does the clamping, for a root behind a clamp."""
+    bound = upper_bound(gm, root)
+    return bound / (qparams.grid.high - qparams.zero_point) if math.isfinite(bound) else math.inf
+
+
+def _settle_product(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales, name: str) -> None:
+    """Averages, mul, matmul: one multiplier, and the output's scale is free to follow it."""
+    factor = _factor(plan, node, scales, name)
+    scales[root] = scales[root].with_scale(factor / tie_free_multiplier(factor / scales[root].scale))
+
+
+def _settle_input(plan: Plan, node: fx.Node, scales: Scales, held: set[fx.Node], name: str) -> None:
+    """The same where an add holds the output's scale: an input moves instead, one that nothing else holds."""
+    inputs = [plan.root[t] for t in tensors_of(node)]
+    free = [r for r in inputs if r not in held and inputs.count(r) == 1 and _hangs_on_nothing(plan, r)]
+    if free:
+        wanted = _factor(plan, node, scales, name) / scales[plan.root[plan.result_of(node)]].scale
+        moved = scales[free[0]].scale * tie_free_multiplier(wanted) / wanted
+        scales[free[0]] = scales[free[0]].with_scale(moved)
+
+
+def _hangs_on_nothing(plan: Plan, root: fx.Node) -> bool:
+    """Whether a root's scale may be any: a layer's weights follow it, and float is rounded to whatever grid."""
+    operator = plan.int8.get(plan.absorbed.get(root, root))
+    return operator is None or operator.weight_axis is not None
+
+
+def _factor(plan: Plan, node: fx.Node, scales: Scales, name: str) -> float:
+    """What one integer step of a product, or of a sum over a window, is worth."""
+    return math.prod(scales[plan.root[t]].scale for t in tensors_of(node)) / window_size(node, name)
+
+
+def window_size(node: fx.Node, name: str) -> int:
+    """How many values an average is taken over; 1 for anything that is no average."""
+    source = node.args[0]
+    shape = (shape_of(source) or ()) if isinstance(source, fx.Node) else ()
+    if name == "adaptive_avg_pool2d":
+        return math.prod(shape[2:])
+    if name == "avg_pool2d":
+        kernel = node.kwargs["kernel_size"]
+        return kernel * kernel if isinstance(kernel, int) else math.prod(kernel)  # type: ignore[arg-type]  # a pair
+    if name == "mean":
+        dims = node.kwargs.get("dim")
+        chosen = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
+        return math.prod(shape[d] for d in chosen)  # type: ignore[union-attr,index,misc]  # ints, as torch.mean takes
+    return 1
+
+
+def table_of(node: fx.Node, qparams: QParams) -> Tensor:
+    """What an elementwise node makes of every integer of its input: ``[levels + 1]`` float32, in order."""
+    q = torch.arange(qparams.grid.low, qparams.grid.high + 1)
+    x = (q - qparams.zero_point).to(torch.float32) * qparams.scale
+    assert callable(node.target)
+    result: Tensor = node.target(x, **node.kwargs)
+    return result
+
+
+def _settle_table(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales) -> None:
+    values = table_of(node, scales[plan.root[tensors_of(node)[0]]]).double()
+    scale = tie_free_table_scale(values, scales[root].scale)
+    if scale is not None:
+        scales[root] = scales[root].with_scale(scale)

@@ -1,0 +1,107 @@
+"""Integer weights and biases of one layer.
+
+Weights are symmetric, one scale for each output channel: ``w = s_w * q``. The bias is int32 on the grid
+``s_x * s_w`` with zero_point 0, as ONNX QLinearConv wants it, so that it adds to the sum exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..config import LARGEST_BITS, QuantConfig
+from ..numbers.pair_sums import pair_safe, pair_safe_scales, pairs_meet
+from ..numbers.qparams import IntType, QParams
+from ..numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipliers
+from ..numbers.weight_groups import group_multiples
+from ..ranges.range_search import weight_scales
+from .bias_correction import output_error
+
+LARGEST_BIAS = 2**22
+"""Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
+
+LARGEST_INT32_BIAS = 2**30
+"""The same with activations of 16 bits, whose sums are taken in float: that the integer fits is all that counts."""
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """The integers of one layer at one call site.
+
+    Attributes:
+        weight: int8, shaped as the float weight.
+        weight_scale: float32, one for each index of ``axis``.
+        axis: the dimension of ``weight`` that has the scales.
+        bias: int32 ``[C_out]``, or None.
+        bias_scale: float32 ``[C_out]``, ``s_x * s_w``.
+    """
+
+    weight: Tensor
+    weight_scale: Tensor
+    axis: int
+    bias: Tensor | None
+    bias_scale: Tensor | None
+
+
+def integer_weights(
+    layer: nn.Module,
+    axis: int,
+    x: QParams,
+    y: QParams | None,
+    config: QuantConfig,
+    means: Tensor | None = None,
+    bits: int | None = None,
+) -> IntegerWeights:
+    """Quantize a layer's weight and bias for a given input and output scale.
+
+    Args:
+        layer: a convolution or linear layer.
+        y: None where the output is float: no integer is rounded to there, and nothing can tie.
+        axis: output-channel dimension of its weight (1 for transposed convolutions).
+        means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
+        bits: of its weight; default: ``config.weight_bits``.
+    """
+    weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
+    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
+    groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
+    bits = bits or config.weight_bits
+    grid = config.weight_grid(bits)
+    stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 else None
+    scale = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped).double()
+    in_pairs = config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    if in_pairs:
+        scale = pair_safe_scales(weight.double(), scale)
+    if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
+        scale = scale.max().expand_as(scale)
+    per_output = scale.repeat(groups)
+    if bias is not None:
+        largest = LARGEST_BIAS if config.activation_bits == LARGEST_BITS else LARGEST_INT32_BIAS
+        per_output = torch.maximum(per_output, bias.abs() / (x.scale * largest))
+        scale = per_output if groups == 1 else per_output.max().expand_as(scale)
+    if y is not None and config.avoids_ties:
+        wanted = x.scale * scale / y.scale
+        multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
+        scale = multiplier * y.scale / x.scale
+    weight_scale = scale.to(torch.float32)
+    shape = [1] * weight.dim()
+    shape[axis] = -1
+    q = _rounded(weight.double() / weight_scale.double().reshape(shape), grid, stepped)
+    q = pair_safe(q) if in_pairs else q
+    if means is not None:
+        off = output_error(layer, q * weight_scale.double().reshape(shape) - weight.double(), means)
+        bias = -off if bias is None else bias - off
+    if bias is None:
+        return IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
+    bias_scale = torch.tensor(x.scale, dtype=torch.float32) * weight_scale.repeat(groups)
+    q_bias = torch.round(bias / bias_scale.double()).to(torch.int32)
+    return IntegerWeights(q.to(torch.int8), weight_scale, axis, q_bias, bias_scale)
+
+
+def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None) -> Tensor:
+    """The nearest integers to weights counted in steps of their scale."""
+    if groups is None:
+        return steps.round().clamp_(grid.low, grid.high)
+    multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(steps.shape)
+    return steps.div(multiples).round_().clamp_(grid.low, grid.high).mul_(multiples)

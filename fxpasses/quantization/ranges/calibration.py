@@ -1,0 +1,114 @@
+"""Run calibration data through an OBSERVED graph. A step, not a pass: it changes no node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from ...errors import FxPassesError, GraphError, InputError
+from ...graph.stages import Stage, check_stage
+from ...signature.examples import argument_names_of, inputs_of, tensors_in
+from ...signature.input_check import check_inputs
+from ...signature.samples import batch_dims, count_samples, pieces_of
+from .activations_in_place import with_activations_in_place
+from .first_samples import batches_of
+from .labelled_batches import without_labels
+from .observers import MovingAverageObserver
+
+
+def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None) -> int:
+    """Feed batches to the observers; memory does not grow with their number.
+
+    Args:
+        gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
+        batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels behind them are left out.
+        progress: called with the number of samples of each batch as it is done.
+
+    Returns:
+        The number of samples seen.
+
+    Raises:
+        InputError: no batches, a batch of another shape than the example inputs, or NaN or infinity in one.
+        GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite, naming the node.
+    """
+    check_stage(gm, Stage.OBSERVED, "calibrate")
+    seen = 0
+    fast, _ = with_activations_in_place(gm)
+    for inputs in checked_batches(gm, batches):
+        with torch.inference_mode():
+            for piece in pieces(gm, inputs):
+                _observe_piece(gm, fast, piece)
+        samples = count_samples(gm, inputs)
+        seen += samples
+        if progress is not None:
+            progress(samples)
+    return seen
+
+
+def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """Each batch as a tuple of the graph's inputs.
+
+    Raises:
+        InputError: when it comes to a batch that does not fit, or to the end without one sample.
+    """
+    seen = 0
+    for number, batch in enumerate(batches_of(batches)):
+        what = f"calibration batch {number}"
+        inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), what)
+        check_inputs(gm, inputs, what)
+        if any(not x.numel() for x in tensors_in(inputs)):
+            continue  # the last batch of a loader may be empty
+        seen += count_samples(gm, inputs)
+        yield inputs
+    if not seen:
+        raise InputError(
+            "calibration data", why="it is empty", fix="pass at least one batch; 100 to 500 images do well"
+        )
+
+
+PIECE = 4 * 3 * 224 * 224
+"""Input values run at a time: four images of 224x224. One by one, observers spend their time on calling small operators
+(mobilenet_v2: 24 ms an image, 14 in fours); of eight, tensors are so large that memory is mapped and given back."""
+
+
+def _observe_piece(gm: fx.GraphModule, fast: fx.GraphModule, piece: tuple[Any, ...]) -> None:
+    try:
+        fast(*piece)
+    except FxPassesError:
+        _Calibration(gm).run(*piece)  # the same once more, node by node, to name the node
+        raise
+
+
+def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
+    if any(isinstance(m, MovingAverageObserver) for m in gm.modules()):
+        yield inputs
+        return
+    values = next((x.numel() for x, d in zip(tensors_in(inputs), batch_dims(gm), strict=True) if d is not None), 0)
+    step = max(1, PIECE * count_samples(gm, inputs) // max(1, values))
+    for piece in pieces_of(gm, inputs, step):
+        yield pytree.tree_map(_channels_last, piece)
+
+
+def _channels_last(x: Any) -> Any:
+    return x.contiguous(memory_format=torch.channels_last) if isinstance(x, Tensor) and x.dim() == 4 else x
+
+
+class _Calibration(fx.Interpreter):
+    """Tells which node an observer objected at."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            return super().run_node(n)
+        except FxPassesError as error:
+            source = n.args[0] if n.args and isinstance(n.args[0], fx.Node) else n
+            raise GraphError.at_node(
+                source,
+                why=str(error).splitlines()[0],
+                fix="run the float model on this data and look where its values leave the float range",
+                step="calibrate",
+            ) from error

@@ -1,0 +1,187 @@
+"""Observers: modules that watch an activation pass by and turn what they saw into a range.
+
+Each returns its input untouched, keeps none of it, and holds a fixed amount of memory however much data passes. All
+but the moving average give the same range for the same samples (dimension 0) in any order and any split into batches.
+
+| name | range | per value |
+|---|---|---|
+| `minmax` | exact minimum and maximum | one pass |
+| `moving_average` | smoothed minimum and maximum of the batches (Jacob et al. 2018, section 3.1) | one pass |
+| `histogram` | least quantization error over the measured distribution | min-max and a histogram |
+| `percentile` | cuts a given share of the values at either end | min-max and a histogram |
+| `sweep` | that of the observer in this table that does best for the whole net | the same, and ten conversions |
+| `entropy` | least Kullback-Leibler divergence (Migacz 2017) at no more error than clipping nothing | the same |
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from ...errors import FxPassesError
+from ..numbers.qparams import UINT8, IntType, QParams
+from .histogram import DEFAULT_BINS, DEFAULT_LIMIT, StreamingHistogram, finite_range
+from .range_search import Range, least_entropy_range, least_error_range, percentile_range, qparams_of
+
+
+class NothingObserved(FxPassesError, ValueError):
+    """A range was asked of an observer that no value has passed."""
+
+    def __init__(self) -> None:
+        super().__init__("no value has passed this observer: run the calibration data through the graph first")
+
+
+class Observer(nn.Module, ABC):
+    """Watches a tensor of any shape; ``observed`` is the number of values seen."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.observe(x)
+        return x
+
+    def observe(self, x: Tensor) -> None:
+        """Takes in all values of ``x``.
+
+        Raises:
+            InputError: ``x`` is not floating point, or holds NaN or infinity; nothing of it has been taken in.
+        """
+        if x.numel():
+            self._take_in(x.detach() if x.requires_grad else x)
+
+    @property
+    @abstractmethod
+    def observed(self) -> int:
+        """How many values have been seen."""
+
+    @property
+    @abstractmethod
+    def extremes(self) -> Range:
+        """Exact minimum and maximum of everything seen; (inf, -inf) before."""
+
+    @abstractmethod
+    def _take_in(self, x: Tensor) -> None: ...
+
+    @abstractmethod
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range: ...
+
+    def range(self, grid: IntType = UINT8, symmetric: bool = False) -> Range:
+        """The calibrated (low, high). The grid matters to those that weigh rounding against clipping.
+
+        Raises:
+            NothingObserved: no value has been seen.
+        """
+        if not self.observed:
+            raise NothingObserved
+        return self._chosen_range(grid, symmetric)
+
+    def qparams(self, grid: IntType, symmetric: bool = False) -> QParams:
+        """Scale and zero point for the calibrated range.
+
+        Raises:
+            NothingObserved: no value has been seen.
+        """
+        return qparams_of(self.range(grid, symmetric), grid, symmetric=symmetric)
+
+
+class MinMaxObserver(Observer):
+    """The exact minimum and maximum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = 0
+        self._ends: Range = (float("inf"), float("-inf"))
+
+    @property
+    def observed(self) -> int:
+        return self._seen
+
+    @property
+    def extremes(self) -> Range:
+        return self._ends
+
+    def _take_in(self, x: Tensor) -> None:
+        low, high = finite_range(x)
+        self._ends = min(self._ends[0], low), max(self._ends[1], high)
+        self._seen += x.numel()
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        return self._ends
+
+    @classmethod
+    def of(cls, source: Observer) -> MinMaxObserver:
+        """What it would be after the data that another one saw."""
+        made = cls()
+        made._seen, made._ends = source.observed, source.extremes
+        return made
+
+
+class MovingAverageObserver(MinMaxObserver):
+    """Exponential moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``."""
+
+    def __init__(self, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self._average: Range | None = None
+
+    def _take_in(self, x: Tensor) -> None:
+        super()._take_in(x)
+        low, high = finite_range(x)
+        old_low, old_high = self._average or (low, high)
+        self._average = old_low + self.momentum * (low - old_low), old_high + self.momentum * (high - old_high)
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        assert self._average is not None
+        return self._average
+
+
+class _HistogramBased(Observer):
+    def __init__(self, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
+        super().__init__()
+        self.histogram = StreamingHistogram(bins, limit)
+
+    @property
+    def observed(self) -> int:
+        return self.histogram.observed
+
+    @property
+    def extremes(self) -> Range:
+        return self.histogram.low, self.histogram.high
+
+    def _take_in(self, x: Tensor) -> None:
+        self.histogram.add(x)
+
+
+class HistogramObserver(_HistogramBased):
+    """The range of least ``|error| ** norm``; norm 2 is MSE, a higher one clips less."""
+
+    def __init__(self, norm: float = 2.0, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
+        super().__init__(bins, limit)
+        self.norm = norm
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        return least_error_range(self.histogram.measured(), grid, symmetric=symmetric, norm=self.norm)
+
+
+class Sweeping(HistogramObserver):
+    """A histogram until :func:`fxpasses.sweep_observers` puts in its place what came nearest to float."""
+
+
+class PercentileObserver(_HistogramBased):
+    """Cuts ``100 - percentile`` per cent of the values at either end.
+
+    99.9 took ViT-B/32 from 75.9 % to 6 %; 99.999 is harmless.
+    """
+
+    def __init__(self, percentile: float = 99.999, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
+        super().__init__(bins, limit)
+        self.percentile = percentile
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        return percentile_range(self.histogram.measured(), self.percentile, symmetric=symmetric)
+
+
+class EntropyObserver(_HistogramBased):
+    """The clipping that changes the distribution least, by Kullback-Leibler divergence."""
+
+    def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
+        return least_entropy_range(self.histogram.measured(), grid, symmetric=symmetric)

@@ -1,0 +1,1 @@
+"""Changes before or after conversion that bring int8 nearer to float, a file each."""

@@ -1,0 +1,86 @@
+"""Cross-layer equalization: rescale channels so that one scale suits all of a tensor's channels.
+
+A tensor on an int8 grid has one scale, set by its widest channel; a channel a tenth as wide keeps three bits less.
+Dividing channel ``c`` by ``d_c`` where it is made and multiplying by ``d_c`` where it is read leaves the function as it
+is. Weights have a scale for each output channel, so the making side costs nothing; on the reading side, input channels
+of one row share a scale, so ``d`` weighs activations against weights::
+
+    d_c = r_c ** alpha / w_c ** (1 - alpha)      r_c: range of the channel, w_c: of the weights that read it
+
+``alpha`` is chosen for each group of channels by the noise it predicts, and ``d`` itself moved downhill from there.
+Depthwise layers read each channel with a row of its own: there ``alpha = 1`` is free.
+
+Sources: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721
+(``alpha = 1/2``, from weights alone); Xiao et al. 2023, "SmoothQuant", arXiv:2211.10438 (measured ranges, ``alpha``).
+Through a clamp to ``[0, b]`` only channels that stay below ``b`` are widened, up to ``b``: the ReLU6 of MobileNets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from ...graph.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
+from ..config import QuantConfig
+from ..ranges.first_samples import first_samples
+from .channel_noise import ChannelGroup
+from .channel_rescaling import SAMPLES, ScalableGraph
+from .divisor_search import best_divisors
+from .pixel_grid import align_pixels
+from .smoothing import smooth
+
+
+def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
+    """Rescale channels for quantization; the graph computes what it did, to float rounding.
+
+    Where a clamp bounds a channel (ReLU6), values above 1.1 times the largest one seen are clipped.
+
+    Args:
+        gm: a FLOAT graph, fused. It is not changed.
+        batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 64 samples are used.
+        config: what will be quantized; defaults to ``QuantConfig()``.
+
+    Raises:
+        GraphError: the graph is not FLOAT.
+        InputError: there is no data, or values become NaN or infinite.
+    """
+    config = config or QuantConfig()
+    with torch.inference_mode(False):  # its tensors could not be differentiated
+        scalable = ScalableGraph.of(gm, batches, config, "equalize")
+        result, divisors = PassResult(), torch.ones(scalable.labels.count, dtype=torch.float64)
+        all_found = best_divisors(scalable.groups, descend=config.group_size is None)  # the model knows no groups
+        for group, found in zip(scalable.groups, all_found, strict=True):
+            divisors[group.labels] = found
+            _tell(result, group, found)
+        scalable.rescale(divisors)
+    pass_logs(scalable.gm).append(PassLog("equalize", result))
+    return scalable.gm
+
+
+def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
+    """The graph, smoothed, equalized and reading pixels as ``config`` says, and all batches, for calibration.
+
+    Args:
+        batches: may be an iterator; what is taken from it here is kept for calibration.
+    """
+    if not config.equalization and config.smoothing is None and not config.pixel_grid:
+        return gm, batches
+    first, batches = first_samples(batches, SAMPLES)
+    whole = replace(config, overrides=())  # so that what one layer is left in does not change the others
+    if config.smoothing is not None:
+        gm = smooth(gm, first, config.smoothing, whole)
+    gm = equalize(gm, first, whole) if config.equalization else gm
+    return (align_pixels(gm, first, config) if config.pixel_grid else gm), batches
+
+
+def _tell(result: PassResult, group: ChannelGroup, divisors: Tensor) -> None:
+    widened = int((divisors != divisors.amax()).sum())
+    if widened:
+        most = float(divisors.amax() / divisors.amin())
+        result.changed.append(Change(group.name, f"{widened} of {len(divisors)} channels widened, {most:.3g}x at most"))
+    else:
+        result.skipped.append(Skip(group.name, "its channels are as even as they can be"))

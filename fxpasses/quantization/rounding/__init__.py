@@ -1,0 +1,1 @@
+"""Which integer each weight becomes, learned from what it does to the outputs."""

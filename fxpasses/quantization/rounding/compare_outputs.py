@@ -1,0 +1,89 @@
+"""How far off each output of a layer is, seen from behind the activation that its rounding is part of.
+
+A sum that ReLU makes zero may be anything below it. Who judges sums finds those best that are right on average, also
+where nobody reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from ...graph.cuts import part
+from ...graph.shapes import shape_of
+from .learned_integers import dequantize_straight_through, float_name, quantize_straight_through
+
+VALUES = 1 << 25
+"""Of one tensor that is looked at, at most: early layers have many positions in few samples."""
+FEWEST = 4
+"""Samples that are looked at, whatever their size."""
+ENOUGH = 512
+"""Values of an output that tell it apart from the others of its layer."""
+PIECE = 16
+"""Samples that are run at a time through the layers before."""
+
+
+class OutputJudge:
+    """Compares one layer of a trainable twin, as it is when called, with the float one.
+
+    Args:
+        exact, integer: a block in float, and its trainable twin.
+        layer, node: the layer in both.
+        float_in, int8_in: what they read: samples that nothing is learned from.
+    """
+
+    def __init__(
+        self,
+        exact: fx.GraphModule,
+        integer: fx.GraphModule,
+        layer: fx.Node,
+        node: fx.Node,
+        float_in: Sequence[Tensor],
+        int8_in: Sequence[Tensor],
+    ) -> None:
+        read, behind, wanted = node.args[0], *_behind(exact, layer, node)
+        assert isinstance(read, fx.Node)  # what a layer reads
+        samples = max(FEWEST, VALUES // max(_values(wanted), _values(layer.all_input_nodes[0])))
+        self.inputs = _run(integer, read, [x[:samples] for x in int8_in])
+        self.wanted = _run(exact, wanted, [x[:samples] for x in float_in])
+        self.rest = part(integer, [read], behind)
+        outputs = self.wanted.dim() - 1 if node.target is F.linear else 1
+        self.others = [d for d in range(self.wanted.dim()) if d != outputs]
+
+    @torch.no_grad()
+    def __call__(self) -> Tensor:
+        """Mean square error of each output, float32 ``[C_out]``; of all of them together where few values are known."""
+        found: Tensor = self.rest(self.inputs)
+        error = (found - self.wanted).square_().mean(self.others)
+        return error if found.numel() >= ENOUGH * error.numel() else error.mean().expand_as(error)
+
+
+def _behind(exact: fx.GraphModule, layer: fx.Node, node: fx.Node) -> tuple[fx.Node, fx.Node]:
+    """The layer's result once it is rounded, and the same in float; the sums themselves where it is not."""
+    rounded = _only_user(node, quantize_straight_through)
+    floats = None if rounded is None else _only_user(rounded, dequantize_straight_through)
+    named = {n.name: n for n in exact.graph.nodes}
+    if floats is None or float_name(floats) not in named:
+        return node, layer
+    return floats, named[float_name(floats)]
+
+
+def _only_user(node: fx.Node, function: object) -> fx.Node | None:
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target is function else None
+
+
+def _values(node: fx.Node) -> int:
+    """Of one sample."""
+    return max(1, math.prod((shape_of(node) or (1,))[1:]))
+
+
+def _run(gm: fx.GraphModule, result: fx.Node, inputs: Sequence[Tensor]) -> Tensor:
+    """What ``result`` is for these inputs of the graph."""
+    run = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], result)
+    with torch.no_grad():
+        return torch.cat([run(*piece) for piece in zip(*(x.split(PIECE) for x in inputs), strict=True)])

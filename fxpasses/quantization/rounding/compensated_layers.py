@@ -1,0 +1,157 @@
+"""Round the layers of a block one after the other, each for what the layers before it have become.
+
+The arithmetic is in :mod:`fxpasses.quantization.rounding.compensated_rounding`; this gathers the inputs it needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...graph.cuts import part
+from ...graph.edit import module_of
+from ..int8.convert import LAYER
+from .compare_outputs import OutputJudge
+from .compensated_rounding import DAMPING, compensated_rounding
+from .input_moments import Moments
+from .layer_inputs import input_columns
+from .learned_integers import LearnedBias, LearnedWeight
+
+POSITIONS = 64
+"""Output positions looked at in each sample, at least."""
+SAMPLES_TO_AN_INPUT = 8
+"""Positions looked at for each input of a row, in all samples together, at least."""
+PIECE = 16
+JUDGING = 0.25
+"""Share of the samples that are not learned from until it is settled how far to believe the others."""
+
+
+def round_layers(
+    exact: fx.GraphModule,
+    integer: fx.GraphModule,
+    float_in: Sequence[Tensor],
+    int8_in: Sequence[Tensor],
+    generator: torch.Generator,
+) -> None:
+    """Settle weights and biases of a block, in order; layers of other kinds than those below keep theirs.
+
+    Args:
+        exact, integer: the block in float, and its trainable twin.
+        float_in, int8_in: what they read, all samples.
+        generator: chooses positions.
+    """
+    layers = {n.name: n for n in exact.graph.nodes if n.op == "call_module"}
+    for node in integer.graph.nodes:
+        weight = _learned(integer, node, 1)
+        if isinstance(weight, LearnedWeight) and weight.axis == 0:
+            layer = layers[node.args[1].meta[LAYER]]
+            inputs = _Inputs(exact, integer, layer, node)
+            moments = _moments(inputs, weight.real, float_in, int8_in, generator)
+            if moments is not None:
+                held_out = slice(learned_from(len(float_in[0])) % len(float_in[0]), None)
+                judged = ([x[held_out] for x in side] for side in (float_in, int8_in))
+                judge = OutputJudge(exact, integer, layer, node, *judged)
+                _round(inputs.layer, weight, _learned(integer, node, 2), *moments, judge)
+
+
+def learned_from(samples: int) -> int:
+    """How many of the samples are learned from; the others judge. A single one does both."""
+    return math.ceil(samples * (1 - JUDGING))
+
+
+def _learned(integer: fx.GraphModule, node: fx.Node, place: int) -> nn.Module | None:
+    """The parameter that a layer's argument is."""
+    argument = node.args[place] if node.op == "call_function" and len(node.args) > place else None
+    if not isinstance(argument, fx.Node) or argument.op != "call_module":
+        return None
+    return integer.get_submodule(str(argument.target))
+
+
+class _Inputs:
+    """What a layer reads in both graphs, as columns."""
+
+    def __init__(self, exact: fx.GraphModule, integer: fx.GraphModule, layer: fx.Node, node: fx.Node) -> None:
+        self.layer, self.node = module_of(exact, layer, nn.Module), node
+        sides = [(exact, layer.args[0]), (integer, node.args[0])]
+        self.sides = [part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], x) for gm, x in sides]
+
+    def columns(
+        self, weight: Tensor, float_in: Sequence[Tensor], int8_in: Sequence[Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of both, ``[G, K, N * positions]``, in pieces; nothing for a layer that has no columns."""
+        pieces = zip(*(x.split(PIECE) for x in (*float_in, *int8_in)), strict=True)
+        for piece in pieces:
+            inputs = (piece[: len(float_in)], piece[len(float_in) :])
+            found: list[Any] = [
+                input_columns(self.node.target, side(*x), weight, dict(self.node.kwargs))
+                for side, x in zip(self.sides, inputs, strict=True)
+            ]
+            if found[0] is None:
+                return
+            yield found[0], found[1]
+
+
+@torch.no_grad()
+def _round(
+    layer: nn.Module,
+    weight: LearnedWeight,
+    bias: nn.Module | None,
+    learned: Moments,
+    everything: Moments,
+    judge: OutputJudge,
+) -> None:
+    groups, width = everything.exact.shape
+    weight.regroup(_importance(everything, weight))
+    multiples = weight.multiples.reshape(groups, -1, width)
+    rows = (weight.real.reshape(groups, -1, width) * multiples).double()
+
+    def settle(rounded: Tensor, moments: Moments) -> None:
+        weight.start_at(rounded.reshape(weight.real.shape).float())
+        if isinstance(bias, LearnedBias):
+            exact_mean, integer_mean = (mean.unsqueeze(2) for mean in moments.means())
+            missing = (rows @ exact_mean - rounded @ integer_mean).flatten()
+            own = layer.bias
+            assert own is None or isinstance(own, Tensor)  # every kind of layer that has columns has one of these
+            total = missing * weight.channel_scale.double()
+            bias.start_at((total if own is None else total + own.double()).float())
+
+    def off(rounded: Tensor) -> Tensor:
+        settle(rounded, learned)
+        return judge().reshape(groups, -1)
+
+    found, _ = compensated_rounding(rows, learned, everything, weight.grid, multiples, off)
+    settle(found, everything)
+
+
+def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
+    """Of each weight's error for its output: the variance of its input."""
+    power = moments.centred()[0].diagonal(dim1=1, dim2=2)
+    power = power + power.mean(1, keepdim=True) * DAMPING
+    rows = len(weight.in_scales) // len(power)
+    return power.unsqueeze(1).expand(-1, rows, -1).reshape(weight.in_scales.shape)
+
+
+def _moments(
+    inputs: _Inputs, weight: Tensor, float_in: Sequence[Tensor], int8_in: Sequence[Tensor], generator: torch.Generator
+) -> tuple[Moments, Moments] | None:
+    """Of the samples learned from, and of all; None for a layer that has no columns."""
+    samples = len(float_in[0])
+    parts = [slice(0, learned_from(samples)), slice(learned_from(samples), samples)]
+    sums: list[Moments] = []
+    for part_of in [p for p in parts if p.start < p.stop]:
+        mine: Moments | None = None
+        for exact, integer in inputs.columns(weight, [x[part_of] for x in float_in], [x[part_of] for x in int8_in]):
+            _, width, positions = exact.shape
+            wanted = max(POSITIONS, math.ceil(SAMPLES_TO_AN_INPUT * width / samples)) * PIECE
+            chosen = torch.randperm(positions, generator=generator)[:wanted]
+            if mine is None:
+                mine = Moments.around(sums[0].shift if sums else integer[:, :, chosen].mean(2, keepdim=True))
+            mine.take_in(exact[:, :, chosen], integer[:, :, chosen])
+        if mine is None:
+            return None
+        sums.append(mine)
+    return sums[0], sums[0] if len(sums) == 1 else sums[0] + sums[1]

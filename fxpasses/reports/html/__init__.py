@@ -1,0 +1,1 @@
+"""``report.html``, a section in a file each."""

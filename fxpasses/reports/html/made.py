@@ -1,0 +1,148 @@
+"""Sections of report.html on how the model was made, and where. None where the report does not tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ..numbers import UNKNOWN, count_text, kernels_text, percent_text
+from .elements import Markup, element, facts, folded, row, section, table
+
+Report = Mapping[str, Any]
+
+LAYER_COLUMNS = ("operator", "", "precision", "output", "weights", "scale", "zero point")
+
+
+def layers(report: Report) -> Markup | None:
+    """Which operators run in int8, which in float, and why."""
+    found = report.get("layers")
+    if not found:
+        return None
+    floats = [layer for layer in found if layer["precision"] == "float"]
+    weights = sum(layer["weights"] for layer in found)
+    quantized = sum(layer["weights"] for layer in found if layer["precision"] != "float")
+    lowered = next((layer["precision"] for layer in found if layer["precision"] != "float"), "int8")
+    share = f", with {percent_text(100 * quantized / weights)} of the weights" if weights else ""
+    lead = f"{len(found) - len(floats)} of {len(found)} operators run in {lowered}{share}."
+    reasons = Counter((layer["operator"], layer["why"]) for layer in floats)
+    listed = element(
+        "ul", *(element("li", f"{count} × {operator}: {why}") for (operator, why), count in reasons.most_common())
+    )
+    rows = [line for layer in found for line in _layer_rows(layer)]
+    return section(
+        "Operators",
+        element("p", lead + (" In float, and why:" if floats else "")),
+        listed if floats else None,
+        folded(f"all {len(found)} operators", table(LAYER_COLUMNS, rows, left=(0, 1, 2))),
+    )
+
+
+def _layer_rows(layer: Report) -> list[Markup]:
+    """One row, and one below it for the reason where there is one."""
+    shape = "×".join(map(str, layer["shape"])) if layer["shape"] else UNKNOWN
+    has_grid = layer["scale"] is not None
+    first = row(
+        layer["module"] or layer["node"],
+        layer["operator"],
+        element("span", layer["precision"], cls="chip fair" if layer["precision"] == "float" else "chip good"),
+        shape,
+        count_text(layer["weights"]) if layer["weights"] else "",
+        f"{layer['scale']:#.3g}" if has_grid else "",
+        str(layer["zero_point"]) if has_grid else "",
+        left=(0, 1, 2),
+        cls="open" if layer["why"] else "",
+    )
+    if not layer["why"]:
+        return [first]
+    return [first, element("tr", element("td", layer["why"], colspan=str(len(LAYER_COLUMNS))), cls="why")]
+
+
+def audit(report: Report) -> Markup | None:
+    """What onnxruntime really fuses."""
+    found = report.get("audit")
+    if not found:
+        return None
+    counts = ", ".join(f"{count} × {op}" for op, count in (found.get("int8_ops") or {}).items())
+    floats = [*found.get("float_heavy", ()), *found.get("float_light", ())]
+    entries = [
+        ("verdict", element("span", found["summary"], cls=f"chip {'good' if found['ok'] else 'fair'}")),
+        ("on integers", counts),
+        ("in float", ", ".join(f"{f['op']} {f['name']}: {f['reason']}" for f in floats)),
+        ("warnings", "; ".join(found.get("warnings", ()))),
+    ]
+    return section("What onnxruntime fuses", facts(entries))
+
+
+def _macs_text(report: Report) -> str:
+    """How they were counted, and what ptflops says."""
+    found = report.get("macs") or {}
+    if found.get("difference_percent") is None:
+        return ""
+    counts = f"{count_text(found['macs'])} by the shapes of the graph, {count_text(found['ptflops'])} by ptflops"
+    return f"{counts} ({found['difference_percent']:+.1f} %; it counts biases, too)"
+
+
+def account(report: Report) -> Markup | None:
+    """How the int8 graph came about: recipe, passes, time."""
+    recipe, passes = report.get("recipe"), report.get("passes") or []
+    details = {**(report.get("model_details") or {}), **(report.get("data_details") or {})}
+    details.pop("spec", None)  # it is in the page's head
+    spelled = {key: value for key, value in (recipe or {}).items() if value not in (None, (), [])}
+    entries = [
+        ("recipe", ", ".join(f"{key} {_plain(value)}" for key, value in spelled.items())),
+        *((key.replace("_", " "), _plain(value)) for key, value in details.items()),
+        ("took", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in (report.get("durations") or {}).items())),
+        ("multiply-accumulates", _macs_text(report)),
+        ("parameters' hash", (report.get("qparams_sha256") or "")[:16]),
+    ]
+    rows = [_pass_row(p) for p in passes if p["changed"] or p["skipped"]]
+    log = folded("what each pass did", table(("pass", "changed", "skipped", ""), rows, left=(0, 3))) if rows else None
+    warnings = element("ul", *(element("li", w) for w in report["warnings"])) if report.get("warnings") else None
+    if not (log or warnings or any(value for _, value in entries)):
+        return None
+    return section("How it was made", facts(entries), log, warnings)
+
+
+def _pass_row(found: Report) -> Markup:
+    changed, skipped = found["changed"], found["skipped"]
+    examples = [f"{c['node']}: {c['what']}" for c in changed[:2]] + [f"{s['node']}: {s['why']}" for s in skipped[:1]]
+    more = "; …" if len(changed) + len(skipped) > len(examples) else ""
+    return row(found["name"], str(len(changed)), str(len(skipped)), "; ".join(examples) + more, wrap=(3,))
+
+
+def environment(report: Report) -> Markup:
+    """The machine and the software."""
+    found = report["environment"]
+    versions = ", ".join(f"{name} {version}" for name, version in (found["versions"] or {}).items() if version)
+    return section(
+        "Environment",
+        facts(
+            [
+                ("CPU", found["cpu"]),
+                ("instructions", ", ".join(found["flags"] or ())),
+                ("int8 kernels", kernels_text(report) or None),
+                ("threads", str(found["threads"])),
+                ("memory", found["ram"]),
+                ("GPU", found["gpu"] or "none"),
+                ("system", found.get("os")),
+                ("versions", versions),
+            ]
+        ),
+    )
+
+
+def reproduce(report: Report) -> Markup | None:
+    """The command that made it."""
+    command = report.get("command")
+    return section("Make it again", element("pre", command)) if command else None
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ("×" if all(isinstance(v, int) for v in value) else ", ").join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    return "" if value is None else str(value)

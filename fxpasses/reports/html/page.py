@@ -1,0 +1,64 @@
+"""``report.html``: report.json for people, one file that needs nothing else, not even the network.
+
+Made from the report alone, so it can be made again from a report.json; whatever was not measured is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fxpasses.export.files import write_text_atomic
+
+from .elements import PAGE_RULES, Markup, element, joined
+from .headline import alert_box, page_header, tiles
+from .made import account, audit, environment, layers, reproduce
+from .measured import latency, parity, size_and_accuracy
+from .outputs import outputs
+from .placement import placement
+from .pruning import pruning
+from .repairs import repairs
+from .runtimes import runtimes
+from .style import STYLE
+
+_SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
+    size_and_accuracy,
+    outputs,
+    pruning,
+    repairs,
+    placement,
+    latency,
+    parity,
+    runtimes,
+    layers,
+    audit,
+    account,
+    environment,
+    reproduce,
+)
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """The page of a report."""
+    head = joined(
+        (
+            PAGE_RULES,
+            element("title", f"{report['model']} – fxpasses report"),
+            element("style", Markup(STYLE)),
+        )
+    )
+    sections = [section(report) for section in _SECTIONS]
+    body = element("main", page_header(report), alert_box(report), tiles(report), *sections, _footer(report))
+    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body)}</html>\n'
+
+
+def write_html(report: Mapping[str, Any], path: str | Path) -> None:
+    """Write report.html, all or nothing. Raises InputError where it cannot be written."""
+    write_text_atomic(Path(path), render_html(report))
+
+
+def _footer(report: Mapping[str, Any]) -> Markup:
+    version = (report["environment"].get("versions") or {}).get("fxpasses")
+    made = [f"fxpasses {version or ''}".strip()] + ([str(report["created"])] if report.get("created") else [])
+    return element("footer", " · ".join(made) + " · all numbers are in report.json")

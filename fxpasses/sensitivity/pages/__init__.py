@@ -1,0 +1,1 @@
+"""The results of a sensitivity analysis as JSON, tables, plots and a page."""

@@ -1,0 +1,1 @@
+"""Searches for the cheapest model that keeps accuracy, and the recipes they end in."""

@@ -1,0 +1,206 @@
+"""Which dimensions of a graph's inputs and outputs may have another size: learned by running it, kept as a fact of it.
+
+A batch need not be dimension 0. Outputs are ``[T, B, C]``, recurrent state is ``[layers, B, H]``, a prompt has one row,
+a time step none, and two inputs may have counts of their own. So after capture the graph is run once more with some
+samples repeated, or in another order, along the dimensions that may be the batch. They are, if every output repeats its
+own samples so. Dimension 0 is tried first; where samples are mixed, that sizes change must do. Then inputs that are not
+of the batch are tried for a count of their own. Other dimensions are free only where the caller says so
+(:mod:`fxpasses.capturing.dynamic_sizes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field, replace
+from itertools import islice, product
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from ..graph.stages import graph_facts
+from .examples import input_tensors, tensors_in
+from .outputs import tensors_of
+
+BATCH = "batch"
+Dims = dict[int, str]
+"""The free dimensions of a tensor, and the names of their sizes: two that bear one name are equal."""
+
+_FACT = "free_sizes"
+_MOST_TRIES = 48
+_NEAR = 1e-3
+"""Of an output's largest value: what a sample differs by, at most, when others are computed beside it."""
+
+
+@dataclass(frozen=True)
+class FreeSizes:
+    """The free dimensions of each tensor among a graph's inputs and outputs, in order.
+
+    Attributes:
+        separate: whether what a sample gives depends on no other in its batch.
+        tried: another size than the example's, by name, that the graph was run with.
+        unasked: names of sizes that nobody asked to be free: they give way where a file cannot be written with them.
+    """
+
+    inputs: tuple[Dims, ...] = ()
+    outputs: tuple[Dims, ...] = ()
+    separate: bool = False
+    tried: dict[str, int] = field(default_factory=dict)
+    unasked: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> set[str]:
+        return {name for dims in self.inputs for name in dims.values()}
+
+    def without(self, names: Set[str]) -> FreeSizes:
+        """The same, with these sizes fixed."""
+
+        def kept(tensors: tuple[Dims, ...]) -> tuple[Dims, ...]:
+            return tuple({d: name for d, name in dims.items() if name not in names} for dims in tensors)
+
+        tried = {name: size for name, size in self.tried.items() if name not in names}
+        return replace(
+            self, inputs=kept(self.inputs), outputs=kept(self.outputs), tried=tried, unasked=self.unasked - names
+        )
+
+
+def free_sizes(gm: fx.GraphModule) -> FreeSizes:
+    """What is free in a captured graph; dimension 0 of every input where nobody learned it."""
+    found = graph_facts(gm).get(_FACT)
+    if isinstance(found, FreeSizes):
+        return found
+    return FreeSizes(tuple({0: BATCH} if tensor.spec[0] else {} for tensor in input_tensors(gm)))
+
+
+def set_free_sizes(gm: fx.GraphModule, sizes: FreeSizes) -> None:
+    graph_facts(gm)[_FACT] = sizes
+
+
+def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
+    """Find the batch of a graph, and inputs with counts of their own.
+
+    Args:
+        inputs: the example inputs.
+        expected: what the model returns for them.
+    """
+    given, outputs = tensors_in(inputs), tensors_of(expected)
+    sizes, found = fixed_sizes(inputs, expected), None
+    for places in islice(_candidates(given), _MOST_TRIES):
+        trial = _try(gm, inputs, outputs, places, BATCH)
+        in_front = all(d in (0, None) for d in places)
+        if trial is not None and (trial.separate or (found is None and in_front)):
+            found = trial
+        if found is not None and found.separate:
+            break
+    sizes = sizes if found is None else found
+    return _with_counts(gm, inputs, outputs, given, sizes) if len(given) > 1 else sizes
+
+
+def fixed_sizes(inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
+    """No dimension of these inputs and outputs is free."""
+    return FreeSizes(tuple({} for _ in tensors_in(inputs)), tuple({} for _ in tensors_of(expected)))
+
+
+def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
+    """Where the batch may lie in each input: sizes of dimension 0, then of 1, wherever else they are found."""
+    for leading in (0, 1):
+        for size in dict.fromkeys(x.shape[leading] for x in given if x.dim() > leading):
+            found = [[d for d in range(x.dim()) if x.shape[d] == size] for x in given]
+            places = [sorted(dims, key=lambda d: d != leading) for dims in found]
+            for chosen in product(*([*dims, None] for dims in places)):
+                if any(d is not None for d in chosen):
+                    yield chosen
+
+
+def _with_counts(
+    gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], given: list[Tensor], sizes: FreeSizes
+) -> FreeSizes:
+    """Free dimension 0 of inputs that are not of the batch, where their samples are separate, too."""
+    left = [n for n, x in enumerate(given) if not sizes.inputs[n] and x.dim()]
+    for number, size in enumerate(dict.fromkeys(given[n].shape[0] for n in left)):
+        places = tuple(0 if n in left and x.shape[0] == size else None for n, x in enumerate(given))
+        trial = _try(gm, inputs, outputs, places, f"{BATCH}_{number + 1}")
+        if trial is not None and trial.separate:
+            sizes = merged(sizes, trial)
+    return sizes
+
+
+def merged(sizes: FreeSizes, more: FreeSizes) -> FreeSizes:
+    """Both together; where both name a dimension, the second does."""
+    return replace(
+        sizes,
+        inputs=tuple({**a, **b} for a, b in zip(sizes.inputs, more.inputs, strict=True)),
+        outputs=tuple({**a, **b} for a, b in zip(sizes.outputs, more.outputs, strict=True)),
+        tried=sizes.tried | more.tried,
+    )
+
+
+def _try(
+    gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], places: tuple[int | None, ...], name: str
+) -> FreeSizes | None:
+    """What follows if these are the dimensions of one size; None if the graph refuses others, or no output moves."""
+    size = next(x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None)
+    if not size:
+        return None
+    order = torch.tensor([1, 0] if size > 2 else [*range(size), 0])
+    found = run_or_none(gm, picked(inputs, places, order))
+    if found is None or len(found) != len(outputs):
+        return None
+    moves = [moved_dims(a, b) for a, b in zip(outputs, found, strict=True)]
+    if not any(moves):
+        return None
+    separate = all(_picks(a, b, dims, order, size) for a, b, dims in zip(outputs, found, moves, strict=True))
+    return FreeSizes(
+        tuple({} if d is None else {d: name} for d in places),
+        tuple({d: name for d in dims if a.shape[d] == size} for a, dims in zip(outputs, moves, strict=True)),
+        separate,
+        {name: len(order)},
+    )
+
+
+def picked(inputs: tuple[Any, ...], places: tuple[int | None, ...], order: Tensor) -> tuple[Any, ...]:
+    """Inputs with these indices of a dimension of each tensor; None leaves a tensor as it is."""
+    dims = iter(places)
+
+    def pick(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        dim = next(dims)
+        return x.clone() if dim is None else x.index_select(dim, order.to(x.device))
+
+    chosen: tuple[Any, ...] = pytree.tree_map(pick, inputs)
+    return chosen
+
+
+@torch.no_grad()
+def run_or_none(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
+    """The tensors a graph returns; None where it takes no such inputs: whatever its kernels raise says so."""
+    try:
+        return tensors_of(gm.forward(*inputs))
+    except Exception:  # noqa: BLE001 - the question is whether it runs
+        return None
+
+
+def moved_dims(a: Tensor, b: Tensor) -> list[int]:
+    """The dimensions that two results differ in; none where they differ in their number."""
+    return [d for d in range(a.dim()) if a.shape[d] != b.shape[d]] if a.dim() == b.dim() else []
+
+
+def _picks(expected: Tensor, found: Tensor, dims: list[int], order: Tensor, size: int) -> bool:
+    """Whether a result is that of the samples picked; one that does not move must be as it was."""
+    if len(dims) > 1 or expected.dim() != found.dim():
+        return False
+    wanted = expected
+    if dims:
+        (dim,) = dims
+        if expected.shape[dim] % size:
+            return False
+        wanted = expected.unflatten(dim, (size, -1)).index_select(dim, order).flatten(dim, dim + 1)
+    if wanted.shape != found.shape:
+        return False
+    if not wanted.is_floating_point():
+        return torch.equal(wanted, found)
+    finite = wanted[wanted.isfinite()].abs()
+    near = _NEAR * (float(finite.max()) if finite.numel() else 1.0)
+    return torch.allclose(wanted, found, rtol=0.0, atol=near, equal_nan=True)

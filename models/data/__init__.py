@@ -1,0 +1,1 @@
+"""Data sets by kind: files and folders as they are published, read into batches."""

@@ -1,0 +1,1 @@
+"""Small nets that the toolkit is tried on."""

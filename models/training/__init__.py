@@ -1,0 +1,1 @@
+"""Train, fine-tune, evaluate, and settle random weights."""

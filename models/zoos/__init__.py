@@ -1,0 +1,1 @@
+"""Models of other packages by name: torchvision, timm, transformers and ultralytics."""

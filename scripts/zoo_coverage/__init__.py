@@ -1,0 +1,1 @@
+"""Models and the one case that ``coverage.py`` runs for each of them."""

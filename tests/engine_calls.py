@@ -1,0 +1,53 @@
+"""Calls of single integer operators, and how their results are compared, for tests of engines."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from tiny_graphs import quantize_net, quantized
+from tiny_nets.net import TinyNet
+from torch import Tensor, nn
+
+from fxpasses.export.engines import quint8
+from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.shapes import shape_of
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.int8.int8_calls import Int8Call, find_int8_calls
+
+INTEGERS = QuantConfig(float_results=False)
+"""Logits are rounded, too: every result is an integer tensor."""
+
+
+def random_integers(call: Int8Call, seed: int, extreme: bool = False) -> list[Tensor]:
+    """Integers of the inputs' shapes: anything on the grid, or its ends alone."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for node, x in zip(call.inputs, call.x, strict=True):
+        shape = shape_of(node)
+        assert shape is not None
+        q = torch.randint(x.grid.low, x.grid.high + 1, shape, generator=generator)
+        if extreme:
+            q = torch.where(q > x.zero_point, x.grid.high, x.grid.low)
+        made.append(q.to(x.grid.dtype))
+    return made
+
+
+@cache
+def engine(name: str, config: QuantConfig, which: str) -> nn.Module:
+    return to_torch(quantized(name, config), which)
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def as_integers(q: Tensor) -> Tensor:
+    return quint8.as_bytes(q)
+
+
+def call_of(net: TinyNet, operator: str, config: QuantConfig = INTEGERS) -> Int8Call:
+    return next(c for c in find_int8_calls(quantize_net(net, config)).values() if c.operator.name == operator)
+
+
+IMAGE = (2, 5, 9, 7)

@@ -1,0 +1,1 @@
+"""Small awkward nets on which every pass and every exporter is tried."""
