@@ -14,15 +14,14 @@ from .config import Override, QuantConfig
 from .int8.convert import convert
 from .int8.observe import observe
 from .ranges.calibration import calibrate
-from .ranges.first_samples import first_samples
-from .repairs.equalization import equalize, equalized
+from .recipe import quantize_graph
+from .repairs.equalization import equalize
 from .repairs.observer_sweep import sweep_observers
-from .repairs.output_noise import SAMPLES as SAMPLES_THAT_HEAR
 from .repairs.output_noise import narrow_ranges
 from .repairs.pixel_grid import align_pixels
 from .repairs.reestimation import reestimate
 from .repairs.smoothing import smooth
-from .rounding.learned_rounding import SAMPLES, learn_rounding
+from .rounding.learned_rounding import learn_rounding
 
 __all__ = [
     "Override",
@@ -49,9 +48,7 @@ def quantize(
     *,
     dynamic: Dynamic | None = None,
 ) -> fx.GraphModule:
-    """Capture, fuse, equalize, align pixels, observe, calibrate and convert: a float model in, a QUANTIZED graph out.
-
-    With ``rounding="learned"`` :func:`learn_rounding` converts, with ``reestimation=True`` :func:`reestimate`.
+    """A float model in, a QUANTIZED graph out: capture, fuse, and what :mod:`fxpasses.quantization.recipe` says.
 
     Args:
         model: in eval mode; it is not changed.
@@ -64,23 +61,5 @@ def quantize(
     Raises:
         GraphError, InputError: as :func:`capture`, :func:`calibrate` and :func:`convert` say.
     """
-    config = config or QuantConfig()
-    graph, batches = equalized(fuse(capture(model, example_inputs, dynamic=dynamic)), batches, config)
-    graph = observe(graph, config)
-    first, batches = first_samples(batches, samples_kept(config))
-    if config.sweeps:
-        sweep_observers(graph, batches)
-    else:
-        calibrate(graph, batches)
-    if config.narrow_ranges:
-        narrow_ranges(graph, first)
-    if config.rounding == "learned":
-        return learn_rounding(graph, first)
-    return reestimate(graph, first) if config.reestimation else convert(graph)
-
-
-def samples_kept(config: QuantConfig) -> int:
-    """How many of the first calibration samples are needed once more behind calibration."""
-    if config.rounding == "learned" or config.reestimation:
-        return SAMPLES
-    return SAMPLES_THAT_HEAR if config.narrow_ranges else 0
+    graph = fuse(capture(model, example_inputs, dynamic=dynamic))
+    return quantize_graph(graph, batches, config or QuantConfig()).graph

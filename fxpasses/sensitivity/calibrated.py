@@ -6,7 +6,8 @@ scales are those that observing, calibrating and converting with the same overri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,16 +17,14 @@ from fxpasses.graph.pass_runner import copy_graph
 from fxpasses.graph.stages import graph_facts
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.convert import convert
-from fxpasses.quantization.int8.observe import find_observers, observe, without_observers
+from fxpasses.quantization.int8.observe import find_observers, without_observers
 from fxpasses.quantization.int8.plan import plan_quantization
 from fxpasses.quantization.int8.planned_scales import why_float_once_calibrated
 from fxpasses.quantization.numbers.qparams import IntType
-from fxpasses.quantization.ranges.calibration import calibrate
-from fxpasses.quantization.ranges.first_samples import first_samples
 from fxpasses.quantization.ranges.observer_spec import ObserverSpec
 from fxpasses.quantization.ranges.observers import Observer
 from fxpasses.quantization.ranges.range_search import Range
-from fxpasses.quantization.repairs.equalization import equalized
+from fxpasses.quantization.recipe import SILENT, Step, Steps, calibrated_graph
 from fxpasses.quantization.repairs.observer_sweep import observed_by
 from fxpasses.quantization.repairs.output_noise import SAMPLES, is_by_error, narrow_ranges
 
@@ -74,13 +73,8 @@ def calibrate_once(
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
-    gm, batches = equalized(gm, batches, config)
-    observed = observe(gm, config, every_tensor=True)
+    observed = calibrated_graph(gm, batches, config, every_tensor=True, steps=_Advancing.of(progress)).graph
     float_graph = without_observers(observed)
-    first, batches = first_samples(batches, SAMPLES)
-    calibrate(observed, batches, progress)
-    if config.narrow_ranges:
-        narrow_ranges(observed, first)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, _units(float_graph, observed, config))
 
@@ -137,13 +131,28 @@ def measure_distributions(
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
-    neutral = replace(config, observer="histogram", overrides=shaping_overrides(config))
-    gm, batches = equalized(gm, batches, config)
-    observed = observe(gm, neutral, every_tensor=True)
-    float_graph = without_observers(observed)
-    first, batches = first_samples(batches, SAMPLES)
-    calibrate(observed, batches, progress)
-    return Distributions(float_graph, observed, first)
+    neutral = replace(config, observer="histogram", narrow_ranges=False, overrides=shaping_overrides(config))
+    found = calibrated_graph(
+        gm, batches, config, observe_as=neutral, every_tensor=True, samples=SAMPLES, steps=_Advancing.of(progress)
+    )
+    return Distributions(without_observers(found.graph), found.graph, found.first)
+
+
+@dataclass(frozen=True)
+class _Advancing:
+    """Tells a callback of the samples that pass, and nothing else."""
+
+    advance: Callable[[int], None]
+
+    @staticmethod
+    def of(progress: Callable[[int], None] | None) -> Steps:
+        return SILENT if progress is None else _Advancing(progress)
+
+    def at(self, what: str, done: int, total: int) -> None: ...
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None) -> Iterator[Step]:
+        yield self
 
 
 RangeOf = Callable[[IntType, bool], Range]

@@ -22,8 +22,6 @@ PLACEMENTS = ALL, MEASURED = ("all", "measured")
 _BENCH = BenchSettings(runs=100, max_seconds=10)
 _BEFORE, _OTHER = "before", "other"
 
-Place = Callable[[fx.GraphModule, QuantConfig], Placement]
-
 
 def check_placement(placement: str, config: QuantConfig) -> None:
     """Raise InputError unless there is such a placement, and it is for models of these settings."""

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,23 +21,13 @@ from fxpasses.export.program import exported_program
 from fxpasses.export.pt2.save_and_load import save
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
-from fxpasses.graph.stages import graph_facts
 from fxpasses.machine.environment import why_unsuited
 from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
 from fxpasses.models.data.data_source import DataSource, check_count
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
-from fxpasses.quantization.api import samples_kept
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
-from fxpasses.quantization.int8.convert import convert
-from fxpasses.quantization.int8.observe import observe
-from fxpasses.quantization.ranges.calibration import calibrate
-from fxpasses.quantization.ranges.first_samples import first_samples
-from fxpasses.quantization.repairs.equalization import equalized
-from fxpasses.quantization.repairs.observer_sweep import sweep_observers
-from fxpasses.quantization.repairs.output_noise import narrow_ranges
-from fxpasses.quantization.repairs.reestimation import reestimate
-from fxpasses.quantization.rounding.learned_rounding import learn_rounding
+from fxpasses.quantization.recipe import Int8Graphs, Place, quantize_graph
 from fxpasses.reports.document import build_report, write_report
 from fxpasses.reports.html.page import write_html
 from fxpasses.reports.lowered import slower_than_float
@@ -61,7 +50,7 @@ from ..given import (
 from ..options.overrides import check_overrides
 from ..options.shared import check_threads
 from ..terminal import Terminal
-from .placing import ALL, MEASURED, Place, check_placement, measured_placement
+from .placing import ALL, MEASURED, check_placement, measured_placement
 
 
 @dataclass(frozen=True)
@@ -113,10 +102,10 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     """
     threads = default_threads(settings.threads)
     with torch_threads(threads):
-        graph, made, images = quantized(given, settings, terminal)
-        int8 = made.graph
+        made = quantized(given, settings, terminal)
+        graph, int8 = made.graph, made.int8.graph
         _export(folder, graph, int8, settings, terminal)
-        subjects = Subjects.of(folder, graph, int8, threads, made.nearest)
+        subjects = Subjects.of(folder, graph, int8, threads, made.int8.nearest)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
         found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
         integers = store_in(folder, int8, subjects.int8_module, given.data)
@@ -134,7 +123,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         details={
             "command": shlex.join(["fxpasses", *sys.argv[1:]]),
             "model_details": given.model_details,
-            "data_details": _data_details(given, images, settings, measured),
+            "data_details": _data_details(given, made.images, settings, measured),
             "durations": dict(terminal.durations),
             "audit": audited.to_json(),
             **integers,
@@ -161,26 +150,39 @@ def _data_details(given: Input, images: int, settings: Settings, measured: Measu
 
 
 @dataclass(frozen=True)
-class Int8Graphs:
-    """A QUANTIZED graph, and, where its rounding was learned, the one rounded to nearest, to be measured beside it."""
+class Quantized:
+    """What came of a float model.
+
+    Attributes:
+        graph: FLOAT, fused.
+        int8: QUANTIZED; and the graph rounded to nearest, where rounding was learned.
+        images: calibration images.
+        placement: what ``--placement measured`` found.
+    """
 
     graph: fx.GraphModule
-    nearest: fx.GraphModule | None = None
-    placement: Placement | None = None
+    int8: Int8Graphs
+    images: int
+    placement: Placement | None
 
 
-def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, Int8Graphs, int]:
-    """The FLOAT graph, the QUANTIZED graph, and the number of calibration images."""
+def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized:
+    """Capture, fuse and quantize."""
     images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
         module, inputs = given.model.module, given.model.example_inputs()
         graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
     check_overrides(graph, settings.config)
-    place = None
-    if settings.placement == MEASURED:
-        place = partial(measured_placement, inputs=given.model.example_inputs, terminal=terminal)
-    return graph, int8_graphs(graph, batches, images, settings.config, terminal, place), images
+    placed: list[Placement] = []
+
+    def place(observed: fx.GraphModule, config: QuantConfig) -> QuantConfig:
+        placed.append(measured_placement(observed, config, given.model.example_inputs, terminal))
+        return placed[0].config
+
+    chooses = place if settings.placement == MEASURED else None
+    int8 = int8_graphs(graph, batches, images, settings.config, terminal, chooses)
+    return Quantized(graph, int8, images, placed[0] if placed else None)
 
 
 def calibration_images(data: DataSource, settings: Settings) -> int:
@@ -198,32 +200,10 @@ def int8_graphs(
     terminal: Terminal,
     place: Place | None = None,
 ) -> Int8Graphs:
-    """Equalize, observe, calibrate and convert a fused FLOAT graph; ``place`` chooses what stays float."""
-    with terminal.step("equalize"):
-        graph, batches = equalized(graph, batches, config)
-    observed = observe(graph, config, every_tensor=place is not None)
-    learns = config.rounding == "learned"
-    first, batches = first_samples(batches, samples_kept(config))
-    with terminal.step("calibrate", images) as step:
-        if config.sweeps:
-            sweep_observers(observed, batches, progress=step.advance, engine=to_torch)
-            config = graph_facts(observed)["config"]
-        else:
-            calibrate(observed, batches, step.advance)
-    if config.narrow_ranges:
-        with terminal.step("narrow ranges"):
-            narrow_ranges(observed, first)
-    placement = place(observed, config) if place is not None else None
-    config = config if placement is None else placement.config
-    if config.reestimation:
-        with terminal.step("convert and re-estimate"):
-            return Int8Graphs(reestimate(observed, first, config), placement=placement)
-    with terminal.step("convert"):
-        nearest = convert(observed, config)
-    if not learns:
-        return Int8Graphs(nearest, placement=placement)
-    with terminal.step("learn rounding", 0) as step:
-        return Int8Graphs(learn_rounding(observed, first, config, progress=step.at), nearest, placement)
+    """Quantize a fused FLOAT graph; ``place`` chooses what stays float."""
+    return quantize_graph(
+        graph, batches, config, place=place, keep_nearest=True, images=images, steps=terminal, engine=to_torch
+    )
 
 
 def parity_on(

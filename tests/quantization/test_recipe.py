@@ -1,0 +1,175 @@
+"""The order of static quantization, guarded by a net in which every step changes something.
+
+The steps are recorded as they run. Leaving one out must change the integers, so that no step here is idle; and two
+neighbours that are swapped must be seen in the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+from contracts import fingerprint
+from torch import Tensor, nn
+
+import fxpasses
+from fxpasses.quantization import recipe
+from fxpasses.quantization.config import Override, QuantConfig
+from fxpasses.quantization.repairs import equalization
+from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
+
+BEFORE = ("smooth", "equalize", "align_pixels")
+"""Steps on the float graph: names in ``equalization``. The others are names in ``recipe``."""
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+class Net(nn.Module):
+    """Uneven channels to equalize, a LayerNorm to smooth, and an output whose tail matters to nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1)
+        self.norm, self.wide, self.last = nn.LayerNorm(12), nn.Linear(12, 12), nn.Linear(12, 5)
+        with torch.no_grad():
+            self.first.weight.mul_(torch.logspace(-1, 1, 8).reshape(-1, 1, 1, 1))
+            self.norm.weight.copy_(torch.logspace(-0.7, 0.7, 12))
+            self.wide.weight[0].mul_(12)
+            self.last.weight[:, 0].zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3))
+        return self.last(torch.relu(self.wide(self.norm(x))))
+
+
+def images(seed: int, count: int = 12) -> Tensor:
+    """Pixels, normalized: channels lie on grids of their own."""
+    pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=torch.Generator().manual_seed(seed)) / 255
+    return (pixels - torch.tensor(MEAN).reshape(3, 1, 1)) / torch.tensor(STD).reshape(3, 1, 1)
+
+
+@cache
+def data() -> list[Tensor]:
+    return [images(seed) for seed in range(3)]
+
+
+@cache
+def graph() -> Any:
+    return fxpasses.fuse(fxpasses.capture(Net().eval(), (images(9, 2),)))
+
+
+Hook = Callable[[str, Callable[..., Any]], Callable[..., Any]]
+
+
+def hook_all(monkeypatch: pytest.MonkeyPatch, names: Iterable[str], hook: Hook) -> None:
+    for name in names:
+        module: Any = equalization if name in BEFORE else recipe
+        monkeypatch.setattr(module, name, hook(name, getattr(module, name)))
+
+
+MIDDLE = ("observe", "calibrate", "narrow_ranges")
+ENDS: dict[str, dict[str, Any]] = {
+    "convert": {},
+    "reestimate": {"reestimation": True},
+    "learn_rounding": {"rounding": "learned"},
+}
+"""What makes integers, and the settings that ask for it."""
+
+
+def config_for(end: str) -> QuantConfig:
+    return QuantConfig(target="x86", smoothing=0.5, overrides=(Override("second", weight_bits=4),), **ENDS[end])
+
+
+def order_of(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> list[str]:
+    seen: list[str] = []
+
+    def recorded(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            seen.append(name)
+            return step(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        hook_all(patch, (*BEFORE, *MIDDLE, "sweep_observers", *ENDS), recorded)
+        run()
+    return seen
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_order(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    found = order_of(monkeypatch, lambda: recipe.quantize_graph(graph(), data(), config_for(end)))
+    assert found == [*BEFORE, *MIDDLE, end]
+
+
+def test_the_order_of_a_sweep_and_of_a_placement(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = QuantConfig(target="x86", observer="sweep")
+    placed: list[str] = []
+
+    def place(observed: object, config: QuantConfig) -> QuantConfig:
+        placed.append("place")
+        return config
+
+    found = order_of(monkeypatch, lambda: recipe.quantize_graph(graph(), data(), config, place=place))
+    assert found[:4] == ["equalize", "align_pixels", "observe", "sweep_observers"] and found[-1] == "convert"
+    assert placed == ["place"]
+
+
+@pytest.mark.parametrize("analysis", [calibrate_once, measure_distributions])
+def test_sensitivity_goes_the_same_way(monkeypatch: pytest.MonkeyPatch, analysis: Callable[..., object]) -> None:
+    found = order_of(monkeypatch, lambda: analysis(graph(), config_for("convert"), data()))
+    assert found == [*BEFORE, *(MIDDLE if analysis is calibrate_once else MIDDLE[:-1])]
+
+
+@cache
+def integers(end: str) -> object:
+    return fingerprint(recipe.quantize_graph(graph(), data(), config_for(end)).graph)
+
+
+@pytest.mark.parametrize("left_out", [*BEFORE, "narrow_ranges"])
+def test_no_step_is_idle(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
+    """Equalization chooses anew what smoothing chose, so smoothing is looked at without it."""
+    config = replace(config_for("convert"), equalization=left_out != "smooth")
+    complete = recipe.quantize_graph(graph(), data(), config).graph
+    hook_all(monkeypatch, [left_out], lambda name, step: lambda given, *args, **kwargs: given)
+    assert fingerprint(recipe.quantize_graph(graph(), data(), config).graph) != fingerprint(complete)
+
+
+def test_every_end_gives_other_integers() -> None:
+    assert all(integers(a) != integers(b) for a, b in combinations(ENDS, 2))
+
+
+def by_hand(first: Sequence[Any]) -> Any:
+    """The steps as a user takes them one by one."""
+    config = config_for("convert")
+    whole = replace(config, overrides=())
+    gm = fxpasses.smooth(graph(), first, 0.5, whole)
+    gm = fxpasses.align_pixels(fxpasses.equalize(gm, first, whole), first, config)
+    gm = fxpasses.observe(gm, config)
+    fxpasses.calibrate(gm, data())
+    fxpasses.narrow_ranges(gm, data())
+    return fxpasses.convert(gm)
+
+
+def test_the_public_steps_in_a_row_are_the_recipe() -> None:
+    assert fingerprint(by_hand(data())) == integers("convert")
+    model = fxpasses.quantize(Net().eval(), (images(9, 2),), data(), config_for("convert"))
+    assert fingerprint(model) == integers("convert")
+
+
+def test_steps_are_told() -> None:
+    told: list[tuple[str, int | None]] = []
+
+    class Told(type(recipe.SILENT)):  # type: ignore[misc]  # a class found at run time
+        def step(self, name: str, total: int | None = None) -> Any:
+            told.append((name, total))
+            return super().step(name, total)
+
+    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), images=36, keep_nearest=True, steps=Told())
+    names = ["equalize", "calibrate", "narrow ranges", "convert", "learn rounding"]
+    assert told == list(zip(names, [None, 36, None, None, 0], strict=True))
