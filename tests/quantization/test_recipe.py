@@ -55,7 +55,7 @@ def images(seed: int, count: int = 16) -> Tensor:
 
 @cache
 def data() -> list[Tensor]:
-    return [images(seed) for seed in range(2)]
+    return [images(seed) for seed in range(3)]
 
 
 @cache
@@ -170,6 +170,6 @@ def test_steps_are_told() -> None:
             told.append((name, total))
             return super().step(name, total)
 
-    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), images=32, keep_nearest=True, steps=Told())
+    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), images=48, keep_nearest=True, steps=Told())
     names = ["equalize", "calibrate", "narrow ranges", "convert", "learn rounding"]
-    assert told == list(zip(names, [None, 32, None, None, 0], strict=True))
+    assert told == list(zip(names, [None, 48, None, None, 0], strict=True))
