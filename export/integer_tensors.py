@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import InputError
+from fxpasses.graph.meta_keys import INT8_NAME
 from fxpasses.quantization.numbers import ops
 from fxpasses.signature.examples import tensors_in
 
 from .engines.quint8 import as_bytes
-from .engines.replace_calls import INT8_NAME
 from .engines.x86.net import X86Net
 from .exact_sums import set_exact_sums
 from .onnx_reader import read_onnx, start_session

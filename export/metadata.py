@@ -31,10 +31,10 @@ def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
     """Metadata for a file made from a graph, all strings, keys prefixed ``fxpasses.``."""
     stage = stage_of(gm)
     facts = {"stage": stage.value if stage else "", "version": _version("fxpasses"), "torch": _version("torch")}
-    if "precision" in graph_facts(gm):
-        facts["precision"] = graph_facts(gm)["precision"]
-    config = graph_facts(gm).get("config")
-    if isinstance(config, QuantConfig):
+    if (precision := graph_facts(gm).precision) is not None:
+        facts["precision"] = precision
+    config = graph_facts(gm).config
+    if config is not None:
         facts |= {"target": config.target, "recipe": recipe_text(config), "qparams_sha256": qparams_hash(gm)}
     found = {PREFIX + key: value for key, value in facts.items()}
     if stage in (Stage.QUANTIZED, Stage.LOWERED):

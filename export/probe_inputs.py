@@ -25,7 +25,7 @@ def probe_inputs(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> tuple[Any
         dynamic_batch: whether free sizes are to be others than at capture.
     """
     free, tensors = free_sizes(gm), input_tensors(gm)
-    ranges: tuple[Ends, ...] = graph_facts(gm).get("example_ranges") or (None,) * len(tensors)
+    ranges: tuple[Ends, ...] = graph_facts(gm).example_ranges or (None,) * len(tensors)
     generator = torch.Generator().manual_seed(0)
     given = iter(zip(free.inputs, ranges, strict=True))
 

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from fxpasses.errors import InputError
 from fxpasses.graph.graph_module import AGAIN
-from fxpasses.graph.stages import Stage, check_stage, graph_facts
+from fxpasses.graph.stages import Stage, check_stage, config_of
 
 from .engines.replace_calls import lower
 from .wide_activations import has_wide_activations, wide_engine
@@ -38,7 +38,7 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = 
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
     wide = has_wide_activations(gm)
-    name = wide_engine(engine) if wide else engine or _ENGINE_OF_TARGET[graph_facts(gm)["config"].target]
+    name = wide_engine(engine) if wide else engine or _ENGINE_OF_TARGET[config_of(gm).target]
     if name not in _ENGINES:
         near = difflib.get_close_matches(name, _ENGINES, n=1)
         raise InputError(

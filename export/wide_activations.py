@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import fx
 
 from fxpasses.errors import InputError
-from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.stages import Stage, config_of, stage_of
 
 WIDE_OPSET = 21
 """The first whose QuantizeLinear has 16 bits."""
@@ -25,7 +25,7 @@ WIDE_REMARK = (
 
 def has_wide_activations(gm: fx.GraphModule) -> bool:
     """Whether a graph is QUANTIZED with activations of 16 bits."""
-    return stage_of(gm) is Stage.QUANTIZED and graph_facts(gm)["config"].activation_bits > 8
+    return stage_of(gm) is Stage.QUANTIZED and config_of(gm).activation_bits > 8
 
 
 def check_wide_file(form: str, opset: int | None) -> None:

@@ -15,7 +15,8 @@ import torch
 from torch import fx
 
 from .graph.edit import operator_name
-from .graph.shapes import SHAPE, shape_of
+from .graph.meta_keys import DTYPE, SHAPE
+from .graph.shapes import shape_of
 from .graph.stages import stage_of
 from .quantization.int8.bias_correction import find_means
 from .quantization.int8.int8_calls import LAYER_FUNCTIONS, qparams_of
@@ -118,7 +119,7 @@ def _constant(dequantize: fx.Node) -> str | None:
     held = dequantize.all_input_nodes[0]
     if held.op != "get_attr":
         return None
-    dtype = held.meta.get("dtype")
+    dtype = held.meta.get(DTYPE)
     kind = _dtype(dtype) if isinstance(dtype, torch.dtype) else "?"
     if dequantize.target is ops.dequantize:
         kind += f" {dequantize.args[1]:.{_DIGITS}g} @ {dequantize.args[2]}"

@@ -70,7 +70,7 @@ def macs_by_node(gm: fx.GraphModule, sizes: Sizes) -> Iterator[tuple[fx.Node, in
 
 def batch_of(gm: fx.GraphModule) -> int:
     """Samples at once at capture; dimension 0 of the first input where none is known to be the batch."""
-    if "example_inputs" not in graph_facts(gm):
+    if graph_facts(gm).example_inputs is None:
         return 1
     tensors = [tensor for tensor in input_tensors(gm) if tensor.spec[0]]
     sizes = [t.spec[0][d] for t, d in zip(input_tensors(gm), batch_dims(gm), strict=True) if d is not None]

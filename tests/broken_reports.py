@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from fxpasses.graph.edit import insert_call, operator_name, replace_node, respell
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.graph.pass_runner import PassResult
-from fxpasses.graph.shapes import SHAPE
 from fxpasses.graph.stages import Stage, set_stage
 from fxpasses.passes.batch_norm import fold_batch_norm
 from fxpasses.passes.identities import merge_clips

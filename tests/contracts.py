@@ -34,8 +34,9 @@ from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.errors import source_line
+from fxpasses.graph.meta_keys import DTYPE, SHAPE
 from fxpasses.graph.pass_runner import Pass, PassResult, copy_graph, pass_logs, pass_name, run_passes
-from fxpasses.graph.shapes import DTYPE, SHAPE, record_shapes
+from fxpasses.graph.shapes import record_shapes
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks

@@ -44,7 +44,7 @@ def story(name: str) -> str:
     stages = [fused(name), observed(name, config), quantized(name, config)]
     parts = [graph_text(gm) for gm in stages]
     said = [f"{log.name}: {c.node}: {c.what}" for log in pass_logs(stages[-1]) for c in log.result.changed]
-    said += [f"{log.name}: {s.node}: not, {s.why}" for log in pass_logs(stages[-1]) for s in log.result.skipped]
+    said += [f"{log.name}: {s.node}: not, {s.text}" for log in pass_logs(stages[-1]) for s in log.result.skipped]
     return "\n".join([*parts, "LOG", *said]) + "\n"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from . import quint8
@@ -42,7 +43,7 @@ def is_faster(other: Make, usual: Make, call: Int8Call) -> bool:
 
 
 def _kind(call: Int8Call) -> Hashable:
-    shapes = tuple(tuple(node.meta["shape"]) for node in call.inputs)
+    shapes = tuple(tuple(node.meta[SHAPE]) for node in call.inputs)
     settings = tuple(sorted((name, str(value)) for name, value in call.settings.items()))
     weight = None if call.layer is None else (tuple(call.layer.weight.shape), call.layer.bias is None)
     return call.operator.name, shapes, settings, weight, call.clamp is None
@@ -50,7 +51,7 @@ def _kind(call: Int8Call) -> Hashable:
 
 def _integers(call: Int8Call, index: int) -> Tensor:
     """Random, as a kernel before it would hand them on: quint8, images channels last."""
-    shape, x = call.inputs[index].meta["shape"], call.x[index]
+    shape, x = call.inputs[index].meta[SHAPE], call.x[index]
     integers = torch.randint(x.grid.low, x.grid.high + 1, tuple(shape)).to(x.grid.dtype)
     if integers.dim() == 4:
         integers = integers.contiguous(memory_format=torch.channels_last)

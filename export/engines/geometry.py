@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call, layer_of
 
 
@@ -11,7 +12,7 @@ class Geometry:
     """Stride, padding and dilation as lists; a 1d convolution is a 2d one over a height of 1."""
 
     def __init__(self, call: Int8Call) -> None:
-        settings, rank = call.settings, len(call.inputs[0].meta["shape"])
+        settings, rank = call.settings, len(call.inputs[0].meta[SHAPE])
         self.is_1d = rank == 3
         stride, padding, dilation = (
             _per_dim(settings.get(k, d), rank - 2) for k, d in (("stride", 1), ("padding", 0), ("dilation", 1))
@@ -21,7 +22,7 @@ class Geometry:
         self.groups = int(settings.get("groups", 1))
         weight = layer_of(call).weight
         self.weight = weight.unsqueeze(2) if self.is_1d else weight
-        shape = list(call.inputs[0].meta["shape"])
+        shape = list(call.inputs[0].meta[SHAPE])
         self.shape = [*shape[:2], 1, *shape[2:]] if self.is_1d else shape
 
     def is_one_product(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from fxpasses.graph.graph_module import RecordedModule
+from fxpasses.graph.meta_keys import INT8_NAME, SHAPE
 from fxpasses.graph.shapes import shape_of
 from fxpasses.graph.stages import Stage, check_stage
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
@@ -29,9 +30,6 @@ ResultFor = Callable[[FloatResult], Kernel]
 
 BorderFor = Callable[[fx.Node], Kernel | None]
 """What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
-
-INT8_NAME = "int8_name"
-"""Key in ``node.meta`` of a lowered graph: the ``quantize`` node of the QUANTIZED graph it computes."""
 
 
 def _the_operator(node: fx.Node) -> None:
@@ -120,7 +118,7 @@ def _only_reads_shapes(node: fx.Node) -> bool:
     """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized, except for its dtype."""
     if (node.target is getattr and node.args[1] == "dtype") or is_record(node.target):
         return False
-    return node.op in ("call_method", "call_function") and shape_of(node) is None and "shape" not in node.meta
+    return node.op in ("call_method", "call_function") and shape_of(node) is None and SHAPE not in node.meta
 
 
 def _attribute(source: nn.Module, target: str) -> Tensor:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, fx
 
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.stages import config_of
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.numbers import ops
 from fxpasses.quantization.numbers.qparams import IntType
@@ -39,7 +39,7 @@ def has_nibbles(gm: fx.GraphModule) -> bool:
 
 def group_size_of(gm: fx.GraphModule) -> int | None:
     """The group size a QUANTIZED graph was made with."""
-    config: QuantConfig = graph_facts(gm)["config"]
+    config: QuantConfig = config_of(gm)
     return config.group_size
 
 

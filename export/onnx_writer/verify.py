@@ -25,6 +25,7 @@ from torch.utils import _pytree as pytree
 
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.stages import Stage, stage_of
+from fxpasses.quantization.int8.names import is_int8_name, tensor_of
 from fxpasses.quantization.numbers import ops
 from fxpasses.signature.examples import tensors_in
 from fxpasses.signature.outputs import tensors_of
@@ -134,7 +135,7 @@ def _verify_integers(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) ->
     if run.off is not None:
         node, steps = run.off
         source = node.all_input_nodes[0]
-        name = node.name.removesuffix("_int8")
+        name = tensor_of(node.name)
         raise GraphError.at_node(
             source,
             why=f"onnxruntime's int8 kernel gives integers that are up to {steps} steps off, on random inputs",
@@ -207,7 +208,7 @@ def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
 
     kinds = integer_kinds(model)
     given = {name for node in model.graph.node for name in node.output} & names
-    return {n: kinds.get(n, onnx.TensorProto.FLOAT) for n in given if n in kinds or not n.endswith("_int8")}
+    return {n: kinds.get(n, onnx.TensorProto.FLOAT) for n in given if n in kinds or not is_int8_name(n)}
 
 
 def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:

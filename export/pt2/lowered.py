@@ -30,7 +30,7 @@ def save_lowered(gm: fx.GraphModule, path: str | Path) -> Path:
         InputError: the file cannot be written, or its name does not end in ``.pt2``.
     """
     check_stage(gm, Stage.LOWERED, "save_lowered")
-    facts = {"metadata": metadata_of(gm), "precision": graph_facts(gm)["precision"]}
+    facts = {"metadata": metadata_of(gm), "precision": graph_facts(gm).precision}
     return write_program(gm, Path(path), facts)
 
 

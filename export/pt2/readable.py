@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from fxpasses.errors import InputError
-from fxpasses.graph.stages import graph_facts
+from fxpasses.signature.examples import examples_of
 
 from ..pt2_program.operators import is_listed
 from ..pt2_program.program import read_program
@@ -38,7 +38,7 @@ def require_readable(
             fix=f"name them to both: save(graph, path, operators={missing}), load(path, operators={missing})",
         )
     tensors = {name: x for name, x in {**program.state_dict, **program.constants}.items() if isinstance(x, Tensor)}
-    examples = graph_facts(gm)["example_inputs"]
+    examples = examples_of(gm)
     try:
         with zipfile.ZipFile(content) as archive:
             record = next(name for name in archive.namelist() if name.endswith(f"/{PROGRAM}"))

@@ -137,11 +137,7 @@ def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule
         facts = read_facts(entries)
         gm = graph_of_program(read_program(entries, operators), facts.examples, facts.names, facts.stage)
         known = graph_facts(gm)
-        known["example_inputs"] = facts.examples
-        if facts.config is not None:
-            known["config"] = facts.config
-        if facts.ranges is not None:
-            known["example_ranges"] = facts.ranges
+        known.example_inputs, known.example_ranges, known.config = facts.examples, facts.ranges, facts.config
         pass_logs(gm).extend(facts.logs)
         if facts.sizes is not None:
             set_free_sizes(gm, facts.sizes)
@@ -156,15 +152,15 @@ def _facts_json(gm: fx.GraphModule, program: ExportedProgram | None) -> dict[str
         {
             "name": log.name,
             "changed": [[c.node, c.what] for c in log.result.changed],
-            "skipped": [[s.node, s.why] for s in log.result.skipped],
+            "skipped": [[s.node, s.text] for s in log.result.skipped],
         }
         for log in pass_logs(gm)
     ]
     return {
         "metadata": metadata_of(gm),
-        **({"recipe": recipe_text(facts["config"])} if "config" in facts else {}),
+        **({} if facts.config is None else {"recipe": recipe_text(facts.config)}),
         "example_inputs": examples_json(gm),
-        "example_ranges": facts.get("example_ranges"),
+        "example_ranges": facts.example_ranges,
         **sizes_json(gm, fixed=program is not None and not program.range_constraints),
         **tuples_json(gm),
         "names": [n.name for n in gm.graph.nodes if n.target is ops.quantize],

@@ -12,6 +12,7 @@ from fxpasses.capturing.canonical import canonicalize
 from fxpasses.graph.graph_module import RecordedModule
 from fxpasses.graph.operators import aten_name
 from fxpasses.graph.stages import Stage
+from fxpasses.quantization.int8.names import float_name, tensor_of
 from fxpasses.quantization.numbers import ops
 
 from ..pt2_program.sizes import record_sizes
@@ -74,7 +75,7 @@ def _renamed(gm: fx.GraphModule, names: list[str], class_name: str) -> fx.GraphM
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in gm.graph.nodes:
         if node.target is ops.dequantize and (quantized := node.all_input_nodes[0]) in wanted:
-            name = wanted[quantized].removesuffix("_int8") + "_float"
+            name = float_name(tensor_of(wanted[quantized]))
         else:
             name = wanted.get(node, node.name)
         args = fx.map_arg(node.args, env.__getitem__)

@@ -18,11 +18,12 @@ from torch import Tensor, fx
 
 from fxpasses.errors import InputError
 from fxpasses.export.engines.reference import reference_kernel
-from fxpasses.export.engines.replace_calls import INT8_NAME, lower
+from fxpasses.export.engines.replace_calls import lower
 from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
 from fxpasses.export.metadata import PREFIX, qparams_hash
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.meta_keys import INT8_NAME
 from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import Stage, check_stage
 from fxpasses.quantization.int8.int8_calls import qparams_of

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import GraphError
 from ..graph.shapes import record_shapes, value_range
-from ..graph.stages import Stage, graph_facts, set_stage
+from ..graph.stages import CaptureMethod, Stage, graph_facts, set_stage
 from ..signature.examples import specs_of, tensors_in
 from ..signature.free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from ..signature.model_call import bound
@@ -45,10 +45,11 @@ from .symbolic_trace import trace_graph
 Method = Literal["auto", "trace", "export"]
 Attempt = Callable[[], fx.GraphModule]
 
-_ONE_BATCH, _CLOSED = "export of one batch size", "trace of closed containers"
+_TRACE, _EXPORT = CaptureMethod.TRACE, CaptureMethod.EXPORT
+_ONE_BATCH, _CLOSED = CaptureMethod.EXPORT_OF_ONE_BATCH, CaptureMethod.TRACE_OF_CLOSED_CONTAINERS
 _LESSER = {
-    _ONE_BATCH: ("captured for the example's batch size only", "export"),
-    _CLOSED: ("captured with containers of layers, or functions that call them, whole and in float", "trace"),
+    _ONE_BATCH: ("captured for the example's batch size only", _EXPORT),
+    _CLOSED: ("captured with containers of layers, or functions that call them, whole and in float", _TRACE),
 }
 """Ways to capture that give less than was asked for: what to tell of it, and the way that failed before."""
 
@@ -95,7 +96,7 @@ def capture(
     wanted = wanted_dims(model, inputs, keywords, dynamic or {})
     gm = _first_that_works(_Capture(model, inputs, keywords, expected, wanted), method, leaves)
     set_stage(gm, Stage.FLOAT)
-    graph_facts(gm)["example_ranges"] = tuple(value_range(x) for x in tensors_in(inputs))
+    graph_facts(gm).example_ranges = tuple(value_range(x) for x in tensors_in(inputs))
     return gm.eval()
 
 
@@ -109,33 +110,33 @@ class _Capture:
     expected: Any
     wanted: tuple[Dims, ...]
 
-    def attempts(self, method: Method, leaves: Sequence[str]) -> Iterator[tuple[str, Attempt]]:
+    def attempts(self, method: Method, leaves: Sequence[str]) -> Iterator[tuple[CaptureMethod, Attempt]]:
         given: dict[str, Any] = {"keywords": self.keywords}
         if method in ("auto", "trace"):
-            yield "trace", partial(trace_graph, self.model, self.inputs, leaves, **given)
+            yield _TRACE, partial(trace_graph, self.model, self.inputs, leaves, **given)
         if method == "export" or (method == "auto" and not leaves):
             from .torch_export import export_graph  # torch.export takes a second to import; few models need it
 
-            yield "export", partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
+            yield _EXPORT, partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
             if not any(self.wanted):
                 yield _ONE_BATCH, partial(export_graph, self.model, self.inputs, dynamic_batch=False, **given)
         if method in ("auto", "trace"):
             yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
 
-    def finish(self, gm: fx.GraphModule, name: str) -> fx.GraphModule:
+    def finish(self, gm: fx.GraphModule, way: CaptureMethod) -> fx.GraphModule:
         """Bring a fresh graph into canonical form, see that it computes what the model does, and learn what is free."""
         gm = _finish(gm, self.inputs, self.expected)
-        if name == "export":
+        if way is _EXPORT:
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
-        graph_facts(gm)["example_inputs"] = specs_of(self.inputs)
+        graph_facts(gm).example_inputs = specs_of(self.inputs)
         sizes = fixed_sizes(self.inputs, self.expected)
-        if name != _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
+        if way is not _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
             sizes = learn_batch(gm, self.inputs, self.expected)
-        if name == "export" and not sizes.separate and not any(self.wanted):
+        if way is _EXPORT and not sizes.separate and not any(self.wanted):
             gm, sizes = self._batch_behind(gm, sizes)
         if any(self.wanted):
             sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
-        elif name != _ONE_BATCH:
+        elif way is not _ONE_BATCH:
             sizes = with_free_images(self.model, gm, self.inputs, self.keywords, self.expected, sizes)
         set_free_sizes(gm, sizes)
         return gm
@@ -150,24 +151,24 @@ class _Capture:
             other = _finish(other, self.inputs, self.expected)
         except GraphError:
             return gm, sizes
-        graph_facts(other)["example_inputs"] = specs_of(self.inputs)
+        graph_facts(other).example_inputs = specs_of(self.inputs)
         found = learn_batch(other, self.inputs, self.expected)
         return (other, found) if found.separate else (gm, sizes)
 
 
 def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
-    failures: dict[str, GraphError] = {}
-    for name, attempt in given.attempts(method, leaves):
+    failures: dict[CaptureMethod, GraphError] = {}
+    for way, attempt in given.attempts(method, leaves):
         try:
-            gm = given.finish(attempt(), name)
-            if name == "trace" and method == "auto":
+            gm = given.finish(attempt(), way)
+            if way is _TRACE and method == "auto":
                 require_layers_in_sight(given.model, gm)
         except GraphError as error:
-            failures[name] = error
+            failures[way] = error
             continue
-        graph_facts(gm)["method"] = name
-        if name in _LESSER:
-            what, instead_of = _LESSER[name]
+        graph_facts(gm).capture_method = way
+        if way in _LESSER:
+            what, instead_of = _LESSER[way]
             warnings.warn(f"{what}, because: {failures[instead_of].why}", stacklevel=3)
         return gm
     first, *others = failures.values()

@@ -13,10 +13,11 @@ import torch
 from torch import fx
 
 from ..graph.binding import bind as bind
+from ..graph.meta_keys import SHAPE
 from ..graph.operator_table import VOCABULARY
 from ..graph.operators import Operator
 from ..graph.ownership import drop_unread_tensors
-from ..graph.shapes import SHAPE, is_tensor, shape_of
+from ..graph.shapes import is_tensor, shape_of
 from .casts import drop_needless_casts
 from .lifting import lift_layers
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..graph.shapes import DTYPE
+from ..graph.meta_keys import DTYPE
 
 _CASTS = frozenset(
     {

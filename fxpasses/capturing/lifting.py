@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..graph.binding import bind
+from ..graph.meta_keys import SHAPE
 from ..graph.operator_table import VOCABULARY
 from ..graph.operators import aten_name
 from ..graph.ownership import place_module, tensor_at
-from ..graph.shapes import SHAPE, shape_of
+from ..graph.shapes import shape_of
 from .layer_builders import build_layer, can_build
 from .padding import number_paddings
 from .recurrent_lifting import lift_recurrent

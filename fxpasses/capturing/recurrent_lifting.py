@@ -13,9 +13,10 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from ..graph.meta_keys import SHAPE
 from ..graph.operators import aten_name
 from ..graph.ownership import place_module, tensor_at
-from ..graph.shapes import SHAPE, carried_meta
+from ..graph.shapes import carried_meta
 
 _GATES: dict[str, tuple[type[nn.LSTM | nn.GRU], int]] = {"aten.lstm": (nn.LSTM, 4), "aten.gru": (nn.GRU, 3)}
 _ARGUMENTS = "input state weights bias num_layers dropout training bidirectional batch_first".split()

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import GraphError
+from .meta_keys import DTYPE
 from .operator_table import VOCABULARY
 from .operators import Operator
-from .shapes import DTYPE, carried_meta
+from .shapes import carried_meta
 
 M = TypeVar("M", bound=nn.Module)
 

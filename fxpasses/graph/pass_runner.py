@@ -24,12 +24,30 @@ class Change:
     what: str
 
 
+_STAYS_FLOAT = "stays float: "
+
+
 @dataclass(frozen=True)
 class Skip:
-    """One candidate a pass left alone, and why."""
+    """One candidate a pass left alone, and why.
+
+    Attributes:
+        stays_float: whether the node computes in float for it, in a graph that is being made int8.
+    """
 
     node: str
     why: str
+    stays_float: bool = False
+
+    @property
+    def text(self) -> str:
+        """The reason as reports and files have it."""
+        return f"{_STAYS_FLOAT}{self.why}" if self.stays_float else self.why
+
+    @staticmethod
+    def of_text(node: str, text: str) -> Skip:
+        """The skip that a file tells of."""
+        return Skip(node, text.removeprefix(_STAYS_FLOAT), text.startswith(_STAYS_FLOAT))
 
 
 @dataclass
@@ -44,6 +62,9 @@ class PassResult:
 
     def skip(self, node: fx.Node, why: str) -> None:
         self.skipped.append(Skip(node.name, why))
+
+    def stay_float(self, node: fx.Node, why: str) -> None:
+        self.skipped.append(Skip(node.name, why, stays_float=True))
 
 
 Pass = Callable[[fx.GraphModule], PassResult]
@@ -64,8 +85,7 @@ def pass_name(graph_pass: Pass) -> str:
 
 def pass_logs(gm: fx.GraphModule) -> list[PassLog]:
     """What every pass so far did to this graph, in order."""
-    logs: list[PassLog] = graph_facts(gm).setdefault("log", [])
-    return logs
+    return graph_facts(gm).log
 
 
 def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Stage.FLOAT) -> fx.GraphModule:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-SHAPE = "shape"
-DTYPE = "dtype"
+from .meta_keys import DTYPE, SHAPE
 
 
 class _Recorder(fx.Interpreter):

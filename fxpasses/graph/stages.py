@@ -7,12 +7,19 @@ one left half done.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import fx, nn
 
 from ..errors import GraphError
+
+if TYPE_CHECKING:
+    from ..pruning.masks.masks import Masks
+    from ..quantization.config import QuantConfig
+    from ..signature.free_sizes import FreeSizes
+    from .pass_runner import PassLog
 
 _META = "fxpasses"
 """The key in ``GraphModule.meta`` under which the toolkit keeps its facts about a graph."""
@@ -33,22 +40,66 @@ _HOW_TO_REACH = {
 }
 
 
-def graph_facts(gm: fx.GraphModule) -> dict[str, Any]:
-    """What the toolkit recorded about a graph: ``stage``, ``config``, ``example_shapes`` and the like."""
-    facts: dict[str, Any] = gm.meta.setdefault(_META, {})
+class CaptureMethod(Enum):
+    """How a graph was captured; the value is what reports say."""
+
+    TRACE = "trace"
+    EXPORT = "export"
+    EXPORT_OF_ONE_BATCH = "export of one batch size"
+    TRACE_OF_CLOSED_CONTAINERS = "trace of closed containers"
+
+
+@dataclass
+class Facts:
+    """What the toolkit recorded about a graph.
+
+    Attributes:
+        stage: None where the toolkit did not make the graph.
+        capture_method: how it was captured; None for a graph from a file.
+        example_inputs: shape and dtype of every tensor among the inputs, nested as the model takes them.
+        example_ranges: least and largest value of every example tensor, in order; None for one without numbers.
+        free_sizes: which dimensions of inputs and outputs may have another size; None where nobody learned it.
+        config: of the quantization, from OBSERVED on.
+        precision: of a LOWERED graph.
+        masks: that were applied, one after the other.
+        log: what every pass did, in order.
+    """
+
+    stage: Stage | None = None
+    capture_method: CaptureMethod | None = None
+    example_inputs: tuple[Any, ...] | None = None
+    example_ranges: tuple[tuple[float, float] | None, ...] | None = None
+    free_sizes: FreeSizes | None = None
+    config: QuantConfig | None = None
+    precision: str | None = None
+    masks: tuple[Masks, ...] = ()
+    log: list[PassLog] = field(default_factory=list)
+
+
+def graph_facts(gm: fx.GraphModule) -> Facts:
+    """What the toolkit recorded about a graph."""
+    facts = gm.meta.setdefault(_META, Facts())
+    assert isinstance(facts, Facts)
     return facts
+
+
+def config_of(gm: fx.GraphModule) -> QuantConfig:
+    """The settings an OBSERVED or QUANTIZED graph was made with."""
+    config = graph_facts(gm).config
+    assert config is not None, "neither observed nor quantized"
+    return config
 
 
 def stage_of(gm: nn.Module) -> Stage | None:
     """The stage a graph is in; None if the toolkit did not make it."""
     if not isinstance(gm, fx.GraphModule):
         return None
-    stage = gm.meta.get(_META, {}).get("stage")
-    return stage if isinstance(stage, Stage) else None
+    facts = gm.meta.get(_META)
+    return facts.stage if isinstance(facts, Facts) else None
 
 
 def set_stage(gm: fx.GraphModule, stage: Stage) -> None:
-    graph_facts(gm)["stage"] = stage
+    graph_facts(gm).stage = stage
 
 
 def check_stage(gm: nn.Module, wanted: Stage, step: str) -> None:

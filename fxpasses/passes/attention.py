@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..graph.edit import add_module, insert_call, module_of, operator_name, replace_node
+from ..graph.meta_keys import DTYPE, SHAPE
 from ..graph.pass_runner import PassResult
-from ..graph.shapes import DTYPE, SHAPE, carried_meta, shape_of
+from ..graph.shapes import carried_meta, shape_of
 
 _PLAIN = {"need_weights", "average_attn_weights"}
 """Settings of a call that do not change what the attention itself is."""

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import fx
 
 from ..graph.edit import insert_call, operator_name, replace_node
+from ..graph.meta_keys import SHAPE
 from ..graph.pass_runner import PassResult
-from ..graph.shapes import SHAPE, shape_of
+from ..graph.shapes import shape_of
 
 
 def mean_to_pool(gm: fx.GraphModule) -> PassResult:

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import GraphError, InputError
 from ..graph.edit import is_floating_point, operator_name
+from ..graph.meta_keys import DTYPE
 from ..graph.pass_runner import PassResult, copy_graph, run_passes
 from ..graph.shapes import carried_meta
 from ..graph.stages import Stage, graph_facts, set_stage
@@ -54,7 +55,7 @@ def to_half(gm: fx.GraphModule, precision: str, keep_float: Sequence[str] = ()) 
     if precision not in HALVES:
         raise InputError(f"precision {precision!r}", why="it is no half precision", fix=f"use {' or '.join(HALVES)}")
     lowered = run_passes(gm, [LowerToHalf(precision, tuple(keep_float))])
-    graph_facts(lowered)["precision"] = precision
+    graph_facts(lowered).precision = precision
     set_stage(lowered, Stage.LOWERED)
     return finish(lowered)
 
@@ -85,17 +86,17 @@ class LowerToHalf:
         kept = {node: why for node in gm.graph.nodes if (why := self.why_float(gm, node))}
         kept_modules = {id(gm.get_submodule(str(n.target))) for n in kept if n.op == "call_module"}
         for node in list(gm.graph.nodes):
-            if node.op == "placeholder" and node.meta.get("dtype") is torch.float32:
+            if node.op == "placeholder" and node.meta.get(DTYPE) is torch.float32:
                 _cast_after(gm, node, dtype)
             elif node.op == "get_attr":
                 _round_attribute(gm, str(node.target), dtype)
             elif node.op == "output":
                 _cast_inputs(gm, node, torch.float32)
             elif node.op == "call_module" and id(gm.get_submodule(str(node.target))) in kept_modules:
-                result.skip(node, f"stays float: {kept.get(node, 'its layer does at another call')}")
+                result.stay_float(node, kept.get(node, "its layer does at another call"))
                 _between_casts(gm, node, dtype)
             elif node in kept:
-                result.skip(node, f"stays float: {kept[node]}")
+                result.stay_float(node, kept[node])
                 _between_casts(gm, node, dtype)
             elif node.op == "call_module":
                 gm.get_submodule(str(node.target)).to(dtype)

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from ..errors import InputError
 from ..graph.edit import add_module, module_of, operator_name, why_not_plain
-from ..graph.pass_runner import PassResult, run_passes
+from ..graph.pass_runner import PassResult, pass_logs, run_passes
 from ..graph.stages import Stage, graph_facts, set_stage
 from ..quantization.config import Override
 from .lowered import finish
@@ -62,7 +62,7 @@ class LowerLinear:
                 continue
             why = self.why_not(gm, node, str(operator))
             if why:
-                result.skip(node, f"stays float: {why}")
+                result.stay_float(node, why)
                 continue
             layer = module_of(gm, node, nn.Module)
             if id(layer) not in made:
@@ -97,17 +97,17 @@ def lower_linear(gm: fx.GraphModule, step: LowerLinear, method: str, precision: 
         GraphError: the graph is not FLOAT.
     """
     lowered = run_passes(gm, [step])
-    result: PassResult = graph_facts(lowered)["log"][-1].result
+    result: PassResult = pass_logs(lowered)[-1].result
     if not result.changed:
         raise InputError(f"--method {method}", why=_why_nothing(gm, result), fix="use --method static, or fp16")
-    graph_facts(lowered)["precision"] = precision
+    graph_facts(lowered).precision = precision
     set_stage(lowered, Stage.LOWERED)
     return finish(lowered)
 
 
 def _why_nothing(gm: fx.GraphModule, result: PassResult) -> str:
     nodes = {node.name: node for node in gm.graph.nodes}
-    reasons = Counter((operator_name(gm, nodes[s.node]), s.why.removeprefix("stays float: ")) for s in result.skipped)
+    reasons = Counter((operator_name(gm, nodes[s.node]), s.why) for s in result.skipped)
     listed = "; ".join(f"{count} × {operator}: {why}" for (operator, why), count in reasons.most_common())
     return "the model has no layer it could quantize" + (f": {listed}" if listed else "")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 
 from ..errors import GraphError
-from ..graph.shapes import DTYPE, SHAPE
+from ..graph.meta_keys import DTYPE, SHAPE
 from ..graph.stages import graph_facts
 from ..signature.examples import examples_of, with_tensors
 
@@ -39,7 +39,7 @@ class _Checked(fx.Interpreter):
         try:
             result = super().run_node(n)
         except RuntimeError as error:
-            precision = graph_facts(self.module)["precision"]  # type: ignore[arg-type]  # what was lowered is a graph
+            precision = graph_facts(self.module).precision  # type: ignore[arg-type]  # what was lowered is a graph
             raise GraphError.at_node(
                 n,
                 why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",

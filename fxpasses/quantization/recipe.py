@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from torch import fx
 
-from ..graph.stages import graph_facts
+from ..graph.stages import config_of
 from .config import QuantConfig
 from .int8.convert import convert
 from .int8.observe import observe
@@ -127,7 +127,7 @@ def calibrated_graph(
     with steps.step("calibrate", images) as step:
         if config.sweeps:
             sweep_observers(observed, batches, progress=step.advance, engine=engine)
-            config = graph_facts(observed)["config"]
+            config = config_of(observed)
         else:
             calibrate(observed, batches, step.advance)
     if config.narrow_ranges:

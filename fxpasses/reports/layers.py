@@ -13,25 +13,24 @@ from fxpasses.graph.operators import Scaling
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import graph_facts
-from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls, qparams_of
+from fxpasses.quantization.int8.names import layer_path
 from fxpasses.quantization.numbers import ops
 
-_STAYS_FLOAT = "stays float: "
 _QUANTIZING = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 
 
 def graph_account(gm: fx.GraphModule) -> dict[str, Any]:
     """``recipe``, ``qparams_sha256``, ``passes`` and ``layers``, ready for JSON."""
-    config = graph_facts(gm).get("config")
+    config = graph_facts(gm).config
     return {
-        "recipe": json.loads(recipe_text(config)) if isinstance(config, QuantConfig) else None,
+        "recipe": json.loads(recipe_text(config)) if config is not None else None,
         "qparams_sha256": qparams_hash(gm),
         "passes": [
             {
                 "name": log.name,
                 "changed": [{"node": c.node, "what": c.what} for c in log.result.changed],
-                "skipped": [{"node": s.node, "why": s.why} for s in log.result.skipped],
+                "skipped": [{"node": s.node, "why": s.text} for s in log.result.skipped],
             }
             for log in pass_logs(gm)
         ],
@@ -144,7 +143,7 @@ def _computes(gm: fx.GraphModule, node: fx.Node) -> bool:
 
 def _reasons(gm: fx.GraphModule) -> dict[str, str]:
     skips = (skip for log in pass_logs(gm) for skip in log.result.skipped)
-    return {s.node: s.why.removeprefix(_STAYS_FLOAT) for s in skips if s.why.startswith(_STAYS_FLOAT)}
+    return {s.node: s.why for s in skips if s.stays_float}
 
 
 def _layer_path(layer: fx.Node) -> str:
@@ -152,7 +151,7 @@ def _layer_path(layer: fx.Node) -> str:
     weight = layer.args[1]
     assert isinstance(weight, fx.Node)
     holder = str(weight.all_input_nodes[0].target).rpartition(".")[0]
-    return holder.rpartition("_int8")[0] or holder
+    return layer_path(holder)
 
 
 def _one_item(node: fx.Node) -> list[int] | None:

@@ -13,8 +13,6 @@ from fxpasses.graph.shapes import shape_of
 
 from .numbers import condition_text
 
-_STAYS_FLOAT = "stays float: "
-
 
 def lowered_account(gm: fx.GraphModule, precision: str) -> dict[str, Any]:
     """``passes`` and ``layers`` of report.json, as for a QUANTIZED graph; ``precision`` is that of changed layers."""
@@ -22,13 +20,13 @@ def lowered_account(gm: fx.GraphModule, precision: str) -> dict[str, Any]:
         {
             "name": log.name,
             "changed": [{"node": c.node, "what": c.what} for c in log.result.changed],
-            "skipped": [{"node": s.node, "why": s.why} for s in log.result.skipped],
+            "skipped": [{"node": s.node, "why": s.text} for s in log.result.skipped],
         }
         for log in pass_logs(gm)
     ]
     last = pass_logs(gm)[-1].result
     changed = {c.node for c in last.changed}
-    reasons = {s.node: s.why.removeprefix(_STAYS_FLOAT) for s in last.skipped}
+    reasons = {s.node: s.why for s in last.skipped}
     layers = [
         _layer(gm, node, precision if node.name in changed else "float", reasons.get(node.name))
         for node in gm.graph.nodes

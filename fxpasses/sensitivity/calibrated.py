@@ -111,7 +111,7 @@ class Distributions:
             for name, observer in _observers(observed).items()
         }
         _settle(observed, config, ranges)
-        graph_facts(observed)["config"] = config
+        graph_facts(observed).config = config
         if config.narrow_ranges:
             specs = {name: config.observer_of(self.float_graph, node) for name, node in nodes.items()}
             narrow_ranges(observed, self.first, lambda name: is_by_error(specs[name].build()))

@@ -21,6 +21,7 @@ from fxpasses.export.integer_tensors import torch_integers
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.measure.metrics import Metric
 from fxpasses.quantization.int8.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
+from fxpasses.quantization.int8.names import int8_name, tensor_of
 from fxpasses.quantization.int8.observe import find_observers
 from fxpasses.quantization.numbers import ops
 from fxpasses.quantization.ranges.observers import Observer
@@ -35,8 +36,6 @@ Integers = Callable[[Inputs], Mapping[str, Tensor]]
 """Every integer tensor of one runtime, by the name of its ``quantize`` node."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
-SUFFIX = "_int8"
-"""What conversion adds to a tensor's name for its integers."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) 
     if gives_floats:
         node, layer = gives_floats[0].node, gives_floats[0].layer
     else:
-        (node,) = (n for n in alone.graph.nodes if n.name == unit.result + SUFFIX)
+        (node,) = (n for n in alone.graph.nodes if n.name == int8_name(unit.result))
         found = find_int8_calls(alone).get(node)
         layer = None if found is None else found.layer
     return LayerSensitivity(
@@ -210,14 +209,14 @@ def _in_place(
     inputs_of_batches: Iterator[Inputs],
     found: QuantSensitivity,
 ) -> dict[str, TensorError]:
-    grids = {n.name.removesuffix(SUFFIX): qparams_of(n) for n in int8.graph.nodes if n.target is ops.quantize}
+    grids = {tensor_of(n.name): qparams_of(n) for n in int8.graph.nodes if n.target is ops.quantize}
     errors: dict[str, TensorError] = {}
     for inputs in inputs_of_batches:
         expected = values_of(float_graph, set(grids), inputs)
         with torch.inference_mode():
             given = integers(inputs)
         for name, x in expected.items():
-            q = given.get(name + SUFFIX)
+            q = given.get(int8_name(name))
             if q is None:
                 continue
             if name not in errors:

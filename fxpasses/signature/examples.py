@@ -58,7 +58,8 @@ def _spec_of(value: Any) -> Any:
 
 def examples_of(gm: fx.GraphModule) -> tuple[Any, ...]:
     """What a graph was captured with, an entry for each argument."""
-    examples: tuple[Any, ...] = graph_facts(gm)["example_inputs"]
+    examples = graph_facts(gm).example_inputs
+    assert examples is not None, "captured, or loaded"
     return examples
 
 

@@ -27,7 +27,6 @@ BATCH = "batch"
 Dims = dict[int, str]
 """The free dimensions of a tensor, and the names of their sizes: two that bear one name are equal."""
 
-_FACT = "free_sizes"
 _MOST_TRIES = 48
 _NEAR = 1e-3
 """Of an output's largest value: what a sample differs by, at most, when others are computed beside it."""
@@ -67,14 +66,13 @@ class FreeSizes:
 
 def free_sizes(gm: fx.GraphModule) -> FreeSizes:
     """What is free in a captured graph; dimension 0 of every input where nobody learned it."""
-    found = graph_facts(gm).get(_FACT)
-    if isinstance(found, FreeSizes):
+    if (found := graph_facts(gm).free_sizes) is not None:
         return found
     return FreeSizes(tuple({0: BATCH} if tensor.spec[0] else {} for tensor in input_tensors(gm)))
 
 
 def set_free_sizes(gm: fx.GraphModule, sizes: FreeSizes) -> None:
-    graph_facts(gm)[_FACT] = sizes
+    graph_facts(gm).free_sizes = sizes
 
 
 def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> FreeSizes:

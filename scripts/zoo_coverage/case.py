@@ -82,7 +82,8 @@ def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
         if error.step == "capture" and not torch_captures(loaded.module, (images[:2],)):
             outcome.status = NOT_OURS
         raise
-    outcome.captured_by = graph_facts(int8)["method"]
+    method = graph_facts(int8).capture_method
+    outcome.captured_by = method.value if method else ""
     _count_nodes(int8, outcome)
     outcome.sqnr_db = round(sqnr_db(_first(loaded.module(images)), _first(int8(images))), 1)
     outcome.step = "judge outputs"
@@ -117,8 +118,7 @@ def _count_nodes(int8: Any, outcome: Outcome) -> None:
     for log in pass_logs(int8):
         if log.name == "observe":
             for skip in log.result.skipped:
-                reason = skip.why.removeprefix("stays float: ")
-                outcome.float_reasons[reason] = outcome.float_reasons.get(reason, 0) + 1
+                outcome.float_reasons[skip.why] = outcome.float_reasons.get(skip.why, 0) + 1
     outcome.float_nodes = sum(outcome.float_reasons.values())
     outcome.int8_nodes = sum(n.target is torch.ops.fxpasses.quantize.default for n in int8.graph.nodes)
 

@@ -17,7 +17,7 @@ from torch.nn.utils import prune
 
 from fxpasses.capturing.attempts import Method, capture
 from fxpasses.errors import GraphError
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.stages import CaptureMethod, graph_facts
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))
 
@@ -103,7 +103,7 @@ class TestBatchSize:
         model = OneInput(lambda net, x: torch.cat([net.conv(row[None]) for row in x]), conv=conv()).eval()
         with pytest.warns(UserWarning, match="example's batch size only, because: its forward counts, loops"):
             gm = capture(model, IMAGES[:batch])
-        assert graph_facts(gm)["method"] == "export of one batch size"
+        assert graph_facts(gm).capture_method is CaptureMethod.EXPORT_OF_ONE_BATCH
         assert_same(gm, model, (IMAGES[:batch],))
 
     @pytest.mark.parametrize("batch", [1, 2])

@@ -23,7 +23,7 @@ from fxpasses.errors import GraphError, source_line
 from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.graph.operators import Scaling
 from fxpasses.graph.shapes import shape_of
-from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.stages import CaptureMethod, Stage, graph_facts, stage_of
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))
 
@@ -131,7 +131,7 @@ def test_export_opens_what_tracing_keeps_whole(name: str, side: int) -> None:
 def test_functions_that_hide_layers_are_opened() -> None:
     net = TINY["wrapped_layers"]
     gm = capture(net.build(), net.example_inputs())
-    assert graph_facts(gm)["method"] == "export"
+    assert graph_facts(gm).capture_method is CaptureMethod.EXPORT
     assert operators_of(gm).count("linear") == 3
     traced = capture(net.build(), net.example_inputs(), method="trace")
     assert operators_of(traced).count("linear") == 1
@@ -153,8 +153,8 @@ def test_the_graph_is_ready_for_passes() -> None:
     model = TINY["conv_bn_relu"].build()
     gm = fxpasses.capture(model, IMAGES)
     assert stage_of(gm) is Stage.FLOAT
-    assert graph_facts(gm)["example_inputs"] == ((IMAGE, torch.float32),)
-    assert graph_facts(gm)["method"] == "trace"
+    assert graph_facts(gm).example_inputs == ((IMAGE, torch.float32),)
+    assert graph_facts(gm).capture_method is CaptureMethod.TRACE
     assert not any(module.training for module in gm.modules())
     assert operators_of(gm) == ["conv2d", "batch_norm", "relu"]
     again = capture(gm, IMAGES)
@@ -192,7 +192,7 @@ def test_auto_falls_through_to_export(name: str) -> None:
     with pytest.raises(GraphError):
         capture(net.build(), net.example_inputs(), method="trace")
     gm = capture(net.build(), net.example_inputs())
-    assert graph_facts(gm)["method"] == "export"
+    assert graph_facts(gm).capture_method is CaptureMethod.EXPORT
     assert_same(gm, net.build(), fresh_inputs(net, 3, batch=3))
 
 

@@ -23,7 +23,7 @@ from fxpasses import pruning
 from fxpasses.errors import InputError
 from fxpasses.export import to_torch
 from fxpasses.graph.graph_module import RecordedModule
-from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.stages import Stage, config_of, stage_of
 from fxpasses.precision.half import to_half
 
 FLOAT = ("residual_block", "dict_output", "two_inputs", "attention", "view_with_size", "embedding_linear",
@@ -83,7 +83,7 @@ def test_an_int8_graph_and_what_is_made_of_it(name: str, way: str) -> None:
     gm = quantized(name)
     again, inputs = WAYS[way](gm), inputs_of(name)
     assert isinstance(again, RecordedModule) and again.code == gm.code
-    assert graph_facts(again)["config"] == graph_facts(gm)["config"]
+    assert config_of(again) == config_of(gm)
     for engine in ("reference", "x86", "plain"):
         assert are_equal(outputs_of(to_torch(again, engine), inputs), outputs_of(to_torch(gm, engine), inputs))
 

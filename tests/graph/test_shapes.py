@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
-from fxpasses.graph.shapes import DTYPE, SHAPE, is_float_tensor, is_tensor, record_shapes, shape_of
+from fxpasses.graph.meta_keys import DTYPE, SHAPE
+from fxpasses.graph.shapes import is_float_tensor, is_tensor, record_shapes, shape_of
 
 
 class Mixed(nn.Module):

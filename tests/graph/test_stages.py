@@ -8,15 +8,14 @@ import pytest
 from torch import fx, nn
 
 from fxpasses.errors import GraphError
-from fxpasses.graph.stages import Stage, check_stage, graph_facts, set_stage, stage_of
+from fxpasses.graph.stages import Facts, Stage, check_stage, graph_facts, set_stage, stage_of
 
 
 def test_a_fresh_graph_has_no_stage() -> None:
     gm = fx.symbolic_trace(nn.ReLU())
     assert stage_of(gm) is None
     assert stage_of(nn.ReLU()) is None
-    graph_facts(gm)["stage"] = "FLOAT"  # a word is no stage
-    assert stage_of(gm) is None
+    assert graph_facts(gm) == Facts()
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -24,7 +23,7 @@ def test_the_stage_is_kept_in_the_graphs_facts(stage: Stage) -> None:
     gm = fx.symbolic_trace(nn.ReLU())
     set_stage(gm, stage)
     assert stage_of(gm) is stage
-    assert graph_facts(gm)["stage"] is stage
+    assert graph_facts(gm).stage is stage
     check_stage(gm, stage, "a step")
     assert stage_of(copy.deepcopy(gm)) is stage
 

@@ -30,4 +30,4 @@ def test_a_shared_layer_becomes_one_shared_layer() -> None:
 def test_layers_asked_for_in_float() -> None:
     lowered = to_dynamic(mixed(), keep_float=["last"])
     assert changed(lowered) == ["first"]
-    assert reasons(lowered)["last"] == "stays float: asked for by 'last'"
+    assert reasons(lowered)["last"] == "asked for by 'last'"

@@ -75,7 +75,7 @@ def test_operators_and_size_of_the_file(tmp_path: Path) -> None:
 def test_what_stays_float(kind: Any, settings: dict[str, Any], why: str) -> None:
     lowered = to_dynamic(recurrent_graph(kind, 7, **settings))
     assert changed(lowered) == ["last"]
-    assert re.search(f"^stays float: .*{why}", reasons(lowered)["layer"])
+    assert re.search(why, reasons(lowered)["layer"])
 
 
 def test_layers_with_hooks_stay_float() -> None:
@@ -96,7 +96,7 @@ def test_a_single_sequence_stays_float() -> None:
 
 def test_asked_for_in_float() -> None:
     lowered = to_dynamic(recurrent_graph(nn.LSTM, 7), keep_float=["recurrent"])
-    assert reasons(lowered)["layer"] == "stays float: asked for by 'recurrent'"
+    assert reasons(lowered)["layer"] == "asked for by 'recurrent'"
 
 
 def test_seven_bits_without_vnni() -> None:

@@ -45,7 +45,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3))
-        return self.last(self.wide(self.norm(x)))
+        y: Tensor = self.last(self.wide(self.norm(x)))
+        return y
 
 
 def images(seed: int, count: int = 16) -> Tensor:

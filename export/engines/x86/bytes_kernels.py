@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, fx
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call, qparams_of
 from fxpasses.quantization.int8.scales import table_of
 from fxpasses.quantization.numbers import ops
@@ -98,10 +99,10 @@ class Table(Kernel):
         super().__init__()
         # no buffers: a module finds those by way of an AttributeError, which takes as long as an operator
         self.table = integer_table(call) if table is None else table
-        large = math.prod(call.inputs[0].meta["shape"][1:]) >= _WORTH_PAIRS
+        large = math.prod(call.inputs[0].meta[SHAPE][1:]) >= _WORTH_PAIRS
         self.pairs = _table_of_pairs(self.table) if large else None
 
-        self.x, self.y, self.is_tiny = call.x[0], call.y, math.prod(call.inputs[0].meta["shape"][1:]) <= quint8.TINY
+        self.x, self.y, self.is_tiny = call.x[0], call.y, math.prod(call.inputs[0].meta[SHAPE][1:]) <= quint8.TINY
 
     @property
     def script(self) -> Script | None:

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import fx
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from .. import quint8
@@ -94,7 +95,7 @@ def _convolution(call: Int8Call) -> Kernel:
 
 
 def _linear(call: Int8Call) -> Kernel:
-    if len(call.inputs[0].meta["shape"]) < 2:  # a single vector, which no kernel takes
+    if len(call.inputs[0].meta[SHAPE]) < 2:  # a single vector, which no kernel takes
         return ExactLinear(call)
     if quint8.is_available() and is_exact("fbgemm", call):
         return PackedLinear(call)
@@ -113,7 +114,7 @@ def _moving_kernel(call: Int8Call) -> Kernel | None:
 
 
 def _pointwise_kernel(call: Int8Call) -> Kernel:
-    name, shapes = call.operator.name, {tuple(n.meta["shape"][1:]) for n in call.inputs}
+    name, shapes = call.operator.name, {tuple(n.meta[SHAPE][1:]) for n in call.inputs}
     if call.operator.elementwise and call.clamp is None:
         by_aten = ByteHardswish.if_exact(call) if name == "hardswish" and quint8.is_available() else None
         return by_aten or Table(call)

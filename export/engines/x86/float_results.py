@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import FloatResult
 
 from .. import quint8
@@ -30,9 +31,9 @@ def float_result_kernel(result: FloatResult) -> Kernel:
     """The fastest of those below that can compute it."""
     if result.x.grid.dtype is not torch.uint8:
         return ReferenceResult(result)
-    if len(result.input.meta["shape"]) < _MATRIX:
+    if len(result.input.meta[SHAPE]) < _MATRIX:
         return ExactResult(result)
-    rows_of_a_sample = math.prod(result.input.meta["shape"][1:-1])
+    rows_of_a_sample = math.prod(result.input.meta[SHAPE][1:-1])
     if rows_of_a_sample == 1 and quint8.is_available() and is_exact("fbgemm", result):
         return FewRows(result)
     return ManyRows(result) if is_exact("onednn", result) else ExactResult(result)

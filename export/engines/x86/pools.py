@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from .. import quint8
@@ -22,7 +23,7 @@ class GlobalAveragePool(Kernel):
         super().__init__()
         self.x, self.y = call.x[0], call.y
         self.constants = (self.x.zero_point, self.x.scale / self.y.scale, self.y.zero_point, *output_limits(call))
-        self.is_small = math.prod(call.inputs[0].meta["shape"][1:]) <= _WORTH_COPYING
+        self.is_small = math.prod(call.inputs[0].meta[SHAPE][1:]) <= _WORTH_COPYING
 
     @property
     def script(self) -> Script | None:

@@ -22,6 +22,7 @@ from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.program import exported_program
 from fxpasses.export.pt2.save_and_load import save
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.meta_keys import DTYPE, SHAPE
 from fxpasses.measure.latency import BenchResult
 from fxpasses.measure.model_size import count_macs, count_parameters, module_bytes
 from fxpasses.measure.runners import Runner, onnx_runner, torch_runner, torch_threads
@@ -166,7 +167,7 @@ def _save_float(small: fx.GraphModule, pruned: Pruned, folder: Path, terminal: T
 
 
 def _shapes(graph: fx.GraphModule) -> Iterator[tuple[tuple[int, ...], torch.dtype]]:
-    return ((n.meta["shape"], n.meta["dtype"]) for n in graph.graph.nodes if n.op == "placeholder")
+    return ((n.meta[SHAPE], n.meta[DTYPE]) for n in graph.graph.nodes if n.op == "placeholder")
 
 
 def _floats(

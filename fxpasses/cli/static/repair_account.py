@@ -15,7 +15,7 @@ from fxpasses.capturing.attempts import capture
 from fxpasses.errors import InputError
 from fxpasses.export.pt2.save_and_load import load
 from fxpasses.export.torch_int8 import to_torch
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.stages import config_of
 from fxpasses.measure.runners import torch_threads
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.passes.fusion import fuse
@@ -108,7 +108,7 @@ def repairs_of(made: fx.GraphModule, given: Input, settings: Settings, step: Ste
     judged = _last_images(given.data, images, settings.seed)
     yardstick = Yardstick(graph, lambda: (((x,), None) for x in judged.split(BATCH)))
     calibrated = _Calibrations(graph, given.data, images, settings.seed)
-    steps, rows = repair_steps(graph_facts(made)["config"]), list[dict[str, Any]]()
+    steps, rows = repair_steps(config_of(made)), list[dict[str, Any]]()
     for done, planned in enumerate(steps):
         step.at(planned.repair, done, len(steps))
         int8 = made if planned is steps[-1] else calibrated.int8(planned.config)

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, fx
 
 from ...graph.edit import operator_of
+from ...graph.meta_keys import SHAPE
 from ...graph.operator_table import VOCABULARY
 from ...graph.operators import Operator
 from ...graph.ownership import tensor_at
-from ...graph.shapes import SHAPE, is_tensor, shape_of
+from ...graph.shapes import is_tensor, shape_of
 from .atoms import AtomClasses, Atoms
 
 Dim = Atoms | None

@@ -20,8 +20,6 @@ from ...graph.pass_runner import copy_graph
 from ...graph.stages import Stage, check_stage, graph_facts
 from .layers import LAYERS, Layer, output_channels, prunable_layers, spread_over_weight, unknown_layer
 
-_FACT = "masks"
-
 
 class Masks(Mapping[str, Tensor]):
     """Layer path -> bool tensor, True = kept. ``a & b`` keeps what both keep, ``a | b`` what either does.
@@ -122,7 +120,7 @@ def apply_masks(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> fx.GraphModu
     check_stage(gm, Stage.FLOAT, "apply_masks")
     check_masks(gm, masks)
     masked = copy_graph(gm)
-    graph_facts(masked)[_FACT] = (*_remembered(gm), Masks(masks))
+    graph_facts(masked).masks = (*_remembered(gm), Masks(masks))
     reapply_masks(masked)
     return masked
 
@@ -159,7 +157,7 @@ def masks_of(gm: fx.GraphModule) -> Masks:
 
 
 def _remembered(gm: fx.GraphModule) -> tuple[Masks, ...]:
-    return tuple(graph_facts(gm).get(_FACT, ()))
+    return graph_facts(gm).masks
 
 
 def reapply_masks(gm: fx.GraphModule) -> None:
@@ -187,7 +185,7 @@ def replace_masks(gm: fx.GraphModule, masks: Masks) -> None:
         InputError: a mask does not fit the graph.
     """
     check_masks(gm, masks)
-    graph_facts(gm)[_FACT] = (masks,)
+    graph_facts(gm).masks = (masks,)
     reapply_masks(gm)
 
 
@@ -206,7 +204,7 @@ def keep_masks(gm: fx.GraphModule, optimizer: torch.optim.Optimizer) -> torch.ut
 def make_permanent(gm: fx.GraphModule) -> fx.GraphModule:
     """A copy that is as sparse and has forgotten its masks: from now on its zeros are weights like any other."""
     forgetful = copy_graph(gm)
-    graph_facts(forgetful).pop(_FACT, None)
+    graph_facts(forgetful).masks = ()
     return forgetful
 
 

@@ -16,24 +16,23 @@ from torch import Tensor, fx, nn
 
 from ...errors import GraphError, InputError
 from ...graph.edit import add_module, clip_bounds, module_of
+from ...graph.meta_keys import DTYPE, LAYER, SHAPE
 from ...graph.operators import Operator
 from ...graph.ownership import drop_unread_tensors
 from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs
-from ...graph.shapes import DTYPE, SHAPE, carried_meta
-from ...graph.stages import Stage, check_stage, graph_facts, set_stage
+from ...graph.shapes import carried_meta
+from ...graph.stages import Stage, check_stage, config_of, graph_facts, set_stage
 from ..config import QuantConfig
 from ..numbers import ops
 from ..numbers.qparams import QParams
 from .bias_correction import take_out_means
 from .exactness import require_exact
 from .mixed_tensors import take_out_parts
+from .names import float_name, holder_path, int8_name
 from .plan import Plan
 from .planned_scales import plan_with_scales, take_out_observers
 from .scales import Scales, settle_scales
 from .weights import IntegerWeights, integer_weights
-
-LAYER = "int8_layer"
-"""Key in ``node.meta`` of what dequantizes a weight or bias: the node of the float graph whose layer had it."""
 
 
 def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
@@ -49,7 +48,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
             bit-equality of all engines cannot be shown for some node.
     """
     check_stage(gm, Stage.OBSERVED, "convert")
-    config = config or graph_facts(gm)["config"]
+    config = config or config_of(gm)
     # files say what was done, not asked for
     return converted(gm, replace(config, rounding="nearest", reestimation=False))
 
@@ -57,7 +56,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
 def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
     """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses from."""
     gm = copy_graph(gm)
-    graph_facts(gm)["config"] = config
+    graph_facts(gm).config = config
     measured = take_out_observers(gm, config)
     means, powers = take_out_means(gm), take_out_parts(gm)
     plan, scales = plan_with_scales(gm, config, measured, powers)
@@ -112,7 +111,7 @@ class _Conversion:
         known = {skip.node for log in pass_logs(self.gm) for skip in log.result.skipped}
         for node, why in self.plan.why_float.items():
             if node.name not in known:
-                self.result.skip(node, f"stays float: {why}")
+                self.result.stay_float(node, why)
 
     def _absorb(self, activation: fx.Node, producer: fx.Node) -> None:
         """Drop an activation that the saturation of its output grid makes redundant."""
@@ -160,7 +159,7 @@ class _Conversion:
         path = str(node.target)
         call = self.calls[path] = self.calls.get(path, 0) + 1
         holder = nn.Module().eval()
-        place = add_module(self.gm, f"{path}_int8" + (f"_call{call}" if call > 1 else ""), holder)
+        place = add_module(self.gm, holder_path(path, call), holder)
 
         def dequantized(name: str, value: Tensor, scale: Tensor, axis: int) -> fx.Node:
             read = [self._buffer(node, holder, place, n, t) for n, t in ((name, value), (f"{name}_scale", scale))]
@@ -187,7 +186,7 @@ class _Conversion:
     def _convert_embedding(self, node: fx.Node) -> None:
         q = self.scales[self.plan.root[node]]
         table = module_of(self.gm, node, nn.Embedding).weight.detach()
-        place = add_module(self.gm, f"{node.target}_int8", holder := nn.Module().eval())
+        place = add_module(self.gm, holder_path(str(node.target)), holder := nn.Module().eval())
         with self.gm.graph.inserting_before(node):
             integers = ops.quantize(table, q.scale, q.zero_point, q.grid.dtype)
             read = self._buffer(node, holder, place, "weight", integers)
@@ -199,7 +198,7 @@ class _Conversion:
         """A constant is quantized here and now, and held as integers."""
         path, _, name = str(tensor.target).rpartition(".")
         value: Tensor = getattr(self.gm.get_submodule(path), name).detach()
-        place = add_module(self.gm, f"{tensor.target}_int8", holder := nn.Module().eval())
+        place = add_module(self.gm, holder_path(str(tensor.target)), holder := nn.Module().eval())
         return self._buffer(tensor, holder, place, "value", ops.quantize(value, q.scale, q.zero_point, q.grid.dtype))
 
     def _replace(self, node: fx.Node, new: fx.Node) -> None:
@@ -219,10 +218,10 @@ class _Conversion:
                 quantized = self._integer_constant(tensor, q)
             else:
                 arguments = (tensor, q.scale, q.zero_point, q.grid.dtype)
-                quantized = graph.create_node("call_function", ops.quantize, arguments, name=f"{name}_int8")
+                quantized = graph.create_node("call_function", ops.quantize, arguments, name=int8_name(name))
         with graph.inserting_after(quantized):
             back = graph.create_node(
-                "call_function", ops.dequantize, (quantized, q.scale, q.zero_point), name=f"{name}_float"
+                "call_function", ops.dequantize, (quantized, q.scale, q.zero_point), name=float_name(name)
             )
         quantized.meta = carried_meta(tensor) | {DTYPE: q.grid.dtype}
         back.meta = carried_meta(tensor)

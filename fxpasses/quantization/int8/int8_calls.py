@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from ...graph.edit import clip_bounds, only_reader, operator_of
+from ...graph.meta_keys import DTYPE
 from ...graph.operator_table import VOCABULARY
 from ...graph.operators import Operator
 from ..numbers import ops
@@ -154,7 +155,7 @@ def qparams_of(node: fx.Node) -> QParams:
     if dtype is None:
         source = node.args[0]
         assert isinstance(source, fx.Node)
-        dtype = source.args[3] if source.target is ops.quantize else source.meta.get("dtype", torch.uint8)
+        dtype = source.args[3] if source.target is ops.quantize else source.meta.get(DTYPE, torch.uint8)
     assert isinstance(scale, float) and isinstance(zero_point, int) and isinstance(dtype, torch.dtype)
     limits = torch.iinfo(dtype)
     return QParams(scale, zero_point, IntType(dtype, limits.min, limits.max))

@@ -47,10 +47,10 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     watch_parts(gm, plan)
     result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
-        result.skip(node, f"stays float: {why}")
+        result.stay_float(node, why)
     if config.bias_correction:
         watch_means(gm, plan)
-    graph_facts(gm)["config"] = config
+    graph_facts(gm).config = config
     pass_logs(gm).append(PassLog("observe", result))
     set_stage(gm, Stage.OBSERVED)
     gm.graph.lint()

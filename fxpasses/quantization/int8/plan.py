@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from torch import fx, nn
 
 from ...graph.edit import clip_bounds, module_of, only_reader, operator_of, why_not_plain
+from ...graph.meta_keys import SHAPE
 from ...graph.operators import Operator, Scaling
-from ...graph.shapes import SHAPE, is_float_tensor, shape_of
+from ...graph.shapes import is_float_tensor, shape_of
 from ...signature.outputs import hands_out
 from ..config import QuantConfig
 

@@ -9,8 +9,9 @@ import torch
 from torch import fx, nn
 
 from ...graph.edit import add_module, is_floating_point, only_reader, operator_name, replace_node
+from ...graph.meta_keys import DTYPE
 from ...graph.pass_runner import Pass, PassResult
-from ...graph.shapes import DTYPE, carried_meta, shape_of
+from ...graph.shapes import carried_meta, shape_of
 from ...passes.batch_norm import affine_of, batch_norm_of, why_not_affine
 from ..config import QuantConfig
 

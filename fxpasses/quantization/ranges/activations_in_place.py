@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ...graph.edit import only_reader
-from ...graph.shapes import DTYPE
+from ...graph.meta_keys import DTYPE
 
 _IN_PLACE: dict[object, Callable[..., Any]] = {torch.relu: torch.relu_, torch.clamp: torch.clamp_}
 _ASKED = (F.hardswish, F.silu)

@@ -27,7 +27,7 @@ from torch import Tensor, fx
 from ...errors import InputError
 from ...graph.edit import module_of
 from ...graph.pass_runner import Change, PassLog, PassResult, copy_graph, pass_logs
-from ...graph.stages import Stage, check_stage, graph_facts
+from ...graph.stages import Stage, check_stage, config_of, graph_facts
 from ...signature.outputs import tensors_of
 from ...signature.samples import count_samples
 from ..config import QuantConfig
@@ -200,11 +200,11 @@ def _observe_by(gm: fx.GraphModule, spec: ObserverSpec) -> None:
         observer = module_of(gm, node, Observer)
         if isinstance(observer, Sweeping):
             gm.set_submodule(str(node.target), observed_by(spec, observer))
-    config = graph_facts(gm)["config"]
+    config = config_of(gm)
     assert isinstance(config, QuantConfig)
     overrides = tuple(replace(o, observer=str(spec)) if o.observer == SWEEP else o for o in config.overrides)
     observer_of_all = str(spec) if config.observer == SWEEP else config.observer
-    graph_facts(gm)["config"] = replace(config, observer=observer_of_all, overrides=overrides)
+    graph_facts(gm).config = replace(config, observer=observer_of_all, overrides=overrides)
 
 
 def _tensors(outputs: Any) -> list[Tensor]:

@@ -25,7 +25,7 @@ from ...graph.cuts import cut_points, part
 from ...graph.edit import module_of
 from ...graph.pass_runner import Change, PassLog, PassResult, pass_logs
 from ...graph.shapes import is_float_tensor, shape_of
-from ...graph.stages import Stage, check_stage, graph_facts
+from ...graph.stages import Stage, check_stage, config_of
 from ...signature.outputs import leaves_of
 from ...signature.samples import is_fixed_batch
 from ..config import QuantConfig
@@ -91,7 +91,7 @@ def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable
     nodes = find_observers(gm)
     observers = {name: module_of(gm, node, Observer) for name, node in nodes.items()}
     asked = {name: o for name, o in observers.items() if (is_by_error(o) if may_move is None else may_move(name))}
-    for name, (fraction, quieter_db) in _best_fractions(exact, batches, asked, graph_facts(gm)["config"]).items():
+    for name, (fraction, quieter_db) in _best_fractions(exact, batches, asked, config_of(gm)).items():
         gm.set_submodule(str(nodes[name].target), NarrowedObserver(observers[name], fraction))
         told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
         result.changed.append(Change(name, told))

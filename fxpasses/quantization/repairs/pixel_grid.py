@@ -31,8 +31,9 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from ...graph.edit import add_module, module_of, operator_of, with_parameters
+from ...graph.meta_keys import SHAPE
 from ...graph.pass_runner import Change, PassLog, PassResult, Skip, copy_graph, pass_logs
-from ...graph.shapes import SHAPE, carried_meta, is_float_tensor, shape_of
+from ...graph.shapes import carried_meta, is_float_tensor, shape_of
 from ...graph.stages import Stage, check_stage
 from ...signature.outputs import hands_out
 from ..config import LARGEST_BITS, QuantConfig
@@ -108,7 +109,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
             continue
         new = _align(gm, node, levels, spread=config.for_target.pair_safe)
         result.changed.append(Change(node.name, f"a step of the grid is a pixel's, zero_point {levels.zero_point}"))
-        result.skipped.append(Skip(new.name, "stays float: it maps images to the numbers of their pixels"))
+        result.skipped.append(Skip(new.name, "it maps images to the numbers of their pixels", stays_float=True))
     gm.delete_all_unused_submodules()
     gm.graph.lint()
     gm.recompile()

@@ -29,13 +29,14 @@ import torch
 from torch import Tensor, fx
 
 from ...graph.edit import operator_of
+from ...graph.meta_keys import LAYER
 from ...graph.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from ...graph.shapes import shape_of
-from ...graph.stages import Stage, check_stage, graph_facts
+from ...graph.stages import Stage, check_stage, config_of, graph_facts
 from ...signature.outputs import tensors_of
 from ...signature.samples import is_fixed_batch
 from ..config import QuantConfig
-from ..int8.convert import LAYER, convert
+from ..int8.convert import convert
 from ..int8.int8_calls import LayerIntegers, find_float_results, find_int8_calls
 from ..int8.observe import without_observers
 from ..int8.weights import LARGEST_BIAS
@@ -70,7 +71,7 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
     """
     check_stage(gm, Stage.OBSERVED, "reestimate")
     int8, exact = convert(gm, config), without_observers(gm)
-    config = graph_facts(int8)["config"]
+    config = config_of(int8)
     assert isinstance(config, QuantConfig)
     correcting, judging = _samples(exact, batches)
     before, untouched = _sqnr_db(exact, int8, judging), {k: v.clone() for k, v in int8.state_dict().items()}
@@ -85,7 +86,7 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
         why = f"outputs come no nearer to float: {figures}"
         result = PassResult([], [*result.skipped, *(Skip(n, why) for n in nodes)])
     else:
-        graph_facts(int8)["config"] = replace(config, reestimation=True)
+        graph_facts(int8).config = replace(config, reestimation=True)
         result.changed[:] = [Change(c.node, f"{c.what}; of the outputs {figures}") for c in result.changed]
     pass_logs(int8).append(PassLog("reestimate", result))
     return int8

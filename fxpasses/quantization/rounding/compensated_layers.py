@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from ...graph.cuts import part
 from ...graph.edit import module_of
-from ..int8.convert import LAYER
+from ...graph.meta_keys import LAYER
 from .compare_outputs import OutputJudge
 from .compensated_rounding import DAMPING, compensated_rounding
 from .input_moments import Moments

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of
+from ...graph.meta_keys import LAYER
 from ...graph.pass_runner import copy_graph
 from ..config import QuantConfig
-from ..int8.convert import LAYER
+from ..int8.names import tensor_of
 from ..int8.weights import LARGEST_BIAS
 from ..numbers import ops
 from ..numbers.qparams import IntType
@@ -210,5 +211,5 @@ def take_over(int8: fx.GraphModule, learners: dict[str, Learner]) -> None:
 def float_name(node: fx.Node) -> str:
     """What the float graph calls a tensor of a twin; empty for integers, which it does not have."""
     if node.target is dequantize_straight_through:
-        return node.all_input_nodes[0].name.removesuffix("_int8")
+        return tensor_of(node.all_input_nodes[0].name)
     return "" if node.target is quantize_straight_through else node.name

@@ -29,7 +29,7 @@ from ...errors import InputError
 from ...graph.cuts import cut_points, part
 from ...graph.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from ...graph.shapes import shape_of
-from ...graph.stages import Stage, check_stage, graph_facts
+from ...graph.stages import Stage, check_stage, config_of
 from ...signature.outputs import tensors_of
 from ...signature.samples import is_fixed_batch
 from ..config import QuantConfig
@@ -109,9 +109,9 @@ def learn_rounding(
         GraphError, InputError: as :func:`fxpasses.convert` and :func:`fxpasses.calibrate` say.
     """
     check_stage(gm, Stage.OBSERVED, "learn_rounding")
-    config = replace(config or graph_facts(gm)["config"], rounding="learned", reestimation=False)
+    config = replace(config or config_of(gm), rounding="learned", reestimation=False)
     int8, exact = converted(gm, config), without_observers(gm)
-    twin, learners = trainable_twin(int8, exact, graph_facts(int8)["config"])
+    twin, learners = trainable_twin(int8, exact, config_of(int8))
     blocks = _blocks(exact, twin, learners)
     steps = _steps(learners) if steps is None else steps
     total = (steps + 1) * sum(bool(block.learners) for block in blocks)

@@ -14,7 +14,8 @@ from torch import Tensor, fx, nn
 from fxpasses.errors import GraphError
 from fxpasses.export.engines.kernel import Kernel
 from fxpasses.export.engines.reference import reference_kernel
-from fxpasses.export.engines.replace_calls import INT8_NAME, lower
+from fxpasses.export.engines.replace_calls import lower
+from fxpasses.graph.meta_keys import INT8_NAME
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
 from fxpasses.quantization.numbers import ops

@@ -41,8 +41,8 @@ def test_a_float_graph_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     gm = captured(name)
     again = load(save(gm, tmp_path / "model.pt2"))
     assert stage_of(again) is Stage.FLOAT and not again.training
-    for fact in ("example_inputs", "example_ranges"):
-        assert graph_facts(again)[fact] == graph_facts(gm)[fact]
+    found, expected = graph_facts(again), graph_facts(gm)
+    assert (found.example_inputs, found.example_ranges) == (expected.example_inputs, expected.example_ranges)
     for batch in (1, 3):
         inputs = inputs_of(name, batch)
         assert _close(outputs_of(again, inputs), outputs_of(gm, inputs))

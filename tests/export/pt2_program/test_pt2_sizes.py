@@ -14,14 +14,15 @@ from torch import fx, nn
 from fxpasses.export.program import example_inputs
 from fxpasses.export.pt2_program.sizes import record_sizes
 from fxpasses.export.pt2_records.records import RefusedError
-from fxpasses.graph.shapes import DTYPE, SHAPE, record_shapes
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.meta_keys import DTYPE, SHAPE
+from fxpasses.graph.shapes import record_shapes
+from fxpasses.signature.examples import examples_of
 
 
 @pytest.mark.parametrize("name", ["conv_bn_relu", "attention", "embedding_linear", "channel_shuffle"])
 def test_the_same_as_of_a_run(name: str) -> None:
     fake, real = own_copy(quantized(name)), own_copy(quantized(name))
-    record_sizes(fake, graph_facts(real)["example_inputs"])
+    record_sizes(fake, examples_of(real))
     record_shapes(real, example_inputs(real))
     found, expected = ([(n.name, n.meta.get(SHAPE), n.meta.get(DTYPE)) for n in gm.graph.nodes] for gm in (fake, real))
     assert found == expected

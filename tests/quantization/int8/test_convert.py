@@ -29,8 +29,9 @@ from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.errors import GraphError
+from fxpasses.graph.meta_keys import DTYPE, SHAPE
 from fxpasses.graph.pass_runner import copy_graph
-from fxpasses.graph.shapes import DTYPE, SHAPE, record_shapes, shape_of
+from fxpasses.graph.shapes import record_shapes, shape_of
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.convert import clamp_is_redundant, convert

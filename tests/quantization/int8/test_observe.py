@@ -13,9 +13,10 @@ import fxpasses
 from fxpasses.errors import GraphError
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.graph.edit import module_of, operator_of
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.graph.pass_runner import pass_logs, run_passes
-from fxpasses.graph.shapes import SHAPE, shape_of
-from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.shapes import shape_of
+from fxpasses.graph.stages import Stage, config_of, stage_of
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.observe import OBSERVERS, find_observers, needs_observer, observe
 from fxpasses.quantization.int8.plan import plan_quantization
@@ -72,7 +73,7 @@ def test_the_log_says_of_every_operator_int8_or_why_not(name: str) -> None:
     told = {change.node for change in result.changed} | {skip.node for skip in result.skipped}
     known = {n.name for n in gm.graph.nodes if operator_of(gm, n) is not None and SHAPE in n.meta}
     assert known <= told
-    assert all(skip.why.startswith("stays float: ") for skip in result.skipped)
+    assert all(skip.stays_float for skip in result.skipped)
     assert len(told) == len(result.changed) + len(result.skipped), "once each"
 
 
@@ -93,8 +94,8 @@ def test_lowers_first_and_logs_it() -> None:
 
 def test_keeps_the_recipe() -> None:
     config = QuantConfig(target="cuda", observer="minmax")
-    assert graph_facts(observe(fused("conv_bn_relu"), config))["config"] == config
-    assert graph_facts(observe(fused("conv_bn_relu")))["config"] == QuantConfig()
+    assert config_of(observe(fused("conv_bn_relu"), config)) == config
+    assert config_of(observe(fused("conv_bn_relu"))) == QuantConfig()
 
 
 def test_known_ranges_are_not_measured() -> None:

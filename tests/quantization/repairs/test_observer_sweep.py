@@ -11,7 +11,7 @@ from torch import fx as torch_fx
 import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.pass_runner import pass_logs
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.stages import config_of
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.observe import find_observers
 from fxpasses.quantization.ranges.observer_spec import parse_observer
@@ -60,7 +60,7 @@ def test_a_lone_outlier_is_clipped() -> None:
 def test_it_is_what_the_observer_chosen_would_have_given(outliers: float) -> None:
     batches, graph = data(16, outliers), observed()
     found = sweep_observers(graph, iter(batches), ["percentile:99.9", "entropy"])
-    settings = graph_facts(graph)["config"]
+    settings = config_of(graph)
     assert settings == QuantConfig(observer=found.chosen, equalization=False)
     again = observed(settings)
     fx.calibrate(again, batches)
@@ -87,13 +87,13 @@ def test_observers_of_overrides_stay() -> None:
     kinds = [type(graph.get_submodule(str(n.target))) for n in find_observers(graph).values()]
     assert kinds.count(MinMaxObserver) == 1
     assert Sweeping not in kinds
-    assert graph_facts(graph)["config"].overrides[0].observer == "minmax"
+    assert config_of(graph).overrides[0].observer == "minmax"
 
 
 def test_some_tensors_alone_can_wait_for_it() -> None:
     graph = observed(QuantConfig(overrides=(Override("_2", observer="sweep"),)))
     found = sweep_observers(graph, data(16), ["minmax"])
-    config = graph_facts(graph)["config"]
+    config = config_of(graph)
     assert config.observer == "histogram"
     assert [o.observer for o in config.overrides] == [found.chosen]
     assert not config.sweeps
@@ -122,7 +122,7 @@ def test_the_engine_runs_what_is_judged() -> None:
 
 def test_quantize_sweeps() -> None:
     int8 = fx.quantize(net(), torch.randn(2, 2, 8, 8), data(16, outliers=200.0), SWEEP)
-    assert graph_facts(int8)["config"].observer not in ("sweep", "minmax", "histogram")
+    assert config_of(int8).observer not in ("sweep", "minmax", "histogram")
 
 
 def test_what_was_seen_is_what_another_would_have_seen() -> None:

@@ -15,7 +15,7 @@ from torch import fx as torch_fx
 import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.pass_runner import pass_logs
-from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.graph.stages import Stage, config_of, stage_of
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.exactness import require_exact
 from fxpasses.quantization.repairs.reestimation import PAIRS, reestimate
@@ -104,7 +104,7 @@ def test_what_comes_no_nearer_is_left() -> None:
     plain, after = fx.convert(graph), reestimate(graph, [x])
     assert "come no nearer to float" in pass_logs(after)[-1].result.skipped[0].why
     assert all(torch.equal(v, after.state_dict()[k]) for k, v in plain.state_dict().items())
-    assert not graph_facts(after)["config"].reestimation
+    assert not config_of(after).reestimation
 
 
 def test_settings_ask_for_it() -> None:
@@ -113,7 +113,7 @@ def test_settings_ask_for_it() -> None:
     config = QuantConfig(weight_bits=3, weight_search="mse", reestimation=True)
     int8 = fx.quantize(Deep().eval(), x[:2], (b for b in x.split(16)), config)
     assert pass_logs(int8)[-1].name == "reestimate"
-    assert graph_facts(int8)["config"].reestimation
+    assert config_of(int8).reestimation
     assert stage_of(int8) is Stage.QUANTIZED
 
 

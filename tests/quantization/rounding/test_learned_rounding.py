@@ -15,7 +15,7 @@ import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.graph.pass_runner import pass_logs
-from fxpasses.graph.stages import graph_facts
+from fxpasses.graph.stages import config_of
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.exactness import margins
 
@@ -84,9 +84,9 @@ def test_the_same_every_time_and_the_graph_is_left_alone() -> None:
 def test_files_say_which_rounding_it_was() -> None:
     asked = replace(NIBBLES, rounding="learned")
     graph, data = observed("residual_block", asked), calibration_data(TINY["residual_block"])
-    assert graph_facts(fx.convert(graph))["config"].rounding == "nearest"
+    assert config_of(fx.convert(graph)).rounding == "nearest"
     plain = observed("residual_block", NIBBLES)
-    assert graph_facts(fx.learn_rounding(plain, data, steps=1))["config"] == asked
+    assert config_of(fx.learn_rounding(plain, data, steps=1)) == asked
 
 
 def test_a_graph_that_was_not_observed() -> None:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import fxpasses
 from fxpasses.graph.edit import operator_name, operator_of
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.graph.operators import Scaling
-from fxpasses.graph.shapes import SHAPE
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.plan import plan_quantization, shares_scale, tensors_of, upper_bound
 

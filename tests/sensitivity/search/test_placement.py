@@ -58,7 +58,7 @@ def test_overrides_stay_and_are_no_candidates() -> None:
 def test_convert_says_what_new_settings_leave_in_float(observed: fx.GraphModule) -> None:
     both = tuple(Override(m, keep_float=True) for m in ("operator:add", "node:relu_1"))
     result = pass_logs(fxpasses.convert(observed, replace(CONFIG, overrides=both)))[-1].result
-    in_float = {s.node for s in result.skipped if s.why.startswith("stays float: ")}
+    in_float = {s.node for s in result.skipped if s.stays_float}
     assert in_float == {"add_2", "add_3", "relu_1", "flatten_1"}
     assert not pass_logs(fxpasses.convert(observed))[-1].result.skipped
     with pytest.raises(GraphError, match=r"it was not observed(.|\n)*fx\.observe"):

@@ -1,0 +1,12 @@
+"""Keys of ``node.meta`` that the toolkit writes; ``stack_trace``, ``nn_module_stack`` and ``val`` are torch's own."""
+
+from __future__ import annotations
+
+SHAPE = "shape"
+"""The shape of the node's tensor on the example inputs, batch included; a list of shapes where it gives several."""
+DTYPE = "dtype"
+"""The dtype of the node's tensor."""
+LAYER = "int8_layer"
+"""On what dequantizes a weight or bias: the name of the float graph's node whose layer had it."""
+INT8_NAME = "int8_name"
+"""In a graph of kernels: the name of the ``quantize`` node whose integers the node computes."""

@@ -1,0 +1,67 @@
+"""Facts have types: no text of a message and no ending of a name decides anything outside the file it belongs to."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+from test_imports import modules
+
+ONLY_IN = {
+    "stays float: ": "fxpasses.graph.pass_runner",
+    "_int8": "fxpasses.quantization.int8.names",
+    "_float": "fxpasses.quantization.int8.names",
+    "one batch size": "fxpasses.graph.stages",
+}
+"""Texts that reports and files hold; what they mean is asked of an attribute, an enum or a function of names."""
+DECIDING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "find", "index"}
+
+
+def places(text: str) -> list[str]:
+    """The texts of this list that a module compares, cuts or looks for."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DECIDING:
+            found += [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        elif isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+            found += [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
+    return [text for text in ONLY_IN if any(text in seen for seen in found)]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_no_text_decides(module: str) -> None:
+    found = places(modules()[module].read_text())
+    assert [text for text in found if ONLY_IN[text] != module] == []
+
+
+@pytest.mark.parametrize(
+    "text", ['n.endswith("_int8")', 'why.startswith("stays float: ")', '"one batch size" in str(method)']
+)
+def test_a_text_that_decides_is_found(text: str) -> None:
+    assert places(text)
+
+
+META_KEYS = ROOT / "fxpasses" / "graph" / "meta_keys.py"
+TORCHS_OWN = {"stack_trace", "nn_module_stack", "val"}
+
+
+def keys_written_out(path: Path) -> list[str]:
+    """Keys of ``.meta`` that a file spells out as text."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "meta":
+            found += [node.slice.value] if isinstance(node.slice, ast.Constant) else []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            held = node.func.value
+            if isinstance(held, ast.Attribute) and held.attr == "meta" and isinstance(node.args[0], ast.Constant):
+                found.append(node.args[0].value)
+    return [key for key in found if isinstance(key, str) and key not in TORCHS_OWN]
+
+
+@pytest.mark.parametrize("module", sorted(name for name in modules() if not name.startswith("fxpasses.models.")))
+def test_keys_of_meta_are_in_one_file(module: str) -> None:
+    assert keys_written_out(modules()[module]) == []
+    assert META_KEYS.is_file()
