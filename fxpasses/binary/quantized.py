@@ -1,0 +1,2 @@
+from __future__ import annotations
+binary_config = quantize_binary = None
