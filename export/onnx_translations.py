@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fxpasses.binary import ops as binary_ops
 from fxpasses.quantization import ops
 
 
@@ -43,7 +44,12 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
         pads = op.Constant(value_ints=[0, 0, 0, 0, 0, channels - len(factor), 0, 0])
         return op.Pad(moved, pads, op.Constant(value_float=rest))
 
+    def sign(x: Any, smooth: bool = False) -> Any:
+        zero, one, minus_one = (op.Constant(value_float=value) for value in (0.0, 1.0, -1.0))
+        return op.Where(op.GreaterOrEqual(x, zero), one, minus_one)
+
     return {
+        binary_ops.sign: sign,
         ops.pixels: pixels,
         ops.quantize: quantize,
         ops.dequantize: dequantize,
