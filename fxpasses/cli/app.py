@@ -18,6 +18,7 @@ from .parity_command import parity_command
 from .prune_command import prune_command
 from .quantize_command import quantize_command
 from .quickstart_command import quickstart_command
+from .score_command import score_command
 from .sensitivity_command import sensitivity_command
 from .train_command import train_command
 from .view_command import view_command
@@ -52,6 +53,7 @@ app.command("prune")(prune_command)
 app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)
+app.command("score")(score_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

@@ -25,6 +25,10 @@ class Base:
     operations: float
     bar: str
 
+    def score(self, params: float, operations: float) -> float:
+        """What so many parameters and operations of 32 bits come to."""
+        return params / self.storage + operations / self.operations
+
 
 BASES = {
     base.name: base

@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from ..graph_edit import is_floating_point, operator_name
 from ..macs import WholeSizes, batch_of, macs_by_node
-from ..shapes import DTYPE, shape_of
+from ..shapes import DTYPE, SHAPE, shape_of
 from .rows import Row, Widths
 from .storage import FLOAT_BITS, Stored, dtype_bits, plain, weight_of
 from .work import PER_VALUE, Work, dot_products, pooled
@@ -63,7 +63,7 @@ class FloatRows:
         return self.widths.activation_bits or (FLOAT_BITS if dtype is None else dtype_bits(dtype))
 
     def _is_counted(self, node: fx.Node) -> bool:
-        return shape_of(node) is not None or isinstance(node.meta.get("shape"), list)
+        return node in self.macs or isinstance(node.meta.get(SHAPE), (tuple, list))
 
     def _first(self, path: str) -> bool:
         """Whether a module's parameters were not counted before: they are stored once, however often it is called."""
@@ -117,7 +117,11 @@ class FloatRows:
         outputs = self.values(node)
         is_float = self.widths.activation_bits is None
         work = dot_products(
-            weight, outputs // len(value), self.input_bits(node), is_float=is_float and not self._reads_signs(node), bias=bias is not None
+            weight,
+            outputs // len(value),
+            self.input_bits(node),
+            is_float=is_float and not self._reads_signs(node),
+            bias=bias is not None,
         )
         scaling = (Work(outputs, FLOAT_BITS, 0),) if weight.signs else ()
         stored = (*weight.stored, *plain("bias", bias, self.widths.weight_bits)) if fresh else ()
@@ -131,7 +135,13 @@ class FloatRows:
         if node in self.macs:
             macs = self.macs[node]
             return Work(macs, bits, max(macs - outputs, 0), macs=macs)
-        if name in _FREE or not is_floating_point(node) or getattr(node.target, "__name__", "") in _FREE:
+        made_of_nothing = not node.all_input_nodes
+        if (
+            made_of_nothing
+            or name in _FREE
+            or not is_floating_point(node)
+            or getattr(node.target, "__name__", "") in _FREE
+        ):
             return None
         if name in PER_VALUE:
             multiplies, adds = PER_VALUE[name]

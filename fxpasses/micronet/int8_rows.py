@@ -63,7 +63,10 @@ class _Int8Rows:
         return Row(node.name, "quantize", _grid_stored(1), ())
 
     def _call(self, call: Int8Call) -> Row:
-        outputs, bits = self.floats.values(call.output), max(self._width(n, q) for n, q in zip(call.inputs, call.x, strict=True))
+        outputs, bits = (
+            self.floats.values(call.output),
+            max(self._width(n, q) for n, q in zip(call.inputs, call.x, strict=True)),
+        )
         stored = () if call.shares_scale else _grid_stored(1)
         saturates = call.operator.name in ABSORBING and call.y.zero_point == call.y.grid.low
         clamps = 2 if call.clamp is not None and not math.isinf(call.clamp[1]) else 1 if saturates or call.clamp else 0
@@ -72,7 +75,9 @@ class _Int8Rows:
             weight = self._weight(call.layer)
             positions = outputs // _channels(call.layer)
             work = dot_products(weight, positions, bits, is_float=False, bias=call.layer.bias is not None)
-            return Row(call.name, call.operator.name, (*self._layer_stored(call.layer, weight), *stored), (work, *clamp))
+            return Row(
+                call.name, call.operator.name, (*self._layer_stored(call.layer, weight), *stored), (work, *clamp)
+            )
         return Row(call.name, call.operator.name, stored, (*self._work(call, outputs, bits), *clamp))
 
     def _float_result(self, result: FloatResult) -> Row:
@@ -150,4 +155,3 @@ def _read_by_layers(gm: fx.GraphModule) -> set[fx.Node]:
         if node.target is ops.dequantize_per_channel:
             found.update(n for n in node.all_input_nodes if n.op == "get_attr")
     return found
-

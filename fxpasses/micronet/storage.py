@@ -81,10 +81,10 @@ def weight_of(value: Tensor, bits: int | None = None, block: Block | None = None
     bits = 1 if signs else bits or width_of(value)
     kept = kept_weights(value, block)
     mask = _mask_bits(value, block)
-    pays = value.dim() > 1 and int(kept.sum()) * bits + mask < value.numel() * bits
+    whole_bits = 2 if signs and bool((value == 0).any()) else bits
+    pays = value.dim() > 1 and int(kept.sum()) * bits + mask < value.numel() * whole_bits
     if not pays:
-        kept, mask = torch.ones_like(value, dtype=torch.bool), 0
-        bits = max(bits, 2) if signs and bool((value == 0).any()) else bits
+        kept, mask, bits = torch.ones_like(value, dtype=torch.bool), 0, whole_bits
     stored = [Stored("weight", value.numel(), int(kept.sum()), bits, mask)]
     if signs and scaled and value.is_floating_point():
         stored.append(Stored("scale", len(value), len(value), FLOAT_BITS))

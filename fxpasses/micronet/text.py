@@ -6,19 +6,11 @@ from .api import ACCUMULATORS, MicroNetScore
 from .bases import COURSE
 from .rows import Row
 
-CIFAR10_REMARK = (
-    "CIFAR-10 was no task of the challenge: relative to WRN-28-10 on CIFAR-100 it is a convention of this project."
-)
 _HEADINGS = ("layer", "operator", "params", "bits", "multiplies", "bits", "adds", "exact bits")
 
 
-def score_text(found: MicroNetScore, *, layers: bool = True, cifar10: bool = False) -> str:
-    """The whole account.
-
-    Args:
-        layers: whether a line for each layer comes first.
-        cifar10: whether the network is one for CIFAR-10, for which ``cifar100`` is a stand-in.
-    """
+def score_text(found: MicroNetScore, *, layers: bool = True) -> str:
+    """The whole account; ``layers`` says whether a line for each of them comes first."""
     lines = _table([_cells(found, row) for row in found.rows]) if layers else []
     lines += [
         f"storage     {found.params:,.0f} parameters of 32 bits, {found.storage_mb:.3f} MB",
@@ -26,11 +18,11 @@ def score_text(found: MicroNetScore, *, layers: bool = True, cifar10: bool = Fal
         *(f"adds        {found.adds(a) / 1e6:,.3f} M of 32 bits, {_named(a)}" for a in ACCUMULATORS),
     ]
     if found.base.name == COURSE:
-        lines.append(f"score       {found.score():.4f} relative to {found.base.network} (multiply-accumulates)")
+        lines.append(f"score       {found.score():.6f} relative to {found.base.network} (multiply-accumulates)")
     else:
         lines += [_scored(found, a) for a in ACCUMULATORS]
     lines += [f"relative to {found.base.network}; an entry needed {found.base.bar}"]
-    lines += [CIFAR10_REMARK] if cifar10 and found.base.name == "cifar100" else []
+    lines += [found.remark] if found.remark else []
     lines += [f"not counted, for want of a rule: {', '.join(found.uncounted)}"] if found.uncounted else []
     return "\n".join(lines)
 
@@ -38,7 +30,7 @@ def score_text(found: MicroNetScore, *, layers: bool = True, cifar10: bool = Fal
 def _scored(found: MicroNetScore, accumulator: str) -> str:
     mark = "score      " if accumulator == found.accumulator else "otherwise  "
     parts = f"{found.storage_score:.6f} + {found.operation_score(accumulator):.6f}"
-    return f"{mark} {found.score(accumulator):.4f} = {parts}, {_named(accumulator)}"
+    return f"{mark} {found.score(accumulator):.6f} = {parts}, {_named(accumulator)}"
 
 
 def _named(accumulator: str) -> str:
@@ -65,6 +57,8 @@ def _bits(bits: int | None) -> str:
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in (*rows, _HEADINGS)) for i in range(len(_HEADINGS))]
     return [
-        "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in (_HEADINGS, *rows)
     ] + [""]

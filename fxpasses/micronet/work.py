@@ -62,6 +62,7 @@ class Work:
         multiplies: how many, and ``multiply_bits`` how wide.
         adds: how many; ``exact_bits`` is the accumulator that holds every sum exactly.
         macs: multiply-accumulates with nothing left out for zeros, for the course's score.
+        operand_bits: how wide the wider operand is, where a multiply counts as less; 0: as ``multiply_bits``.
     """
 
     multiplies: int
@@ -69,6 +70,7 @@ class Work:
     adds: int
     exact_bits: int = FLOAT_BITS
     macs: int = 0
+    operand_bits: int = 0
 
     def multiply_ops(self, *, freebie: bool = False) -> Fraction:
         bits = min(self.multiply_bits, 16) if freebie else self.multiply_bits
@@ -107,6 +109,7 @@ def dot_products(weight: Weight, positions: int, value_bits: int, *, is_float: b
         adds * positions,
         accumulator_bits(weight, value_bits, longest, is_float=is_float),
         weight.kept.numel() * positions,
+        max(weight.bits, value_bits),
     )
 
 

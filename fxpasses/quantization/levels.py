@@ -19,11 +19,13 @@ def level_scales(weight: Tensor, axis: int) -> Tensor | None:
 
     An output of zeros gets the mean of the others.
     """
+    if weight.dim() < 2 or not weight.numel():
+        return None
     rows = weight.detach().transpose(0, axis).flatten(1)
     magnitudes = rows.abs()
-    largest = magnitudes.amax(1, keepdim=True) if rows.numel() else magnitudes
+    largest = magnitudes.amax(1, keepdim=True)
     kept = magnitudes != 0
-    some = kept.any(1) if rows.numel() else kept
+    some = kept.any(1)
     if not bool(some.any()) or not bool((kept.sum(1)[some] >= FEWEST).all()):
         return None
     if not bool(torch.where(kept, magnitudes == largest, True).all()) or not bool(torch.isfinite(largest).all()):

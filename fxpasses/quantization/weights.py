@@ -73,7 +73,9 @@ def integer_weights(
     stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 and levels is None else None
     found = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped) if levels is None else levels
     scale = found.double()
-    in_pairs = levels is None and config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    in_pairs = (
+        levels is None and config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    )
     if in_pairs:
         scale = pair_safe_scales(weight.double(), scale)
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
