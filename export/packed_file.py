@@ -1,6 +1,7 @@
 """One bit a weight on disk: a saved graph whose tensors of -1 and +1 are packed, and whose rest is compressed.
 
-The archive is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or +1 (as
+The archive is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or
++1 (as
 int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values to a byte. ``packed.json`` says
 which; everything else is deflated. Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it
 as :func:`fxpasses.export.load` does, with all of its checks; before that it bounds how much a small file may become.

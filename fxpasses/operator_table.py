@@ -183,7 +183,8 @@ def _activations() -> list[Operator]:
         ),
         _unary("leaky_relu", F.leaky_relu, F.leaky_relu_, "aten.leaky_relu", "aten.leaky_relu_", nn.LeakyReLU,
                settings="negative_slope", onnx="LeakyRelu"),
-        _unary("sign", binary_ops.sign, "fxpasses.sign", settings="smooth", onnx="Where", fixed_range=(-128 / 127, 1.0)),
+        _unary("sign", binary_ops.sign, "fxpasses.sign", settings="smooth", onnx="Where",
+               fixed_range=(-128 / 127, 1.0)),
         _unary("tanh", torch.tanh, torch.tanh_, F.tanh, "Tensor.tanh", "Tensor.tanh_", "aten.tanh", "aten.tanh_",
                nn.Tanh, onnx="Tanh", fixed_range=(-1.0, 127 / 128)),
         Operator(

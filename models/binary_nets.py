@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class MnistMlp(nn.Module):
     def __init__(self, width: int = 1024, num_classes: int = 10) -> None:
         super().__init__()
         widths = (28 * 28, width, width, width, num_classes)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.layers = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(o, eps=EPS, momentum=0.15) for _, o in pairs)
 
@@ -59,7 +60,7 @@ class BinaryConnectCifar(nn.Module):
         side = 32 >> sum(self.pooled)
         units = (widths[-1] * side * side, *hidden, num_classes)
         self.linears, self.linear_norms = nn.ModuleList(), nn.ModuleList()
-        for units_in, units_out in zip(units[:-1], units[1:], strict=True):
+        for units_in, units_out in pairwise(units):
             self.linears.append(nn.Linear(units_in, units_out, bias=False))
             self.linear_norms.append(nn.BatchNorm1d(units_out, eps=EPS))
 

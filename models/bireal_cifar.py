@@ -1,8 +1,10 @@
 """A residual network for binary convolutions: Bi-Real Net's shortcuts with ReActNet's shifted signs and PReLUs.
 
 Liu et al. 2018 and 2020: a shortcut goes around every binary convolution, so that real values survive it. One block is
-shift, sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. Where a block halves the image,
-its shortcut is an average pool and, where channels double, a 1x1 convolution, both float, as the stem and the classifier are.
+shift, sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. Where a block halves
+the image,
+its shortcut is an average pool and, where channels double, a 1x1 convolution, both float, as the stem and the
+classifier are.
 """
 
 from __future__ import annotations

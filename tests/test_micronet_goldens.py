@@ -1,8 +1,9 @@
-"""Published scores, reproduced: of whole networks where their definition is known, else from the parts that are stated."""
+"""Published scores, reproduced: of whole networks where their definition is known, else from stated parts."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -174,7 +175,7 @@ class WideBlock(nn.Module):
 def wide_resnet() -> nn.Module:
     """WRN-28-10 for CIFAR-100."""
     widths = [16] + [160] * 4 + [320] * 4 + [640] * 4
-    blocks = [WideBlock(a, b, 2 if number in (4, 8) else 1) for number, (a, b) in enumerate(zip(widths, widths[1:]))]  # noqa: B905 - pairs of neighbours
+    blocks = [WideBlock(a, b, 2 if number in (4, 8) else 1) for number, (a, b) in enumerate(pairwise(widths))]
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, 1, 1, bias=False),
         *blocks,

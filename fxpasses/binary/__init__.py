@@ -8,7 +8,8 @@
     fx.export.to_onnx(int8, "net.onnx")
     fx.export.packed_file.save_packed(int8, "net.fxbits")      # one bit a weight
 
-Names are loaded at their first use: the table of operators reads :mod:`fxpasses.binary.ops`, and the rest reads the table.
+Names are loaded at their first use: the table of operators reads :mod:`fxpasses.binary.ops`, and the rest reads the
+table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Put the binary weights where the real ones were: what is left is an ordinary FLOAT graph of plain layers.
 
-Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer has the very weight
+Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer has the very
+weight
 it computed with. BatchNorm behind a layer, folded later, multiplies each output's weights by one number, so that they
 remain two (or three) values and are integers -1, 0 and +1 on that output's scale.
 """
@@ -43,11 +44,8 @@ def deploy_weights(gm: fx.GraphModule) -> PassResult:
 
 
 def _plain(layer: LatentConv2d | LatentLinear) -> nn.Conv2d | nn.Linear:
-    plain: nn.Conv2d | nn.Linear
-    if isinstance(layer, LatentConv2d):
-        plain = nn.Conv2d.__new__(nn.Conv2d)
-    else:
-        plain = nn.Linear.__new__(nn.Linear)
+    kind: type[nn.Conv2d | nn.Linear] = nn.Conv2d if isinstance(layer, LatentConv2d) else nn.Linear
+    plain = kind.__new__(kind)
     plain.__dict__.update({name: value for name, value in layer.__dict__.items() if name != "rule"})
     plain._parameters = dict(layer._parameters)
     plain.weight = nn.Parameter(layer.deployed_weight())

@@ -26,8 +26,8 @@ class LatentRule:
     """How a real weight becomes the one that computes, and what keeps it in range.
 
     Attributes:
-        weights: ``"sign"`` and ``"stochastic"`` are BinaryConnect, ``"scaled"`` is BWN and XNOR-Net, ``"ternary"`` is TWN.
-        gradient: of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
+        weights: ``"sign"`` and ``"stochastic"`` are BinaryConnect, ``"scaled"`` is BWN and XNOR-Net, ``"ternary"`` is
+        TWN. gradient: of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
         centred: whether filters lose their mean over input channels before every step (BWN, XNOR-Net).
         clipped: whether real weights are kept in [-1, 1].
         by_filter: of ``"ternary"``: a threshold and a scale for each output, or one for the layer.
@@ -46,7 +46,7 @@ class LatentRule:
             raise InputError(f"gradient {self.gradient!r}", why="there is none such", fix=f"use one of {GRADIENTS}")
 
     def computing(self, real: Tensor, *, training: bool) -> Tensor:
-        """The weight that computes. Stochastic weights are drawn in training only; at test time they are ``sign(w)``."""
+        """The weight that computes. Stochastic ones are drawn in training only; at test time they are ``sign(w)``."""
         if self.weights == "scaled":
             return scaled_sign_through(real, self.gradient)
         if self.weights == "ternary":

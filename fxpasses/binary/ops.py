@@ -42,5 +42,5 @@ torch.library.register_fake("fxpasses::sign", _sign_fake, lib=_LIBRARY)
 torch.library.register_autograd("fxpasses::sign", _backward, setup_context=_keep, lib=_LIBRARY)
 
 sign: Callable[..., Tensor] = torch.ops.fxpasses.sign.default
-"""``(x, smooth=False) -> -1 or +1``, same shape. Its gradient is handed on where |x| < 1 (XNOR-Net), or, ``smooth``, times
-``2 - 2 |x|`` there (Bi-Real Net)."""
+"""``(x, smooth=False) -> -1 or +1``, same shape. Its gradient is handed on where |x| < 1 (XNOR-Net), or, ``smooth``,
+times ``2 - 2 |x|`` there (Bi-Real Net)."""

@@ -12,7 +12,8 @@
     bc.binarization()            # what is tested and deployed
 
 Every ``nn.Conv2d`` and ``nn.Linear``, the first and the last too, in the order of ``model.modules()``; no bias and no
-BatchNorm. ``sign(0)`` is +1. It is what :func:`fxpasses.binary.binarize` makes of a graph, without the scaled steps of the paper's code.
+BatchNorm. ``sign(0)`` is +1. It is what :func:`fxpasses.binary.binarize` makes of a graph, without the scaled steps
+of the paper's code.
 """
 
 from __future__ import annotations

@@ -54,5 +54,5 @@ def ternary(w: Tensor, *, by_filter: bool = True) -> Tensor:
 
 
 def centred_and_clamped(w: Tensor) -> Tensor:
-    """XNOR-Net's first step of each iteration: every filter less its mean over input channels, then clamped to [-1, 1]."""
+    """What XNOR-Net does before each step: every filter less its mean over input channels, clamped to [-1, 1]."""
     return (w - w.mean(1, keepdim=True)).clamp(-1, 1)

@@ -8,8 +8,8 @@ which is not the derivative of ``mean |w| * sign(w)``: a weight also moves the m
 
     m * g + sign(w) * sum(sign(w) * g) / n
 
-ReActNet takes the derivative of ``mean |w| * w`` inside [-1, 1], the mean held constant. Inputs: XNOR-Net hands the gradient on
-inside (-1, 1); Bi-Real Net the derivative of a piecewise parabola, ``2 - 2 |x|``.
+ReActNet takes the derivative of ``mean |w| * w`` inside [-1, 1], the mean held constant. Inputs: XNOR-Net hands the
+gradient on inside (-1, 1); Bi-Real Net the derivative of a piecewise parabola, ``2 - 2 |x|``.
 """
 
 from __future__ import annotations

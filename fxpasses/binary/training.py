@@ -232,7 +232,7 @@ def _resume(run: _Run, path: Path) -> int:
         return int(state["epochs_done"])
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - torch raises whatever a damaged file makes it meet
+    except Exception as error:  # torch raises whatever a damaged file makes it meet
         raise InputError(
             f"{path} is no checkpoint of this model", why=str(error).splitlines()[0], fix="delete it, or name another"
         ) from error

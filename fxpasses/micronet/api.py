@@ -145,8 +145,8 @@ def score(
             a mask pays.
         base: "cifar100", "imagenet", "wikitext", or "effdl" for the course's later score.
         accumulator: how wide sums are: "32" bits, "16", or "exact", the narrowest that holds every sum.
-        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Only of graphs that quantize nothing.
-        weight_bits: of a FLOAT graph: as if every parameter had so many.
+        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Only of graphs that quantize
+        nothing. weight_bits: of a FLOAT graph: as if every parameter had so many.
         activation_bits: of a FLOAT graph: as if every value computed had so many.
         block: one bit of a mask for each block of so many outputs and inputs, not for each element.
 
@@ -215,6 +215,6 @@ def _require_unquantized(rows: list[Row]) -> None:
         if any(bits < FREEBIE_BITS for bits in narrow):
             raise InputError(
                 "the freebie does not hold for this graph",
-                why=f"{row.name} has values of {min(narrow)} bits: what quantizes anything below 16 gets nothing for free",
+                why=f"{row.name} has values of {min(narrow)} bits, and what quantizes below 16 gets nothing for free",
                 fix="leave --freebie (freebie=True) out",
             )

@@ -19,6 +19,8 @@ _FREE = frozenset(
 )
 """What only moves values; a table's look-up, too. Nearest interpolation is one of them, other modes are not counted."""
 
+_DOT_PRODUCTS = frozenset("conv1d conv2d conv3d linear".split())
+
 
 class FloatRows:
     """Makes the row of one node after the other, and remembers what no rule covers."""
@@ -26,7 +28,7 @@ class FloatRows:
     def __init__(self, gm: fx.GraphModule, widths: Widths) -> None:
         self.gm, self.widths = gm, widths
         self.batch = batch_of(gm)
-        self.macs = {node: macs for node, macs in macs_by_node(gm, WholeSizes())}
+        self.macs = dict(macs_by_node(gm, WholeSizes()))
         self.seen: set[str] = set()
         self.uncounted: list[str] = []
 
@@ -84,9 +86,8 @@ class FloatRows:
     def _module(self, node: fx.Node, name: str | None) -> Row | None:
         module = self.gm.get_submodule(str(node.target))
         fresh = self._first(str(node.target))
-        if name is not None and hasattr(module, "weight") and node in self.macs:
-            if "transpose" not in name and name not in ("attention", "recurrent"):
-                return self._layer(node, name, module, fresh=fresh)
+        if name in _DOT_PRODUCTS:
+            return self._layer(node, name, module, fresh=fresh)
         stored = self._everything(module, name) if fresh else ()
         if node in self.macs:
             macs, bits = self.macs[node], self.input_bits(node)
@@ -135,7 +136,7 @@ class FloatRows:
         if node in self.macs:
             macs = self.macs[node]
             return Work(macs, bits, max(macs - outputs, 0), macs=macs)
-        made_of_nothing = not node.all_input_nodes
+        made_of_nothing = node.op != "call_module" and not any(map(is_floating_point, node.all_input_nodes))
         if (
             made_of_nothing
             or name in _FREE

@@ -1,6 +1,7 @@
 """Rows of a LOWERED graph: weights of 8 or 4 bits, or half precision, with float activations; and dynamic int8.
 
-Products of stored integers and floats are as wide as the floats. Layers that quantize their input themselves multiply 8 bits.
+Products of stored integers and floats are as wide as the floats. Layers that quantize their input themselves multiply
+8 bits.
 """
 
 from __future__ import annotations

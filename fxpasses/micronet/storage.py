@@ -1,7 +1,7 @@
 """How many bits a tensor takes in a file, by the challenge's rules.
 
-A value of n bits is n/32 parameter. A tensor with zeros may be stored without them, with one bit for each element of its
-whole shape (or one for each block) that says where they are; here it is wherever that is shorter. Tensors of one
+A value of n bits is n/32 parameter. A tensor with zeros may be stored without them, with one bit for each element of
+its whole shape (or one for each block) that says where they are; here it is wherever that is shorter. Tensors of one
 dimension are stored whole. Weights that are ``-s`` and ``+s`` for each output take one bit each and a scale of 32.
 """
 
@@ -104,7 +104,7 @@ def dtype_bits(dtype: torch.dtype) -> int:
 
 
 def width_of(value: Tensor) -> int:
-    """Bits that a tensor's values need: of floats their dtype's, of integers what the extremes take in two's complement."""
+    """Bits that values need: of floats their dtype's, of integers what the extremes take in two's complement."""
     if value.is_floating_point() or not value.numel():
         return dtype_bits(value.dtype)
     low, high = (int(v) for v in torch.aminmax(value))
