@@ -10,7 +10,7 @@ from tiny_graphs import changed_nodes, operators_of, skip_reasons
 from torch import Tensor, nn
 
 import fxpasses
-from fxpasses.binary import METHODS, binarize
+from fxpasses.binary import METHODS, binarize, ops
 from fxpasses.binary.layers import LatentConv2d, LatentRule, latent_layers
 from fxpasses.errors import GraphError, InputError
 from fxpasses.models.tiny_net import OneInput
@@ -47,11 +47,8 @@ def test_a_layer_called_twice_stays_float() -> None:
 
 def test_clamps_become_signs_where_binary_layers_alone_read_them() -> None:
     assert operators_of(made("xnor").binary).count("sign") == 2
-    assert all(
-        n.kwargs == {"smooth": True}
-        for n in made("bireal").binary.graph.nodes
-        if "sign" in str(n.target) and n.op == "call_function"
-    )
+    signs = [n for n in made("bireal").binary.graph.nodes if n.target is ops.sign]
+    assert len(signs) == 2 and all(n.kwargs == {"smooth": True} for n in signs)
 
 
 def clamped_twice(net: OneInput, x: Tensor) -> Tensor:

@@ -110,5 +110,5 @@ def test_files_that_are_no_archives(packed: Path, tmp_path: Path) -> None:
         load_packed(tmp_path / "torn.fxbits")
     with pytest.raises(InputError, match="no such file"):
         load_packed(tmp_path / "missing.fxbits")
-    with pytest.raises(InputError, match="a packed graph is a .fxbits file"):
+    with pytest.raises(InputError, match=r"a packed graph is a \.fxbits file"):
         save_packed(made("twn").int8, tmp_path / "net.pt2")
