@@ -99,3 +99,29 @@ class XnorLeNet(nn.Module):
         x = self.fc1(F.hardtanh(self.norm3(x)).flatten(1))
         logits: Tensor = self.fc2(F.relu(self.norm4(x)))
         return logits
+
+
+class XnorCifar(nn.Module):
+    """XNOR-Net's blocks on CIFAR-10: a float stem, then BatchNorm, clamp, convolution, pool; a float classifier.
+
+    ``[B, 3, 32, 32]`` to ``[B, num_classes]``; every convolution but the first is binary and followed by a pool.
+    """
+
+    def __init__(self, widths: Sequence[int] = (48, 96, 192), hidden: int = 256, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0], eps=EPS)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, eps=EPS, affine=False) for width in widths)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairwise(widths))
+        side = 32 >> len(widths)
+        self.linear = nn.Linear(widths[-1] * side * side, hidden, bias=False)
+        self.last_norm = nn.BatchNorm1d(hidden, eps=EPS)
+        self.classifier = nn.Linear(hidden, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.stem_norm(self.stem(x))), 2)
+        for norm, conv in zip(self.norms[:-1], self.convs, strict=True):
+            x = F.max_pool2d(conv(F.hardtanh(norm(x))), 2)
+        x = self.linear(F.hardtanh(self.norms[-1](x)).flatten(1))
+        logits: Tensor = self.classifier(F.relu(self.last_norm(x)))
+        return logits

@@ -71,14 +71,16 @@ def score_command(
         from fxpasses.micronet.text import score_text
 
         with terminal.step("count"):
-            graph = _graph(subject, weights, weights_key, image_size)
+            graph = graph_to_score(subject, weights, weights_key, image_size)
             pair = None if blocks is None else (blocks[0], blocks[1])
             found = score(graph, base.value, accumulator=accumulator.value, freebie=freebie, block=pair)
         terminal.document = {"subject": subject} | found.to_json()
         terminal.results.print(score_text(found, layers=layers), markup=False, soft_wrap=True)
 
 
-def _graph(subject: str, weights: Path | None, weights_key: str | None, image_size: int | None) -> fx.GraphModule:
+def graph_to_score(
+    subject: str, weights: Path | None, weights_key: str | None, image_size: int | None
+) -> fx.GraphModule:
     """The graph of a file or folder as it was saved, or of a model as it is captured.
 
     Raises:
