@@ -154,7 +154,8 @@ def _pack(data: bytes, kind: str) -> bytes:
         return np.packbits(values > 0, bitorder="little").tobytes()
     digits: NDArray[np.uint8] = np.zeros(-(-len(values) // 5) * 5, np.uint8)
     digits[: len(values)] = values + 1
-    return (digits.reshape(-1, 5) * _POWERS).sum(1, dtype=np.uint8).tobytes()
+    packed: bytes = (digits.reshape(-1, 5) * _POWERS).sum(1, dtype=np.uint8).tobytes()
+    return packed
 
 
 def _unpack(name: str, data: bytes, kind: str, count: int) -> bytes:

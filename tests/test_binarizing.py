@@ -83,6 +83,7 @@ def test_settings_of_layers_are_kept() -> None:
 def test_stochastic_weights_are_drawn_in_training_and_signs_at_test_time() -> None:
     (layer, *_) = latent_layers(made("binaryconnect-stochastic").binary).values()
     x = torch.randn(2, 3, 32, 32)
+    assert isinstance(layer, LatentConv2d)
     with torch.no_grad():
         assert torch.equal(layer(x), layer(x))
         layer.train()

@@ -32,8 +32,8 @@ def test_deployed_graphs_compute_what_was_trained(method: str) -> None:
 
 
 def integers_of(graph: torch.fx.GraphModule) -> dict[str, Tensor]:
-    calls = [*find_int8_calls(graph).values(), *find_float_results(graph).values()]
-    return {c.name: c.layer.weight for c in calls if c.layer is not None}
+    layers = {call.name: call.layer.weight for call in find_int8_calls(graph).values() if call.layer is not None}
+    return layers | {result.name: result.layer.weight for result in find_float_results(graph).values()}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -44,7 +44,7 @@ def test_the_exact_accumulator_holds_the_largest_sum_and_none_narrower_does() ->
 
 def test_signs_of_floats_are_one_bit() -> None:
     floats = dot_products(weight_of(SIGNS), 1, 32, is_float=True, bias=False)
-    assert (floats.multiply_ops() * 32, floats.exact_bits, floats.operand_bits) == (96, 32, 32)
+    assert floats.multiply_ops() * 32 == 96 and (floats.exact_bits, floats.operand_bits) == (32, 32)
     integers = dot_products(weight_of(SIGNS), 1, 8, is_float=False, bias=False)
     assert integers.multiply_ops() * 32 == 96 * 8 and integers.exact_bits == 8 + 4
 

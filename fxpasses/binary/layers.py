@@ -7,7 +7,7 @@ real weight for the one that computes. ``deploy`` makes plain layers of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,8 @@ class LatentConv2d(LatentLayer, nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """As ``nn.Conv2d``."""
         weight = self.rule.computing(self.weight, training=self.training)
-        return self._conv_forward(x, weight, self.bias)
+        result: Tensor = self._conv_forward(x, weight, self.bias)
+        return result
 
 
 class LatentLinear(LatentLayer, nn.Linear):
@@ -101,26 +102,18 @@ class LatentLinear(LatentLayer, nn.Linear):
         return F.linear(x, self.rule.computing(self.weight, training=self.training), self.bias)
 
 
+_CONV_SETTINGS = tuple("in_channels out_channels kernel_size stride padding dilation groups padding_mode".split())
+
+
 def latent_twin(layer: nn.Conv2d | nn.Linear, rule: LatentRule) -> LatentConv2d | LatentLinear:
     """A layer with the same settings and a copy of the weight, settled; the one handed in is not touched."""
-    bias, twin = layer.bias is not None, None
-    weight = layer.weight.detach().clone()
-    if isinstance(layer, nn.Conv2d):
-        padding = layer.padding if isinstance(layer.padding, str) else tuple(layer.padding)
-        twin = LatentConv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]  # torch annotates pairs as tuples of any length
-            layer.stride,  # type: ignore[arg-type]  # as above
-            padding,  # type: ignore[arg-type]  # as above
-            layer.dilation,  # type: ignore[arg-type]  # as above
-            layer.groups,
-            bias,
-            layer.padding_mode,  # type: ignore[arg-type]  # a str there
-            dtype=weight.dtype,
-        )
-    else:
+    bias, weight = layer.bias is not None, layer.weight.detach().clone()
+    twin: LatentConv2d | LatentLinear
+    if isinstance(layer, nn.Linear):
         twin = LatentLinear(layer.in_features, layer.out_features, bias, dtype=weight.dtype)
+    else:
+        settings: dict[str, Any] = {name: getattr(layer, name) for name in _CONV_SETTINGS}
+        twin = LatentConv2d(**settings, bias=bias, dtype=weight.dtype)
     twin.weight = nn.Parameter(weight)
     if layer.bias is not None:
         twin.bias = nn.Parameter(layer.bias.detach().clone())

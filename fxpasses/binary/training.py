@@ -136,7 +136,8 @@ class _Run:
         if self.distil is not None:
             with torch.no_grad():
                 taught = self.distil(inputs).softmax(1)
-            return -(taught * logits.log_softmax(1)).sum(1).mean()
+            distance: Tensor = -(taught * logits.log_softmax(1)).sum(1).mean()
+            return distance
         return squared_hinge(logits, labels) if self.config.loss == "squared_hinge" else F.cross_entropy(logits, labels)
 
 

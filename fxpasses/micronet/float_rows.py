@@ -161,7 +161,7 @@ class FloatRows:
             window = max(self.values(node.all_input_nodes[0]) // max(outputs, 1), 1)
         else:
             dims, size = int(name[-2]), node.kwargs.get("kernel_size", 1)
-            window = math.prod(size) if isinstance(size, (tuple, list)) else int(str(size)) ** dims  # type: ignore[arg-type]  # numbers
+            window = math.prod(size) if isinstance(size, (tuple, list)) else int(str(size)) ** dims
         is_float = self.widths.activation_bits is None
         return pooled(outputs, window, bits, average="max" not in name, is_float=is_float)
 

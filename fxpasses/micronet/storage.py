@@ -120,7 +120,8 @@ def kept_weights(value: Tensor, block: Block | None) -> Tensor:
     flat = F.pad(nonzero.reshape(rows, columns), (0, -columns % block[1], 0, -rows % block[0]))
     blocks = flat.unflatten(1, (-1, block[1])).unflatten(0, (-1, block[0]))
     whole = blocks.any(3, keepdim=True).any(1, keepdim=True).expand_as(blocks)
-    return whole.flatten(2, 3).flatten(0, 1)[:rows, :columns].reshape(value.shape)
+    kept: Tensor = whole.flatten(2, 3).flatten(0, 1)[:rows, :columns].reshape(value.shape)
+    return kept
 
 
 def _mask_bits(value: Tensor, block: Block | None) -> int:

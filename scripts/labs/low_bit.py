@@ -145,14 +145,18 @@ def binary_connect(lab: LowBit) -> None:
     report.answer("4.d", "its accuracy with int8 activations", found.int8_top1, "%", where)
     report.answer("4.e", "float file / packed file", found.float_bytes / found.shipped_bytes, "times", where)
     report.answer("4.f", "largest difference between the runtimes", found.lsb, "LSB", where)
-    rows = [["float", twin], ["BinaryConnect, scaled steps", found.top1], ["BinaryConnect, the course's class", course]]
+    rows: list[list[str | float]] = [
+        ["float", twin],
+        ["BinaryConnect, scaled steps", found.top1],
+        ["BinaryConnect, the course's class", course],
+    ]
     report.table(where, ("net", "top-1 %"), rows)
 
 
 def course_net(lab: LowBit) -> float:
     """Accuracy of the network trained by the course's loop."""
     plan = mini_plan(lab, None)
-    bc = BinaryConnect(seeded(plan.build).to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # torch's own
+    bc = BinaryConnect(seeded(plan.build).to(memory_format=torch.channels_last))
     optimizer = torch.optim.Adam(bc.parameters(), plan.training.lr)
     batches, epochs = lab.mini.training.shuffled(100, augmented=not lab.quick), plan.training.epochs
     bc.train()

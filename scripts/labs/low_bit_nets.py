@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def at_widths(epochs: int, *, quick: bool) -> list[Plan]:
 
 def with_integers(net: nn.Module, bits: int) -> nn.Module:
     """A copy whose layers' weights are overwritten by what ``bits`` bits for each output hold of them, still floats."""
-    twin = seeded(lambda: _copied(net))
+    twin = copy.deepcopy(net)
     with torch.no_grad():
         for module in twin.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -151,10 +152,5 @@ def with_integers(net: nn.Module, bits: int) -> nn.Module:
 def _overwritten(weight: Tensor, bits: int) -> Tensor:
     highest = 2 ** (bits - 1) - 1
     scale = weight.abs().flatten(1).amax(1).clamp(min=1e-12).reshape(-1, *[1] * (weight.dim() - 1)) / highest
-    return (weight / scale).round().clamp(-highest - 1, highest) * scale
-
-
-def _copied(net: nn.Module) -> nn.Module:
-    import copy
-
-    return copy.deepcopy(net)
+    overwritten: Tensor = (weight / scale).round().clamp(-highest - 1, highest) * scale
+    return overwritten
