@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import binary as binary
     from . import export as export
     from . import models as models
     from . import pruning as pruning
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
     from .errors import InputError as InputError
+    from .micronet.api import score as score
     from .passes.fusion import fuse as fuse
     from .quantization.api import QuantConfig as QuantConfig
     from .quantization.api import align_pixels as align_pixels
@@ -56,10 +58,11 @@ _HOMES = {
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
+    "score": "fxpasses.micronet.api",
     "smooth": "fxpasses.quantization.api",
     "sweep_observers": "fxpasses.quantization.api",
 }
-_SUBPACKAGES = ("export", "models", "pruning")
+_SUBPACKAGES = ("binary", "export", "models", "pruning")
 
 
 def __getattr__(name: str) -> object:

@@ -42,8 +42,8 @@ NETS = {
 }
 """Arguments of the command line, without those that all have."""
 ENDINGS = (".onnx", ".pt2", ".pt", ".toml")
-OF_ONE_RUN = ("from_node", "stack_trace")
-"""Metadata of nodes that torch.export writes: addresses in memory, and lines of the exporter."""
+PLACES = ("from_node", "stack_trace", "nn_module_stack")
+"""Metadata of nodes that torch.export writes: addresses in memory, lines of code, and the modules classes lie in."""
 SAMPLES = ("--calib", "16", "--eval", "8", "--no-bench", "--threads", "1")
 
 
@@ -102,7 +102,7 @@ def _without_places(value: object) -> object:
     if isinstance(value, list):
         return [_without_places(item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_places(item) for key, item in value.items() if key not in OF_ONE_RUN}
+        return {key: _without_places(item) for key, item in value.items() if key not in PLACES}
     return value
 
 

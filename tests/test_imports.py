@@ -49,7 +49,7 @@ MAY_IMPORT_OF_OTHERS = {
         *("ptflops", "torchvision", "torchmetrics", "pycocotools"),
     },
     "fxpasses.agreement": {"torch", "numpy", "onnx"},
-    "fxpasses.reports": {"torch", "matplotlib", "rich"},
+    "fxpasses.reports": {"torch", "matplotlib", "rich", "netron", "onnx"},
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {
         *("torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL"),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from error_sites import error_sites, site_at
+from remedy_binary_cases import BINARY_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_subjects import Detector, X
@@ -23,7 +24,7 @@ from fxpasses.errors import FxPassesError
 
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
-CASES = GRAPH_CASES | FILE_CASES
+CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES
 
 
 @pytest.fixture

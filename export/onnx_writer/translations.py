@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fxpasses.graph import binary_ops
 from fxpasses.quantization.numbers import ops
 
 
@@ -44,8 +45,19 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
         return op.Pad(moved, pads, op.Constant(value_float=rest))
 
     return {
+        binary_ops.sign: _sign(op),
         ops.pixels: pixels,
         ops.quantize: quantize,
         ops.dequantize: dequantize,
         ops.dequantize_per_channel: dequantize_per_channel,
     }
+
+
+def _sign(op: Any) -> Callable[..., Any]:
+    """A comparison: ONNX's Sign gives 0 for 0."""
+
+    def sign(x: Any, smooth: bool = False) -> Any:
+        zero, one, minus_one = (op.Constant(value_float=value) for value in (0.0, 1.0, -1.0))
+        return op.Where(op.GreaterOrEqual(x, zero), one, minus_one)
+
+    return sign

@@ -30,7 +30,7 @@ REGISTERED = (_ops, _precision_ops, _recurrent_ops, _stored_ops)
 """Importing these registers the operators of :data:`_OURS`."""
 
 _OURS = frozenset(
-    "quantize dequantize dequantize_per_channel pixels matmul_nbits matmul_dynamic lstm_dynamic gru_dynamic "
+    "quantize dequantize dequantize_per_channel pixels sign matmul_nbits matmul_dynamic lstm_dynamic gru_dynamic "
     "lstm_stored gru_stored".split()
 )
 

@@ -17,6 +17,7 @@ from .commands.parity_command import parity_command
 from .commands.prune_command import prune_command
 from .commands.quantize_command import quantize_command
 from .commands.quickstart_command import quickstart_command
+from .commands.score_command import score_command
 from .commands.sensitivity_command import sensitivity_command
 from .commands.train_command import train_command
 from .commands.view_command import view_command
@@ -52,6 +53,7 @@ app.command("prune")(prune_command)
 app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)
+app.command("score")(score_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

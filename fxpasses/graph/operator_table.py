@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import binary_ops
 from . import spelling_rules as rules
 from .operators import Convert, Operator, Scaling, Spelling, Vocabulary
 
@@ -183,6 +184,8 @@ def _activations() -> list[Operator]:
         ),
         _unary("leaky_relu", F.leaky_relu, F.leaky_relu_, "aten.leaky_relu", "aten.leaky_relu_", nn.LeakyReLU,
                settings="negative_slope", onnx="LeakyRelu"),
+        _unary("sign", binary_ops.sign, "fxpasses.sign", settings="smooth", onnx="Where",
+               fixed_range=(-128 / 127, 1.0)),
         _unary("tanh", torch.tanh, torch.tanh_, F.tanh, "Tensor.tanh", "Tensor.tanh_", "aten.tanh", "aten.tanh_",
                nn.Tanh, onnx="Tanh", fixed_range=(-1.0, 127 / 128)),
         Operator(

@@ -25,7 +25,10 @@ from fxpasses.cli.options.static import overrides_of
 from fxpasses.cli.terminal import Terminal, open_terminal
 from fxpasses.errors import InputError
 
-COMMANDS = ("quickstart", "quantize", "sensitivity", "prune", "parity", "bench", "audit", "view", "train", "doctor")
+COMMANDS = (
+    *("quickstart", "quantize", "sensitivity", "prune", "parity", "bench", "audit", "score", "view", "train"),
+    "doctor",
+)
 
 
 def doctor_fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -18,7 +18,7 @@ from tiny_graphs import quantized
 from fxpasses.errors import InputError
 from fxpasses.export import to_onnx
 from fxpasses.export.onnx_reader import read_onnx
-from fxpasses.export.view import view
+from fxpasses.reports.view import view
 
 ALL, QUICK = 300, 17
 """Files, and one of how many of them is enough for seconds."""

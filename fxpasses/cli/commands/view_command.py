@@ -28,7 +28,7 @@ def view_command(
 ) -> None:
     """Open Netron on a file. It is served to this machine only, until Ctrl-C."""
     with open_terminal() as terminal:
-        from fxpasses.export.view import view
+        from fxpasses.reports.view import view
 
         from ..folders.artifacts import INT8_ONNX, artifact
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import LARGEST_BITS, QuantConfig
+from ..numbers.levels import level_scales
 from ..numbers.pair_sums import pair_safe, pair_safe_scales, pairs_meet
 from ..numbers.qparams import IntType, QParams
 from ..numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipliers
@@ -68,9 +69,13 @@ def integer_weights(
     groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
     bits = bits or config.weight_bits
     grid = config.weight_grid(bits)
-    stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 else None
-    scale = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped).double()
-    in_pairs = config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    levels = level_scales(weight, axis)
+    stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 and levels is None else None
+    found = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped) if levels is None else levels
+    scale = found.double()
+    in_pairs = (
+        levels is None and config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
+    )
     if in_pairs:
         scale = pair_safe_scales(weight.double(), scale)
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor

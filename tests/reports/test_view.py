@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fxpasses.errors import InputError
-from fxpasses.export.view import SUFFIXES, view, why_not_viewable
+from fxpasses.reports.view import SUFFIXES, view, why_not_viewable
 
 
 def fetch(url: str) -> bytes:
@@ -84,7 +84,7 @@ def test_a_browser_is_opened_only_if_asked_for(model_file: Path, monkeypatch: py
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a child there")
 def test_waits_until_ctrl_c_which_is_no_error(model_file: Path) -> None:
     port = free_port()
-    code = f"from pathlib import Path; from fxpasses.export.view import view; view(Path({str(model_file)!r}), {port}"
+    code = f"from pathlib import Path; from fxpasses.reports.view import view; view(Path({str(model_file)!r}), {port}"
     child = subprocess.Popen([sys.executable, "-c", f"{code}, browse=False); print('left')"], stdout=subprocess.PIPE)
     try:
         until_served(f"http://localhost:{port}")

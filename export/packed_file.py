@@ -1,0 +1,177 @@
+"""One bit a weight on disk: a saved graph whose tensors of -1 and +1 are packed, and whose rest is compressed.
+
+The archive is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or
++1 (as
+int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values to a byte. ``packed.json`` says
+which; everything else is deflated. Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it
+as :func:`fxpasses.export.load` does, with all of its checks; before that it bounds how much a small file may become.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import fx
+
+from fxpasses.errors import InputError
+from fxpasses.formats.regular_files import why_not_regular
+
+from .files import write_bytes_atomic
+from .pt2.save_and_load import load, save
+from .pt2_records.records import RefusedError, field, integer, parsed, refusing, shown, table, text
+
+ENDING = ".fxbits"
+MANIFEST = "packed.json"
+_FORMAT = 1
+_FEWEST = 64
+"""Bytes below which packing is not worth a line in the manifest."""
+_LARGEST_RATIO = 300
+"""How much larger than the file its entries may become: graphs are JSON, which deflates well, and a byte becomes 8."""
+_TO_A_BYTE = {"sign": 8, "ternary": 5}
+_POWERS = np.array([1, 3, 9, 27, 81], np.uint8)
+_AGAIN = "save the graph again with fxpasses.export.packed_file.save_packed"
+
+
+def save_packed(gm: fx.GraphModule, path: str | Path) -> Path:
+    """Write a FLOAT or QUANTIZED graph with its binary and ternary integers packed.
+
+    Raises:
+        GraphError: the graph is neither, or cannot be saved.
+        InputError: the file cannot be written, or its name does not end in ``.fxbits``.
+    """
+    path = Path(path)
+    if path.suffix != ENDING:
+        fix = f"name it {path.with_suffix(ENDING).name}"
+        raise InputError(f"{path}", why=f"a packed graph is a {ENDING} file", fix=fix)
+    with tempfile.TemporaryDirectory(prefix="fxpasses-") as folder:
+        plain = save(gm, Path(folder) / "model.pt2").read_bytes()
+    write_bytes_atomic(path, packed_archive(plain))
+    return path
+
+
+def load_packed(path: str | Path) -> fx.GraphModule:
+    """Read a graph that :func:`save_packed` wrote. The file may come from a stranger, as with ``load``.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds anything ``save_packed`` does not write.
+    """
+    path = Path(path)
+    with refusing(path, _AGAIN):
+        if why := why_not_regular(path):
+            raise RefusedError(why, f"name a {ENDING} file fxpasses wrote")
+        plain = unpacked_archive(path.read_bytes())
+    with tempfile.TemporaryDirectory(prefix="fxpasses-") as folder:
+        put_together = Path(folder) / "model.pt2"
+        put_together.write_bytes(plain)
+        try:
+            return load(put_together)
+        except InputError as error:
+            raise InputError(f"{path}", why=error.why, fix=_AGAIN) from error
+
+
+def packed_archive(plain: bytes) -> bytes:
+    """The packed form of a ``.pt2`` file."""
+    manifest: dict[str, list[object]] = {}
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(plain)) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for info in given.infolist():
+            data = given.read(info)
+            kind = _kind_of(data)
+            if kind is not None:
+                manifest[info.filename] = [kind, len(data)]
+                data = _pack(data, kind)
+            _write(packed, info.filename, data)
+        document = {"format": _FORMAT, "packed": manifest}
+        _write(packed, MANIFEST, json.dumps(document).encode())
+    return target.getvalue()
+
+
+def unpacked_archive(content: bytes) -> bytes:
+    """The ``.pt2`` file a packed one was made of.
+
+    Raises:
+        RefusedError: the file was not written by :func:`packed_archive`.
+    """
+    target = io.BytesIO()
+    with _opened(content) as packed, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as plain:
+        manifest = _manifest(packed, len(content))
+        for info in packed.infolist():
+            if info.filename == MANIFEST:
+                continue
+            data = packed.read(info)
+            if info.filename in manifest:
+                data = _unpack(info.filename, data, *manifest.pop(info.filename))
+            _write(plain, info.filename, data, zipfile.ZIP_STORED)
+    if manifest:
+        raise RefusedError(f"it is damaged: there is no {shown(next(iter(manifest)))}", _AGAIN)
+    return target.getvalue()
+
+
+def _opened(content: bytes) -> zipfile.ZipFile:
+    try:
+        packed = zipfile.ZipFile(io.BytesIO(content))
+    except zipfile.BadZipFile as error:
+        raise RefusedError(f"it is no packed graph, or damaged: {shown(str(error))}", _AGAIN) from error
+    names = [info.filename for info in packed.infolist()]
+    if MANIFEST not in names:
+        raise RefusedError(f"it is no packed graph: there is no {MANIFEST}", _AGAIN)
+    if len(set(names)) != len(names):
+        raise RefusedError("it is damaged: an entry is in it twice", _AGAIN)
+    if sum(info.file_size for info in packed.infolist()) > _LARGEST_RATIO * len(content):
+        raise RefusedError(f"its entries are more than {_LARGEST_RATIO} times as large as the file", _AGAIN)
+    return packed
+
+
+def _manifest(packed: zipfile.ZipFile, size: int) -> dict[str, tuple[str, int]]:
+    document = parsed(MANIFEST, packed.read(MANIFEST))
+    if integer(field(document, "format", MANIFEST), "format") != _FORMAT:
+        raise RefusedError("it is of another version", _AGAIN)
+    found = {}
+    for name, entry in table(field(document, "packed", MANIFEST), "packed").items():
+        if not isinstance(entry, list) or len(entry) != 2 or entry[0] not in _TO_A_BYTE:
+            raise RefusedError(f"it is damaged: {shown(name)} is packed in no way save_packed knows", _AGAIN)
+        found[text(name, "an entry's name", 500)] = (entry[0], integer(entry[1], "a length", 0, size * 8))
+    return found
+
+
+def _kind_of(data: bytes) -> str | None:
+    """How an entry can be packed; None where it holds other bytes than -1, 0 and +1."""
+    values = np.frombuffer(data, np.int8)
+    if len(values) < _FEWEST or not bool((np.abs(values) <= 1).all()) or values.min() == -128:
+        return None
+    return "ternary" if bool((values == 0).any()) else "sign"
+
+
+def _pack(data: bytes, kind: str) -> bytes:
+    values = np.frombuffer(data, np.int8)
+    if kind == "sign":
+        return np.packbits(values > 0, bitorder="little").tobytes()
+    digits: NDArray[np.uint8] = np.zeros(-(-len(values) // 5) * 5, np.uint8)
+    digits[: len(values)] = values + 1
+    packed: bytes = (digits.reshape(-1, 5) * _POWERS).sum(1, dtype=np.uint8).tobytes()
+    return packed
+
+
+def _unpack(name: str, data: bytes, kind: str, count: int) -> bytes:
+    if len(data) != -(-count // _TO_A_BYTE[kind]):
+        raise RefusedError(f"it is damaged: {shown(name)} is not as long as {MANIFEST} says", _AGAIN)
+    stored = np.frombuffer(data, np.uint8)
+    if kind == "sign":
+        bits = np.unpackbits(stored, count=count, bitorder="little").astype(np.int8)
+        return (2 * bits - 1).astype(np.int8).tobytes()
+    if len(stored) and int(stored.max()) > 242:  # 3 ** 5 - 1
+        raise RefusedError(f"it is damaged: {shown(name)} holds what is no five ternary digits", _AGAIN)
+    digits = (stored[:, None] // _POWERS % 3).astype(np.int8).reshape(-1)[:count]
+    return (digits - 1).astype(np.int8).tobytes()
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_DEFLATED) -> None:
+    info = zipfile.ZipInfo(name)  # with a fixed date: the same graph gives the same file
+    info.compress_type = how
+    archive.writestr(info, data)

@@ -1,0 +1,134 @@
+"""Layers that keep a real weight for the optimizer and compute with a binary or ternary one.
+
+They are subclasses of ``nn.Conv2d`` and ``nn.Linear`` outside the vocabulary of operators: no other pass takes their
+real weight for the one that computes. ``deploy`` makes plain layers of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..graph.binary_ops import sign_of
+from .rules import centred_and_clamped, scaled_sign, stochastic_sign, ternary
+from .straight_through import GRADIENTS, scaled_sign_through, straight_through
+
+WeightRule = Literal["sign", "stochastic", "scaled", "ternary"]
+RULES: tuple[WeightRule, ...] = ("sign", "stochastic", "scaled", "ternary")
+
+
+@dataclass(frozen=True)
+class LatentRule:
+    """How a real weight becomes the one that computes, and what keeps it in range.
+
+    Attributes:
+        weights: ``"sign"`` and ``"stochastic"`` are BinaryConnect, ``"scaled"`` is BWN and XNOR-Net, ``"ternary"`` is
+        TWN. gradient: of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
+        centred: whether filters lose their mean over input channels before every step (BWN, XNOR-Net).
+        clipped: whether real weights are kept in [-1, 1].
+        by_filter: of ``"ternary"``: a threshold and a scale for each output, or one for the layer.
+    """
+
+    weights: WeightRule
+    gradient: str = "paper"
+    centred: bool = False
+    clipped: bool = True
+    by_filter: bool = True
+
+    def __post_init__(self) -> None:
+        if self.weights not in RULES:
+            raise InputError(f"weights {self.weights!r}", why="there is no such rule", fix=f"use one of {RULES}")
+        if self.gradient not in GRADIENTS:
+            raise InputError(f"gradient {self.gradient!r}", why="there is none such", fix=f"use one of {GRADIENTS}")
+
+    def computing(self, real: Tensor, *, training: bool) -> Tensor:
+        """The weight that computes. Stochastic ones are drawn in training only; at test time they are ``sign(w)``."""
+        if self.weights == "scaled":
+            return scaled_sign_through(real, self.gradient)
+        if self.weights == "ternary":
+            return straight_through(real, ternary(real.detach(), by_filter=self.by_filter))
+        drawn = self.weights == "stochastic" and training
+        return straight_through(real, stochastic_sign(real.detach()) if drawn else sign_of(real.detach()))
+
+    def deployed(self, real: Tensor) -> Tensor:
+        """The weight that is deployed."""
+        if self.weights == "scaled":
+            return scaled_sign(real)
+        return ternary(real, by_filter=self.by_filter) if self.weights == "ternary" else sign_of(real)
+
+    def settle(self, real: Tensor) -> None:
+        """Bring a real weight into its range, in place: behind each step of the optimizer."""
+        with torch.no_grad():
+            if self.centred:
+                real.copy_(centred_and_clamped(real))
+            elif self.clipped:
+                real.clamp_(-1, 1)
+
+
+class LatentLayer:
+    """What both kinds of layers have: ``rule``, and the parameter ``weight`` that is real."""
+
+    rule: LatentRule
+    weight: Tensor
+
+    def settle(self) -> None:
+        """Bring the real weight into its range."""
+        self.rule.settle(self.weight)
+
+    def deployed_weight(self) -> Tensor:
+        """The weight that is deployed."""
+        return self.rule.deployed(self.weight.detach())
+
+
+class LatentConv2d(LatentLayer, nn.Conv2d):
+    """A 2d convolution that computes with the rule's weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``nn.Conv2d``."""
+        weight = self.rule.computing(self.weight, training=self.training)
+        result: Tensor = self._conv_forward(x, weight, self.bias)
+        return result
+
+
+class LatentLinear(LatentLayer, nn.Linear):
+    """A linear layer that computes with the rule's weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``nn.Linear``."""
+        return F.linear(x, self.rule.computing(self.weight, training=self.training), self.bias)
+
+
+_CONV_SETTINGS = tuple("in_channels out_channels kernel_size stride padding dilation groups padding_mode".split())
+
+
+def latent_twin(layer: nn.Conv2d | nn.Linear, rule: LatentRule) -> LatentConv2d | LatentLinear:
+    """A layer with the same settings and a copy of the weight, settled; the one handed in is not touched."""
+    bias, weight = layer.bias is not None, layer.weight.detach().clone()
+    twin: LatentConv2d | LatentLinear
+    if isinstance(layer, nn.Linear):
+        twin = LatentLinear(layer.in_features, layer.out_features, bias, dtype=weight.dtype)
+    else:
+        settings: dict[str, Any] = {name: getattr(layer, name) for name in _CONV_SETTINGS}
+        twin = LatentConv2d(**settings, bias=bias, dtype=weight.dtype)
+    twin.weight = nn.Parameter(weight)
+    if layer.bias is not None:
+        twin.bias = nn.Parameter(layer.bias.detach().clone())
+    twin.rule = rule
+    twin.settle()
+    return twin.train(layer.training)
+
+
+def latent_layers(module: nn.Module) -> dict[str, LatentConv2d | LatentLinear]:
+    """All such layers of a module, by path."""
+    return {path: m for path, m in module.named_modules() if isinstance(m, (LatentConv2d, LatentLinear))}
+
+
+def settle_latent_weights(module: nn.Module) -> None:
+    """Bring all real weights into their ranges: before the first step, and behind each."""
+    for layer in latent_layers(module).values():
+        layer.settle()

@@ -1,0 +1,59 @@
+"""From a deployed graph to integers: weights of -1, 0 and +1, on the kernels and in the files of every int8 graph.
+
+Conversion finds the two or three levels of each layer's weights (:mod:`fxpasses.quantization.numbers.levels`) and takes
+their magnitude as the scale. Equalization and the grid of pixels multiply weights by numbers of their own for each
+input channel, which would make many levels of two, so :func:`binary_config` turns both off. Lossy where any int8 graph
+is: in the rounding of activations; weights are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from torch import fx
+
+from ..errors import GraphError
+from ..graph.edit import operator_name
+from ..passes.fusion import fuse
+from ..quantization.config import QuantConfig
+from ..quantization.int8.convert import convert
+from ..quantization.int8.observe import observe
+from ..quantization.numbers.levels import level_scales
+from ..quantization.ranges.calibration import calibrate
+
+
+def binary_config(config: QuantConfig | None = None) -> QuantConfig:
+    """The settings with what would take levels apart turned off."""
+    return replace(config or QuantConfig(), equalization=False, smoothing=None, pixel_grid=False)
+
+
+def quantize_binary(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
+    """The QUANTIZED graph of a deployed one, its binary layers with integers -1, 0 and +1.
+
+    Args:
+        gm: what :func:`fxpasses.binary.deploy` made.
+        batches: for calibration, of the data it was trained on.
+        config: the settings; what would take levels apart is turned off.
+
+    Raises:
+        GraphError: the graph is not FLOAT, or no layer of it has weights of two or three levels.
+    """
+    fused = fuse(gm)
+    if not binary_layers(fused):
+        raise GraphError(
+            "quantize_binary got a graph without binary weights",
+            why="no layer's weights have two or three levels for each output",
+            fix="quantize_binary(deploy(trained), batches); for other graphs fx.quantize",
+            step="quantize_binary",
+        )
+    observed = observe(fused, binary_config(config))
+    calibrate(observed, batches)
+    return convert(observed)
+
+
+def binary_layers(gm: fx.GraphModule) -> list[str]:
+    """Nodes of a FLOAT graph whose layers have weights of two or three levels for each output."""
+    layers = (node for node in gm.graph.nodes if operator_name(gm, node) in ("conv2d", "linear"))
+    return [n.name for n in layers if level_scales(gm.get_submodule(str(n.target)).weight, 0) is not None]  # type: ignore[arg-type]  # layers have one

@@ -1,0 +1,181 @@
+"""Rows of a FLOAT graph: what each node stores and computes, for one example."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, fx, nn
+
+from ..graph.edit import is_floating_point, operator_name
+from ..graph.meta_keys import DTYPE, SHAPE
+from ..graph.shapes import shape_of
+from ..macs import WholeSizes, batch_of, macs_by_node
+from .rows import Row, Widths
+from .storage import FLOAT_BITS, Stored, dtype_bits, plain, weight_of
+from .work import PER_VALUE, Work, dot_products, pooled
+
+_FREE = frozenset(
+    "cat flatten reshape permute transpose squeeze unsqueeze chunk split unbind slice pixel_shuffle expand roll pad "
+    "identity embedding".split()
+)
+"""What only moves values; a table's look-up, too. Nearest interpolation is one of them, other modes are not counted."""
+
+_DOT_PRODUCTS = frozenset("conv1d conv2d conv3d linear".split())
+
+
+class FloatRows:
+    """Makes the row of one node after the other, and remembers what no rule covers."""
+
+    def __init__(self, gm: fx.GraphModule, widths: Widths) -> None:
+        self.gm, self.widths = gm, widths
+        self.batch = batch_of(gm)
+        self.macs = dict(macs_by_node(gm, WholeSizes()))
+        self.seen: set[str] = set()
+        self.uncounted: list[str] = []
+
+    def values(self, node: fx.Node) -> int:
+        """How many values a node's tensor has for one example."""
+        shape = shape_of(node)
+        return 0 if shape is None else math.prod(shape) // (self.batch if shape[:1] == (self.batch,) else 1)
+
+    def row(self, node: fx.Node) -> Row | None:
+        """The row of a node; None where it neither stores nor computes anything."""
+        name = operator_name(self.gm, node)
+        if node.op == "get_attr":
+            return self._constant(node)
+        if node.op not in ("call_module", "call_function", "call_method") or not self._is_counted(node):
+            return None
+        if node.op == "call_module":
+            return self._module(node, name)
+        work = self.function(node, name)
+        stored = _permutation(node) if name == "channel_shuffle" else ()
+        return None if work is None else Row(node.name, name or str(node.target), stored, (work,))
+
+    def input_bits(self, node: fx.Node) -> int:
+        """How wide the values are that a node reads."""
+        source = next((n for n in node.all_input_nodes if is_floating_point(n)), None)
+        return self.width(source) if source is not None else self.widths.activation_bits or FLOAT_BITS
+
+    def width(self, source: fx.Node) -> int:
+        """How wide a tensor's values are: 1 bit of signs, else as asked for, else its dtype's."""
+        if operator_name(self.gm, source) == "sign":
+            return 1
+        if operator_name(self.gm, source) in _FREE and source.all_input_nodes:
+            return self.width(source.all_input_nodes[0])
+        dtype = source.meta.get(DTYPE)
+        return self.widths.activation_bits or (FLOAT_BITS if dtype is None else dtype_bits(dtype))
+
+    def _is_counted(self, node: fx.Node) -> bool:
+        return node in self.macs or isinstance(node.meta.get(SHAPE), (tuple, list))
+
+    def _first(self, path: str) -> bool:
+        """Whether a module's parameters were not counted before: they are stored once, however often it is called."""
+        fresh = path not in self.seen
+        self.seen.add(path)
+        return fresh
+
+    def _constant(self, node: fx.Node) -> Row | None:
+        holder, _, attribute = str(node.target).rpartition(".")
+        value = getattr(self.gm.get_submodule(holder), attribute, None)
+        if not isinstance(value, Tensor) or not self._first(str(node.target)):
+            return None
+        return Row(node.name, "constant", plain("value", value, self._parameter_bits(value)), ())
+
+    def _parameter_bits(self, value: Tensor) -> int | None:
+        return self.widths.weight_bits if value.is_floating_point() else None
+
+    def _module(self, node: fx.Node, name: str | None) -> Row | None:
+        module = self.gm.get_submodule(str(node.target))
+        fresh = self._first(str(node.target))
+        if name in _DOT_PRODUCTS:
+            return self._layer(node, name, module, fresh=fresh)
+        stored = self._everything(module, name) if fresh else ()
+        if node in self.macs:
+            macs, bits = self.macs[node], self.input_bits(node)
+            if name in ("attention", "recurrent"):
+                self.not_counted(f"what {name} computes beside its products")
+            width = max(bits, max((s.bits for s in stored), default=bits))
+            return Row(node.name, name or type(module).__name__, stored, (Work(macs, width, macs, macs=macs),))
+        work = self.function(node, name)
+        return Row(node.name, name or type(module).__name__, stored, () if work is None else (work,))
+
+    def _everything(self, module: nn.Module, name: str | None) -> tuple[Stored, ...]:
+        """All tensors of a module; of a BatchNorm nothing merged, one number a channel."""
+        if name == "batch_norm":
+            return plain("bias", getattr(module, "bias", None), self.widths.weight_bits) or plain(
+                "bias", getattr(module, "running_mean", None), self.widths.weight_bits
+            )
+        found: tuple[Stored, ...] = ()
+        for path, value in (*module.named_parameters(), *module.named_buffers()):
+            wide = value.dim() > 1 and value.is_floating_point()
+            weight = weight_of(value, self._parameter_bits(value), self.widths.block).stored if wide else ()
+            found += tuple(Stored(path, *_sizes(s)) for s in weight) or plain(path, value, self._parameter_bits(value))
+        return found
+
+    def _layer(self, node: fx.Node, name: str, module: nn.Module, *, fresh: bool) -> Row:
+        value, bias = module.weight, module.bias
+        assert isinstance(value, Tensor) and (bias is None or isinstance(bias, Tensor))
+        weight = weight_of(value, self.widths.weight_bits, self.widths.block)
+        outputs = self.values(node)
+        is_float = self.widths.activation_bits is None
+        work = dot_products(
+            weight,
+            outputs // len(value),
+            self.input_bits(node),
+            is_float=is_float and not self._reads_signs(node),
+            bias=bias is not None,
+        )
+        scaling = (Work(outputs, FLOAT_BITS, 0),) if weight.signs else ()
+        stored = (*weight.stored, *plain("bias", bias, self.widths.weight_bits)) if fresh else ()
+        return Row(node.name, name, stored, (work, *scaling))
+
+    def _reads_signs(self, node: fx.Node) -> bool:
+        return self.input_bits(node) == 1
+
+    def function(self, node: fx.Node, name: str | None) -> Work | None:
+        outputs, bits = self.values(node), self.input_bits(node)
+        if node in self.macs:
+            macs = self.macs[node]
+            return Work(macs, bits, max(macs - outputs, 0), macs=macs)
+        made_of_nothing = node.op != "call_module" and not any(map(is_floating_point, node.all_input_nodes))
+        if (
+            made_of_nothing
+            or name in _FREE
+            or not is_floating_point(node)
+            or getattr(node.target, "__name__", "") in _FREE
+        ):
+            return None
+        if name in PER_VALUE:
+            multiplies, adds = PER_VALUE[name]
+            return Work(multiplies * outputs, bits, adds * outputs)
+        if name is not None and ("pool" in name or name == "mean"):
+            return self.pool(node, name, outputs, bits)
+        if name == "channel_shuffle":
+            return Work(outputs, bits, 0)
+        if name == "interpolate" and str(node.kwargs.get("mode", "nearest")).startswith("nearest"):
+            return None
+        self.not_counted(name or str(getattr(node.target, "__name__", node.target)))
+        return None
+
+    def pool(self, node: fx.Node, name: str, outputs: int, bits: int) -> Work:
+        if name in ("mean", "adaptive_avg_pool2d"):
+            window = max(self.values(node.all_input_nodes[0]) // max(outputs, 1), 1)
+        else:
+            dims, size = int(name[-2]), node.kwargs.get("kernel_size", 1)
+            window = math.prod(size) if isinstance(size, (tuple, list)) else int(str(size)) ** dims
+        is_float = self.widths.activation_bits is None
+        return pooled(outputs, window, bits, average="max" not in name, is_float=is_float)
+
+    def not_counted(self, what: str) -> None:
+        if what not in self.uncounted:
+            self.uncounted.append(what)
+
+
+def _sizes(stored: Stored) -> tuple[int, int, int, int]:
+    return stored.elements, stored.kept, stored.bits, stored.mask_bits
+
+
+def _permutation(node: fx.Node) -> tuple[Stored, ...]:
+    """A shuffle of channels is a product with a sparse matrix of ones, which the challenge counts as stored."""
+    channels = (shape_of(node) or (1, 1))[1]
+    return (Stored("permutation", channels * channels, channels, 1, channels * channels),)

@@ -1,0 +1,35 @@
+"""Weights that already lie on a grid of two or three levels: ``s * {-1, +1}`` or ``s * {-1, 0, +1}`` for each output.
+
+Networks trained with binary or ternary weights have them, and keep them through the folding of BatchNorm, which
+multiplies
+each output's weights by one number. Their integers are -1, 0 and +1 on the scale ``s``; on any other grid they would be
+multiples that say nothing more. Exact.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FEWEST = 16
+"""Weights that are not zero in each output with any: fewer of the same magnitude may be luck, or an identity."""
+
+
+def level_scales(weight: Tensor, axis: int) -> Tensor | None:
+    """The scale of each index of ``axis``, float32; None where weights are no two or three levels.
+
+    An output of zeros gets the mean of the others.
+    """
+    if weight.dim() < 2 or not weight.numel():
+        return None
+    rows = weight.detach().transpose(0, axis).flatten(1)
+    magnitudes = rows.abs()
+    largest = magnitudes.amax(1, keepdim=True)
+    kept = magnitudes != 0
+    some = kept.any(1)
+    if not bool(some.any()) or not bool((kept.sum(1)[some] >= FEWEST).all()):
+        return None
+    if not bool(torch.where(kept, magnitudes == largest, True).all()) or not bool(torch.isfinite(largest).all()):
+        return None
+    scales = largest[:, 0].float()
+    return torch.where(some, scales, scales[some].mean())
