@@ -1,0 +1,1 @@
+"""Quantization-aware training: from a FLOAT graph to a QUANTIZED one whose integers training has seen."""
