@@ -1,8 +1,8 @@
 """The stages a graph goes through, and what must hold in each.
 
-FLOAT -> OBSERVED -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights, dynamic int8). A pass names the
-stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass never meets a graph that another
-one left half done.
+FLOAT -> OBSERVED -> QUANTIZED, FLOAT -> TRAINING -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights,
+dynamic int8). A pass names the stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass
+never meets a graph that another one left half done.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _META = "fxpasses"
 class Stage(Enum):
     FLOAT = "FLOAT"
     OBSERVED = "OBSERVED"
+    TRAINING = "TRAINING"
     QUANTIZED = "QUANTIZED"
     LOWERED = "LOWERED"
 
@@ -28,6 +29,7 @@ class Stage(Enum):
 _HOW_TO_REACH = {
     Stage.FLOAT: "graph = fx.fuse(fx.capture(model.eval(), example_inputs))",
     Stage.OBSERVED: "graph = fx.observe(float_graph, fx.QuantConfig(...))",
+    Stage.TRAINING: "graph = fx.prepare_training(float_graph, batches, fx.TrainingConfig(...))",
     Stage.QUANTIZED: "int8 = fx.convert(observed_graph)",
     Stage.LOWERED: "lowered = to_half(float_graph, ...), or another of fxpasses.precision",
 }

@@ -104,14 +104,30 @@ class TrainedLayer(nn.Module):
         return values.reshape(-1, *[1] * (self.weight.dim() - 1))
 
 
-def norm_for(layer: Layer, mean: Tensor, variance: Tensor, eps: float, momentum: float | None) -> Norm:
-    """A BatchNorm that changes nothing at these statistics of the layer's outputs without bias, but adds its bias."""
-    norm = _NORM_OF[type(layer)](len(mean), eps=eps, momentum=momentum)
+def with_norm(
+    layer: Layer, lengths: Tensor | None, mean: Tensor, variance: Tensor, *, eps: float, momentum: float
+) -> tuple[Layer, Norm]:
+    """A layer without bias and a BatchNorm that together compute what the layer does.
+
+    Rows are given the length they had before a BatchNorm was folded into them: behind a BatchNorm it does not matter to
+    what is computed, but the shorter a row, the larger the steps that gradients make it take.
+
+    Args:
+        layer: with a BatchNorm folded in.
+        lengths: of its rows before, ``[C_out]``, or None where that is not known.
+        mean, variance: of its outputs without its bias, ``[C_out]``.
+    """
+    now = layer.weight.detach().flatten(1).norm(dim=1)
+    wanted = torch.full_like(now, float(now.median())) if lengths is None else lengths.to(now)
+    factor = wanted / now
+    factor = torch.where((factor > 0) & torch.isfinite(factor), factor, torch.ones_like(factor))
     bias = torch.zeros_like(mean) if layer.bias is None else layer.bias.detach().to(mean)
+    norm = _NORM_OF[type(layer)](len(mean), eps=eps, momentum=momentum)
     with torch.no_grad():
         assert norm.running_mean is not None and norm.running_var is not None
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-        norm.weight.copy_(torch.sqrt(variance + eps))
+        norm.running_mean.copy_(mean * factor)
+        norm.running_var.copy_(variance * factor.square())
+        norm.weight.copy_(torch.sqrt(norm.running_var + eps) / factor)
         norm.bias.copy_(mean + bias)
-    return norm
+    rows = factor.reshape(-1, *[1] * (layer.weight.dim() - 1))
+    return with_parameters(layer, weight=layer.weight.detach() * rows, bias=None), norm
