@@ -10,7 +10,7 @@ Weights: ``[C_out, C_in / groups, *kernel]``, or ``[C_out, C_in]``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from ..graph_edit import with_parameters
 from ..quantization.qparams import IntType
 from .fake_quantize import positive, quantized_weight
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Layer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -41,7 +44,7 @@ class Folded:
 
 
 class TrainedLayer(nn.Module):
-    """A convolution or linear layer in training.
+    """A convolution or linear layer in training. While ``norm_held`` is set, its BatchNorm is as in eval mode.
 
     Args:
         layer: gives weight, bias and settings; it is not changed.
@@ -49,6 +52,8 @@ class TrainedLayer(nn.Module):
         step: where the steps start, ``[C_out]``.
         norm: BatchNorm behind it, or None.
     """
+
+    norm_held: Tensor
 
     def __init__(self, layer: Layer, grid: IntType, step: Tensor, norm: Norm | None = None) -> None:
         super().__init__()
@@ -59,6 +64,14 @@ class TrainedLayer(nn.Module):
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         self.step = nn.Parameter(step.detach().clone())
         self.norm = norm
+        self.register_buffer("norm_held", torch.tensor(False))
+
+    def train(self, mode: bool = True) -> Self:
+        """As ever, but a held BatchNorm stays in eval mode."""
+        super().train(mode)
+        if self.norm is not None and bool(self.norm_held):
+            self.norm.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.rounded_weight()

@@ -29,6 +29,7 @@ class TrainingFacts:
         narrow: the grid behind each clamp that stands for fewer than 8 bits, by the clamp's name.
         samples: a few real inputs, on which integers are compared.
         int8: of a frozen graph, the QUANTIZED graph it computes; its integers are those from when it was frozen.
+        buffers: where that has the weight and bias of each layer of the frozen graph, by the layer's path.
     """
 
     config: TrainingConfig
@@ -37,6 +38,7 @@ class TrainingFacts:
     narrow: Mapping[str, IntType]
     samples: tuple[Any, ...] = field(repr=False, default=())
     int8: fx.GraphModule | None = field(repr=False, default=None)
+    buffers: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
 def set_facts(gm: fx.GraphModule, facts: TrainingFacts) -> None:
