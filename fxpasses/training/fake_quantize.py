@@ -1,9 +1,9 @@
 """Fake quantization: round to a grid and back in float, with gradients for what is rounded and for the step.
 
-With ``v = x / s`` and ``q = clamp(round(v) + z, low, high)`` the output is ``(q - z) * s``. Rounding passes the gradient
-straight through (Bengio et al. 2013); the step's own gradient is ``round(v) - v`` inside the grid and its end outside,
-times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero, which makes steps learn as
-fast as weights.
+With ``v = x / s`` and ``q = clamp(round(v) + z, low, high)`` the output is ``(q - z) * s``. Rounding passes the
+gradient straight through (Bengio et al. 2013); the step's own gradient is ``round(v) - v`` inside the grid and its end
+outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero, which makes steps
+learn as fast as weights.
 
 Source: Esser et al. 2020, "Learned Step Size Quantization", arXiv:1902.08153, sections 2.1 and 2.2.
 """
@@ -26,24 +26,37 @@ class _ByTensor(torch.autograd.Function):
     """One step for a tensor. Saves its input and its output, both of which other operators keep anyway."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, zero_point: Tensor, low: int, high: int, weight: float) -> Tensor:
-        y = torch.fake_quantize_per_tensor_affine(x, step, zero_point, low, high)
-        ctx.save_for_backward(x, y, step, zero_point)
+    def forward(ctx: Any, x: Tensor, step: Tensor, zero_point: int, grid: IntType, weight: float) -> Tensor:
+        low, high = grid.low - zero_point, grid.high - zero_point
+        y = (x / step).clamp_(low, high).round_().mul_(step)
+        ctx.save_for_backward(x, y, step)
         ctx.ends, ctx.weight = (low, high), weight
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # one gradient
-        x, y, step, zero_point = ctx.saved_tensors
-        s, z = float(step), int(zero_point)
-        low, high = ((end - z) * s for end in ctx.ends)
+        x, y, step = ctx.saved_tensors
+        s = float(step)
         # The end itself counts as inside: zero is the end of what follows a ReLU.
         margin = s * 2.0**-20
-        to_x = torch.ops.aten.hardtanh_backward(gradient, x, low - margin, high + margin)
+        low, high = ctx.ends[0] * s - margin, ctx.ends[1] * s + margin
+        to_x = torch.ops.aten.hardtanh_backward(gradient, x, low, high)
         if not ctx.needs_input_grad[1]:
-            return to_x, None, None, None, None, None
-        to_step = ((gradient * y).sum() - (to_x * x).sum()) / s * ctx.weight
-        return to_x, to_step.reshape(step.shape), None, None, None, None
+            return to_x, None, None, None, None
+        # Inside the grid (y - x) / s, outside y / s, without a tensor of either.
+        to_step = (_dot(gradient, y) - _dot(to_x, x)) / s * ctx.weight
+        return to_x, to_step.reshape(step.shape), None, None, None
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of products, in one pass where both lie alike in memory."""
+    if a.stride() == b.stride() and (a.is_contiguous() or a.is_contiguous(memory_format=_channels_last(a))):
+        return torch.dot(*(t.as_strided((t.numel(),), (1,)) for t in (a, b)))
+    return (a * b).sum()
+
+
+def _channels_last(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if x.dim() == 4 else torch.contiguous_format
 
 
 class _ByChannel(torch.autograd.Function):
@@ -109,8 +122,9 @@ class ActivationQuantizer(nn.Module):
             self._observe(x.detach())
         step = positive(self.step) if not bool(self.frozen) else positive(self.step.detach())
         features = max(1, x.numel() // max(1, x.shape[0])) if x.dim() else 1
-        weight = 1 / math.sqrt(features * max(1, self.grid.high - int(self.zero_point)))
-        y: Tensor = _ByTensor.apply(x, step, self.zero_point, self.grid.low, self.grid.high, weight)
+        zero_point = int(self.zero_point)
+        weight = 1 / math.sqrt(features * max(1, self.grid.high - zero_point))
+        y: Tensor = _ByTensor.apply(x, step, zero_point, self.grid, weight)
         return y
 
     def qparams(self) -> QParams:

@@ -1,4 +1,4 @@
-"""Put layers in training where the layers of a calibrated graph were, with BatchNorms behind them where they had some."""
+"""Put layers in training where the layers of a calibrated graph were, with the BatchNorms behind them that they had."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put_layers(
     lengths: dict[str, Tensor],
     result: PassResult,
 ) -> None:
-    """Replace the int8 layers of ``gm``, a copy of ``observed``, in place; other kinds stay as they are and learn so."""
+    """Replace int8 layers of ``gm``, a copy of ``observed``, in place; other kinds stay as they are and learn so."""
     statistics = output_statistics(observed, _normed_layers(gm), samples)
     padding, done = made_by_lowering(gm, ["channel_pad_to_conv"]), set[str]()
     for planned in layers_of(plan_quantization(without_observers(observed), facts.quant)):

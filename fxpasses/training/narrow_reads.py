@@ -2,16 +2,16 @@
 
 What is behind the clamp has a scale of its own and ``2**bits`` of the levels of the 8-bit grid. Every engine has the
 clamp as a table of 256 results or fewer, so that no engine, file or check has to know of other widths. What else reads
-the tensor (a residual sum, a pool) reads it with 8 bits. While training goes on the clamp has no bounds and the
+the tensor (a residual sum, a pool) reads it with 8 bits. While training goes on the clamp does nothing and the
 fake-quantize module behind it does the clamping, so that its range can move; bounds are written when it is frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from ..quantization import ops
 from ..quantization.config import LARGEST_BITS
@@ -48,6 +48,19 @@ def _clamp_behind(gm: fx.GraphModule, source: fx.Node, width: int) -> fx.Node:
     return node
 
 
+def unbounded(x: Tensor) -> Tensor:
+    """What stands for such a clamp while training goes on."""
+    return x
+
+
+def drop_bounds(gm: fx.GraphModule, names: Iterable[str]) -> None:
+    """Have clamps compute nothing, in place, until :func:`set_bounds` makes them clamps again."""
+    wanted = set(names)
+    for node in gm.graph.nodes:
+        if node.name in wanted:
+            node.target, node.kwargs = unbounded, {}
+
+
 def narrow_grid(bits: int, container: IntType, *, symmetric: bool, has_negative: bool) -> IntType:
     """The integers of so many bits on a grid of 8: from its zero up where zero points are 0 and nothing is negative."""
     if bits == LARGEST_BITS:
@@ -55,7 +68,9 @@ def narrow_grid(bits: int, container: IntType, *, symmetric: bool, has_negative:
     levels = (1 << bits) - 1
     if not symmetric:
         return IntType(container.dtype, 0, levels)
-    return IntType(container.dtype, -(levels // 2), levels // 2) if has_negative else IntType(container.dtype, 0, levels)
+    return (
+        IntType(container.dtype, -(levels // 2), levels // 2) if has_negative else IntType(container.dtype, 0, levels)
+    )
 
 
 def set_bounds(node: fx.Node, q: QParams) -> None:
@@ -65,6 +80,7 @@ def set_bounds(node: fx.Node, q: QParams) -> None:
     before take the clamp in.
     """
     low, high = q.range
+    node.target = torch.clamp
     node.kwargs = {"min": low - (q.scale if q.grid.low == 0 and q.zero_point == 0 else 0.0), "max": high}
 
 

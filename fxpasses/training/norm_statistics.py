@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from ..quantization.calibration import checked_batches
 from ..samples import count_samples
+from .fake_quantize import ActivationQuantizer
 from .trained_layer import TrainedLayer
 
 
@@ -50,8 +51,10 @@ def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
 
 
 def hold_statistics(gm: nn.Module) -> None:
-    """Have BatchNorms normalise by their running statistics in training, too, and leave these alone."""
+    """Have BatchNorms normalise by their running statistics in training, too, and leave these and observed ranges."""
     for module in gm.modules():
+        if isinstance(module, ActivationQuantizer) and not module.learned:
+            module.frozen.fill_(True)
         if isinstance(module, TrainedLayer) and module.norm is not None:
             module.norm_held.fill_(True)
             module.norm.eval()

@@ -30,10 +30,11 @@ from ..quantization.qparams import IntType
 from ..samples import first_of, pieces_of
 from ..stages import Stage, check_stage, set_stage
 from .config import TrainingConfig
+from .distributed import samples_of_all
 from .fake_quantize import ActivationQuantizer
 from .layer_bits import bits_of_layers
 from .layer_placing import put_layers, row_lengths
-from .narrow_reads import narrow_grid, put_narrow_reads
+from .narrow_reads import drop_bounds, narrow_grid, put_narrow_reads
 from .training_facts import TrainingFacts, set_facts
 
 SAMPLES = 256
@@ -71,6 +72,7 @@ def prepare_training(
     take_out_parts(training)
     put_layers(training, observed, facts, samples, lengths, result)
     _put_quantizers(training, facts, result)
+    drop_bounds(training, facts.narrow)
     set_facts(training, facts)
     pass_logs(training).append(PassLog("prepare_training", result))
     set_stage(training, Stage.TRAINING)
@@ -81,7 +83,7 @@ def prepare_training(
 
 def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]]:
     kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
-    return [inputs for batch in kept for inputs in pieces_of(gm, batch, PIECE)]
+    return samples_of_all([inputs for batch in kept for inputs in pieces_of(gm, batch, PIECE)])
 
 
 def _observed(

@@ -87,9 +87,7 @@ def write_layer(int8: fx.GraphModule, layer: SettledLayer) -> None:
         int8.get_buffer(f"{bias}_scale").copy_(step)
 
 
-def write_integers(
-    int8: fx.GraphModule, buffers: tuple[str, str | None], weight: Tensor, bias: Tensor | None
-) -> None:
+def write_integers(int8: fx.GraphModule, buffers: tuple[str, str | None], weight: Tensor, bias: Tensor | None) -> None:
     """Write integers, given in any dtype, into the buffers of a layer."""
     int8.get_buffer(buffers[0]).copy_(weight)
     if buffers[1] is not None and bias is not None:
