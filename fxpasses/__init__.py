@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import export as export
     from . import models as models
     from . import pruning as pruning
+    from . import training as training
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
     from .errors import InputError as InputError
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from .quantization.linear_mapping import linear_parameters as linear_parameters
     from .quantization.linear_mapping import quantize_linear as quantize_linear
     from .tracing import capture as capture
+    from .training import RunSettings as RunSettings
+    from .training import TrainingConfig as TrainingConfig
+    from .training import convert_trained as convert_trained
+    from .training import freeze_training as freeze_training
+    from .training import prepare_training as prepare_training
+    from .training import train_quantized as train_quantized
 
     __version__: str
 
@@ -42,24 +49,30 @@ _HOMES = {
     "GraphError": "fxpasses.errors",
     "InputError": "fxpasses.errors",
     "QuantConfig": "fxpasses.quantization.api",
+    "RunSettings": "fxpasses.training",
+    "TrainingConfig": "fxpasses.training",
     "align_pixels": "fxpasses.quantization.api",
     "calibrate": "fxpasses.quantization.api",
     "capture": "fxpasses.tracing",
     "convert": "fxpasses.quantization.api",
+    "convert_trained": "fxpasses.training",
     "dequantize_linear": "fxpasses.quantization.linear_mapping",
     "equalize": "fxpasses.quantization.api",
+    "freeze_training": "fxpasses.training",
     "fuse": "fxpasses.fusion",
     "learn_rounding": "fxpasses.quantization.api",
     "linear_parameters": "fxpasses.quantization.linear_mapping",
     "narrow_ranges": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
+    "prepare_training": "fxpasses.training",
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
     "smooth": "fxpasses.quantization.api",
     "sweep_observers": "fxpasses.quantization.api",
+    "train_quantized": "fxpasses.training",
 }
-_SUBPACKAGES = ("export", "models", "pruning")
+_SUBPACKAGES = ("export", "models", "pruning", "training")
 
 
 def __getattr__(name: str) -> object:

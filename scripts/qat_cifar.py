@@ -31,13 +31,13 @@ from fxpasses.models.datasets import open_dataset
 from fxpasses.models.evaluation import evaluate_top1
 from fxpasses.models.zoo import load_model
 from fxpasses.training.config import TrainingConfig
-from fxpasses.training.convert_trained import convert_trained, require_same_integers
 from fxpasses.training.freeze import freeze_training
 from fxpasses.training.prepare import prepare_training
 from fxpasses.training.run_data import RunData
 from fxpasses.training.run_settings import RunSettings
-from fxpasses.training.train_quantized import STATISTICS, start_run
+from fxpasses.training.trained_integers import convert_trained, require_same_integers
 from fxpasses.training.training_run import TrainingProgress
+from fxpasses.training.whole_run import STATISTICS, start_run
 
 CALIBRATION_BATCH = 64
 COMPARED = 256

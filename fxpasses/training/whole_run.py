@@ -17,10 +17,10 @@ from ..quantization.first_samples import first_samples
 from ..stages import graph_facts
 from ..tracing import capture
 from .config import TrainingConfig
-from .convert_trained import convert_trained
 from .prepare import prepare_training
 from .run_data import BatchesOfEpoch, RunData
 from .run_settings import RunSettings
+from .trained_integers import convert_trained
 from .training_run import OnStep, TrainingRun
 
 STATISTICS = 1024
