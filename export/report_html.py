@@ -20,6 +20,7 @@ from .html_pruning import pruning
 from .html_repairs import repairs
 from .html_runtimes import runtimes
 from .html_style import STYLE
+from .html_training import training
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     size_and_accuracy,
@@ -27,6 +28,7 @@ _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     pruning,
     repairs,
     placement,
+    training,
     latency,
     parity,
     runtimes,

@@ -42,7 +42,6 @@ from fxpasses.quantization.loud_tensors import narrow_ranges
 from fxpasses.quantization.observe import observe
 from fxpasses.quantization.observer_sweep import sweep_observers
 from fxpasses.quantization.reestimation import reestimate
-from fxpasses.sensitivity.placement import Placement
 from fxpasses.stages import graph_facts
 from fxpasses.tracing import capture
 
@@ -50,12 +49,14 @@ from . import interruption
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
 from .fitting import fitted
 from .folder import DataChoice, ModelChoice
+from .made_graphs import Int8Graphs
 from .measuring import Measured, Subjects, measure
 from .metric_option import metric_of
 from .options import check_threads
 from .output_check import checked_outputs
 from .overrides import check_overrides
 from .placing import ALL, MEASURED, Place, check_placement, measured_placement
+from .qat import Qat, trained
 from .stored import store_in
 from .terminal import Terminal
 
@@ -91,6 +92,7 @@ class Settings:
         seed: of the choice of calibration images.
         placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
         dynamic_size: whether height and width of images are free.
+        qat: what is asked of training; None for calibration alone.
     """
 
     config: QuantConfig
@@ -103,6 +105,7 @@ class Settings:
     seed: int = 0
     placement: str = ALL
     dynamic_size: bool = False
+    qat: Qat | None = None
 
     def __post_init__(self) -> None:
         check_placement(self.placement, self.config)
@@ -166,7 +169,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "audit": audited.to_json(),
             **integers,
             "kernels": subjects.kernels,
-            **({"placement": made.placement.to_json()} if made.placement else {}),
+            **made.details(),
             "outputs": judged["outputs"],
             "macs": measured.macs.to_json(),
             "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
@@ -187,15 +190,6 @@ def _data_details(given: Input, images: int, settings: Settings, measured: Measu
     }
 
 
-@dataclass(frozen=True)
-class Int8Graphs:
-    """A QUANTIZED graph, and, where its rounding was learned, the one rounded to nearest, to be measured beside it."""
-
-    graph: fx.GraphModule
-    nearest: fx.GraphModule | None = None
-    placement: Placement | None = None
-
-
 def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.GraphModule, Int8Graphs, int]:
     """The FLOAT graph, the QUANTIZED graph, and the number of calibration images."""
     images = calibration_images(given.data, settings)
@@ -204,6 +198,8 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> tuple[fx.
         module, inputs = given.model.module, given.model.example_inputs()
         graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
     check_overrides(graph, settings.config)
+    if settings.qat is not None:
+        return graph, trained(given, settings, settings.qat, terminal), images
     place = None
     if settings.placement == MEASURED:
         place = partial(measured_placement, inputs=given.model.example_inputs, terminal=terminal)

@@ -143,6 +143,31 @@ def quantize_command(
             show_default=False,
         ),
     ] = None,
+    qat: Annotated[
+        float | None,
+        typer.Option(
+            "--qat",
+            callback=options.finite,
+            metavar="EPOCHS",
+            help="Train so many epochs with what rounding does: --bits and --activation-bits of 2 to 8, not only of "
+            "weights. Data with labels.",
+            show_default=False,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", callback=options.finite, help="Of --qat, at the start; default 0.01.", show_default=False),
+    ] = None,
+    augment: options.Augment = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Of --qat: written every 200 steps, and gone on from if it is there.",
+            show_default=False,
+        ),
+    ] = None,
     compute: Annotated[
         str,
         typer.Option(
@@ -186,6 +211,7 @@ def quantize_command(
         from .artifacts import journal_beside
         from .folder import DataChoice, ModelChoice
         from .pipeline import Settings
+        from .qat import qat_of
         from .recipe_option import Wish
         from .static_command import quantize_static
         from .static_options import StaticOptions
@@ -202,6 +228,10 @@ def quantize_command(
         static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
         static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid)
         static = replace(static, narrow_ranges=narrow, float_results=float_results)
+        said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
+        beside = {"--max-drop": max_drop is not None, "--recipe": recipe is not None, "--placement": placement != "all"}
+        training = {"lr": lr, "seed": seed, "augment": augment, "checkpoint": checkpoint}
+        static, asked = qat_of(qat, static, training, beside)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,
@@ -213,7 +243,7 @@ def quantize_command(
             seed=seed,
             placement=placement,
             dynamic_size=dynamic_size,
+            qat=asked,
         )
-        said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
         wish = Wish(recipe, max_drop, workers, backend, journal_beside(out), said)
         quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)

@@ -243,7 +243,7 @@ class TrainingRun:
         where = f"; {broken[0].where}: {broken[0].why}" if broken else ""
         raise InputError(
             f"training diverged at step {self.done + 1} of {self.schedule.total}",
-            why=f"the loss is {float(loss)}{where}",
+            why=f"the loss is {loss.item()}{where}",
             fix="resume from the last checkpoint with a lower lr, or look for NaN in the data",
         )
 

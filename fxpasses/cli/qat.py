@@ -1,0 +1,114 @@
+"""``quantize --qat EPOCHS``: train with what rounding does, and convert to the integers that training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fxpasses.errors import InputError
+from fxpasses.quantization.config import LARGEST_BITS
+from fxpasses.tracing import capture
+from fxpasses.training.config import TrainingConfig
+from fxpasses.training.run_data import RunData
+from fxpasses.training.run_settings import RunSettings
+from fxpasses.training.trained_integers import convert_trained
+from fxpasses.training.training_run import TrainingProgress
+from fxpasses.training.whole_run import STATISTICS, start_run
+
+from .made_graphs import Int8Graphs
+from .static_options import StaticOptions
+from .terminal import Step, Terminal
+from .train_command import training_batches
+
+if TYPE_CHECKING:
+    from .pipeline import Input, Settings
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Qat:
+    """What is asked of training.
+
+    Attributes:
+        run: how it goes.
+        weight_bits, activation_bits: of all layers but the first and last.
+        augment: whether training images are mirrored and shifted.
+        checkpoint: a file that gets everything now and then, and that training goes on from if it is there.
+    """
+
+    run: RunSettings
+    weight_bits: int = LARGEST_BITS
+    activation_bits: int = LARGEST_BITS
+    augment: bool = False
+    checkpoint: Path | None = None
+
+
+def qat_of(
+    epochs: float | None,
+    static: StaticOptions,
+    given: Mapping[str, Any],
+    beside: Mapping[str, bool],
+) -> tuple[StaticOptions, Qat | None]:
+    """The static options that are left once ``--qat`` has taken its own, and what they ask of training.
+
+    Args:
+        given: ``lr``, ``seed``, ``augment`` and ``checkpoint``, as the command line has them.
+        beside: other options that training has no use for, and whether they were given.
+
+    Raises:
+        InputError: an option of ``--qat`` without it, or one beside it that it has no use for.
+    """
+    if epochs is None:
+        alone = [f"--{name}" for name in ("lr", "augment", "checkpoint") if given[name]]
+        if alone:
+            raise InputError(
+                f"{alone[0]} without --qat", why="nothing is trained", fix="add --qat EPOCHS, or leave it out"
+            )
+        return static, None
+    alien = {
+        **beside,
+        "--observer": bool(static.observers),
+        "--reestimate": static.reestimate,
+        "--rounding learned": static.rounding != "nearest",
+        "--group-size": static.group_size is not None,
+    }
+    refused = [name for name, is_given in alien.items() if is_given]
+    if refused:
+        why = "training chooses ranges, rounding and statistics itself, for one set of settings"
+        raise InputError(f"--qat with {' and '.join(refused)}", why=why, fix="drop one of them")
+    settings = RunSettings(epochs=epochs, seed=given["seed"], **({"lr": given["lr"]} if given["lr"] else {}))
+    asked = Qat(settings, static.bits, static.activation_bits, given["augment"], given["checkpoint"])
+    TrainingConfig(weight_bits=asked.weight_bits, activation_bits=asked.activation_bits)  # refuses bits, before data
+    return replace(static, bits=LARGEST_BITS, activation_bits=LARGEST_BITS), asked
+
+
+def trained(given: Input, settings: Settings, asked: Qat, terminal: Terminal) -> Int8Graphs:
+    """Train the model on its data's training split, and convert it."""
+    data = given.data
+    module, inputs = given.model.module, given.model.example_inputs()
+    with terminal.step("prepare training"):
+        graph = capture(module, inputs)
+        calibration = list(data.calibration(min(STATISTICS, data.calibration_images), BATCH, seed=settings.seed))
+
+        def batches(epoch: int) -> Iterator[Any]:
+            return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
+
+        steps = -(-data.calibration_images // BATCH)
+        config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
+        # random weights have nothing to teach
+        how = asked.run if given.model.pretrained else replace(asked.run, distillation=0.0)
+        run = start_run(graph, calibration, RunData(batches, steps), config, how)
+        if asked.checkpoint is not None and asked.checkpoint.exists():
+            run.resume(asked.checkpoint)
+    with terminal.step("train", run.schedule.total) as step:
+        frozen = run.run(asked.checkpoint, on_step=lambda progress: _tell(step, progress))
+    with terminal.step("convert"):
+        return Int8Graphs(convert_trained(frozen), training=run.curve)
+
+
+def _tell(step: Step, p: TrainingProgress) -> None:
+    left = f"{p.seconds_left / 60:.0f} min left" if p.seconds_left > 60 else f"{p.seconds_left:.0f} s left"
+    step.at(f"epoch {p.epoch:.2f}, loss {p.loss:.3f}, {p.accuracy:.0f} % right, {left}", p.step, p.steps)
