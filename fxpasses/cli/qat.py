@@ -89,13 +89,15 @@ def trained(given: Input, settings: Settings, asked: Qat, terminal: Terminal) ->
     """Train the model on its data's training split, and convert it."""
     data = given.data
     module, inputs = given.model.module, given.model.example_inputs()
+
+    def batches(epoch: int) -> Iterator[Any]:
+        return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
+
     with terminal.step("prepare training"):
+        next(batches(0), None)  # data that nothing can be trained on is told before anything slow
         graph = capture(module, inputs)
-        calibration = list(data.calibration(min(STATISTICS, data.calibration_images), BATCH, seed=settings.seed))
-
-        def batches(epoch: int) -> Iterator[Any]:
-            return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
-
+        images = settings.calibration_images or min(STATISTICS, data.calibration_images)
+        calibration = list(data.calibration(images, BATCH, seed=settings.seed))
         steps = -(-data.calibration_images // BATCH)
         config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
         # random weights have nothing to teach

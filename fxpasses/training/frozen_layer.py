@@ -9,6 +9,7 @@ Source of the straight-through gradient: Bengio et al. 2013, arXiv:1308.3432.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,22 +20,22 @@ from ..quantization.qparams import IntType, QParams
 from ..quantization.weights import LARGEST_BIAS
 
 ROOM = 0.45
-"""How far beyond the ends of its grid a weight may go, in steps: further out no gradient would bring it back."""
+"""How far beyond the ends of its grid a weight starts at most, in steps, so that it can come back."""
 
 
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.round()
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        return x.round().clamp_(low, high)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # one gradient
-        return gradient
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]  # one gradient
+        return gradient, None, None
 
 
-def rounded(x: Tensor) -> Tensor:
-    """The nearest integers, with the gradient of the identity."""
-    y: Tensor = _Round.apply(x)
+def rounded(x: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
+    """The nearest integers from ``low`` to ``high``, with the gradient of the identity, outside of these, too."""
+    y: Tensor = _Round.apply(x, low, high)
     return y
 
 
@@ -85,8 +86,8 @@ class FrozenLayer(nn.Module):
         self.register_buffer("step", torch.tensor(x.scale, dtype=torch.float32) * scale)
 
     def forward(self, q: Tensor) -> Tensor:
-        bias = None if self.bias is None else rounded(self.bias.clamp(-LARGEST_BIAS, LARGEST_BIAS))
-        weight = rounded(self.weight.clamp(self.grid.low - ROOM, self.grid.high + ROOM))
+        bias = None if self.bias is None else rounded(self.bias, -LARGEST_BIAS, LARGEST_BIAS)
+        weight = rounded(self.weight, self.grid.low, self.grid.high)
         with torch.backends.nnpack.flags(enabled=False):  # its Winograd transform is not exact
             sums = self.function(q.to(torch.float32) - self.x.zero_point, weight, bias, **self.settings)
         shape = [1] * sums.dim()
@@ -106,4 +107,4 @@ class FrozenLayer(nn.Module):
         """int32."""
         if self.bias is None:
             return None
-        return self.bias.detach().clamp(-LARGEST_BIAS, LARGEST_BIAS).round().to(torch.int32)
+        return self.bias.detach().round().clamp_(-LARGEST_BIAS, LARGEST_BIAS).to(torch.int32)
