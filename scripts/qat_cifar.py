@@ -13,7 +13,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,7 @@ def main() -> None:
         epochs=arguments.epochs, lr=arguments.lr, distillation=arguments.distillation, dampening=arguments.dampening
     )
     calibration = [batch.clone() for batch in data.calibration(STATISTICS, CALIBRATION_BATCH)]
-    before_path = out / "before.json"
-    if not before_path.exists():
-        before_path.write_text(json.dumps(_before(graph, model.module, data, calibration, config)))
+    before = _remembered(out / "before.json", lambda: _before(graph, model.module, data, calibration, config))
     steps = -(-data.calibration_images // arguments.batch)
 
     def batches(epoch: int) -> Iterator[Any]:
@@ -78,7 +76,7 @@ def main() -> None:
         "bits": [config.weight_bits, config.activation_bits],
         "settings": asdict(settings),
         "batch": arguments.batch,
-        **json.loads(before_path.read_text()),
+        **before,
         "trained": evaluate_top1(to_torch(int8, "reference"), data.evaluation()),
         "curve": [asdict(point) for point in run.curve],
         "minutes_since_resume": round((time.monotonic() - began) / 60, 1),
@@ -88,6 +86,14 @@ def main() -> None:
     }
     (out / "result.json").write_text(json.dumps(result, indent=1))
     print(json.dumps({k: v for k, v in result.items() if k != "curve"}))
+
+
+def _remembered(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What was measured before a kill is not measured again."""
+    if not path.exists():
+        path.write_text(json.dumps(measure()))
+    found: dict[str, float] = json.loads(path.read_text())
+    return found
 
 
 def _before(

@@ -225,13 +225,15 @@ def quantize_command(
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
-        static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
-        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid)
-        static = replace(static, narrow_ranges=narrow, float_results=float_results)
+        static = replace(
+            static, smooth=smooth, reestimate=reestimate, group_size=group_size, float_results=float_results
+        )
+        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid, narrow_ranges=narrow)
         said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
         beside = {"--max-drop": max_drop is not None, "--recipe": recipe is not None, "--placement": placement != "all"}
-        training = {"lr": lr, "seed": seed, "augment": augment, "checkpoint": checkpoint}
-        static, asked = qat_of(qat, static, training, beside)
+        static, asked = qat_of(
+            qat, static, {"lr": lr, "seed": seed, "augment": augment, "checkpoint": checkpoint}, beside
+        )
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

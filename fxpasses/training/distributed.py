@@ -57,9 +57,14 @@ def _require_alike(numbers: list[int], what: str) -> None:
     mine = torch.tensor([len(numbers), *numbers, *[0] * (8 - len(numbers))], dtype=torch.int64)
     all_of_them = [torch.empty_like(mine) for _ in range(processes())]
     dist.all_gather(all_of_them, mine)
-    if any(not torch.equal(mine, other) for other in all_of_them):
+    check_alike([other.tolist() for other in all_of_them], what)
+
+
+def check_alike(numbers: Sequence[Sequence[int]], what: str) -> None:
+    """Raises :class:`InputError` where processes, in turn, say different things of their calibration data."""
+    if any(of_one != numbers[0] for of_one in numbers):
         raise InputError(
-            f"calibration data of {processes()} processes",
+            f"calibration data of {len(numbers)} processes",
             why=f"their {what} differ",
             fix="give each process as many batches, of the same shape: drop_last=True",
         )

@@ -43,11 +43,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "lr", "temperature", "frozen_lr"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(
-                    f"{name}={value}", why="it is a positive number", fix=f"use the default, {_default(name)}"
-                )
+            check_positive(name, getattr(self, name), _default(name))
         for name in ("weight_decay", "dampening"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -59,6 +55,12 @@ class RunSettings:
             if not 0 <= getattr(self, name) <= 1:
                 fix = f"use the default, {_default(name)}"
                 raise InputError(f"{name}={getattr(self, name)}", why="it is a share, from 0 to 1", fix=fix)
+
+
+def check_positive(name: str, value: float, default: object) -> None:
+    """Raises :class:`InputError` for a number that is not finite, or not above zero."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name}={value}", why="it is a positive number", fix=f"use the default, {default}")
 
 
 def _default(name: str) -> object:

@@ -10,7 +10,7 @@ Weights: ``[C_out, C_in / groups, *kernel]``, or ``[C_out, C_in]``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,6 @@ from torch import Tensor, nn
 from ..graph_edit import with_parameters
 from ..quantization.qparams import IntType
 from .fake_quantize import positive, quantized_weight
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 Layer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -66,7 +63,7 @@ class TrainedLayer(nn.Module):
         self.norm = norm
         self.register_buffer("norm_held", torch.tensor(False))
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> TrainedLayer:
         """As ever, but a held BatchNorm stays in eval mode."""
         super().train(mode)
         if self.norm is not None and bool(self.norm_held):
