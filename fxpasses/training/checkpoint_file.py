@@ -6,6 +6,7 @@ any moment leaves the last good one. Read with ``weights_only=True``, which refu
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -47,7 +48,8 @@ def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable either
+            beside.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise InputError(
             f"cannot write the checkpoint {path}",
