@@ -16,9 +16,16 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
 from fxpasses.training.config import check_training_bits
 from fxpasses.training.distributed import check_alike
+from fxpasses.training.merged_ranges import merge_ranges
 from fxpasses.training.run_data import RunData
 from fxpasses.training.run_settings import check_positive
 from fxpasses.training.trained_integers import require_same_integers
+
+
+def _observed(observer: str) -> torch.fx.GraphModule:
+    graph = fxpasses.observe(fxpasses.fuse(float_graph()), QuantConfig(observer=observer))
+    fxpasses.calibrate(graph, calibration())
+    return graph
 
 
 def _broken() -> torch.fx.GraphModule:
@@ -87,6 +94,11 @@ TRAINING_CASES: dict[str, Case] = {
         lambda _: TrainingConfig(quant=QuantConfig(activation_bits=16)),
         "leave it out of TrainingConfig.quant",
         lambda _: TrainingConfig(quant=QuantConfig()),
+    ),
+    "fxpasses/training/merged_ranges.py:merge_ranges": (
+        lambda _: merge_ranges(_observed("minmax")),
+        'QuantConfig(observer="histogram")',
+        lambda _: merge_ranges(_observed("histogram")),
     ),
     "fxpasses/training/training_facts.py:require_open": (
         lambda _: fxpasses.freeze_training(frozen()),

@@ -7,6 +7,7 @@ from .broken_ranges import find_broken as find_broken
 from .config import TrainingConfig as TrainingConfig
 from .freeze import freeze_training as freeze_training
 from .losses import dampening_loss as dampening_loss
+from .merged_ranges import merge_ranges as merge_ranges
 from .norm_statistics import hold_statistics as hold_statistics
 from .norm_statistics import reestimate_statistics as reestimate_statistics
 from .optimizers import frozen_parameter_groups as frozen_parameter_groups

@@ -27,6 +27,10 @@ torch.set_num_threads(1)
 dist.init_process_group("gloo")
 rank = dist.get_rank()
 mine = calibration()[rank::2]
+observed = fxpasses.observe(fxpasses.fuse(float_graph()), FEW_BITS.observing())
+fxpasses.calibrate(observed, mine)
+assert fxpasses.training.merge_ranges(observed) > 3
+torch.save(fxpasses.convert(observed).state_dict(), f"{{sys.argv[1]}}/merged{{rank}}.pt")
 graph = fxpasses.prepare_training(float_graph(), mine, FEW_BITS)
 torch.save(graph.state_dict(), f"{{sys.argv[1]}}/prepared{{rank}}.pt")
 run = TrainingRun(graph, RunData(labelled()[rank::2]), SHORT, small(), mine)
@@ -66,5 +70,11 @@ def test_two_processes(tmp_path: Path) -> None:
     for rank in (0, 1):
         prepared = states[f"prepared{rank}"]
         assert prepared.keys() == alone.keys() and all(torch.equal(v, alone[k]) for k, v in prepared.items())
+    observed = fxpasses.observe(fxpasses.fuse(float_graph()), FEW_BITS.observing())
+    fxpasses.calibrate(observed, calibration())
+    whole = fxpasses.convert(observed).state_dict()
+    for rank in (0, 1):
+        merged = torch.load(tmp_path / f"merged{rank}.pt")
+        assert all(torch.equal(v, whole[k]) for k, v in merged.items())
     first, second = states["trained0"], states["trained1"]
     assert all(torch.equal(v, second[k]) for k, v in first.items()) and len(labelled()) == 4
