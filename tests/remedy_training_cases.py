@@ -10,7 +10,7 @@ from remedy_subjects import Case
 from training_nets import SHORT, calibration, float_graph, frozen, images, labelled, prepared, small
 
 import fxpasses
-from fxpasses.cli.qat import qat_of
+from fxpasses.cli.qat import QatOptions, qat_of
 from fxpasses.cli.static_options import StaticOptions
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
@@ -69,7 +69,6 @@ def _moved() -> torch.fx.GraphModule:
 
 
 STATIC = StaticOptions(None, None, "x86", False, True, True, 8, "nearest")
-GIVEN = {"lr": None, "seed": 0, "augment": False, "checkpoint": None}
 
 
 def _resumed_from_new(folder: Path) -> None:
@@ -201,13 +200,13 @@ TRAINING_CASES: dict[str, Case] = {
         lambda _: _run().step(),
     ),
     "fxpasses/cli/qat.py:qat_of": (
-        lambda _: qat_of(None, STATIC, {**GIVEN, "lr": 0.1}, {}),
+        lambda _: qat_of(QatOptions(lr=0.1), STATIC, ["--lr"]),
         "add --qat EPOCHS",
-        lambda _: qat_of(1.0, STATIC, {**GIVEN, "lr": 0.1}, {}),
+        lambda _: qat_of(QatOptions(1.0, 0.1), STATIC, ["--qat", "--lr"]),
     ),
     "fxpasses/cli/qat.py:qat_of#2": (
-        lambda _: qat_of(1.0, STATIC, GIVEN, {"--recipe": True}),
+        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat", "--recipe"]),
         "drop one of them",
-        lambda _: qat_of(1.0, STATIC, GIVEN, {"--recipe": False}),
+        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat"]),
     ),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fxpasses.dynamic_sizes import image_sizes
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.tracing import capture
@@ -46,41 +47,47 @@ class Qat:
     checkpoint: Path | None = None
 
 
-def qat_of(
-    epochs: float | None,
-    static: StaticOptions,
-    given: Mapping[str, Any],
-    beside: Mapping[str, bool],
-) -> tuple[StaticOptions, Qat | None]:
-    """The static options that are left once ``--qat`` has taken its own, and what they ask of training.
+@dataclass(frozen=True)
+class QatOptions:
+    """What the command line says of training; ``epochs`` is ``--qat``."""
+
+    epochs: float | None = None
+    lr: float | None = None
+    seed: int = 0
+    augment: bool = False
+    checkpoint: Path | None = None
+
+
+ALONE = ("--lr", "--augment", "--checkpoint")
+ALIEN = (
+    *("--max-drop", "--recipe", "--placement", "--explain-repairs"),
+    *("--observer", "--reestimate", "--rounding", "--group-size"),
+)
+"""Options that say nothing without ``--qat``, and those that say nothing beside it."""
+
+
+def qat_of(options: QatOptions, static: StaticOptions, given: Sequence[str]) -> tuple[StaticOptions, Qat | None]:
+    """The static options that are left once ``--qat`` has taken its own, and what is asked of training.
 
     Args:
-        given: ``lr``, ``seed``, ``augment`` and ``checkpoint``, as the command line has them.
-        beside: other options that training has no use for, and whether they were given.
+        given: the options on the command line, by their first spelling.
 
     Raises:
-        InputError: an option of ``--qat`` without it, or one beside it that it has no use for.
+        InputError: an option of ``--qat`` without it, one beside it that it has no use for, or bits outside 2 to 8.
     """
-    if epochs is None:
-        alone = [f"--{name}" for name in ("lr", "augment", "checkpoint") if given[name]]
+    if options.epochs is None:
+        alone = [name for name in ALONE if name in given]
         if alone:
-            raise InputError(
-                f"{alone[0]} without --qat", why="nothing is trained", fix="add --qat EPOCHS, or leave it out"
-            )
+            fix = "add --qat EPOCHS, or leave it out"
+            raise InputError(f"{alone[0]} without --qat", why="nothing is trained", fix=fix)
         return static, None
-    alien = {
-        **beside,
-        "--observer": bool(static.observers),
-        "--reestimate": static.reestimate,
-        "--rounding learned": static.rounding != "nearest",
-        "--group-size": static.group_size is not None,
-    }
-    refused = [name for name, is_given in alien.items() if is_given]
+    refused = [name for name in ALIEN if name in given]
     if refused:
         why = "training chooses ranges, rounding and statistics itself, for one set of settings"
         raise InputError(f"--qat with {' and '.join(refused)}", why=why, fix="drop one of them")
-    settings = RunSettings(epochs=epochs, seed=given["seed"], **({"lr": given["lr"]} if given["lr"] else {}))
-    asked = Qat(settings, static.bits, static.activation_bits, given["augment"], given["checkpoint"])
+    rate = {} if options.lr is None else {"lr": options.lr}
+    run = RunSettings(epochs=options.epochs, seed=options.seed, **rate)
+    asked = Qat(run, static.bits, static.activation_bits, options.augment, options.checkpoint)
     TrainingConfig(weight_bits=asked.weight_bits, activation_bits=asked.activation_bits)  # refuses bits, before data
     return replace(static, bits=LARGEST_BITS, activation_bits=LARGEST_BITS), asked
 
@@ -95,7 +102,7 @@ def trained(given: Input, settings: Settings, asked: Qat, terminal: Terminal) ->
 
     with terminal.step("prepare training"):
         next(batches(0), None)  # data that nothing can be trained on is told before anything slow
-        graph = capture(module, inputs)
+        graph = capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None)
         images = settings.calibration_images or min(STATISTICS, data.calibration_images)
         calibration = list(data.calibration(images, BATCH, seed=settings.seed))
         steps = -(-data.calibration_images // BATCH)

@@ -206,12 +206,12 @@ def quantize_command(
     """
     with open_terminal(json) as terminal:
         check_method(method)
-        refuse_alien_options(method, given_options(context))
+        refuse_alien_options(method, given := given_options(context))
         terminal.load("torch", "onnx", "onnxruntime")
         from .artifacts import journal_beside
         from .folder import DataChoice, ModelChoice
         from .pipeline import Settings
-        from .qat import qat_of
+        from .qat import QatOptions, qat_of
         from .recipe_option import Wish
         from .static_command import quantize_static
         from .static_options import StaticOptions
@@ -225,15 +225,10 @@ def quantize_command(
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
-        static = replace(
-            static, smooth=smooth, reestimate=reestimate, group_size=group_size, float_results=float_results
-        )
-        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid, narrow_ranges=narrow)
+        static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size, pixel_grid=pixel_grid)
+        static = replace(static, activation_bits=activation_bits, narrow_ranges=narrow, float_results=float_results)
         said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
-        beside = {"--max-drop": max_drop is not None, "--recipe": recipe is not None, "--placement": placement != "all"}
-        static, asked = qat_of(
-            qat, static, {"lr": lr, "seed": seed, "augment": augment, "checkpoint": checkpoint}, beside
-        )
+        static, asked = qat_of(QatOptions(qat, lr, seed, augment, checkpoint), static, given)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,

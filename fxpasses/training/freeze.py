@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from ..errors import GraphError
@@ -50,7 +51,8 @@ def freeze_training(gm: fx.GraphModule, batches: Iterable[Any] | None = None) ->
     _require_sound(gm)
     gm = copy_graph(gm)
     taken = 0 if batches is None else reestimate_statistics(gm, batches)
-    gm.eval()
+    device = next((p.device for p in gm.parameters()), torch.device("cpu"))
+    gm.eval().cpu()
     folded = _with_plain_layers(gm)
     _with_fixed_ranges(gm, facts)
     take_out_facts(gm)
@@ -66,7 +68,7 @@ def freeze_training(gm: fx.GraphModule, batches: Iterable[Any] | None = None) ->
     set_facts(twin, replace(facts, int8=int8, buffers=buffers))
     pass_logs(twin).append(PassLog("freeze_training", result))
     set_stage(twin, Stage.TRAINING)
-    return twin.train()
+    return twin.train().to(device)
 
 
 def _require_sound(gm: fx.GraphModule) -> None:

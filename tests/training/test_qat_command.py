@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli_runs import SMALL, fxpasses
 
-from fxpasses.cli.qat import Qat, qat_of
+from fxpasses.cli.qat import ALIEN, ALONE, Qat, QatOptions, qat_of
 from fxpasses.cli.static_options import StaticOptions
 from fxpasses.errors import InputError
 from fxpasses.formats.report import Report
 
 STATIC = StaticOptions(None, None, "x86", False, True, True, 4, "nearest", activation_bits=3)
-GIVEN: dict[str, Any] = {"lr": None, "seed": 7, "augment": False, "checkpoint": None}
 
 
 def test_it_takes_the_bits_for_itself() -> None:
-    static, asked = qat_of(2.0, STATIC, {**GIVEN, "lr": 0.5}, {})
+    static, asked = qat_of(QatOptions(2.0, 0.5, 7), STATIC, ["--qat", "--lr"])
     assert asked is not None and (asked.weight_bits, asked.activation_bits) == (4, 3)
     assert (asked.run.epochs, asked.run.lr, asked.run.seed) == (2.0, 0.5, 7)
     config = static.config()
@@ -28,35 +26,26 @@ def test_it_takes_the_bits_for_itself() -> None:
 
 
 def test_without_it_nothing_changes() -> None:
-    assert qat_of(None, STATIC, GIVEN, {"--recipe": True}) == (STATIC, None)
+    assert qat_of(QatOptions(), STATIC, ["--recipe"]) == (STATIC, None)
 
 
-@pytest.mark.parametrize(("name", "value"), [("lr", 0.1), ("augment", True), ("checkpoint", Path("a.pt"))])
-def test_its_options_alone(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"--{name} without --qat"):
-        qat_of(None, STATIC, {**GIVEN, name: value}, {})
-    assert isinstance(qat_of(1.0, STATIC, {**GIVEN, name: value}, {})[1], Qat)  # the remedy
+@pytest.mark.parametrize("name", ALONE)
+def test_its_options_alone(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} without --qat"):
+        qat_of(QatOptions(), STATIC, [name])
+    assert isinstance(qat_of(QatOptions(1.0), STATIC, [name])[1], Qat)  # the remedy
 
 
-@pytest.mark.parametrize(
-    ("changed", "beside", "what"),
-    [
-        ({}, {"--max-drop": True}, "--max-drop"),
-        ({"observers": ["minmax"]}, {}, "--observer"),
-        ({"reestimate": True}, {}, "--reestimate"),
-        ({"rounding": "learned"}, {}, "--rounding learned"),
-        ({"group_size": 16}, {}, "--group-size"),
-    ],
-)
-def test_what_it_has_no_use_for(changed: dict[str, Any], beside: dict[str, bool], what: str) -> None:
-    with pytest.raises(InputError, match=f"--qat with {what}"):
-        qat_of(1.0, replace(STATIC, **changed), GIVEN, beside)
+@pytest.mark.parametrize("name", ALIEN)
+def test_what_it_has_no_use_for(name: str) -> None:
+    with pytest.raises(InputError, match=f"--qat with {name}"):
+        qat_of(QatOptions(1.0), STATIC, ["--qat", name])
 
 
 @pytest.mark.parametrize("bits", [1, 9, 16])
 def test_bits_that_it_cannot_train(bits: int) -> None:
     with pytest.raises(InputError, match="2 to 8 bits"):
-        qat_of(1.0, replace(STATIC, activation_bits=bits), GIVEN, {})
+        qat_of(QatOptions(1.0), replace(STATIC, activation_bits=bits), [])
 
 
 @pytest.mark.slow
