@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import export as export
     from . import models as models
     from . import pruning as pruning
+    from . import training as training
     from .capturing.attempts import capture as capture
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from .quantization.numbers.linear_mapping import dequantize_linear as dequantize_linear
     from .quantization.numbers.linear_mapping import linear_parameters as linear_parameters
     from .quantization.numbers.linear_mapping import quantize_linear as quantize_linear
+    from .training import RunSettings as RunSettings
+    from .training import TrainingConfig as TrainingConfig
+    from .training import convert_trained as convert_trained
+    from .training import freeze_training as freeze_training
+    from .training import prepare_training as prepare_training
+    from .training import train_quantized as train_quantized
 
     __version__: str
 
@@ -44,25 +51,31 @@ _HOMES = {
     "GraphError": "fxpasses.errors",
     "InputError": "fxpasses.errors",
     "QuantConfig": "fxpasses.quantization.api",
+    "RunSettings": "fxpasses.training",
+    "TrainingConfig": "fxpasses.training",
     "align_pixels": "fxpasses.quantization.api",
     "calibrate": "fxpasses.quantization.api",
     "capture": "fxpasses.capturing.attempts",
     "convert": "fxpasses.quantization.api",
+    "convert_trained": "fxpasses.training",
     "dequantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "equalize": "fxpasses.quantization.api",
+    "freeze_training": "fxpasses.training",
     "fuse": "fxpasses.passes.fusion",
     "learn_rounding": "fxpasses.quantization.api",
     "linear_parameters": "fxpasses.quantization.numbers.linear_mapping",
     "narrow_ranges": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
+    "prepare_training": "fxpasses.training",
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
     "score": "fxpasses.micronet.api",
     "smooth": "fxpasses.quantization.api",
     "sweep_observers": "fxpasses.quantization.api",
+    "train_quantized": "fxpasses.training",
 }
-_SUBPACKAGES = ("binary", "export", "models", "pruning")
+_SUBPACKAGES = ("binary", "export", "models", "pruning", "training")
 
 
 def __getattr__(name: str) -> object:

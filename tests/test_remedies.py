@@ -1,7 +1,7 @@
 """Each error's remedy is tried on an input that raises it: what raises it, and the same with the remedy taken.
 
 ``untried_remedies.txt`` lists the places whose remedy nothing here tries. It may only become shorter: a new error gets
-its remedy tried in ``remedy_cases.py`` or ``remedy_file_cases.py``. ``pytest --update-golden`` writes it anew.
+its remedy tried in ``remedy_cases.py`` or a file beside it. ``pytest --update-golden`` writes it anew.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from remedy_binary_cases import BINARY_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_subjects import Detector, X
+from remedy_training_cases import TRAINING_CASES
 
 import fxpasses
 from fxpasses.errors import FxPassesError
@@ -25,6 +26,7 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES
+CASES = GRAPH_CASES | FILE_CASES | TRAINING_CASES
 
 
 @pytest.fixture

@@ -194,6 +194,15 @@ class RuntimeAgreement(Part):
     max_abs_logit: Amount
 
 
+class CurvePoint(Part):
+    """Means over an epoch of training, or over the part of one that a phase had."""
+
+    epoch: Amount
+    phase: Literal["open", "frozen"]
+    loss: Real
+    accuracy: Percent
+
+
 class Report(Part):
     """``report.json``: what was made, what it was made from, and every number measured."""
 
@@ -219,6 +228,7 @@ class Report(Part):
     pruning: PruningAccount | None = None
     repairs: Repairs | None = None
     placement: list[Placement] | None = None
+    training: list[CurvePoint] | None = None
     integers: Integers | None = None
     kernels: dict[Name, Name] | None = None
     outputs: list[OutputPart] | None = None

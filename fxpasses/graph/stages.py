@@ -1,8 +1,8 @@
 """The stages a graph goes through, and what must hold in each.
 
-FLOAT -> OBSERVED -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights, dynamic int8). A pass names the
-stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass never meets a graph that another
-one left half done.
+FLOAT -> OBSERVED -> QUANTIZED, FLOAT -> TRAINING -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights,
+dynamic int8). A pass names the stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass
+never meets a graph that another one left half done.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..pruning.masks.masks import Masks
     from ..quantization.config import QuantConfig
     from ..signature.free_sizes import FreeSizes
+    from ..training.config import TrainingConfig
+    from ..training.runs.training_run import CurvePoint
+    from ..training.training_facts import TrainingFacts
     from .pass_runner import PassLog
 
 _META = "fxpasses"
@@ -28,6 +31,7 @@ _META = "fxpasses"
 class Stage(Enum):
     FLOAT = "FLOAT"
     OBSERVED = "OBSERVED"
+    TRAINING = "TRAINING"
     QUANTIZED = "QUANTIZED"
     LOWERED = "LOWERED"
 
@@ -35,6 +39,7 @@ class Stage(Enum):
 _HOW_TO_REACH = {
     Stage.FLOAT: "graph = fx.fuse(fx.capture(model.eval(), example_inputs))",
     Stage.OBSERVED: "graph = fx.observe(float_graph, fx.QuantConfig(...))",
+    Stage.TRAINING: "graph = fx.prepare_training(float_graph, batches, fx.TrainingConfig(...))",
     Stage.QUANTIZED: "int8 = fx.convert(observed_graph)",
     Stage.LOWERED: "lowered = to_half(float_graph, ...), or another of fxpasses.precision",
 }
@@ -62,6 +67,9 @@ class Facts:
         config: of the quantization, from OBSERVED on.
         precision: of a LOWERED graph.
         masks: that were applied, one after the other.
+        training: of a TRAINING graph, what it was prepared with.
+        trained: of a QUANTIZED graph that was trained, the same.
+        training_curve: loss and accuracy while it was trained.
         log: what every pass did, in order.
     """
 
@@ -73,6 +81,9 @@ class Facts:
     config: QuantConfig | None = None
     precision: str | None = None
     masks: tuple[Masks, ...] = ()
+    training: TrainingFacts | None = None
+    trained: TrainingConfig | None = None
+    training_curve: tuple[CurvePoint, ...] = ()
     log: list[PassLog] = field(default_factory=list)
 
 

@@ -143,6 +143,31 @@ def quantize_command(
             show_default=False,
         ),
     ] = None,
+    qat: Annotated[
+        float | None,
+        typer.Option(
+            "--qat",
+            callback=options.finite,
+            metavar="EPOCHS",
+            help="Train so many epochs with what rounding does: --bits and --activation-bits of 2 to 8, not only of "
+            "weights. Data with labels.",
+            show_default=False,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", callback=options.finite, help="Of --qat, at the start; default 0.01.", show_default=False),
+    ] = None,
+    augment: options.Augment = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Of --qat: written every 200 steps, and gone on from if it is there.",
+            show_default=False,
+        ),
+    ] = None,
     compute: Annotated[
         str,
         typer.Option(
@@ -181,11 +206,12 @@ def quantize_command(
     """
     with open_terminal(json) as terminal:
         check_method(method)
-        refuse_alien_options(method, given_options(context))
+        refuse_alien_options(method, given := given_options(context))
         terminal.load("torch", "onnx", "onnxruntime")
         from ..folders.artifacts import journal_beside
         from ..folders.folder import DataChoice, ModelChoice
         from ..options.static import StaticOptions
+        from ..static.qat import QatOptions, qat_of
         from ..static.quantize_model import Settings
         from ..static.recipe_option import Wish
         from ..static.run import quantize_static
@@ -199,9 +225,10 @@ def quantize_command(
             quantize_lowered(chosen, source, out, how, measured, terminal)
             return
         static = StaticOptions(observer, keep_float, target, exact, equalize, bias_correction, bits, rounding)
-        static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size)
-        static = replace(static, activation_bits=activation_bits, pixel_grid=pixel_grid)
-        static = replace(static, narrow_ranges=narrow, float_results=float_results)
+        static = replace(static, smooth=smooth, reestimate=reestimate, group_size=group_size, pixel_grid=pixel_grid)
+        static = replace(static, activation_bits=activation_bits, narrow_ranges=narrow, float_results=float_results)
+        said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
+        static, asked = qat_of(QatOptions(qat, lr, seed, augment, checkpoint), static, given)
         settings = Settings(
             config=static.config(),
             calibration_images=calib,
@@ -213,7 +240,7 @@ def quantize_command(
             seed=seed,
             placement=placement,
             dynamic_size=dynamic_size,
+            qat=asked,
         )
-        said = [*static.said, *(["--placement"] if placement != Settings.placement else [])]
         wish = Wish(recipe, max_drop, workers, backend, journal_beside(out), said)
         quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)

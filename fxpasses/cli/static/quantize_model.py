@@ -50,7 +50,9 @@ from ..given import (
 from ..options.overrides import check_overrides
 from ..options.shared import check_threads
 from ..terminal import Terminal
+from .made_graphs import Quantized
 from .placing import ALL, MEASURED, check_placement, measured_placement
+from .qat import Qat, trained
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Settings:
         seed: of the choice of calibration images.
         placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
         dynamic_size: whether height and width of images are free.
+        qat: what is asked of training; None for calibration alone.
     """
 
     config: QuantConfig
@@ -79,6 +82,7 @@ class Settings:
     seed: int = 0
     placement: str = ALL
     dynamic_size: bool = False
+    qat: Qat | None = None
 
     def __post_init__(self) -> None:
         check_placement(self.placement, self.config)
@@ -128,7 +132,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             "audit": audited.to_json(),
             **integers,
             "kernels": subjects.kernels,
-            **({"placement": made.placement.to_json()} if made.placement else {}),
+            **made.details(),
             "outputs": judged["outputs"],
             "macs": measured.macs.to_json(),
             "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
@@ -149,23 +153,6 @@ def _data_details(given: Input, images: int, settings: Settings, measured: Measu
     }
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """What came of a float model.
-
-    Attributes:
-        graph: FLOAT, fused.
-        int8: QUANTIZED; and the graph rounded to nearest, where rounding was learned.
-        images: calibration images.
-        placement: what ``--placement measured`` found.
-    """
-
-    graph: fx.GraphModule
-    int8: Int8Graphs
-    images: int
-    placement: Placement | None
-
-
 def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized:
     """Capture, fuse and quantize."""
     images = calibration_images(given.data, settings)
@@ -174,6 +161,9 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
         module, inputs = given.model.module, given.model.example_inputs()
         graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
     check_overrides(graph, settings.config)
+    if settings.qat is not None:
+        learned, curve = trained(given, settings, settings.qat, terminal)
+        return Quantized(graph, Int8Graphs(learned), images, training=curve)
     placed: list[Placement] = []
 
     def place(observed: fx.GraphModule, config: QuantConfig) -> QuantConfig:

@@ -21,6 +21,7 @@ from .pruning import pruning
 from .repairs import repairs
 from .runtimes import runtimes
 from .style import STYLE
+from .training import training
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     size_and_accuracy,
@@ -28,6 +29,7 @@ _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
     pruning,
     repairs,
     placement,
+    training,
     latency,
     parity,
     runtimes,

@@ -1,0 +1,127 @@
+"""``quantize --qat EPOCHS``: train with what rounding does, and convert to the integers that training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+
+from fxpasses.capturing.attempts import capture
+from fxpasses.capturing.dynamic_sizes import image_sizes
+from fxpasses.errors import InputError
+from fxpasses.quantization.config import LARGEST_BITS
+from fxpasses.training.config import TrainingConfig
+from fxpasses.training.frozen.trained_integers import convert_trained
+from fxpasses.training.runs.run_data import RunData
+from fxpasses.training.runs.run_settings import RunSettings
+from fxpasses.training.runs.training_run import CurvePoint, TrainingProgress
+from fxpasses.training.runs.whole_run import STATISTICS, start_run
+
+from ..jobs.training_data import training_batches
+from ..options.static import StaticOptions
+from ..terminal import Step, Terminal
+
+if TYPE_CHECKING:
+    from ..given import Input
+    from .quantize_model import Settings
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Qat:
+    """What is asked of training.
+
+    Attributes:
+        run: how it goes.
+        weight_bits, activation_bits: of all layers but the first and last.
+        augment: whether training images are mirrored and shifted.
+        checkpoint: a file that gets everything now and then, and that training goes on from if it is there.
+    """
+
+    run: RunSettings
+    weight_bits: int = LARGEST_BITS
+    activation_bits: int = LARGEST_BITS
+    augment: bool = False
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class QatOptions:
+    """What the command line says of training; ``epochs`` is ``--qat``."""
+
+    epochs: float | None = None
+    lr: float | None = None
+    seed: int = 0
+    augment: bool = False
+    checkpoint: Path | None = None
+
+
+ALONE = ("--lr", "--augment", "--checkpoint")
+ALIEN = (
+    *("--max-drop", "--recipe", "--placement", "--explain-repairs"),
+    *("--observer", "--reestimate", "--rounding", "--group-size"),
+)
+"""Options that say nothing without ``--qat``, and those that say nothing beside it."""
+
+
+def qat_of(options: QatOptions, static: StaticOptions, given: Sequence[str]) -> tuple[StaticOptions, Qat | None]:
+    """The static options that are left once ``--qat`` has taken its own, and what is asked of training.
+
+    Args:
+        given: the options on the command line, by their first spelling.
+
+    Raises:
+        InputError: an option of ``--qat`` without it, one beside it that it has no use for, or bits outside 2 to 8.
+    """
+    if options.epochs is None:
+        alone = [name for name in ALONE if name in given]
+        if alone:
+            fix = "add --qat EPOCHS, or leave it out"
+            raise InputError(f"{alone[0]} without --qat", why="nothing is trained", fix=fix)
+        return static, None
+    refused = [name for name in ALIEN if name in given]
+    if refused:
+        why = "training chooses ranges, rounding and statistics itself, for one set of settings"
+        raise InputError(f"--qat with {' and '.join(refused)}", why=why, fix="drop one of them")
+    rate = {} if options.lr is None else {"lr": options.lr}
+    run = RunSettings(epochs=options.epochs, seed=options.seed, **rate)
+    asked = Qat(run, static.bits, static.activation_bits, options.augment, options.checkpoint)
+    TrainingConfig(weight_bits=asked.weight_bits, activation_bits=asked.activation_bits)  # refuses bits, before data
+    return replace(static, bits=LARGEST_BITS, activation_bits=LARGEST_BITS), asked
+
+
+def trained(
+    given: Input, settings: Settings, asked: Qat, terminal: Terminal
+) -> tuple[fx.GraphModule, Sequence[CurvePoint]]:
+    """Train the model on its data's training split, and convert it: the QUANTIZED graph, and the learning curve."""
+    data = given.data
+    module, inputs = given.model.module, given.model.example_inputs()
+
+    def batches(epoch: int) -> Iterator[Any]:
+        return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
+
+    with terminal.step("prepare training"):
+        next(batches(0), None)  # data that nothing can be trained on is told before anything slow
+        graph = capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None)
+        images = settings.calibration_images or min(STATISTICS, data.calibration_images)
+        calibration = list(data.calibration(images, BATCH, seed=settings.seed))
+        steps = -(-data.calibration_images // BATCH)
+        config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
+        # random weights have nothing to teach
+        how = asked.run if given.model.pretrained else replace(asked.run, distillation=0.0)
+        run = start_run(graph, calibration, RunData(batches, steps), config, how)
+        if asked.checkpoint is not None and asked.checkpoint.exists():
+            run.resume(asked.checkpoint)
+    with terminal.step("train", run.schedule.total) as step:
+        frozen = run.run(asked.checkpoint, on_step=lambda progress: _tell(step, progress))
+    with terminal.step("convert"):
+        return convert_trained(frozen), run.curve
+
+
+def _tell(step: Step, p: TrainingProgress) -> None:
+    left = f"{p.seconds_left / 60:.0f} min left" if p.seconds_left > 60 else f"{p.seconds_left:.0f} s left"
+    step.at(f"epoch {p.epoch:.2f}, loss {p.loss:.3f}, {p.accuracy:.0f} % right, {left}", p.step, p.steps)

@@ -1,0 +1,31 @@
+"""The section of report.html on training: its learning curve as a table. None where nothing was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .elements import Markup, element, row, section, table
+
+COLUMNS = ("epoch", "phase", "loss", "right in training")
+_ABOUT = (
+    "In the open phase ranges and BatchNorm statistics move; in the frozen one weights learn on the int8 graph itself. "
+    "The loss is a mean over an epoch, or over the part of one that a phase had, of training images as they were fed."
+)
+
+
+def training(report: Mapping[str, Any]) -> Markup | None:
+    """The learning curve, in order."""
+    found = report.get("training")
+    if not found:
+        return None
+    rows = [row(*cells, left=(1,)) for cells in curve_cells(found)]
+    return section("Training", element("p", _ABOUT), table(COLUMNS, rows, left=(1,)))
+
+
+def curve_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The rows, in the order of :data:`COLUMNS`, as text."""
+    return [
+        (f"{point['epoch']:.2f}", str(point["phase"]), f"{point['loss']:.4f}", f"{point['accuracy']:.1f} %")
+        for point in found
+    ]

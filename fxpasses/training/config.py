@@ -1,0 +1,76 @@
+"""The settings of quantization-aware training, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..errors import InputError
+from ..quantization.config import LARGEST_BITS, SMALLEST_BITS, Override, QuantConfig
+
+
+def check_training_bits(what: str, bits: int) -> None:
+    """Raises :class:`InputError` for a number of bits that integers of int8 kernels cannot have."""
+    if isinstance(bits, bool) or not isinstance(bits, int) or not SMALLEST_BITS <= bits <= LARGEST_BITS:
+        raise InputError(
+            f"{what}={bits!r}",
+            why=f"training knows weights and activations of {SMALLEST_BITS} to {LARGEST_BITS} bits",
+            fix=f"use a whole number from {SMALLEST_BITS} to {LARGEST_BITS}",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What is trained for.
+
+    Attributes:
+        quant: target, equalization, overrides and the rest of what post-training quantization asks; an override's
+            ``weight_bits`` stands above ``weight_bits`` and ``end_bits`` here.
+        weight_bits: 2 to 8, of every layer but the first and the last.
+        activation_bits: 2 to 8, of what these layers read. Sums and what else no layer reads have 8.
+        end_bits: 2 to 8, of weights and inputs of the first and the last layer.
+        ranges: of activations: ``"learned"`` as parameters (LSQ), or ``"observed"`` as moving averages.
+
+    Raises:
+        InputError: bits outside 2 to 8, unknown ranges, or a ``quant`` that training cannot keep to.
+    """
+
+    quant: QuantConfig = field(default_factory=QuantConfig)
+    weight_bits: int = 8
+    activation_bits: int = 8
+    end_bits: int = 8
+    ranges: Literal["learned", "observed"] = "learned"
+
+    def __post_init__(self) -> None:
+        check_training_bits("weight_bits", self.weight_bits)
+        check_training_bits("activation_bits", self.activation_bits)
+        check_training_bits("end_bits", self.end_bits)
+        if self.ranges not in ("learned", "observed"):
+            raise InputError(f"ranges {self.ranges!r}", why="there are no such", fix="use 'learned' or 'observed'")
+        self._check_quant()
+
+    def _check_quant(self) -> None:
+        alien = {
+            "activation_bits=16": self.quant.activation_bits != LARGEST_BITS,
+            "group_size": self.quant.group_size is not None,
+            "tie_free=False": not self.quant.tie_free,
+            'observer="sweep"': self.quant.sweeps,
+        }
+        refused = [name for name, is_asked in alien.items() if is_asked]
+        if refused:
+            raise InputError(
+                f"QuantConfig({', '.join(refused)}) for training",
+                why="training has one learned step for each channel and tensor, on tie-free grids of at most 8 bits",
+                fix="leave it out of TrainingConfig.quant",
+            )
+
+    def observing(self, overrides: tuple[Override, ...] = ()) -> QuantConfig:
+        """How the graph is observed and converted: weights on grids that are safe one by one, means not corrected."""
+        return replace(
+            self.quant,
+            weight_bits=LARGEST_BITS,
+            rounding="learned",
+            bias_correction=False,
+            reestimation=False,
+            overrides=(*self.quant.overrides, *overrides),
+        )

@@ -1,0 +1,35 @@
+"""Find what in a TRAINING graph is no finite number any more, to say where training broke."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .fake_quantize import ActivationQuantizer
+from .trained_layer import TrainedLayer
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A layer or tensor, and what is wrong with it."""
+
+    where: str
+    why: str
+
+
+def find_broken(module: nn.Module) -> list[Broken]:
+    """Parameters and buffers that hold NaN or infinity, ranges first, in the order of the modules."""
+    ranges, others = [], []
+    for path, part in module.named_modules():
+        named = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        for name, value in named:
+            if not value.is_floating_point() or bool(torch.isfinite(value).all()):
+                continue
+            found = "NaN" if bool(torch.isnan(value).any()) else "infinity"
+            if name == "step" and isinstance(part, (ActivationQuantizer, TrainedLayer)):
+                ranges.append(Broken(path, f"its range broke: the step is {found}"))
+            else:
+                others.append(Broken(path, f"its {name} holds {found}"))
+    return [*ranges, *others]

@@ -1,0 +1,153 @@
+"""Fake quantization: round to a grid and back in float, with gradients for what is rounded and for the step.
+
+With ``v = x / s`` and ``q = clamp(round(v) + z, low, high)`` the output is ``(q - z) * s``. Rounding passes the
+gradient straight through (Bengio et al. 2013); the step's own gradient is ``round(v) - v`` inside the grid and its end
+outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero, which makes steps
+learn as fast as weights.
+
+Source: Esser et al. 2020, "Learned Step Size Quantization", arXiv:1902.08153, sections 2.1 and 2.2.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...quantization.numbers.qparams import SMALLEST_SCALE, IntType, QParams, affine_qparams, symmetric_qparams
+
+MOMENTUM = 0.01
+"""Of observed ranges: how much of each training batch's extremes enters."""
+
+
+class _ByTensor(torch.autograd.Function):
+    """One step for a tensor. Saves its input and its output, both of which other operators keep anyway."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, zero_point: int, grid: IntType, weight: float) -> Tensor:
+        low, high = grid.low - zero_point, grid.high - zero_point
+        y = (x / step).clamp_(low, high).round_().mul_(step)
+        ctx.save_for_backward(x, y, step)
+        ctx.ends, ctx.weight = (low, high), weight
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # one gradient
+        x, y, step = ctx.saved_tensors
+        s = float(step)
+        # The end itself counts as inside: zero is the end of what follows a ReLU.
+        margin = s * 2.0**-20
+        low, high = ctx.ends[0] * s - margin, ctx.ends[1] * s + margin
+        to_x = torch.ops.aten.hardtanh_backward(gradient, x, low, high)
+        if not ctx.needs_input_grad[1]:
+            return to_x, None, None, None, None
+        # Inside the grid (y - x) / s, outside y / s, without a tensor of either.
+        to_step = (_dot(gradient, y) - _dot(to_x, x)) / s * ctx.weight
+        return to_x, to_step.reshape(step.shape), None, None, None
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of products, in one pass where both lie alike in memory."""
+    if a.stride() == b.stride() and (a.is_contiguous() or a.is_contiguous(memory_format=_channels_last(a))):
+        return torch.dot(*(t.as_strided((t.numel(),), (1,)) for t in (a, b)))
+    return (a * b).sum()
+
+
+def _channels_last(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if x.dim() == 4 else torch.contiguous_format
+
+
+class _ByChannel(torch.autograd.Function):
+    """One step for each index of the dimension in which ``step`` is not 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, weight: float) -> Tensor:
+        v = x / step
+        q = v.round().clamp_(low, high)
+        ctx.save_for_backward(v, q)
+        ctx.ends, ctx.weight, ctx.shape = (low, high), weight, step.shape
+        return q * step
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # one gradient
+        v, q = ctx.saved_tensors
+        inside = (v >= ctx.ends[0]) & (v <= ctx.ends[1])
+        to_step = (gradient * (q - v * inside)).sum_to_size(ctx.shape) * ctx.weight
+        return gradient * inside, to_step, None, None, None
+
+
+def quantized_weight(weight: Tensor, step: Tensor, grid: IntType) -> Tensor:
+    """A weight rounded to its grid, in float; ``step`` broadcasts against it and has one value for each channel."""
+    share = weight.numel() // step.numel()
+    found: Tensor = _ByChannel.apply(weight, step, grid.low, grid.high, 1 / math.sqrt(share * max(1, grid.high)))
+    return found
+
+
+def positive(step: Tensor) -> Tensor:
+    """A learned step as it is used: gradients may push it through zero."""
+    return step.abs().clamp_min(SMALLEST_SCALE)
+
+
+class ActivationQuantizer(nn.Module):
+    """Rounds a tensor to a grid of its own; in training its step learns, or follows the extremes of batches.
+
+    In eval mode, and once ``frozen`` is set, nothing of it changes. All of it is of fixed shape from the beginning.
+
+    Args:
+        start: where it starts. The zero point of a learned range stays.
+        symmetric: whether the zero point of an observed range is 0.
+        learned: whether the step is a parameter, rather than observed.
+    """
+
+    zero_point: Tensor
+    frozen: Tensor
+    extremes: Tensor
+
+    def __init__(self, start: QParams, *, symmetric: bool, learned: bool) -> None:
+        super().__init__()
+        self.grid, self.symmetric, self.learned = start.grid, symmetric, learned
+        step = torch.tensor([start.scale], dtype=torch.float32)
+        if learned:
+            self.step: Tensor = nn.Parameter(step)
+        else:
+            self.register_buffer("step", step)
+        self.register_buffer("zero_point", torch.tensor([start.zero_point], dtype=torch.int32))
+        self.register_buffer("frozen", torch.tensor(False))
+        self.register_buffer("extremes", torch.tensor(start.range, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not self.learned and not bool(self.frozen):
+            self._observe(x.detach())
+        step = positive(self.step) if not bool(self.frozen) else positive(self.step.detach())
+        features = max(1, x.numel() // max(1, x.shape[0])) if x.dim() else 1
+        zero_point = int(self.zero_point)
+        weight = 1 / math.sqrt(features * max(1, self.grid.high - zero_point))
+        y: Tensor = _ByTensor.apply(x, step, zero_point, self.grid, weight)
+        return y
+
+    def qparams(self) -> QParams:
+        """The step and zero point now; NaN or infinity stays visible."""
+        return QParams(float(positive(self.step.detach())), int(self.zero_point), self.grid)
+
+    def start_at(self, q: QParams) -> None:
+        """Be this mapping from now on; the grid must be the same."""
+        assert q.grid == self.grid
+        with torch.no_grad():
+            self.step.fill_(q.scale)
+            self.zero_point.fill_(q.zero_point)
+            self.extremes.copy_(torch.tensor(q.range))
+
+    def _observe(self, x: Tensor) -> None:
+        low, high = torch.aminmax(x)
+        found = torch.stack((low, high)).to(self.extremes)
+        self.extremes.lerp_(found, MOMENTUM)
+        low_end, high_end = self.extremes.tolist()
+        if math.isfinite(low_end) and math.isfinite(high_end):
+            choose = symmetric_qparams if self.symmetric else affine_qparams
+            q = choose(min(low_end, 0.0), max(high_end, 0.0), self.grid)
+            self.step.fill_(q.scale)
+            self.zero_point.fill_(q.zero_point)
+        else:
+            self.step.fill_(math.nan)

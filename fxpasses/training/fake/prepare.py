@@ -1,0 +1,129 @@
+"""FLOAT -> TRAINING: equalize, observe and calibrate, then put fake quantization where observers and layers were.
+
+At the start the graph computes the float graph, rounded: ranges are those of least square error on the calibration
+data, weight steps too. See docs/training.md for what becomes of BatchNorm and of fewer than 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import fx
+
+from ...graph.edit import module_of
+from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
+from ...graph.stages import Stage, check_stage, set_stage
+from ...passes.fusion import fuse
+from ...quantization.config import Override, QuantConfig
+from ...quantization.int8.float32_layers import require_float32
+from ...quantization.int8.mixed_tensors import take_out_parts
+from ...quantization.int8.observe import find_observers, observe
+from ...quantization.int8.plan import plan_quantization
+from ...quantization.int8.planned_scales import why_float_once_calibrated
+from ...quantization.int8.rewrites import lowering
+from ...quantization.numbers.qparams import IntType
+from ...quantization.ranges.calibration import calibrate, checked_batches
+from ...quantization.ranges.first_samples import first_samples
+from ...quantization.ranges.observers import Observer
+from ...quantization.repairs.equalization import equalized
+from ...quantization.repairs.output_noise import narrow_ranges
+from ...signature.samples import first_of, pieces_of
+from ..config import TrainingConfig
+from ..distributed import samples_of_all
+from ..layer_bits import bits_of_layers
+from ..training_facts import TrainingFacts, set_facts
+from .fake_quantize import ActivationQuantizer
+from .layer_placing import put_layers, row_lengths
+from .narrow_reads import drop_bounds, narrow_grid, put_narrow_reads
+
+SAMPLES = 256
+"""Calibration samples that ranges and BatchNorm statistics start from."""
+KEPT = 16
+"""Of them, kept to compare integers on."""
+PIECE = 32
+
+
+def prepare_training(
+    gm: fx.GraphModule, batches: Iterable[Any], config: TrainingConfig | None = None
+) -> fx.GraphModule:
+    """Make a graph that trains as any module does, and that :func:`fxpasses.convert_trained` makes int8 of.
+
+    Args:
+        gm: a FLOAT graph, captured or fused. It is not changed.
+        batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 256 samples are used.
+        config: defaults to 8 bits throughout.
+
+    Returns:
+        A TRAINING graph in training mode: ``train()``, ``eval()``, ``state_dict()`` and optimizers work as ever.
+
+    Raises:
+        GraphError: the graph is not FLOAT (an int8 graph cannot be trained), or not float32.
+        InputError: as :func:`fxpasses.calibrate`.
+    """
+    config = config or TrainingConfig()
+    check_stage(gm, Stage.FLOAT, "prepare_training")
+    require_float32(gm, "prepare_training")
+    lengths = row_lengths(gm)
+    samples = _samples(gm, batches)
+    graph, _ = equalized(fuse(gm), samples, config.quant)
+    observed, facts = _observed(graph, samples, config)
+    training, result = copy_graph(observed), PassResult()
+    take_out_parts(training)
+    put_layers(training, observed, facts, samples, lengths, result)
+    _put_quantizers(training, facts, result)
+    drop_bounds(training, facts.narrow)
+    set_facts(training, facts)
+    pass_logs(training).append(PassLog("prepare_training", result))
+    set_stage(training, Stage.TRAINING)
+    training.graph.lint()
+    training.recompile()
+    return training.train()
+
+
+def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]]:
+    kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
+    return samples_of_all([inputs for batch in kept for inputs in pieces_of(gm, batch, PIECE)])
+
+
+def _observed(
+    graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig
+) -> tuple[fx.GraphModule, TrainingFacts]:
+    """The graph lowered, with clamps where fewer bits are read, calibrated; and what is known of it."""
+    quant = config.observing()
+    graph = run_passes(graph, lowering(quant))
+    bits = bits_of_layers(graph, plan_quantization(graph, quant), config)
+    narrow = put_narrow_reads(graph, bits)
+    spelled = tuple(Override(f"node:{name}", weight_bits=found.weight) for name, found in bits.items())
+    quant = config.observing(spelled)
+    observed = observe(graph, quant)
+    calibrate(observed, samples)
+    wiped_out = why_float_once_calibrated(observed, quant)
+    if wiped_out:
+        quant = config.observing((*spelled, *(Override(f"node:{name}", keep_float=True) for name in wiped_out)))
+        observed = observe(graph, quant)
+        calibrate(observed, samples)
+    if quant.narrow_ranges and not narrow:
+        narrow_ranges(observed, samples)
+    grids = _narrow_grids(observed, narrow, quant)
+    kept = first_of(graph, samples[0], KEPT)
+    return observed, TrainingFacts(config, quant, bits, grids, kept)
+
+
+def _narrow_grids(observed: fx.GraphModule, narrow: dict[str, int], quant: QuantConfig) -> dict[str, IntType]:
+    symmetric, nodes = quant.for_target.symmetric_activations, find_observers(observed)
+    found = {}
+    for name, width in narrow.items():
+        has_negative = module_of(observed, nodes[name], Observer).extremes[0] < 0
+        found[name] = narrow_grid(width, quant.activation_grid, symmetric=symmetric, has_negative=has_negative)
+    return found
+
+
+def _put_quantizers(gm: fx.GraphModule, facts: TrainingFacts, result: PassResult) -> None:
+    symmetric = facts.quant.for_target.symmetric_activations
+    for name, node in find_observers(gm).items():
+        grid = facts.narrow.get(name, facts.quant.activation_grid)
+        start = module_of(gm, node, Observer).qparams(grid, symmetric)
+        learned = facts.config.ranges == "learned"
+        gm.set_submodule(str(node.target), ActivationQuantizer(start, symmetric=symmetric, learned=learned))
+        result.change(node.all_input_nodes[0], f"on {grid.levels + 1} levels in training")

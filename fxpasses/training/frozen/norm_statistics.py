@@ -1,0 +1,60 @@
+"""BatchNorm statistics of a TRAINING graph: take them again with everything rounded as it is now, or hold them.
+
+Oscillating weights of few bits leave running averages that belong to no weights in particular (Nagel et al. 2022,
+arXiv:2203.11086); averages over some batches, at the weights as they are, belong to these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ...quantization.ranges.calibration import checked_batches
+from ...signature.samples import count_samples
+from ..fake.fake_quantize import ActivationQuantizer
+from ..fake.trained_layer import TrainedLayer
+
+
+def norms_of(gm: nn.Module) -> list[nn.Module]:
+    """The BatchNorms behind layers in training."""
+    return [m.norm for m in gm.modules() if isinstance(m, TrainedLayer) and m.norm is not None]
+
+
+def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
+    """Set running statistics to plain averages over the batches, in place; returns the number of samples.
+
+    Raises:
+        InputError: there is no batch, or one does not fit the graph.
+    """
+    norms, was_training, samples = norms_of(gm), gm.training, 0
+    if not norms:
+        return 0
+    momenta = [norm.momentum for norm in norms]
+    gm.eval()
+    for norm in norms:
+        norm.reset_running_stats()  # type: ignore[operator]  # a BatchNorm
+        norm.momentum = None  # type: ignore[assignment]  # a plain average
+        norm.train()
+    try:
+        with torch.no_grad():
+            for inputs in checked_batches(gm, batches):
+                gm(*inputs)
+                samples += count_samples(gm, inputs)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        gm.train(was_training)
+    return samples
+
+
+def hold_statistics(gm: nn.Module) -> None:
+    """Have BatchNorms normalise by their running statistics in training, too, and leave these and observed ranges."""
+    for module in gm.modules():
+        if isinstance(module, ActivationQuantizer) and not module.learned:
+            module.frozen.fill_(True)
+        if isinstance(module, TrainedLayer) and module.norm is not None:
+            module.norm_held.fill_(True)
+            module.norm.eval()

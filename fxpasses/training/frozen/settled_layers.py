@@ -1,0 +1,157 @@
+"""The scales of a converted graph's layers: those that training learned, moved to the nearest that allow no ties.
+
+They take the place of what conversion chose, in the QUANTIZED graph, and with them weights and biases are rounded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...graph.edit import module_of
+from ...graph.meta_keys import LAYER
+from ...quantization.config import QuantConfig
+from ...quantization.int8.int8_calls import LAYER_FUNCTIONS, find_int8_calls, qparams_of
+from ...quantization.int8.weights import LARGEST_BIAS
+from ...quantization.numbers import ops
+from ...quantization.numbers.qparams import IntType, QParams
+from ...quantization.numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipliers
+from ..fake.trained_layer import Folded
+
+_DEAD = 2.0**-20
+"""A channel whose step is this share of the layer's median does nothing: it gets the median, and zeros."""
+
+
+@dataclass(frozen=True)
+class SettledLayer:
+    """One layer of a QUANTIZED graph.
+
+    Attributes:
+        node: the float graph's name of it.
+        function, settings: what it calls.
+        weight, bias: before rounding, in steps of their scales: float32.
+        scale: of the weight, float32, along ``axis``.
+        grid: of the weight.
+        x: of its input.
+        learns: whether its weights are the model's.
+        buffers: paths of weight and bias in the QUANTIZED graph; the latter None where it has none.
+    """
+
+    node: str
+    function: Callable[..., Tensor]
+    settings: dict[str, Any]
+    weight: Tensor
+    bias: Tensor | None
+    scale: Tensor
+    axis: int
+    grid: IntType
+    x: QParams
+    learns: bool
+    buffers: tuple[str, str | None]
+
+
+def settle_layers(
+    int8: fx.GraphModule, exact: fx.GraphModule, folded: Mapping[str, Folded], quant: QuantConfig
+) -> dict[str, SettledLayer]:
+    """Settle every layer of a QUANTIZED graph, in place; what each is now, by the name of its node there.
+
+    Args:
+        exact: the float graph it was converted from.
+        folded: the layers that had learned steps, by their path in it.
+    """
+    sources = {n.name: n for n in exact.graph.nodes}
+    outputs = {call.node: call.y for call in find_int8_calls(int8).values()}
+    found = {}
+    for node in int8.graph.nodes:
+        if node.target in LAYER_FUNCTIONS and _reads_integers(node):
+            source = sources[node.args[1].meta[LAYER]]
+            learned = folded.get(str(source.target))
+            settled = _settled(int8, exact, node, source, learned, outputs.get(node), quant)
+            write_layer(int8, settled)
+            found[node.name] = settled
+    return found
+
+
+def write_layer(int8: fx.GraphModule, layer: SettledLayer) -> None:
+    """Write a layer's scales and its weights and biases, rounded, into the buffers of a QUANTIZED graph."""
+    groups = int(layer.settings.get("groups", 1)) if layer.axis == 1 else 1
+    weight, bias = layer.buffers
+    int8.get_buffer(f"{weight}_scale").copy_(layer.scale)
+    write_integers(int8, layer.buffers, layer.weight.round().clamp(layer.grid.low, layer.grid.high), layer.bias)
+    if bias is not None:
+        step = torch.tensor(layer.x.scale, dtype=torch.float32) * layer.scale.repeat(groups)
+        int8.get_buffer(f"{bias}_scale").copy_(step)
+
+
+def write_integers(int8: fx.GraphModule, buffers: tuple[str, str | None], weight: Tensor, bias: Tensor | None) -> None:
+    """Write integers, given in any dtype, into the buffers of a layer."""
+    int8.get_buffer(buffers[0]).copy_(weight)
+    if buffers[1] is not None and bias is not None:
+        int8.get_buffer(buffers[1]).copy_(bias.round().clamp(-LARGEST_BIAS, LARGEST_BIAS))
+
+
+def _reads_integers(node: fx.Node) -> bool:
+    weight = node.args[1]
+    return isinstance(weight, fx.Node) and weight.target is ops.dequantize_per_channel
+
+
+def _settled(
+    int8: fx.GraphModule,
+    exact: fx.GraphModule,
+    node: fx.Node,
+    source: fx.Node,
+    learned: Folded | None,
+    y: QParams | None,
+    quant: QuantConfig,
+) -> SettledLayer:
+    reads, weight_node, bias_node = (*node.args, None)[:3]
+    assert isinstance(reads, fx.Node) and isinstance(weight_node, fx.Node)
+    x, axis = qparams_of(reads), int(weight_node.args[2])  # type: ignore[arg-type]  # the schema says int
+    layer = module_of(exact, source, nn.Module)
+    state = layer.state_dict()
+    weight, bias = state["weight"].double(), state.get("bias")
+    scale = int8.get_buffer(_path(weight_node, 1)).double()
+    if learned is not None:
+        scale = _tie_free(learned.step, None if bias is None else bias.double(), x, y, quant)
+    scale = scale.float()
+    shape = [1] * weight.dim()
+    shape[axis] = -1
+    groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
+    step = (torch.tensor(x.scale, dtype=torch.float32) * scale.repeat(groups)).double()
+    return SettledLayer(
+        source.name,
+        node.target,  # type: ignore[arg-type]  # a functional layer
+        dict(node.kwargs),
+        (weight / scale.double().reshape(shape)).float(),
+        None if bias is None else (bias.double() / step).float(),
+        scale,
+        axis,
+        quant.weight_grid(quant.weight_bits_of(exact, source)),
+        x,
+        learned is not None or any(p.requires_grad for p in layer.parameters()),
+        (_path(weight_node, 0), _path(bias_node, 0) if isinstance(bias_node, fx.Node) else None),
+    )
+
+
+def _path(node: fx.Node, argument: int) -> str:
+    """The buffer that a dequantizing node reads."""
+    read = node.args[argument]
+    assert isinstance(read, fx.Node)
+    return str(read.target)
+
+
+def _tie_free(step: Tensor, bias: Tensor | None, x: QParams, y: QParams | None, quant: QuantConfig) -> Tensor:
+    alive = step > step.median() * _DEAD
+    typical = step[alive].median() if bool(alive.any()) else torch.ones((), dtype=step.dtype)
+    scale = torch.where(alive, step, typical)
+    if bias is not None:
+        scale = torch.maximum(scale, bias.abs() / (x.scale * LARGEST_BIAS))
+    if y is None:
+        return scale
+    wanted = x.scale * scale / y.scale
+    multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if quant.exact else wanted)
+    return multiplier * y.scale / x.scale

@@ -1,0 +1,1 @@
+"""A run of training: loop, losses, optimizers, checkpoints, several processes."""

@@ -1,0 +1,88 @@
+"""Checkpoints: one file, whole or not there, that can be read without running anything in it.
+
+Written beside its place under another name, flushed to the disk, read once more and renamed: a kill or a full disk at
+any moment leaves the last good one. Read with ``weights_only=True``, which refuses whatever is no tensor or plain data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import InputError
+
+FORMAT = "fxpasses training checkpoint 1"
+
+
+def fingerprint(module: nn.Module, *settings: object) -> str:
+    """A hash of what a checkpoint must have been made of: names and shapes of all tensors, and the settings."""
+    lines = [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in module.state_dict().items()]
+    text = "\n".join([*lines, *map(repr, settings)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
+    """Put a checkpoint in the place of the last one.
+
+    Raises:
+        InputError: it cannot be written; the last one is still there.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "made_of": made_of, **content}, buffer)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable either
+            beside.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise InputError(
+            f"cannot write the checkpoint {path}",
+            why="the disk is full" if full else str(error.strerror or error),
+            fix="free some space and resume: the last checkpoint is still there" if full else "choose another place",
+        ) from error
+
+
+def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
+    """What was written.
+
+    Raises:
+        InputError: there is no such file, it is torn or no checkpoint, or it is of another model or other settings.
+    """
+    try:
+        content: Any = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except OSError as error:
+        why, fix = str(error.strerror or error), "give the path of a checkpoint"
+        raise InputError(f"cannot read the checkpoint {path}", why=why, fix=fix) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"cannot read the checkpoint {path}",
+            why="it is torn, or holds something else than tensors and plain data",
+            fix="remove it and start again, or give one that is whole",
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is no training checkpoint", why="it has no mark of one", fix="give the file that training wrote"
+        )
+    if content.get("made_of") != made_of:
+        raise InputError(
+            f"the checkpoint {path} is of another run",
+            why="its model, bits or settings are others than those given now",
+            fix="resume with the same model and settings, or give another checkpoint path",
+        )
+    return content

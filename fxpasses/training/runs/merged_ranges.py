@@ -1,0 +1,85 @@
+"""Calibration by several processes: add up their histograms, so that all have the ranges of one process.
+
+Counts are integers in bins that hang on no order of the data, so their sums are those of one process that saw it all:
+bit for bit, as long as no sample of a tensor has more values than are counted in full (65536); of larger ones every
+k-th run of neighbours is counted, and which ones hangs on how many samples came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, fx
+
+from ...errors import GraphError
+from ...graph.edit import module_of
+from ...graph.stages import Stage, check_stage
+from ...quantization.int8.observe import find_observers
+from ...quantization.ranges.histogram import StreamingHistogram
+from ...quantization.ranges.observers import Observer
+from ..distributed import processes
+
+
+def merge_ranges(gm: fx.GraphModule) -> int:
+    """Give the observers of a calibrated OBSERVED graph what those of all processes saw, in place.
+
+    Call it in every process once, between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`. Means for bias
+    correction stay each process's own: with ``bias_correction=True`` convert in one process, or give all the same
+    samples.
+
+    Returns:
+        How many observers there are.
+
+    Raises:
+        GraphError: the graph is not OBSERVED, or an observer keeps no histogram.
+    """
+    check_stage(gm, Stage.OBSERVED, "merge_ranges")
+    nodes = find_observers(gm)
+    for node in nodes.values():
+        observer = module_of(gm, node, Observer)
+        histogram = getattr(observer, "histogram", None)
+        if not isinstance(histogram, StreamingHistogram):
+            raise GraphError.at_node(
+                node.all_input_nodes[0],
+                why=f"its {type(observer).__name__} keeps no histogram that others could be added to",
+                fix='QuantConfig(observer="histogram")',
+                step="merge_ranges",
+            )
+        if processes() > 1:
+            observer.histogram = sum_of(_of_all(histogram))
+    return len(nodes)
+
+
+def sum_of(parts: Sequence[StreamingHistogram]) -> StreamingHistogram:
+    """One histogram of what all of them counted."""
+    found = StreamingHistogram(parts[0].bins, parts[0].limit)
+    for part in parts:
+        if part.observed:
+            found.merge(part)
+    return found
+
+
+def as_tensors(histogram: StreamingHistogram) -> tuple[Tensor, Tensor]:
+    """Its whole numbers, int64, and its ends, float64."""
+    numbers = torch.tensor([histogram.exponent, histogram.observed, histogram.samples], dtype=torch.int64)
+    return torch.cat((numbers, histogram.counts)), torch.tensor([histogram.low, histogram.high], dtype=torch.float64)
+
+
+def from_tensors(numbers: Tensor, ends: Tensor, limit: int | None) -> StreamingHistogram:
+    """What :func:`as_tensors` was given."""
+    found = StreamingHistogram((len(numbers) - 3) // 2, limit)
+    found.exponent, found.observed, found.samples = (int(n) for n in numbers[:3])
+    found.counts = numbers[3:].clone()
+    found.low, found.high = ends.tolist()
+    return found
+
+
+def _of_all(histogram: StreamingHistogram) -> list[StreamingHistogram]:
+    numbers, ends = as_tensors(histogram)
+    all_numbers = [torch.empty_like(numbers) for _ in range(processes())]
+    all_ends = [torch.empty_like(ends) for _ in range(processes())]
+    dist.all_gather(all_numbers, numbers)
+    dist.all_gather(all_ends, ends)
+    return [from_tensors(n, e, histogram.limit) for n, e in zip(all_numbers, all_ends, strict=True)]

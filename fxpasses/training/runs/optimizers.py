@@ -1,0 +1,61 @@
+"""Optimizers for both phases, and what of a TRAINING graph each parameter group is; for loops of one's own, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ..fake.trained_layer import TrainedLayer
+from ..frozen.frozen_layer import FrozenLayer
+from .run_settings import RunSettings
+
+_BIAS_RATE = 10.0
+"""Of a frozen layer's biases, in its weights': their steps are as much finer as sums have terms."""
+
+
+def parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
+    """Parameter groups of an open TRAINING graph for SGD: weights decay; steps, biases and BatchNorms do not.
+
+    Each has ``lr`` and ``weight_decay``. Learned steps need no rate of their own: their gradients are scaled.
+    """
+    settings = settings or RunSettings()
+    decaying = {id(m.weight) for m in gm.modules() if isinstance(m, TrainedLayer)}
+    decaying |= {id(p) for p in gm.parameters() if p.dim() > 1}
+    trained = [p for p in gm.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if id(p) in decaying], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if id(p) not in decaying], "weight_decay": 0.0},
+    ]
+    return [{**group, "lr": settings.lr} for group in groups if group["params"]]
+
+
+def frozen_parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
+    """Parameter groups of a frozen TRAINING graph for Adam, whose steps are as large as the rate says."""
+    rate = (settings or RunSettings()).frozen_lr
+    layers = [m for m in gm.modules() if isinstance(m, FrozenLayer)]
+    weights = [m.weight for m in layers if m.weight.requires_grad]
+    biases = [m.bias for m in layers if m.bias is not None and m.bias.requires_grad]
+    groups = [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * _BIAS_RATE}]
+    return [group for group in groups if group["params"]]
+
+
+def optimizer_of(gm: fx.GraphModule, settings: RunSettings, *, frozen: bool) -> torch.optim.Optimizer:
+    """The optimizer of a phase; each group's first rate is kept as ``initial_lr``."""
+    made: torch.optim.Optimizer
+    if frozen:
+        made = torch.optim.Adam(frozen_parameter_groups(gm, settings))
+    else:
+        made = torch.optim.SGD(
+            parameter_groups(gm, settings), settings.lr, settings.momentum, nesterov=settings.momentum > 0
+        )
+    for group in made.param_groups:
+        group["initial_lr"] = group["lr"]
+    return made
+
+
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Multiply every group's first rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor

@@ -1,0 +1,85 @@
+"""Labelled batches of a training run: the same ones again at every resume, from the place where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import InputError
+
+BatchesOfEpoch = Callable[[int], Iterable[Any]]
+
+
+class RunData:
+    """Where a run is in its data.
+
+    Args:
+        loader: a DataLoader or list of ``(inputs, labels)``, or a function of the epoch's number that gives the batches
+            of this epoch. Whatever is random in it must come from its own seed or from python's, numpy's or torch's
+            global stream, whose states a checkpoint keeps.
+        steps_per_epoch: needed where the loader has no length.
+    """
+
+    def __init__(self, loader: Iterable[Any] | BatchesOfEpoch, steps_per_epoch: int | None = None) -> None:
+        self._loader = loader
+        self.steps_per_epoch = _length(loader) if steps_per_epoch is None else steps_per_epoch
+        if self.steps_per_epoch < 1:
+            raise InputError("training data", why="it gives no batch", fix="give at least one (inputs, labels)")
+        self.epoch, self.taken = 0, 0
+        self._batches: Iterator[Any] | None = None
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch; a new epoch begins when one is used up."""
+        if self._batches is None:
+            self._batches = iter(self._of_epoch())
+        batch = next(self._batches, None) if self.taken < self.steps_per_epoch else None
+        if batch is None:
+            if self.taken == 0:
+                raise InputError(
+                    f"training data of epoch {self.epoch + 1}", why="it gives no batch", fix="give a list, or a loader"
+                )
+            self.epoch, self.taken = self.epoch + 1, 0
+            self._batches = iter(self._of_epoch())
+            batch = next(self._batches, None)
+        self.taken += 1
+        return _labelled(batch)
+
+    @property
+    def begins_epoch(self) -> bool:
+        """Whether the next batch is the first of an epoch."""
+        return self._batches is None or self.taken >= self.steps_per_epoch
+
+    def go_to(self, epoch: int, taken: int) -> None:
+        """Be where so many batches of an epoch have been taken; random streams must be as when the epoch began."""
+        self.epoch, self.taken = epoch, 0
+        self._batches = iter(self._of_epoch())
+        for _ in range(taken):
+            next(self._batches, None)
+        self.taken = taken
+
+    def _of_epoch(self) -> Iterable[Any]:
+        return self._loader(self.epoch) if callable(self._loader) else self._loader
+
+
+def _length(loader: Iterable[Any] | BatchesOfEpoch) -> int:
+    if callable(loader) or not hasattr(loader, "__len__"):
+        raise InputError(
+            "training data without a length",
+            why="the length of the run and its learning rates are counted in steps",
+            fix="pass steps_per_epoch=..., or a DataLoader or list",
+        )
+    return len(loader)
+
+
+def _labelled(batch: Any) -> tuple[Tensor, Tensor]:
+    pair = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (None, None)
+    if not (isinstance(pair[0], Tensor) and isinstance(pair[1], Tensor)) or pair[1].dtype != torch.int64:
+        raise InputError(
+            f"a training batch of type {type(batch).__name__}",
+            why="the loop trains on (inputs, labels), two tensors, labels int64",
+            fix="give such batches, or write a loop of your own: fx.prepare_training, train, fx.convert_trained",
+        )
+    return pair[0], pair[1]

@@ -1,0 +1,270 @@
+"""One training run: open phase, freezing, frozen phase; step by step, so that it can stop and go on anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...callers_code import is_a_failure
+from ...errors import InputError
+from ...signature.label_check import require_classes
+from ...user_frames import first_line, users_frame
+from ..distributed import average_gradients, is_first, samples_of_all
+from ..fake.broken_ranges import find_broken
+from ..fake.trained_layer import TrainedLayer
+from ..frozen.freeze import freeze_training
+from ..frozen.norm_statistics import hold_statistics, reestimate_statistics
+from ..training_facts import facts_of
+from .averaging import ParameterAverage
+from .checkpoint_file import fingerprint, read_checkpoint, write_checkpoint
+from .losses import dampening_factor, dampening_loss, distilled_loss, is_depthwise
+from .optimizers import optimizer_of, set_rates
+from .random_states import random_states, set_random_states
+from .run_data import RunData
+from .run_settings import RunSettings, Schedule
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """What a callback hears after each step.
+
+    Attributes:
+        step, steps: how many are done, and of how many.
+        epoch: in epochs, as a fraction.
+        phase: ``"open"`` or ``"frozen"``.
+        loss: of the step.
+        accuracy: top-1 of the step's training batch, in percent.
+        seconds_left: at the speed so far.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    phase: str
+    loss: float
+    accuracy: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Means over one epoch, or the part of one that a phase had: a row of the learning curve."""
+
+    epoch: float
+    phase: str
+    loss: float
+    accuracy: float
+
+
+OnStep = Callable[[TrainingProgress], object]
+
+
+class TrainingRun:
+    """A run of an open TRAINING graph.
+
+    Args:
+        graph: trained in place.
+        data: its batches.
+        settings: how.
+        teacher: the float model, or None; it is run in eval mode and not changed.
+        calibration: batches that BatchNorm statistics are taken again from.
+    """
+
+    def __init__(
+        self,
+        graph: fx.GraphModule,
+        data: RunData,
+        settings: RunSettings,
+        teacher: nn.Module | None = None,
+        calibration: Sequence[Any] = (),
+    ) -> None:
+        self.graph, self.data, self.settings, self.calibration = graph, data, settings, calibration
+        self.teacher = teacher if settings.distillation > 0 else None
+        self.schedule = Schedule.of(settings, data.steps_per_epoch)
+        self.frozen: fx.GraphModule | None = None
+        self.done = 0
+        self.curve: list[CurvePoint] = []
+        self.optimizer = optimizer_of(graph, settings, frozen=False)
+        self.average = ParameterAverage(graph, settings.ema) if settings.ema else None
+        self._made_of = fingerprint(graph, facts_of(graph, "training").config, settings, data.steps_per_epoch)
+        self._sums = [0.0, 0.0, 0.0]
+        self._epoch_states = random_states()
+        self._dampens = settings.dampening is None or settings.dampening > 0
+        self._began, self._began_at = time.monotonic(), 0
+
+    @property
+    def current(self) -> fx.GraphModule:
+        """The graph that trains now."""
+        return self.graph if self.frozen is None else self.frozen
+
+    def run(self, checkpoint: Path | None = None, every: int = 200, on_step: OnStep | None = None) -> fx.GraphModule:
+        """Train to the end, from where the run is; returns the frozen graph.
+
+        Raises:
+            InputError: the loss is no finite number, data do not fit, or a checkpoint cannot be written.
+        """
+        self._began, self._began_at = time.monotonic(), self.done
+        while self.done < self.schedule.total:
+            loss, accuracy = self.step()
+            if on_step is not None:
+                on_step(self._progress(loss, accuracy))
+            if checkpoint is not None and self.done % every == 0 and is_first():
+                self.save(checkpoint)
+        if self.frozen is None:
+            self._freeze()
+        assert self.frozen is not None
+        return self.frozen.eval()
+
+    def step(self) -> tuple[float, float]:
+        """One step; returns loss and training accuracy in percent."""
+        if self.done == self.schedule.opened:
+            self._freeze()
+        elif self.done == self.schedule.held:
+            hold_statistics(self.graph)
+        if self.data.begins_epoch:
+            self._epoch_states = random_states()
+        inputs, labels = self.data.next()
+        set_rates(self.optimizer, self.schedule.share_left(self.done))
+        logits = self._logits(inputs, labels)
+        loss = distilled_loss(logits, labels, self._taught(inputs), self.settings)
+        self._require_finite(loss)
+        total = loss if self.frozen is not None or not self._dampens else loss + self._dampening()
+        self.optimizer.zero_grad()
+        torch.autograd.backward(total)
+        average_gradients(self.current)
+        self.optimizer.step()
+        self.done += 1
+        if self.average is not None and self.frozen is None:
+            self.average.update(self.graph)
+        right = float((logits.detach().argmax(1) == labels).sum())
+        self._count(float(loss.detach()), right, len(labels))
+        return float(loss.detach()), 100 * right / len(labels)
+
+    def save(self, path: Path) -> None:
+        """Write everything the run needs to go on to the same end.
+
+        Raises:
+            InputError: it cannot be written; the last checkpoint is still there.
+        """
+        content: dict[str, Any] = {
+            "done": self.done,
+            "open": self.graph.state_dict(),
+            "frozen": None if self.frozen is None else self.frozen.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.values,
+            "curve": [list(asdict(point).values()) for point in self.curve],
+            "sums": list(self._sums),
+            "data": [self.data.epoch, self.data.taken],
+            "epoch_states": self._epoch_states,
+            "states": random_states(),
+        }
+        write_checkpoint(path, content, self._made_of)
+
+    def resume(self, path: Path) -> None:
+        """Go on where a checkpoint of the same run stopped.
+
+        Raises:
+            InputError: there is none, it is torn, or it is of another run.
+        """
+        content = read_checkpoint(path, self._made_of)
+        self.graph.load_state_dict(content["open"])
+        self.graph.train()
+        if content["frozen"] is not None:
+            self.frozen = freeze_training(self.graph)
+            self.frozen.load_state_dict(content["frozen"])
+            self.optimizer = optimizer_of(self.frozen, self.settings, frozen=True)
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.average is not None:
+            self.average.values = content["average"]
+        self.done = content["done"]
+        self.curve = [CurvePoint(*row) for row in content["curve"]]
+        self._sums = content["sums"]
+        self._epoch_states = content["epoch_states"]
+        set_random_states(self._epoch_states)
+        self.data.go_to(*content["data"])
+        set_random_states(content["states"])
+
+    def _freeze(self) -> None:
+        """Begin the last phase; the open graph keeps what was frozen, so that a checkpoint can freeze it again."""
+        self._close_row()
+        if self.average is not None:
+            self.average.put_into(self.graph)
+        if len(self.calibration):
+            reestimate_statistics(self.graph, samples_of_all(self.calibration))
+        self.frozen = freeze_training(self.graph)
+        self.optimizer = optimizer_of(self.frozen, self.settings, frozen=True)
+
+    def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        given = f"a batch of shape {list(inputs.shape)}"
+        try:
+            logits = self.current(inputs)
+        except BaseException as error:  # what the data make of the graph is the caller's to mend
+            if not is_a_failure(error):
+                raise
+            fix = "give batches of the shape the model was captured with"
+            raise InputError(
+                f"the model does not train on {given}", why=first_line(error), fix=fix, at=users_frame(error)
+            ) from error
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or labels.shape != logits[:, 0].shape:
+            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise InputError(
+                f"cannot train on {given}",
+                why=f"the model gives {found} for labels of shape {list(labels.shape)}",
+                fix="train a model of logits [B, classes] here, and others in a loop of your own",
+            )
+        require_classes(labels, logits.shape[1], "the data")
+        return logits
+
+    def _taught(self, inputs: Tensor) -> Tensor | None:
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            taught: Tensor = self.teacher(inputs)
+        return taught
+
+    def _dampening(self) -> Tensor:
+        if self.settings.dampening is None and not any(
+            isinstance(m, TrainedLayer) and is_depthwise(m) for m in self.graph.modules()
+        ):
+            return torch.zeros(())
+        factor = dampening_factor(self.settings, self.done / max(1, self.schedule.opened))
+        return factor * dampening_loss(self.graph, every_layer=self.settings.dampening is not None)
+
+    def _require_finite(self, loss: Tensor) -> None:
+        if bool(torch.isfinite(loss)):
+            return
+        broken = find_broken(self.current)
+        where = f"; {broken[0].where}: {broken[0].why}" if broken else ""
+        raise InputError(
+            f"training diverged at step {self.done + 1} of {self.schedule.total}",
+            why=f"the loss is {loss.item()}{where}",
+            fix="resume from the last checkpoint with a lower lr, or look for NaN in the data",
+        )
+
+    def _count(self, loss: float, right: float, images: int) -> None:
+        self._sums = [self._sums[0] + loss * images, self._sums[1] + right, self._sums[2] + images]
+        if self.data.begins_epoch or self.done in (self.schedule.opened, self.schedule.total):
+            self._close_row()
+
+    def _close_row(self) -> None:
+        loss, right, images = self._sums
+        if images:
+            phase = "open" if self.frozen is None else "frozen"
+            self.curve.append(
+                CurvePoint(self.done / self.data.steps_per_epoch, phase, loss / images, 100 * right / images)
+            )
+            self._sums = [0.0, 0.0, 0.0]
+
+    def _progress(self, loss: float, accuracy: float) -> TrainingProgress:
+        per_step = (time.monotonic() - self._began) / max(1, self.done - self._began_at)
+        left = (self.schedule.total - self.done) * per_step
+        phase = "open" if self.frozen is None else "frozen"
+        return TrainingProgress(
+            self.done, self.schedule.total, self.done / self.data.steps_per_epoch, phase, loss, accuracy, left
+        )

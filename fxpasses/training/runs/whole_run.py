@@ -1,0 +1,93 @@
+"""Quantization-aware training in one call: a float model and labelled data in, a QUANTIZED graph out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ...capturing.attempts import capture
+from ...capturing.dynamic_sizes import Dynamic
+from ...graph.stages import graph_facts
+from ...passes.fusion import fuse
+from ...quantization.ranges.calibration import checked_batches
+from ...quantization.ranges.first_samples import first_samples
+from ..config import TrainingConfig
+from ..fake.prepare import prepare_training
+from ..frozen.trained_integers import convert_trained
+from .run_data import BatchesOfEpoch, RunData
+from .run_settings import RunSettings
+from .training_run import OnStep, TrainingRun
+
+STATISTICS = 1024
+"""Calibration samples that BatchNorm statistics are taken again from before they are folded."""
+"""Key in a graph's facts of its learning curve: a list of rows."""
+
+
+def train_quantized(
+    model: nn.Module,
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
+    loader: Iterable[Any] | BatchesOfEpoch,
+    config: TrainingConfig | None = None,
+    settings: RunSettings | None = None,
+    *,
+    calibration: Iterable[Any] | None = None,
+    steps_per_epoch: int | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 200,
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    dynamic: Dynamic | None = None,
+) -> fx.GraphModule:
+    """Prepare, train, freeze, train on, and convert.
+
+    Args:
+        model: trained, in eval mode; it is not changed, and teaches as the float twin.
+        example_inputs: as :func:`fxpasses.quantize` takes them.
+        loader: ``(inputs, labels)`` batches: a DataLoader, a list, or a function of the epoch's number.
+        config: bits and target; defaults to 8 bits.
+        settings: of the run; defaults to ``RunSettings()``.
+        calibration: what ranges and BatchNorm statistics are taken from, best without augmentation. None: the first
+            batches of the loader.
+        steps_per_epoch: where the loader has no length.
+        checkpoint: a file that gets everything every ``checkpoint_every`` steps.
+        resume: go on from that file, if it is there.
+        on_step: hears a :class:`TrainingProgress` after each step.
+        dynamic: as :func:`fxpasses.quantize`.
+
+    Returns:
+        The QUANTIZED graph; ``graph_facts(graph).training_curve`` has its learning curve.
+
+    Raises:
+        GraphError, InputError: as :func:`fxpasses.prepare_training`, :class:`TrainingRun` and
+            :func:`fxpasses.convert_trained` say.
+    """
+    settings = settings or RunSettings()
+    graph = capture(model, example_inputs, dynamic=dynamic)
+    data = RunData(loader, steps_per_epoch)
+    samples = calibration if calibration is not None else (loader(0) if callable(loader) else loader)
+    kept, _ = first_samples(checked_batches(graph, samples), STATISTICS)
+    run = start_run(graph, kept, data, config, settings)
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and resume and path.exists():
+        run.resume(path)
+    frozen = run.run(path, checkpoint_every, on_step)
+    int8 = convert_trained(frozen)
+    graph_facts(int8).training_curve = tuple(run.curve)
+    return int8
+
+
+def start_run(
+    graph: fx.GraphModule,
+    calibration: list[Any],
+    data: RunData,
+    config: TrainingConfig | None,
+    settings: RunSettings,
+) -> TrainingRun:
+    """A run from the beginning of a FLOAT graph."""
+    torch.manual_seed(settings.seed)
+    prepared = prepare_training(graph, calibration, config)
+    return TrainingRun(prepared, data, settings, fuse(graph), calibration)

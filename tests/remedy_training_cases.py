@@ -1,0 +1,212 @@
+"""Errors of training: what raises one, a part of its remedy, and the same with it taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from remedy_subjects import Case
+from training_nets import SHORT, calibration, float_graph, frozen, images, labelled, prepared, small
+
+import fxpasses
+from fxpasses.cli.options.static import StaticOptions
+from fxpasses.cli.static.qat import QatOptions, qat_of
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
+from fxpasses.training.config import check_training_bits
+from fxpasses.training.distributed import check_alike
+from fxpasses.training.frozen.trained_integers import require_same_integers
+from fxpasses.training.runs.merged_ranges import merge_ranges
+from fxpasses.training.runs.run_data import RunData
+from fxpasses.training.runs.run_settings import check_positive
+
+
+def _observed(observer: str) -> torch.fx.GraphModule:
+    graph = fxpasses.observe(fxpasses.fuse(float_graph()), QuantConfig(observer=observer))
+    fxpasses.calibrate(graph, calibration())
+    return graph
+
+
+def _broken() -> torch.fx.GraphModule:
+    graph = prepared()
+    with torch.no_grad():
+        graph.get_parameter("second.step")[0] = float("nan")
+    return graph
+
+
+def _run(data: object = None, settings: RunSettings = SHORT) -> TrainingRun:
+    batches = labelled() if data is None else data
+    return TrainingRun(prepared(), RunData(batches, 4), settings, small(), calibration())  # type: ignore[arg-type]
+
+
+def _saved(folder: Path) -> Path:
+    path = folder / "checkpoint.pt"
+    _run().save(path)
+    return path
+
+
+def _torn(folder: Path) -> Path:
+    path = _saved(folder)
+    path.write_bytes(path.read_bytes()[:1000])
+    return path
+
+
+def _weights(folder: Path) -> Path:
+    """A file, and no checkpoint."""
+    torch.save({"weight": torch.zeros(2)}, folder / "weights.pt")
+    return folder / "weights.pt"
+
+
+def _moved() -> torch.fx.GraphModule:
+    """A frozen graph whose biases have moved."""
+    graph = frozen()
+    with torch.no_grad():
+        for name, parameter in graph.named_parameters():
+            if name.endswith("bias"):
+                parameter += 200.0
+    return graph
+
+
+STATIC = StaticOptions(None, None, "x86", False, True, True, 8, "nearest")
+
+
+def _resumed_from_new(folder: Path) -> None:
+    path = _torn(folder)
+    path.unlink()
+    _run().save(path)
+    _run().resume(path)
+
+
+TRAINING_CASES: dict[str, Case] = {
+    "fxpasses/training/config.py:check_training_bits": (
+        lambda _: check_training_bits("weight_bits", 1),
+        "a whole number from 2 to 8",
+        lambda _: check_training_bits("weight_bits", 2),
+    ),
+    "fxpasses/training/config.py:__post_init__": (
+        lambda _: TrainingConfig(ranges="guessed"),  # type: ignore[arg-type]
+        "'learned' or 'observed'",
+        lambda _: TrainingConfig(ranges="observed"),
+    ),
+    "fxpasses/training/config.py:_check_quant": (
+        lambda _: TrainingConfig(quant=QuantConfig(activation_bits=16)),
+        "leave it out of TrainingConfig.quant",
+        lambda _: TrainingConfig(quant=QuantConfig()),
+    ),
+    "fxpasses/training/runs/merged_ranges.py:merge_ranges": (
+        lambda _: merge_ranges(_observed("minmax")),
+        'QuantConfig(observer="histogram")',
+        lambda _: merge_ranges(_observed("histogram")),
+    ),
+    "fxpasses/training/training_facts.py:require_open": (
+        lambda _: fxpasses.freeze_training(frozen()),
+        "fx.convert_trained(graph)",
+        lambda _: fxpasses.convert_trained(frozen()),
+    ),
+    "fxpasses/training/frozen/freeze.py:_require_sound": (
+        lambda _: fxpasses.freeze_training(_broken()),
+        "from the last good checkpoint",
+        lambda _: fxpasses.freeze_training(prepared()),
+    ),
+    "fxpasses/training/runs/run_settings.py:check_positive": (
+        lambda _: check_positive("lr", -1.0, 0.01),
+        "use the default, 0.01",
+        lambda _: check_positive("lr", 0.01, 0.01),
+    ),
+    "fxpasses/training/runs/run_data.py:_length": (
+        lambda _: RunData(lambda epoch: labelled()),
+        "pass steps_per_epoch",
+        lambda _: RunData(lambda epoch: labelled(), 4),
+    ),
+    "fxpasses/training/runs/run_data.py:__init__": (
+        lambda _: RunData([]),
+        "give at least one",
+        lambda _: RunData(labelled(1)),
+    ),
+    "fxpasses/training/runs/run_data.py:_labelled": (
+        lambda _: RunData([images(1)]).next(),
+        "fx.prepare_training, train, fx.convert_trained",
+        lambda _: fxpasses.convert_trained(fxpasses.prepare_training(float_graph(), calibration())),
+    ),
+    "fxpasses/training/runs/training_run.py:_require_finite": (
+        lambda _: _run([(x * float("nan"), y) for x, y in labelled()]).step(),
+        "look for NaN in the data",
+        lambda _: _run().step(),
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#2": (
+        lambda folder: _run().resume(_torn(folder)),
+        "remove it and start again",
+        _resumed_from_new,
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#4": (
+        lambda folder: _run(settings=replace(SHORT, lr=0.5)).resume(_saved(folder)),
+        "resume with the same model and settings",
+        lambda folder: _run().resume(_saved(folder)),
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint": (
+        lambda folder: _run().resume(folder / "none.pt"),
+        "give the path of a checkpoint",
+        lambda folder: _run().resume(_saved(folder)),
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#3": (
+        lambda folder: _run().resume(_weights(folder)),
+        "give the file that training wrote",
+        lambda folder: _run().resume(_saved(folder)),
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:write_checkpoint": (
+        lambda folder: _run().save(_weights(folder) / "checkpoint.pt"),
+        "choose another place",
+        lambda folder: _run().save(folder / "checkpoint.pt"),
+    ),
+    "fxpasses/training/distributed.py:check_alike": (
+        lambda _: check_alike([[2, 8, 3], [2, 7, 3]], "shapes"),
+        "drop_last=True",
+        lambda _: check_alike([[2, 8, 3], [2, 8, 3]], "shapes"),
+    ),
+    "fxpasses/training/runs/run_data.py:next": (
+        lambda _: RunData(lambda epoch: [], 4).next(),
+        "give a list, or a loader",
+        lambda _: RunData(lambda epoch: labelled(), 4).next(),
+    ),
+    "fxpasses/training/runs/run_settings.py:__post_init__": (
+        lambda _: RunSettings(weight_decay=-1.0),
+        "use the default, 0.0001",
+        lambda _: RunSettings(weight_decay=0.0001),
+    ),
+    "fxpasses/training/runs/run_settings.py:__post_init__#2": (
+        lambda _: RunSettings(ema=1.0),
+        "use 0 for none",
+        lambda _: RunSettings(ema=0),
+    ),
+    "fxpasses/training/runs/run_settings.py:__post_init__#3": (
+        lambda _: RunSettings(frozen_share=2),
+        "use the default, 0.2",
+        lambda _: RunSettings(frozen_share=0.2),
+    ),
+    "fxpasses/training/frozen/trained_integers.py:require_same_integers": (
+        lambda _: require_same_integers(_moved().eval(), fxpasses.convert_trained(frozen()), (images(1),)),
+        "please report it",
+        lambda _: require_same_integers(_moved().eval(), fxpasses.convert_trained(_moved()), (images(1),)),
+    ),
+    "fxpasses/training/runs/training_run.py:_logits": (
+        lambda _: _run([(x[:, :2], y) for x, y in labelled()]).step(),
+        "batches of the shape the model was captured with",
+        lambda _: _run().step(),
+    ),
+    "fxpasses/training/runs/training_run.py:_logits#2": (
+        lambda _: _run([(x, y[:-1]) for x, y in labelled()]).step(),
+        "a model of logits [B, classes]",
+        lambda _: _run().step(),
+    ),
+    "fxpasses/cli/static/qat.py:qat_of": (
+        lambda _: qat_of(QatOptions(lr=0.1), STATIC, ["--lr"]),
+        "add --qat EPOCHS",
+        lambda _: qat_of(QatOptions(1.0, 0.1), STATIC, ["--qat", "--lr"]),
+    ),
+    "fxpasses/cli/static/qat.py:qat_of#2": (
+        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat", "--recipe"]),
+        "drop one of them",
+        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat"]),
+    ),
+}

@@ -1,0 +1,60 @@
+"""Histograms of several processes add up to that of one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_graphs import captured, own_copy
+from training_nets import X86, calibration, float_graph
+
+import fxpasses
+from fxpasses.errors import GraphError
+from fxpasses.graph.edit import module_of
+from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.int8.observe import find_observers
+from fxpasses.quantization.numbers.qparams import UINT8
+from fxpasses.quantization.ranges.histogram import StreamingHistogram
+from fxpasses.quantization.ranges.observers import Observer
+from fxpasses.training.runs.merged_ranges import as_tensors, from_tensors, merge_ranges, sum_of
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_ranges_are_those_of_one_process(count: int) -> None:
+    graph = fxpasses.observe(fxpasses.fuse(float_graph()), X86)
+    parts = [own_copy(graph) for _ in range(count)]
+    data = [x * (1 + 3 * k) for k, x in enumerate(calibration())]
+    fxpasses.calibrate(graph, data)
+    for rank, part in enumerate(parts):
+        fxpasses.calibrate(part, data[rank::count])
+    for name, node in find_observers(graph).items():
+        found = [module_of(part, find_observers(part)[name], Observer) for part in parts]
+        sent = [from_tensors(*as_tensors(o.histogram), o.histogram.limit) for o in found]
+        expected, whole = module_of(graph, node, Observer), found[0]
+        whole.histogram = sum_of(sent)
+        assert torch.equal(whole.histogram.counts, expected.histogram.counts)
+        assert whole.qparams(UINT8) == expected.qparams(UINT8)
+
+
+def test_a_process_that_saw_nothing() -> None:
+    seen = StreamingHistogram(64)
+    seen.add(torch.randn(5, 3))
+    assert torch.equal(sum_of([seen, StreamingHistogram(64)]).counts, seen.counts)
+
+
+def test_alone_there_is_nothing_to_add() -> None:
+    graph = fxpasses.observe(fxpasses.fuse(float_graph()), X86)
+    fxpasses.calibrate(graph, calibration())
+    before = fxpasses.convert(graph)
+    assert merge_ranges(graph) == len(find_observers(graph)) > 3
+    assert all(torch.equal(a, b) for a, b in zip(before.buffers(), fxpasses.convert(graph).buffers(), strict=True))
+
+
+def test_an_observer_without_a_histogram() -> None:
+    graph = fxpasses.observe(fxpasses.fuse(float_graph()), QuantConfig(target="x86", observer="minmax"))
+    with pytest.raises(GraphError, match="MinMaxObserver keeps no histogram"):
+        merge_ranges(graph)
+
+
+def test_a_float_graph() -> None:
+    with pytest.raises(GraphError, match="merge_ranges works on a OBSERVED graph"):
+        merge_ranges(captured("residual_block"))

@@ -1,0 +1,67 @@
+"""``quantize --qat``: what it takes, what it refuses, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cli_runs import SMALL, fxpasses
+
+from fxpasses.cli.options.static import StaticOptions
+from fxpasses.cli.static.qat import ALIEN, ALONE, Qat, QatOptions, qat_of
+from fxpasses.errors import InputError
+from fxpasses.formats.report import Report
+
+STATIC = StaticOptions(None, None, "x86", False, True, True, 4, "nearest", activation_bits=3)
+
+
+def test_it_takes_the_bits_for_itself() -> None:
+    static, asked = qat_of(QatOptions(2.0, 0.5, 7), STATIC, ["--qat", "--lr"])
+    assert asked is not None and (asked.weight_bits, asked.activation_bits) == (4, 3)
+    assert (asked.run.epochs, asked.run.lr, asked.run.seed) == (2.0, 0.5, 7)
+    config = static.config()
+    assert (config.weight_bits, config.activation_bits, config.group_size) == (8, 8, None)
+
+
+def test_without_it_nothing_changes() -> None:
+    assert qat_of(QatOptions(), STATIC, ["--recipe"]) == (STATIC, None)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_its_options_alone(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} without --qat"):
+        qat_of(QatOptions(), STATIC, [name])
+    assert isinstance(qat_of(QatOptions(1.0), STATIC, [name])[1], Qat)  # the remedy
+
+
+@pytest.mark.parametrize("name", ALIEN)
+def test_what_it_has_no_use_for(name: str) -> None:
+    with pytest.raises(InputError, match=f"--qat with {name}"):
+        qat_of(QatOptions(1.0), STATIC, ["--qat", name])
+
+
+@pytest.mark.parametrize("bits", [1, 9, 16])
+def test_bits_that_it_cannot_train(bits: int) -> None:
+    with pytest.raises(InputError, match="2 to 8 bits"):
+        qat_of(QatOptions(1.0), replace(STATIC, activation_bits=bits), [])
+
+
+@pytest.mark.slow
+def test_from_the_command_line_to_the_report(tmp_path: Path) -> None:
+    few = ("--qat", "0.2", "--bits", "4", "--activation-bits", "4", "--target", "x86-avx2")
+    path = tmp_path / "run.pt"
+    run = fxpasses("quantize", *SMALL, *few, "--checkpoint", path, "--out", tmp_path / "out")
+    assert run.code == 0, run.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    Report.model_validate(report)
+    assert [point["phase"] for point in report["training"]] == ["open", "frozen"]
+    assert report["parity"]["max_lsb"] == 0 and "Training" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_data_without_labels(tmp_path: Path) -> None:
+    run = fxpasses(
+        *("quantize", "digits_cnn", "--data", "random=1x8x8", "--qat", "1", "--no-bench", "--out", tmp_path / "out")
+    )
+    assert run.code == 2 and "it has no labels" in run.err
