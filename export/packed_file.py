@@ -1,10 +1,11 @@
 """One bit a weight on disk: a saved graph whose tensors of -1 and +1 are packed, and whose rest is compressed.
 
-The archive is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or
-+1 (as
+Inside is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or +1 (as
 int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values to a byte. ``packed.json`` says
-which; everything else is deflated. Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it
-as :func:`fxpasses.export.load` does, with all of its checks; before that it bounds how much a small file may become.
+which. The whole is deflated at once, as the one entry of another zip, so that headers of small entries cost nothing.
+
+Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it as :func:`fxpasses.export.load` does,
+with all of its checks; before that it bounds how much a small file may become.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .pt2.save_and_load import load, save
 from .pt2_records.records import RefusedError, field, integer, parsed, refusing, shown, table, text
 
 ENDING = ".fxbits"
-MANIFEST = "packed.json"
+CONTENT, MANIFEST = "packed.zip", "packed.json"
 _FORMAT = 1
 _FEWEST = 64
 """Bytes below which packing is not worth a line in the manifest."""
@@ -79,7 +80,7 @@ def packed_archive(plain: bytes) -> bytes:
     """The packed form of a ``.pt2`` file."""
     manifest: dict[str, list[object]] = {}
     target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(plain)) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(io.BytesIO(plain)) as given, zipfile.ZipFile(target, "w") as packed:
         for info in given.infolist():
             data = given.read(info)
             kind = _kind_of(data)
@@ -89,7 +90,10 @@ def packed_archive(plain: bytes) -> bytes:
             _write(packed, info.filename, data)
         document = {"format": _FORMAT, "packed": manifest}
         _write(packed, MANIFEST, json.dumps(document).encode())
-    return target.getvalue()
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as outer:
+        _write(outer, CONTENT, target.getvalue(), zipfile.ZIP_DEFLATED)
+    return whole.getvalue()
 
 
 def unpacked_archive(content: bytes) -> bytes:
@@ -99,28 +103,35 @@ def unpacked_archive(content: bytes) -> bytes:
         RefusedError: the file was not written by :func:`packed_archive`.
     """
     target = io.BytesIO()
-    with _opened(content) as packed, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as plain:
-        manifest = _manifest(packed, len(content))
+    inner = _content(content)
+    with _opened(inner, {MANIFEST}) as packed, zipfile.ZipFile(target, "w") as plain:
+        manifest = _manifest(packed, len(inner))
         for info in packed.infolist():
             if info.filename == MANIFEST:
                 continue
             data = packed.read(info)
             if info.filename in manifest:
                 data = _unpack(info.filename, data, *manifest.pop(info.filename))
-            _write(plain, info.filename, data, zipfile.ZIP_STORED)
+            _write(plain, info.filename, data)
     if manifest:
         raise RefusedError(f"it is damaged: there is no {shown(next(iter(manifest)))}", _AGAIN)
     return target.getvalue()
 
 
-def _opened(content: bytes) -> zipfile.ZipFile:
+def _content(content: bytes) -> bytes:
+    with _opened(content, {CONTENT}) as outer:
+        return outer.read(CONTENT)
+
+
+def _opened(content: bytes, needed: set[str]) -> zipfile.ZipFile:
+    """An archive that has these entries, none twice, and is no small file that becomes a large one."""
     try:
         packed = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile as error:
         raise RefusedError(f"it is no packed graph, or damaged: {shown(str(error))}", _AGAIN) from error
     names = [info.filename for info in packed.infolist()]
-    if MANIFEST not in names:
-        raise RefusedError(f"it is no packed graph: there is no {MANIFEST}", _AGAIN)
+    if missing := needed - set(names):
+        raise RefusedError(f"it is no packed graph: there is no {missing.pop()}", _AGAIN)
     if len(set(names)) != len(names):
         raise RefusedError("it is damaged: an entry is in it twice", _AGAIN)
     if sum(info.file_size for info in packed.infolist()) > _LARGEST_RATIO * len(content):
@@ -171,7 +182,7 @@ def _unpack(name: str, data: bytes, kind: str, count: int) -> bytes:
     return (digits - 1).astype(np.int8).tobytes()
 
 
-def _write(archive: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_DEFLATED) -> None:
+def _write(archive: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_STORED) -> None:
     info = zipfile.ZipInfo(name)  # with a fixed date: the same graph gives the same file
     info.compress_type = how
     archive.writestr(info, data)

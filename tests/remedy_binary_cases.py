@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,12 @@ from fxpasses.binary import BinaryTraining, binarize, deploy, quantize_binary, t
 from fxpasses.binary.layers import LatentRule
 from fxpasses.cli.commands.score_command import graph_to_score
 from fxpasses.export import save
-from fxpasses.export.packed_file import load_packed, save_packed
+from fxpasses.export.packed_file import load_packed, packed_archive, save_packed
 from fxpasses.micronet.api import score
 
 WIDE = torch.randn(4, 32, generator=torch.Generator().manual_seed(1))
 LABELS = torch.tensor([0, 1, 0, 1])
 ONE = BinaryTraining(epochs=1)
-
-
-def trained_anew(file: Path) -> None:
-    """Without the file that is torn."""
-    file.unlink()
-    train([(WIDE, LABELS)], ONE, file)
 
 
 def wide_graph() -> fx.GraphModule:
@@ -49,6 +44,11 @@ def trained_with(settings: BinaryTraining, folder: Path, name: str = "run") -> n
     return train([(WIDE, LABELS)], settings, folder / name)
 
 
+def made_in(folder: Path) -> Path:
+    (folder / "made").mkdir()
+    return folder / "made"
+
+
 def torn(folder: Path) -> Path:
     (folder / "torn").write_bytes(b"torn")
     return folder / "torn"
@@ -56,10 +56,11 @@ def torn(folder: Path) -> Path:
 
 def changed(folder: Path) -> Path:
     """A packed file of a program that ``load`` refuses."""
-    good = save_packed(wide_graph(), folder / "good.fxbits")
-    with zipfile.ZipFile(good) as source, zipfile.ZipFile(folder / "m.fxbits", "w") as target:
+    plain = io.BytesIO()
+    with zipfile.ZipFile(save(wide_graph(), folder / "good.pt2")) as source, zipfile.ZipFile(plain, "w") as target:
         for name in source.namelist():
             target.writestr(name, source.read(name).replace(b"aten.linear", b"aten.linexr"))
+    (folder / "m.fxbits").write_bytes(packed_archive(plain.getvalue()))
     return folder / "m.fxbits"
 
 
@@ -120,6 +121,11 @@ BINARY_CASES: dict[str, Case] = {
         "give at least one",
         lambda _: train([(WIDE, LABELS)]),
     ),
+    "fxpasses/binary/training.py:_write": (
+        lambda folder: train([(WIDE, LABELS)], ONE, folder / "missing" / "run"),
+        "make room or the folder, and run again",
+        lambda folder: train([(WIDE, LABELS)], ONE, made_in(folder) / "run"),
+    ),
     "fxpasses/binary/training.py:_resume": (
         lambda folder: trained_with(BinaryTraining(epochs=2), folder),
         "name another checkpoint",
@@ -128,7 +134,7 @@ BINARY_CASES: dict[str, Case] = {
     "fxpasses/binary/training.py:_resume#2": (
         lambda folder: train([(WIDE, LABELS)], ONE, torn(folder)),
         "delete it, or name another",
-        lambda folder: trained_anew(torn(folder)),
+        lambda folder: train([(WIDE, LABELS)], ONE, folder / "another"),
     ),
     "fxpasses/cli/commands/score_command.py:graph_to_score": (
         lambda folder: graph_to_score(str(save(wide_graph(), folder / "m.pt2")), folder / "w.pt", None, None),

@@ -11,6 +11,7 @@ are a function of the epoch, so a run that was stopped goes on to the same resul
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -210,9 +211,17 @@ def _write(run: _Run, path: Path, done: int) -> None:
         "optimizer": run.optimizer.state_dict(),
         "random": torch.get_rng_state(),
     }
-    temporary = path.with_name(f"{path.name}.new")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    buffer, temporary = io.BytesIO(), path.with_name(f"{path.name}.new")
+    torch.save(state, buffer)  # to a file it aborts the process where the disk is full
+    try:
+        temporary.write_bytes(buffer.getbuffer())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the checkpoint {path}",
+            why=error.strerror or str(error),
+            fix="make room or the folder, and run again: it goes on from the last checkpoint written",
+        ) from error
 
 
 def _resume(run: _Run, path: Path) -> int:

@@ -36,6 +36,8 @@ def unpacked(packed: Tensor, scale: Tensor, k: int, bits: int) -> Tensor:
     """Float32 weights ``[N, K]`` from packed integers ``[N, blocks, bytes]`` and scales ``[N, blocks]``."""
     if bits == 4:
         packed = torch.stack((packed & 15, packed >> 4), -1).flatten(2)
+    elif bits == 2:
+        packed = torch.stack([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], -1).flatten(2)
     q = packed.to(torch.float32).sub_(2 ** (bits - 1))
     return q.mul_(scale.unsqueeze(2)).flatten(1)[:, :k]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MEGABYTE = 1e6
-QUICK_IMAGES = 4000
+QUICK_IMAGES = 3000
 BITS = (8, 4, 3, 2)
 
 
@@ -67,7 +67,7 @@ def begin(report: LabReport) -> LowBit:
 
 def mini_plan(lab: LowBit, method: str | None) -> Plan:
     """MiniCIFAR's network, float or binary."""
-    epochs, width = (8, 16) if lab.quick else (60, 48)
+    epochs, width = (6, 16) if lab.quick else (60, 48)
     settings = BinaryTraining(epochs, 3e-3, 1e-5, loss="squared_hinge", scaled_steps=method is not None)
 
     def build() -> nn.Module:

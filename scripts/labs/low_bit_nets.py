@@ -81,7 +81,7 @@ def trained(plan: Plan, images: Images, checkpoint: Path | None, *, augmented: b
 def measured(plan: Plan, net: fx.GraphModule, training: Images, test: Images, folder: Path) -> Measured:
     """Everything the lab asks of one network."""
     folder.mkdir(parents=True, exist_ok=True)
-    batches = [inputs for inputs, _ in training.at(torch.arange(CALIBRATION)).batches(50)]
+    batches = [inputs for inputs, _ in training.at(torch.arange(min(CALIBRATION, len(training)))).batches(50)]
     if plan.method is None:
         deployed = net
         int8 = fxpasses.quantize(net, EXAMPLE, batches)

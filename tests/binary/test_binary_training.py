@@ -124,6 +124,8 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
         train_binary(graph(), batches, BinaryTraining(epochs=1), steps_per_epoch=4, checkpoint=file)
     with pytest.raises(InputError, match="is no checkpoint of this model"):
         train_binary(nn.Linear(6, 2), batches, SETTINGS, steps_per_epoch=4, checkpoint=file)
+    with pytest.raises(InputError, match="cannot write the checkpoint"):
+        train_binary(graph(), batches, SETTINGS, steps_per_epoch=4, checkpoint=tmp_path / "missing" / "run.ckpt")
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(InputError, match="is no checkpoint of this model"):
         train_binary(graph(), batches, SETTINGS, steps_per_epoch=4, checkpoint=file)

@@ -14,7 +14,7 @@ from binary_nets import made
 
 from fxpasses.errors import InputError
 from fxpasses.export import load, save
-from fxpasses.export.packed_file import MANIFEST, load_packed, packed_archive, save_packed, unpacked_archive
+from fxpasses.export.packed_file import CONTENT, MANIFEST, load_packed, packed_archive, save_packed, unpacked_archive
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_every_entry_comes_back(method: str, tmp_path: Path) -> None:
 
 
 def test_one_bit_a_weight(packed: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(packed) as archive:
+    with opened(packed) as archive:
         manifest = json.loads(archive.read(MANIFEST))["packed"]
         sizes = {manifest[name][1]: archive.getinfo(name).file_size for name in manifest}
     assert sizes[28 * 28 * 32] == 28 * 28 * 32 / 8
@@ -50,13 +50,23 @@ def test_one_bit_a_weight(packed: Path, tmp_path: Path) -> None:
 
 
 def rewritten(source: Path, change: Callable[[dict[str, bytes]], object], target: Path) -> Path:
-    with zipfile.ZipFile(source) as archive:
+    with opened(source) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     change(entries)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
         for name, data in entries.items():
             archive.writestr(name, data)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(CONTENT, inner.getvalue())
     return target
+
+
+def opened(packed: Path) -> zipfile.ZipFile:
+    """What is inside a packed file."""
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == [CONTENT]
+        return zipfile.ZipFile(io.BytesIO(archive.read(CONTENT)))
 
 
 def first_packed(entries: dict[str, bytes]) -> str:
