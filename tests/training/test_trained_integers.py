@@ -13,6 +13,7 @@ from training_nets import FEW_BITS, float_graph, frozen, images, labelled, prepa
 import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import parity, to_onnx
+from fxpasses.models.settle import settle
 from fxpasses.models.tiny import TINY
 from fxpasses.stages import Stage, stage_of
 from fxpasses.training.frozen_layer import FrozenLayer
@@ -59,6 +60,29 @@ def test_an_open_graph_is_frozen_first() -> None:
     at_once = fxpasses.convert_trained(prepared())
     step_by_step = fxpasses.convert_trained(fxpasses.freeze_training(prepared()))
     assert all(torch.equal(a, b) for a, b in zip(at_once.buffers(), step_by_step.buffers(), strict=True))
+
+
+def test_with_observed_ranges() -> None:
+    graph = prepared(replace(FEW_BITS, ranges="observed"))
+    optimizer = optimizer_of(graph, RunSettings(), frozen=False)
+    for x, labels in labelled():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(graph(2 * x), labels).backward()
+        optimizer.step()
+    assert stage_of(fxpasses.convert_trained(graph, [images(35)])) is Stage.QUANTIZED
+
+
+def test_a_norm_that_no_layer_could_absorb() -> None:
+    """As in DenseNet: normalised, cut off at zero, and only then read by a layer."""
+    first, last = torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 4, 3)
+    net = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.BatchNorm2d(5), torch.nn.ReLU(), last)
+    net = settle(net, 1, (images(36),))
+    data = [images(36), images(37)]
+    graph = fxpasses.prepare_training(fxpasses.capture(net, images(36)), data, FEW_BITS)
+    graph(images(36)).square().mean().backward()
+    int8 = fxpasses.convert_trained(graph, data)
+    assert not any(m.training for m in int8.modules())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in int8.modules())
 
 
 def test_other_integers_are_refused() -> None:
