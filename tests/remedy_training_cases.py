@@ -129,7 +129,7 @@ TRAINING_CASES: dict[str, Case] = {
         "fx.prepare_training, train, fx.convert_trained",
         lambda _: fxpasses.convert_trained(fxpasses.prepare_training(float_graph(), calibration())),
     ),
-    "fxpasses/training/training_run.py:_require_finite": (
+    "fxpasses/training/training_run.py:_diverged": (
         lambda _: _run([(x * float("nan"), y) for x, y in labelled()]).step(),
         "look for NaN in the data",
         lambda _: _run().step(),

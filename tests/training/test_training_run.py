@@ -120,6 +120,17 @@ def test_nan_stops_it_with_the_step_and_the_place(tmp_path: Path) -> None:
     later.step()
 
 
+def test_a_broken_state_does_not_take_the_place_of_a_good_one(tmp_path: Path) -> None:
+    run, path = run_of(), tmp_path / "checkpoint.pt"
+    run.save(path)
+    good = path.read_bytes()
+    with torch.no_grad():
+        run.graph.get_parameter("wide.weight")[0] = float("inf")
+    with pytest.raises(InputError, match="(?s)no finite weights; wide: its weight holds infinity"):
+        run.save(path)
+    assert path.read_bytes() == good
+
+
 def test_nan_in_the_data() -> None:
     batches = [(x * float("nan"), y) for x, y in labelled()]
     with pytest.raises(InputError, match="diverged at step 1 of 8"):
