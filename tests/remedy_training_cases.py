@@ -64,7 +64,7 @@ def _moved() -> torch.fx.GraphModule:
     with torch.no_grad():
         for name, parameter in graph.named_parameters():
             if name.endswith("bias"):
-                parameter += 200.0
+                parameter.add_(200.0)
     return graph
 
 

@@ -43,7 +43,7 @@ def test_statistics_are_taken_again_from_the_batches() -> None:
     graph = prepared()
     with torch.no_grad():
         for norm in norms_of(graph):
-            norm.running_mean.fill_(7.0)  # type: ignore[union-attr,operator]  # a BatchNorm
+            norm.running_mean.fill_(7.0)  # type: ignore[operator]  # a BatchNorm
     x = images(23)
     with torch.no_grad():
         wrong, right = (

@@ -126,7 +126,7 @@ def test_a_broken_state_does_not_take_the_place_of_a_good_one(tmp_path: Path) ->
     good = path.read_bytes()
     with torch.no_grad():
         run.graph.get_parameter("wide.weight")[0] = float("inf")
-    with pytest.raises(InputError, match="(?s)no finite weights; wide: its weight holds infinity"):
+    with pytest.raises(InputError, match=r"(?s)no finite weights; wide: its weight holds infinity"):
         run.save(path)
     assert path.read_bytes() == good
 
