@@ -158,6 +158,7 @@ def test_without_data() -> None:
 
 def test_the_padding_of_a_shortcut_does_not_learn() -> None:
     net = settle(CifarResNet(8), 0, (torch.randn(4, 3, 16, 16),))
-    graph = fxpasses.prepare_training(fxpasses.capture(net, torch.randn(2, 3, 16, 16)), [torch.randn(8, 3, 16, 16)])
+    captured = fxpasses.capture(net, torch.randn(2, 3, 16, 16))
+    graph = fxpasses.prepare_training(captured, [torch.randn(8, 3, 16, 16)], BYTES)
     padding = [m for m in graph.children() if isinstance(m, nn.Conv2d)]
     assert len(padding) == 2 and not any(m.weight.requires_grad for m in padding)
