@@ -64,7 +64,7 @@ def _moved() -> torch.fx.GraphModule:
     with torch.no_grad():
         for name, parameter in graph.named_parameters():
             if name.endswith("bias"):
-                parameter += 200.0
+                parameter.add_(200.0)
     return graph
 
 
@@ -129,7 +129,7 @@ TRAINING_CASES: dict[str, Case] = {
         "fx.prepare_training, train, fx.convert_trained",
         lambda _: fxpasses.convert_trained(fxpasses.prepare_training(float_graph(), calibration())),
     ),
-    "fxpasses/training/runs/training_run.py:_require_finite": (
+    "fxpasses/training/runs/training_run.py:_diverged": (
         lambda _: _run([(x * float("nan"), y) for x, y in labelled()]).step(),
         "look for NaN in the data",
         lambda _: _run().step(),

@@ -14,7 +14,8 @@ from fxpasses.models.training.settle import settle
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig
 
-X86 = QuantConfig(target="x86")
+X86 = QuantConfig(target="x86", equalization=False, pixel_grid=False, narrow_ranges=False)
+"""Without the steps whose search takes longer than everything else with so small a net."""
 FEW_BITS = TrainingConfig(quant=X86, weight_bits=4, activation_bits=3)
 BYTES = TrainingConfig(quant=X86)
 SHORT = RunSettings(epochs=2, frozen_share=0.4, lr=0.02, distillation=0.5)

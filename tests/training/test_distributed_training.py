@@ -62,8 +62,13 @@ def test_alone_nothing_happens() -> None:
 def test_two_processes(tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text(CHILD.format(tests=str(TESTS)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", script, tmp_path]
-    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     states = {name: torch.load(tmp_path / f"{name}.pt") for name in ("prepared0", "prepared1", "trained0", "trained1")}
     alone = fxpasses.prepare_training(float_graph(), calibration(), FEW_BITS).state_dict()

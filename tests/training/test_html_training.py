@@ -16,5 +16,7 @@ def test_rows_are_the_points() -> None:
 
 def test_the_section_is_there_where_something_was_trained() -> None:
     page = training({"training": CURVE})
-    assert page is not None and "0.5123" in page and "frozen" in page
+    assert page is not None and "0.5123" in page and "frozen" in page and "<svg" in page
+    alone = training({"training": CURVE[:1]})
+    assert alone is not None and "<svg" not in alone
     assert training({}) is None

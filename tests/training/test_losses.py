@@ -35,7 +35,7 @@ def test_dampening_pulls_weights_to_their_integers() -> None:
     with torch.no_grad():
         for layer in moved:
             assert layer.weight.grad is not None
-            layer.weight -= 0.25 * layer.weight.grad  # half of the way
+            layer.weight.sub_(0.25 * layer.weight.grad)  # half of the way
     assert 0.2 < (dampening_loss(graph) / before).item() < 0.3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,7 @@ def test_a_channel_whose_gamma_is_zero() -> None:
     net = copy.deepcopy(small())
     with torch.no_grad():
         net.norm2.weight[1] = 0.0
+        assert net.norm3.running_var is not None
         net.norm3.running_var[2] = 1e-12
     graph = fxpasses.prepare_training(fxpasses.capture(net, images(0, 2)), calibration(), FEW_BITS)
     graph(images(11)).square().mean().backward()
@@ -110,6 +112,45 @@ def test_a_module_has_to_be_captured() -> None:
         fxpasses.prepare_training(small(), calibration())  # type: ignore[arg-type]  # what callers may do
 
 
+class Mixed(nn.Module):
+    """Pixels up to hundreds beside scores below one, joined and read by a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels, self.scores = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+        self.reads = nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        joined = torch.cat([1000 * self.pixels(x), 0.01 * self.scores(x)], 1)
+        found: torch.Tensor = self.last(torch.relu(self.reads(joined)))
+        return found
+
+
+def test_parts_that_one_grid_would_wipe_out_stay_float() -> None:
+    torch.manual_seed(2)
+    graph = fxpasses.capture(Mixed().eval(), images(0, 2))
+    ready = fxpasses.prepare_training(graph, calibration(), FEW_BITS)
+    assert not isinstance(ready.get_submodule("reads"), TrainedLayer)
+    assert isinstance(ready.get_submodule("last"), TrainedLayer)
+    ready(images(1)).square().mean().backward()
+    assert fxpasses.convert_trained(ready, [images(2)])(images(3)).shape == (8, 2, 7, 5)
+
+
+def test_of_a_large_batch_256_samples_are_used() -> None:
+    seen: list[int] = []
+
+    def batches() -> Iterator[torch.Tensor]:
+        for size in (40, 400, 400):
+            seen.append(size)
+            yield images(size, size)
+
+    graph = fxpasses.prepare_training(float_graph(), batches(), BYTES)
+    again = fxpasses.prepare_training(float_graph(), [images(40, 40), images(400, 400)[:216]], BYTES)
+    assert seen == [40, 400]
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in graph.state_dict().items())
+
+
 def test_without_data() -> None:
     with pytest.raises(InputError, match="it is empty"):
         fxpasses.prepare_training(float_graph(), [])
@@ -117,6 +158,7 @@ def test_without_data() -> None:
 
 def test_the_padding_of_a_shortcut_does_not_learn() -> None:
     net = settle(CifarResNet(8), 0, (torch.randn(4, 3, 16, 16),))
-    graph = fxpasses.prepare_training(fxpasses.capture(net, torch.randn(2, 3, 16, 16)), [torch.randn(8, 3, 16, 16)])
+    captured = fxpasses.capture(net, torch.randn(2, 3, 16, 16))
+    graph = fxpasses.prepare_training(captured, [torch.randn(8, 3, 16, 16)], BYTES)
     padding = [m for m in graph.children() if isinstance(m, nn.Conv2d)]
     assert len(padding) == 2 and not any(m.weight.requires_grad for m in padding)

@@ -9,12 +9,14 @@ import pytest
 import torch
 from tiny_graphs import calibration_data, captured
 from tiny_nets.all_nets import TINY
+from torch.utils import _pytree as pytree
 from training_nets import FEW_BITS, float_graph, frozen, images, labelled, prepared
 
 import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import parity, to_onnx
 from fxpasses.graph.stages import Stage, stage_of
+from fxpasses.models.training.settle import settle
 from fxpasses.training.frozen.frozen_layer import FrozenLayer
 from fxpasses.training.frozen.trained_integers import integers_of, require_same_integers
 from fxpasses.training.layer_bits import LayerBits
@@ -61,6 +63,29 @@ def test_an_open_graph_is_frozen_first() -> None:
     assert all(torch.equal(a, b) for a, b in zip(at_once.buffers(), step_by_step.buffers(), strict=True))
 
 
+def test_with_observed_ranges() -> None:
+    graph = prepared(replace(FEW_BITS, ranges="observed"))
+    optimizer = optimizer_of(graph, RunSettings(), frozen=False)
+    for x, labels in labelled():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(graph(2 * x), labels).backward()
+        optimizer.step()
+    assert stage_of(fxpasses.convert_trained(graph, [images(35)])) is Stage.QUANTIZED
+
+
+def test_a_norm_that_no_layer_could_absorb() -> None:
+    """As in DenseNet: normalised, cut off at zero, and only then read by a layer."""
+    first, last = torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 4, 3)
+    net = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.BatchNorm2d(5), torch.nn.ReLU(), last)
+    net = settle(net, 1, (images(36),))
+    data = [images(36), images(37)]
+    graph = fxpasses.prepare_training(fxpasses.capture(net, images(36)), data, FEW_BITS)
+    graph(images(36)).square().mean().backward()
+    int8 = fxpasses.convert_trained(graph, data)
+    assert not any(m.training for m in int8.modules())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in int8.modules())
+
+
 def test_other_integers_are_refused() -> None:
     graph = frozen()
     int8 = fxpasses.convert_trained(graph)
@@ -101,8 +126,20 @@ def test_bits_are_what_was_asked_for() -> None:
 def test_every_tiny_net(name: str, bits: int, tmp_path: Path) -> None:
     config = replace(FEW_BITS, weight_bits=bits, activation_bits=bits, end_bits=bits)
     data = calibration_data(TINY[name])
-    graph = fxpasses.freeze_training(fxpasses.prepare_training(captured(name), data, config), data)
+    graph = fxpasses.prepare_training(captured(name), data, config)
+    one_step(graph, data[0], frozen=False)
+    graph = fxpasses.freeze_training(graph, data)
+    one_step(graph, data[0], frozen=True)
     int8 = fxpasses.convert_trained(graph, data)
     to_onnx(int8, tmp_path / "trained.onnx")
     found = parity(int8, data, onnx_path=tmp_path / "trained.onnx", node_images=8)
     assert found.max_lsb_at_any_node <= 1  # float islands may be a step off, as after post-training quantization
+
+
+def one_step(graph: torch.fx.GraphModule, inputs: tuple[torch.Tensor, ...], *, frozen: bool) -> None:
+    """A step towards smaller outputs, where there is something to learn."""
+    outputs = [y for y in pytree.tree_leaves(graph(*inputs)) if isinstance(y, torch.Tensor) and y.requires_grad]
+    if outputs:
+        optimizer = optimizer_of(graph, RunSettings(lr=1e-3, frozen_lr=0.1), frozen=frozen)
+        torch.stack([y.square().mean() for y in outputs]).sum().backward()
+        optimizer.step()

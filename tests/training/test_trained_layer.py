@@ -81,7 +81,7 @@ def test_a_held_norm_stays_in_eval_mode() -> None:
     trained.norm_held.fill_(True)
     assert isinstance(trained.norm, nn.BatchNorm2d) and trained.train().training and not trained.norm.training
     trained.norm_held.fill_(False)
-    assert trained.train().norm.training
+    assert trained.train().training and trained.norm.training
 
 
 def test_distance_from_the_grid() -> None:

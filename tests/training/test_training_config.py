@@ -11,12 +11,17 @@ from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.training import TrainingConfig
 
 
+def with_bits(name: str, bits: Any) -> TrainingConfig:
+    given: dict[str, Any] = {name: bits}
+    return TrainingConfig(**given)
+
+
 @pytest.mark.parametrize("name", ["weight_bits", "activation_bits", "end_bits"])
 @pytest.mark.parametrize("bits", [1, 9, 4.0, True])
 def test_bits_outside_two_to_eight(name: str, bits: Any) -> None:
     with pytest.raises(InputError, match=f"(?s){name}=.*2 to 8 bits"):
-        TrainingConfig(**{name: bits})
-    TrainingConfig(**{name: 2}), TrainingConfig(**{name: 8})  # what the error says will do
+        with_bits(name, bits)
+    with_bits(name, 2), with_bits(name, 8)  # what the error says will do
 
 
 def test_unknown_ranges() -> None:

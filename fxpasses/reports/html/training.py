@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .elements import Markup, element, row, section, table
+from .training_plot import curve_plot
 
 COLUMNS = ("epoch", "phase", "loss", "right in training")
 _ABOUT = (
@@ -20,7 +21,9 @@ def training(report: Mapping[str, Any]) -> Markup | None:
     if not found:
         return None
     rows = [row(*cells, left=(1,)) for cells in curve_cells(found)]
-    return section("Training", element("p", _ABOUT), table(COLUMNS, rows, left=(1,)))
+    svg = curve_plot(found)
+    plot = None if svg is None else element("div", Markup(svg), cls="scroll")
+    return section("Training", element("p", _ABOUT), plot, table(COLUMNS, rows, left=(1,)))
 
 
 def curve_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

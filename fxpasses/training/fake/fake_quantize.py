@@ -34,7 +34,7 @@ class _ByTensor(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # one gradient
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y, step = ctx.saved_tensors
         s = float(step)
         # The end itself counts as inside: zero is the end of what follows a ReLU.
@@ -71,7 +71,7 @@ class _ByChannel(torch.autograd.Function):
         return q * step
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # one gradient
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         v, q = ctx.saved_tensors
         inside = (v >= ctx.ends[0]) & (v <= ctx.ends[1])
         to_step = (gradient * (q - v * inside)).sum_to_size(ctx.shape) * ctx.weight

@@ -9,6 +9,7 @@ fake-quantize module behind it does the clamping, so that its range can move; bo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -42,7 +43,7 @@ def put_narrow_reads(gm: fx.GraphModule, bits: Mapping[str, LayerBits]) -> dict[
 
 def _clamp_behind(gm: fx.GraphModule, source: fx.Node, width: int) -> fx.Node:
     with gm.graph.inserting_after(source):
-        bounds = {"min": -NO_BOUND, "max": NO_BOUND}
+        bounds: dict[str, Any] = {"min": -NO_BOUND, "max": NO_BOUND}
         node = gm.graph.create_node("call_function", torch.clamp, (source,), bounds, name=f"{source.name}_bits{width}")
     node.meta = carried_meta(source)
     return node

@@ -7,6 +7,7 @@ data, weight steps too. See docs/training.md for what becomes of BatchNorm and o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import fx
@@ -28,10 +29,10 @@ from ...quantization.ranges.first_samples import first_samples
 from ...quantization.ranges.observers import Observer
 from ...quantization.repairs.equalization import equalized
 from ...quantization.repairs.output_noise import narrow_ranges
-from ...signature.samples import first_of, pieces_of
+from ...signature.samples import count_samples, first_of, pieces_of
 from ..config import TrainingConfig
 from ..distributed import samples_of_all
-from ..layer_bits import bits_of_layers
+from ..layer_bits import LayerBits, bits_of_layers
 from ..training_facts import TrainingFacts, set_facts
 from .fake_quantize import ActivationQuantizer
 from .layer_placing import put_layers, row_lengths
@@ -82,32 +83,52 @@ def prepare_training(
 
 
 def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]]:
-    kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
-    return samples_of_all([inputs for batch in kept for inputs in pieces_of(gm, batch, PIECE)])
+    found: list[tuple[Any, ...]] = []
+    seen = 0
+    for batch in first_samples(checked_batches(gm, batches), SAMPLES)[0]:
+        taken = first_of(gm, batch, SAMPLES - seen)
+        seen += count_samples(gm, taken)
+        found += pieces_of(gm, taken, PIECE)
+    return samples_of_all(found)
 
 
 def _observed(
     graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig
 ) -> tuple[fx.GraphModule, TrainingFacts]:
     """The graph lowered, with clamps where fewer bits are read, calibrated; and what is known of it."""
-    quant = config.observing()
-    graph = run_passes(graph, lowering(quant))
-    bits = bits_of_layers(graph, plan_quantization(graph, quant), config)
+    graph = run_passes(graph, lowering(config.observing()))
+    made = _calibrated(graph, samples, config, ())
+    wiped_out = why_float_once_calibrated(made.observed, made.quant)
+    if wiped_out:  # parts that one grid would wipe out: planned once more, with what reads them in float
+        names = {n.name for n in graph.graph.nodes}
+        kept_float = tuple(Override(f"node:{name}", keep_float=True) for name in wiped_out if name in names)
+        made = _calibrated(graph, samples, config, kept_float)
+    if made.quant.narrow_ranges and not made.narrow:
+        narrow_ranges(made.observed, samples)
+    grids = _narrow_grids(made.observed, made.narrow, made.quant)
+    kept = first_of(graph, samples[0], KEPT)
+    return made.observed, TrainingFacts(config, made.quant, made.bits, grids, kept)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    observed: fx.GraphModule
+    quant: QuantConfig
+    bits: dict[str, LayerBits]
+    narrow: dict[str, int]
+
+
+def _calibrated(
+    graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig, kept_float: tuple[Override, ...]
+) -> _Calibrated:
+    graph = copy_graph(graph)
+    bits = bits_of_layers(graph, plan_quantization(graph, config.observing(kept_float)), config)
     narrow = put_narrow_reads(graph, bits)
-    spelled = tuple(Override(f"node:{name}", weight_bits=found.weight) for name, found in bits.items())
-    quant = config.observing(spelled)
+    spelled = [Override(f"node:{name}", weight_bits=found.weight) for name, found in bits.items()]
+    quant = config.observing((*spelled, *kept_float))
     observed = observe(graph, quant)
     calibrate(observed, samples)
-    wiped_out = why_float_once_calibrated(observed, quant)
-    if wiped_out:
-        quant = config.observing((*spelled, *(Override(f"node:{name}", keep_float=True) for name in wiped_out)))
-        observed = observe(graph, quant)
-        calibrate(observed, samples)
-    if quant.narrow_ranges and not narrow:
-        narrow_ranges(observed, samples)
-    grids = _narrow_grids(observed, narrow, quant)
-    kept = first_of(graph, samples[0], KEPT)
-    return observed, TrainingFacts(config, quant, bits, grids, kept)
+    return _Calibrated(observed, quant, bits, narrow)
 
 
 def _narrow_grids(observed: fx.GraphModule, narrow: dict[str, int], quant: QuantConfig) -> dict[str, IntType]:

@@ -9,6 +9,7 @@ Weights: ``[C_out, C_in / groups, *kernel]``, or ``[C_out, C_in]``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,11 @@ _NORM_OF: dict[type[nn.Module], type[Norm]] = {
     nn.Conv2d: nn.BatchNorm2d,
     nn.Conv3d: nn.BatchNorm3d,
     nn.Linear: nn.BatchNorm1d,
+}
+_CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.Conv1d: F.conv1d,
+    nn.Conv2d: F.conv2d,
+    nn.Conv3d: F.conv3d,
 }
 _SETTINGS = ("stride", "padding", "dilation", "groups")
 
@@ -75,8 +81,7 @@ class TrainedLayer(nn.Module):
         if self.kind is nn.Linear:
             y = F.linear(x, weight, self.bias)
         else:
-            function = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}[self.kind]
-            y = function(x, weight, self.bias, **self.settings)
+            y = _CONVOLUTIONS[self.kind](x, weight, self.bias, **self.settings)
         return y if self.norm is None else self.norm(y)
 
     def rounded_weight(self) -> Tensor:

@@ -7,7 +7,7 @@ k-th run of neighbours is counted, and which ones hangs on how many samples came
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
@@ -48,17 +48,15 @@ def merge_ranges(gm: fx.GraphModule) -> int:
                 step="merge_ranges",
             )
         if processes() > 1:
-            observer.histogram = sum_of(_of_all(histogram))
+            add_to(histogram, _of_others(histogram))
     return len(nodes)
 
 
-def sum_of(parts: Sequence[StreamingHistogram]) -> StreamingHistogram:
-    """One histogram of what all of them counted."""
-    found = StreamingHistogram(parts[0].bins, parts[0].limit)
-    for part in parts:
-        if part.observed:
-            found.merge(part)
-    return found
+def add_to(histogram: StreamingHistogram, others: Iterable[StreamingHistogram]) -> None:
+    """Have it count what the others counted, too: in any order, since counts are integers."""
+    for other in others:
+        if other.observed:
+            histogram.merge(other)
 
 
 def as_tensors(histogram: StreamingHistogram) -> tuple[Tensor, Tensor]:
@@ -76,10 +74,11 @@ def from_tensors(numbers: Tensor, ends: Tensor, limit: int | None) -> StreamingH
     return found
 
 
-def _of_all(histogram: StreamingHistogram) -> list[StreamingHistogram]:
+def _of_others(histogram: StreamingHistogram) -> list[StreamingHistogram]:
     numbers, ends = as_tensors(histogram)
     all_numbers = [torch.empty_like(numbers) for _ in range(processes())]
     all_ends = [torch.empty_like(ends) for _ in range(processes())]
     dist.all_gather(all_numbers, numbers)
     dist.all_gather(all_ends, ends)
-    return [from_tensors(n, e, histogram.limit) for n, e in zip(all_numbers, all_ends, strict=True)]
+    of_all = [from_tensors(n, e, histogram.limit) for n, e in zip(all_numbers, all_ends, strict=True)]
+    return [other for rank, other in enumerate(of_all) if rank != dist.get_rank()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ class RunData:
 
 
 def _length(loader: Iterable[Any] | BatchesOfEpoch) -> int:
-    if callable(loader) or not hasattr(loader, "__len__"):
+    if callable(loader) or not isinstance(loader, Sized):
         raise InputError(
             "training data without a length",
             why="the length of the run and its learning rates are counted in steps",

@@ -133,7 +133,8 @@ class TrainingRun:
         set_rates(self.optimizer, self.schedule.share_left(self.done))
         logits = self._logits(inputs, labels)
         loss = distilled_loss(logits, labels, self._taught(inputs), self.settings)
-        self._require_finite(loss)
+        if not bool(torch.isfinite(loss)):
+            raise self._diverged(f"the loss is {loss.item()}")
         total = loss if self.frozen is not None or not self._dampens else loss + self._dampening()
         self.optimizer.zero_grad()
         torch.autograd.backward(total)
@@ -150,8 +151,10 @@ class TrainingRun:
         """Write everything the run needs to go on to the same end.
 
         Raises:
-            InputError: it cannot be written; the last checkpoint is still there.
+            InputError: something in it is no finite number, or it cannot be written; the last one is still there.
         """
+        if find_broken(self.current):
+            raise self._diverged("the last step left no finite weights")
         content: dict[str, Any] = {
             "done": self.done,
             "open": self.graph.state_dict(),
@@ -236,14 +239,12 @@ class TrainingRun:
         factor = dampening_factor(self.settings, self.done / max(1, self.schedule.opened))
         return factor * dampening_loss(self.graph, every_layer=self.settings.dampening is not None)
 
-    def _require_finite(self, loss: Tensor) -> None:
-        if bool(torch.isfinite(loss)):
-            return
+    def _diverged(self, found: str) -> InputError:
         broken = find_broken(self.current)
         where = f"; {broken[0].where}: {broken[0].why}" if broken else ""
-        raise InputError(
+        return InputError(
             f"training diverged at step {self.done + 1} of {self.schedule.total}",
-            why=f"the loss is {loss.item()}{where}",
+            why=f"{found}{where}",
             fix="resume from the last checkpoint with a lower lr, or look for NaN in the data",
         )
 
