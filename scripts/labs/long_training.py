@@ -2,10 +2,9 @@
 
     python scripts/labs/long_training.py --data CIFAR --folder RUN
 
-A round is a cosine from the full learning rate to zero; each round is longer than the one before, and begins where it
-ended (Loshchilov and Hutter 2016, warm restarts). Early epochs see crops smaller than 32x32, at the images' own scale:
-a crop of 20x20 takes a third of the time, and since the net ends in an average over positions, the weights fit images of
-any size. What the run is worth at any moment is the moving average of its weights (decay 0.999).
+A round is a cosine from the full learning rate to zero; each is longer than the one before, and begins where it ended (Loshchilov and Hutter 2016, warm restarts). Early epochs see crops smaller than 32x32, at the images' own scale:
+a crop of 20x20 takes a third of the time, and since the net ends in an average over positions, the weights fit images
+of any size. What the run is worth at any moment is the moving average of its weights (decay 0.999).
 
 Everything is a function of the step: the order of the images, crops and mirrors are drawn from generators seeded with
 the epoch or the step, so a checkpoint is weights, averages, momenta and one number, and a resumed run goes on exactly
@@ -56,7 +55,7 @@ class LongRun:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a step is: its epoch among all, its step in the epoch, the crop, and how far its round has come (0 to 1)."""
+    """Where a step is: its epoch among all, its step in the epoch, the crop, and how far its round has come, 0 to 1."""
 
     epoch: int
     step: int
