@@ -36,11 +36,19 @@ PLOT_INCHES = (7.0, 4.2)
 
 @dataclass(frozen=True)
 class LabSettings:
-    """How a lab is run: ``data`` is the folder of data sets, ``out`` that of the results; ``quick`` takes minutes."""
+    """How a lab is run.
+
+    Attributes:
+        data: folder of data sets.
+        out: folder of the results.
+        quick: smaller nets and fewer images, in minutes.
+        weights: of the lab's large net, as ``long_training.py`` writes them; without them the lab trains a small one.
+    """
 
     data: Path
     out: Path
     quick: bool
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -245,5 +253,6 @@ def settings_of(name: str, arguments: Sequence[str] | None = None) -> LabSetting
     parser.add_argument("--data", type=Path, default=default, help=f"folder of data sets (default {default})")
     parser.add_argument("--out", type=Path, default=Path("labs") / name, help="folder of the results")
     parser.add_argument("--quick", action="store_true", help="smaller nets and fewer images: two minutes")
+    parser.add_argument("--weights", type=Path, help="of the lab's large net, as long_training.py writes them")
     chosen = parser.parse_args(arguments)
-    return LabSettings(chosen.data, chosen.out, chosen.quick)
+    return LabSettings(chosen.data, chosen.out, chosen.quick, chosen.weights)

@@ -1,10 +1,11 @@
-"""Train CIFAR-10's ResNet-18 for as long as the machine is there: in rounds, resumable after a kill at any moment.
+"""Train a net on CIFAR-10 for as long as the machine is there: in rounds, resumable after a kill at any moment.
 
-    python scripts/labs/long_training.py --data CIFAR --folder RUN
+    python scripts/labs/long_training.py --net resnet18 --data CIFAR --folder RUN
 
-A round is a cosine from the full learning rate to zero; each is longer than the one before, and begins where it ended (Loshchilov and Hutter 2016, warm restarts). Early epochs see crops smaller than 32x32, at the images' own scale:
-a crop of 20x20 takes a third of the time, and since the net ends in an average over positions, the weights fit images
-of any size. What the run is worth at any moment is the moving average of its weights (decay 0.999).
+A round is a cosine from the full learning rate to zero; each is longer than the one before, and begins where it ended
+(Loshchilov and Hutter 2016, warm restarts). Early epochs see crops smaller than 32x32, at the images' own scale: a crop
+of 20x20 takes a third of the time, and since the nets end in an average over positions, the weights fit images of any
+size. What the run is worth at any moment is the moving average of its weights (decay 0.999).
 
 Everything is a function of the step: the order of the images, crops and mirrors are drawn from generators seeded with
 the epoch or the step, so a checkpoint is weights, averages, momenta and one number, and a resumed run goes on exactly
@@ -19,12 +20,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from pooled_vgg import PooledVgg, narrowed
 from torch import Tensor, nn
 
 from fxpasses.models.augmentation import Augmentation
@@ -32,9 +34,12 @@ from fxpasses.models.cifar_files import cifar_splits
 from fxpasses.models.cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
 from fxpasses.models.data_source import Split
 from fxpasses.models.evaluation import evaluate_top1
+from fxpasses.models.model_input import UNIT_RANGE, Preprocessing
 
 ROUNDS: tuple[tuple[int, ...], ...] = ((20, 24, 32), (24, 24, 32, 32, 32, 32), (32,) * 12, (32,) * 24, (32,) * 48)
 """For each round the size of the crops of each of its epochs."""
+SHORT_ROUNDS: tuple[tuple[int, ...], ...] = ((24, 24, 28, 32, 32, 32), (32,) * 12, (32,) * 24)
+"""For narrow nets, whose epochs take minutes."""
 WARM_UP_STEPS = 200
 CHECKPOINT_STEPS = 200
 PUBLISHED, CHECKPOINT, LOG = "weights.pt", "checkpoint.pt", "log.jsonl"
@@ -51,6 +56,23 @@ class LongRun:
     label_smoothing: float = 0.05
     average: float = 0.999
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A net that can be trained, and what its pixels become first."""
+
+    build: Callable[[], nn.Module]
+    preprocessing: Preprocessing
+    rounds: tuple[tuple[int, ...], ...]
+
+
+CANDIDATES = {
+    "resnet18": Candidate(CifarResNet18, CIFAR_STATISTICS, ROUNDS),
+    "vgg": Candidate(PooledVgg, UNIT_RANGE, ROUNDS),
+    "vgg_half": Candidate(lambda: narrowed(2), UNIT_RANGE, SHORT_ROUNDS),
+    "vgg_quarter": Candidate(lambda: narrowed(4), UNIT_RANGE, SHORT_ROUNDS),
+}
 
 
 @dataclass(frozen=True)
@@ -86,13 +108,13 @@ def cropped(images: Tensor, size: int, background: Tensor, generator: torch.Gene
 class Trainer:
     """The state of the run: a net, the moving average of its weights, momenta, and the next step."""
 
-    def __init__(self, net: nn.Module, training: Split, run: LongRun) -> None:
-        self.net, self.training, self.run = net, training, run
+    def __init__(self, net: nn.Module, training: Split, run: LongRun, preprocessing: Preprocessing) -> None:
+        self.net, self.training, self.run, self.preprocessing = net, training, run, preprocessing
         self.average = {name: value.clone() for name, value in net.state_dict().items()}
         self.optimizer = torch.optim.SGD(net.parameters(), run.lr, 0.9, weight_decay=run.weight_decay, nesterov=True)
         self.next_step = 0
         self.steps_per_epoch = len(training) // run.batch
-        self.background = CIFAR_STATISTICS(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
+        self.background = preprocessing(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
 
     def train_step(self, place: Place) -> float:
         """One step of the optimizer; the loss of its batch."""
@@ -118,7 +140,7 @@ class Trainer:
         labels = self.training.labels
         if labels is None:
             raise RuntimeError("the training images have no labels: give a labelled data set")
-        images = CIFAR_STATISTICS(self.training.inputs(indices))
+        images = self.preprocessing(self.training.inputs(indices))
         drawn = _generator(self.run.seed + 1, self.next_step)
         return cropped(images, place.crop, self.background, drawn), labels[indices]
 
@@ -186,24 +208,25 @@ def train_on(trainer: Trainer, held_out: Split, folder: Path, spare: nn.Module) 
             losses = []
             if epoch_ends:
                 net = averaged_net(trainer, spare)
-                line["top1"] = accuracy(net, held_out)
+                line["top1"] = accuracy(net, held_out, trainer.preprocessing)
                 written(net.state_dict(), folder / PUBLISHED)
             with (folder / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
 
 
-def accuracy(net: nn.Module, held_out: Split, batch: int = 50) -> float:
+def accuracy(net: nn.Module, held_out: Split, preprocessing: Preprocessing, batch: int = 50) -> float:
     """Top-1 in percent on all held-out images."""
     labels = held_out.labels
     batches = (
-        (CIFAR_STATISTICS(held_out.inputs(indices)), None if labels is None else labels[indices])
+        (preprocessing(held_out.inputs(indices)), None if labels is None else labels[indices])
         for indices in torch.split(torch.arange(len(held_out)), batch)
     )
     return evaluate_top1(net, batches)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Train CIFAR-10's ResNet-18, resumable after a kill at any moment.")
+    parser = argparse.ArgumentParser(description="Train a net on CIFAR-10, resumable after a kill at any moment.")
+    parser.add_argument("--net", choices=CANDIDATES, default="resnet18")
     parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10")
     parser.add_argument("--folder", type=Path, required=True, help="folder of checkpoints, weights and log")
     parser.add_argument("--threads", type=int, default=1)
@@ -211,11 +234,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     training, held_out = cifar_splits(options.data, str(options.data))
+    candidate = CANDIDATES[options.net]
     torch.manual_seed(0)
-    trainer = Trainer(CifarResNet18(), training, LongRun())
+    trainer = Trainer(candidate.build(), training, LongRun(candidate.rounds), candidate.preprocessing)
     if (options.folder / CHECKPOINT).exists():
         trainer.resume(options.folder / CHECKPOINT)
-    train_on(trainer, held_out, options.folder, CifarResNet18())
+    train_on(trainer, held_out, options.folder, candidate.build())
 
 
 if __name__ == "__main__":
