@@ -2,7 +2,7 @@
 
     accuracy        top-1 in percent
     latency         mean and standard deviation over runs, each the mean of a block of calls
-    flops           two for each multiply-accumulate of the float graph: rounding removes none of them
+    flops           two for each multiply-accumulate: rounding removes none of them
     file_megabytes  of what is shipped: the .pt2 file or the ONNX file
     parameters      weights and biases, also where they are integers
 
@@ -12,6 +12,7 @@ give next to nothing.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ from fxpasses.export.latency import Cell
 from fxpasses.export.model_size import count_parameters, file_bytes
 from fxpasses.export.pt2_lowered import save_lowered
 from fxpasses.export.runners import Runner, onnx_runner, torch_runner
-from fxpasses.macs import count_graph_macs
+from fxpasses.macs import batch_of, count_graph_macs
 from fxpasses.models.evaluation import evaluate_top1
 from fxpasses.precision.dynamic import DynamicLinear
+from fxpasses.quantization.int8_calls import find_float_results, find_int8_calls
+from fxpasses.shapes import shape_of
 from fxpasses.stages import Stage, stage_of
 
 RUNS = 5
@@ -75,9 +78,14 @@ def parameters(graph: GraphModule) -> int:
     return count
 
 
-def flops(float_graph: GraphModule) -> int:
-    """Two for each multiply-accumulate of one input."""
-    return 2 * count_graph_macs(float_graph)
+def flops(graph: GraphModule) -> int:
+    """Two for each multiply-accumulate of one input, of a FLOAT graph or of the layers of a QUANTIZED one."""
+    if stage_of(graph) is not Stage.QUANTIZED:
+        return 2 * count_graph_macs(graph)
+    layers = [(call.node, call.layer) for call in find_int8_calls(graph).values() if call.layer is not None]
+    layers += [(result.node, result.layer) for result in find_float_results(graph).values()]
+    products = sum(layer.weight[0].numel() * math.prod(shape_of(node) or ()) for node, layer in layers)
+    return 2 * products // batch_of(graph)
 
 
 def latencies(

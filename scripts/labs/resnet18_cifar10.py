@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from lab_report import Lab, run_lab, settings_of
+from cifar_subject import CifarSubject, cifar_subject
+from lab_report import Lab, LabReport, run_lab, settings_of
 from measured_model import MEGABYTE, accuracy, file_megabytes, flops, in_both_runtimes, latencies
 from resnet18_pruning import each_layer_pruned, largest_percentage
-from resnet18_state import ResNet18, begin
 
 import fxpasses as fx
+from fxpasses.models.cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
 
 BATCHES = (1, 64)
+NARROW_WIDTH = 8
 COLUMNS = ("model", "MB", "parameters", "top-1 %", "batch 1, ms", "batch 64, ms")
 
 
-def static_int8(lab: ResNet18) -> None:
+def begin(report: LabReport) -> CifarSubject:
+    """The net, and CIFAR-10 with the statistics that courses use."""
+    narrow = partial(CifarResNet18, width=NARROW_WIDTH)
+    return cifar_subject(report, CifarResNet18, narrow, CIFAR_STATISTICS, report.settings.weights)
+
+
+def static_int8(lab: CifarSubject) -> None:
     """1. Float32 against static int8
 
     Size, accuracy and time of both in both runtimes; ranges from 256 training images.
@@ -62,7 +71,7 @@ def static_int8(lab: ResNet18) -> None:
     )
 
 
-LAB: Lab[ResNet18] = Lab(
+LAB: Lab[CifarSubject] = Lab(
     "resnet18_cifar10",
     "Lab 4: ResNet-18 on CIFAR-10, int8 and pruning layer by layer",
     begin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from resnet18_state import ResNet18
+from cifar_subject import CifarSubject
 
 from fxpasses.sensitivity import PruneChoice, Yardstick, largest_ratio, prune_targets, score_pruned
 
@@ -17,7 +17,7 @@ MAX_DROP = 2.0
 KINDS = {"linear": "all linear layers", "conv2d": "all convolutions"}
 
 
-def each_layer_pruned(lab: ResNet18) -> None:
+def each_layer_pruned(lab: CifarSubject) -> None:
     """2. Each layer alone, 90 % of its weights pruned
 
     The smallest weights of one layer at a time become zero (L1, unstructured, nothing retrained).
@@ -48,7 +48,7 @@ def _bars(axes: Axes, heights: Sequence[tuple[str, float]], whole: float) -> Non
     axes.set(ylabel="top-1 %", title="90 % of one layer's weights pruned; dashed: nothing pruned")
 
 
-def largest_percentage(lab: ResNet18) -> None:
+def largest_percentage(lab: CifarSubject) -> None:
     """3. The largest percentage within two points
 
     Binary search for the largest whole percentage of pruned weights that costs at most two points, in all linear layers
@@ -68,7 +68,7 @@ def largest_percentage(lab: ResNet18) -> None:
 
 
 def whole_percentage(
-    lab: ResNet18, yardstick: Yardstick, paths: Sequence[str]
+    lab: CifarSubject, yardstick: Yardstick, paths: Sequence[str]
 ) -> tuple[int, float, Mapping[float, float]]:
     """The largest whole percentage of these layers, all pruned alike, the points it costs, and all that was tried."""
     tried: dict[float, float] = {0.0: 0.0}

@@ -1,7 +1,7 @@
 """Spoken digits as log-mel pictures for a keyword net, by numpy alone.
 
-A recording of at most one second at 8 kHz is put in the middle of one second of silence; every 20 ms a Hann window of
-30 ms is transformed, its power summed in 40 triangles evenly spaced in mels (HTK's formula) between 20 Hz and 4 kHz, and
+A recording of at most one second at 8 kHz is put in the middle of one second of silence. Every 20 ms a Hann window of
+30 ms is transformed, its power summed in 40 triangles evenly spaced in mels (HTK's formula) from 20 Hz to 4 kHz, and
 the logarithm taken: ``[49, 40]``. Features are centred and scaled by one mean and one deviation, those of the training
 recordings. Takes 0 to 4 of each speaker and digit are for testing.
 """
