@@ -25,6 +25,7 @@ from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 
 from .cifar_resnet import CifarResNet
+from .cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
 from .digits_cnn import DigitsCnn
 from .lenet import LeNet
 from .loaded_model import LoadedModel, example_batch
@@ -63,6 +64,7 @@ ZOO: dict[str, Blueprint] = {
     "cifar_resnet44": Blueprint(lambda: CifarResNet(44), CIFAR_SHAPE, IMAGENET),
     "cifar_resnet56": Blueprint(lambda: CifarResNet(56), CIFAR_SHAPE, IMAGENET),
     "cifar_resnet110": Blueprint(lambda: CifarResNet(110), CIFAR_SHAPE, IMAGENET),
+    "cifar_resnet18": Blueprint(CifarResNet18, CIFAR_SHAPE, CIFAR_STATISTICS),
     "vgg_cifar": Blueprint(VggCifar, CIFAR_SHAPE, IMAGENET),
     "vgg_cifar_half": Blueprint(lambda: VggCifar(VGG16_HALF), CIFAR_SHAPE, IMAGENET),
     "lenet": Blueprint(LeNet, (1, 28, 28), UNIT_RANGE),
