@@ -68,9 +68,9 @@ def test_what_is_read_least_costs_least(narrow: GraphModule) -> None:
     assert not any(mask[0] for mask in masks.values())
     x = torch.rand(2, 3, 32, 32)
     smaller = without_channels(narrow, Masks(masks))
-    assert torch.allclose(smaller(x), narrow(x), atol=1e-5)
-    unsorted = without_channels(narrow, channel_masks(narrow))
-    assert not torch.allclose(unsorted(x), narrow(x), atol=1e-3)
+    first = without_channels(narrow, Masks({path: mask.flip(0) for path, mask in masks.items()}))
+    off, off_by_order = ((graph(x) - narrow(x)).abs().max().item() for graph in (smaller, first))
+    assert off < 1e-6 < 100 * off < off_by_order
 
 
 def test_sparsities_leave_a_quarter() -> None:

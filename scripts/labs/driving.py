@@ -70,7 +70,7 @@ def float_net(lab: Driving) -> None:
 
     Trained with Adam on mirrored, turned and cropped frames; accuracy on training, validation and test tracks.
     """
-    epochs, divisor, lr = (3, NARROW, 1e-3) if lab.quick else (15, 1, 1e-4)
+    epochs, divisor, lr = (2, NARROW, 1e-3) if lab.quick else (15, 1, 1e-4)
     lab.net = trained_driving_net(lab.training, divisor=divisor, epochs=epochs, lr=lr)
     report, where = lab.report, "accuracy of the float net"
     sets = {"training": lab.training.every(4), "validation": lab.validation, "test": lab.test}

@@ -162,7 +162,7 @@ class LabReport:
         """report.md."""
         lines = [f"# {self.title}", "", *answer_lines(self.answers)]
         for name, table in self.tables.items():
-            lines += ["", f"## {name}", "", *_markdown_table(table.columns, table.rows)]
+            lines += ["", f"## {name}", "", *markdown_table(table.columns, table.rows)]
         for name, path in self.plots.items():
             lines += ["", f"![{name}]({path.name})"]
         if self.remarks:
@@ -173,10 +173,11 @@ class LabReport:
 def answer_lines(answers: Sequence[Answer]) -> list[str]:
     """The table of answers as lines of Markdown."""
     rows = [(a.number, a.question, a.text, a.where) for a in answers]
-    return _markdown_table(("", "question", "answer", "where"), rows)
+    return markdown_table(("", "question", "answer", "where"), rows)
 
 
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> list[str]:
+    """A table as lines of Markdown."""
     return [
         "| " + " | ".join(columns) + " |",
         "|" + "---|" * len(columns),

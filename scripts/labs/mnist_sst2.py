@@ -3,8 +3,8 @@
     python scripts/labs/mnist_sst2.py --quick --out labs/mnist_sst2
 
 Two hidden layers of 1024 units read the middle 20x20 pixels of MNIST; two of 512 the counts of 5000 words of SST-2.
-Adam at 0.001, batches of 64, two epochs. Then the linear mapping by hand, dynamic float16 and int8, static int8, times
-over hidden sizes and batches, and what each layer costs alone and all others without it.
+Adam at 0.001, batches of 64, two epochs. Then the linear mapping by hand, dynamic float16 and int8, static int8,
+times over hidden sizes and batches, and what each layer costs alone and all others without it.
 """
 
 from __future__ import annotations

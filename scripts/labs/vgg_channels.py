@@ -31,7 +31,10 @@ def convolutions(gm: GraphModule) -> dict[str, nn.Conv2d]:
 def read_strengths(gm: GraphModule) -> dict[str, Tensor]:
     """For each convolution but the last, how strongly the next one reads each of its channels: the weights' norm."""
     layers = convolutions(gm)
-    return {path: layers[reader].weight.detach().norm(dim=(0, 2, 3)) for path, reader in pairwise(layers)}
+    return {
+        path: torch.linalg.vector_norm(layers[reader].weight.detach(), dim=(0, 2, 3))
+        for path, reader in pairwise(layers)
+    }
 
 
 def channel_masks(gm: GraphModule, strengths: Mapping[str, Tensor] | None = None, ratio: float = RATIO) -> Masks:
