@@ -70,7 +70,7 @@ def test_what_is_read_least_costs_least(narrow: GraphModule) -> None:
     smaller = without_channels(narrow, Masks(masks))
     first = without_channels(narrow, Masks({path: mask.flip(0) for path, mask in masks.items()}))
     off, off_by_order = ((graph(x) - narrow(x)).abs().max().item() for graph in (smaller, first))
-    assert off < 1e-6 < 100 * off < off_by_order
+    assert off < 1e-6 and off_by_order > 1e-5
 
 
 def test_sparsities_leave_a_quarter() -> None:
