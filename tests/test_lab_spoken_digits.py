@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,9 @@ def _write(folder: Path, **changed: object) -> None:
         "label": np.arange(10),
         "take": np.arange(10),
     }
-    np.savez(folder / "spoken_digits.npz", **{k: np.asarray(v) for k, v in (arrays | changed).items() if v is not None})
+    kept = {name: np.asarray(value) for name, value in (arrays | changed).items() if value is not None}
+    write: Callable[..., None] = np.savez
+    write(folder / "spoken_digits.npz", **kept)
 
 
 def test_early_takes_are_for_testing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from driving_frames import CLASSES, Frames, mirrored, other_street, read_driving, upside_down
 from driving_net import NARROW, DrivingNet, trained_driving_net
-from lab_report import Lab, LabReport, run_lab, settings_of
+from lab_report import Lab, LabReport, Row, run_lab, settings_of
 from measured_model import Subject, accuracy, file_megabytes, flops, in_both_runtimes, latencies
 from torch import Tensor
 from torch.fx import GraphModule
@@ -74,7 +74,7 @@ def float_net(lab: Driving) -> None:
     lab.net = trained_driving_net(lab.training, divisor=divisor, epochs=epochs, lr=lr)
     report, where = lab.report, "accuracy of the float net"
     sets = {"training": lab.training.every(4), "validation": lab.validation, "test": lab.test}
-    rows = []
+    rows: list[Row] = []
     for letter, (name, frames) in zip("abc", sets.items(), strict=True):
         top1 = evaluate_top1(lab.net, frames.batches())
         report.answer(f"1.{letter}", f"accuracy on {name} frames", top1, "%", where)
@@ -100,7 +100,7 @@ def changed_pictures(lab: Driving) -> None:
 
     Test frames mirrored (labels with them), upside down, and with the street in another colour.
     """
-    rows = []
+    rows: list[Row] = []
     for letter, (what, change) in zip("abc", CHANGES.items(), strict=True):
         top1 = evaluate_top1(lab.trained, change(lab.test).batches())
         lab.report.answer(f"2.{letter}", f"accuracy on test frames {what}", top1, "%", "changed pictures")
@@ -122,7 +122,8 @@ def float_and_int8(lab: Driving) -> None:
         lab.forms |= {f"{name}, {subject.runtime}": (subject, graph) for subject in pair}
     subjects = [subject for subject, _ in lab.forms.values()]
     times = latencies(subjects, lab.make_input, BATCHES, runs=2 if lab.quick else 5)
-    rows, where = [], "float32 and int8"
+    where = "float32 and int8"
+    rows: list[Row] = []
     for number, (form, (subject, graph)) in enumerate(lab.forms.items(), 1):
         top1, operations, size = accuracy(subject, lab.test.batches()), flops(graph), file_megabytes(subject)
         report = lab.report

@@ -38,7 +38,8 @@ class Grid:
     def integers(self, x: Floats) -> Integers:
         """Rounded to nearest, ties to even, and clipped."""
         q = np.round(x / np.float32(self.scale)) + self.zero
-        return np.clip(q, self.low, self.high).astype(np.int32)
+        integers: Integers = np.clip(q, self.low, self.high).astype(np.int32)
+        return integers
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Requantization:
         """Output integers of sums ``[..., C_out]``."""
         half = np.left_shift(1, self.shift - 1) if self.rounds else 0
         steps = np.right_shift(acc.astype(np.int64) * self.multiplier + half, self.shift)
-        return np.clip(steps + self.y.zero, self.y.low, self.y.high).astype(np.int32)
+        integers: Integers = np.clip(steps + self.y.zero, self.y.low, self.y.high).astype(np.int32)
+        return integers
 
 
 def by_course_shift(m: npt.ArrayLike, y: Grid, shift: int = 16) -> Requantization:
@@ -90,7 +92,8 @@ class Layer:
         """int32 ``[B, H, W, C_out]`` or ``[B, C_out]``; padding is the integer that stands for zero."""
         centred = q - np.int32(self.x.zero)
         rows = centred if self.weight.ndim == 2 else _patches(centred, self.weight.shape[2:], self.stride, self.padding)
-        return rows @ self.weight.reshape(len(self.weight), -1).T + self.bias
+        sums: Integers = rows @ self.weight.reshape(len(self.weight), -1).T + self.bias
+        return sums
 
     def __call__(self, q: Integers) -> Integers:
         assert self.requantize is not None

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Number = int | float
+Value = str | int | float | None
+Row = Sequence[Value]
+"""A row of a table: texts, numbers, and nothing."""
 PLOT_INCHES = (7.0, 4.2)
 
 
@@ -75,7 +78,7 @@ class Rows:
     """A table."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | Number | None, ...], ...]
+    rows: tuple[tuple[Value, ...], ...]
 
 
 @dataclass
@@ -111,7 +114,7 @@ class LabReport:
             raise ValueError(f"the answer to question {number} is {value}, and no number")
         self.answers.append(Answer(number, question, value, unit, where, spread))
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Keep a table; every row has a cell for each column."""
         wrong = [row for row in rows if len(row) != len(columns)]
         if wrong:
@@ -176,7 +179,7 @@ def answer_lines(answers: Sequence[Answer]) -> list[str]:
     return markdown_table(("", "question", "answer", "where"), rows)
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
     """A table as lines of Markdown."""
     return [
         "| " + " | ".join(columns) + " |",
@@ -185,7 +188,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number 
     ]
 
 
-def cell_text(cell: str | Number | None) -> str:
+def cell_text(cell: Value) -> str:
     """A cell as text: four digits of a fraction, nothing for None."""
     if cell is None:
         return ""

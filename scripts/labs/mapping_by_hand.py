@@ -34,7 +34,7 @@ def dequantized(q: Tensor, scale: float, zero_point: int) -> Tensor:
 
 def largest_possible_error(low: float, high: float, bits: int) -> float:
     """Half a step: nothing inside the range is farther from the nearest integer's number."""
-    return (high - low) / (2**bits - 1) / 2
+    return (high - low) / float(2**bits - 1) / 2
 
 
 def packed_bytes(values: int, bits: int) -> int:

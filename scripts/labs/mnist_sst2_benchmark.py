@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -45,13 +46,13 @@ def benchmark_of_widths(lab: MnistSst2) -> None:
     rows = [[w, b, *(times[w, b, form] for form in forms)] for w, b in product(widths, batches)]
     lab.report.table("times over hidden sizes", columns, rows)
     for batch in batches:
-        lab.report.plot(f"times_batch_{batch}", lambda axes, batch=batch: _draw(axes, times, widths, batch, forms))
+        lab.report.plot(f"times_batch_{batch}", partial(_draw, times=times, widths=widths, batch=batch, forms=forms))
     _answer_speedups(lab, times, widths, batches)
 
 
 def _subjects(lab: MnistSst2, net: Mlp, task: Task) -> dict[str, Subject]:
     folder = lab.report.settings.out / "files" / f"hidden_{task.hidden[0]}"
-    found = {}
+    found: dict[str, Subject] = {}
     for form, graph in forms_of(net, task).items():
         pair = in_both_runtimes(form.replace(" ", "_"), form.replace("float32", "fp32"), graph, folder)
         found |= {f"{form} {subject.runtime}": subject for subject in pair}
@@ -110,7 +111,7 @@ def shapes_of_nets(lab: MnistSst2) -> None:
         ("latency_accuracy", (5, 3), ("ms at batch 1", "top-1 %")),
         ("flops_latency", (4, 5), ("FLOPs", "ms at batch 1")),
     ):
-        lab.report.plot(name, lambda axes, x=x, y=y, labels=labels: _scatter(axes, rows, (x, y), labels))
+        lab.report.plot(name, partial(_scatter, rows=rows, columns=(x, y), labels=labels))
 
 
 def _scatter(axes: Axes, rows: list[list[int | float]], columns: tuple[int, int], labels: tuple[str, str]) -> None:

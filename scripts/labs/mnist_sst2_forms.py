@@ -6,9 +6,11 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from lab_report import Row
 from measured_model import (
     MEGABYTE,
     RUNS,
@@ -57,7 +59,7 @@ def float_models(lab: MnistSst2) -> None:
 
     Two epochs each, then accuracy on the held-out data, parameters, the size of the saved weights, and FLOPs.
     """
-    rows = []
+    rows: list[Row] = []
     for number, (name, task) in enumerate(lab.tasks.items(), 1):
         net = lab.nets[name] = trained(task)
         top1 = evaluate_top1(net, task.held_out.batches(EVALUATION_BATCH))
@@ -110,15 +112,16 @@ def forms_of_each_model(lab: MnistSst2) -> None:
         subjects = subjects_of(lab, name, task)
         times = latencies(list(subjects.values()), task.make_input, BATCHES, runs=RUNS)
         limit = 2000 if lab.quick else None
-        where, rows = f"forms of {TITLES[name]}", []
+        where = f"forms of {TITLES[name]}"
+        rows: list[Row] = []
         for index, (form, subject) in enumerate(subjects.items()):
             top1 = accuracy(subject, task.held_out.batches(EVALUATION_BATCH, limit))
-            row = [file_megabytes(subject), subject.params, top1]
-            both = [times[subject.name, batch] for batch in BATCHES]
-            rows.append([subject.name, *row, both[0].mean_ms, both[0].std_ms, both[1].mean_ms, both[1].std_ms])
+            size, both = file_megabytes(subject), [times[subject.name, batch] for batch in BATCHES]
+            measured = [number for time in both for number in (time.mean_ms, time.std_ms)]
+            rows.append([subject.name, size, subject.params, top1, *measured])
             section = 3 if form.startswith(FORMS[:3]) else 4
             question = f"{section}.{number}{'abcdefgh'[index]}"
-            _answer_form(lab, question, f"{TITLES[name]}, {form}", (row[0], top1, both), where)
+            _answer_form(lab, question, f"{TITLES[name]}, {form}", (size, top1, both), where)
         lab.report.table(where, COLUMNS, rows)
 
 
@@ -151,10 +154,10 @@ def one_layer_at_a_time(lab: MnistSst2) -> None:
     for number, (name, task) in enumerate(lab.tasks.items(), 1):
         calibrated = calibrate_once(float_graph(lab.nets[name], task), fx.QuantConfig(), calibration(task))
         limit = SENSITIVITY_ROWS if lab.quick else None
-        found = quant_sensitivity(calibrated, lambda task=task, limit=limit: task.held_out.batches(250, limit))
+        found = quant_sensitivity(calibrated, partial(task.held_out.batches, 250, limit))
         where = f"layers of {TITLES[name]}"
         whole = found.int8["torch"]
-        rows = [["none", found.float_score.top1, None, found.float_score.top1, None]]
+        rows: list[Row] = [["none", found.float_score.top1, None, found.float_score.top1, None]]
         rows += [
             [layer.unit.label, layer.alone.top1, layer.alone.sqnr_db, layer.kept_float.top1, layer.kept_float.sqnr_db]
             for layer in found.layers
@@ -175,7 +178,7 @@ def mixed_precision_training(lab: MnistSst2) -> None:
     One epoch of MNIST in float32 and one under autocast: seconds, and accuracy.
     """
     task = lab.tasks["mnist"]
-    rows = []
+    rows: list[Row] = []
     for letter, bf16 in zip("ab", (False, True), strict=True):
         started = time.perf_counter()
         net = trained(_part(task, 2000) if lab.quick else task, epochs=1, bf16=bf16)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from integer_chain import bits_needed, by_course_shift, by_long_multiplier, bytes_of
+from lab_report import Row
 from quantization_by_hand import MakeRequantization, Parts, integer_net, ranges_of, simulated
 from quantization_state import TITLES, Quantization, SmallNet, accuracy_of, top1
 from toolkit_chain import integer_net_of
@@ -36,7 +38,7 @@ def histograms(lab: Quantization) -> None:
 
     For each layer: smallest and largest weight, three deviations, and the range of what it gives on training inputs.
     """
-    rows = []
+    rows: list[Row] = []
     for number, (name, net) in enumerate(lab.nets.items(), 1):
         ranges = ranges_of(net.chain, net.calibration, 1.0)
         layers = [link for link in net.chain if link.layer is not None]
@@ -53,9 +55,8 @@ def histograms(lab: Quantization) -> None:
             question = f"{what}: width of the range of its outputs"
             lab.report.answer(f"1.{number}{letter}3", question, high - low, "", f"activations_{name}.png")
         weights = {link.name: link.layer.weight.detach() for link in layers if link.layer is not None}
-        lab.report.plot(f"weights_{name}", lambda axes, w=weights: _histograms(axes, w, "weights"))
-        outputs = _outputs(net)
-        lab.report.plot(f"activations_{name}", lambda axes, o=outputs: _histograms(axes, o, "outputs"))
+        lab.report.plot(f"weights_{name}", partial(_histograms, tensors=weights, what="weights"))
+        lab.report.plot(f"activations_{name}", partial(_histograms, tensors=_outputs(net), what="outputs"))
     columns = ("net", "layer", "least weight", "largest weight", "three deviations", "least output", "largest output")
     lab.report.table("ranges", columns, rows)
 
@@ -82,7 +83,7 @@ def part_by_part(lab: Quantization) -> None:
 
     Accuracy in float, then with weights, with activations too, with biases too; one scale for a tensor.
     """
-    rows = []
+    rows: list[Row] = []
     for number, (name, net) in enumerate(lab.nets.items(), 1):
         ranges = ranges_of(net.chain, net.calibration)
         found = [("nothing", accuracy_of(net.net, net.inputs, net.labels))]
@@ -103,7 +104,7 @@ def integers_alone(lab: Quantization) -> None:
     int32 sums and a shift in place of every division: once by 16 bits, rounding down, once to nearest with a multiplier
     of 31 bits. How many predictions equal float's, how far logits are, and how large the net is.
     """
-    rows = []
+    rows: list[Row] = []
     for number, (name, net) in enumerate(lab.nets.items(), 1):
         ranges = ranges_of(net.chain, net.calibration)
         with torch.no_grad():
@@ -131,7 +132,7 @@ def equal_to_the_toolkit(lab: Quantization) -> None:
     The integers of ``fx.quantize`` run in numpy by shifts alone, against the exact reference of the toolkit: how many
     integers of any tensor differ, and how many logits in any bit.
     """
-    rows = []
+    rows: list[Row] = []
     for number, (name, net) in enumerate(lab.nets.items(), 1):
         int8 = quantized_by_toolkit(net, fx.QuantConfig())
         inputs = net.inputs[:EXACT_INPUTS]
@@ -163,7 +164,8 @@ def fewer_bits(lab: Quantization) -> None:
 
     Weights and activations of 2 to 8 bits by hand, and weights of 2 to 8 bits by the toolkit (activations of 8).
     """
-    rows, curves = [], {}
+    rows: list[Row] = []
+    curves: dict[str, list[float]] = {}
     for name, net in lab.nets.items():
         ranges = ranges_of(net.chain, net.calibration)
         by_hand = [top1(simulated(net.chain, ranges, net.inputs, Parts(bits)), net.labels) for bits in BITS]

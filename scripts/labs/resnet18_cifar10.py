@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 from cifar_subject import CifarSubject, cifar_subject
-from lab_report import Lab, LabReport, run_lab, settings_of
+from lab_report import Lab, LabReport, Row, run_lab, settings_of
 from measured_model import MEGABYTE, accuracy, file_megabytes, flops, in_both_runtimes, latencies
 from resnet18_pruning import each_layer_pruned, largest_percentage
 
@@ -44,7 +44,7 @@ def static_int8(lab: CifarSubject) -> None:
     ]
     times = latencies(subjects, lab.make_input, BATCHES, runs=2 if lab.quick else 5)
     top1 = {subject.name: accuracy(subject, lab.batches()) for subject in subjects}
-    rows = [
+    rows: list[Row] = [
         [s.name, file_megabytes(s), s.params, top1[s.name], *(times[s.name, batch].mean_ms for batch in BATCHES)]
         for s in subjects
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cifar_subject import CifarSubject
+from lab_report import Row
 
 from fxpasses.sensitivity import PruneChoice, Yardstick, largest_ratio, prune_targets, score_pruned
 
@@ -25,24 +26,29 @@ def each_layer_pruned(lab: CifarSubject) -> None:
     yardstick = Yardstick(lab.captured, lab.batches)
     whole = yardstick.float_score.quality
     layers = prune_targets(lab.captured)
-    rows = []
-    for layer in layers:
-        top1 = score_pruned(lab.captured, yardstick, {layer.path: RATIO}, PruneChoice()).quality
-        rows.append([layer.path, layer.operator, layer.params, top1, whole - top1])
+    top1 = {
+        layer.path: score_pruned(lab.captured, yardstick, {layer.path: RATIO}, PruneChoice()).quality
+        for layer in layers
+    }
+    rows: list[Row] = [
+        [layer.path, layer.operator, layer.params, top1[layer.path], whole - top1[layer.path]] for layer in layers
+    ]
     lab.report.table("layers pruned alone", ("layer", "kind", "parameters", "top-1 %", "points lost"), rows)
-    lab.report.plot("layers_pruned_alone", lambda axes: _bars(axes, [(row[0], row[3]) for row in rows], whole))
+    lab.report.plot("layers_pruned_alone", lambda axes: _bars(axes, top1, whole))
     where = "layers_pruned_alone.png"
-    for number, row in enumerate(rows, 1):
-        lab.report.answer(f"2.{number}a", f"{row[0]} ({row[1]}): parameters", row[2], "", "layers pruned alone")
-        lab.report.answer(f"2.{number}b", f"{row[0]}: accuracy with 90 % of it pruned", row[3], "%", where)
-    most = max(rows, key=lambda row: row[4])
-    lab.report.answer("2.0a", "layers with weights", len(rows), "", "layers pruned alone")
-    lab.report.answer("2.0b", f"the most sensitive layer, {most[0]}: points lost", most[4], "points", where)
+    for number, layer in enumerate(layers, 1):
+        what = f"{layer.path} ({layer.operator}): parameters"
+        lab.report.answer(f"2.{number}a", what, layer.params, "", "layers pruned alone")
+        what = f"{layer.path}: accuracy with 90 % of it pruned"
+        lab.report.answer(f"2.{number}b", what, top1[layer.path], "%", where)
+    worst = min(top1, key=lambda path: top1[path])
+    lab.report.answer("2.0a", "layers with weights", len(layers), "", "layers pruned alone")
+    lab.report.answer("2.0b", f"the most sensitive layer, {worst}: points lost", whole - top1[worst], "points", where)
 
 
-def _bars(axes: Axes, heights: Sequence[tuple[str, float]], whole: float) -> None:
-    names = [name for name, _ in heights]
-    axes.bar(range(len(names)), [height for _, height in heights])
+def _bars(axes: Axes, heights: Mapping[str, float], whole: float) -> None:
+    names = list(heights)
+    axes.bar(range(len(names)), list(heights.values()))
     axes.axhline(whole, linestyle="--", linewidth=1, color="black")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
     axes.set(ylabel="top-1 %", title="90 % of one layer's weights pruned; dashed: nothing pruned")
@@ -55,7 +61,7 @@ def largest_percentage(lab: CifarSubject) -> None:
     (this net has one) and in all convolutions.
     """
     yardstick = Yardstick(lab.captured, lab.batches)
-    rows = []
+    rows: list[Row] = []
     for number, (operator, what) in enumerate(KINDS.items(), 1):
         paths = [layer.path for layer in prune_targets(lab.captured) if layer.operator == operator]
         percent, drop, tried = whole_percentage(lab, yardstick, paths)

@@ -82,7 +82,8 @@ def log_mel(second: Floats) -> Floats:
     frames = np.lib.stride_tricks.sliding_window_view(second, WINDOW)[::STRIDE][:FRAMES]
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(frames * window, TRANSFORM)) ** 2
-    return np.log(power.astype(np.float32) @ mel_triangles().T + np.float32(FLOOR))
+    bands: Floats = power.astype(np.float32) @ mel_triangles().T
+    return np.asarray(np.log(bands + np.float32(FLOOR)))
 
 
 def mel_triangles() -> Floats:

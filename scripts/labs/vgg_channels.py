@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
+from lab_report import Row
 from measured_model import Subject, flops, in_both_runtimes, latencies
 from quantization_state import Quantization
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def _compare(lab: Quantization, graphs: Mapping[str, GraphModule]) -> None:
         (flops(graphs[name]) // 2, subjects[name].params, times[subjects[name].name, 1].mean_ms)
         for name in ("dense", "pruned")
     )
-    rows = []
+    rows: list[Row] = []
     for number, (what, unit) in enumerate((("multiply-accumulates", ""), ("parameters", ""), ("time", "ms"))):
         before, after = dense[number], pruned[number]
         report.answer(f"9.{4 + 3 * number}", f"{what} before", before, unit, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lab_report import Row
 from measured_model import flops
 from quantization_state import Quantization
 from torch import Tensor
@@ -40,7 +41,7 @@ def dense_vgg(lab: Quantization) -> None:
     report.answer("6.2", "dense VGG: size", BYTES_PER_WEIGHT * params / MIB, "MiB", "vgg layers")
     report.answer("6.3", "dense VGG: parameters", params, "", "vgg layers")
     report.answer("6.4", "dense VGG: multiply-accumulates", flops(vgg.fused) // 2, "", "vgg layers")
-    rows = []
+    rows: list[Row] = []
     for number, (path, layer) in enumerate(layers.items(), 1):
         weight: Tensor = layer.weight.detach()
         share = (weight.abs() < weight.std()).double().mean().item()
@@ -49,8 +50,9 @@ def dense_vgg(lab: Quantization) -> None:
         report.answer(f"6.6.{number}", f"{path}: parameters", weight.numel(), "", "parameters_vgg.png")
     report.table("vgg layers", ("layer", "parameters", "% of all", "% within a deviation"), rows)
     weights = {path: layer.weight.detach() for path, layer in layers.items()}
+    sizes = [(path, weight.numel()) for path, weight in weights.items()]
     report.plot("weights_vgg", lambda axes: _weights(axes, weights))
-    report.plot("parameters_vgg", lambda axes: _bars(axes, [(row[0], row[1]) for row in rows], "parameters"))
+    report.plot("parameters_vgg", lambda axes: _bars(axes, sizes, "parameters"))
 
 
 def _weights(axes: Axes, weights: Mapping[str, Tensor]) -> None:
@@ -80,7 +82,7 @@ def sensitivity_scan(lab: Quantization) -> None:
             ratio: whole - score_pruned(vgg.captured, yardstick, {layer.path: ratio}, PruneChoice()).quality
             for ratio in RATIOS
         }
-    rows = [[path, *(whole - drop for drop in drops.values())] for path, drops in lab.scan.items()]
+    rows: list[Row] = [[path, *(whole - drop for drop in drops.values())] for path, drops in lab.scan.items()]
     report.table("sensitivity", ("layer", *(f"{ratio:.0%}" for ratio in RATIOS)), rows)
     report.plot("sensitivity_vgg", lambda axes: _curves(axes, lab.scan, whole))
     at_most = {path: drops[RATIOS[-1]] for path, drops in lab.scan.items()}
@@ -136,7 +138,8 @@ def fine_grained_pruning(lab: Quantization) -> None:
     before, count = evaluate_top1(masked, vgg.batches()), count_parameters(masked)
     vgg.train(masked, 1 if lab.quick else 5, 0.01, lambda: reapply_masks(masked))
     after, kept = evaluate_top1(masked, vgg.batches()), count_parameters(masked)
-    report.table(where, ("layer", "parameters", "pruned %"), [[p, sizes[p], 100 * r] for p, r in ratios.items()])
+    rows: list[Row] = [[path, sizes[path], 100 * ratio] for path, ratio in ratios.items()]
+    report.table(where, ("layer", "parameters", "pruned %"), rows)
     report.answer("8.1", "size of what is left, in % of the dense net", 100 * count.nonzero / count.params, "%", where)
     report.answer("8.2", "sparse net: size of its weights", BYTES_PER_WEIGHT * count.nonzero / MIB, "MiB", where)
     report.answer("8.3", "sparse net: accuracy before fine-tuning", before, "%", where)
