@@ -23,8 +23,8 @@ from fxpasses.models.data_source import SplitSource
 from fxpasses.models.model_input import Preprocessing
 from fxpasses.models.training import TrainConfig, train
 
-QUICK_TRAINING_IMAGES = 8_000
-HELD_OUT_IMAGES, QUICK_HELD_OUT_IMAGES = 1000, 300
+QUICK_TRAINING_IMAGES = 4_000
+HELD_OUT_IMAGES, QUICK_HELD_OUT_IMAGES = 1000, 200
 CALIBRATION_IMAGES = 256
 EVALUATION_BATCH, TRAINING_BATCH = 50, 64
 EPOCHS = 2
@@ -73,7 +73,7 @@ class CifarSubject:
     def train(
         self, module: nn.Module, epochs: int, lr: float, after_step: Callable[[], object] | None = None
     ) -> nn.Module:
-        """Train a module in place by SGD, on mirrored and shifted images: the first 8000 of each epoch if quick."""
+        """Train a module in place by SGD, on mirrored and shifted images: the first 4000 of each epoch if quick."""
         most = QUICK_TRAINING_IMAGES if self.quick else self.data.calibration_images
         augmentation = Augmentation(self.preprocessing(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten())
 

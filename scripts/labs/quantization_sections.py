@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from lab_report import Row
 from quantization_by_hand import MakeRequantization, Parts, integer_net, ranges_of, simulated
 from quantization_state import TITLES, Quantization, SmallNet, accuracy_of, top1
 from toolkit_chain import integer_net_of
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 import fxpasses as fx
@@ -169,10 +171,7 @@ def fewer_bits(lab: Quantization) -> None:
     for name, net in lab.nets.items():
         ranges = ranges_of(net.chain, net.calibration)
         by_hand = [top1(simulated(net.chain, ranges, net.inputs, Parts(bits)), net.labels) for bits in BITS]
-        configs = [fx.QuantConfig(weight_bits=bits, weight_search="mse") for bits in BITS]
-        toolkit = [
-            accuracy_of(fx.export.to_torch(quantized_by_toolkit(net, c)), net.inputs, net.labels) for c in configs
-        ]
+        toolkit = [accuracy_of(module, net.inputs, net.labels) for module in _few_bit_weights(net)]
         curves |= {f"{TITLES[name]}, by hand": by_hand, f"{TITLES[name]}, weights by the toolkit": toolkit}
         rows += [[TITLES[name], *row] for row in zip(BITS, by_hand, toolkit, strict=True)]
     lab.report.table("accuracy against bits", ("net", "bits", "by hand %", "weights by the toolkit %"), rows)
@@ -181,6 +180,16 @@ def fewer_bits(lab: Quantization) -> None:
         for bits, value in zip(BITS, values, strict=True):
             question = f"{curve}: accuracy with {bits} bits"
             lab.report.answer(f"5.{number}.{bits}", question, value, "%", "accuracy_against_bits.png")
+
+
+def _few_bit_weights(net: SmallNet) -> Iterator[nn.Module]:
+    """The net by the toolkit with weights of each number of bits; calibrated once, since ranges stay the same."""
+    config, batches = fx.QuantConfig(weight_search="mse"), list(torch.split(net.calibration, 64))
+    graph = fx.fuse(fx.capture(net.net, (net.calibration[:2],)))
+    graph = fx.observe(fx.align_pixels(fx.equalize(graph, batches), batches), config)
+    fx.calibrate(graph, batches)
+    for bits in BITS:
+        yield fx.export.to_torch(fx.convert(graph, replace(config, weight_bits=bits)))
 
 
 def _curves(axes: Axes, curves: dict[str, list[float]]) -> None:
