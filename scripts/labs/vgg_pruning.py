@@ -24,8 +24,8 @@ RATIOS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SIZE_BUDGET = 0.25
 BYTES_PER_WEIGHT = 4
 MIB = 2**20
-BUDGETS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)
-"""Points that each layer alone may lose; the first at which the net is small enough is taken."""
+BUDGETS = tuple(0.1 * 1.1**step for step in range(73))
+"""Points that each layer alone may lose, 0.1 to 96; the first at which the net is small enough is taken."""
 
 
 def dense_vgg(lab: Quantization) -> None:
