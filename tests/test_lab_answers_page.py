@@ -25,6 +25,13 @@ def test_every_answer_has_a_row(tmp_path: Path) -> None:
     assert "quick settings" in text and "full settings" in text and "On a tiny net." in text
 
 
+def test_a_busy_machine_is_said_to_be_one(tmp_path: Path) -> None:
+    document = json.loads(_document(tmp_path).read_text())
+    document["environment"]["threads"] = 2
+    assert "Load 9.5 on 2 CPUs when it began" in page([document | {"load": 9.5}])
+    assert "Load" not in page([document | {"load": 1.5}])
+
+
 def test_the_page_is_written(tmp_path: Path) -> None:
     main([str(_document(tmp_path)), "--out", str(tmp_path / "labs.md")])
     assert (tmp_path / "labs.md").read_text().startswith("# The course labs, answered")

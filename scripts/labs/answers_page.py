@@ -52,9 +52,11 @@ def _made(document: Mapping[str, Any]) -> str:
     remarks = "".join(f" {sentence}" for sentence in document["remarks"])
     flags = "with VNNI" if any("vnni" in flag for flag in machine["flags"]) else "without VNNI"
     seconds = sum(document["seconds"].values())
+    load, cpus = document["load"], machine["threads"]
+    busy = f" Load {load:g} on {cpus} CPUs when it began: times say little." if load > cpus else ""
     return (
         f"`scripts/labs/{document['lab']}.py`, {settings}, {document['date']}, {machine['cpu']} {flags}, {versions}, "
-        f"{seconds:.0f} s.{remarks}"
+        f"{seconds:.0f} s.{busy}{remarks}"
     )
 
 

@@ -83,7 +83,10 @@ class Rows:
 
 @dataclass
 class LabReport:
-    """What a lab found: filled by its sections, written at the end."""
+    """What a lab found: filled by its sections, written at the end.
+
+    ``load`` is how many processes wanted a CPU when the lab began: with more of them than CPUs, times say little.
+    """
 
     name: str
     title: str
@@ -93,6 +96,7 @@ class LabReport:
     plots: dict[str, Path] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    load: float = field(default_factory=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
 
     def answer(
         self,
@@ -146,6 +150,7 @@ class LabReport:
             "date": datetime.now(timezone.utc).date().isoformat(),
             "quick": self.settings.quick,
             "environment": environment(),
+            "load": round(self.load, 1),
             "seconds": self.seconds,
             "answers": [asdict(answer) | {"text": answer.text} for answer in self.answers],
             "tables": {name: asdict(table) for name, table in self.tables.items()},
