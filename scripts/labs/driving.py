@@ -20,6 +20,7 @@ from lab_report import Lab, LabReport, Row, run_lab, settings_of
 from measured_model import Subject, accuracy, file_megabytes, flops, in_both_runtimes, latencies
 from torch import Tensor
 from torch.fx import GraphModule
+from trained_net import BATCH, HAS_TRAINING, batches_of, trained_int8
 
 import fxpasses as fx
 from fxpasses.models.evaluation import evaluate_top1
@@ -141,6 +142,35 @@ def float_and_int8(lab: Driving) -> None:
     lab.report.table(where, COLUMNS, rows)
 
 
+def trained_in_int8(lab: Driving) -> None:
+    """5. Int8 trained with the rounding in place
+
+    The same functions on the float net trained on as int8, and its accuracy beside float and static int8.
+    """
+    frames = lab.training
+    inputs = UNIT_RANGE(frames.images[: 16 * BATCH] if lab.quick else frames.images)
+    batches, steps = batches_of(inputs, frames.labels[: len(inputs)])
+    int8 = trained_int8(lab.trained, inputs[:CALIBRATION], batches, steps, epochs=1.0 if lab.quick else 5.0)
+    pair = in_both_runtimes("trained_int8", "int8", int8, lab.report.settings.out / "files")
+    times = latencies(pair, lab.make_input, BATCHES, runs=2 if lab.quick else 5)
+    rows: list[Row] = []
+    for number, subject in enumerate(pair, 1):
+        top1, where = accuracy(subject, lab.test.batches()), "trained int8"
+        both = [times[subject.name, batch].mean_ms for batch in BATCHES]
+        for letter, question, value, unit in (
+            ("a", "accuracy", top1, "%"),
+            ("b", "time at batch 1", both[0], "ms"),
+            ("c", "time at batch 32", both[1], "ms"),
+            ("d", "FLOPs of one frame", flops(int8), ""),
+            ("e", "size of the file", file_megabytes(subject), "MB"),
+            ("f", "weights and biases", subject.params, ""),
+        ):
+            what = f"trained int8, {subject.runtime}: {question}"
+            lab.report.answer(f"5.{number}{letter}", what, value, unit, where)
+        rows.append([subject.name, top1, *both, flops(int8), file_megabytes(subject), subject.params])
+    lab.report.table("trained int8", COLUMNS, rows)
+
+
 def usual_mistakes(lab: Driving) -> None:
     """4. What usual solutions get wrong
 
@@ -163,7 +193,13 @@ LAB: Lab[Driving] = Lab(
     "driving",
     "Lab 2: a driving net in float32 and int8",
     begin,
-    (float_net, changed_pictures, float_and_int8, usual_mistakes),
+    (
+        float_net,
+        changed_pictures,
+        float_and_int8,
+        usual_mistakes,
+        *((trained_in_int8,) if HAS_TRAINING else ()),
+    ),
 )
 
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bits_after_training import bits_after_training
 from lab_report import Lab, run_lab, settings_of
 from quantization_sections import equal_to_the_toolkit, fewer_bits, histograms, integers_alone, part_by_part
 from quantization_state import Quantization, begin
+from trained_net import HAS_TRAINING
 from vgg_channels import channel_pruning
 from vgg_pruning import dense_vgg, fine_grained_pruning, sensitivity_scan
 
@@ -33,6 +35,7 @@ LAB: Lab[Quantization] = Lab(
         sensitivity_scan,
         fine_grained_pruning,
         channel_pruning,
+        *((bits_after_training,) if HAS_TRAINING else ()),
     ),
 )
 

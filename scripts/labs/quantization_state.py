@@ -20,21 +20,27 @@ from fxpasses.models.model_input import UNIT_RANGE
 
 WEIGHTS = "mnist_lenet.pt"
 CALIBRATION = 256
-QUICK_IMAGES = 500
+QUICK_IMAGES, QUICK_TRAINING_IMAGES = 500, 2000
 NARROW = 8
 TITLES = {"lenet": "LeNet", "keyword": "keyword net"}
 
 
 @dataclass(frozen=True)
 class SmallNet:
-    """A float net, the same as a chain, calibration inputs and labelled test inputs."""
+    """A float net, the same as a chain, labelled training and test inputs."""
 
     net: nn.Module
     chain: tuple[Link, ...]
-    calibration: Tensor
+    training_inputs: Tensor
+    training_labels: Tensor
     inputs: Tensor
     labels: Tensor
     train_accuracy: float | None = None
+
+    @property
+    def calibration(self) -> Tensor:
+        """The first training inputs."""
+        return self.training_inputs[:CALIBRATION]
 
 
 @dataclass
@@ -63,9 +69,10 @@ def _lenet(report: LabReport) -> SmallNet:
     net.load_state_dict(torch.load(data / "models" / WEIGHTS, weights_only=True))
     training, held_out = idx_splits(data / "mnist", f"mnist={data / 'mnist'}")
     images = torch.arange(QUICK_IMAGES if report.settings.quick else len(held_out))
-    calibration = UNIT_RANGE(training.inputs(torch.arange(CALIBRATION)))
-    inputs = UNIT_RANGE(held_out.inputs(images))
-    return SmallNet(net.eval(), lenet_chain(net), calibration, inputs, held_out.labels[images])
+    seen = torch.arange(QUICK_TRAINING_IMAGES if report.settings.quick else len(training))
+    inputs, trained_on = UNIT_RANGE(held_out.inputs(images)), UNIT_RANGE(training.inputs(seen))
+    labels, seen_labels = held_out.labels[images], training.labels[seen]
+    return SmallNet(net.eval(), lenet_chain(net), trained_on, seen_labels, inputs, labels)
 
 
 def lenet_chain(net: LeNet) -> tuple[Link, ...]:
@@ -85,7 +92,8 @@ def _keyword(report: LabReport) -> SmallNet:
     data = read_spoken_digits(report.settings.data / "spoken_digits")
     net = trained_keyword_net(data, epochs=10 if report.settings.quick else 30)
     on_training = accuracy_of(net, data.inputs, data.labels)
-    return SmallNet(net, keyword_chain(net), data.inputs[:CALIBRATION], data.test_inputs, data.test_labels, on_training)
+    labelled = (data.inputs, data.labels, data.test_inputs, data.test_labels)
+    return SmallNet(net, keyword_chain(net), *labelled, on_training)
 
 
 def keyword_chain(net: KeywordNet) -> tuple[Link, ...]:
