@@ -21,7 +21,14 @@ Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 
 
 def trained_int8(
-    net: nn.Module, calibration: Tensor, batches: Batches, steps: int, *, epochs: float, bits: int = 8
+    net: nn.Module,
+    calibration: Tensor,
+    batches: Batches,
+    steps: int,
+    *,
+    epochs: float,
+    bits: int = 8,
+    lr: float = 0.01,
 ) -> GraphModule:
     """The QUANTIZED graph of a float net after training with weights and activations of so many bits.
 
@@ -31,16 +38,17 @@ def trained_int8(
         batches: of each epoch.
         steps: batches of an epoch.
         epochs: how long.
-        bits: of all layers but the first and the last, which have 8.
+        bits: of every layer, the first and the last as well.
+        lr: of weights; a net whose inputs or logits are large wants less.
     """
     training: Any = import_module("fxpasses.training")
-    config = training.TrainingConfig(weight_bits=bits, activation_bits=bits)
+    config = training.TrainingConfig(weight_bits=bits, activation_bits=bits, end_bits=bits)
     int8: GraphModule = training.train_quantized(
         net,
         (calibration[:2],),
         batches,
         config,
-        training.RunSettings(epochs=epochs),
+        training.RunSettings(epochs=epochs, lr=lr),
         calibration=list(torch.split(calibration, BATCH)),
         steps_per_epoch=steps,
     )
