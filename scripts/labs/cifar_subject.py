@@ -5,7 +5,7 @@ With weights of ``long_training.py`` the net is the large one; without, a narrow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -88,23 +88,33 @@ class CifarSubject:
 
 def cifar_subject(
     report: LabReport,
-    large: Callable[[], nn.Module],
+    shaped: Callable[[Mapping[str, Tensor]], nn.Module],
     narrow: Callable[[], nn.Module],
     preprocessing: Preprocessing,
     weights: Path | None,
 ) -> CifarSubject:
-    """Read the data, and load the weights of the large net or train the narrow one."""
+    """Read the data, and load the weights or train a narrow net.
+
+    Args:
+        report: of the lab.
+        shaped: a net of the shape that weights have.
+        narrow: the net to train where there are none.
+        preprocessing: of the pixels.
+        weights: a file of ``long_training.py``, or None.
+    """
     folder = report.settings.data / "cifar10"
     training, held_out = cifar_splits(folder, f"cifar10={folder}")
     data = SplitSource(f"cifar10={folder}", training, held_out, SHAPE, preprocessing, NUM_CLASSES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = narrow() if weights is None else large()
+        state = None if weights is None else torch.load(weights, weights_only=True)
+        net = narrow() if state is None else shaped(state)
     subject = CifarSubject(report, data, preprocessing, net.eval())
-    if weights is not None:
-        net.load_state_dict(torch.load(weights, weights_only=True))
-        report.remark(f"{type(net).__name__} of full width, weights {weights.name}.")
+    size = f"{type(net).__name__} of {sum(value.numel() for value in net.parameters()):,} parameters"
+    if state is not None:
+        net.load_state_dict(state)
+        report.remark(f"{size}, with the weights given.")
         return subject
     subject.train(net, EPOCHS, 0.05)
-    report.remark(f"A narrow {type(net).__name__}, trained for {EPOCHS} epochs of this run.")
+    report.remark(f"{size}, trained in this run for {EPOCHS} epochs.")
     return subject

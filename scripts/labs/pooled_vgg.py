@@ -6,7 +6,7 @@ multiply-accumulates; ``narrowed`` divides the widths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -33,6 +33,11 @@ class PooledVgg(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.backbone(x).mean((2, 3)))
         return logits
+
+
+def shaped(state: Mapping[str, Tensor]) -> PooledVgg:
+    """The net whose weights these are, by their shapes."""
+    return PooledVgg([value.shape[0] for value in state.values() if value.dim() == 4])
 
 
 def narrowed(divisor: int) -> PooledVgg:

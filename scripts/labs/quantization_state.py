@@ -9,7 +9,7 @@ import torch
 from cifar_subject import CifarSubject, cifar_subject
 from keyword_net import KeywordNet, trained_keyword_net
 from lab_report import LabReport
-from pooled_vgg import PooledVgg, narrowed
+from pooled_vgg import narrowed, shaped
 from quantization_by_hand import Link
 from spoken_digits import read_spoken_digits
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class Quantization:
 
 def begin(report: LabReport) -> Quantization:
     """Load LeNet and MNIST, train the keyword net on spoken digits, and the VGG on CIFAR-10 if it has no weights."""
-    vgg = cifar_subject(report, PooledVgg, partial(narrowed, NARROW), UNIT_RANGE, report.settings.weights)
+    vgg = cifar_subject(report, shaped, partial(narrowed, NARROW), UNIT_RANGE, report.settings.weights)
     return Quantization(report, {"lenet": _lenet(report), "keyword": _keyword(report)}, vgg)
 
 

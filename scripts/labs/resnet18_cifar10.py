@@ -8,7 +8,7 @@ python scripts/labs/resnet18_cifar10.py --quick                                 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -16,6 +16,7 @@ from cifar_subject import CifarSubject, cifar_subject
 from lab_report import Lab, LabReport, Row, run_lab, settings_of
 from measured_model import MEGABYTE, accuracy, file_megabytes, flops, in_both_runtimes, latencies
 from resnet18_pruning import each_layer_pruned, largest_percentage
+from torch import Tensor
 
 import fxpasses as fx
 from fxpasses.models.cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
@@ -28,7 +29,12 @@ COLUMNS = ("model", "MB", "parameters", "top-1 %", "batch 1, ms", "batch 64, ms"
 def begin(report: LabReport) -> CifarSubject:
     """The net, and CIFAR-10 with the statistics that courses use."""
     narrow = partial(CifarResNet18, width=NARROW_WIDTH)
-    return cifar_subject(report, CifarResNet18, narrow, CIFAR_STATISTICS, report.settings.weights)
+    return cifar_subject(report, _shaped, narrow, CIFAR_STATISTICS, report.settings.weights)
+
+
+def _shaped(state: Mapping[str, Tensor]) -> CifarResNet18:
+    """The net whose weights these are, by the width of its first layer."""
+    return CifarResNet18(width=state["conv1.weight"].shape[0])
 
 
 def static_int8(lab: CifarSubject) -> None:
