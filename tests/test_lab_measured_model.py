@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import measured_model
 import pytest
 import torch
 from measured_model import accuracy, file_megabytes, flops, in_both_runtimes, latencies, parameters
@@ -52,3 +53,12 @@ def test_both_runtimes_are_measured_alike(graphs: dict[str, GraphModule], form: 
     times = latencies([here, there], lambda batch: x[:batch], (1, 4), runs=2)
     assert set(times) == {(subject.name, batch) for subject in (here, there) for batch in (1, 4)}
     assert all(time.mean_ms > 0 and time.std_ms >= 0 for time in times.values())
+
+
+def test_slow_models_get_fewer_runs(
+    graphs: dict[str, GraphModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured_model, "MOST_SECONDS", 1e-6)
+    subject, _ = in_both_runtimes("fp32", "fp32", graphs["fp32"], tmp_path)
+    time = latencies([subject], lambda batch: torch.zeros(batch, 16), (1,), runs=50)[subject.name, 1]
+    assert time.mean_ms > 0 and time.std_ms == 0

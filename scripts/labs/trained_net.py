@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-HAS_TRAINING = find_spec("fxpasses.training") is not None
+import fxpasses
+
+HAS_TRAINING = Path(fxpasses.__file__).with_name("training").is_dir()
 BATCH = 64
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 """The batches of an epoch: inputs and labels."""
