@@ -31,7 +31,7 @@ python scripts/labs/notebooks.py                                           # the
 `DATA` holds `mnist`, `sst2`, `cifar10`, `spoken_digits`, `driving` and `models`. The large nets for CIFAR-10 take
 hours: `scripts/labs/long_training.py` trains them in rounds and goes on after a kill; give its `weights.pt` with
 `--weights`. Numbers of quick runs are of narrow nets and few images: they show that every question is answered, not how
-good the published net is.
+good the published net is. Plots are in the notebooks, `docs/labs/NAME.ipynb`.
 """
 
 
@@ -49,14 +49,14 @@ def _made(document: Mapping[str, Any]) -> str:
     machine = document["environment"]
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("torch", "onnxruntime"))
     settings = "quick settings" if document["quick"] else "full settings"
-    remarks = "".join(f" {sentence}" for sentence in document["remarks"])
+    remarks = "".join(f"\n- {sentence}" for sentence in document["remarks"])
     flags = "with VNNI" if any("vnni" in flag for flag in machine["flags"]) else "without VNNI"
     seconds = sum(document["seconds"].values())
     load, cpus = document["load"], machine["threads"]
     busy = f" Load {load:g} on {cpus} CPUs when it began: times say little." if load > cpus else ""
     return (
         f"`scripts/labs/{document['lab']}.py`, {settings}, {document['date']}, {machine['cpu']} {flags}, {versions}, "
-        f"{seconds:.0f} s.{busy}{remarks}"
+        f"{seconds:.0f} s.{busy}" + (f"\n{remarks}" if remarks else "")
     )
 
 
