@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Number = int | float
+Value = str | int | float | None
+Row = Sequence[Value]
+"""A row of a table: texts, numbers, and nothing."""
 PLOT_INCHES = (7.0, 4.2)
 
 
@@ -75,12 +78,15 @@ class Rows:
     """A table."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | Number | None, ...], ...]
+    rows: tuple[tuple[Value, ...], ...]
 
 
 @dataclass
 class LabReport:
-    """What a lab found: filled by its sections, written at the end."""
+    """What a lab found: filled by its sections, written at the end.
+
+    ``load`` is how many processes wanted a CPU when the lab began: with more of them than CPUs, times say little.
+    """
 
     name: str
     title: str
@@ -90,6 +96,7 @@ class LabReport:
     plots: dict[str, Path] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    load: float = field(default_factory=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
 
     def answer(
         self,
@@ -111,7 +118,7 @@ class LabReport:
             raise ValueError(f"the answer to question {number} is {value}, and no number")
         self.answers.append(Answer(number, question, value, unit, where, spread))
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Keep a table; every row has a cell for each column."""
         wrong = [row for row in rows if len(row) != len(columns)]
         if wrong:
@@ -143,6 +150,7 @@ class LabReport:
             "date": datetime.now(timezone.utc).date().isoformat(),
             "quick": self.settings.quick,
             "environment": environment(),
+            "load": round(self.load, 1),
             "seconds": self.seconds,
             "answers": [asdict(answer) | {"text": answer.text} for answer in self.answers],
             "tables": {name: asdict(table) for name, table in self.tables.items()},
@@ -162,7 +170,7 @@ class LabReport:
         """report.md."""
         lines = [f"# {self.title}", "", *answer_lines(self.answers)]
         for name, table in self.tables.items():
-            lines += ["", f"## {name}", "", *_markdown_table(table.columns, table.rows)]
+            lines += ["", f"## {name}", "", *markdown_table(table.columns, table.rows)]
         for name, path in self.plots.items():
             lines += ["", f"![{name}]({path.name})"]
         if self.remarks:
@@ -173,10 +181,11 @@ class LabReport:
 def answer_lines(answers: Sequence[Answer]) -> list[str]:
     """The table of answers as lines of Markdown."""
     rows = [(a.number, a.question, a.text, a.where) for a in answers]
-    return _markdown_table(("", "question", "answer", "where"), rows)
+    return markdown_table(("", "question", "answer", "where"), rows)
 
 
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number | None]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """A table as lines of Markdown."""
     return [
         "| " + " | ".join(columns) + " |",
         "|" + "---|" * len(columns),
@@ -184,7 +193,7 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str | Number
     ]
 
 
-def cell_text(cell: str | Number | None) -> str:
+def cell_text(cell: Value) -> str:
     """A cell as text: four digits of a fraction, nothing for None."""
     if cell is None:
         return ""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from lab_report import Lab, LabReport, run_lab, settings_of
-from low_bit_nets import EXAMPLE, Measured, Plan, at_widths, cifar_plans, measured, seeded, trained, with_integers
-from mini_cifar import CLASSES, Images, Sets, mini_cifar, normalized, read_cifar10
+from low_bits.mini_cifar import CLASSES, Images, Sets, mini_cifar, normalized, read_cifar10
+from low_bits.nets import EXAMPLE, Measured, Plan, at_widths, cifar_plans, measured, seeded, trained, with_integers
 from torch import Tensor, nn
 from torch.fx import GraphModule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fxpasses.reports.html.plots import GOOD, INK, MUTED, PLOT_SETTINGS, SURFACE, themed_svg
+from .plots import GOOD, INK, MUTED, PLOT_SETTINGS, SURFACE, themed_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from mini_cifar import Images
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -19,6 +18,7 @@ from fxpasses.micronet.api import MicroNetScore, score
 from fxpasses.models.nets.binary_nets import BinaryConnectCifar, XnorCifar
 from fxpasses.models.nets.bireal_cifar import BiRealCifar
 from fxpasses.models.training.evaluation import evaluate_top1
+from low_bits.mini_cifar import Images
 
 BATCH = 100
 CALIBRATION = 200

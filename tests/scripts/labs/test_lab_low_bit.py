@@ -8,8 +8,8 @@ import pytest
 import torch
 from lab_report import LabSettings, run_lab
 from low_bit import LAB
-from low_bit_nets import Plan, at_widths, cifar_plans, measured, seeded, trained, with_integers
-from mini_cifar import Images
+from low_bits.mini_cifar import Images
+from low_bits.nets import Plan, at_widths, cifar_plans, measured, seeded, trained, with_integers
 from torch import nn
 
 from fxpasses.binary import METHODS, BinaryTraining

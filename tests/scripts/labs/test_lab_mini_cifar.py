@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from mini_cifar import Images, mini_cifar, normalized, where
+from low_bits.mini_cifar import Images, mini_cifar, normalized, where
 
 from fxpasses.models.training.evaluation import evaluate_top1
 

@@ -1,0 +1,1 @@
+"""Lab 5: MiniCIFAR, and networks of few bits."""

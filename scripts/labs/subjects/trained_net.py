@@ -1,0 +1,68 @@
+"""Quantization-aware training as the labs need it: a float net and its data in, an int8 net out.
+
+The labs have their questions on it where ``fxpasses.training`` is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+import fxpasses
+
+HAS_TRAINING = Path(fxpasses.__file__).with_name("training").is_dir()
+BATCH = 64
+Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+"""The batches of an epoch: inputs and labels."""
+
+
+def trained_int8(
+    net: nn.Module,
+    calibration: Tensor,
+    batches: Batches,
+    steps: int,
+    *,
+    epochs: float,
+    bits: int = 8,
+    lr: float = 0.01,
+) -> GraphModule:
+    """The QUANTIZED graph of a float net after training with weights and activations of so many bits.
+
+    Args:
+        net: trained in float; it is the teacher, and not changed.
+        calibration: inputs that ranges begin from.
+        batches: of each epoch.
+        steps: batches of an epoch.
+        epochs: how long.
+        bits: of every layer, the first and the last as well.
+        lr: of weights; a net whose inputs or logits are large wants less.
+    """
+    training: Any = import_module("fxpasses.training")
+    config = training.TrainingConfig(weight_bits=bits, activation_bits=bits, end_bits=bits)
+    int8: GraphModule = training.train_quantized(
+        net,
+        (calibration[:2],),
+        batches,
+        config,
+        training.RunSettings(epochs=epochs, lr=lr),
+        calibration=list(torch.split(calibration, BATCH)),
+        steps_per_epoch=steps,
+    )
+    return int8
+
+
+def batches_of(inputs: Tensor, labels: Tensor) -> tuple[Batches, int]:
+    """Whole batches of an epoch in an order fixed by its number, and how many there are."""
+    whole = len(labels) // BATCH * BATCH
+
+    def of_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(epoch))[:whole]
+        return ((inputs[part], labels[part]) for part in torch.split(order, BATCH))
+
+    return of_epoch, whole // BATCH

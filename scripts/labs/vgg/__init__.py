@@ -1,0 +1,1 @@
+"""Lab 1's VGG: the net, fine-grained pruning, and channels."""
