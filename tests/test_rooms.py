@@ -78,3 +78,14 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
 def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c"]
     assert circles({"a": {"b"}, "b": set()}) == []
+
+
+def test_the_map_of_folders_is_up_to_date() -> None:
+    told = (ROOT / "docs" / "architecture.md").read_text().splitlines()
+    lines = [line for line in told if line.startswith("| `")]
+    expected = []
+    for folder in sorted(FOLDERS):
+        if folder.name != "scripts":
+            first = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").splitlines()[0]
+            expected.append(f"| `{folder.relative_to(ROOT)}/` | {first} |")
+    assert lines == expected

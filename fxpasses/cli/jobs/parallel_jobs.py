@@ -1,13 +1,15 @@
 """Run independent measurements, one after the other or in parallel processes; results come as they are done.
 
-Processes are joblib's: local ones by default, those of a Dask or Ray cluster where ``--backend`` says so. A worker gets
-nothing but plain settings and opens model and data itself, once: graphs never travel.
+Local processes, and those of a Dask cluster, are joblib's; a Ray cluster is asked directly, since joblib's adapter for
+it cannot give results as they are done. A worker gets nothing but plain settings and opens model and data itself, once:
+graphs never travel. Jobs of a worker that dies are done again by another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any, TypeVar
 
 from fxpasses.errors import InputError
@@ -16,7 +18,8 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 LOCAL = "loky"
-BACKENDS = (LOCAL, "threading", "dask", "ray")
+DASK, RAY = "dask", "ray"
+BACKENDS = (LOCAL, "threading", DASK, RAY)
 
 
 def threads_each(threads: int, workers: int) -> int:
@@ -50,6 +53,9 @@ def results_of(
         for job in jobs:
             yield job, work(job)
         return
+    if backend == RAY:
+        yield from _on_ray(work, jobs, workers)
+        return
     from joblib import Parallel, delayed
 
     with _configured(backend):
@@ -64,18 +70,47 @@ def _tagged(work: Callable[[Job], Result], job: Job) -> tuple[Job, Result]:
 def _configured(backend: str) -> AbstractContextManager[Any]:
     from joblib import parallel_config
 
-    try:
-        if backend == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
-        elif backend == "dask":
+    if backend == DASK:
+        try:
             from distributed import Client
-
-            Client()  # DASK_SCHEDULER_ADDRESS says which cluster; without it, one on this machine
-    except ImportError as error:
-        package = "ray" if backend == "ray" else "distributed"
-        raise InputError(
-            f"--backend {backend}", why=f"the package {package} is not installed", fix=f"pip install {package}"
-        ) from error
+        except ImportError as error:
+            raise _missing(backend, "distributed") from error
+        Client()  # DASK_SCHEDULER_ADDRESS says which cluster; without it, one on this machine
     return parallel_config(backend=backend)  # type: ignore[no-any-return]  # joblib is untyped
+
+
+def _on_ray(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Result]]:
+    """As many jobs at a time as there are workers; RAY_ADDRESS says which cluster, without it one on this machine."""
+    try:
+        import ray
+    except ImportError as error:
+        raise _missing(RAY, "ray") from error
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+    task = ray.remote(num_cpus=1)(_tagged)
+    waiting, running = iter(jobs), list[Any]()
+    try:
+        while True:
+            running += [task.remote(work, job) for job in islice(waiting, workers - len(running))]
+            if not running:
+                return
+            done, running = ray.wait(running)
+            yield from (_result(one) for one in done)
+    finally:
+        for one in running:
+            ray.cancel(one)
+
+
+def _result(reference: Any) -> Any:
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error  # what the job itself raised
+
+
+def _missing(backend: str, package: str) -> InputError:
+    return InputError(
+        f"--backend {backend}", why=f"the package {package} is not installed", fix=f"pip install {package}"
+    )

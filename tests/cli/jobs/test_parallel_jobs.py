@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,62 @@ def test_a_cluster_without_its_package(backend: str, package: str) -> None:
         pytest.skip(f"{package} is installed")
     with pytest.raises(InputError, match=f"pip install {package}"):
         list(results_of(doubled, [1, 2], 2, backend))
+
+
+def dies_once(job: tuple[str, int]) -> int:
+    """The first time job 1 is done, its process is killed."""
+    marker, number = Path(job[0]), job[1]
+    if number == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def fails(job: int) -> int:
+    raise InputError(f"job {job}", why="it always fails", fix="do not ask")
+
+
+CLUSTERS = [
+    pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"no {package}"))
+    for backend, package in (("dask", "distributed"), ("ray", "ray"))
+]
+"""pip install 'fxpasses[cluster]' brings both."""
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers of a cluster find this file, and what a backend has started ends with the test."""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    monkeypatch.setenv("PYTHONPATH", path)
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+    if "distributed" in sys.modules:
+        with suppress(ValueError):
+            client = sys.modules["distributed"].get_client()
+            cluster = client.cluster
+            client.close()
+            cluster.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the packages, about ports and forks
+@pytest.mark.parametrize("backend", CLUSTERS)
+@pytest.mark.usefixtures("cluster")
+class TestClusters:
+    def test_every_job_is_done_in_other_processes(self, backend: str) -> None:
+        found = dict(results_of(doubled, list(range(5)), 2, backend))
+        assert {job: value for job, (value, _) in found.items()} == {job: 2 * job for job in range(5)}
+        assert os.getpid() not in {pid for _, pid in found.values()}
+
+    def test_jobs_of_a_killed_worker_are_done_again(self, backend: str, tmp_path: Path) -> None:
+        jobs = [(str(tmp_path / "died"), number) for number in range(4)]
+        assert {job[1]: value for job, value in results_of(dies_once, jobs, 2, backend)} == {0: 0, 1: 2, 2: 4, 3: 6}
+        assert (tmp_path / "died").exists()
+
+    def test_what_a_job_raises_arrives(self, backend: str) -> None:
+        with pytest.raises(InputError, match="it always fails"):
+            list(results_of(fails, [1, 2], 2, backend))
 
 
 class Counted:
