@@ -19,6 +19,8 @@ from fxpasses.errors import InputError
 from fxpasses.training import RunSettings, TrainingRun, freeze_training
 from fxpasses.training.runs.run_data import RunData
 from fxpasses.training.runs.training_run import TrainingProgress
+from fxpasses.graph.pass_runner import copy_graph
+from fxpasses.training import RunSettings, TrainingRun, freeze_training, reestimate_statistics
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -86,11 +88,22 @@ def test_stopped_anywhere_it_comes_to_the_same_weights(ema: float, stops: tuple[
 
 def test_statistics_stand_from_hold_at_on() -> None:
     run = run_of(replace(SHORT, epochs=1, frozen_share=0, hold_at=0.5))
-    for _ in range(2):
+    for _ in range(3):
         run.step()
     before = {k: v.clone() for k, v in run.graph.state_dict().items() if "running" in k}
     run.step()
     assert before and all(torch.equal(v, run.graph.state_dict()[k]) for k, v in before.items())
+
+
+def test_statistics_are_taken_again_before_they_are_held() -> None:
+    run = run_of(replace(SHORT, epochs=1, frozen_share=0, hold_at=0.5))
+    for _ in range(2):
+        run.step()
+    expected = copy_graph(run.graph)
+    reestimate_statistics(expected, calibration())
+    run.step()
+    found, wanted = run.graph.state_dict(), expected.state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in wanted.items() if "running" in k)
 
 
 def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class TrainingRun:
         if self.done == self.schedule.opened:
             self._freeze()
         elif self.done == self.schedule.held:
+            self._restate()
             hold_statistics(self.graph)
         if self.data.begins_epoch:
             self._epoch_states = random_states()
@@ -198,10 +199,14 @@ class TrainingRun:
         self._close_row()
         if self.average is not None:
             self.average.put_into(self.graph)
-        if len(self.calibration):
-            reestimate_statistics(self.graph, samples_of_all(self.calibration))
+        self._restate()
         self.frozen = freeze_training(self.graph)
         self.optimizer = optimizer_of(self.frozen, self.settings, frozen=True)
+
+    def _restate(self) -> None:
+        """Take BatchNorm statistics again: running ones lag behind weights that move, and are of no use to hold."""
+        if len(self.calibration):
+            reestimate_statistics(self.graph, samples_of_all(self.calibration))
 
     def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
         given = f"a batch of shape {list(inputs.shape)}"
