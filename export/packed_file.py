@@ -2,7 +2,7 @@
 
 Inside is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or +1 (as
 int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values to a byte. ``packed.json`` says
-which. The whole is deflated at once, as the one entry of another zip, so that headers of small entries cost nothing.
+which. The whole is one xz stream, in which the headers of small entries cost nothing.
 
 Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it as :func:`fxpasses.export.load` does,
 with all of its checks; before that it bounds how much a small file may become.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import tempfile
 import zipfile
 from pathlib import Path
@@ -28,12 +29,15 @@ from .pt2.save_and_load import load, save
 from .pt2_records.records import RefusedError, field, integer, parsed, refusing, shown, table, text
 
 ENDING = ".fxbits"
-CONTENT, MANIFEST = "packed.zip", "packed.json"
+MANIFEST = "packed.json"
 _FORMAT = 1
 _FEWEST = 64
 """Bytes below which packing is not worth a line in the manifest."""
 _LARGEST_RATIO = 300
 """How much larger than the file its entries may become: graphs are JSON, which deflates well, and a byte becomes 8."""
+_PRESET = 6
+_MEMORY = 1 << 26
+"""Bytes that the decoder may take: files are written with a dictionary of 8 MB."""
 _TO_A_BYTE = {"sign": 8, "ternary": 5}
 _POWERS = np.array([1, 3, 9, 27, 81], np.uint8)
 _AGAIN = "save the graph again with fxpasses.export.packed_file.save_packed"
@@ -90,10 +94,7 @@ def packed_archive(plain: bytes) -> bytes:
             _write(packed, info.filename, data)
         document = {"format": _FORMAT, "packed": manifest}
         _write(packed, MANIFEST, json.dumps(document).encode())
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as outer:
-        _write(outer, CONTENT, target.getvalue(), zipfile.ZIP_DEFLATED)
-    return whole.getvalue()
+    return lzma.compress(target.getvalue(), lzma.FORMAT_XZ, preset=_PRESET)
 
 
 def unpacked_archive(content: bytes) -> bytes:
@@ -104,7 +105,7 @@ def unpacked_archive(content: bytes) -> bytes:
     """
     target = io.BytesIO()
     inner = _content(content)
-    with _opened(inner, {MANIFEST}) as packed, zipfile.ZipFile(target, "w") as plain:
+    with _opened(inner) as packed, zipfile.ZipFile(target, "w") as plain:
         manifest = _manifest(packed, len(inner))
         for info in packed.infolist():
             if info.filename == MANIFEST:
@@ -119,19 +120,28 @@ def unpacked_archive(content: bytes) -> bytes:
 
 
 def _content(content: bytes) -> bytes:
-    with _opened(content, {CONTENT}) as outer:
-        return outer.read(CONTENT)
+    """What a stream holds, unless it is more than a packed graph can be."""
+    decoder, largest = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), _LARGEST_RATIO * len(content)
+    try:
+        inner = decoder.decompress(content, largest + 1)
+    except lzma.LZMAError as error:
+        raise RefusedError(f"it is no packed graph, or damaged: {shown(str(error))}", _AGAIN) from error
+    if len(inner) > largest:
+        raise RefusedError(f"what is in it is more than {_LARGEST_RATIO} times as large as the file", _AGAIN)
+    if not decoder.eof or decoder.unused_data:
+        raise RefusedError("it is damaged: it does not end where its content does", _AGAIN)
+    return inner
 
 
-def _opened(content: bytes, needed: set[str]) -> zipfile.ZipFile:
-    """An archive that has these entries, none twice, and is no small file that becomes a large one."""
+def _opened(content: bytes) -> zipfile.ZipFile:
+    """The archive inside, with a manifest and no entry twice, its entries no larger than it may become."""
     try:
         packed = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile as error:
         raise RefusedError(f"it is no packed graph, or damaged: {shown(str(error))}", _AGAIN) from error
     names = [info.filename for info in packed.infolist()]
-    if missing := needed - set(names):
-        raise RefusedError(f"it is no packed graph: there is no {missing.pop()}", _AGAIN)
+    if MANIFEST not in names:
+        raise RefusedError(f"it is no packed graph: there is no {MANIFEST}", _AGAIN)
     if len(set(names)) != len(names):
         raise RefusedError("it is damaged: an entry is in it twice", _AGAIN)
     if sum(info.file_size for info in packed.infolist()) > _LARGEST_RATIO * len(content):

@@ -117,7 +117,11 @@ def masked(graph: fx.GraphModule, share: float) -> fx.GraphModule:
 
 @pytest.mark.parametrize(
     ("share", "mb", "multiplies", "adds"),
-    [(0.1, 10.142, 184.021, 357.020), (0.5, 5.953, 106.858, 202.694), (0.9, 1.764, 29.695, 48.368)],
+    [
+        pytest.param(0.1, 10.142, 184.021, 357.020, marks=pytest.mark.slow),
+        pytest.param(0.5, 5.953, 106.858, 202.694, marks=pytest.mark.slow),
+        (0.9, 1.764, 29.695, 48.368),
+    ],
 )
 def test_efficientnet_b0_pruned(
     efficientnet: fx.GraphModule,

@@ -44,10 +44,10 @@ def test_binary_layers_have_integers_of_one(method: str) -> None:
     assert len(binary) == len(latent_layers(found.binary)) == len(binary_layers(fxpasses.fuse(found.deployed)))
 
 
-SLOW = [pytest.param(method, marks=pytest.mark.slow) for method in METHODS if method not in ("xnor", "twn")]
+SLOW = [pytest.param(method, marks=pytest.mark.slow) for method in METHODS if method != "xnor"]
 
 
-@pytest.mark.parametrize("method", ["xnor", "twn", *SLOW])
+@pytest.mark.parametrize("method", ["xnor", *SLOW])
 def test_both_runtimes_give_the_same_integers(method: str) -> None:
     found = made(method)
     report = parity(found.int8, [found.inputs])

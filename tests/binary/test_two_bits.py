@@ -29,7 +29,7 @@ def test_levels_come_back_from_their_bits() -> None:
     assert torch.equal(back.reshape(3, 2, 32), levels)
 
 
-@pytest.mark.parametrize("method", ["binaryconnect", "twn"])
+@pytest.mark.parametrize("method", [pytest.param("binaryconnect", marks=pytest.mark.slow), "twn"])
 def test_it_computes_what_was_deployed(method: str, tmp_path: Path) -> None:
     found = made(method)
     deployed = fxpasses.fuse(found.deployed)

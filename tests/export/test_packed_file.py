@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from binary_nets import made
 
 from fxpasses.errors import InputError
 from fxpasses.export import load, save
-from fxpasses.export.packed_file import CONTENT, MANIFEST, load_packed, packed_archive, save_packed, unpacked_archive
+from fxpasses.export.packed_file import MANIFEST, load_packed, packed_archive, save_packed, unpacked_archive
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +58,13 @@ def rewritten(source: Path, change: Callable[[dict[str, bytes]], object], target
     with zipfile.ZipFile(inner, "w") as archive:
         for name, data in entries.items():
             archive.writestr(name, data)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(CONTENT, inner.getvalue())
+    target.write_bytes(lzma.compress(inner.getvalue()))
     return target
 
 
 def opened(packed: Path) -> zipfile.ZipFile:
     """What is inside a packed file."""
-    with zipfile.ZipFile(packed) as archive:
-        assert archive.namelist() == [CONTENT]
-        return zipfile.ZipFile(io.BytesIO(archive.read(CONTENT)))
+    return zipfile.ZipFile(io.BytesIO(lzma.decompress(packed.read_bytes())))
 
 
 def first_packed(entries: dict[str, bytes]) -> str:
@@ -115,9 +113,17 @@ def test_digits_that_are_none(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_archives(packed: Path, tmp_path: Path) -> None:
-    (tmp_path / "torn.fxbits").write_bytes(packed.read_bytes()[:1000])
-    with pytest.raises(InputError, match="it is no packed graph, or damaged"):
-        load_packed(tmp_path / "torn.fxbits")
+    whole, bad = packed.read_bytes(), tmp_path / "bad.fxbits"
+    for content, why in (
+        (whole[:1000], "does not end where its content does"),
+        (whole + b"more", "does not end where its content does"),
+        (b"no stream" * 9, "it is no packed graph, or damaged"),
+        (whole[:500] + bytes(20) + whole[520:], "damaged"),
+        (lzma.compress(b"no archive"), "it is no packed graph, or damaged"),
+    ):
+        bad.write_bytes(content)
+        with pytest.raises(InputError, match=why):
+            load_packed(bad)
     with pytest.raises(InputError, match="no such file"):
         load_packed(tmp_path / "missing.fxbits")
     with pytest.raises(InputError, match=r"a packed graph is a \.fxbits file"):

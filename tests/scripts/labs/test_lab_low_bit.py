@@ -30,6 +30,7 @@ def test_the_plans() -> None:
     assert sizes == sorted(sizes) and sizes[-1] > 20 * sizes[0]
 
 
+@pytest.mark.slow
 def test_one_network_from_training_to_its_file(tmp_path: Path) -> None:
     def build() -> nn.Module:
         return BinaryConnectCifar((8, 16), (True, True), (16,))
