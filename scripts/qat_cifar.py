@@ -47,8 +47,7 @@ COMPARED = 256
 def main() -> None:
     """Train, measure, write."""
     arguments = _arguments()
-    out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    (out := Path(arguments.out)).mkdir(parents=True, exist_ok=True)
     model = load_model(arguments.model, arguments.weights)
     data = open_dataset(arguments.data, model)
     graph = fxpasses.capture(model.module, model.example_inputs())

@@ -12,17 +12,17 @@ from fxpasses.measure.runners import onnx_runner, torch_runner
 
 FILE_CASES: dict[str, Case] = {
     # files
-    "export/onnx_writer/write.py:to_onnx": (
+    "export/onnx_writer/write.py:_check_asked": (
         lambda folder: to_onnx(small_graph(), folder / "m.onnx", form="qqd"),  # type: ignore[arg-type]
         "use 'qdq' or 'qoperator'",
         lambda folder: to_onnx(small_graph(), folder / "m.onnx", form="qdq", verify=False),
     ),
-    "export/onnx_writer/write.py:to_onnx#2": (
+    "export/onnx_writer/write.py:_check_asked#2": (
         lambda folder: to_onnx(small_graph(), folder / "m.onnx", opset=12),
         "leave it out (18), or use one of those",
         lambda folder: to_onnx(small_graph(), folder / "m.onnx", opset=18, verify=False),
     ),
-    "export/onnx_writer/write.py:to_onnx#3": (
+    "export/onnx_writer/write.py:_check_asked#3": (
         lambda folder: to_onnx(observed("conv_bn_relu"), folder / "m.onnx"),
         "fx.convert(graph), or export the float graph",
         lambda folder: to_onnx(fxpasses.convert(observed("conv_bn_relu")), folder / "m.onnx", verify=False),

@@ -25,10 +25,29 @@ SOURCE_FOLDERS = ("fxpasses", "export", "models", "scripts", "tests")
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
+"""Lines, signature included, docstring not."""
+MOST_PARAMETERS = 8
 LONG_FILES = {
     "fxpasses/graph/operator_table.py": "the table of operators, an entry each; halves of a table are harder to read"
 }
 """Files that may be longer, and their functions too, each with the reason."""
+_OPTIONS = "the options of a command are the parameters of its function"
+_COMMANDS = "fxpasses/cli/commands"
+LARGE_FUNCTIONS = {
+    ("tests/hostile/documents.py", "report"): "one document with every part it can have",
+    (f"{_COMMANDS}/bench_command.py", "bench_command"): _OPTIONS,
+    (f"{_COMMANDS}/parity_command.py", "parity_command"): _OPTIONS,
+    (f"{_COMMANDS}/prune_command.py", "prune_command"): _OPTIONS,
+    (f"{_COMMANDS}/quantize_command.py", "quantize_command"): _OPTIONS,
+    (f"{_COMMANDS}/score_command.py", "score_command"): _OPTIONS,
+    (f"{_COMMANDS}/sensitivity_command.py", "sensitivity_command"): _OPTIONS,
+    (f"{_COMMANDS}/train_command.py", "train_command"): _OPTIONS,
+    ("export/onnx_writer/translations_recurrent.py", "gru_dynamic"): "the operator's own arguments",
+    ("fxpasses/precision/recurrent_ops.py", "_gru_dynamic"): "the operator's own arguments",
+    ("fxpasses/pruning/channels/budget.py", "choose_within"): "what choose_channels is told, and the budget",
+    ("fxpasses/training/runs/whole_run.py", "train_quantized"): "all of training in one call, settings by keyword",
+}
+"""Functions that may be longer or take more, each with the reason."""
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -44,12 +63,15 @@ def sources() -> list[Path]:
     return sorted(path for path in found if not any(path.is_relative_to(ROOT / link) for link in LINKS))
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and length in lines of each function, its docstring and decorators not counted."""
+def functions(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, length in lines and number of parameters of each function; docstring and decorators are not counted."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
-            yield node.name, (body[-1].end_lineno or 0) - body[0].lineno + 1
+            first = node.body[0]
+            told = (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(node) is not None else 0
+            given = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            parameters = len([name for name in given if name not in ("self", "cls")])
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1 - told, parameters
 
 
 def test_package_list_matches_the_folders() -> None:
@@ -96,7 +118,10 @@ def test_file_says_what_it_is_and_stays_short(path: Path) -> None:
     if name in LONG_FILES:
         return
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
-    assert [f"{function}: {lines} lines" for function, lines in functions(path) if lines > LONGEST_FUNCTION] == []
+    judged = [found for found in functions(path) if (name, found[0]) not in LARGE_FUNCTIONS]
+    assert [f"{function}: {lines} lines" for function, lines, _ in judged if lines > LONGEST_FUNCTION] == []
+    many = [f"{function}: {count} parameters" for function, _, count in judged if count > MOST_PARAMETERS]
+    assert many == [] or name.startswith("tests/")
 
 
 def test_long_files_are_still_long() -> None:

@@ -26,6 +26,16 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     def dequantize_per_channel(q: Any, scale: Any, axis: int) -> Any:
         return op.DequantizeLinear(q, scale, axis=axis)
 
+    return {
+        binary_ops.sign: _sign(op),
+        ops.pixels: _pixels(op),
+        ops.quantize: quantize,
+        ops.dequantize: dequantize,
+        ops.dequantize_per_channel: dequantize_per_channel,
+    }
+
+
+def _pixels(op: Any) -> Callable[..., Any]:
     def pixels(
         x: Any, factor: list[float], offset: list[float], rest: float, channels: int, spread: bool = False
     ) -> Any:
@@ -44,13 +54,7 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
         pads = op.Constant(value_ints=[0, 0, 0, 0, 0, channels - len(factor), 0, 0])
         return op.Pad(moved, pads, op.Constant(value_float=rest))
 
-    return {
-        binary_ops.sign: _sign(op),
-        ops.pixels: pixels,
-        ops.quantize: quantize,
-        ops.dequantize: dequantize,
-        ops.dequantize_per_channel: dequantize_per_channel,
-    }
+    return pixels
 
 
 def _sign(op: Any) -> Callable[..., Any]:

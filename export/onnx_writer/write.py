@@ -73,21 +73,7 @@ def to_onnx(
             else than the graph, or does not run; with the node where it is known.
         InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
-    if form not in ("qdq", "qoperator"):
-        raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
-    if opset is not None and opset not in OPSETS:
-        raise InputError(
-            f"opset {opset}",
-            why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
-            fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
-        )
-    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED, Stage.LOWERED):
-        raise GraphError(
-            f"to_onnx got a graph in stage {stage_of(gm)}",
-            why="only FLOAT, QUANTIZED and LOWERED graphs have an ONNX form",
-            fix="fx.convert(graph), or export the float graph",
-            step="to_onnx",
-        )
+    _check_asked(gm, form, opset)
     require_expressible(gm)
     from ..onnx_forms.nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
@@ -112,6 +98,24 @@ def to_onnx(
 
     check = partial(verify_onnx, gm, dynamic_batch=dynamic_batch)
     return write_model(model, Path(path), check, external_data)
+
+
+def _check_asked(gm: fx.GraphModule, form: str, opset: int | None) -> None:
+    if form not in ("qdq", "qoperator"):
+        raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
+    if opset is not None and opset not in OPSETS:
+        raise InputError(
+            f"opset {opset}",
+            why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
+            fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
+        )
+    if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED, Stage.LOWERED):
+        raise GraphError(
+            f"to_onnx got a graph in stage {stage_of(gm)}",
+            why="only FLOAT, QUANTIZED and LOWERED graphs have an ONNX form",
+            fix="fx.convert(graph), or export the float graph",
+            step="to_onnx",
+        )
 
 
 def onnx_model(

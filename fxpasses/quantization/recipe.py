@@ -64,6 +64,24 @@ class _Silent:
 SILENT: Steps = _Silent()
 """Tells nobody."""
 
+
+@dataclass(frozen=True)
+class Run:
+    """How a recipe runs, whatever it makes.
+
+    Attributes:
+        steps: told about every step.
+        images: how many samples there are, where that is known, for ``steps``.
+        engine: runs int8 graphs of a sweep; None for the exact reference.
+    """
+
+    steps: Steps = SILENT
+    images: int | None = None
+    engine: Engine | None = None
+
+
+PLAINLY = Run()
+
 Place = Callable[[fx.GraphModule, QuantConfig], QuantConfig]
 """From a calibrated OBSERVED graph, with an observer at every tensor, and settings to settings that keep more float."""
 
@@ -99,9 +117,7 @@ def calibrated_graph(
     observe_as: QuantConfig | None = None,
     every_tensor: bool = False,
     samples: int | None = None,
-    images: int | None = None,
-    steps: Steps = SILENT,
-    engine: Engine | None = None,
+    run: Run = PLAINLY,
 ) -> CalibratedGraph:
     """The first half: everything before integers.
 
@@ -112,21 +128,20 @@ def calibrated_graph(
         observe_as: other settings to observe with, for callers that take other ranges from what was seen.
         every_tensor: put an observer at every tensor that some choice of operators could put on a grid.
         samples: how many first samples to keep; None for what the second half needs.
-        images: how many samples there are, where that is known, for ``steps``.
-        steps: told about every step.
-        engine: runs int8 graphs of a sweep; None for the exact reference.
+        run: who is told, and what a sweep runs in.
 
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
+    steps = run.steps
     with steps.step("equalize"):
         graph, batches = equalized(graph, batches, config)
     config = observe_as or config
     observed = observe(graph, config, every_tensor=every_tensor)
     first, batches = first_samples(batches, samples_kept(config) if samples is None else samples)
-    with steps.step("calibrate", images) as step:
+    with steps.step("calibrate", run.images) as step:
         if config.sweeps:
-            sweep_observers(observed, batches, progress=step.advance, engine=engine)
+            sweep_observers(observed, batches, progress=step.advance, engine=run.engine)
             config = config_of(observed)
         else:
             calibrate(observed, batches, step.advance)
@@ -143,23 +158,20 @@ def quantize_graph(
     *,
     place: Place | None = None,
     keep_nearest: bool = False,
-    images: int | None = None,
-    steps: Steps = SILENT,
-    engine: Engine | None = None,
+    run: Run = PLAINLY,
 ) -> Int8Graphs:
     """All of it: a fused FLOAT graph becomes a QUANTIZED one.
 
     Args:
         place: chooses operators that stay float once ranges are known.
         keep_nearest: where rounding is learned, convert with rounding to nearest, too.
-        graph, batches, config, images, steps, engine: as for :func:`calibrated_graph`.
+        graph, batches, config, run: as for :func:`calibrated_graph`.
 
     Raises:
         GraphError, InputError: as :func:`calibrated_graph` and :func:`fxpasses.convert` say.
     """
-    found = calibrated_graph(
-        graph, batches, config, every_tensor=place is not None, images=images, steps=steps, engine=engine
-    )
+    steps = run.steps
+    found = calibrated_graph(graph, batches, config, every_tensor=place is not None, run=run)
     config = found.config if place is None else place(found.graph, found.config)
     if config.reestimation:
         with steps.step("convert and re-estimate"):

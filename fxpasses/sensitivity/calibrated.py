@@ -24,7 +24,7 @@ from fxpasses.quantization.numbers.qparams import IntType
 from fxpasses.quantization.ranges.observer_spec import ObserverSpec
 from fxpasses.quantization.ranges.observers import Observer
 from fxpasses.quantization.ranges.range_search import Range
-from fxpasses.quantization.recipe import SILENT, Step, Steps, calibrated_graph
+from fxpasses.quantization.recipe import SILENT, Run, Step, Steps, calibrated_graph
 from fxpasses.quantization.repairs.observer_sweep import observed_by
 from fxpasses.quantization.repairs.output_noise import SAMPLES, is_by_error, narrow_ranges
 
@@ -73,7 +73,7 @@ def calibrate_once(
     Raises:
         GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
     """
-    observed = calibrated_graph(gm, batches, config, every_tensor=True, steps=_Advancing.of(progress)).graph
+    observed = calibrated_graph(gm, batches, config, every_tensor=True, run=Run(_Advancing.of(progress))).graph
     float_graph = without_observers(observed)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, _units(float_graph, observed, config))
@@ -133,7 +133,7 @@ def measure_distributions(
     """
     neutral = replace(config, observer="histogram", narrow_ranges=False, overrides=shaping_overrides(config))
     found = calibrated_graph(
-        gm, batches, config, observe_as=neutral, every_tensor=True, samples=SAMPLES, steps=_Advancing.of(progress)
+        gm, batches, config, observe_as=neutral, every_tensor=True, samples=SAMPLES, run=Run(_Advancing.of(progress))
     )
     return Distributions(without_observers(found.graph), found.graph, found.first)
 

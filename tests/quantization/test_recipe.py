@@ -178,6 +178,6 @@ def test_steps_are_told() -> None:
             told.append((name, total))
             return super().step(name, total)
 
-    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), images=48, keep_nearest=True, steps=Told())
+    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), keep_nearest=True, run=recipe.Run(Told(), 48))
     names = ["equalize", "calibrate", "narrow ranges", "convert", "learn rounding"]
     assert told == list(zip(names, [None, 48, None, None, 0], strict=True))

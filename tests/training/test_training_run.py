@@ -16,11 +16,10 @@ from torch import nn
 from training_nets import FEW_BITS, SHORT, calibration, labelled, prepared, small
 
 from fxpasses.errors import InputError
-from fxpasses.training import RunSettings, TrainingRun, freeze_training
-from fxpasses.training.runs.run_data import RunData
-from fxpasses.training.runs.training_run import TrainingProgress
 from fxpasses.graph.pass_runner import copy_graph
 from fxpasses.training import RunSettings, TrainingRun, freeze_training, reestimate_statistics
+from fxpasses.training.runs.run_data import RunData
+from fxpasses.training.runs.training_run import TrainingProgress
 
 TESTS = Path(__file__).resolve().parent.parent
 

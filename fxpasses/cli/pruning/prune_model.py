@@ -65,7 +65,6 @@ def prune_into(
     """
     threads = default_threads(settings.threads)
     with torch_threads(threads), tempfile.TemporaryDirectory() as scratch:
-        images = calibration_images(given.data, settings) if quantize else 0
         with terminal.step("capture and fuse"):
             graph = capture(given.model.module, given.model.example_inputs())
             dense = fuse(graph)
@@ -80,7 +79,7 @@ def prune_into(
         artifacts += _floats(small, folder, "", given, settings, terminal)
         lowered = Lowered()
         if quantize:
-            lowered = _quantized(small, dense, artifacts, folder, Path(scratch), given, settings, images, terminal)
+            lowered = _quantized(small, dense, artifacts, folder, Path(scratch), given, settings, terminal)
         artifacts = [_at_threads(a, threads) for a in artifacts]
         variants, latencies = _measured(artifacts, given, settings, terminal)
         account = account_of(pruned, pruning, artifacts, latencies, folder, Path(scratch))
@@ -108,10 +107,10 @@ def _quantized(
     scratch: Path,
     given: Input,
     settings: Settings,
-    images: int,
     terminal: Terminal,
 ) -> Lowered:
     """Quantize both, add what is to be measured to ``artifacts``, and check the pruned one."""
+    images = calibration_images(given.data, settings)
     int8, made = _int8(small, folder, "", artifacts[2].macs, given, settings, images, terminal)
     _, also = _int8(dense, scratch, DENSE, artifacts[0].macs, given, settings, images, terminal)
     artifacts += [*made, *also]

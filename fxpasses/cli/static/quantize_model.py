@@ -27,7 +27,7 @@ from fxpasses.models.data.data_source import DataSource, check_count
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
-from fxpasses.quantization.recipe import Int8Graphs, Place, quantize_graph
+from fxpasses.quantization.recipe import Int8Graphs, Place, Run, quantize_graph
 from fxpasses.reports.document import build_report, write_report
 from fxpasses.reports.html.page import write_html
 from fxpasses.reports.lowered import slower_than_float
@@ -191,9 +191,8 @@ def int8_graphs(
     place: Place | None = None,
 ) -> Int8Graphs:
     """Quantize a fused FLOAT graph; ``place`` chooses what stays float."""
-    return quantize_graph(
-        graph, batches, config, place=place, keep_nearest=True, images=images, steps=terminal, engine=to_torch
-    )
+    run = Run(terminal, images, to_torch)
+    return quantize_graph(graph, batches, config, place=place, keep_nearest=True, run=run)
 
 
 def parity_on(

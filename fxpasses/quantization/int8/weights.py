@@ -6,7 +6,7 @@ Weights are symmetric, one scale for each output channel: ``w = s_w * q``. The b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -66,42 +66,51 @@ def integer_weights(
     """
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
-    groups = int(getattr(layer, "groups", 1)) if axis == 1 else 1
+    all_groups = int(getattr(layer, "groups", 1))
+    groups = all_groups if axis == 1 else 1
     bits = bits or config.weight_bits
     grid = config.weight_grid(bits)
     levels = level_scales(weight, axis)
     stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 and levels is None else None
-    found = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped) if levels is None else levels
-    scale = found.double()
-    in_pairs = (
-        levels is None and config.pairs_matter(bits) and pairs_meet(weight, axis, int(getattr(layer, "groups", 1)))
-    )
+    in_pairs = levels is None and config.pairs_matter(bits) and pairs_meet(weight, axis, all_groups)
+    if levels is None:
+        levels = weight_scales(weight, axis, grid, search=config.weight_search, groups=stepped)
+    scale = levels.double()
     if in_pairs:
         scale = pair_safe_scales(weight.double(), scale)
     if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
         scale = scale.max().expand_as(scale)
     per_output = scale.repeat(groups)
     if bias is not None:
-        largest = LARGEST_BIAS if config.activation_bits == LARGEST_BITS else LARGEST_INT32_BIAS
-        per_output = torch.maximum(per_output, bias.abs() / (x.scale * largest))
+        per_output = torch.maximum(per_output, bias.abs() / (x.scale * _largest_bias(config)))
         scale = per_output if groups == 1 else per_output.max().expand_as(scale)
     if y is not None and config.avoids_ties:
-        wanted = x.scale * scale / y.scale
-        multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
-        scale = multiplier * y.scale / x.scale
+        scale = _without_ties(scale, x, y, config)
     weight_scale = scale.to(torch.float32)
-    shape = [1] * weight.dim()
-    shape[axis] = -1
-    q = _rounded(weight.double() / weight_scale.double().reshape(shape), grid, stepped)
+    by_axis = weight_scale.double().reshape([-1 if d == axis else 1 for d in range(weight.dim())])
+    q = _rounded(weight.double() / by_axis, grid, stepped)
     q = pair_safe(q) if in_pairs else q
+    integers = IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
     if means is not None:
-        off = output_error(layer, q * weight_scale.double().reshape(shape) - weight.double(), means)
+        off = output_error(layer, q * by_axis - weight.double(), means)
         bias = -off if bias is None else bias - off
-    if bias is None:
-        return IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
-    bias_scale = torch.tensor(x.scale, dtype=torch.float32) * weight_scale.repeat(groups)
-    q_bias = torch.round(bias / bias_scale.double()).to(torch.int32)
-    return IntegerWeights(q.to(torch.int8), weight_scale, axis, q_bias, bias_scale)
+    return integers if bias is None else _with_bias(integers, bias, x.scale, groups)
+
+
+def _with_bias(integers: IntegerWeights, bias: Tensor, x_scale: float, groups: int) -> IntegerWeights:
+    bias_scale = torch.tensor(x_scale, dtype=torch.float32) * integers.weight_scale.repeat(groups)
+    rounded = torch.round(bias / bias_scale.double()).to(torch.int32)
+    return replace(integers, bias=rounded, bias_scale=bias_scale)
+
+
+def _largest_bias(config: QuantConfig) -> int:
+    return LARGEST_BIAS if config.activation_bits == LARGEST_BITS else LARGEST_INT32_BIAS
+
+
+def _without_ties(scale: Tensor, x: QParams, y: QParams, config: QuantConfig) -> Tensor:
+    wanted = x.scale * scale / y.scale
+    multiplier, _ = tie_free_multipliers(wanted.clamp(min=SMALLEST_PROVABLE) if config.exact else wanted)
+    return multiplier * y.scale / x.scale
 
 
 def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None) -> Tensor:

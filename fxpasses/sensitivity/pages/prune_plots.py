@@ -87,16 +87,9 @@ def map_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
         )
         for y, row in enumerate(drops):
             for x, drop in enumerate(row):
+                text = f"{drop:.1f}".replace("-", "−") if measure.unit == "%" else lost_text(drop, measure)
                 colour = "#ffffff" if drop > 0.45 * most else "#3a2a10"
-                axes.text(
-                    x + 0.5,
-                    y + 0.5,
-                    f"{drop:.1f}".replace("-", "−") if measure.unit == "%" else lost_text(drop, measure),
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color=colour,
-                )
+                axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
         axes.grid(visible=False)
         axes.set_xticks([x + 0.5 for x in range(len(ratios))], [f"{100 * ratio:g} %" for ratio in ratios])
         axes.set_yticks([y + 0.5 for y in range(len(layers))], [layer["module"] for layer in layers], fontsize=8)

@@ -17,6 +17,7 @@ from fxpasses.errors import GraphError
 from fxpasses.export.onnx_writer import verify as onnx_verify
 from fxpasses.export.onnx_writer.verify import verify_onnx
 from fxpasses.export.probe_inputs import probe_inputs
+from fxpasses.graph.stages import graph_facts
 from fxpasses.quantization.config import QuantConfig
 
 CONFIG = QuantConfig(target="x86-avx2")
@@ -128,5 +129,5 @@ def test_probes_are_like_the_examples() -> None:
 def test_numbers_that_a_graph_refuses_are_no_reason_to_refuse_it(tmp_path: Path) -> None:
     graph = fxpasses.capture(Looked().eval(), (torch.tensor([[1, 4]]), torch.tensor([0.5])))
     path = fxpasses.export.to_onnx(graph, tmp_path / "a.onnx")
-    graph.meta["fxpasses"]["example_ranges"] = ((0.0, 900.0), None)
+    graph_facts(graph).example_ranges = ((0.0, 900.0), None)
     verify_onnx(graph, path)
