@@ -10,11 +10,10 @@
 | ``bireal`` | ``mean |w| * sign(w)``, ReActNet's gradient | signs, Bi-Real Net's gradient | float |
 
 Stochastic BinaryConnect is deployed with ``sign(w)``, too. The authors' code tests it with real weights, so the
-published 8.27 % on CIFAR-10 is no
-result of a binary network. XNOR-Net's scales of inputs (K) are left out, as its authors' code does. For ``xnor`` and
-``bireal``
-a model is written with ``F.hardtanh`` where a sign will be, which is its float twin, too: the pass turns it into
-``fxpasses::sign`` where nothing but binary layers read it. Not exact: the graph is another function, to be trained.
+published 8.27 % on CIFAR-10 is no result of a binary network. XNOR-Net's scales of inputs (K) are left out, as its
+authors' code does. For ``xnor`` and ``bireal`` a model is written with ``F.hardtanh`` where a sign will be, which is
+its float twin, too: the pass turns it into ``fxpasses::sign`` where nothing but binary layers read it. Not exact: the
+graph is another function, to be trained.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Put the binary weights where the real ones were: what is left is an ordinary FLOAT graph of plain layers.
 
 Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer has the very
-weight
-it computed with. BatchNorm behind a layer, folded later, multiplies each output's weights by one number, so that they
-remain two (or three) values and are integers -1, 0 and +1 on that output's scale.
+weight it computed with. BatchNorm behind a layer, folded later, multiplies each output's weights by one number, so that
+they remain two (or three) values and are integers -1, 0 and +1 on that output's scale.
 """
 
 from __future__ import annotations

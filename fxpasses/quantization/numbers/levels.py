@@ -1,9 +1,8 @@
 """Weights that already lie on a grid of two or three levels: ``s * {-1, +1}`` or ``s * {-1, 0, +1}`` for each output.
 
 Networks trained with binary or ternary weights have them, and keep them through the folding of BatchNorm, which
-multiplies
-each output's weights by one number. Their integers are -1, 0 and +1 on the scale ``s``; on any other grid they would be
-multiples that say nothing more. Exact.
+multiplies each output's weights by one number. Their integers are -1, 0 and +1 on the scale ``s``; on any other grid
+they would be multiples that say nothing more. Exact.
 """
 
 from __future__ import annotations
