@@ -1,8 +1,9 @@
-"""Recurrent layers with weights of their own, so that onnxruntime can turn them to uint8 where it has to.
+"""Layers with weights of their own, so that onnxruntime can turn them to uint8 where it has to.
 
 With ``session.x64quantprecision`` onnxruntime replaces int8 weights and their zero points, one by one. It fails where
-two of them share a zero point, and does not look for weights outside of a loop's body:
+two layers share a weight or a zero point, and does not look for weights outside of a loop's body:
 
+- of int8 weights that are equal, which the exporter writes once, each DequantizeLinear gets its own;
 - each DynamicQuantizeLSTM gets zero points that nothing else reads;
 - weights that a Scan's MatMulInteger multiplies with move into the Scan's body.
 """
@@ -22,11 +23,22 @@ _ZERO_POINTS = {9: "weight", 11: "recurrent"}
 def own_weights(model: ir.Model) -> None:
     """Rewrite ``model`` in place."""
     for node in list(model.graph):
-        if node.op_type == "DynamicQuantizeLSTM":
+        if node.op_type == "DequantizeLinear":
+            _own_weight(model, node)
+        elif node.op_type == "DynamicQuantizeLSTM":
             _own_zero_points(model, node)
         elif node.op_type == "Scan":
             for body in _bodies(node):
                 _own_products(model, body)
+
+
+def _own_weight(model: ir.Model, node: ir.Node) -> None:
+    shared = node.inputs[0]
+    if shared is None or shared.const_value is None or shared.dtype is not ir.DataType.INT8:
+        return
+    if len(shared.const_value.shape) > 1 and len(list(shared.uses())) > 1:
+        name = f"{node.outputs[0].name}_weight"
+        node.replace_input_with(0, add_constant(model, name, shared.const_value.numpy().copy()))
 
 
 def _own_zero_points(model: ir.Model, node: ir.Node) -> None:

@@ -61,3 +61,32 @@ def test_onnxruntime_takes_the_file_with_its_option(kind: type[nn.LSTM] | type[n
     options.log_severity_level = 4
     options.add_session_config_entry("session.x64quantprecision", "1")
     ort.InferenceSession(str(file_of(kind, tmp_path)), options, providers=["CPUExecutionProvider"])
+
+
+class Twins(nn.Module):
+    """Two convolutions of the same weights, which the exporter writes once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+        self.second.load_state_dict(self.first.state_dict())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.second(torch.relu(self.first(x)))
+        return y
+
+
+def test_equal_weights_of_two_layers_are_written_twice(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data = [torch.randn(4, 8, 6, 6) for _ in range(2)]
+    config = fxpasses.QuantConfig(target="x86", equalization=False, bias_correction=False, tie_free=False)
+    int8 = fxpasses.quantize(Twins().eval(), data[0], data, config)
+    assert torch.equal(int8.get_buffer("first_int8.weight"), int8.get_buffer("second_int8.weight"))
+    path = to_onnx(int8, tmp_path / "model.onnx", verify=False)
+    read = [n.input[0] for n in onnx.load(path).graph.node if n.op_type == "DequantizeLinear"]
+    names = {i.name for i in onnx.load(path).graph.initializer if i.data_type == onnx.TensorProto.INT8 and i.dims}
+    weights = [name for name in read if name in names]
+    assert len(weights) == 2 == len(set(weights))
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
