@@ -28,7 +28,7 @@ class ReferenceKernel(Kernel):
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
         self._call = call
-        self._steps = _STEPS.get(call.operator.name)
+        self._steps = STEPS.get(call.operator.name)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         call = self._call
@@ -226,7 +226,7 @@ def _average(call: Int8Call, x: Tensor) -> Tensor:
     return function(x, **call.settings) * (call.x[0].scale / call.y.scale)
 
 
-_STEPS: dict[str, Callable[..., Tensor]] = {
+STEPS: dict[str, Callable[..., Tensor]] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "linear"), _layer),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _layer),
     "add": _add,

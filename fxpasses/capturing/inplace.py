@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from ..errors import GraphError
 from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Trait
 from ..graph.ownership import owned_module, place_module
 from ..user_frames import first_line
 
@@ -40,9 +41,6 @@ _OPERATORS: dict[object, Callable[..., Any]] = {
 }
 _METHODS: dict[str, Callable[..., Any]] = {"fill_": torch.fill, "zero_": torch.zeros_like}
 _NOT_WRITES = frozenset({"requires_grad_", "share_memory_"})
-_VIEWS = frozenset(
-    "flatten reshape permute transpose squeeze unsqueeze chunk split unbind slice expand identity".split()
-)  # pixel_shuffle, pad and roll always copy
 _VIEWING_ATTRIBUTES = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 _REMEDY = "write it out of place, or capture(..., method='export'), which does so itself"
 
@@ -106,7 +104,7 @@ def _tensors(value: object) -> list[Tensor]:
 def _possible_view(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
     """What a node may be a view of for other inputs: ``reshape`` copies only where it must."""
     found = VOCABULARY.spelling(gm, node)
-    is_view = (found is not None and found[0].name in _VIEWS) or (
+    is_view = (found is not None and Trait.VIEWS in found[0].traits) or (
         node.target is getattr and node.args[1] in _VIEWING_ATTRIBUTES
     )
     return [node.args[0]] if is_view and node.args and isinstance(node.args[0], fx.Node) else []

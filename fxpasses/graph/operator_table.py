@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,7 +15,8 @@ from torch import nn
 
 from . import binary_ops
 from . import spelling_rules as rules
-from .operators import Convert, Operator, Scaling, Spelling, Vocabulary
+from .int8_refusals import refuses_average, refuses_binary, refuses_cat, refuses_global_average, refuses_pad
+from .operators import Convert, Operator, Scaling, Spelling, Trait, Vocabulary
 
 _METHOD = "Tensor."
 
@@ -453,5 +456,44 @@ def _identity() -> Operator:
     )
 
 
-VOCABULARY = Vocabulary([*_layers(), *_activations(), *_arithmetic(), *_pools(), *_shapes()])
+_CONVS = "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+_RESHAPES = "flatten reshape permute transpose squeeze unsqueeze"
+_TRAITS = {
+    Trait.ABSORBS: f"{_CONVS} linear add mul matmul cat avg_pool2d adaptive_avg_pool2d",
+    Trait.JOINS: "add cat",
+    Trait.LIGHT: "add mul cat",
+    Trait.GIVES_FLOATS: "linear",
+    Trait.RUNS_ON_INTEGERS: f"{_RESHAPES} slice expand roll",
+    Trait.KEEPS_CHANNELS: "relu leaky_relu max_pool1d max_pool2d max_pool3d avg_pool2d adaptive_avg_pool2d interpolate",
+    Trait.MIXES: "matmul scaled_dot_product_attention softmax attention recurrent batch_norm layer_norm group_norm",
+    Trait.VIEWS: f"{_RESHAPES} chunk split unbind slice expand identity",  # pixel_shuffle, pad and roll always copy
+}
+_REFUSES = {
+    "add": refuses_binary,
+    "mul": refuses_binary,
+    "matmul": refuses_binary,
+    "cat": refuses_cat,
+    "adaptive_avg_pool2d": refuses_global_average,
+    "avg_pool2d": refuses_average,
+    "pad": refuses_pad,
+}
+
+
+def _with_columns(operators: Iterable[Operator]) -> list[Operator]:
+    """The operators with the traits of the table above, and what they refuse."""
+    having = {trait: _names(names) for trait, names in _TRAITS.items()}
+    found = [
+        replace(
+            entry,
+            traits=frozenset(trait for trait, names in having.items() if entry.name in names),
+            refuses=_REFUSES.get(entry.name),
+        )
+        for entry in operators
+    ]
+    unknown = {*_REFUSES, *chain(*having.values())} - {entry.name for entry in found}
+    assert not unknown, f"no such operators: {sorted(unknown)}"
+    return found
+
+
+VOCABULARY = Vocabulary(_with_columns([*_layers(), *_activations(), *_arithmetic(), *_pools(), *_shapes()]))
 """Every operator the toolkit knows."""

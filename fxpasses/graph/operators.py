@@ -2,7 +2,8 @@
 
 ``F.relu``, ``torch.relu``, ``nn.ReLU``, ``x.relu_()`` and ``aten.relu`` are one operator. A :class:`Operator` names
 its spellings, the canonical call they are rewritten to at capture, how int8 treats its scale, and how ONNX spells it.
-To teach the toolkit an operator, add it to :mod:`fxpasses.graph.operator_table`; nothing else needs to know.
+To teach the toolkit an operator, see docs/adding_an_operator.md: it begins with an entry of
+:mod:`fxpasses.graph.operator_table`.
 
 Canonical form of a graph: layers with parameters are ``call_module`` nodes; everything else is a ``call_function``
 node whose tensors are positional and whose settings are keywords.
@@ -28,6 +29,19 @@ class Scaling(Enum):
     SHARED = "moves or selects values: its output has its input's scale"
     FIXED = "its range is known beforehand"
     FLOAT = "has no int8 form"
+
+
+class Trait(Enum):
+    """What steps ask about an operator; which operators have it stands in the table."""
+
+    ABSORBS = "takes a ReLU or clamp behind it into the saturation of its output"
+    JOINS = "brings tensors of several scales to one"
+    LIGHT = "computes so little that int8 pays by what reads it, or not at all"
+    GIVES_FLOATS = "runtimes have kernels for it that take integers and give floats"
+    RUNS_ON_INTEGERS = "runs on integers as it is, so that its settings may be values of the graph"
+    KEEPS_CHANNELS = "positively homogeneous, and its output has the channels of its input"
+    MIXES = "has no weight, and each of its results hangs on values of several parts"
+    VIEWS = "its result may share the memory of its input"
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,8 @@ class Operator:
         weight_axis: output-channel axis of the weight of a layer that int8 computes.
         onnx: operator types it becomes in ONNX, for the audit.
         why_float: the reason given in logs when it has no int8 form.
+        traits: what steps ask about it.
+        refuses: why a call of it has no int8 form, where others have one; None from it for those.
     """
 
     name: str
@@ -84,6 +100,8 @@ class Operator:
     weight_axis: int | None = None
     onnx: tuple[str, ...] = ()
     why_float: str = ""
+    traits: frozenset[Trait] = frozenset()
+    refuses: Callable[[fx.Node], str | None] | None = None
 
     def __str__(self) -> str:
         return self.name

@@ -12,10 +12,10 @@ import math
 from torch import fx
 
 from ..graph.meta_keys import SHAPE
+from ..graph.operators import Trait
 from ..graph.stages import graph_facts
 from ..quantization.config import QuantConfig
 from ..quantization.int8.int8_calls import FloatResult, Int8Call, LayerIntegers, find_float_results, find_int8_calls
-from ..quantization.int8.plan import ABSORBING
 from ..quantization.numbers import ops
 from ..quantization.numbers.qparams import IntType, QParams
 from ..quantization.numbers.weight_groups import common_multiples, group_length
@@ -69,7 +69,7 @@ class _Int8Rows:
             max(self._width(n, q) for n, q in zip(call.inputs, call.x, strict=True)),
         )
         stored = () if call.shares_scale else _grid_stored(1)
-        saturates = call.operator.name in ABSORBING and call.y.zero_point == call.y.grid.low
+        saturates = Trait.ABSORBS in call.operator.traits and call.y.zero_point == call.y.grid.low
         clamps = 2 if call.clamp is not None and not math.isinf(call.clamp[1]) else 1 if saturates or call.clamp else 0
         clamp = (Work(clamps * outputs, dtype_bits(call.y.grid.dtype), 0),) if clamps else ()
         if call.layer is not None:

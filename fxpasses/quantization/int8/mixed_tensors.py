@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of, operator_name, operator_of, submodule_path
-from ...graph.operators import Operator, Scaling
+from ...graph.operators import Operator, Scaling, Trait
 from ...graph.shapes import carried_meta, is_float_tensor, shape_of
 from ..numbers.qparams import QParams
 from .plan import Plan, shares_scale
@@ -234,13 +234,7 @@ def _readers_in_int8(gm: fx.GraphModule, plan: Plan, mixed: fx.Node) -> Iterator
                 todo.append(reader)
 
 
-_MIXING = frozenset(
-    "matmul scaled_dot_product_attention softmax attention recurrent batch_norm layer_norm group_norm".split()
-)
-"""Operators without a weight whose results each hang on values of several parts."""
-
-
 def _keeps_apart(operator: Operator) -> bool:
     """Whether parts of what an operator reads are parts of its result, with the same kinds of values."""
-    mixes = operator.weight_axis is not None or operator.name in _MIXING
+    mixes = operator.weight_axis is not None or Trait.MIXES in operator.traits
     return not (mixes or operator.scaling is Scaling.FIXED)

@@ -16,16 +16,10 @@ from torch import fx, nn
 
 from ...graph.edit import clip_bounds, module_of, only_reader, operator_of, why_not_plain
 from ...graph.meta_keys import SHAPE
-from ...graph.operators import Operator, Scaling
+from ...graph.operators import Operator, Scaling, Trait
 from ...graph.shapes import is_float_tensor, shape_of
 from ...signature.outputs import hands_out
 from ..config import QuantConfig
-
-ABSORBING = frozenset(
-    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear add mul matmul cat "
-    "avg_pool2d adaptive_avg_pool2d".split()
-)
-"""Operators that can take a ReLU or clamp into the saturation of their output."""
 
 
 @dataclass
@@ -101,7 +95,7 @@ def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
 
 def _can_give_floats(operator: Operator) -> bool:
     """Whether runtimes have a kernel that takes integers and gives floats; onnxruntime's convolutions give bytes."""
-    return operator.name == "linear"
+    return Trait.GIVES_FLOATS in operator.traits
 
 
 def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -> bool:
@@ -126,7 +120,7 @@ def _gives_several(node: fx.Node) -> bool:
 
 def _is_light(operator: Operator) -> bool:
     """Whether an operator does so little itself that int8 pays by what reads it, or not at all."""
-    return operator.elementwise or operator.name in ("add", "mul", "cat")
+    return operator.elementwise or Trait.LIGHT in operator.traits
 
 
 def shares_scale(node: fx.Node, operator: Operator) -> bool:
@@ -163,39 +157,15 @@ def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
         return "it gives several tensors at once"
     if not is_float_tensor(node):
         return "its values are not float32"
-    if _computes_settings(node) and operator.name not in _SIZES_MAY_BE_COMPUTED:
+    if _computes_settings(node) and Trait.RUNS_ON_INTEGERS not in operator.traits:
         return "its settings are computed in the graph"
-    if operator.name in ("add", "mul", "matmul"):
-        return _why_not_binary(node)
-    if operator.name == "cat":
-        parts = node.args[0]
-        known = isinstance(parts, (tuple, list)) and all(isinstance(p, fx.Node) and is_float_tensor(p) for p in parts)
-        return None if known else "its parts are not one float32 tensor each"
-    if operator.name == "adaptive_avg_pool2d" and (shape_of(node) or ())[2:] != (1, 1):
-        return "windows of different sizes have no int8 kernel"
-    if operator.name == "avg_pool2d" and node.kwargs.get("divisor_override") is not None:
-        return "it divides by a number of its own (divisor_override): no int8 kernel does"
-    if operator.name == "pad" and node.kwargs.get("mode", "constant") == "constant" and node.kwargs.get("value"):
-        return "it pads with something else than zero"
-    return None
-
-
-_SIZES_MAY_BE_COMPUTED = frozenset("flatten reshape permute transpose squeeze unsqueeze slice expand roll".split())
-"""Operators that run on integers as they are, so that their settings may be values of the graph."""
+    return None if operator.refuses is None else operator.refuses(node)
 
 
 def _computes_settings(node: fx.Node) -> bool:
     found: list[fx.Node] = []
     fx.node.map_arg(node.kwargs, found.append)
     return bool(found)
-
-
-def _why_not_binary(node: fx.Node) -> str | None:
-    if not all(isinstance(a, fx.Node) and shape_of(a) is not None for a in node.args):
-        return "one operand is a number, not a tensor"
-    if len(tensors_of(node)) != 2:
-        return "one operand is no float32 tensor"
-    return "it adds a multiple of its second operand" if node.kwargs.get("alpha", 1) != 1 else None
 
 
 def _why_not_layer(gm: fx.GraphModule, node: fx.Node, operator: Operator) -> str | None:
@@ -226,7 +196,7 @@ def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: 
         assert isinstance(moved, fx.Node)
         plan.root[node] = plan.root[moved]
         return
-    activation = only_reader(node) if operator.name in ABSORBING else None
+    activation = only_reader(node) if Trait.ABSORBS in operator.traits else None
     if activation is not None and _is_absorbable(gm, activation, config):
         plan.absorbed[activation] = node
         plan.root[activation] = activation

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, fx
 
 from ...graph.edit import operator_of
-from ...graph.operators import Scaling
+from ...graph.operators import Scaling, Trait
 from ...graph.shapes import shape_of
 from ..numbers.qparams import QParams
 from ..numbers.tie_free import lattice, tie_free_multiplier, tie_free_table_scale
 from .plan import Plan, tensors_of, upper_bound
 
 Scales = dict[fx.Node, QParams]
-_JOINING = frozenset({"add", "cat"})
 _ROUNDS = 3
 """An input that moved late may be read by something that was settled early: once more, and all hold still."""
 
@@ -41,7 +40,7 @@ def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
     """Scales of what functions, products and averages compute, in graph order: each hangs on those of its inputs."""
     taken: set[fx.Node] = set()
     for node, operator in plan.int8.items():
-        if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or operator.name in _JOINING:
+        if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or Trait.JOINS in operator.traits:
             continue
         root = plan.root[plan.result_of(node)]
         if operator.elementwise:
@@ -78,7 +77,7 @@ def _settle_joined(gm: fx.GraphModule, plan: Plan, scales: Scales) -> set[fx.Nod
 def _joined_groups(plan: Plan) -> list[list[fx.Node]]:
     group_of: dict[fx.Node, list[fx.Node]] = {}
     for node, operator in plan.int8.items():
-        if operator.name not in _JOINING:
+        if Trait.JOINS not in operator.traits:
             continue
         members = [plan.root[t] for t in (*tensors_of(node), plan.result_of(node))]
         merged = list(dict.fromkeys(r for m in members for r in group_of.get(m, [m])))

@@ -18,15 +18,11 @@ from typing import Any
 from torch import fx, nn
 
 from ...graph.edit import clip_bounds, module_of, operator_of, why_not_replaceable
-from ...graph.operators import Operator
+from ...graph.operators import Operator, Trait
 from ...graph.shapes import shape_of
 from .channel_moves import moved_axis
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
-KEEPS_CHANNELS = frozenset(
-    "relu leaky_relu max_pool1d max_pool2d max_pool3d avg_pool2d adaptive_avg_pool2d interpolate".split()
-)
-"""Positively homogeneous operators whose output has the channels of their input."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,7 @@ class _Labelling:
             return None
         if operator.layers:
             return self._layer(operator)
-        if operator.name in KEEPS_CHANNELS:
+        if Trait.KEEPS_CHANNELS in operator.traits:
             return self._source()
         rule = _RULES.get(operator.name)
         return rule(self) if rule else None
