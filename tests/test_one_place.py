@@ -14,6 +14,8 @@ ONLY_IN = {
     "_int8": "fxpasses.quantization.int8.names",
     "_float": "fxpasses.quantization.int8.names",
     "one batch size": "fxpasses.graph.stages",
+    "folded into": "fxpasses.graph.pass_runner",
+    "_as_conv": "fxpasses.quantization.int8.rewrites",
 }
 """Texts that reports and files hold; what they mean is asked of an attribute, an enum or a function of names."""
 DECIDING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "find", "index"}

@@ -138,7 +138,7 @@ def _logs(facts: dict[str, Any]) -> list[PassLog]:
     where = f"{FACTS}: log"
     made: list[PassLog] = []
     for log in records.items(records.field(facts, "log", FACTS), where):
-        changed = [Change(*_pair(c, where)) for c in records.items(records.field(log, "changed", where), where)]
+        changed = [Change.of_text(*_pair(c, where)) for c in records.items(records.field(log, "changed", where), where)]
         skipped = [Skip.of_text(*_pair(s, where)) for s in records.items(records.field(log, "skipped", where), where)]
         name = records.text(records.field(log, "name", where), where, 200)
         made.append(PassLog(name, PassResult(changed, skipped)))

@@ -15,13 +15,28 @@ from torch import fx
 from ..errors import GraphError
 from .stages import Stage, check_stage, graph_facts
 
+_FOLDED = "folded into "
+
 
 @dataclass(frozen=True)
 class Change:
-    """One candidate a pass changed."""
+    """One candidate a pass changed.
+
+    Attributes:
+        folded_into: the node of the layer in front that took it in; None for every other change.
+        made: the path of the layer that was made of it, where it was none.
+    """
 
     node: str
     what: str
+    folded_into: str | None = None
+    made: str | None = None
+
+    @staticmethod
+    def of_text(node: str, text: str) -> Change:
+        """The change that a file tells of."""
+        layer = text.removeprefix(_FOLDED)
+        return Change(node, text, layer if layer != text and layer.isidentifier() else None)
 
 
 _STAYS_FLOAT = "stays float: "
@@ -57,8 +72,12 @@ class PassResult:
     changed: list[Change] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
 
-    def change(self, node: fx.Node, what: str) -> None:
-        self.changed.append(Change(node.name, what))
+    def change(self, node: fx.Node, what: str, *, made: str | None = None) -> None:
+        self.changed.append(Change(node.name, what, made=made))
+
+    def fold(self, node: fx.Node, layer: fx.Node) -> None:
+        """``layer`` has taken in the node behind it."""
+        self.changed.append(Change(node.name, f"{_FOLDED}{layer.name}", layer.name))
 
     def skip(self, node: fx.Node, why: str) -> None:
         self.skipped.append(Skip(node.name, why))

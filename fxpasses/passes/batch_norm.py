@@ -75,7 +75,7 @@ def fold_batch_norm(gm: fx.GraphModule) -> PassResult:
         layer = module_of(gm, layer_node, _LAYERS)
         assert isinstance(layer, _LAYERS)
         gm.set_submodule(str(layer_node.target), _scale_outputs(layer, affine_of(batch_norm_of(gm, bn_node))))
-        result.change(bn_node, f"folded into {layer_node.name}")
+        result.fold(bn_node, layer_node)
         bypass(gm, bn_node, layer_node)
     return result
 

@@ -18,8 +18,7 @@ from ..quantization.int8.plan import Plan
 from .config import TrainingConfig
 
 MADE_BY_LOWERING = ("batch_norm_to_conv", "channel_pad_to_conv")
-"""Passes that make layers of what is none; they add this to a node's name:"""
-_AS_CONV = "_as_conv"
+"""Passes that make layers of what is none."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,8 @@ def bits_of_layers(gm: fx.GraphModule, plan: Plan, config: TrainingConfig) -> di
 
 def made_by_lowering(gm: fx.GraphModule, passes: Iterable[str] = MADE_BY_LOWERING) -> set[str]:
     """Paths of the layers that these passes put into a graph."""
-    changes = [c.node for log in pass_logs(gm) if log.name in tuple(passes) for c in log.result.changed]
-    paths = {str(n.target) for n in gm.graph.nodes if n.op == "call_module"}
-    return {p for p in paths if p.endswith(_AS_CONV) and p.removesuffix(_AS_CONV).replace(".", "_") in changes}
+    changes = [c for log in pass_logs(gm) if log.name in tuple(passes) for c in log.result.changed]
+    return {c.made for c in changes if c.made is not None}
 
 
 def _without(layers: set[fx.Node], onwards: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:

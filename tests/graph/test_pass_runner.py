@@ -11,6 +11,7 @@ from tiny_graphs import captured, fresh_inputs, outputs_of
 from tiny_nets.all_nets import TINY
 from torch import fx, nn
 
+import fxpasses
 from fxpasses.errors import GraphError
 from fxpasses.graph.pass_runner import Change, PassLog, PassResult, Skip, copy_graph, pass_logs, pass_name, run_passes
 from fxpasses.graph.stages import Stage, graph_facts, set_stage, stage_of
@@ -139,3 +140,14 @@ def test_the_code_is_compiled_anew_after_each_pass() -> None:
     inputs = fresh_inputs(TINY["conv_bn_relu"], 1)
     (found,) = outputs_of(run_passes(captured("conv_bn_relu"), [drops_the_relu]), inputs)
     assert float(found.min()) < 0
+
+
+def test_what_a_file_tells_is_what_the_pass_did() -> None:
+    """The record of a fold, and of a node that stays float, comes back from its text."""
+    graph = fxpasses.fuse(fxpasses.capture(TINY["conv_bn_relu"].build(), TINY["conv_bn_relu"].example_inputs()))
+    (fold,) = [c for log in pass_logs(graph) for c in log.result.changed if c.folded_into is not None]
+    assert Change.of_text(fold.node, fold.what) == fold
+    ahead = Change.of_text("bn", "folded into conv, which reads it")
+    assert ahead.folded_into is None and ahead.what == "folded into conv, which reads it"
+    skip = Skip("mul", "one operand is a number, not a tensor", stays_float=True)
+    assert Skip.of_text("mul", skip.text) == skip

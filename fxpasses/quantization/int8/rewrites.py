@@ -38,8 +38,9 @@ def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
         conv = nn.utils.skip_init(nn.Conv2d, shape[1], shape[1], 1, groups=shape[1]).eval()
         conv.weight = nn.Parameter(affine.factor.to(dtype).reshape(-1, 1, 1, 1))
         conv.bias = nn.Parameter(affine.shift.to(dtype))
-        result.change(node, "is a depthwise 1x1 convolution")
-        _call_instead(gm, node, f"{node.target}_as_conv", conv, node.all_input_nodes[0])
+        made = add_module(gm, f"{node.target}_as_conv", conv)
+        result.change(node, "is a depthwise 1x1 convolution", made=made)
+        _call_instead(gm, node, made, node.all_input_nodes[0])
     return result
 
 
@@ -64,8 +65,10 @@ def channel_pad_to_conv(gm: fx.GraphModule) -> PassResult:
         conv = nn.utils.skip_init(nn.Conv2d, channels, channels + before + after, 1, stride=stride, bias=False).eval()
         conv.weight = nn.Parameter(weight)
         taken_in = padded is not source and only_reader(padded) is node
-        result.change(node, f"is a 1x1 convolution of stride {stride}" + (f", with {padded.name}" if taken_in else ""))
-        _call_instead(gm, node, f"{node.name}_as_conv", conv, source)
+        with_slice = f", with {padded.name}" if taken_in else ""
+        made = add_module(gm, f"{node.name}_as_conv", conv)
+        result.change(node, f"is a 1x1 convolution of stride {stride}{with_slice}", made=made)
+        _call_instead(gm, node, made, source)
         if taken_in:
             gm.graph.erase_node(padded)
     return result
@@ -105,9 +108,9 @@ def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[i
     return source, (1, 1)
 
 
-def _call_instead(gm: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, source: fx.Node) -> None:
+def _call_instead(gm: fx.GraphModule, node: fx.Node, path: str, source: fx.Node) -> None:
     with gm.graph.inserting_before(node):
-        new = gm.graph.call_module(add_module(gm, name, module), (source,))
+        new = gm.graph.call_module(path, (source,))
     new.meta = carried_meta(node)
     replace_node(gm, node, new)
     gm.delete_all_unused_submodules()

@@ -68,6 +68,4 @@ def _trained(
 
 def _normed_layers(gm: fx.GraphModule) -> set[str]:
     """Names of the layers that fusion folded a BatchNorm into."""
-    marker = "folded into "
-    changes = [c.what for log in pass_logs(gm) if log.name == "fold_batch_norm" for c in log.result.changed]
-    return {what.removeprefix(marker) for what in changes if what.startswith(marker)}
+    return {c.folded_into for log in pass_logs(gm) for c in log.result.changed if c.folded_into is not None}

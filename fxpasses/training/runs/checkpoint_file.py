@@ -1,6 +1,6 @@
 """Checkpoints: one file, whole or not there, that can be read without running anything in it.
 
-Written beside its place under another name, flushed to the disk, read once more and renamed: a kill or a full disk at
+Written beside its place under another name, flushed to the disk and renamed: a kill or a full disk at
 any moment leaves the last good one. Read with ``weights_only=True``, which refuses whatever is no tensor or plain data.
 """
 
