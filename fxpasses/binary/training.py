@@ -11,6 +11,7 @@ are a function of the epoch, so a run that was stopped goes on to the same resul
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable
@@ -217,6 +218,8 @@ def _write(run: _Run, path: Path, done: int) -> None:
         temporary.write_bytes(buffer.getbuffer())
         temporary.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable either
+            temporary.unlink(missing_ok=True)
         raise InputError(
             f"cannot write the checkpoint {path}",
             why=error.strerror or str(error),

@@ -6,8 +6,9 @@
     place                               operators that stay float because the caller measured so
     convert, re-estimate or learn       integers
 
-The order stands here and nowhere else: :func:`fxpasses.quantize`, the command line and the sensitivity analysis call
-these functions. Each step does nothing where the settings do not ask for it.
+The order stands here: :func:`fxpasses.quantize`, the command line and the sensitivity analysis call these functions.
+Each step does nothing where the settings do not ask for it. Training puts steps of its own in between, and has its
+order in :mod:`fxpasses.training.fake.prepare`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Run:
 
 
 PLAINLY = Run()
+"""Nobody is told, and a sweep runs in the exact reference."""
 
 Place = Callable[[fx.GraphModule, QuantConfig], QuantConfig]
 """From a calibrated OBSERVED graph, with an observer at every tensor, and settings to settings that keep more float."""
