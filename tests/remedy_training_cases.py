@@ -10,8 +10,7 @@ from remedy_subjects import Case
 from training_nets import SHORT, calibration, float_graph, frozen, images, labelled, prepared, small
 
 import fxpasses
-from fxpasses.cli.options.static import StaticOptions
-from fxpasses.cli.static.qat import QatOptions, qat_of
+from fxpasses.cli.options.methods import refuse_beside_qat
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
 from fxpasses.training.config import check_training_bits
@@ -66,9 +65,6 @@ def _moved() -> torch.fx.GraphModule:
             if name.endswith("bias"):
                 parameter.add_(200.0)
     return graph
-
-
-STATIC = StaticOptions(None, None, "x86", False, True, True, 8, "nearest")
 
 
 def _resumed_from_new(folder: Path) -> None:
@@ -199,14 +195,14 @@ TRAINING_CASES: dict[str, Case] = {
         "a model of logits [B, classes]",
         lambda _: _run().step(),
     ),
-    "fxpasses/cli/static/qat.py:qat_of": (
-        lambda _: qat_of(QatOptions(lr=0.1), STATIC, ["--lr"]),
+    "fxpasses/cli/options/methods.py:refuse_beside_qat": (
+        lambda _: refuse_beside_qat(is_trained=False, given=["--lr"]),
         "add --qat EPOCHS",
-        lambda _: qat_of(QatOptions(1.0, 0.1), STATIC, ["--qat", "--lr"]),
+        lambda _: refuse_beside_qat(is_trained=True, given=["--qat", "--lr"]),
     ),
-    "fxpasses/cli/static/qat.py:qat_of#2": (
-        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat", "--recipe"]),
+    "fxpasses/cli/options/methods.py:refuse_beside_qat#2": (
+        lambda _: refuse_beside_qat(is_trained=True, given=["--qat", "--recipe"]),
         "drop one of them",
-        lambda _: qat_of(QatOptions(1.0), STATIC, ["--qat"]),
+        lambda _: refuse_beside_qat(is_trained=True, given=["--qat"]),
     ),
 }

@@ -9,43 +9,56 @@ from pathlib import Path
 import pytest
 from cli_runs import SMALL, fxpasses
 
-from fxpasses.cli.options.static import StaticOptions
-from fxpasses.cli.static.qat import ALIEN, ALONE, Qat, QatOptions, qat_of
+from fxpasses.cli.options.methods import refuse_beside_qat
+from fxpasses.cli.options.quantize import QuantizeOptions
+from fxpasses.cli.options.source import MeasureOptions
+from fxpasses.cli.options.table import options_of
+from fxpasses.cli.static.asked import qat_of, settings_of
 from fxpasses.errors import InputError
 from fxpasses.formats.report import Report
 
-STATIC = StaticOptions(None, None, "x86", False, True, True, 4, "nearest", activation_bits=3)
+FEW_BITS = QuantizeOptions(bits=4, activation_bits=3)
+TABLE = {option.spelling: option.row for option in options_of(QuantizeOptions)}
+ALONE = [name for name, row in TABLE.items() if row.beside_qat == "only"]
+ALIEN = [name for name, row in TABLE.items() if row.beside_qat == "never"]
 
 
 def test_it_takes_the_bits_for_itself() -> None:
-    static, asked = qat_of(QatOptions(2.0, 0.5, 7), STATIC, ["--qat", "--lr"])
+    settings = settings_of(replace(FEW_BITS, qat=2.0, lr=0.5), MeasureOptions(), 7)
+    asked, config = settings.qat, settings.config
     assert asked is not None and (asked.weight_bits, asked.activation_bits) == (4, 3)
     assert (asked.run.epochs, asked.run.lr, asked.run.seed) == (2.0, 0.5, 7)
-    config = static.config()
     assert (config.weight_bits, config.activation_bits, config.group_size) == (8, 8, None)
 
 
 def test_without_it_nothing_changes() -> None:
-    assert qat_of(QatOptions(), STATIC, ["--recipe"]) == (STATIC, None)
+    settings = settings_of(QuantizeOptions(bits=4), MeasureOptions(), 0)
+    assert settings.qat is None and settings.config.weight_bits == 4
+    refuse_beside_qat(is_trained=False, given=["--recipe"])
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_its_options_alone(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} without --qat"):
-        qat_of(QatOptions(), STATIC, [name])
-    assert isinstance(qat_of(QatOptions(1.0), STATIC, [name])[1], Qat)  # the remedy
+        refuse_beside_qat(is_trained=False, given=[name])
+    refuse_beside_qat(is_trained=True, given=["--qat", name])  # the remedy
 
 
 @pytest.mark.parametrize("name", ALIEN)
 def test_what_it_has_no_use_for(name: str) -> None:
     with pytest.raises(InputError, match=f"--qat with {name}"):
-        qat_of(QatOptions(1.0), STATIC, ["--qat", name])
+        refuse_beside_qat(is_trained=True, given=["--qat", name])
+
+
+def test_both_kinds_are_in_the_table() -> None:
+    assert set(ALONE) == {"--lr", "--augment", "--checkpoint"}
+    assert {"--recipe", "--observer", "--rounding"} < set(ALIEN)
 
 
 @pytest.mark.parametrize("bits", [1, 9, 16])
 def test_bits_that_it_cannot_train(bits: int) -> None:
     with pytest.raises(InputError, match="2 to 8 bits"):
-        qat_of(QatOptions(1.0), replace(STATIC, activation_bits=bits), [])
+        qat_of(replace(FEW_BITS, qat=1.0, activation_bits=bits), 0)
 
 
 @pytest.mark.slow

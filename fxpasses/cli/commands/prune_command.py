@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from ..options import pruning as pruning_options
-from ..options import shared as options
+from ..options import shared
+from ..options.pruning import PruneOptions
+from ..options.source import MeasureOptions, SourceOptions
+from ..options.table import takes_groups
 from ..terminal import Terminal, open_terminal
 
 if TYPE_CHECKING:
     from ..pruning.prune_model import PruneOutcome
-    from ..static.quantize_model import Settings
 
 
+@takes_groups
 def prune_command(
-    model: options.Model,
-    data: options.Data,
-    out: options.Out,
-    weights: options.Weights = None,
-    weights_key: options.WeightsKey = None,
-    labels: options.Labels = None,
-    metric: options.Metric = None,
-    image_size: options.ImageSize = None,
-    ratio: pruning_options.Ratio = None,
-    budget: pruning_options.Budget = None,
-    max_drop: pruning_options.MaxDrop = None,
-    criterion: pruning_options.Criterion = "l1",
-    granularity: pruning_options.Granularity = "channel",
-    layers: pruning_options.Layers = None,
-    scope: pruning_options.Scope = pruning_options.PruneScope.layer,
-    round_to: pruning_options.RoundTo = pruning_options.AUTO,
-    keep_joined: pruning_options.KeepJoined = False,
-    through_layer_norm: pruning_options.ThroughLayerNorm = False,
-    compensate: pruning_options.Compensate = True,
-    schedule: pruning_options.Schedule = pruning_options.PruneSchedule.one_shot,
-    recipe: pruning_options.Recipe = None,
-    fine_tune: pruning_options.FineTune = 0,
-    lr: pruning_options.LearningRate = 0.01,
-    distill: pruning_options.Distill = False,
-    augment: options.Augment = False,
-    bf16: options.TrainInBfloat16 = False,
-    quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False,
-    target: options.Target = "auto",
-    calib: options.CalibrationImages = None,
-    evaluate: Annotated[
-        int,
-        typer.Option("--eval", metavar="N", max=options.MOST_IMAGES, help="Images to measure accuracy on, at most."),
-    ] = 1000,
-    bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True,
-    seed: options.Seed = 0,
-    threads: options.Threads = None,
-    json: options.Json = None,
+    source: SourceOptions,
+    out: shared.Out,
+    options: PruneOptions,
+    measuring: MeasureOptions,
+    json: shared.Json = None,
 ) -> None:
     """Prune a model, recover its accuracy, and quantize it, in one go.
 
@@ -68,70 +35,19 @@ def prune_command(
         terminal.load("torch", "onnx", "onnxruntime")
         from fxpasses.export.files import staged_folder
 
-        from ..folders.folder import DataChoice, ModelChoice
         from ..given import open_input
+        from ..pruning.asked import pruning_of, settings_of
         from ..pruning.prune_model import prune_into
-        from ..pruning.ratio_budget import amount_of, within_drop
-        from ..pruning.recipe import read_recipe
-        from ..pruning.steps import Pruning
+        from ..pruning.ratio_budget import within_drop
 
-        asked = partial(  # a recipe asks for all of it instead
-            Pruning,
-            **amount_of(ratio, budget, max_drop),
-            criterion=criterion,
-            granularity=granularity,
-            layers=tuple(layers) if layers else None,
-            scope=scope.value,
-            **_multiples(round_to, granularity, target),
-            keep_joined=keep_joined,
-            through_layer_norm=through_layer_norm,
-            compensate=compensate,
-            schedule=schedule.value,
-            epochs=fine_tune,
-            learning_rate=lr,
-            distill=distill,
-            augment=augment,
-            bf16=bf16,
-            seed=seed,
-        )
-        pruning = asked() if recipe is None else read_recipe(recipe)
-        settings = _run_settings(target, calib, evaluate, bench, threads, seed)
+        pruning = pruning_of(options, source.seed)
+        settings = settings_of(options, measuring, source.seed)
         with staged_folder(out) as stage:
-            given = open_input(
-                ModelChoice(model, weights, seed, image_size, weights_key), DataChoice(data, labels, metric), terminal
-            )
-            if max_drop is not None:
-                pruning = within_drop(stage, given, pruning, max_drop, settings, terminal)
-            outcome = prune_into(stage, given, pruning, settings, quantize, terminal)
+            given = open_input(source.chosen_model, source.chosen_data, terminal)
+            if options.max_drop is not None:
+                pruning = within_drop(stage, given, pruning, options.max_drop, settings, terminal)
+            outcome = prune_into(stage, given, pruning, settings, options.quantize, terminal)
         print_prune_outcome(outcome, out, terminal)
-
-
-def _multiples(round_to: str, granularity: str, target: str) -> dict[str, Any]:
-    """``round_to`` and ``finer`` of :class:`fxpasses.cli.pruning.steps.Pruning`; masks leave counts as they are."""
-    from fxpasses.pruning.channels.kernel_multiples import channel_multiple
-
-    from ..pruning.steps import CHANNEL
-
-    if round_to != pruning_options.AUTO:
-        return {"round_to": int(round_to)}
-    return {"round_to": channel_multiple(target), "finer": True} if granularity == CHANNEL else {}
-
-
-def _run_settings(
-    target: str, calib: int | None, evaluate: int, bench: bool, threads: int | None, seed: int
-) -> Settings:
-    from fxpasses.quantization.config import QuantConfig
-
-    from ..static.quantize_model import Settings
-
-    return Settings(
-        config=QuantConfig(target=target),
-        calibration_images=calib,
-        evaluation_images=evaluate,
-        benchmark=bench,
-        threads=threads,
-        seed=seed,
-    )
 
 
 def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:

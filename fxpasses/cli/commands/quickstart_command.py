@@ -67,7 +67,8 @@ def _train(model: LoadedModel, data: DataSource, file: Path, terminal: Terminal)
     from fxpasses.models.training.loop import TrainConfig
     from fxpasses.models.weights.files import weights_as_bytes
 
-    from .train_command import BATCH, train_on
+    from ..options.train import BATCH
+    from .train_command import train_on
 
     with torch_threads(THREADS):
         train_on(model.module, data, TrainConfig(epochs=EPOCHS, lr=LEARNING_RATE), BATCH, terminal)

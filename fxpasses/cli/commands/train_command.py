@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..jobs.training_data import training_batches
-from ..options import shared as options
+from ..options import shared
+from ..options.source import ModelOptions
+from ..options.table import takes_groups
+from ..options.train import TrainOptions
 from ..terminal import Terminal, open_terminal
 
 if TYPE_CHECKING:
@@ -19,47 +21,22 @@ if TYPE_CHECKING:
     from fxpasses.models.data.data_source import DataSource
     from fxpasses.models.training.loop import TrainConfig
 
-BATCH = 32
 
-
-class TrainOptimizer(str, Enum):
-    """What fxpasses.models.training.loop has."""
-
-    adamw = "adamw"
-    sgd = "sgd"
-
-
+@takes_groups
 def train_command(
-    model: options.Model,
-    data: options.Data,
+    source: ModelOptions,
     out: Annotated[
         Path,
         typer.Option(
             "--out",
             metavar="FILE",
-            parser=options.named_path,
+            parser=shared.named_path,
             help="Gets the state dict: .pt, .pth or .safetensors.",
             show_default=False,
         ),
     ],
-    weights: options.Weights = None,
-    weights_key: options.WeightsKey = None,
-    labels: options.Labels = None,
-    image_size: options.ImageSize = None,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", max=options.MOST_EPOCHS)] = 10,
-    lr: Annotated[
-        float,
-        typer.Option("--lr", callback=options.finite, help="Learning rate at the start; it falls to 0 on a cosine."),
-    ] = 0.01,
-    optimizer: Annotated[TrainOptimizer, typer.Option("--optimizer")] = TrainOptimizer.adamw,
-    batch: Annotated[
-        int, typer.Option("--batch", metavar="N", max=options.MOST_IMAGES, help="Images in a batch.")
-    ] = BATCH,
-    augment: options.Augment = False,
-    bf16: options.TrainInBfloat16 = False,
-    seed: options.Seed = 0,
-    threads: options.Threads = None,
-    json: options.Json = None,
+    options: TrainOptions,
+    json: shared.Json = None,
 ) -> None:
     """Train a model, from --weights or from scratch, and write its state dict.
 
@@ -69,35 +46,50 @@ def train_command(
         terminal.load("torch")
         from fxpasses.export.files import atomic_write
         from fxpasses.measure.runners import torch_threads
-        from fxpasses.models.datasets import open_dataset
-        from fxpasses.models.training.loop import TrainConfig
         from fxpasses.models.weights.files import check_weight_file, weights_as_bytes
-        from fxpasses.models.zoo import load_model
 
-        from ..folders.fitting import fitted
         from ..given import default_threads
 
         check_weight_file(out)
-        config = TrainConfig(epochs=epochs, lr=lr, optimizer=optimizer.value, seed=seed, bf16=bf16)
-        with atomic_write(out) as temporary, torch_threads(default_threads(threads)):
+        with atomic_write(out) as temporary, torch_threads(default_threads(options.threads)):
             temporary.touch()  # a folder that cannot be written is told before the training, not after
-            loaded = load_model(model, weights, seed, image_size=image_size, fresh=True, weights_key=weights_key)
-            source = fitted(loaded, open_dataset(data, loaded, labels))
-            train_on(loaded.module, source, config, batch, terminal, augment=augment)
-            top1 = top1_on(loaded.module, source, terminal)
-            temporary.write_bytes(weights_as_bytes(loaded.module, out.suffix))
-        terminal.document = {
-            "model": model,
-            "data": data,
-            "epochs": epochs,
-            "augmented": augment,
-            "top1": top1,
-            "images": source.evaluation_images,
-            "file": str(out),
-            "durations": dict(terminal.durations),
-        }
+            module, document = trained(source, options, terminal)
+            temporary.write_bytes(weights_as_bytes(module, out.suffix))
+        top1 = document["top1"]
+        terminal.document = document | {"file": str(out), "durations": dict(terminal.durations)}
         accuracy = "not measured: no labels" if top1 is None else f"{top1:.2f} %"
         terminal.results.print(f"top-1 {accuracy}; written to {out}", markup=False, soft_wrap=True)
+
+
+def trained(source: ModelOptions, options: TrainOptions, terminal: Terminal) -> tuple[nn.Module, dict[str, Any]]:
+    """The model after training, and what ``--json`` says of it."""
+    from fxpasses.models.datasets import open_dataset
+    from fxpasses.models.training.loop import TrainConfig
+    from fxpasses.models.zoo import load_model
+
+    from ..folders.fitting import fitted
+
+    config = TrainConfig(
+        epochs=options.epochs, lr=options.lr, optimizer=options.optimizer.value, seed=source.seed, bf16=options.bf16
+    )
+    loaded = load_model(
+        source.model,
+        source.weights,
+        source.seed,
+        image_size=source.image_size,
+        fresh=True,
+        weights_key=source.weights_key,
+    )
+    data = fitted(loaded, open_dataset(options.data, loaded, options.labels))
+    train_on(loaded.module, data, config, options.batch, terminal, augment=options.augment)
+    return loaded.module, {
+        "model": source.model,
+        "data": options.data,
+        "epochs": options.epochs,
+        "augmented": options.augment,
+        "top1": top1_on(loaded.module, data, terminal),
+        "images": data.evaluation_images,
+    }
 
 
 def train_on(

@@ -34,6 +34,7 @@ from ..folders.folder import DataChoice, ModelChoice
 from ..folders.output_check import checked_outputs
 from ..given import DEFAULT_CALIBRATION_IMAGES, Input, default_threads
 from ..options.overrides import check_overrides
+from ..options.sensitivity import SensitivityOptions
 from ..options.static import overrides_of
 from ..terminal import Terminal
 from .evaluation_data import default_images, evaluation_batches
@@ -73,6 +74,22 @@ def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str
             fix="quantize with it first; report.json names the observer it chose",
         )
     return config
+
+
+def quant_settings(options: SensitivityOptions, seed: int, journal: Path) -> QuantSettings:
+    """What the options of ``--method quant`` ask for."""
+    config = quant_config(options.target, options.observer or [], options.keep_float or [])
+    return QuantSettings(
+        config=config,
+        calibration_images=options.calib,
+        images=options.images,
+        node_images=options.node_images,
+        threads=options.threads,
+        seed=seed,
+        workers=options.workers,
+        backend=options.backend,
+        journal=journal,
+    )
 
 
 def quant_into(

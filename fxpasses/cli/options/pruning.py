@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from . import shared
 from .shared import MOST_EPOCHS, finite
 
 AUTO = "auto"
@@ -128,3 +130,30 @@ LearningRate = Annotated[
     float, typer.Option("--lr", callback=finite, help="Learning rate of the fine-tuning at its start.")
 ]
 Distill = Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneOptions:
+    """What ``fxpasses prune`` is asked for, as the command line spells it."""
+
+    ratio: Ratio = None
+    budget: Budget = None
+    max_drop: MaxDrop = None
+    criterion: Criterion = "l1"
+    granularity: Granularity = "channel"
+    layers: Layers = None
+    scope: Scope = PruneScope.layer
+    round_to: RoundTo = AUTO
+    keep_joined: KeepJoined = False
+    through_layer_norm: ThroughLayerNorm = False
+    compensate: Compensate = True
+    schedule: Schedule = PruneSchedule.one_shot
+    recipe: Recipe = None
+    fine_tune: FineTune = 0
+    lr: LearningRate = 0.01
+    distill: Distill = False
+    augment: shared.Augment = False
+    bf16: shared.TrainInBfloat16 = False
+    quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False
+    target: shared.Target = "auto"
+    calib: shared.CalibrationImages = None

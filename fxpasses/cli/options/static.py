@@ -1,85 +1,45 @@
-"""The options of static quantization as settings, and which of them were said."""
+"""The options of static quantization as the settings that they mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields
+from typing import Any
 
 from fxpasses.quantization.config import LARGEST_BITS, Override, QuantConfig
 from fxpasses.quantization.numbers.weight_groups import MOST_BITS
 from fxpasses.quantization.ranges.observer_spec import parse_observer
 
+from .quantize import QuantizeOptions
+from .table import options_of
+
 GROUP_SIZE = 16
 """Of weights of few bits: on MobileNetV2 3 dB over a step for each channel, for a quarter of a bit."""
 
 
-@dataclass(frozen=True)
-class StaticOptions:
-    """What the command line says, as it spells it."""
+def config_of(options: QuantizeOptions) -> QuantConfig:
+    """The settings: what the table says each option sets, and what follows from few bits.
 
-    observers: Sequence[str] | None
-    keep_float: Sequence[str] | None
-    target: str
-    exact: bool
-    equalize: bool
-    bias_correction: bool
-    bits: int
-    rounding: str
-    smooth: str | None = None
-    reestimate: bool = False
-    activation_bits: int = LARGEST_BITS
-    group_size: int | None = None
-    pixel_grid: bool = True
-    narrow_ranges: bool = True
-    float_results: bool = True
-
-    def config(self) -> QuantConfig:
-        """The settings.
-
-        Raises:
-            InputError: there are none of that name.
-        """
-        observer, overrides = overrides_of(self.observers or (), self.keep_float or ())
-        return QuantConfig(
-            target=self.target,
-            observer=observer or QuantConfig.observer,
-            exact=self.exact,
-            overrides=overrides,
-            equalization=self.equalize,
-            smoothing=_alpha(self.smooth),
-            pixel_grid=self.pixel_grid,
-            narrow_ranges=self.narrow_ranges,
-            bias_correction=self.bias_correction,
-            float_results=self.float_results,
-            reestimation=self.reestimate,
-            weight_bits=self.bits,
-            activation_bits=self.activation_bits,
-            group_size=self.group_size or (GROUP_SIZE if self.bits <= MOST_BITS else None),
-            weight_search="minmax" if self.bits == LARGEST_BITS else "mse",
-            rounding=self.rounding,
-        )
-
-    @property
-    def said(self) -> list[str]:
-        """Options that ask for something else than they do by default, which a recipe leaves no room for."""
-        others = {
-            "--observer": bool(self.observers),
-            "--keep-float": bool(self.keep_float),
-            "--exact": self.exact,
-            "--target": self.target != QuantConfig.target,
-            "--no-equalize": not self.equalize,
-            "--smooth": self.smooth is not None,
-            "--no-pixel-grid": not self.pixel_grid,
-            "--no-narrow-ranges": not self.narrow_ranges,
-            "--no-bias-correction": not self.bias_correction,
-            "--no-float-results": not self.float_results,
-            "--reestimate": self.reestimate,
-            "--activation-bits": self.activation_bits != LARGEST_BITS,
-            "--bits": self.bits != LARGEST_BITS,
-            "--group-size": self.group_size is not None,
-            "--rounding": self.rounding != QuantConfig.rounding,
+    Raises:
+        InputError: there are none of that name.
+    """
+    settings = {field.name for field in fields(QuantConfig)}
+    plain: dict[str, Any] = {
+        option.row.sets: getattr(options, option.name)
+        for option in options_of(QuantizeOptions)
+        if option.row.sets in settings
+    }
+    observer, overrides = overrides_of(options.observer or (), options.keep_float or ())
+    return QuantConfig(
+        **plain
+        | {
+            "observer": observer or QuantConfig.observer,
+            "overrides": overrides,
+            "smoothing": _alpha(options.smooth),
+            "group_size": options.group_size or (GROUP_SIZE if options.bits <= MOST_BITS else None),
+            "weight_search": "minmax" if options.bits == LARGEST_BITS else "mse",
         }
-        return [option for option, is_said in others.items() if is_said]
+    )
 
 
 def _alpha(spelled: str | None) -> float | str | None:

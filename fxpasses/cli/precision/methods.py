@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,28 +23,16 @@ from fxpasses.precision.half import rounded_to_half, to_half
 from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
 from fxpasses.quantization.numbers.targets import resolved_target
 
-from ..options.methods import BF16, DYNAMIC, FP16, WEIGHT_ONLY
+from ..options.quantize import BF16, DYNAMIC, FP16, WEIGHT_ONLY, QuantizeOptions
 
 
-@dataclass(frozen=True)
-class MethodOptions:
-    """What the command line says of the method."""
-
-    method: str
-    keep_float: Sequence[str]
-    target: str
-    bits: int
-    group_size: int | None
-    compute: str
-
-
-def lowering_of(options: MethodOptions) -> Lowering:
+def lowering_of(options: QuantizeOptions) -> Lowering:
     """The method with its settings; ``static`` is none of them.
 
     Raises:
         InputError: settings that there are none of.
     """
-    kept = tuple(options.keep_float)
+    kept = tuple(options.keep_float or ())
     if options.method == DYNAMIC:
         return Dynamic(resolved_target(options.target), kept)
     if options.method == WEIGHT_ONLY:

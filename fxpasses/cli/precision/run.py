@@ -10,27 +10,23 @@ from fxpasses.export.files import staged_folder
 from fxpasses.reports.console import print_report
 
 from ..folders.artifacts import REPORT_HTML
-from ..folders.folder import DataChoice, ModelChoice
 from ..given import open_input
+from ..options.quantize import QuantizeOptions
+from ..options.source import MeasureOptions, SourceOptions
 from ..terminal import Terminal
-from .lower_model import LoweredSettings as LoweredSettings
-from .lower_model import lower_into
-from .methods import MethodOptions as MethodOptions
+from .lower_model import LoweredSettings, lower_into
 from .methods import lowering_of
 
 
 def quantize_lowered(
-    model: ModelChoice,
-    data: DataChoice,
-    out: Path,
-    options: MethodOptions,
-    settings: LoweredSettings,
-    terminal: Terminal,
+    source: SourceOptions, out: Path, options: QuantizeOptions, measuring: MeasureOptions, terminal: Terminal
 ) -> None:
     """Lower the model, write ``out``, and print the report."""
     lowering = lowering_of(options)
+    settings = LoweredSettings(measuring.evaluate, options.optimizer.value, measuring.bench, measuring.threads)
     with staged_folder(out) as stage:
-        report = lower_into(stage, open_input(model, data, terminal), lowering, settings, terminal)
+        given = open_input(source.chosen_model, source.chosen_data, terminal)
+        report = lower_into(stage, given, lowering, settings, terminal)
     terminal.document = report
     print_lowered(report, out, terminal)
 

@@ -27,6 +27,7 @@ from ..jobs.journaled import answers
 from ..jobs.parallel_jobs import threads_each
 from ..jobs.sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
 from ..jobs.subject import Subject, dense_yardstick, loaded
+from ..options.sensitivity import SensitivityOptions
 from ..terminal import Terminal
 
 HEATMAP_PNG = "heatmap.png"
@@ -46,6 +47,22 @@ class PruneSettings:
     backend: str
     journal: Path
     max_drop: float | None = None
+
+
+def scan_settings(options: SensitivityOptions, journal: Path) -> PruneSettings:
+    """What the options of ``--method prune`` ask for."""
+    return PruneSettings(
+        ratios=numbers_of(options.ratios),
+        granularity=options.granularity,
+        criterion=options.criterion,
+        layers=tuple(options.layers or ()),
+        images=options.images,
+        threads=options.threads,
+        workers=options.workers,
+        backend=options.backend,
+        journal=journal,
+        max_drop=options.max_drop,
+    )
 
 
 @dataclass(frozen=True)

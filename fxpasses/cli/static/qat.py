@@ -11,7 +11,6 @@ from torch import fx
 
 from fxpasses.capturing.attempts import capture
 from fxpasses.capturing.dynamic_sizes import image_sizes
-from fxpasses.errors import InputError
 from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
@@ -21,7 +20,6 @@ from fxpasses.training.runs.training_run import CurvePoint, TrainingProgress
 from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
 from ..jobs.training_data import training_batches
-from ..options.static import StaticOptions
 from ..terminal import Step, Terminal
 
 if TYPE_CHECKING:
@@ -47,51 +45,6 @@ class Qat:
     activation_bits: int = LARGEST_BITS
     augment: bool = False
     checkpoint: Path | None = None
-
-
-@dataclass(frozen=True)
-class QatOptions:
-    """What the command line says of training; ``epochs`` is ``--qat``."""
-
-    epochs: float | None = None
-    lr: float | None = None
-    seed: int = 0
-    augment: bool = False
-    checkpoint: Path | None = None
-
-
-ALONE = ("--lr", "--augment", "--checkpoint")
-ALIEN = (
-    *("--max-drop", "--recipe", "--placement", "--explain-repairs"),
-    *("--observer", "--reestimate", "--rounding", "--group-size"),
-)
-"""Options that say nothing without ``--qat``, and those that say nothing beside it."""
-
-
-def qat_of(options: QatOptions, static: StaticOptions, given: Sequence[str]) -> tuple[StaticOptions, Qat | None]:
-    """The static options that are left once ``--qat`` has taken its own, and what is asked of training.
-
-    Args:
-        given: the options on the command line, by their first spelling.
-
-    Raises:
-        InputError: an option of ``--qat`` without it, one beside it that it has no use for, or bits outside 2 to 8.
-    """
-    if options.epochs is None:
-        alone = [name for name in ALONE if name in given]
-        if alone:
-            fix = "add --qat EPOCHS, or leave it out"
-            raise InputError(f"{alone[0]} without --qat", why="nothing is trained", fix=fix)
-        return static, None
-    refused = [name for name in ALIEN if name in given]
-    if refused:
-        why = "training chooses ranges, rounding and statistics itself, for one set of settings"
-        raise InputError(f"--qat with {' and '.join(refused)}", why=why, fix="drop one of them")
-    rate = {} if options.lr is None else {"lr": options.lr}
-    run = RunSettings(epochs=options.epochs, seed=options.seed, **rate)
-    asked = Qat(run, static.bits, static.activation_bits, options.augment, options.checkpoint)
-    TrainingConfig(weight_bits=asked.weight_bits, activation_bits=asked.activation_bits)  # refuses bits, before data
-    return replace(static, bits=LARGEST_BITS, activation_bits=LARGEST_BITS), asked
 
 
 def trained(

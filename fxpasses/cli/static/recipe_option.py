@@ -33,7 +33,7 @@ class Wish:
         max_drop: points that may be lost; settings are searched for.
         workers, backend: of the search.
         journal: of the search.
-        said: other options given that a recipe leaves no room for.
+        said: options given that a recipe says itself.
     """
 
     recipe: Path | None = None
@@ -46,10 +46,9 @@ class Wish:
     def __post_init__(self) -> None:
         if self.recipe is None:
             return
-        others = [*self.said, *(["--max-drop"] if self.max_drop is not None else [])]
-        if others:
+        if self.said:
             raise InputError(
-                f"--recipe with {' and '.join(others)}",
+                f"--recipe with {' and '.join(self.said)}",
                 why="a recipe says it all",
                 fix="change the recipe, or leave it",
             )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fxpasses.export.files import staged_folder
 
-from ..folders.folder import DataChoice, ModelChoice
 from ..given import open_input
+from ..options.source import SourceOptions
 from ..terminal import Terminal
 from .quantize_model import Settings, quantize_into
 from .recipe_option import Wish, record, settled
@@ -16,8 +16,7 @@ from .summary import print_outcome
 
 
 def quantize_static(
-    model: ModelChoice,
-    data: DataChoice,
+    source: SourceOptions,
     out: Path,
     settings: Settings,
     wish: Wish,
@@ -35,6 +34,7 @@ def quantize_static(
         FxPassesError: whatever is wrong with the model, the data or the settings.
     """
     with staged_folder(out) as stage:
+        model, data = source.chosen_model, source.chosen_data
         found = settled(stage, model, data, settings, wish, terminal)
         given = open_input(model, data, terminal)
         outcome = quantize_into(stage, given, found.settings, terminal)

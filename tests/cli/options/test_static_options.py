@@ -6,21 +6,32 @@ from dataclasses import replace
 
 import pytest
 
-from fxpasses.cli.options.static import StaticOptions, overrides_of
+from fxpasses.cli.options.methods import said_in_recipe
+from fxpasses.cli.options.quantize import QuantizeOptions
+from fxpasses.cli.options.static import config_of, overrides_of
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
 
-DEFAULTS = StaticOptions([], [], "auto", False, True, True, 8, "nearest")
+DEFAULTS = QuantizeOptions()
 
 
 def test_nothing_said_means_the_defaults() -> None:
-    assert DEFAULTS.config() == QuantConfig()
-    assert DEFAULTS.said == []
+    assert config_of(DEFAULTS) == QuantConfig()
+    assert said_in_recipe(DEFAULTS) == []
 
 
 def test_few_bits_search_their_scales() -> None:
-    options = StaticOptions(["minmax"], ["fc"], "arm", True, False, False, 4, "learned")
-    assert options.config() == QuantConfig(
+    options = QuantizeOptions(
+        observer=["minmax"],
+        keep_float=["fc"],
+        target="arm",
+        exact=True,
+        equalize=False,
+        bias_correction=False,
+        bits=4,
+        rounding="learned",
+    )
+    assert config_of(options) == QuantConfig(
         target="arm",
         observer="minmax",
         exact=True,
@@ -32,39 +43,39 @@ def test_few_bits_search_their_scales() -> None:
         rounding="learned",
         overrides=(Override("fc", keep_float=True),),
     )
-    assert len(options.said) == 8
+    assert len(said_in_recipe(options)) == 8
 
 
 def test_activations_of_16_bits() -> None:
     wide = replace(DEFAULTS, activation_bits=16)
-    assert wide.config() == QuantConfig(activation_bits=16)
-    assert wide.said == ["--activation-bits"]
+    assert config_of(wide) == QuantConfig(activation_bits=16)
+    assert said_in_recipe(wide) == ["--activation-bits"]
 
 
 def test_group_sizes() -> None:
-    assert replace(DEFAULTS, bits=4, group_size=32).config().group_size == 32
-    assert replace(DEFAULTS, bits=5).config().group_size is None
-    assert replace(DEFAULTS, bits=4, group_size=32).said == ["--bits", "--group-size"]
+    assert config_of(replace(DEFAULTS, bits=4, group_size=32)).group_size == 32
+    assert config_of(replace(DEFAULTS, bits=5)).group_size is None
+    assert said_in_recipe(replace(DEFAULTS, bits=4, group_size=32)) == ["--bits", "--group-size"]
     with pytest.raises(InputError, match="only weights of 4 bits or fewer come in groups"):
-        replace(DEFAULTS, group_size=32).config()
+        config_of(replace(DEFAULTS, group_size=32))
 
 
 def test_alpha_is_a_number_or_a_word() -> None:
-    assert replace(DEFAULTS, smooth="0.5").config() == QuantConfig(smoothing=0.5)
-    off = replace(DEFAULTS, pixel_grid=False, narrow_ranges=False, float_results=False)
-    assert off.config() == QuantConfig(pixel_grid=False, narrow_ranges=False, float_results=False)
-    assert off.said == ["--no-pixel-grid", "--no-narrow-ranges", "--no-float-results"]
+    assert config_of(replace(DEFAULTS, smooth="0.5")) == QuantConfig(smoothing=0.5)
+    off = replace(DEFAULTS, pixel_grid=False, narrow=False, float_results=False)
+    assert config_of(off) == QuantConfig(pixel_grid=False, narrow_ranges=False, float_results=False)
+    assert said_in_recipe(off) == ["--no-pixel-grid", "--no-narrow-ranges", "--no-float-results"]
     auto = replace(DEFAULTS, smooth="auto")
-    assert auto.config() == QuantConfig(smoothing="auto")
-    assert auto.said == ["--smooth"]
+    assert config_of(auto) == QuantConfig(smoothing="auto")
+    assert said_in_recipe(auto) == ["--smooth"]
     with pytest.raises(InputError, match="smoothing 'half'\n  why: alpha is a number"):
-        replace(DEFAULTS, smooth="half").config()
+        config_of(replace(DEFAULTS, smooth="half"))
 
 
 def test_reestimation() -> None:
     options = replace(DEFAULTS, reestimate=True)
-    assert options.config() == QuantConfig(reestimation=True)
-    assert options.said == ["--reestimate"]
+    assert config_of(options) == QuantConfig(reestimation=True)
+    assert said_in_recipe(options) == ["--reestimate"]
 
 
 def test_layers_in_float_win() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fxpasses.cli.folders.folder import DataChoice, ModelChoice
+from fxpasses.cli.options.source import SourceOptions
 from fxpasses.cli.static.quantize_model import Settings
 from fxpasses.cli.static.recipe_option import Wish
 from fxpasses.cli.static.run import quantize_static
@@ -17,8 +17,8 @@ from fxpasses.quantization.config import QuantConfig
 
 def test_nothing_is_left_of_what_fails(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    model, data = ModelChoice("digits_cnn"), DataChoice("digits")
+    source = SourceOptions(model="digits_cnn", data="digits")
     settings = Settings(QuantConfig(), calibration_images=0)
     with open_terminal() as terminal, pytest.raises(InputError, match="calibration images"):
-        quantize_static(model, data, out, settings, Wish(), terminal)
+        quantize_static(source, out, settings, Wish(), terminal)
     assert not out.exists()

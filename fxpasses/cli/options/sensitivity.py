@@ -1,0 +1,72 @@
+"""The options of ``fxpasses sensitivity``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from . import pruning, shared
+
+
+class Method(str, Enum):
+    """What is done to a layer to see how sensitive it is."""
+
+    quant = "quant"
+    prune = "prune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityOptions:
+    """What ``fxpasses sensitivity`` is asked for, as the command line spells it."""
+
+    method: Annotated[
+        Method,
+        typer.Option(
+            "--method",
+            metavar="METHOD",
+            help="quant: each layer in int8 alone, and in float alone. prune: each layer pruned alone.",
+        ),
+    ] = Method.quant
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            max=shared.MOST_IMAGES,
+            metavar="N",
+            help="Images to measure on, at most; default: 256, fewer if they are large.",
+            show_default=False,
+        ),
+    ] = None
+    node_images: Annotated[
+        int,
+        typer.Option("--node-images", metavar="N", max=shared.MOST_IMAGES, help="Images to compare every tensor on."),
+    ] = 32
+    target: shared.Target = "auto"
+    observer: shared.Observers = None
+    keep_float: shared.KeepFloat = None
+    calib: shared.CalibrationImages = None
+    ratios: Annotated[
+        str, typer.Option("--ratios", metavar="R,R,...", help="Shares of a layer's weights to prune, for prune.")
+    ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
+    granularity: Annotated[
+        str, typer.Option("--granularity", metavar="NAME", help="What is pruned: weight or channel.")
+    ] = "weight"
+    criterion: pruning.Criterion = "l1"
+    layers: pruning.Layers = None
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--max-drop",
+            callback=shared.finite,
+            metavar="POINTS",
+            help="Find the largest ratios that lose no more top-1, or no more of --metric, for prune: of each layer, "
+            "operator, and the net.",
+            show_default=False,
+        ),
+    ] = None
+    workers: shared.Workers = 1
+    backend: shared.Backend = "loky"
+    threads: shared.Threads = None

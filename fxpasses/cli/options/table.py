@@ -1,0 +1,103 @@
+"""Groups of options as tables: a dataclass whose fields are options, each a row with what else is known of it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from typer.models import ParameterInfo
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table says of an option beside its type, default and help.
+
+    Attributes:
+        methods: those of ``--method`` that have the option; none means all.
+        why_not: why the others do not have it.
+        sets: the parameter of the Python interface that the option sets; by default the field's own name.
+        in_recipe: whether a recipe says it, so that both contradict each other.
+        beside_qat: ``"only"`` if the option says nothing without ``--qat``; ``"never"`` if it says nothing beside it.
+    """
+
+    methods: tuple[str, ...] = ()
+    why_not: str = ""
+    sets: str | None = None
+    in_recipe: bool = False
+    beside_qat: str = "may"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a group.
+
+    Attributes:
+        name: of the field.
+        spellings: on the command line: ``("--exact",)``, or ``("--equalize", "--no-equalize")``; empty for arguments.
+        default: the value where nothing is said; ``MISSING`` where something must be.
+        row: what else is known of it.
+    """
+
+    name: str
+    spellings: tuple[str, ...]
+    default: Any
+    row: Row = field(default_factory=Row)
+
+    @property
+    def spelling(self) -> str:
+        """As it is named in messages: ``--equalize``."""
+        return self.spellings[0]
+
+    def said(self, value: Any) -> str:
+        """The spelling that gives the value: ``--no-equalize`` for False."""
+        return self.spellings[-1] if value is False else self.spellings[0]
+
+
+def options_of(group: type[Any]) -> Iterator[Option]:
+    """The options of a group, in their order; arguments are left out."""
+    hints = get_type_hints(group, include_extras=True)
+    for one in fields(group):
+        notes = get_args(hints[one.name])[1:]
+        infos = [note for note in notes if isinstance(note, ParameterInfo)]
+        rows = [note for note in notes if isinstance(note, Row)]
+        spellings = _spellings(infos[0]) if infos else ()
+        if spellings:
+            yield Option(one.name, spellings, one.default, rows[0] if rows else Row())
+
+
+def _spellings(info: ParameterInfo) -> tuple[str, ...]:
+    """``"--a/--no-a"`` as both; typer keeps the first of ``Annotated`` options as the default."""
+    declared = (info.default, *(info.param_decls or ()))
+    return tuple(part for text in declared if isinstance(text, str) for part in text.split("/"))
+
+
+def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters may be groups, as typer reads it: with a parameter for each of their options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    flat: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        flat += _flat(groups[name]) if name in groups else [_keyword(name, hints[name], parameter.default)]
+
+    @functools.wraps(command)
+    def flattened(**values: Any) -> None:
+        made = {name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        command(**values, **made)
+
+    flattened.__signature__ = inspect.Signature(flat, return_annotation=None)  # type: ignore[attr-defined]
+    flattened.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    del flattened.__wrapped__
+    return flattened
+
+
+def _flat(group: type[Any]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for one in fields(group):
+        yield _keyword(one.name, hints[one.name], inspect.Parameter.empty if one.default is MISSING else one.default)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

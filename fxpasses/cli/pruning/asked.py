@@ -1,0 +1,64 @@
+"""What the options of ``prune`` ask for: what is pruned, and how the result is quantized and measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fxpasses.pruning.channels.kernel_multiples import channel_multiple
+from fxpasses.quantization.config import QuantConfig
+
+from ..options.pruning import AUTO, PruneOptions
+from ..options.source import MeasureOptions
+from ..static.quantize_model import Settings
+from .ratio_budget import amount_of
+from .recipe import read_recipe
+from .steps import CHANNEL, Pruning
+
+
+def pruning_of(options: PruneOptions, seed: int) -> Pruning:
+    """What to prune, and how to recover; a recipe says all of it instead.
+
+    Raises:
+        InputError: options that contradict each other, or a recipe that cannot be read.
+    """
+    if options.recipe is not None:
+        return read_recipe(options.recipe)
+    return Pruning(
+        **amount_of(options.ratio, options.budget, options.max_drop),
+        criterion=options.criterion,
+        granularity=options.granularity,
+        layers=tuple(options.layers) if options.layers else None,
+        scope=options.scope.value,
+        **_multiples(options),
+        keep_joined=options.keep_joined,
+        through_layer_norm=options.through_layer_norm,
+        compensate=options.compensate,
+        schedule=options.schedule.value,
+        epochs=options.fine_tune,
+        learning_rate=options.lr,
+        distill=options.distill,
+        augment=options.augment,
+        bf16=options.bf16,
+        seed=seed,
+    )
+
+
+def _multiples(options: PruneOptions) -> dict[str, Any]:
+    """``round_to`` and ``finer`` of :class:`Pruning`; masks leave counts as they are."""
+    if options.round_to != AUTO:
+        return {"round_to": int(options.round_to)}
+    if options.granularity != CHANNEL:
+        return {}
+    return {"round_to": channel_multiple(options.target), "finer": True}
+
+
+def settings_of(options: PruneOptions, measuring: MeasureOptions, seed: int) -> Settings:
+    """How the result is quantized and measured."""
+    return Settings(
+        config=QuantConfig(target=options.target),
+        calibration_images=options.calib,
+        evaluation_images=measuring.evaluate,
+        benchmark=measuring.bench,
+        threads=measuring.threads,
+        seed=seed,
+    )
