@@ -24,7 +24,7 @@ from fxpasses.errors import InputError
 
 from .abandoned import PREFIX, READY, clear_abandoned, files_below, temporary_folder
 
-_OTHER_FOLDER = "choose another folder with --out"
+_OTHER_FOLDER = "choose another folder, `out`"
 _WRITE_FAILURES = {
     errno.ENOSPC: ("the disk is full", "free some space, or write to another disk"),
     errno.EDQUOT: ("your disk quota is used up", "free some space, or write to another disk"),

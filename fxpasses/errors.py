@@ -2,6 +2,9 @@
 
 Every error this package raises on purpose is a :class:`FxPassesError`; the command line prints it and exits
 with 2. Anything else that escapes is a defect of ours.
+
+A text names parameters of the Python interface in backticks, as Python has them: ```bits=3```. The command line shows
+the option that sets each instead (``fxpasses/cli/spelling.py``).
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> Da
     """
     kind, equals, argument = spec.partition("=")
     if labels is not None and kind != "images":
-        raise InputError(f"{spec} takes no labels file", why="only images=DIR has one", fix="leave --labels out")
+        raise InputError(f"{spec} takes no labels file", why="only images=DIR has one", fix="leave `labels` out")
     if is_user_code(spec) and kind not in KINDS:
         return user_data(spec, model)
     if kind not in KINDS:

@@ -163,7 +163,7 @@ BINARY_CASES: dict[str, Case] = {
     ),
     "fxpasses/micronet/api.py:_require_unquantized": (
         lambda _: score(fxpasses.convert(observed()), freebie=True),
-        "leave --freebie (freebie=True) out",
+        "leave `freebie=True` out",
         lambda _: score(fxpasses.convert(observed())),
     ),
     "fxpasses/micronet/bases.py:find_base": (

@@ -89,7 +89,7 @@ def _optimize_large(source: Path, destination: Path, tool: Optimizer) -> None:
         raise InputError(
             f"optimizer {tool!r} on {source}",
             why="its weights are larger than the 2 GB of one file, and the tool knows no other",
-            fix="use --optimizer onnxruntime",
+            fix='use `optimizer="onnxruntime"`',
         )
     with staged_folder(destination.parent) as folder:
         written, data = folder / destination.name, onnx_large.data_file(destination).name
@@ -124,7 +124,7 @@ def _by_onnxruntime_tools(given: Path, written: Path) -> None:
         raise InputError(
             "optimizer 'onnxruntime-tools'",
             why="the package onnxruntime-tools is not installed",
-            fix='pip install "fxpasses[onnxruntime-tools]", or leave --optimizer at onnxruntime',
+            fix='pip install "fxpasses[onnxruntime-tools]", or leave `optimizer` at onnxruntime',
         )
     # Zero heads and hidden size: detected from the graph instead of assumed to be BERT-base's.
     command = [sys.executable, "-m", "onnxruntime_tools.optimizer_cli", "--input", str(given), "--output", str(written)]
@@ -135,7 +135,7 @@ def _by_onnxruntime_tools(given: Path, written: Path) -> None:
         raise InputError(
             "onnxruntime-tools gave up on the graph",
             why=f"{last_words[0]} (the package is from 2021 and knows the graphs of its day)",
-            fix="use --optimizer onnxruntime",
+            fix='use `optimizer="onnxruntime"`',
         )
 
 

@@ -49,7 +49,7 @@ WIDE_STEPS = 4
 """The same of 16-bit integers: float32 rounding counts beside steps 256 times as fine."""
 LARGE_FILE = 1 << 30
 """Bytes above which tensors inside of a file are not looked at: it would have to be copied."""
-_KEPT = "Override(match='node:{name}', keep_float=True), or --keep-float {name}"
+_KEPT = '`overrides=[Override("node:{name}", keep_float=True)]`'
 _ELSEWHERE = "verify=False writes the file unchecked"
 _WITHOUT = "write the model without that operator, or keep it out of the deployed graph"
 _FLOAT32 = "capture model.float() instead, with float32 inputs, and lower the precision here: fxpasses.precision"

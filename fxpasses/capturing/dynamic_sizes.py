@@ -60,7 +60,7 @@ def image_sizes(model: nn.Module, inputs: tuple[Any, ...]) -> Dynamic:
     found = {tensor.name: {2: "height", 3: "width"} for tensor in tensors if len(tensor.spec[0]) == 4}
     if not found:
         raise InputError(
-            f"--dynamic-size for {type(model).__name__}",
+            f"`dynamic_size=True` for {type(model).__name__}",
             why=f"no input is of images: {', '.join(str(list(tensor.spec[0])) for tensor in tensors)}",
             fix="leave it out; in Python, fx.quantize(..., dynamic={name: {dimension: size}}) frees any dimension",
         )

@@ -22,6 +22,7 @@ from .commands.sensitivity_command import sensitivity_command
 from .commands.train_command import train_command
 from .commands.view_command import view_command
 from .failures import Interrupted, exit_with
+from .spelling import as_options, spellings_of
 
 
 class _Commands(TyperGroup):
@@ -89,4 +90,4 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
-        exit_with(error, given)
+        exit_with(error, given, lambda message: as_options(message, spellings_of(app)))

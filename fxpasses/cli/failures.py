@@ -8,7 +8,7 @@ import shlex
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,15 +30,22 @@ class Interrupted(Exception):
     """Ctrl-C, as an exception that typer does not interpret."""
 
 
-def exit_with(error: BaseException, arguments: Sequence[str] = ()) -> NoReturn:
-    """Say what happened, in one message, and exit."""
+def exit_with(
+    error: BaseException, arguments: Sequence[str] = (), spelled: Callable[[str], str] = lambda message: message
+) -> NoReturn:
+    """Say what happened, in one message, and exit.
+
+    Args:
+        arguments: of the command.
+        spelled: gives a message of the library the names that the command line has for parameters.
+    """
     if DEBUG in arguments:
         traceback.print_exception(error)
     if isinstance(error, BrokenPipeError):
         _leave_stdout()
         raise SystemExit(BROKEN_PIPE)
     message, code = told(error, arguments)
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{spelled(message) if code == BAD_INPUT else message}\n")
     raise SystemExit(code)
 
 

@@ -75,7 +75,7 @@ def _layers() -> list[Operator]:
         _layer("attention", nn.MultiheadAttention, onnx=("MatMul", "Softmax"),
                why_float="one opaque layer to the tracer; capture(method='export') opens it"),
         _layer("recurrent", nn.LSTM, nn.GRU, nn.RNN, onnx=("LSTM", "GRU", "RNN"),
-               why_float="static int8 has no recurrent kernel; --method dynamic has one for LSTM and GRU"),
+               why_float="static int8 has no recurrent kernel; dynamic quantization has one for LSTM and GRU"),
     ]
 
 

@@ -98,6 +98,6 @@ def _why_unsuited_x86(target: str, flags: tuple[str, ...]) -> str | None:
     if target == "x86" and not has_vnni(flags):
         return (
             "this CPU has neither VNNI nor AMX: it computes the same integers, by slower kernels; "
-            "--target x86-avx2 makes a model whose fast kernels are exact here"
+            "target x86-avx2 makes a model whose fast kernels are exact here"
         )
     return None

@@ -32,7 +32,7 @@ def as_detections(output: Tensor, labels: Any) -> tuple[Boxes, Boxes]:
         raise InputError(
             f"labels of shape {list(known.shape)} for outputs of shape {list(output.shape)}",
             why="map takes outputs [B, 4 + classes, N] and labels [B, M, 5]: class, left, top, right, bottom",
-            fix="name another output, --metric map@KEY, or write a path/file.py:function",
+            fix='name another output, `metric="map@KEY"`, or write a path/file.py:function',
         )
     return [_found(image) for image in output.float()], [_there(image) for image in known.float()]
 

@@ -40,7 +40,7 @@ class RightAnswers:
             raise InputError(
                 f"labels of shape {list(known.shape)} for outputs of shape {list(output.shape)}",
                 why="every decision needs one label",
-                fix="give labels [B] for logits [B, classes], or choose another --metric",
+                fix="give labels [B] for logits [B, classes], or choose another `metric`",
             )
         require_classes(known, output.shape[1], "the data")
         best = output.topk(min(self.most, output.shape[1]), dim=1).indices
@@ -70,7 +70,7 @@ class Differences:
             raise InputError(
                 f"labels of shape {list(known.shape)} for outputs of shape {list(output.shape)}",
                 why="a difference needs a label for each value",
-                fix="give labels of the output's shape, or name another output: --metric mse@KEY",
+                fix='give labels of the shape of the output, or name another output: `metric="mse@KEY"`',
             )
         wide = known.to(torch.float64).reshape(output.shape)
         self.total += float((output.to(torch.float64) - wide).abs().pow(self.power).sum())
@@ -89,5 +89,5 @@ def peak_to_noise(mean_square: float, peak: float) -> float:
         InputError: all labels are one number.
     """
     if peak <= 0:
-        raise InputError("cannot measure psnr", why="all labels are the same number", fix="choose --metric mse")
+        raise InputError("cannot measure psnr", why="all labels are the same number", fix='choose `metric="mse"`')
     return CLEAREST_DB if mean_square == 0 else min(CLEAREST_DB, 10 * math.log10(peak**2 / mean_square))

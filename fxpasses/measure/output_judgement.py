@@ -83,7 +83,7 @@ class PartScore:
 
 
 def _remedy(part: OutputPart) -> str:
-    return f"look at what computes {part.piece.node} with fxpasses sensitivity, and keep that float (--keep-float NAME)"
+    return f"look at what computes {part.piece.node} with fxpasses sensitivity, and keep that in float"
 
 
 @torch.inference_mode()

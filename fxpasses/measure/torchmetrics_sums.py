@@ -96,7 +96,7 @@ def _segmentation(output: Tensor, labels: Any) -> Batch:
         raise InputError(
             f"{str(known.dtype).removeprefix('torch.')} labels {list(known.shape)} for outputs {list(output.shape)}",
             why="miou compares logits [B, classes, H, W] with classes [B, H, W]",
-            fix="give whole numbers as labels, or name another output: --metric miou@KEY",
+            fix='give whole numbers as labels, or name another output: `metric="miou@KEY"`',
         )
     if known.shape[1:] != output.shape[2:]:
         if output.dim() != 4:

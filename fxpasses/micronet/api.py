@@ -216,5 +216,5 @@ def _require_unquantized(rows: list[Row]) -> None:
             raise InputError(
                 "the freebie does not hold for this graph",
                 why=f"{row.name} has values of {min(narrow)} bits, and what quantizes below 16 gets nothing for free",
-                fix="leave --freebie (freebie=True) out",
+                fix="leave `freebie=True` out",
             )

@@ -23,7 +23,7 @@ from .recurrent_layers import dynamic_recurrent
 
 _CONV = (
     "a convolution: onnxruntime's ConvInteger takes 2 to 7 times as long as its float convolution (measured on x86 "
-    "with VNNI); --method static quantizes it"
+    "with VNNI); static quantization makes it int8"
 )
 
 
@@ -43,9 +43,9 @@ def to_dynamic(gm: fx.GraphModule, target: str = AUTO, keep_float: Sequence[str]
     grid = find_target(target).free_weights
     if find_target(target).symmetric_activations:
         raise InputError(
-            f"--target {target} with --method dynamic",
+            f'`target="{target}"` of dynamic quantization',
             why="onnxruntime computes DynamicQuantizeLinear on CPUs only",
-            fix="use --method fp16 for a GPU, or another target",
+            fix="use fp16 for a GPU, or another target",
         )
     reasons = other_reasons() | conv_reasons(_CONV)
     recurrent = Replacement(lambda layer: dynamic_recurrent(layer, grid), recurrent_layers.why_float)

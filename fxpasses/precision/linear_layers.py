@@ -99,7 +99,7 @@ def lower_linear(gm: fx.GraphModule, step: LowerLinear, method: str, precision: 
     lowered = run_passes(gm, [step])
     result: PassResult = pass_logs(lowered)[-1].result
     if not result.changed:
-        raise InputError(f"--method {method}", why=_why_nothing(gm, result), fix="use --method static, or fp16")
+        raise InputError(f'`method="{method}"`', why=_why_nothing(gm, result), fix="use static quantization, or fp16")
     graph_facts(lowered).precision = precision
     set_stage(lowered, Stage.LOWERED)
     return finish(lowered)

@@ -43,7 +43,7 @@ class _Checked(fx.Interpreter):
             raise GraphError.at_node(
                 n,
                 why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",
-                fix=f"--keep-float {n.name}, or another --method",
+                fix=f'leave it in float, `keep_float=["{n.name}"]`, or choose another precision',
             ) from error
         if isinstance(result, Tensor):
             n.meta[SHAPE], n.meta[DTYPE] = tuple(result.shape), result.dtype

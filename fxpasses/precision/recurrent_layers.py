@@ -38,7 +38,7 @@ def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
     if isinstance(layer, nn.GRU) and layer.hidden_size < SMALLEST_GRU:
         return (
             f"onnxruntime has no integer GRU: step by step, int8 was slower than its float GRU below {SMALLEST_GRU} "
-            f"hidden units, and this one has {layer.hidden_size}; --method weight-only makes it small"
+            f"hidden units, and this one has {layer.hidden_size}; weight-only quantization makes it small"
         )
     return why_not_rebuilt(gm, node)
 

@@ -17,7 +17,7 @@ from ..quantization.ranges.range_search import weight_scales
 from .recurrent_layers import LSTM_ORDER, RecurrentLayer
 from .stored_ops import gru_stored, lstm_stored
 
-FOUR_BITS = "a recurrent layer: its weights are kept in 8 bits, and --bits 4 was asked for"
+FOUR_BITS = "a recurrent layer: its weights are kept in 8 bits, not in 4"
 _GRU_ORDER = (1, 0, 2)
 """Gates of torch (reset, update, new) in the order of ONNX (update, reset, new)."""
 

@@ -54,15 +54,15 @@ class WeightOnlyConfig:
 
     def __post_init__(self) -> None:
         if self.bits not in BITS:
-            raise InputError(f"--bits {self.bits}", why="weights of 8 or 4 bits are supported", fix="use 8 or 4")
+            raise InputError(f"`bits={self.bits}`", why="weights of 8 or 4 bits are supported", fix="use 8 or 4")
         if self.group_size is not None and self.group_size not in GROUP_SIZES:
             raise InputError(
-                f"--group-size {self.group_size}",
+                f"`group_size={self.group_size}`",
                 why="onnxruntime's kernels take blocks of these sizes",
                 fix=f"use {', '.join(map(str, GROUP_SIZES))}",
             )
         if self.compute not in COMPUTE:
-            raise InputError(f"--compute {self.compute}", why="there is no such choice", fix="use int8 or float")
+            raise InputError(f'`compute="{self.compute}"`', why="there is no such choice", fix="use int8 or float")
 
     @property
     def per_channel(self) -> bool:

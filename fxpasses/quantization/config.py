@@ -26,7 +26,7 @@ def check_weight_bits(bits: int) -> None:
     """Raises :class:`InputError` for a number of bits int8 arithmetic has no weights of."""
     if not SMALLEST_BITS <= bits <= LARGEST_BITS:
         raise InputError(
-            f"weight_bits={bits}",
+            f"`weight_bits={bits}`",
             why=f"weights of int8 layers have {SMALLEST_BITS} to {LARGEST_BITS} bits",
             fix="use 8 for speed alone, 4 for smaller files",
         )
@@ -40,7 +40,7 @@ def check_smoothing(alpha: float | str) -> None:
     is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
     if alpha != AUTO and not (is_number and 0 <= float(alpha) <= 1):
         raise InputError(
-            f"smoothing {alpha!r}",
+            f"`smoothing={alpha!r}`",
             why="alpha is a number from 0 (activations stay) to 1 (activations become even)",
             fix=f"use 0.5, as published, or {AUTO!r}",
         )
@@ -50,12 +50,12 @@ def check_activation_bits(config: QuantConfig) -> None:
     """Raises :class:`InputError` for a number of bits there is no type of, or for what goes with 8 only."""
     bits = config.activation_bits
     if bits not in (LARGEST_BITS, 16):
-        raise InputError(f"activation_bits={bits}", why="activations have 8 or 16 bits", fix="use 8 for speed")
-    alien = {"exact=True": config.exact, 'rounding="learned"': config.rounding == "learned"}
+        raise InputError(f"`activation_bits={bits}`", why="activations have 8 or 16 bits", fix="use 8 for speed")
+    alien = {"`exact=True`": config.exact, '`rounding="learned"`': config.rounding == "learned"}
     refused = [name for name, is_asked in alien.items() if is_asked] if bits != LARGEST_BITS else []
     if refused:
         raise InputError(
-            f"activation_bits={bits}, {', '.join(refused)}",
+            f"`activation_bits={bits}` with {' and '.join(refused)}",
             why="no CPU sums products of 16 bits as integers, and what float gives is not exact",
             fix="drop one of them",
         )
@@ -181,7 +181,7 @@ class QuantConfig:
         parse_observer(self.observer)
         if self.weight_search not in ("minmax", "mse"):
             raise InputError(
-                f"weight_search {self.weight_search!r}", why="there is no such search", fix="use 'minmax' or 'mse'"
+                f"`weight_search={self.weight_search!r}`", why="there is no such search", fix="use 'minmax' or 'mse'"
             )
         check_weight_bits(self.weight_bits)
         self._check_group_size()
@@ -189,31 +189,33 @@ class QuantConfig:
             check_smoothing(self.smoothing)
         if self.rounding not in ("nearest", "learned"):
             raise InputError(
-                f"rounding {self.rounding!r}", why="there is no such rounding", fix="use 'nearest' or 'learned'"
+                f"`rounding={self.rounding!r}`", why="there is no such rounding", fix="use 'nearest' or 'learned'"
             )
         if self.reestimation and self.rounding == "learned":
             raise InputError(
-                'reestimation=True, rounding="learned"',
+                '`reestimation=True` with `rounding="learned"`',
                 why="learned rounding chooses biases for the rounding it finds",
                 fix="drop one of them",
             )
         check_activation_bits(self)
         if self.exact and not self.tie_free:
-            raise InputError("exact=True, tie_free=False", why="exact rests on tie-free scales", fix="drop one of them")
+            raise InputError(
+                "`exact=True` with `tie_free=False`", why="exact rests on tie-free scales", fix="drop one of them"
+            )
 
     def _check_group_size(self) -> None:
         if self.group_size is None:
             return
         if self.group_size < SHORTEST:
             raise InputError(
-                f"group_size={self.group_size}",
+                f"`group_size={self.group_size}`",
                 why=f"a group has at least {SHORTEST} weights, or its step takes too much of what is saved",
                 fix="use 16 or 32",
             )
         fewest = min([self.weight_bits, *(o.weight_bits for o in self.overrides if o.weight_bits)])
         if fewest > MOST_BITS:
             raise InputError(
-                f"group_size={self.group_size} with weight_bits={fewest}",
+                f"`group_size={self.group_size}` with `weight_bits={fewest}`",
                 why=f"only weights of {MOST_BITS} bits or fewer come in groups",
                 fix="leave it out, or use weight_bits=4",
             )

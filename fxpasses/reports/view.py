@@ -80,7 +80,7 @@ def _port_taken(port: int | None) -> InputError:
     return InputError(
         f"cannot serve on port {port}",
         why="another program uses it, or it is reserved",
-        fix="choose another with --port, or leave the choice to us",
+        fix="choose another `port`, or leave the choice to us",
     )
 
 

@@ -70,7 +70,7 @@ class Score:
             raise InputError(
                 "cannot tell how good the model is",
                 why="its outputs are no logits of classes",
-                fix="name how it is judged: --metric mse, miou, path/file.py:function ...",
+                fix='name how it is judged: `metric="mse"`, miou, path/file.py:function ...',
             )
         return value
 

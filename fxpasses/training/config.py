@@ -13,7 +13,7 @@ def check_training_bits(what: str, bits: int) -> None:
     """Raises :class:`InputError` for a number of bits that integers of int8 kernels cannot have."""
     if isinstance(bits, bool) or not isinstance(bits, int) or not SMALLEST_BITS <= bits <= LARGEST_BITS:
         raise InputError(
-            f"{what}={bits!r}",
+            f"`{what}={bits!r}`",
             why=f"training knows weights and activations of {SMALLEST_BITS} to {LARGEST_BITS} bits",
             fix=f"use a whole number from {SMALLEST_BITS} to {LARGEST_BITS}",
         )

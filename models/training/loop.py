@@ -135,7 +135,7 @@ class _Run:
             if not is_a_failure(error):
                 raise
             why, at = first_line(error), users_frame(error)
-            fix = "choose another --batch, or data that the model takes"
+            fix = "choose another `batch`, or data that the model takes"
             raise InputError(f"the model does not train on {given}", why=why, fix=fix, at=at) from error
         if not isinstance(logits, Tensor) or logits.dim() < 2 or labels.shape != logits[:, 0].shape:
             found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

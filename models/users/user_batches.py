@@ -224,7 +224,7 @@ def _require_for_logits(labels: Tensor, logits: tuple[int, ...], what: str) -> N
         raise InputError(
             f"{what} has labels of shape {list(labels.shape)}",
             why=f"the model gives logits {['B', *logits]}, and takes one label for each decision",
-            fix="give indices of classes, labels [B] for logits [B, classes]; or name a --metric that takes these",
+            fix="give indices of classes, labels [B] for logits [B, classes]; or name a `metric` that takes these",
         )
     require_classes(labels, logits[0], what)
 

@@ -194,7 +194,7 @@ def _no_state_dict(content: object, wanted: Mapping[str, torch.Size], path: Path
         return InputError(
             f"{path} has no weights under {key!r}",
             why=f"there are {first_of(names)}" if names else "it is a plain state dict, or none",
-            fix=f"--weights-key {names[0]}" if names else "leave --weights-key out",
+            fix=f'`weights_key="{names[0]}"`' if names else "leave `weights_key` out",
         )
     if not isinstance(content, Mapping) or not content:
         found = "it is empty" if isinstance(content, Mapping) else f"it holds a {type(content).__name__}"
@@ -216,5 +216,5 @@ def _several(module: nn.Module, readings: list[Reading], path: Path) -> InputErr
     return InputError(
         f"{path} fits {type(module).__name__} in {len(readings)} ways",
         why=f"weights of other values are {'; and '.join(reading.words for reading in readings)}",
-        fix=" or ".join(f"--weights-key {reading.name}" for reading in readings if reading.name),
+        fix=" or ".join(f'`weights_key="{reading.name}"`' for reading in readings if reading.name),
     )

@@ -80,5 +80,5 @@ def test_images_that_become_images_may_have_any_size() -> None:
 
 def test_sizes_of_images_at_the_command_line() -> None:
     assert image_sizes(Cells(), (IMAGE,)) == {"x": {2: "height", 3: "width"}}
-    with pytest.raises(fx.InputError, match=r"(?s)--dynamic-size for Linear.*no input is of images: \[2, 6\]"):
+    with pytest.raises(fx.InputError, match=r"(?s)`dynamic_size=True` for Linear.*no input is of images: \[2, 6\]"):
         image_sizes(nn.Linear(6, 3), (torch.randn(2, 6),))

@@ -49,7 +49,7 @@ def test_what_one_number_for_all_does_not_see() -> None:
     assert scores.became_constant
     (warning,) = warnings_of([boxes, scores])
     assert warning.startswith("output[:, 4:5] (sigmoid") and "is 0 for every input in int8" in warning
-    assert "--keep-float" in warning
+    assert "fxpasses sensitivity, and keep that in float" in warning
     assert scores.to_json()["warning"] == warning and scores.to_json()["part"] == "[:, 4:5]"
 
 

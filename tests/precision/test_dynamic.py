@@ -38,7 +38,7 @@ def test_seven_bits_without_vnni() -> None:
 
 def test_nothing_to_quantize() -> None:
     graph = fxpasses.fuse(fxpasses.capture(nn.Conv2d(3, 4, 3).eval(), torch.randn(2, 3, 6, 6)))
-    with pytest.raises(InputError, match=r"no layer it could quantize: 1 × conv2d(.|\n)*--method static"):
+    with pytest.raises(InputError, match=r"no layer it could quantize: 1 × conv2d(.|\n)*use static quantization"):
         to_dynamic(graph)
 
 

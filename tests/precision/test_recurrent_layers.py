@@ -68,7 +68,7 @@ def test_operators_and_size_of_the_file(tmp_path: Path) -> None:
     ("kind", "settings", "why"),
     [
         (nn.RNN, {}, "no form with integers"),
-        (nn.GRU, {}, "slower than its float GRU below 320 hidden units, and this one has 7; --method weight-only"),
+        (nn.GRU, {}, "slower than its float GRU below 320 hidden units, and this one has 7; weight-only quantization"),
         (nn.LSTM, {"proj_size": 4}, r"projected \(proj_size=4\)"),
     ],
 )

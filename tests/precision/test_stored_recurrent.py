@@ -57,7 +57,7 @@ def test_without_a_state_and_steps_first() -> None:
 def test_four_bits_are_for_linear_layers() -> None:
     lowered = to_weight_only(recurrent_graph(nn.LSTM, 7), WeightOnlyConfig(bits=4))
     assert changed(lowered) == ["last"]
-    assert "--bits 4 was asked for" in reasons(lowered)["layer"]
+    assert "kept in 8 bits, not in 4" in reasons(lowered)["layer"]
 
 
 def test_a_plain_rnn_stays_float() -> None:

@@ -67,7 +67,7 @@ def test_int8_compute_is_close(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "what"),
-    [({"bits": 3}, "--bits 3"), ({"group_size": 48}, "--group-size 48"), ({"compute": "int4"}, "--compute int4")],
+    [({"bits": 3}, "`bits=3`"), ({"group_size": 48}, "`group_size=48`"), ({"compute": "int4"}, "`compute=.int4.`")],
 )
 def test_bad_settings(settings: dict[str, object], what: str) -> None:
     with pytest.raises(InputError, match=what):

@@ -43,12 +43,12 @@ def test_an_unknown_observer() -> None:
 @pytest.mark.parametrize("bits", [0, 1, 9, 16])
 def test_bits_there_are_no_weights_of(bits: int) -> None:
     for make in (lambda: QuantConfig(weight_bits=bits), lambda: Override("fc", weight_bits=bits)):
-        with pytest.raises(InputError, match=rf"weight_bits={bits}\n.*2 to 8 bits\n.*use 8"):
+        with pytest.raises(InputError, match=rf"`weight_bits={bits}`\n.*2 to 8 bits\n.*use 8"):
             make()
 
 
 def test_an_unknown_rounding() -> None:
-    with pytest.raises(InputError, match=r"rounding 'up'\n.*there is no such rounding\n.*'nearest' or 'learned'"):
+    with pytest.raises(InputError, match=r"`rounding='up'`\n.*there is no such rounding\n.*'nearest' or 'learned'"):
         QuantConfig(rounding="up")
 
 
@@ -73,12 +73,12 @@ def test_short_rows_keep_eight_bits_unless_told() -> None:
 
 
 def test_an_unknown_weight_search() -> None:
-    with pytest.raises(InputError, match=r"weight_search 'best'\n.*there is no such search\n.*use 'minmax' or 'mse'"):
+    with pytest.raises(InputError, match=r"`weight_search='best'`\n.*there is no such search\n.*use 'minmax' or 'mse'"):
         QuantConfig(weight_search="best")
 
 
 def test_exact_rests_on_tie_free_scales() -> None:
-    with pytest.raises(InputError, match=r"exact=True, tie_free=False\n.*exact rests on tie-free scales"):
+    with pytest.raises(InputError, match=r"`exact=True` with `tie_free=False`\n.*exact rests on tie-free scales"):
         QuantConfig(exact=True, tie_free=False)
 
 
@@ -192,14 +192,14 @@ def test_activation_bits() -> None:
 
 @pytest.mark.parametrize("bits", [4, 7, 12, 32])
 def test_an_unknown_number_of_activation_bits(bits: int) -> None:
-    with pytest.raises(InputError, match=rf"activation_bits={bits}\n.*8 or 16 bits"):
+    with pytest.raises(InputError, match=rf"`activation_bits={bits}`\n.*8 or 16 bits"):
         QuantConfig(activation_bits=bits)
 
 
 def test_what_goes_with_activations_of_8_bits_only() -> None:
-    with pytest.raises(InputError, match=r"activation_bits=16, exact=True\n.*not exact"):
+    with pytest.raises(InputError, match=r"`activation_bits=16` with `exact=True`\n.*not exact"):
         QuantConfig(activation_bits=16, exact=True)
-    with pytest.raises(InputError, match=r'activation_bits=16, rounding="learned"'):
+    with pytest.raises(InputError, match=r'`activation_bits=16` with `rounding="learned"`'):
         QuantConfig(activation_bits=16, rounding="learned")
 
 

@@ -157,7 +157,7 @@ class Search:
             raise InputError(
                 f"no int8 model within {self.goal.max_drop:g} {self.goal.unit} of float",
                 why=f"the best loses {amount_text(closest.drop, self.goal.unit)}: {closest.what}",
-                fix=f"allow more, --max-drop {_enough(closest.drop)}; or keep float32, or take fp16",
+                fix=f"allow more, `max_drop={_enough(closest.drop)}`; or keep float32, or take fp16",
             )
         return self._fastest()
 

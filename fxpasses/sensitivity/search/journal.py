@@ -58,7 +58,7 @@ class Journal:
 def _lines(path: Path) -> list[Any]:
     why = why_not_regular(path) if path.exists() else None
     if why:
-        raise InputError(f"cannot write the journal {path}", why=why, fix="choose another --out")
+        raise InputError(f"cannot write the journal {path}", why=why, fix="choose another `out`")
     if not path.exists():
         return []
     written = [_parsed(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]

@@ -47,20 +47,24 @@ class RunSettings:
         for name in ("weight_decay", "dampening"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name}={value}", why="it is not negative", fix=f"use the default, {_default(name)}")
+                raise InputError(
+                    f"`{name}={value}`", why="it is not negative", fix=f"use the default, {_default(name)}"
+                )
         for name in ("momentum", "ema"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}", why="it lies from 0 to below 1", fix="use 0 for none")
+                raise InputError(
+                    f"`{name}={getattr(self, name)}`", why="it lies from 0 to below 1", fix="use 0 for none"
+                )
         for name in ("distillation", "hold_at", "frozen_share"):
             if not 0 <= getattr(self, name) <= 1:
                 fix = f"use the default, {_default(name)}"
-                raise InputError(f"{name}={getattr(self, name)}", why="it is a share, from 0 to 1", fix=fix)
+                raise InputError(f"`{name}={getattr(self, name)}`", why="it is a share, from 0 to 1", fix=fix)
 
 
 def check_positive(name: str, value: float, default: object) -> None:
     """Raises :class:`InputError` for a number that is not finite, or not above zero."""
     if not (math.isfinite(value) and value > 0):
-        raise InputError(f"{name}={value}", why="it is a positive number", fix=f"use the default, {default}")
+        raise InputError(f"`{name}={value}`", why="it is a positive number", fix=f"use the default, {default}")
 
 
 def _default(name: str) -> object:

@@ -94,7 +94,7 @@ def test_what_is_no_metric_is_told(task_file: Path, function: str, message: str)
 def test_labels_of_any_shape_need_a_metric(task_file: Path) -> None:
     model = load_model(f"{task_file}:regressor")
     data = open_dataset(f"{task_file}:brightness", model)
-    with pytest.raises(InputError, match=r"(?s)not whole numbers.*--metric mse"):
+    with pytest.raises(InputError, match=r"(?s)not whole numbers.*`metric=.mse.`"):
         list(fitted(model, data).evaluation())
     with_metric = fitted(model, data, metric_of("mse", model))
     assert [labels.dtype for _, labels in with_metric.evaluation(20)] == [torch.float32] * 2

@@ -68,7 +68,7 @@ def test_alpha_is_a_number_or_a_word() -> None:
     auto = replace(DEFAULTS, smooth="auto")
     assert config_of(auto) == QuantConfig(smoothing="auto")
     assert said_in_recipe(auto) == ["--smooth"]
-    with pytest.raises(InputError, match="smoothing 'half'\n  why: alpha is a number"):
+    with pytest.raises(InputError, match="`smoothing='half'`\n  why: alpha is a number"):
         config_of(replace(DEFAULTS, smooth="half"))
 
 

@@ -121,7 +121,7 @@ def test_optimised(tool: str, same: bool, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_messages")
 def test_a_tool_that_knows_one_file_only(tmp_path: Path) -> None:
     path = to_onnx(_net(), tmp_path / "model.onnx", verify=False)
-    with pytest.raises(InputError, match=r"(?s)larger than the 2 GB.*use --optimizer onnxruntime"):
+    with pytest.raises(InputError, match=r'(?s)larger than the 2 GB.*use `optimizer="onnxruntime"`'):
         optimize_onnx(path, path, "onnxruntime-tools")
     optimize_onnx(path, path, "onnxruntime")  # the remedy
 

@@ -67,22 +67,21 @@ def two_prefixes(state: State) -> Any:
 
 
 TWINS: dict[str, tuple[Wrap, str, str]] = {
-    "keys": (lambda s: {"params": other(s), "params_ema": s}, "--weights-key params", "--weights-key params_ema"),
-    "prefixes": (two_prefixes, "--weights-key state_dict/model.", "--weights-key state_dict/ema_model."),
+    "keys": (lambda s: {"params": other(s), "params_ema": s}, "params", "params_ema"),
+    "prefixes": (two_prefixes, "state_dict/model.", "state_dict/ema_model."),
 }
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_twins_of_other_values_are_refused_and_their_keys_named(tmp_path: Path, name: str) -> None:
-    wrap, first, second = TWINS[name]
+    wrap, first, key = TWINS[name]
     source, target = small_net(), small_net()
     before = state_of(target)
     torch.save(wrap(state_of(source)), tmp_path / "ema.pth")
-    fix = re.escape(f"fix: {first} or {second}")
+    fix = re.escape(f'fix: `weights_key="{first}"` or `weights_key="{key}"`')
     with pytest.raises(InputError, match=r"(?s)ema.pth fits Sequential in 2 ways.*" + fix):
         load_weights(target, tmp_path / "ema.pth")
     assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
-    key = second.removeprefix("--weights-key ")
     for named in (key, key.rpartition("/")[2].removesuffix(".")):
         with pytest.warns(UserWarning, match="the weights are those"):
             load_weights(target, tmp_path / "ema.pth", named)
@@ -91,10 +90,10 @@ def test_twins_of_other_values_are_refused_and_their_keys_named(tmp_path: Path, 
 
 def test_a_key_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     torch.save({"params": state_of(small_net())}, tmp_path / "net.pth")
-    with pytest.raises(InputError, match=r"(?s)no weights under 'ema'.*there are params.*fix: --weights-key params"):
+    with pytest.raises(InputError, match=r"(?s)no weights under 'ema'.*there are params.*fix: `weights_key=.params.`"):
         load_weights(small_net(), tmp_path / "net.pth", "ema")
     torch.save(state_of(small_net()), tmp_path / "plain.pth")
-    with pytest.raises(InputError, match=r"(?s)no weights under 'ema'.*leave --weights-key out"):
+    with pytest.raises(InputError, match=r"(?s)no weights under 'ema'.*leave `weights_key` out"):
         load_weights(small_net(), tmp_path / "plain.pth", "ema")
 
 

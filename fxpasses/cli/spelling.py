@@ -1,0 +1,61 @@
+"""Errors of the library name parameters of its Python interface; a person at the command line reads options instead.
+
+The library writes a parameter in backticks, as Python has it: ```bits=3```, ```keep_float=["conv1"]```, or ```metric```
+alone. Here each becomes the option that sets it: ``--bits 3``, ``--keep-float conv1``, ``--metric``. What has no option
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import typer
+from typer.core import TyperGroup
+
+from .options.quantize import QuantizeOptions
+from .options.table import options_of
+
+_PARAMETER = re.compile(r"`(?P<name>[a-z]\w*)(?:=(?P<value>[^`]+))?`")
+_OVERRIDE = re.compile(r'\[Override\("(?P<match>[^"]+)", keep_float=True\)\]')
+"""The one setting of ``overrides`` that an option of its own has."""
+
+
+_NO_QUOTES = str.maketrans("", "", "\"'")
+Spellings = Mapping[str, tuple[str, ...]]
+"""Of each parameter, the options that set it: ``{"exact": ("--exact",), "equalization": ("--equalize", ...)}``."""
+
+
+def as_options(message: str, spellings: Spellings) -> str:
+    """A message with options in place of parameters."""
+    return _PARAMETER.sub(lambda found: _option(found, spellings), message)
+
+
+def _option(found: re.Match[str], spellings: Spellings) -> str:
+    name, value = found["name"], found["value"]
+    kept = _OVERRIDE.fullmatch(value or "")
+    if name == "overrides" and kept:
+        return f"--keep-float {kept['match']}"
+    if name not in spellings:
+        return found[0]
+    if value in (None, "True", "False"):
+        return spellings[name][-1 if value == "False" else 0]
+    return f"{spellings[name][0]} {value.strip('[]').translate(_NO_QUOTES)}"
+
+
+def spellings_of(app: typer.Typer | TyperGroup) -> Spellings:
+    """How a command line spells each parameter: what the table says, and else the option of the same name.
+
+    Args:
+        app: with all its commands, as declared or as typer makes it.
+    """
+    own = {option.row.sets: option.spellings for option in options_of(QuantizeOptions) if option.row.sets}
+    group = app if isinstance(app, TyperGroup) else typer.main.get_group(app)
+    return dict(_all_options(group)) | own
+
+
+def _all_options(group: TyperGroup) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for command in group.commands.values():
+        for one in command.params:
+            if one.name and one.opts[0].startswith("--"):
+                yield one.name, (*one.opts[:1], *one.secondary_opts[:1])

@@ -1,0 +1,60 @@
+"""Parameters in messages of the library become options at the command line, and stay in Python."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from cli_runs import fxpasses
+from repository import ROOT
+
+from fxpasses.cli.app import app
+from fxpasses.cli.spelling import as_options, spellings_of
+from fxpasses.errors import InputError
+from fxpasses.quantization.config import QuantConfig
+
+SPELLINGS = spellings_of(app)
+
+
+@pytest.mark.parametrize(
+    ("in_python", "as_option"),
+    [
+        ("`bits=5`: use 8", "--bits 5: use 8"),
+        ("`weight_bits=1`", "--bits 1"),
+        ('`keep_float=["conv1"]`', "--keep-float conv1"),
+        ("leave `weights_key` out", "leave --weights-key out"),
+        ("`equalization=False`", "--no-equalize"),
+        ("`exact=True`", "--exact"),
+        ('`metric="mse@KEY"`', "--metric mse@KEY"),
+        ("`smoothing='half'`", "--smooth half"),
+        ('`overrides=[Override("node:add", keep_float=True)]`', "--keep-float node:add"),
+        ("`verify=False` writes the file unchecked", "`verify=False` writes the file unchecked"),
+        ("no parameter here", "no parameter here"),
+    ],
+)
+def test_parameters_become_options(in_python: str, as_option: str) -> None:
+    assert as_options(in_python, SPELLINGS) == as_option
+
+
+def test_the_library_names_parameters_and_the_command_options(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`weight_bits=9`"):
+        QuantConfig(weight_bits=9)
+    run = fxpasses("quantize", "digits_cnn", "--data", "digits", "--bits", "9", "--out", tmp_path / "out")
+    assert run.code == 2 and run.err.startswith("error: --bits 9\n  why: ")
+
+
+def test_no_message_of_the_library_names_an_option() -> None:
+    """Reports are read by those who ran a command, and whole commands are named as such."""
+    option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    of_a_command = re.compile(r"fxpasses [a-z]+ |pip install|nvidia-smi|optimizer_cli|model_type")
+    found = []
+    for folder in (ROOT / "fxpasses", ROOT / "export", ROOT / "models"):
+        for path in sorted(folder.rglob("*.py")):
+            if not {"cli", "reports"} & set(path.relative_to(ROOT).parts):
+                found += [
+                    f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+                    for number, line in enumerate(path.read_text().splitlines(), 1)
+                    if option.search(line) and not of_a_command.search(line) and "``" not in line
+                ]
+    assert found == []
