@@ -41,21 +41,22 @@ def bench_command(
     )
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
+        from fxpasses.machine.kernel_level import kernel_levels
         from fxpasses.measure.benchmark import BenchSettings
         from fxpasses.reports.console import print_benchmark
         from fxpasses.reports.document import with_variants
 
         from ..folders.folder import input_maker, open_folder, require_static, update_report
         from ..folders.measuring import latency_variants, time_runners
-        from ..folders.rebuild import subjects_of
+        from ..folders.rebuild import folder_artifacts
 
         settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
         report = open_folder(folder)
         require_static(report, folder, "bench")
         make_input = input_maker(report, folder)
-        subjects = subjects_of(report, folder, terminal)
-        found = time_runners(subjects.runners, make_input, settings, terminal)
-        report = with_variants(report, latency_variants(subjects, found)) | {"kernels": subjects.kernels}
+        artifacts, int8 = folder_artifacts(report, folder, terminal)
+        found = time_runners([a.runner for a in artifacts], make_input, settings, terminal)
+        report = with_variants(report, latency_variants(artifacts, found)) | {"kernels": kernel_levels(int8)}
         update_report(report, folder)
         terminal.document = report
         print_benchmark(report, terminal.results)

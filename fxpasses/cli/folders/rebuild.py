@@ -11,16 +11,22 @@ from torch import fx
 from fxpasses.capturing.attempts import capture
 from fxpasses.errors import FxPassesError
 from fxpasses.export.pt2.save_and_load import load
+from fxpasses.export.torch_int8 import to_torch
 from fxpasses.passes.fusion import fuse
 
 from ..terminal import Terminal
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact
 from .folder import model_of
-from .measuring import Subjects
+from .measuring import Artifact
+from .static_artifacts import static_artifacts
 
 
-def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> Subjects:
-    """What to measure in a folder; torch fp32 is left out, with a remark, where its model is no longer there.
+def folder_artifacts(
+    report: Mapping[str, Any], folder: Path, terminal: Terminal
+) -> tuple[list[Artifact], fx.GraphModule]:
+    """What to measure in a folder, and its int8 graph.
+
+    Torch fp32 is left out, with a remark, where its model is no longer there.
 
     Raises:
         InputError: an artifact is missing or cannot be loaded.
@@ -29,7 +35,8 @@ def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> 
         artifact(folder, name)
     with terminal.step("load artifacts"):
         graph = float_graph(report, folder, terminal)
-        return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1)
+        int8 = load(folder / INT8_PT2)
+        return list(static_artifacts(folder, graph, int8, to_torch(int8), threads=1)), int8
 
 
 def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,16 @@ from fxpasses.export.files import file_bytes
 from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.pt2.lowered import save_lowered
-from fxpasses.measure.model_size import MacCount, count_macs, count_parameters, module_bytes
-from fxpasses.measure.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner, torch_threads
+from fxpasses.measure.model_size import module_bytes
+from fxpasses.measure.runners import ONNXRUNTIME, onnx_runner, torch_runner, torch_threads
 from fxpasses.precision.lowered import first_overflow
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.reports.document import Variant, build_report, variant_of, write_report
-from fxpasses.reports.html.page import write_html
+from fxpasses.reports.document import build_report
 from fxpasses.reports.lowered import lowered_account, slower_than_float
 
-from .. import interruption
-from ..folders.artifacts import FLOAT_ONNX, REPORT_HTML, REPORT_JSON
-from ..folders.measuring import FLOAT, SHORT_BENCHMARK, compared_on, time_runners
+from ..folders.artifacts import FLOAT_ONNX
+from ..folders.measuring import FLOAT, Artifact, Measured, macs_of, measure
+from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from ..options.overrides import check_overrides
 from ..terminal import Terminal
@@ -56,14 +53,6 @@ class LoweredSettings:
                 raise InputError(f"{what}: {count}", why="at least one is needed", fix="ask for 1 or more")
 
 
-@dataclass(frozen=True)
-class _Artifact:
-    runner: Runner
-    graph: fx.GraphModule
-    size_bytes: int
-    file: str | None
-
-
 def lower_into(
     folder: Path, given: Input, lowering: Lowering, settings: LoweredSettings, terminal: Terminal
 ) -> Mapping[str, Any]:
@@ -83,13 +72,11 @@ def lower_into(
         _require_finite(lowered, lowering, given)
         artifacts = _artifacts(folder, graph, lowered, lowering, settings, threads, terminal)
         agreement = _agreement(artifacts, given, settings, terminal)
-        with terminal.step("count multiply-accumulates"):
-            macs = count_macs(graph, given.model.example_inputs(batch=1))
-        variants, has_labels = _measured(artifacts, macs, given, settings, terminal)
-    report = _report(given, lowering, settings, lowered, variants, agreement, has_labels, terminal)
-    write_report(report, folder / REPORT_JSON)
-    write_html(report, folder / REPORT_HTML)
-    interruption.check()
+        macs = macs_of(graph, given, terminal).macs
+        artifacts = [replace(artifact, graph=graph, macs=macs) for artifact in artifacts]  # counts are those of floats
+        measured = measure(artifacts, given, settings.evaluation_images, settings.benchmark, terminal)
+    report = _report(given, lowering, settings, lowered, measured, agreement, terminal)
+    write_reports(report, folder)
     return report
 
 
@@ -114,7 +101,7 @@ def _artifacts(
     settings: LoweredSettings,
     threads: int,
     terminal: Terminal,
-) -> list[_Artifact]:
+) -> list[Artifact]:
     precision = lowering.precision
     onnx_name, pt2_name = f"model.{precision}.onnx", f"model.{precision}.pt2"
     with terminal.step("export float ONNX"):
@@ -125,15 +112,15 @@ def _artifacts(
     with terminal.step("save .pt2"):
         save_lowered(lowered, folder / pt2_name)
     return [
-        _Artifact(torch_runner(graph, FLOAT, threads), graph, module_bytes(graph), None),
-        _Artifact(torch_runner(lowered, precision, threads), lowered, module_bytes(lowered), pt2_name),
-        _Artifact(onnx_runner(float_onnx, FLOAT, threads), graph, file_bytes(float_onnx), FLOAT_ONNX),
-        _Artifact(onnx_runner(lowered_onnx, precision, threads), lowered, file_bytes(lowered_onnx), onnx_name),
+        Artifact(torch_runner(graph, FLOAT, threads), graph, module_bytes(graph)),
+        Artifact(torch_runner(lowered, precision, threads), lowered, module_bytes(lowered), pt2_name),
+        Artifact(onnx_runner(float_onnx, FLOAT, threads), graph, file_bytes(float_onnx), FLOAT_ONNX),
+        Artifact(onnx_runner(lowered_onnx, precision, threads), lowered, file_bytes(lowered_onnx), onnx_name),
     ]
 
 
 def _agreement(
-    artifacts: Sequence[_Artifact], given: Input, settings: LoweredSettings, terminal: Terminal
+    artifacts: Sequence[Artifact], given: Input, settings: LoweredSettings, terminal: Terminal
 ) -> RuntimeAgreement:
     first, second = (a.runner for a in artifacts if a.runner.precision != FLOAT)
     images = min(PARITY_IMAGES, settings.evaluation_images, given.data.evaluation_images)
@@ -142,41 +129,17 @@ def _agreement(
         return runtime_agreement(first, second, batches, step.advance)
 
 
-def _measured(
-    artifacts: Sequence[_Artifact], macs: MacCount, given: Input, settings: LoweredSettings, terminal: Terminal
-) -> tuple[list[Variant], bool]:
-    images = min(settings.evaluation_images, given.data.evaluation_images)
-    runners = [artifact.runner for artifact in artifacts]
-    compared = compared_on(runners, given, images, terminal)
-    bench = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal) if settings.benchmark else None
-    parameters = count_parameters(artifacts[0].graph)
-    variants = [
-        variant_of(
-            a.runner,
-            size_bytes=a.size_bytes,
-            parameters=parameters,
-            macs=macs.macs,
-            comparison=compared[a.runner.name],
-            bench=bench,
-            file=a.file,
-        )
-        for a in artifacts
-    ]
-    return variants, any(c.is_labelled for c in compared.values())
-
-
 def _report(
     given: Input,
     lowering: Lowering,
     settings: LoweredSettings,
     lowered: fx.GraphModule,
-    variants: Sequence[Variant],
+    measured: Measured,
     agreement: RuntimeAgreement,
-    has_labels: bool,
     terminal: Terminal,
 ) -> dict[str, Any]:
-    documents = [variant.to_json() for variant in variants]
-    warnings = [] if given.model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+    documents = [variant.to_json() for variant in measured.variants]
+    warnings = random_weights(given.model)
     for runtime in ("torch", ONNXRUNTIME):
         own = [d for d in documents if d["runtime"] == runtime]
         warnings += slower_than_float(own, lowering.why_slow(runtime))
@@ -184,19 +147,12 @@ def _report(
         model=given.model.name,
         data=given.data.name,
         target=lowering.target,
-        variants=variants,
+        variants=measured.variants,
         details={
             "method": lowering.method,
             "recipe": lowering.recipe(),
             "runtime_agreement": agreement.to_json(),
-            "command": shlex.join(["fxpasses", *sys.argv[1:]]),
-            "model_details": given.model_details,
-            "data_details": {
-                **given.data_details,
-                "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
-                "has_labels": has_labels,
-            },
-            "durations": dict(terminal.durations),
+            **run_details(given, settings.evaluation_images, measured, terminal),
             "warnings": [*terminal.warnings, *lowering.remarks(), *warnings],
             **lowered_account(lowered, lowering.precision),
         },

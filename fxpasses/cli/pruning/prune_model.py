@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import io
-import shlex
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from fxpasses.audit.audit_file import AuditReport, audit
 from fxpasses.capturing.attempts import capture
-from fxpasses.export.files import file_bytes, write_bytes_atomic
-from fxpasses.export.onnx_writer.optimizer import optimize_onnx
-from fxpasses.export.onnx_writer.write import to_onnx
-from fxpasses.export.program import exported_program
-from fxpasses.export.pt2.save_and_load import save
-from fxpasses.export.torch_int8 import to_torch
+from fxpasses.export.files import write_bytes_atomic
 from fxpasses.graph.meta_keys import DTYPE, SHAPE
-from fxpasses.measure.latency import BenchResult
-from fxpasses.measure.model_size import count_macs, count_parameters, module_bytes
-from fxpasses.measure.runners import Runner, onnx_runner, torch_runner, torch_threads
+from fxpasses.measure.runners import torch_threads
 from fxpasses.passes.fusion import fuse
 from fxpasses.pruning.masks.masks import masks_of
-from fxpasses.reports.document import Variant, build_report, variant_of, write_report
-from fxpasses.reports.html.page import write_html
+from fxpasses.reports.document import build_report
 
-from .. import interruption
-from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
-from ..folders.measuring import FLOAT, INT8, SHORT_BENCHMARK, compared_on, time_runners
+from ..folders.artifacts import INT8_ONNX
+from ..folders.measuring import Artifact, Measured, measure
+from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import PARITY_IMAGES, Input, default_threads
 from ..options.overrides import check_overrides
-from ..static.quantize_model import Settings, calibration_images, int8_graphs, parity_on
+from ..static.quantize_model import Settings, calibration_images, parity_on
 from ..terminal import Terminal
-from .account import DENSE, ZEROS_ARE_NOT_FASTER, Artifact, account_of
+from .account import ZEROS_ARE_NOT_FASTER, account_of, speedups_of
 from .recipe import RECIPE, write_recipe
 from .recovery import recover
+from .sides import DENSE, FLOAT_PT2, Side, float_side, int8_side
 from .steps import Pruned, Pruning, check_something_went, prune
 
-FLOAT_PT2 = "model.fp32.pt2"
 MASKS = "masks.safetensors"
 
 
@@ -75,18 +65,18 @@ def prune_into(
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)
         write_recipe(pruning, folder / RECIPE)
-        artifacts = [*_floats(dense, Path(scratch), DENSE, given, settings, terminal)]
-        artifacts += _floats(small, folder, "", given, settings, terminal)
+        before = float_side(dense, Path(scratch), DENSE, given, settings, terminal)
+        after = float_side(small, folder, "", given, settings, terminal)
+        artifacts = [*before.artifacts, *after.artifacts]
         lowered = Lowered()
         if quantize:
-            lowered = _quantized(small, dense, artifacts, folder, Path(scratch), given, settings, terminal)
-        artifacts = [_at_threads(a, threads) for a in artifacts]
-        variants, latencies = _measured(artifacts, given, settings, terminal)
-        account = account_of(pruned, pruning, artifacts, latencies, folder, Path(scratch))
-    report = _report(given, pruning, settings, lowered, variants, account, terminal)
-    write_report(report, folder / REPORT_JSON)
-    write_html(report, folder / REPORT_HTML)
-    interruption.check()
+            lowered, made = _quantized(before, after, given, settings, terminal)
+            artifacts += made
+        artifacts = [replace(a, runner=a.runner.at_threads(threads)) for a in artifacts]
+        measured = measure(artifacts, given, settings.evaluation_images, settings.benchmark, terminal)
+        account = account_of(pruned, pruning, before, after, speedups_of(measured))
+    report = _report(given, pruning, settings, lowered, measured, account, terminal)
+    write_reports(report, folder)
     return PruneOutcome(report, lowered.audit)
 
 
@@ -100,24 +90,17 @@ class Lowered:
 
 
 def _quantized(
-    small: fx.GraphModule,
-    dense: fx.GraphModule,
-    artifacts: list[Artifact],
-    folder: Path,
-    scratch: Path,
-    given: Input,
-    settings: Settings,
-    terminal: Terminal,
-) -> Lowered:
-    """Quantize both, add what is to be measured to ``artifacts``, and check the pruned one."""
+    dense: Side, small: Side, given: Input, settings: Settings, terminal: Terminal
+) -> tuple[Lowered, list[Artifact]]:
+    """Quantize both sides, and check the pruned one."""
     images = calibration_images(given.data, settings)
-    int8, made = _int8(small, folder, "", artifacts[2].macs, given, settings, images, terminal)
-    _, also = _int8(dense, scratch, DENSE, artifacts[0].macs, given, settings, images, terminal)
-    artifacts += [*made, *also]
+    int8, made = int8_side(small, given, settings, images, terminal)
+    _, also = int8_side(dense, given, settings, images, terminal)
+    path = small.folder / INT8_ONNX
     limit = min(PARITY_IMAGES, settings.evaluation_images)
-    parity = parity_on(int8, folder / INT8_ONNX, given.data, limit, terminal).to_json()
+    parity = parity_on(int8, path, given.data, limit, terminal).to_json()
     with terminal.step("audit"):
-        return Lowered(int8, parity, audit(folder / INT8_ONNX))
+        return Lowered(int8, parity, audit(path)), [*made, *also]
 
 
 def _report(
@@ -125,7 +108,7 @@ def _report(
     pruning: Pruning,
     settings: Settings,
     lowered: Lowered,
-    variants: Sequence[Variant],
+    measured: Measured,
     account: dict[str, Any],
     terminal: Terminal,
 ) -> dict[str, Any]:
@@ -133,17 +116,11 @@ def _report(
         model=given.model.name,
         data=given.data.name,
         target=None if lowered.int8 is None else settings.config.target,
-        variants=variants,
+        variants=measured.variants,
         parity=lowered.parity,
         graph=lowered.int8,
         details={
-            "command": shlex.join(["fxpasses", *sys.argv[1:]]),
-            "model_details": given.model_details,
-            "data_details": {
-                **given.data_details,
-                "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
-            },
-            "durations": dict(terminal.durations),
+            **run_details(given, settings.evaluation_images, measured, terminal),
             "pruning": account,
             **({} if lowered.audit is None else {"audit": lowered.audit.to_json()}),
             "warnings": [*terminal.warnings, *_warnings(given, pruning)],
@@ -169,76 +146,6 @@ def _shapes(graph: fx.GraphModule) -> Iterator[tuple[tuple[int, ...], torch.dtyp
     return ((n.meta[SHAPE], n.meta[DTYPE]) for n in graph.graph.nodes if n.op == "placeholder")
 
 
-def _floats(
-    graph: fx.GraphModule, folder: Path, prefix: str, given: Input, settings: Settings, terminal: Terminal
-) -> Iterator[Artifact]:
-    with terminal.step("export float ONNX"):
-        path = to_onnx(graph, folder / FLOAT_ONNX)
-        optimize_onnx(path, path, settings.optimizer)
-    with terminal.step("count multiply-accumulates"):
-        macs = count_macs(graph, given.model.example_inputs(batch=1)).macs
-    runner = torch_runner(graph, FLOAT, name=f"{prefix}torch {FLOAT}")
-    yield Artifact(runner, graph, module_bytes(graph), macs, None if prefix else FLOAT_PT2)
-    session = onnx_runner(path, FLOAT, name=f"{prefix}onnxruntime {FLOAT}")
-    yield Artifact(session, graph, file_bytes(path), macs, None if prefix else FLOAT_ONNX)
-
-
-def _int8(
-    graph: fx.GraphModule,
-    folder: Path,
-    prefix: str,
-    macs: int | None,
-    given: Input,
-    settings: Settings,
-    images: int,
-    terminal: Terminal,
-) -> tuple[fx.GraphModule, list[Artifact]]:
-    batches: Iterator[Tensor] = given.data.calibration(images, seed=settings.seed)
-    int8 = int8_graphs(graph, batches, images, settings.config, terminal).graph
-    with terminal.step("export int8 ONNX"):
-        program = exported_program(int8)
-        path = to_onnx(int8, folder / INT8_ONNX, form=settings.form, program=program)
-    if not prefix:
-        save(int8, folder / INT8_PT2, program=program)
-    runners: tuple[Runner, ...] = (
-        torch_runner(to_torch(int8), INT8, name=f"{prefix}torch {INT8}"),
-        onnx_runner(path, INT8, name=f"{prefix}onnxruntime {INT8}"),
-    )
-    files = (None, None) if prefix else (INT8_PT2, INT8_ONNX)
-    sizes = (module_bytes(int8), file_bytes(path))
-    return int8, [Artifact(r, int8, s, macs, f) for r, s, f in zip(runners, sizes, files, strict=True)]
-
-
-def _at_threads(artifact: Artifact, threads: int) -> Artifact:
-    return Artifact(
-        artifact.runner.at_threads(threads), artifact.graph, artifact.size_bytes, artifact.macs, artifact.file
-    )
-
-
-def _measured(
-    artifacts: Sequence[Artifact], given: Input, settings: Settings, terminal: Terminal
-) -> tuple[list[Variant], BenchResult | None]:
-    images = min(settings.evaluation_images, given.data.evaluation_images)
-    runners = [artifact.runner for artifact in artifacts]
-    compared = compared_on(runners, given, images, terminal)
-    latencies = None
-    if settings.benchmark:
-        latencies = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal)
-    variants = [
-        variant_of(
-            a.runner,
-            size_bytes=a.size_bytes,
-            parameters=count_parameters(a.graph),
-            macs=a.macs,
-            comparison=compared[a.runner.name],
-            bench=latencies,
-            file=a.file,
-        )
-        for a in artifacts
-    ]
-    return variants, latencies
-
-
 def _warnings(given: Input, pruning: Pruning) -> list[str]:
-    found = [] if given.model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+    found = random_weights(given.model)
     return found if pruning.is_structured else [*found, ZEROS_ARE_NOT_FASTER]

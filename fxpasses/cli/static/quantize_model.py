@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +20,22 @@ from fxpasses.export.pt2.save_and_load import save
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.machine.environment import why_unsuited
+from fxpasses.machine.kernel_level import kernel_levels
+from fxpasses.measure.model_size import MacCount
 from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
 from fxpasses.models.data.data_source import DataSource, check_count
-from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.recipe import Int8Graphs, Place, Run, quantize_graph
-from fxpasses.reports.document import build_report, write_report
-from fxpasses.reports.html.page import write_html
+from fxpasses.reports.document import build_report
 from fxpasses.reports.lowered import slower_than_float
 from fxpasses.sensitivity.search.placement import Placement
 
-from .. import interruption
-from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, REPORT_HTML, REPORT_JSON
-from ..folders.measuring import Measured, Subjects, measure
+from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
+from ..folders.measuring import Measured, macs_of, measure, why_odd
 from ..folders.output_check import checked_outputs
+from ..folders.reporting import random_weights, run_details, write_reports
+from ..folders.static_artifacts import static_artifacts
 from ..folders.stored import store_in
 from ..given import (
     DEFAULT_CALIBRATION_IMAGES,
@@ -109,14 +108,18 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         made = quantized(given, settings, terminal)
         graph, int8 = made.graph, made.int8.graph
         _export(folder, graph, int8, settings, terminal)
-        subjects = Subjects.of(folder, graph, int8, threads, made.int8.nearest)
+        module = to_torch(int8)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
         found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
-        integers = store_in(folder, int8, subjects.int8_module, given.data)
+        integers = store_in(folder, int8, module, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
-        judged = checked_outputs(graph, subjects.int8_module, given.data, settings.evaluation_images, terminal)
-        measured = measure(subjects, given, settings.evaluation_images, settings.benchmark, terminal)
+        judged = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
+        macs = macs_of(graph, given, terminal)
+        artifacts = static_artifacts(
+            folder, graph, int8, module, threads=threads, nearest=made.int8.nearest, macs=macs.macs
+        )
+        measured = measure(list(artifacts), given, settings.evaluation_images, settings.benchmark, terminal)
     report = build_report(
         model=given.model.name,
         data=given.data.name,
@@ -125,32 +128,18 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         parity=found.to_json(),
         graph=int8,
         details={
-            "command": shlex.join(["fxpasses", *sys.argv[1:]]),
-            "model_details": given.model_details,
-            "data_details": _data_details(given, made.images, settings, measured),
-            "durations": dict(terminal.durations),
+            **run_details(given, settings.evaluation_images, measured, terminal, made.images),
             "audit": audited.to_json(),
             **integers,
-            "kernels": subjects.kernels,
+            "kernels": kernel_levels(int8),
             **made.details(),
             "outputs": judged["outputs"],
-            "macs": measured.macs.to_json(),
-            "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
+            "macs": macs.to_json(),
+            "warnings": judged["warnings"] + terminal.warnings + _warnings(given, settings.config, measured, macs),
         },
     )
-    write_report(report, folder / REPORT_JSON)
-    write_html(report, folder / REPORT_HTML)
-    interruption.check()
+    write_reports(report, folder)
     return Outcome(report, audited)
-
-
-def _data_details(given: Input, images: int, settings: Settings, measured: Measured) -> dict[str, object]:
-    return {
-        **given.data_details,
-        "calibration_images": images,
-        "evaluation_images": min(settings.evaluation_images, given.data.evaluation_images),
-        "has_labels": measured.has_labels,
-    }
 
 
 def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized:
@@ -221,12 +210,12 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
         save(int8, folder / INT8_PT2, program=program)
 
 
-def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:
-    found = [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+def _warnings(given: Input, config: QuantConfig, measured: Measured, macs: MacCount) -> list[str]:
+    found = random_weights(given.model)
     if unsuited := why_unsuited(config.target):
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:
         found.append(WIDE_REMARK)
-    found += [measured.odd_macs] if measured.odd_macs else []
+    found += [odd] if (odd := why_odd(macs)) else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
     return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")
