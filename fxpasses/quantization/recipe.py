@@ -1,14 +1,15 @@
 """The order of static quantization: from a fused FLOAT graph and calibration data to a QUANTIZED graph.
 
     smooth, equalize, align pixels      the float model, rescaled so that int8 suits it
+    rewrite                             what a caller changes of it: training puts bounds where fewer bits are read
     observe, calibrate or sweep         a range for every tensor that gets a grid
     narrow ranges                       where the outputs are better for it
     place                               operators that stay float because the caller measured so
     convert, re-estimate or learn       integers
 
-The order stands here: :func:`fxpasses.quantize`, the command line and the sensitivity analysis call these functions.
-Each step does nothing where the settings do not ask for it. Training puts steps of its own in between, and has its
-order in :mod:`fxpasses.training.fake.prepare`.
+The order stands here: :func:`fxpasses.quantize`, the command line, the sensitivity analysis and training call these
+functions. Each step does nothing where the settings do not ask for it. Training takes the first half; what follows in
+place of the second stands in :mod:`fxpasses.training`.
 """
 
 from __future__ import annotations
@@ -88,6 +89,10 @@ Place = Callable[[fx.GraphModule, QuantConfig], QuantConfig]
 """From a calibrated OBSERVED graph, with an observer at every tensor, and settings to settings that keep more float."""
 
 
+Rewrite = Callable[[fx.GraphModule], tuple[fx.GraphModule, QuantConfig]]
+"""From an equalized FLOAT graph to the one that is observed, and the settings to observe it with."""
+
+
 @dataclass(frozen=True)
 class CalibratedGraph:
     """An OBSERVED graph that has seen the data.
@@ -117,6 +122,7 @@ def calibrated_graph(
     config: QuantConfig,
     *,
     observe_as: QuantConfig | None = None,
+    rewrite: Rewrite | None = None,
     every_tensor: bool = False,
     samples: int | None = None,
     run: Run = PLAINLY,
@@ -128,6 +134,7 @@ def calibrated_graph(
         batches: calibration data, as :func:`fxpasses.calibrate` takes it.
         config: what will be quantized.
         observe_as: other settings to observe with, for callers that take other ranges from what was seen.
+        rewrite: changes the equalized graph, and says what to observe it with.
         every_tensor: put an observer at every tensor that some choice of operators could put on a grid.
         samples: how many first samples to keep; None for what the second half needs.
         run: who is told, and what a sweep runs in.
@@ -139,6 +146,8 @@ def calibrated_graph(
     with steps.step("equalize"):
         graph, batches = equalized(graph, batches, config)
     config = observe_as or config
+    if rewrite is not None:
+        graph, config = rewrite(graph)
     observed = observe(graph, config, every_tensor=every_tensor)
     first, batches = first_samples(batches, samples_kept(config) if samples is None else samples)
     with steps.step("calibrate", run.images) as step:

@@ -75,6 +75,7 @@ def hook_all(monkeypatch: pytest.MonkeyPatch, names: Iterable[str], hook: Hook) 
 
 
 MIDDLE = ("observe", "calibrate", "narrow_ranges")
+EIGHT_BITS = fxpasses.TrainingConfig(QuantConfig(target="x86", smoothing=0.5))
 ENDS: dict[str, dict[str, Any]] = {
     "convert": {},
     "reestimate": {"reestimation": True},
@@ -126,6 +127,13 @@ def test_the_order_of_a_sweep_and_of_a_placement(monkeypatch: pytest.MonkeyPatch
 def test_sensitivity_goes_the_same_way(monkeypatch: pytest.MonkeyPatch, analysis: Callable[..., object]) -> None:
     found = order_of(monkeypatch, lambda: analysis(graph(), config_for("convert"), data()))
     assert found == [*BEFORE, *(MIDDLE if analysis is calibrate_once else MIDDLE[:-1])]
+
+
+def test_training_goes_the_first_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = order_of(monkeypatch, lambda: fxpasses.prepare_training(graph(), data(), EIGHT_BITS))
+    assert found == [*BEFORE, *MIDDLE]
+    few = fxpasses.TrainingConfig(EIGHT_BITS.quant, activation_bits=4)  # bounds stand where ranges end
+    assert order_of(monkeypatch, lambda: fxpasses.prepare_training(graph(), data(), few)) == [*BEFORE, *MIDDLE[:-1]]
 
 
 @cache

@@ -7,7 +7,7 @@ data, weight steps too. See docs/training.md for what becomes of BatchNorm and o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx
@@ -19,16 +19,15 @@ from ...passes.fusion import fuse
 from ...quantization.config import Override, QuantConfig
 from ...quantization.int8.float32_layers import require_float32
 from ...quantization.int8.mixed_tensors import take_out_parts
-from ...quantization.int8.observe import find_observers, observe
+from ...quantization.int8.observe import find_observers
 from ...quantization.int8.plan import plan_quantization
 from ...quantization.int8.planned_scales import why_float_once_calibrated
 from ...quantization.int8.rewrites import lowering
 from ...quantization.numbers.qparams import IntType
-from ...quantization.ranges.calibration import calibrate, checked_batches
+from ...quantization.ranges.calibration import checked_batches
 from ...quantization.ranges.first_samples import first_samples
 from ...quantization.ranges.observers import Observer
-from ...quantization.repairs.equalization import equalized
-from ...quantization.repairs.output_noise import narrow_ranges
+from ...quantization.recipe import calibrated_graph
 from ...signature.samples import count_samples, first_of, pieces_of
 from ..config import TrainingConfig
 from ..distributed import samples_of_all
@@ -67,8 +66,7 @@ def prepare_training(
     require_float32(gm, "prepare_training")
     lengths = row_lengths(gm)
     samples = _samples(gm, batches)
-    graph, _ = equalized(fuse(gm), samples, config.quant)
-    observed, facts = _observed(graph, samples, config)
+    observed, facts = _observed(fuse(gm), samples, config)
     training, result = copy_graph(observed), PassResult()
     take_out_parts(training)
     put_layers(training, observed, facts, samples, lengths, result)
@@ -95,16 +93,12 @@ def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]
 def _observed(
     graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig
 ) -> tuple[fx.GraphModule, TrainingFacts]:
-    """The graph lowered, with clamps where fewer bits are read, calibrated; and what is known of it."""
-    graph = run_passes(graph, lowering(config.observing()))
+    """The graph lowered, with bounds where fewer bits are read, calibrated; and what is known of it."""
     made = _calibrated(graph, samples, config, ())
     wiped_out = why_float_once_calibrated(made.observed, made.quant)
     if wiped_out:  # parts that one grid would wipe out: planned once more, with what reads them in float
-        names = {n.name for n in graph.graph.nodes}
-        kept_float = tuple(Override(f"node:{name}", keep_float=True) for name in wiped_out if name in names)
+        kept_float = tuple(Override(f"node:{name}", keep_float=True) for name in wiped_out if name in made.nodes)
         made = _calibrated(graph, samples, config, kept_float)
-    if made.quant.narrow_ranges and not made.narrow:
-        narrow_ranges(made.observed, samples)
     grids = _narrow_grids(made.observed, made.narrow, made.quant)
     kept = first_of(graph, samples[0], KEPT)
     return made.observed, TrainingFacts(config, made.quant, made.bits, grids, kept)
@@ -112,23 +106,34 @@ def _observed(
 
 @dataclass(frozen=True)
 class _Calibrated:
+    """``nodes`` are the names of the lowered graph, before bounds were put in."""
+
     observed: fx.GraphModule
     quant: QuantConfig
     bits: dict[str, LayerBits]
     narrow: dict[str, int]
+    nodes: frozenset[str]
 
 
 def _calibrated(
     graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig, kept_float: tuple[Override, ...]
 ) -> _Calibrated:
-    graph = copy_graph(graph)
-    bits = bits_of_layers(graph, plan_quantization(graph, config.observing(kept_float)), config)
-    narrow = put_narrow_reads(graph, bits)
-    spelled = [Override(f"node:{name}", weight_bits=found.weight) for name, found in bits.items()]
-    quant = config.observing((*spelled, *kept_float))
-    observed = observe(graph, quant)
-    calibrate(observed, samples)
-    return _Calibrated(observed, quant, bits, narrow)
+    """The first half of the recipe, with the layers' own bits."""
+    found: dict[str, Any] = {}
+
+    def with_bits(equalized: fx.GraphModule) -> tuple[fx.GraphModule, QuantConfig]:
+        lowered = copy_graph(run_passes(equalized, lowering(config.observing())))
+        nodes = frozenset(node.name for node in lowered.graph.nodes)
+        bits = bits_of_layers(lowered, plan_quantization(lowered, config.observing(kept_float)), config)
+        narrow = put_narrow_reads(lowered, bits)
+        spelled = [Override(f"node:{name}", weight_bits=one.weight) for name, one in bits.items()]
+        quant = config.observing((*spelled, *kept_float))
+        found.update(bits=bits, narrow=narrow, nodes=nodes)
+        # a bound stands where a range ends: no other is to be found there
+        return lowered, replace(quant, narrow_ranges=quant.narrow_ranges and not narrow)
+
+    made = calibrated_graph(graph, samples, config.quant, rewrite=with_bits, samples=SAMPLES)
+    return _Calibrated(made.graph, made.config, **found)
 
 
 def _narrow_grids(observed: fx.GraphModule, narrow: dict[str, int], quant: QuantConfig) -> dict[str, IntType]:
