@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # asked by the tests of MACHINE_TARGET, and of commands, which run in processes of their own.
 MACHINE_TARGET = targets.machine_target
 targets.machine_target = lambda: targets.MachineTarget("x86", "tests fix it")
+
+
+BEGIN_FIRST = (
+    *("test_labs_quick.py", "test_every_cpu.py", "test_operator_sweep.py", "test_lab_low_bit.py", "test_tasks.py"),
+    *("test_fault_injection.py", "test_training_run.py", "test_bad_files.py", "test_hugging_face.py"),
+)
+"""Files with tests of minutes. A file is run by one process: begun late, it would keep the others waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by how long they take: the longest first, then those with many tests."""
+    tests = Counter(item.path for item in items)
+    ranks = {name: rank for rank, name in enumerate(BEGIN_FIRST)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
