@@ -36,6 +36,7 @@ _COMMANDS = "fxpasses/cli/commands"
 LARGE_FUNCTIONS = {
     ("tests/hostile/documents.py", "report"): "one document with every part it can have",
     (f"{_COMMANDS}/bench_command.py", "bench_command"): _OPTIONS,
+    (f"{_COMMANDS}/bundle_command.py", "bundle_command"): _OPTIONS,
     (f"{_COMMANDS}/parity_command.py", "parity_command"): _OPTIONS,
     (f"{_COMMANDS}/prune_command.py", "prune_command"): _OPTIONS,
     (f"{_COMMANDS}/quantize_command.py", "quantize_command"): _OPTIONS,
