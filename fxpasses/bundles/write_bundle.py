@@ -135,7 +135,9 @@ def _write_data(
 ) -> None:
     """Labels and preprocessing as data, and the program."""
     known = image if isinstance(image, ImageInput) else None
-    _write_json(folder / contents.HF_CONFIG, model_config(str(source.report["model"]), classes, names, known))
+    _write_json(
+        folder / contents.HF_CONFIG, model_config(without_folder(source.report["model"]), classes, names, known)
+    )
     if names is not None:
         _write_json(folder / contents.NAMES, _numbered(names))
     if known is not None:
@@ -151,8 +153,8 @@ def _about(
     graph = source.int8.graph
     return {
         "bundle_version": BUNDLE_VERSION,
-        "model": report["model"],
-        "data": report["data"],
+        "model": without_folder(report["model"]),
+        "data": None if report["data"] is None else without_folder(report["data"]),
         "target": target,
         "made_for": source.made_for,
         "created": report.get("created"),
@@ -166,6 +168,12 @@ def _about(
         "image": image.to_json() if isinstance(image, ImageInput) else None,
         "why_no_image": None if isinstance(image, ImageInput) else image,
     }
+
+
+def without_folder(spec: str) -> str:
+    """A model or data as the command line spells it, without the folders of the machine it was made on."""
+    kind, equals, argument = spec.partition("=")
+    return kind + equals + Path(argument).name if equals else Path(kind).name
 
 
 def _added(names: list[str] | None, settings: BundleSettings) -> dict[str, str]:
