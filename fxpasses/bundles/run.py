@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 MODELS = ("model.int8.onnx", "image.int8.onnx", "model.int8.ort", "image.int8.ort")
-OPTION, X86 = "session.x64quantprecision", ("x86_64", "AMD64")
+OPTION, X86 = "session.x64quantprecision", ("x86_64", "AMD64")  # .ort files are loaded as they are, whatever it says
 CHILD, ILLEGAL_ON_WINDOWS = "FXPASSES_BUNDLE_CHILD", 0xC000001D
 
 
@@ -123,7 +123,6 @@ def selftest(about: dict[str, Any], chosen: argparse.Namespace) -> int:
             apart = np.abs(found.astype("f8") - right) / arrays["lsb"][i]
             largest = max(largest, float(apart.max(initial=0)) if np.isfinite(apart).all() else np.inf)
             differing, values = differing + int((found != right).sum()), values + right.size
-        # The option changes weights when a file is loaded; .ort files are loaded as they are.
         excused = name.endswith(".ort") and OPTION in about["session_options"] and platform.machine() in X86
         said = "the expected integers" if largest < 0.5 else "OTHER integers" + excused * "; use .onnx on this CPU"
         good = good and (largest < 0.5 or excused)
