@@ -18,7 +18,7 @@ from torch import Tensor, fx
 
 import fxpasses
 from fxpasses.agreement.stored_integers import store_integers
-from fxpasses.bundles import write_bundle
+from fxpasses.bundles import BundleSettings, write_bundle
 from fxpasses.bundles.image_graph import every_level
 from fxpasses.bundles.image_input import ImageInput
 from fxpasses.export import save, to_onnx, to_torch
@@ -26,7 +26,7 @@ from fxpasses.export.metadata import qparams_hash
 from fxpasses.quantization.config import QuantConfig
 
 IMAGE = ImageInput(9, 7, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-CLASSES = 4
+NAMES = ["cat", "dog", "crane", "crane"]
 
 
 def pixels(count: int = 6, image: ImageInput = IMAGE) -> Tensor:
@@ -86,10 +86,12 @@ def copied(to: Path, target: str = "x86-avx2") -> Path:
 
 @cache
 def bundle() -> Path:
-    """A zip of the folder; not to be changed."""
-    out = _temporary() / "app.zip"
-    write_bundle(folder(), out)
-    return out
+    """A zip of the folder, with names and a licence; not to be changed."""
+    place = _temporary()
+    (place / "labels.json").write_text(json.dumps(NAMES))
+    made = write_bundle(folder(), place / "app.zip", BundleSettings("arm", place / "labels.json", "CC0-1.0"))
+    assert made.self_test.passed, made.self_test.said
+    return place / "app.zip"
 
 
 def _temporary() -> Path:

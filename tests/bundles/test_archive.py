@@ -40,7 +40,7 @@ def linked(entry: zipfile.ZipInfo, content: bytes) -> list[tuple[zipfile.ZipInfo
 
 def test_it_is_unpacked(tmp_path: Path) -> None:
     about = unpack_bundle(bundle(), tmp_path / "app")
-    assert about.model == "tiny_images" and about.target == "x86-avx2" and about.classes == 4
+    assert about.model == "tiny_images" and about.target == "arm" and about.classes == 4
     assert os.access(tmp_path / "app" / "run.py", os.X_OK)
     assert read_about(tmp_path / "app") == about
     write_archive(tmp_path / "app", tmp_path / "again.zip")
@@ -87,6 +87,18 @@ def test_a_torn_zip(keep: int, tmp_path: Path) -> None:
     (tmp_path / "torn.zip").write_bytes(bundle().read_bytes()[:keep])
     with pytest.raises(InputError, match="cannot read the bundle"):
         unpack_bundle(tmp_path / "torn.zip", tmp_path / "app")
+
+
+def test_it_cannot_be_written(tmp_path: Path) -> None:
+    unpack_bundle(bundle(), tmp_path / "app")
+    (tmp_path / "app.zip").mkdir()
+    (tmp_path / "file").touch()
+    for out, why in (
+        ("app.zip", "a folder of that name is in the way"),
+        ("file/a.zip", "a part of the path is a file"),
+    ):
+        with pytest.raises(InputError, match=why):
+            write_archive(tmp_path / "app", tmp_path / out)
 
 
 def test_no_zip(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bundle_folders import IMAGE
 from PIL import Image
 
+from fxpasses.bundles import run
 from fxpasses.bundles.hugging_face import model_config, preprocessor_config
 from fxpasses.bundles.image_input import ImageInput
 
@@ -28,6 +30,7 @@ def test_labels() -> None:
     assert model_config("net", None, None, None) == {"model_type": "resnet"}
 
 
+@pytest.mark.slow
 def test_transformers_opens_them(tmp_path: Path) -> None:
     """A larger image comes out as in this toolkit: same scaling, same crop, same numbers to float rounding."""
     transformers = pytest.importorskip("transformers")
@@ -39,11 +42,7 @@ def test_transformers_opens_them(tmp_path: Path) -> None:
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
     noise = np.random.default_rng(0).integers(256, size=(40, 64, 3), dtype=np.uint8)
     found = processor(Image.fromarray(noise), return_tensors="np")["pixel_values"]
-    from fxpasses.bundles import run
-
     Image.fromarray(noise).save(tmp_path / "photo.png")
-    import torch
-
     expected = image.normalized(torch.from_numpy(run.pixels_of(str(tmp_path / "photo.png"), image.to_json()).copy()))
     assert found.shape == (1, 3, 28, 28)
     assert np.abs(found - expected.numpy()).max() < 2.5 / 255 / min(IMAGE.std)  # two levels, as other filters round

@@ -23,5 +23,5 @@ def test_files_and_operators(tmp_path: Path) -> None:
 
 def test_it_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "model.int8.onnx").write_bytes(b"no model")
-    with pytest.raises(InputError, match="converter to ORT format\n  why: .*model"):
+    with pytest.raises(InputError, match=r"converter to ORT format\n  why: .*model"):
         convert_to_ort(tmp_path, "arm")

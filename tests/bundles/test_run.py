@@ -64,7 +64,7 @@ def test_a_photo(app: Path) -> None:
     assert done.returncode == 0, done.stderr
     shares = [float(line.split("%")[0]) for line in done.stdout.splitlines()]
     assert len(shares) == 4 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.3)
-    assert "class " in done.stdout
+    assert "  crane" in done.stdout
 
 
 def test_latency_as_json(app: Path) -> None:

@@ -36,12 +36,10 @@ def test_bad_options(arguments: list[str], said: str, tmp_path: Path) -> None:
 def test_bad_folders_and_places(tmp_path: Path) -> None:
     torn = copied(tmp_path / "torn")
     (torn / "report.json").write_text("{")
-    (tmp_path / "file").touch()
-    for place, out, said in (
-        (tmp_path / "absent", "app.zip", "it does not exist"),
-        (tmp_path, "app.zip", "no report.json in"),
-        (torn, "app.zip", "is not JSON"),
-        (folder(), "file/app.zip", "a part of the path is a file"),
+    for place, said in (
+        (tmp_path / "absent", "it does not exist"),
+        (tmp_path, "no report.json in"),
+        (torn, "is not JSON"),
     ):
-        done = fxpasses("bundle", place, "--out", tmp_path / out)
+        done = fxpasses("bundle", place, "--out", tmp_path / "app.zip")
         assert done.code == 2 and said in done.err and "Traceback" not in done.err, done.err
