@@ -42,7 +42,7 @@ def convert_to_ort(folder: Path, platform_name: str) -> None:
         raise InputError(
             "onnxruntime's converter to ORT format",
             why=" ".join(told) or f"exit code {done.returncode}",
-            fix="update onnxruntime, and bundle again",
+            fix="make the ONNX file again; if that is whole, update onnxruntime",
         )
     lines = written.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not line.startswith("#")]  # these name files by their paths on this machine

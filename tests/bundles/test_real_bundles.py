@@ -1,7 +1,7 @@
 """Bundles of trained nets: a fresh virtual environment, and photographs through the graph as through the pipeline.
 
-Scaled in the graph, logits differ from those of images scaled by Pillow: on MobileNetV2 by less than two steps of 255
-to their range, and the class stays in at least 97 of 100.
+Scaled in the graph, logits differ from those of images scaled by Pillow: on MobileNetV2 by 0.6 of 255 steps to their
+range on average, by 6.2 at most, and 99 of 100 classes stay (docs/deploying.md).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from fxpasses.models.zoo import load_model
 pytestmark = pytest.mark.slow
 IMAGES = 100
 LEAST_AGREEING = 97
-MOST_STEPS = 40.0
-"""Of 255 to the range of all logits."""
+MOST_STEPS = 12.0
+"""Of 255 to the range of all logits: twice what was measured, as the luck of rounding is another with other scales."""
 
 
 def sessions(int8: Path, image: ImageInput) -> Iterator[onnxruntime.InferenceSession]:
