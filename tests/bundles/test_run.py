@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_folders import bundle, pixels
+from bundle_folders import IMAGE, bundle, pixels
 from PIL import Image
 
 from fxpasses.bundles import run, unpack_bundle
+from fxpasses.models.data.image_folder import read_image
 
 MOST_LINES = 149
 STUB = "import os, signal\nos.kill(os.getpid(), signal.{signal})\n"
@@ -65,6 +67,17 @@ def test_a_photo(app: Path) -> None:
     shares = [float(line.split("%")[0]) for line in done.stdout.splitlines()]
     assert len(shares) == 4 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.3)
     assert "  crane" in done.stdout
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(7, 9), (9, 7), (40, 31), (31, 40), (5, 5), (224, 8)], ids=str)
+def test_photos_are_scaled_as_image_folders_are(size: tuple[int, int], channels: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(256, size=(*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    image = replace(IMAGE, channels=channels)
+    found = run.pixels_of(str(tmp_path / "photo.jpg"), image.to_json())
+    expected = read_image(tmp_path / "photo.jpg", (channels, 9, 7)).permute(1, 2, 0)
+    assert np.array_equal(found[0], expected.numpy())
 
 
 def test_latency_as_json(app: Path) -> None:
