@@ -19,8 +19,8 @@ from torch import Tensor, fx
 import fxpasses
 from fxpasses.agreement.stored_integers import store_integers
 from fxpasses.bundles import BundleSettings, write_bundle
-from fxpasses.bundles.image_graph import every_level
-from fxpasses.bundles.image_input import ImageInput
+from fxpasses.bundles.image.image_graph import every_level
+from fxpasses.bundles.image.image_input import ImageInput
 from fxpasses.export import save, to_onnx, to_torch
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.quantization.config import QuantConfig

@@ -17,7 +17,7 @@ from remedy_subjects import Case
 from fxpasses.bundles import read_about, source_folder, unpack_bundle
 from fxpasses.bundles.class_names import class_names
 from fxpasses.bundles.device_target import device_target
-from fxpasses.bundles.image_graph import image_graph
+from fxpasses.bundles.image.image_graph import image_graph
 from fxpasses.bundles.ort_format import convert_to_ort
 from fxpasses.bundles.source_folder import read_source
 
@@ -109,7 +109,7 @@ BUNDLE_CASES: dict[str, Case] = {
         "quantize again with --target cuda, or leave --target out",
         lambda place: (device_target("cuda", "cuda"), device_target("auto", "x86")),
     ),
-    "fxpasses/bundles/image_graph.py:image_graph": (
+    "fxpasses/bundles/image/image_graph.py:image_graph": (
         lambda place: image_graph(_old(), replace(IMAGE, any_size=True)),
         "leave --resize out",
         lambda place: image_graph(_old(), IMAGE),

@@ -19,7 +19,7 @@ from fxpasses.agreement.stored_integers import stored_inputs
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.signature.outputs import tensors_of
 
-from .image_input import ImageInput
+from .image.image_input import ImageInput
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from .archive import sha256, write_archive
 from .class_names import class_names
 from .device_target import device_target, platform_of
 from .expected_outputs import expected_outputs
-from .hugging_face import model_config, preprocessor_config
-from .image_graph import image_graph
-from .image_input import ImageInput, image_input
+from .hugging_face_files import model_config, preprocessor_config
+from .image.image_graph import image_graph
+from .image.image_input import ImageInput, image_input
 from .model_card import model_card
 from .ort_format import convert_to_ort
 from .self_test import SelfTest, self_test

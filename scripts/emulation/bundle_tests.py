@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from emulation.checks import LIMIT_S
@@ -47,35 +48,35 @@ def self_tests(test: BundleTest, children: Children) -> list[Outcome]:
 
 
 def _of_bundle(test: BundleTest, bundle: Path, children: Children) -> list[Outcome]:
-    target = read_about(bundle).target
+    target, ours = read_about(bundle).target, version("onnxruntime")
     if test.why_not is not None:
         return [
             Outcome(
-                bundle.name, bundle.name, target, test.cpu.name, ONNXRUNTIME, "", why_not=test.why_not, skipped=True
+                bundle.name, bundle.name, target, test.cpu.name, ONNXRUNTIME, ours, why_not=test.why_not, skipped=True
             )
         ]
     test.folder.mkdir(parents=True, exist_ok=True)
     errors = test.folder / f"{bundle.name}.txt"
     command, environment = command_on(test.cpu, test.emulation, [str(bundle / "run.py"), "--selftest"])
     ended = children.run(command, environment, errors, LIMIT_S)
-    version = _VERSION.search(ended.printed)
+    said = _VERSION.search(ended.printed)
     found = [
-        _of_line(line, bundle, target, test.cpu, version["version"] if version else "")
+        _of_line(line, bundle, target, test.cpu, said["version"] if said else ours)
         for line in _LINE.finditer(ended.printed)
     ]
-    if version is None or not found:
+    if said is None or not found:
         why = why_ended(ended, errors.read_text(encoding="utf-8", errors="replace"), LIMIT_S)
-        return [Outcome(bundle.name, bundle.name, target, test.cpu.name, ONNXRUNTIME, "", why_not=why)]
+        return [Outcome(bundle.name, bundle.name, target, test.cpu.name, ONNXRUNTIME, ours, why_not=why)]
     return found
 
 
-def _of_line(line: re.Match[str], bundle: Path, target: str, cpu: Cpu, version: str) -> Outcome:
+def _of_line(line: re.Match[str], bundle: Path, target: str, cpu: Cpu, runtime: str) -> Outcome:
     name = f"{bundle.name}, {line['file']}"
     if _EXCUSED in line["said"]:
         why = f"{name}: an .ort file cannot take session options; the .onnx file is for this CPU"
-        return Outcome(name, bundle.name, target, cpu.name, ONNXRUNTIME, version, why_not=why, skipped=True)
+        return Outcome(name, bundle.name, target, cpu.name, ONNXRUNTIME, runtime, why_not=why, skipped=True)
     difference = Difference(float(line["lsb"]), int(line["n"]), int(line["of"]))
     options = (
         json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["session_options"] if cpu.saturates else {}
     )
-    return Outcome(name, bundle.name, target, cpu.name, ONNXRUNTIME, version, options, difference)
+    return Outcome(name, bundle.name, target, cpu.name, ONNXRUNTIME, runtime, options, difference)

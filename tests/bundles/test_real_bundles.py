@@ -22,8 +22,8 @@ from PIL import Image
 
 import fxpasses
 from fxpasses.bundles import run, unpack_bundle
-from fxpasses.bundles.image_graph import image_graph
-from fxpasses.bundles.image_input import ImageInput
+from fxpasses.bundles.image.image_graph import image_graph
+from fxpasses.bundles.image.image_input import ImageInput
 from fxpasses.export import to_onnx
 from fxpasses.export.onnx_reader import start_session
 from fxpasses.measure.runners import session_options

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from bundle_folders import folder
 
-from fxpasses.bundles.graph_parts import GraphParts
+from fxpasses.bundles.image.graph_parts import GraphParts
 
 
 def test_names_are_new() -> None:

@@ -14,7 +14,7 @@ from int8_files import exported, model_of, run_file
 from PIL import Image
 
 from fxpasses.bundles import run
-from fxpasses.bundles.image_graph import every_level, image_graph
+from fxpasses.bundles.image.image_graph import every_level, image_graph
 from fxpasses.errors import InputError
 from fxpasses.models.model_input import IMAGENET
 

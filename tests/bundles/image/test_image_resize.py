@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from fxpasses.bundles.graph_parts import GraphParts
-from fxpasses.bundles.image_input import ImageInput
-from fxpasses.bundles.image_resize import OPSET, add_resize
+from fxpasses.bundles.image.graph_parts import GraphParts
+from fxpasses.bundles.image.image_input import ImageInput
+from fxpasses.bundles.image.image_resize import OPSET, add_resize
 from fxpasses.models.data.image_folder import read_image
 
 MOST_LEVELS = 2

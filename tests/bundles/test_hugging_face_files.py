@@ -12,8 +12,8 @@ from bundle_folders import IMAGE
 from PIL import Image
 
 from fxpasses.bundles import run
-from fxpasses.bundles.hugging_face import model_config, preprocessor_config
-from fxpasses.bundles.image_input import ImageInput
+from fxpasses.bundles.hugging_face_files import model_config, preprocessor_config
+from fxpasses.bundles.image.image_input import ImageInput
 
 NAMES = ["crane", "ship", "crane"]
 

@@ -10,7 +10,7 @@ import torch
 from bundle_folders import IMAGE, pixels
 from documents import report
 
-from fxpasses.bundles.image_input import ImageInput, image_input
+from fxpasses.bundles.image.image_input import ImageInput, image_input
 from fxpasses.models.data.image_folder import RESIZE_RATIO
 from fxpasses.models.model_input import IMAGENET
 

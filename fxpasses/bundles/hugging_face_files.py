@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .class_names import distinct
-from .image_input import LEVELS, ImageInput
+from .image.image_input import LEVELS, ImageInput
 
 TYPES = ("mobilenet_v2", "mobilenet_v1", "efficientnet", "convnext", "regnet", "swin", "vit", "deit", "resnet")
 """The first one whose name is part of the model's is taken; the last one for all others."""
