@@ -1,7 +1,7 @@
 """``config.json`` and ``preprocessor_config.json``: labels and preprocessing as Hugging Face's libraries read them.
 
 ``model_type`` is a type those libraries know, since they open no folder without one; of it they use the labels, not the
-architecture. An image that has the model's size is fed as it is by this toolkit, and scaled up and cropped by them:
+architecture. Models of anything but images have none. An image that has the model's size is fed as it is by this toolkit, and scaled up and cropped by them:
 they have no such rule, so only the sizes and the filter are the same.
 """
 
@@ -23,13 +23,14 @@ def model_config(
     model: str, classes: int | None, names: Sequence[str] | None, image: ImageInput | None
 ) -> dict[str, Any]:
     """``config.json``."""
-    known = model.replace("-", "_").lower()
-    config: dict[str, Any] = {"model_type": next((name for name in TYPES if name in known), TYPES[-1])}
+    config: dict[str, Any] = {}
     if classes is not None:
         told = distinct(names) if names is not None else [f"class {number}" for number in range(classes)]
         config["id2label"] = {str(number): name for number, name in enumerate(told)}
         config["label2id"] = {name: number for number, name in enumerate(told)}
     if image is not None:
+        known = model.replace("-", "_").lower()
+        config["model_type"] = next((name for name in TYPES if name in known), TYPES[-1])
         config |= {"image_size": image.height, "num_channels": image.channels}
     return config
 

@@ -90,8 +90,8 @@ def pixels_of(photo: str, image: dict[str, Any]) -> Any:
 
 
 def classify(about: dict[str, Any], chosen: argparse.Namespace) -> None:
-    if chosen.photo is None or about["image"] is None:
-        raise ValueError(about["why_no_image"] or "name a photo, or say --bench or --selftest")
+    if chosen.photo is None or about["image"] is None or about["classes"] is None:
+        raise ValueError(about["why_no_image"] or "name a photo for a model of classes, or say --bench or --selftest")
     session, feed, _ = opened(MODELS[1], about, chosen.threads)
     logits = session.run(None, dict.fromkeys(feed, pixels_of(chosen.photo, about["image"])))[0].reshape(-1)
     names = json.loads((HERE / "names.json").read_text("utf-8")) if "names.json" in about["files"] else {}

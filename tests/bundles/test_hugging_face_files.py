@@ -24,10 +24,11 @@ def test_labels() -> None:
     assert config["id2label"] == {"0": "crane", "1": "ship", "2": "crane (2)"}
     assert config["label2id"] == {"crane": 0, "ship": 1, "crane (2)": 2}
     assert model_config("my_net", 2, None, None) == {
-        **{"model_type": "resnet", "id2label": {"0": "class 0", "1": "class 1"}},
+        "id2label": {"0": "class 0", "1": "class 1"},
         "label2id": {"class 0": 0, "class 1": 1},
     }
-    assert model_config("net", None, None, None) == {"model_type": "resnet"}
+    assert model_config("my_net", None, None, IMAGE)["model_type"] == "resnet"
+    assert model_config("net", None, None, None) == {}
 
 
 @pytest.mark.slow

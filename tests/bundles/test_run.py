@@ -152,11 +152,15 @@ def test_what_is_no_photo(app: Path) -> None:
         done = started(app, argument)
         assert done.returncode == 2 and done.stderr.startswith("error: ")
     done = started(app)
-    assert done.returncode == 2 and "name a photo, or say --bench or --selftest" in done.stderr
+    assert done.returncode == 2 and "name a photo for a model of classes, or say --bench or --selftest" in done.stderr
 
 
 def test_a_model_that_takes_no_images_says_why(app: Path, tmp_path: Path) -> None:
-    about = json.loads((app / "bundle.json").read_text()) | {"image": None, "why_no_image": "it takes tokens"}
-    changed = altered(app, tmp_path / "app", "bundle.json", json.dumps(about).encode())
-    done = started(changed, "photo.png")
-    assert done.returncode == 2 and "it takes tokens" in done.stderr
+    about = json.loads((app / "bundle.json").read_text())
+    for name, change, said in (
+        ("tokens", {"image": None, "why_no_image": "it takes tokens"}, "it takes tokens"),
+        ("masks", {"classes": None}, "a photo for a model of classes"),
+    ):
+        changed = altered(app, tmp_path / name, "bundle.json", json.dumps(about | change).encode())
+        done = started(changed, app.parent / "photo.png")
+        assert done.returncode == 2 and said in done.stderr
