@@ -1,8 +1,8 @@
 """``config.json`` and ``preprocessor_config.json``: labels and preprocessing as Hugging Face's libraries read them.
 
 ``model_type`` is a type those libraries know, since they open no folder without one; of it they use the labels, not the
-architecture. Models of anything but images have none. An image that has the model's size is fed as it is by this toolkit, and scaled up and cropped by them:
-they have no such rule, so only the sizes and the filter are the same.
+architecture. Models of anything but images have none. An image that has the model's size is fed as it is by this
+toolkit, and scaled up and cropped by them: they have no such rule, so only the sizes and the filter are the same.
 """
 
 from __future__ import annotations
