@@ -2,6 +2,7 @@
 
     python scripts/every_cpu.py [--data-root DATA] [--out FILE]      all nets, about an hour on two cores
     python scripts/every_cpu.py --quick                              the tiny nets and ResNet-20, minutes
+    python scripts/every_cpu.py --bundles app.zip ...                the self-tests of bundles, nothing else
 
 Files for the targets x86, x86-avx2 and arm run in onnxruntime on this machine and, under qemu, on x86 without VNNI
 (Nehalem, Haswell) and on ARM (cortex-a72, neoverse-n1, max without SVE, max); one tiny net runs in PyTorch there, too.
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO, TypeVar
 
+from emulation.bundle_tests import BundleTest, self_tests, unpacked
 from emulation.cache import Unavailable, size_bytes
 from emulation.checks import Check, outcomes_of
 from emulation.children import Children, side_by_side
@@ -60,11 +62,15 @@ def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) 
     signal.signal(signal.SIGTERM, _interrupted)
     said, console = Console(file=progress), Console(width=WIDTH)
     with tempfile.TemporaryDirectory(prefix="every_cpu-") as folder, Children() as children:
-        files = _files(chosen, Path(folder), said)
-        checks = planned(chosen, files, Path(folder), said)
         log = _Log(chosen.out, said)
-        side_by_side(lambda check: log.add(outcomes_of(check, children)), checks, children, chosen.jobs)
-    order = {(check.cpu.name, check.runtime): place for place, check in enumerate(checks)}
+        if chosen.bundles:
+            tests = planned_bundles(chosen, Path(folder), said)
+            side_by_side(lambda test: log.add(self_tests(test, children)), tests, children, chosen.jobs)
+            order = {(test.cpu.name, ONNXRUNTIME): place for place, test in enumerate(tests)}
+        else:
+            checks = planned(chosen, _files(chosen, Path(folder), said), Path(folder), said)
+            side_by_side(lambda check: log.add(outcomes_of(check, children)), checks, children, chosen.jobs)
+            order = {(check.cpu.name, check.runtime): place for place, check in enumerate(checks)}
     outcomes = sorted(log.outcomes, key=lambda outcome: order[outcome.cpu, outcome.runtime])
     _print(outcomes, console)
     if chosen.cache.is_dir():
@@ -100,6 +106,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpus", nargs="*", choices=names, default=names, metavar="CPU", help=", ".join(names))
     parser.add_argument("--torch-nets", nargs="*", choices=NETS, default=[TORCH_NET], metavar="NET",
                         help="those that run in PyTorch, too, which takes minutes to import (%(default)s)")  # fmt: skip
+    parser.add_argument("--bundles", nargs="+", type=Path, metavar="ZIP", help="self-tests of these, and nothing else")
     parser.add_argument("--without-options", action="store_true", help="open files as if they asked for nothing")
     parser.add_argument("--data-root", type=Path, default=Path(data) if data else None, metavar="DATA")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="(%(default)s)")
@@ -134,6 +141,22 @@ def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path,
         is_tried = few and (not chosen.quick or cpu.name in QUICK_TORCH_CPUS)
         checks += [base, in_torch] if is_tried else [base]
     return checks
+
+
+def planned_bundles(chosen: argparse.Namespace, folder: Path, said: Console) -> list[BundleTest]:
+    """The self-tests of all bundles on each CPU; the machine itself comes first."""
+    bundles = unpacked(chosen.bundles, folder / "bundles")
+    plain = _fetched(lambda: fetch_emulation(chosen.cache), "qemu, an ARM root and onnxruntime", said)
+    if isinstance(plain, Emulation):
+        describe_x86(folder / "described")
+        plain = replace(plain, described=folder / "described")
+    tests = []
+    for cpu in (this_machine(), *(cpu for cpu in EMULATED if cpu.name in chosen.cpus)):
+        test = BundleTest(cpu, bundles, folder / "ran" / cpu.folder_name)
+        if cpu.is_emulated:
+            test = replace(test, why_not=plain) if isinstance(plain, str) else replace(test, emulation=plain)
+        tests.append(test)
+    return tests
 
 
 def _on(check: Check, emulation: Emulation | str) -> Check:

@@ -36,6 +36,7 @@ _COMMANDS = "fxpasses/cli/commands"
 LARGE_FUNCTIONS = {
     ("tests/hostile/documents.py", "report"): "one document with every part it can have",
     (f"{_COMMANDS}/bench_command.py", "bench_command"): _OPTIONS,
+    (f"{_COMMANDS}/bundle_command.py", "bundle_command"): _OPTIONS,
     (f"{_COMMANDS}/parity_command.py", "parity_command"): _OPTIONS,
     ("export/onnx_writer/translations_recurrent.py", "gru_dynamic"): "the operator's own arguments",
     ("fxpasses/precision/recurrent_ops.py", "_gru_dynamic"): "the operator's own arguments",

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from . import interruption
 from .commands.audit_command import audit_command
 from .commands.bench_command import bench_command
+from .commands.bundle_command import bundle_command
 from .commands.doctor_command import doctor_command
 from .commands.parity_command import parity_command
 from .commands.prune_command import prune_command
@@ -55,6 +56,7 @@ app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)
 app.command("score")(score_command)
+app.command("bundle")(bundle_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

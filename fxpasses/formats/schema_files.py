@@ -15,6 +15,7 @@ ENDING = ".schema.json"
 
 def models() -> dict[str, type[BaseModel]]:
     """The model of each format, by the name of its schema file."""
+    from .bundle import Bundle
     from .journal import About, LargestRatio, Latency, LayerCost, Measurement, Score
     from .labels import Labels
     from .metadata import Metadata
@@ -23,6 +24,7 @@ def models() -> dict[str, type[BaseModel]]:
 
     found: dict[str, type[BaseModel]] = {
         "report": Report,
+        "bundle": Bundle,
         "recipe": QuantRecipe,
         "prune-recipe": PruneRecipe,
         "labels": Labels,

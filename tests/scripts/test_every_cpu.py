@@ -13,6 +13,7 @@ from pathlib import Path
 
 import every_cpu
 import pytest
+from bundle_folders import bundle
 from emulation.cache import Unavailable
 from emulation.checks import Check
 from emulation.cpus import ARM, EMULATED, HERE, Emulation
@@ -141,3 +142,29 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
     run.send_signal(number)
     assert run.wait(60) not in (0, 1)
     assert not list(temporary.iterdir())
+
+
+def test_bundles_are_tested_on_every_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
+    emulation = Emulation(tmp_path / "qemu", arm_root=tmp_path / "root", arm_python="python")
+    monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)
+    tests = every_cpu.planned_bundles(every_cpu.parse(["--bundles", str(bundle())]), tmp_path, said)
+    assert [test.cpu.name for test in tests] == [HERE, *(cpu.name for cpu in EMULATED)]
+    assert tests[0].emulation is None and all(test.emulation is not None for test in tests[1:])
+    assert {tuple(test.bundles) for test in tests} == {(tmp_path / "bundles" / "0" / "app",)}
+    monkeypatch.setattr(every_cpu, "fetch_emulation", unavailable)
+    chosen = every_cpu.parse(["--bundles", str(bundle()), "--cpus", "max"])
+    here, there = every_cpu.planned_bundles(chosen, tmp_path / "again", said)
+    assert here.why_not is None and there.why_not == NOWHERE
+
+
+def test_bundles_from_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(every_cpu, "fetch_emulation", unavailable)
+    out, told = tmp_path / "cpus.json", io.StringIO()
+    chosen = ["--bundles", str(bundle()), "--cpus", "max", "--out", str(out), "--cache", str(tmp_path / "none")]
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert every_cpu.main(chosen, told) == 0
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    outcomes = json.loads(out.read_text())["outcomes"]
+    assert sorted(outcome["skipped"] for outcome in outcomes) == [False] * 4 + [True]

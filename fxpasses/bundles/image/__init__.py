@@ -1,0 +1,1 @@
+"""Images into a bundled model: what it is fed, and preprocessing as nodes of its ONNX graph."""

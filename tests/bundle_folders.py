@@ -1,0 +1,100 @@
+"""Folders as ``fxpasses quantize`` leaves them, of a tiny net of images, and bundles of them; made once a process."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from documents import report
+from int8_files import ImageNet3
+from torch import Tensor, fx
+
+import fxpasses
+from fxpasses.agreement.stored_integers import store_integers
+from fxpasses.bundles import BundleSettings, write_bundle
+from fxpasses.bundles.image.image_graph import every_level
+from fxpasses.bundles.image.image_input import ImageInput
+from fxpasses.export import save, to_onnx, to_torch
+from fxpasses.export.metadata import qparams_hash
+from fxpasses.quantization.config import QuantConfig
+
+IMAGE = ImageInput(9, 7, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+NAMES = ["cat", "dog", "crane", "crane"]
+
+
+def pixels(count: int = 6, image: ImageInput = IMAGE) -> Tensor:
+    """uint8 ``[N, H, W, C]``: every level of each channel, then noise."""
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randint(256, (count, image.height, image.width, image.channels), generator=generator)
+    return torch.cat([every_level(image), noise.to(torch.uint8)])
+
+
+@cache
+def graph(target: str = "x86-avx2", pixel_grid: bool = True) -> fx.GraphModule:
+    """A net of images as QUANTIZED graph; not to be changed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ImageNet3().eval()
+    images = IMAGE.normalized(pixels(10))
+    config = QuantConfig(target=target, pixel_grid=pixel_grid)
+    return fxpasses.quantize(model, images[:2], images.split(4), config)
+
+
+@cache
+def float_graph() -> fx.GraphModule:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ImageNet3().eval()
+    return fxpasses.fuse(fxpasses.capture(model, IMAGE.normalized(pixels(2))[:2]))
+
+
+@cache
+def folder(target: str = "x86-avx2") -> Path:
+    """What ``fxpasses quantize`` leaves of it; copy it to change it."""
+    made, int8 = _temporary(), graph(target)
+    to_onnx(int8, made / "model.int8.onnx")
+    to_onnx(float_graph(), made / "model.fp32.onnx")
+    save(int8, made / "model.int8.pt2")
+    inputs = IMAGE.normalized(pixels(2))[:4]
+    store_integers(int8, to_torch(int8), made / "model.int8.onnx", (inputs,), made / "integers.npz")
+    (made / "report.json").write_text(json.dumps(report_of(int8, target)), encoding="utf-8")
+    return made
+
+
+def report_of(int8: fx.GraphModule, target: str) -> dict[str, Any]:
+    """``report.json`` of the folder."""
+    told = copy.deepcopy(report())
+    told |= {"model": "tiny_images", "data": "images=some/photos", "target": target}
+    told["qparams_sha256"] = qparams_hash(int8)
+    told["model_details"] |= {"spec": "tiny_images", "input_shape": [3, 9, 7]}
+    told["model_details"]["preprocessing"] = {"mean": list(IMAGE.mean), "std": list(IMAGE.std)}
+    told["data_details"] = {"spec": "images=some/photos", "labels": None, "calibration_images": 14}
+    return told
+
+
+def copied(to: Path, target: str = "x86-avx2") -> Path:
+    """A copy of the folder, to be changed."""
+    return Path(shutil.copytree(folder(target), to))
+
+
+@cache
+def bundle() -> Path:
+    """A zip of the folder, with names and a licence; not to be changed."""
+    place = _temporary()
+    (place / "labels.json").write_text(json.dumps(NAMES))
+    made = write_bundle(folder(), place / "app.zip", BundleSettings("arm", place / "labels.json", "CC0-1.0"))
+    assert made.self_test.passed, made.self_test.said
+    return place / "app.zip"
+
+
+def _temporary() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="fxpasses-bundles-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made

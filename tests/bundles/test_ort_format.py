@@ -1,0 +1,27 @@
+"""onnxruntime's converter: its files, the same bytes again, and its failures in words."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from bundle_folders import folder
+
+from fxpasses.bundles.ort_format import convert_to_ort
+from fxpasses.errors import InputError
+
+
+def test_files_and_operators(tmp_path: Path) -> None:
+    shutil.copyfile(folder() / "model.int8.onnx", tmp_path / "model.int8.onnx")
+    convert_to_ort(tmp_path, "arm")
+    assert (tmp_path / "model.int8.ort").read_bytes()[4:8] == b"ORTM"
+    lines = (tmp_path / "required_operators_and_types.config").read_text().splitlines()
+    assert any(line.startswith("com.microsoft;1;") and "QLinearConv" in line for line in lines)
+    assert not any(line.startswith("#") or "/" in line for line in lines)
+
+
+def test_it_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "model.int8.onnx").write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"converter to ORT format\n  why: .*model"):
+        convert_to_ort(tmp_path, "arm")
