@@ -45,15 +45,17 @@ def bench_command(
         from fxpasses.reports.console import print_benchmark
         from fxpasses.reports.document import with_variants
 
-        from ..folders.folder import input_maker, open_folder, require_static, update_report
+        from ..folders.bench_input import input_maker
+        from ..folders.folder import model_details, open_folder, require_static, update_report
         from ..folders.measuring import latency_variants, time_runners
         from ..folders.rebuild import subjects_of
 
         settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
         report = open_folder(folder)
         require_static(report, folder, "bench")
-        make_input = input_maker(report, folder)
+        details = model_details(report, folder)
         subjects = subjects_of(report, folder, terminal)
+        make_input = input_maker(details, subjects.int8)
         found = time_runners(subjects.runners, make_input, settings, terminal)
         report = with_variants(report, latency_variants(subjects, found)) | {"kernels": subjects.kernels}
         update_report(report, folder)
