@@ -31,8 +31,8 @@ from .runners import Runner, torch_threads
 
 MakeInput = Callable[[int], "Tensor | tuple[Tensor, ...]"]
 """Input of a given batch size."""
-Meter = Callable[[], float]
-"""Joules used so far, counted from anywhere."""
+Meter = Callable[[Runner], float | None]
+"""Joules used so far by what the runner runs on, counted from anywhere; None where they cannot be read."""
 
 CALLS_PER_BLOCK = 5
 WARM_UP_CALLS = 3
@@ -173,10 +173,14 @@ class _Cell:
             if not self._is_slow(runner):
                 self._settle(runner)
             count = self.settings.calls_of(self.seconds[runner.name], calls)
-            before = None if self.meter is None else self.meter()
+            before = self._joules(runner)
             self.cell.rounds[runner.name].append(self._block(runner, count))
-            if self.meter is not None and before is not None:
-                self.cell.joules.setdefault(runner.name, []).append((self.meter() - before) / count)
+            after = self._joules(runner)
+            if before is not None and after is not None:
+                self.cell.joules.setdefault(runner.name, []).append((after - before) / count)
+
+    def _joules(self, runner: Runner) -> float | None:
+        return None if self.meter is None else self.meter(runner)
 
     def _settle(self, runner: Runner) -> None:
         begun = time.perf_counter_ns()

@@ -167,13 +167,14 @@ def test_slow_runners_are_called_less_often(machine: Machine) -> None:
 
 def test_energy_is_read_around_blocks_alone(machine: Machine) -> None:
     result = benchmark(
-        [machine.runner("a", 0.01), machine.runner("b", 0.02)],
+        [machine.runner("a", 0.01), machine.runner("b", 0.02), machine.runner("c", 0.01)],
         one_item,
         BenchSettings(runs=10),
-        meter=lambda: 3 * machine.seconds,  # three watts
+        meter=lambda runner: 3 * machine.seconds if runner.name != "c" else None,  # three watts
     )
     assert result.cell().joules["a"] == pytest.approx([0.03, 0.03], rel=EXACT)
     assert result.cell().joules["b"] == pytest.approx([0.06, 0.06], rel=EXACT)
+    assert "c" not in result.cell().joules, "nothing is read of what it runs on"
 
 
 def test_garbage_is_not_collected_meanwhile_and_is_again_afterwards(machine: Machine) -> None:
