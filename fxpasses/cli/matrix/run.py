@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,7 @@ def _measured(
     if choice.pruned is not None:
         parts.append(_second(choice, own, scratch, terminal))
     variants = [variant for part in parts for variant in part.variants()]
-    if not variants:
-        raise InputError(
-            f"nothing to measure in {choice.folder}", why=parts[0].notes[0], fix="ask for other precisions or runtimes"
-        )
+    require_any(variants, choice.folder, parts[0].notes)
     baseline = baseline_of(variants, choice.baseline)
     meters = meters_of(variant.device for variant in variants)
     make_input = input_maker(model_details(report, choice.folder), parts[0].graph)
@@ -83,14 +81,26 @@ def _second(choice: MatrixChoice, own: str, scratch: Path, terminal: Terminal) -
     """The folder of the pruned model."""
     assert choice.pruned is not None
     report = open_folder(choice.pruned)
-    if own == PRUNED or "pruning" not in report:
-        wrong = choice.folder if own == PRUNED else choice.pruned
+    require_pair(choice.folder, own == PRUNED, choice.pruned, "pruning" in report)
+    return FolderVariants(report, choice.pruned, PRUNED, scratch, choice, terminal)
+
+
+def require_any(variants: Sequence[MatrixVariant], folder: Path, notes: Sequence[str]) -> None:
+    """Raise InputError where nothing that was asked for could be made."""
+    if not variants:
+        why = notes[0] if notes else "no device has what was asked for"
+        raise InputError(f"nothing to measure in {folder}", why=why, fix="ask for other precisions or runtimes")
+
+
+def require_pair(first: Path, first_is_pruned: bool, second: Path, second_is_pruned: bool) -> None:
+    """Raise InputError unless the first folder is of a dense model and the second of a pruned one."""
+    if first_is_pruned or not second_is_pruned:
+        why = f"{first} is of a pruned model itself" if first_is_pruned else f"{second} is of no pruned model"
         raise InputError(
-            f"--pruned {choice.pruned} beside {choice.folder}",
-            why=f"{wrong} is {'of a pruned model itself' if own == PRUNED else 'of no pruned model'}",
+            f"--pruned {second} beside {first}",
+            why=why,
             fix="name the dense model's folder first, and after --pruned one that fxpasses prune wrote",
         )
-    return FolderVariants(report, choice.pruned, PRUNED, scratch, choice, terminal)
 
 
 def twin_of(baseline: MatrixVariant) -> Runner:
