@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,7 +135,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **made.details(),
             "outputs": judged["outputs"],
             "macs": measured.macs.to_json(),
-            "warnings": [*judged["warnings"], *terminal.warnings, *_warnings(given.model, settings.config, measured)],
+            "warnings": [*terminal.warnings, *_warnings(given.model, settings, measured, judged["warnings"])],
         },
     )
     write_report(report, folder / REPORT_JSON)
@@ -221,8 +221,11 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
         save(int8, folder / INT8_PT2, program=program)
 
 
-def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> list[str]:
-    found = [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
+def _warnings(model: LoadedModel, settings: Settings, measured: Measured, of_outputs: Sequence[str]) -> list[str]:
+    """What is odd; ``of_outputs``, how far they are from float, says nothing where float was never trained."""
+    config = settings.config
+    found = list(of_outputs) if model.pretrained or settings.qat is None else []
+    found += [] if model.pretrained else [_of_random_weights(settings.qat is not None)]
     if unsuited := why_unsuited(config.target):
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:
@@ -230,3 +233,10 @@ def _warnings(model: LoadedModel, config: QuantConfig, measured: Measured) -> li
     found += [measured.odd_macs] if measured.odd_macs else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
     return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")
+
+
+def _of_random_weights(trained: bool) -> str:
+    """What random weights mean for the numbers; int8 weights are trained where ``--qat`` was asked for."""
+    if trained:
+        return "int8 was trained from random weights; fp32 beside it was not, so agreement with it says nothing"
+    return "the weights are random: accuracy and agreement say nothing"

@@ -41,7 +41,7 @@ def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
     try:
         write_bytes_atomic(path, buffer.getbuffer())
     except InputError as error:
-        fix = f"{error.fix}; resume then: the last checkpoint is still there"
+        fix = "make room or choose another place, and resume: the last checkpoint is still there"
         raise InputError(f"cannot write the checkpoint {path}", why=error.why, fix=fix) from error
 
 
