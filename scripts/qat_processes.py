@@ -66,7 +66,7 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
     model = load_model("lenet", options.weights)
     data = open_dataset(options.data, model)
     quant = fx.QuantConfig(target="x86-avx2")
-    config = fx.TrainingConfig(quant, weight_bits=options.bits, activation_bits=options.bits)
+    config = fx.TrainingConfig(quant, options.bits, options.bits, end_bits=options.bits)
     settings = fx.RunSettings(epochs=1, lr=options.lr, seed=options.seed)
     mine, begun = calibration_of(data), time.monotonic()
     untrained = fx.convert_trained(fx.prepare_training(fx.capture(model.module, model.example_inputs()), mine, config))
