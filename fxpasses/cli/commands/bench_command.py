@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +117,7 @@ def bench_command(
         run_matrix(choice, settings, terminal)
 
 
-def _require_matrix(given: dict[str, object]) -> None:
+def _require_matrix(given: Mapping[str, object]) -> None:
     """Raise InputError for options that say nothing without ``--matrix``."""
     for option, value in given.items():
         if value is not None:

@@ -75,4 +75,6 @@ def ratio_interval(slow: Sequence[float], fast: Sequence[float], confidence: flo
     low, high = percentile(drawn, tail), percentile(drawn, 100 - tail)
     count = min(len(slow), len(fast))
     ratio = statistics.median(slow) / statistics.median(fast)
-    return Interval(ratio, *((None, None) if count < least_values(0.95) else (low, high)), count)
+    if count < least_values(confidence):
+        return Interval(ratio, None, None, count)
+    return Interval(ratio, low, high, count)
