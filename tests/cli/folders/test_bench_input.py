@@ -80,7 +80,7 @@ def test_bench_of_a_model_whose_batch_is_not_in_front(tmp_path: Path) -> None:
     save(int8, tmp_path / "model.int8.pt2")
     to_onnx(int8, tmp_path / "model.int8.onnx")
     to_onnx(fx.fuse(fx.capture(_TimeFirst().eval(), example)), tmp_path / "model.fp32.onnx")
-    details = {
+    details: dict[str, Any] = {
         "spec": "gone.py:net",
         "weights": None,
         "weights_sha256": None,
