@@ -122,7 +122,7 @@ BINARY_CASES: dict[str, Case] = {
         lambda _: train([(WIDE, LABELS)]),
     ),
     "fxpasses/binary/training.py:_write": (
-        lambda folder: train([(WIDE, LABELS)], ONE, folder / "missing" / "run"),
+        lambda folder: train([(WIDE, LABELS)], ONE, torn(folder) / "run"),
         "make room or the folder, and run again",
         lambda folder: train([(WIDE, LABELS)], ONE, made_in(folder) / "run"),
     ),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from error_sites import error_sites, site_at
+from remedy_bench_cases import BENCH_CASES
 from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
 from remedy_cases import GRAPH_CASES
@@ -26,8 +27,7 @@ from fxpasses.errors import FxPassesError
 
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
-CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES
-CASES = GRAPH_CASES | FILE_CASES | TRAINING_CASES | BUNDLE_CASES
+CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES
 
 
 @pytest.fixture

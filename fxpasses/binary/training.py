@@ -11,7 +11,6 @@ are a function of the epoch, so a run that was stopped goes on to the same resul
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..writing.atomic import write_bytes_atomic
 from .layers import LatentConv2d, LatentLinear, latent_layers, settle_latent_weights
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -212,17 +212,14 @@ def _write(run: _Run, path: Path, done: int) -> None:
         "optimizer": run.optimizer.state_dict(),
         "random": torch.get_rng_state(),
     }
-    buffer, temporary = io.BytesIO(), path.with_name(f"{path.name}.new")
+    buffer = io.BytesIO()
     torch.save(state, buffer)  # to a file it aborts the process where the disk is full
     try:
-        temporary.write_bytes(buffer.getbuffer())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable either
-            temporary.unlink(missing_ok=True)
+        write_bytes_atomic(path, buffer.getbuffer())
+    except InputError as error:
         raise InputError(
             f"cannot write the checkpoint {path}",
-            why=error.strerror or str(error),
+            why=error.why,
             fix="make room or the folder, and run again: it goes on from the last checkpoint written",
         ) from error
 

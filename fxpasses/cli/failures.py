@@ -89,7 +89,7 @@ def _callers_line(error: BaseException) -> str | None:
 
 
 def _os_error(error: OSError) -> tuple[str, int]:
-    """Files of ours that cannot be written are told by export/files.py; this is the rest: temporary and input files."""
+    """Files of ours that cannot be written are told by fxpasses/writing; this is the rest: temporary and input ones."""
     what = f"cannot use {error.filename}" if error.filename else "a file cannot be read or written"
     fix = "check the path and its permissions"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -15,6 +15,7 @@ ENDING = ".schema.json"
 
 def models() -> dict[str, type[BaseModel]]:
     """The model of each format, by the name of its schema file."""
+    from .bench_files import BenchMatrix, DeviceBench
     from .bundle import Bundle
     from .journal import About, LargestRatio, Latency, LayerCost, Measurement, Score
     from .labels import Labels
@@ -33,6 +34,7 @@ def models() -> dict[str, type[BaseModel]]:
         "journal-measurement": Measurement,
     }
     found |= {"journal-score": Score, "journal-layer": LayerCost}
+    found |= {"bench-matrix": BenchMatrix, "device-bench": DeviceBench}
     found |= {"journal-latency": Latency, "journal-largest": LargestRatio}
     return found
 

@@ -13,6 +13,7 @@ Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
 from __future__ import annotations
 
 import gc
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,8 @@ from .runners import Runner, torch_threads
 
 MakeInput = Callable[[int], "Tensor | tuple[Tensor, ...]"]
 """Input of a given batch size."""
+Meter = Callable[[Runner], float | None]
+"""Joules used so far by what the runner runs on, counted from anywhere; None where they cannot be read."""
 
 CALLS_PER_BLOCK = 5
 WARM_UP_CALLS = 3
@@ -50,7 +53,10 @@ class BenchSettings:
         threads: thread counts; each is combined with each batch size.
         runs: timed calls of each runner, rounded up to whole blocks of ``CALLS_PER_BLOCK``.
         min_seconds: go on beyond ``runs`` until all runners together have run that long.
-        max_seconds: stop short of ``runs``, after one round at least, when they have run that long.
+        max_seconds: stop short of ``runs``, after ``least_rounds``, when they have run that long.
+        least_rounds: are run however long they take.
+        block_seconds: a block has as many calls as go into that time, one at least. A runner whose single call takes
+            longer needs no settling, and takes part in the first ``least_rounds`` alone.
 
     Raises:
         InputError: a number is not positive, or there is none.
@@ -61,9 +67,12 @@ class BenchSettings:
     runs: int = 100
     min_seconds: float = 0.0
     max_seconds: float = 60.0
+    least_rounds: int = 1
+    block_seconds: float = math.inf
 
     def __post_init__(self) -> None:
-        for what, numbers in (("batch sizes", self.batches), ("threads", self.threads), ("runs", (self.runs,))):
+        counts = (("runs", (self.runs,)), ("rounds at least", (self.least_rounds,)))
+        for what, numbers in (("batch sizes", self.batches), ("threads", self.threads), *counts):
             if not numbers or min(numbers) < 1:
                 raise InputError(
                     f"{what}: {', '.join(map(str, numbers)) or 'none'}",
@@ -77,9 +86,15 @@ class BenchSettings:
                 fix="raise max_seconds",
             )
 
-    def is_done(self, timed: int, seconds: float) -> bool:
-        """Whether so many timed calls of each runner in so many seconds are enough."""
+    def is_done(self, rounds: int, timed: int, seconds: float) -> bool:
+        """Whether so many rounds, with so many timed calls of each runner, in so many seconds are enough."""
+        if rounds < self.least_rounds:
+            return False
         return seconds >= self.max_seconds or (timed >= self.runs and seconds >= self.min_seconds)
+
+    def calls_of(self, seconds: float, calls: int) -> int:
+        """How many of ``calls`` calls of so many seconds go into a block."""
+        return calls if seconds * calls <= self.block_seconds else max(1, int(self.block_seconds / seconds))
 
 
 def benchmark(
@@ -87,6 +102,7 @@ def benchmark(
     make_input: MakeInput,
     settings: BenchSettings | None = None,
     progress: Progress | None = None,
+    meter: Meter | None = None,
 ) -> BenchResult:
     """Time every runner at every batch size and thread count.
 
@@ -95,6 +111,7 @@ def benchmark(
         make_input: the input for a batch size, the same for all runners.
         settings: defaults to ``BenchSettings()``.
         progress: called after each round.
+        meter: reads the energy used so far; it is read before and after each block.
 
     Raises:
         InputError: a runner refuses the input.
@@ -107,39 +124,63 @@ def benchmark(
         with torch_threads(threads), _no_garbage_collection():
             for batch in settings.batches:
                 given = make_input(batch)
-                bench = _Cell(prepared, given if isinstance(given, tuple) else (given,), Cell(batch, threads))
-                cells.append(bench.run(settings, progress))
+                inputs = given if isinstance(given, tuple) else (given,)
+                bench = _Cell(prepared, inputs, Cell(batch, threads), settings, meter)
+                cells.append(bench.run(progress))
     return BenchResult(cells, {r.name: (r.runtime, r.precision) for r in runners})
 
 
 @dataclass
 class _Cell:
-    """The measurement at one batch size and thread count."""
+    """The measurement at one batch size and thread count; ``seconds`` is what a call of each runner takes."""
 
     runners: Sequence[Runner]
     inputs: tuple[Tensor, ...]
     cell: Cell
-    started: float = field(default_factory=time.perf_counter)
+    settings: BenchSettings
+    meter: Meter | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, settings: BenchSettings, progress: Progress | None) -> Cell:
+    def run(self, progress: Progress | None) -> Cell:
         for runner in self.runners:
             self.cell.rounds[runner.name] = []
-            for _ in range(WARM_UP_CALLS):
-                runner(*self.inputs)
-        self.started, timed, orders = time.perf_counter(), 0, _orders(self.runners)
+            self._warm_up(runner)
+        settings, started = self.settings, time.perf_counter()
+        rounds, timed, orders = 0, 0, _orders(self.runners)
         what = f"latency, batch {self.cell.batch}, threads {self.cell.threads}"
-        while not settings.is_done(timed, time.perf_counter() - self.started):
+        while not settings.is_done(rounds, timed, time.perf_counter() - started):
             calls = min(CALLS_PER_BLOCK, max(settings.runs - timed, 1))
-            self._round(next(orders), calls)
-            timed += calls
+            order = next(orders)
+            self._round([r for r in order if rounds < settings.least_rounds or not self._is_slow(r)], calls)
+            rounds, timed = rounds + 1, timed + calls
             if progress is not None:
                 progress(what, min(timed, settings.runs), settings.runs)
         return self.cell
 
+    def _warm_up(self, runner: Runner) -> None:
+        for _ in range(WARM_UP_CALLS):
+            begun = time.perf_counter()
+            runner(*self.inputs)
+            self.seconds[runner.name] = time.perf_counter() - begun
+            if self._is_slow(runner):
+                return
+
+    def _is_slow(self, runner: Runner) -> bool:
+        return self.seconds[runner.name] > self.settings.block_seconds
+
     def _round(self, order: Sequence[Runner], calls: int) -> None:
         for runner in order:
-            self._settle(runner)
-            self.cell.rounds[runner.name].append(self._block(runner, calls))
+            if not self._is_slow(runner):
+                self._settle(runner)
+            count = self.settings.calls_of(self.seconds[runner.name], calls)
+            before = self._joules(runner)
+            self.cell.rounds[runner.name].append(self._block(runner, count))
+            after = self._joules(runner)
+            if before is not None and after is not None:
+                self.cell.joules.setdefault(runner.name, []).append((after - before) / count)
+
+    def _joules(self, runner: Runner) -> float | None:
+        return None if self.meter is None else self.meter(runner)
 
     def _settle(self, runner: Runner) -> None:
         begun = time.perf_counter_ns()

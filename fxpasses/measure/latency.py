@@ -26,21 +26,32 @@ class PairedRatio:
 
 @dataclass
 class Cell:
-    """Nanoseconds of every timed call at one batch size and thread count: by runner, by round."""
+    """Nanoseconds of every timed call at one batch size and thread count: by runner, by round.
+
+    ``joules`` of a call, by runner and round, are there where a meter was read.
+    """
 
     batch: int
     threads: int
     rounds: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+    joules: dict[str, list[float]] = field(default_factory=dict)
 
     def milliseconds(self, name: str) -> list[float]:
         """All times of a runner."""
         return [ns / _NS_PER_MS for block in self.rounds[name] for ns in block]
 
     def ratio(self, slow: str, fast: str) -> PairedRatio:
-        """Time of ``slow`` over time of ``fast``: one ratio of medians per round, so that drift cancels."""
-        pairs = zip(self.rounds[slow], self.rounds[fast], strict=True)
-        ratios = [statistics.median(a) / statistics.median(b) for a, b in pairs]
+        """Time of ``slow`` over time of ``fast``: median and quartiles over rounds."""
+        ratios = self.ratios(slow, fast)
         return PairedRatio(percentile(ratios, 50), percentile(ratios, 25), percentile(ratios, 75), len(ratios))
+
+    def ratios(self, slow: str, fast: str) -> list[float]:
+        """Time of ``slow`` over time of ``fast``: one ratio of medians per round, so that drift cancels.
+
+        One that took part in the first rounds alone is compared in those.
+        """
+        pairs = zip(self.rounds[slow], self.rounds[fast], strict=False)
+        return [statistics.median(a) / statistics.median(b) for a, b in pairs]
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ size. What the run is worth at any moment is the moving average of its weights (
 
 Everything is a function of the step: the order of the images, crops and mirrors are drawn from generators seeded with
 the epoch or the step, so a checkpoint is weights, averages, momenta and one number, and a resumed run goes on exactly
-as if nobody had stopped it. ``RUN/checkpoint.pt`` is written every 200 steps (to a second file, then renamed) and
+as if nobody had stopped it. ``RUN/checkpoint.pt`` is written every 200 steps (all or nothing) and
 ``RUN/weights.pt`` after every epoch; both load with ``weights_only=True``.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ from fxpasses.models.model_input import UNIT_RANGE, Preprocessing
 from fxpasses.models.nets.cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
 from fxpasses.models.training.augmentation import Augmentation
 from fxpasses.models.training.evaluation import evaluate_top1
+from fxpasses.writing.atomic import write_bytes_atomic
 
 ROUNDS: tuple[tuple[int, ...], ...] = ((20, 24, 32), (24, 24, 32, 32, 32, 32), (32,) * 12, (32,) * 24, (32,) * 48)
 """For each round the size of the crops of each of its epochs."""
@@ -173,13 +174,10 @@ class Trainer:
 
 
 def written(content: object, path: Path) -> None:
-    """Write beside the file, flush to the disk, then rename: a reader never sees half a file."""
-    beside = path.with_suffix(".part")
-    with beside.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Write a file as a whole or not at all: a reader never sees half of one."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes_atomic(path, buffer.getbuffer())
 
 
 def _generator(seed: int, number: int) -> torch.Generator:

@@ -3,7 +3,8 @@
     python scripts/labs/low_bit.py --quick
     python scripts/labs/low_bit.py          hours; a run that was stopped goes on from the checkpoints in --out
 
-CIFAR-10 was no task of the MicroNet challenge: scores are relative to its CIFAR-100 base, a convention of this project.
+CIFAR-10 was no task of the MicroNet challenge: scores are relative to its CIFAR-100 base, a convention of this
+project.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 
 from lab_report import ROOT, Lab, title_of
 
-LABS = ("linear_quantization", "driving", "mnist_sst2", "resnet18_cifar10")
+LABS = ("linear_quantization", "driving", "mnist_sst2", "resnet18_cifar10", "low_bit")
 CELL_SECONDS = 3600
 HEADER = """\
 # ---

@@ -129,7 +129,7 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no checkpoint of this model"):
         train_binary(nn.Linear(6, 2), batches, SETTINGS, steps_per_epoch=4, checkpoint=file)
     with pytest.raises(InputError, match="cannot write the checkpoint"):
-        train_binary(graph(), batches, SETTINGS, steps_per_epoch=4, checkpoint=tmp_path / "missing" / "run.ckpt")
+        train_binary(graph(), batches, SETTINGS, steps_per_epoch=4, checkpoint=file / "run.ckpt")
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(InputError, match="is no checkpoint of this model"):
         train_binary(graph(), batches, SETTINGS, steps_per_epoch=4, checkpoint=file)

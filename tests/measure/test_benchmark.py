@@ -145,6 +145,38 @@ def test_time_can_run_out_and_can_be_asked_for(machine: Machine) -> None:
     assert len(long.cell().milliseconds("b")) == 5
 
 
+def test_one_round_is_run_however_short_the_time(machine: Machine) -> None:
+    found = benchmark([machine.runner("a", 1.0)], one_item, BenchSettings(runs=1000, max_seconds=0.0))
+    assert found.latency("a")[0]["runs"] == module.CALLS_PER_BLOCK
+
+
+def test_so_many_rounds_are_run_however_long_they_take(machine: Machine) -> None:
+    found = benchmark([machine.runner("a", 1.0)], one_item, BenchSettings(runs=1, max_seconds=1.0, least_rounds=7))
+    assert len(found.cell().rounds["a"]) == 7
+
+
+def test_slow_runners_are_called_less_often(machine: Machine) -> None:
+    runners = [machine.runner("fast", 0.03), machine.runner("slow", 0.3), machine.runner("slowest", 2.0)]
+    settings = BenchSettings(runs=50, max_seconds=1e6, least_rounds=4, block_seconds=1.0)
+    cell = benchmark(runners, one_item, settings).cell()
+    calls = {name: [len(block) for block in blocks] for name, blocks in cell.rounds.items()}
+    assert calls == {"fast": [5] * 10, "slow": [3] * 10, "slowest": [1] * 4}
+    assert machine.calls.count("slowest") == 1 + 4, "one call warms it up, none settles it"
+    assert len(cell.ratios("slowest", "fast")) == 4, "paired with the rounds it took part in"
+
+
+def test_energy_is_read_around_blocks_alone(machine: Machine) -> None:
+    result = benchmark(
+        [machine.runner("a", 0.01), machine.runner("b", 0.02), machine.runner("c", 0.01)],
+        one_item,
+        BenchSettings(runs=10),
+        meter=lambda runner: 3 * machine.seconds if runner.name != "c" else None,  # three watts
+    )
+    assert result.cell().joules["a"] == pytest.approx([0.03, 0.03], rel=EXACT)
+    assert result.cell().joules["b"] == pytest.approx([0.06, 0.06], rel=EXACT)
+    assert "c" not in result.cell().joules, "nothing is read of what it runs on"
+
+
 def test_garbage_is_not_collected_meanwhile_and_is_again_afterwards(machine: Machine) -> None:
     states: list[bool] = []
 
@@ -174,6 +206,7 @@ def test_the_real_clock_measures_a_real_runner() -> None:
     ("make", "message"),
     [
         (lambda: BenchSettings(runs=0), "runs: 0"),
+        (lambda: BenchSettings(least_rounds=0), "rounds at least: 0"),
         (lambda: BenchSettings(batches=(1, 0)), "batch sizes: 1, 0"),
         (lambda: BenchSettings(threads=()), "threads: none"),
         (lambda: BenchSettings(min_seconds=2.0, max_seconds=1.0), r"min_seconds 2.0, max_seconds 1.0"),

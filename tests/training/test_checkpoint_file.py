@@ -73,7 +73,7 @@ def test_none_at_all(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "none.pt", MADE_OF)
 
 
-@pytest.mark.parametrize(("number", "why"), [(errno.ENOSPC, "the disk is full"), (errno.EIO, "Input/output error")])
+@pytest.mark.parametrize(("number", "why"), [(errno.ENOSPC, "the disk is full"), (errno.EIO, "input/output error")])
 def test_a_disk_that_fails_leaves_the_last_one(
     written: Path, monkeypatch: pytest.MonkeyPatch, number: int, why: str
 ) -> None:

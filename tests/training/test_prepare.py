@@ -17,7 +17,9 @@ from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.models.nets.cifar_resnet import CifarResNet
 from fxpasses.models.training.settle import settle
+from fxpasses.training.fake import prepare
 from fxpasses.training.fake.fake_quantize import ActivationQuantizer
+from fxpasses.training.fake.prepare import _samples
 from fxpasses.training.fake.trained_layer import TrainedLayer
 
 LEAST_DB = 25.0
@@ -162,3 +164,19 @@ def test_the_padding_of_a_shortcut_does_not_learn() -> None:
     graph = fxpasses.prepare_training(captured, [torch.randn(8, 3, 16, 16)], BYTES)
     padding = [m for m in graph.children() if isinstance(m, nn.Conv2d)]
     assert len(padding) == 2 and not any(m.weight.requires_grad for m in padding)
+
+
+def test_samples_of_several_processes_are_in_the_order_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are larger than the pieces that samples are looked at in, and more than are used."""
+    whole = [images(seed, 48) for seed in range(8)]
+    alone = _samples(float_graph(), whole)
+
+    def gathered(own: list[tuple[torch.Tensor, ...]]) -> list[tuple[torch.Tensor, ...]]:
+        others = [(batch,) for batch in whole[1::2]]
+        return [batch for pair in zip(own, others, strict=False) for batch in pair]
+
+    monkeypatch.setattr(prepare, "samples_of_all", gathered)
+    together = _samples(float_graph(), whole[0::2])
+    assert [len(piece) for (piece,) in together] == [len(piece) for (piece,) in alone]
+    assert sum(len(piece) for (piece,) in alone) == prepare.SAMPLES < 8 * 48
+    assert all(torch.equal(ours, theirs) for (ours,), (theirs,) in zip(together, alone, strict=True))

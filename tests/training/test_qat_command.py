@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,11 @@ def test_from_the_command_line_to_the_report(tmp_path: Path) -> None:
     Report.model_validate(report)
     assert [point["phase"] for point in report["training"]] == ["open", "frozen"]
     assert report["parity"]["max_lsb"] == 0 and "Training" in (tmp_path / "out" / "report.html").read_text()
+    lines = [line for line in run.err.splitlines() if line.startswith("train   epoch ")]
+    assert [line.split(", ")[1].split(":")[0] for line in lines if "in this step" not in line] == ["open", "frozen"]
+    assert all(re.search(r"loss \d+\.\d{3}, \d+\.\d % right.*, (\d+ h )?\d+ (min|s) left$", line) for line in lines)
+    assert "int8 was trained from random weights" in run.out and "weights are random" not in run.out
+    assert not any("far from float" in text for text in report["warnings"])
 
 
 def test_data_without_labels(tmp_path: Path) -> None:

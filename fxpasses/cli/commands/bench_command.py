@@ -1,62 +1,67 @@
-"""``fxpasses bench DIR``: latency of every artifact of a folder, measured in turns."""
+"""``fxpasses bench DIR``: latency of every artifact of a folder, measured in turns; ``--matrix`` compares far more."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import shared as options
-from ..terminal import open_terminal
+from ..options import shared
+from ..options.bench import MatrixOptions, TimingOptions
+from ..options.table import takes_groups
+from ..terminal import Terminal, open_terminal
 
-MOST_BATCH = 65_536
-MOST_RUNS = 10_000_000
+if TYPE_CHECKING:
+    from fxpasses.measure.benchmark import BenchSettings
 
 
+@takes_groups
 def bench_command(
-    folder: options.Folder,
-    batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1",
-    threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1",
-    runs: Annotated[
-        int, typer.Option("--runs", metavar="N", max=MOST_RUNS, help="Timed calls of each artifact, at each setting.")
-    ] = 100,
-    max_seconds: Annotated[
-        float,
-        typer.Option(
-            "--max-seconds",
-            metavar="S",
-            callback=options.finite,
-            help="Stop a setting after that long, whatever --runs says.",
-        ),
-    ] = 60.0,
-    json: options.Json = None,
+    folder: shared.Folder,
+    timing: TimingOptions,
+    compared: MatrixOptions,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Compare runtimes, precisions, dense and pruned, with verdicts.")
+    ] = False,
+    json: shared.Json = None,
 ) -> None:
     """Measure latency: mean, spread, percentiles and throughput by runtime, precision, batch and threads.
 
-    The artifacts take turns, so that a machine that slows down slows all of them. The report is updated.
+    The artifacts take turns, so that a machine that slows down slows all of them. The report is updated. With
+    --matrix the folder gets matrix.json, .md, .csv and .html instead, with an interval and a verdict for each row.
     """
-    batches, counts = (
-        options.whole_numbers(batch, "--batch", MOST_BATCH),
-        options.whole_numbers(threads, "--threads", options.MOST_THREADS),
-    )
+    if not matrix:
+        compared.refuse_alone()
+    choice = compared.choice(folder)
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
-        from fxpasses.machine.kernel_level import kernel_levels
-        from fxpasses.measure.benchmark import BenchSettings
-        from fxpasses.reports.console import print_benchmark
-        from fxpasses.reports.document import with_variants
+        settings = timing.settings()
+        if not matrix:
+            _bench(folder, settings, terminal)
+            return
+        from ..matrix.run import run_matrix
 
-        from ..folders.folder import input_maker, open_folder, require_static, update_report
-        from ..folders.measuring import latency_variants, time_runners
-        from ..folders.rebuild import folder_artifacts
+        run_matrix(choice, settings, terminal)
 
-        settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
-        report = open_folder(folder)
-        require_static(report, folder, "bench")
-        make_input = input_maker(report, folder)
-        artifacts, int8 = folder_artifacts(report, folder, terminal)
-        found = time_runners([a.runner for a in artifacts], make_input, settings, terminal)
-        report = with_variants(report, latency_variants(artifacts, found)) | {"kernels": kernel_levels(int8)}
-        update_report(report, folder)
-        terminal.document = report
-        print_benchmark(report, terminal.results)
+
+def _bench(folder: Path, settings: BenchSettings, terminal: Terminal) -> None:
+    from fxpasses.machine.kernel_level import kernel_levels
+    from fxpasses.reports.console import print_benchmark
+    from fxpasses.reports.document import with_variants
+
+    from ..folders.bench_input import input_maker
+    from ..folders.folder import model_details, open_folder, require_static, update_report
+    from ..folders.measuring import latency_variants, time_runners
+    from ..folders.rebuild import folder_artifacts
+
+    report = open_folder(folder)
+    require_static(report, folder, "bench")
+    details = model_details(report, folder)
+    artifacts, int8 = folder_artifacts(report, folder, terminal)
+    make_input = input_maker(details, int8)
+    found = time_runners([artifact.runner for artifact in artifacts], make_input, settings, terminal)
+    report = with_variants(report, latency_variants(artifacts, found)) | {"kernels": kernel_levels(int8)}
+    update_report(report, folder)
+    terminal.document = report
+    print_benchmark(report, terminal.results)

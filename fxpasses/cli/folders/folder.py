@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from fxpasses.errors import InputError
 from fxpasses.formats.documents import named
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import home_expanded, open_dataset
-from fxpasses.models.loaded_model import LoadedModel, example_batch
+from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import ModelInput, Preprocessing
 from fxpasses.models.users.user_code import is_user_code
 from fxpasses.models.users.user_data import UserBatches
@@ -150,13 +147,13 @@ def input_of(report: Mapping[str, Any], folder: Path) -> ModelInput:
     )
 
 
-def input_maker(report: Mapping[str, Any], folder: Path) -> Callable[[int], Any]:
-    """Seeded noise for the model, by batch size: a tensor, or a tuple of them for a model of several inputs."""
-    details = _details(report, "model_details", folder)
-    if details.get("inputs"):
-        return lambda batch: tuple(_noise_like(each, batch) for each in details["inputs"])
-    shape, vocabulary = tuple(details["input_shape"]), details["vocabulary"]
-    return lambda batch: example_batch(batch, shape, vocabulary=vocabulary)
+def model_details(report: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """report.json's ``model_details``.
+
+    Raises:
+        InputError: the report has none.
+    """
+    return _details(report, "model_details", folder)
 
 
 def _inputs_of(model: LoadedModel) -> dict[str, object]:
@@ -176,17 +173,6 @@ def _inputs_of(model: LoadedModel) -> dict[str, object]:
             for name, x in zip(names, model.examples, strict=True)
         ]
     }
-
-
-def _noise_like(each: Mapping[str, Any], batch: int) -> Tensor:
-    """Values between the least and the largest of an example, from a fixed seed."""
-    generator, size = torch.Generator().manual_seed(0), (batch, *each["shape"])
-    dtype: torch.dtype = getattr(torch, each["dtype"])
-    if dtype.is_floating_point:
-        noise: Tensor = torch.rand(size, generator=generator) * (each["high"] - each["low"]) + each["low"]
-        return noise.to(dtype)
-    whole: Tensor = torch.randint(int(each["low"]), int(each["high"]) + 1, size, generator=generator)
-    return whole.to(dtype)
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:

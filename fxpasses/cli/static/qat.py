@@ -16,11 +16,12 @@ from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
 from fxpasses.training.runs.run_data import RunData
 from fxpasses.training.runs.run_settings import RunSettings
-from fxpasses.training.runs.training_run import CurvePoint, TrainingProgress
+from fxpasses.training.runs.training_run import CurvePoint
 from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
 from ..jobs.training_data import training_batches
-from ..terminal import Step, Terminal
+from ..terminal import Terminal
+from .training_lines import TrainingLines
 
 if TYPE_CHECKING:
     from ..given import Input
@@ -70,11 +71,6 @@ def trained(
         if asked.checkpoint is not None and asked.checkpoint.exists():
             run.resume(asked.checkpoint)
     with terminal.step("train", run.schedule.total) as step:
-        frozen = run.run(asked.checkpoint, on_step=lambda progress: _tell(step, progress))
+        frozen = run.run(asked.checkpoint, on_step=TrainingLines(run, terminal, step))
     with terminal.step("convert"):
         return convert_trained(frozen), run.curve
-
-
-def _tell(step: Step, p: TrainingProgress) -> None:
-    left = f"{p.seconds_left / 60:.0f} min left" if p.seconds_left > 60 else f"{p.seconds_left:.0f} s left"
-    step.at(f"epoch {p.epoch:.2f}, loss {p.loss:.3f}, {p.accuracy:.0f} % right, {left}", p.step, p.steps)

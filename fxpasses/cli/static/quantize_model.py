@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,7 +135,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **made.details(),
             "outputs": judged["outputs"],
             "macs": macs.to_json(),
-            "warnings": judged["warnings"] + terminal.warnings + _warnings(given, settings.config, measured, macs),
+            "warnings": terminal.warnings + _warnings(given, settings, measured, macs, judged["warnings"]),
         },
     )
     write_reports(report, folder)
@@ -210,8 +210,15 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
         save(int8, folder / INT8_PT2, program=program)
 
 
-def _warnings(given: Input, config: QuantConfig, measured: Measured, macs: MacCount) -> list[str]:
-    found = random_weights(given.model)
+def _warnings(
+    given: Input, settings: Settings, measured: Measured, macs: MacCount, of_outputs: Sequence[str]
+) -> list[str]:
+    """What is odd; ``of_outputs``, how far they are from float, says nothing where float was never trained."""
+    config = settings.config
+    if given.model.pretrained or settings.qat is None:
+        found = [*of_outputs, *random_weights(given.model)]
+    else:
+        found = ["int8 was trained from random weights; fp32 beside it was not, so agreement with it says nothing"]
     if unsuited := why_unsuited(config.target):
         found.append(f"target {config.target}: {unsuited}")
     if config.activation_bits != LARGEST_BITS:

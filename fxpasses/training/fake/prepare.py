@@ -81,13 +81,16 @@ def prepare_training(
 
 
 def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """The first samples in pieces. Whole batches of all processes are put in order first: pieces would be mixed."""
     found: list[tuple[Any, ...]] = []
     seen = 0
-    for batch in first_samples(checked_batches(gm, batches), SAMPLES)[0]:
+    for batch in samples_of_all(first_samples(checked_batches(gm, batches), SAMPLES)[0]):
+        if seen >= SAMPLES:
+            break
         taken = first_of(gm, batch, SAMPLES - seen)
         seen += count_samples(gm, taken)
         found += pieces_of(gm, taken, PIECE)
-    return samples_of_all(found)
+    return found
 
 
 def _observed(

@@ -1,16 +1,14 @@
 """Checkpoints: one file, whole or not there, that can be read without running anything in it.
 
-Written beside its place under another name, flushed to the disk and renamed: a kill or a full disk at
-any moment leaves the last good one. Read with ``weights_only=True``, which refuses whatever is no tensor or plain data.
+Written beside its place under another name, flushed to the disk and renamed (:mod:`fxpasses.writing.atomic`): a kill or
+a full disk at any moment leaves the last good one. Read with ``weights_only=True``, which refuses whatever is no tensor
+or plain data.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import io
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from torch import nn
 
 from ...errors import InputError
+from ...writing.atomic import write_bytes_atomic
 
 FORMAT = "fxpasses training checkpoint 1"
 
@@ -39,23 +38,11 @@ def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "made_of": made_of, **content}, buffer)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable either
-            beside.unlink(missing_ok=True)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise InputError(
-            f"cannot write the checkpoint {path}",
-            why="the disk is full" if full else str(error.strerror or error),
-            fix="free some space and resume: the last checkpoint is still there" if full else "choose another place",
-        ) from error
+        write_bytes_atomic(path, buffer.getbuffer())
+    except InputError as error:
+        fix = "make room or choose another place, and resume: the last checkpoint is still there"
+        raise InputError(f"cannot write the checkpoint {path}", why=error.why, fix=fix) from error
 
 
 def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:

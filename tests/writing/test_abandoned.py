@@ -12,8 +12,8 @@ import pytest
 from staged_files import NEW, OLD, stage, tree
 
 from fxpasses.errors import InputError
-from fxpasses.export.abandoned import clear_abandoned, temporary_folder
-from fxpasses.export.files import finish_killed, staged_folder, write_text_atomic
+from fxpasses.writing.abandoned import clear_abandoned, temporary_folder
+from fxpasses.writing.atomic import finish_killed, staged_folder, write_text_atomic
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 
@@ -22,7 +22,7 @@ RENAMES = 6
 DIES_AT_A_RENAME = """
 import os, sys
 from pathlib import Path
-from fxpasses.export.files import staged_folder
+from fxpasses.writing.atomic import staged_folder
 
 left, replace = int(sys.argv[2]), Path.replace
 

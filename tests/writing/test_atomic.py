@@ -15,8 +15,8 @@ import pytest
 from staged_files import NEW, OLD, stage, tree
 
 from fxpasses.errors import InputError
-from fxpasses.export import files
-from fxpasses.export.files import (
+from fxpasses.writing import atomic as files
+from fxpasses.writing.atomic import (
     atomic_write,
     staged_folder,
     write_bytes_atomic,
@@ -135,7 +135,7 @@ def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
 def test_standard_output_is_a_file_name_like_any_other(tmp_path: Path) -> None:
-    code = "print('before', flush=True); from pathlib import Path; from fxpasses.export.files import *"
+    code = "print('before', flush=True); from pathlib import Path; from fxpasses.writing.atomic import *"
     code += "; write_text_atomic(Path('/dev/stdout'), 'text\\n'); print('after')"
     piped = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
     assert piped.stdout.split() == ["before", "text", "after"]

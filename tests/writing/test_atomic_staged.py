@@ -8,7 +8,7 @@ import pytest
 from staged_files import NEW, OLD, stage, tree
 
 from fxpasses.errors import InputError
-from fxpasses.export.files import staged_folder
+from fxpasses.writing.atomic import staged_folder
 
 
 def test_staged_files_appear_together_and_others_stay(tmp_path: Path) -> None:

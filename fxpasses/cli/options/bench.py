@@ -1,0 +1,109 @@
+"""The options of ``fxpasses bench``: how is timed, and with ``--matrix`` what is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fxpasses.errors import InputError
+
+from ..matrix.given import DEVICES, PRECISIONS, RUNTIMES, MatrixChoice, names_of
+from . import shared
+from .table import options_of
+
+if TYPE_CHECKING:
+    from fxpasses.measure.benchmark import BenchSettings
+
+MOST_BATCH = 65_536
+MOST_RUNS = 10_000_000
+_OF_MATRIX = "With --matrix: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions:
+    """How artifacts are timed."""
+
+    batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1"
+    threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1"
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", max=MOST_RUNS, help="Timed calls of each artifact, at each setting.")
+    ] = 100
+    max_seconds: Annotated[
+        float,
+        typer.Option(
+            "--max-seconds",
+            metavar="S",
+            callback=shared.finite,
+            help="Stop a setting after that long, whatever --runs says.",
+        ),
+    ] = 60.0
+
+    def settings(self) -> BenchSettings:
+        """The same as settings; typer tells errors of lists."""
+        from fxpasses.measure.benchmark import BenchSettings
+
+        batches = shared.whole_numbers(self.batch, "--batch", MOST_BATCH)
+        threads = shared.whole_numbers(self.threads, "--threads", shared.MOST_THREADS)
+        return BenchSettings(batches, threads, self.runs, max_seconds=self.max_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixOptions:
+    """What a matrix compares."""
+
+    pruned: Annotated[
+        Path | None, typer.Option("--pruned", metavar="DIR", help=f"{_OF_MATRIX}what fxpasses prune wrote.")
+    ] = None
+    runtime: Annotated[
+        str, typer.Option("--runtime", metavar="NAME,NAME", help=f"{_OF_MATRIX}which of {', '.join(RUNTIMES)}.")
+    ] = ",".join(RUNTIMES)
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="NAME,NAME", help=f"{_OF_MATRIX}which of {', '.join(PRECISIONS)}.")
+    ] = ",".join(PRECISIONS)
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME,NAME", help=f"{_OF_MATRIX}which of {', '.join(DEVICES)}.")
+    ] = DEVICES[0]
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="NAME", help=f'{_OF_MATRIX}what to compare with: "dense torch fp32".'),
+    ] = None
+    imported: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import", metavar="FILE", help=f"{_OF_MATRIX}JSON of a bundle's run.py --bench. May be repeated."
+        ),
+    ] = None
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare-with", metavar="FILE", help=f"{_OF_MATRIX}an earlier matrix.json; exit 1 if a verdict reversed."
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help=f"{_OF_MATRIX}gets the files; default: the folder itself."),
+    ] = None
+
+    def choice(self, folder: Path) -> MatrixChoice:
+        """The same as what is compared; typer tells errors of lists."""
+        return MatrixChoice(
+            folder,
+            self.pruned,
+            names_of(self.runtime, "--runtime", RUNTIMES),
+            names_of(self.precision, "--precision", PRECISIONS),
+            names_of(self.device, "--device", DEVICES),
+            self.baseline,
+            tuple(self.imported or ()),
+            self.before,
+            self.out,
+        )
+
+    def refuse_alone(self) -> None:
+        """Raise InputError for the first of these options that was said, where no matrix is asked for."""
+        for option in options_of(MatrixOptions):
+            if getattr(self, option.name) != option.default:
+                what = f"{option.spelling} without --matrix"
+                raise InputError(what, why="it is about the matrix", fix="add --matrix")

@@ -1,0 +1,63 @@
+"""The cells of a row of the matrix, the same in every form, and the sentences beside the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fxpasses.measure.matrix.verdicts import BASELINE, FASTER, SLOWER
+
+from ..numbers import UNKNOWN, bytes_text, condition_text, three_digits
+
+Document = Mapping[str, Any]
+COLUMNS = ("variant", "median ms", "mean ± std", "size", "times as fast", "interval", "verdict")
+ENERGY = "energy"
+"""The last column, where energy was read."""
+LEVELS = {FASTER: "good", SLOWER: "bad"}
+"""Of the verdicts that have one."""
+
+
+def columns(document: Document) -> tuple[str, ...]:
+    """The names of the columns."""
+    return (*COLUMNS, ENERGY) if any(row["millijoules"] is not None for row in document["rows"]) else COLUMNS
+
+
+def cells(row: Document, names: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
+    """One for each of these columns."""
+    interval = row["interval"]
+    found = (
+        row["name"],
+        three_digits(row["median_ms"]),
+        f"{three_digits(row['mean_ms'])} ± {three_digits(row['std_ms'])}",
+        bytes_text(row["size_bytes"]),
+        "" if row["verdict"] == BASELINE else three_digits(row["ratio"]),
+        UNKNOWN if interval is None else "–".join(map(three_digits, interval)),
+        row["verdict"],
+        UNKNOWN if row["millijoules"] is None else f"{three_digits(row['millijoules'])} mJ",
+    )
+    return found[: len(names)]
+
+
+def places(document: Document) -> Iterator[tuple[str, list[Document]]]:
+    """The rows by device, batch and threads, and what those are."""
+    found: dict[str, list[Document]] = {}
+    for row in document["rows"]:
+        found.setdefault(f"{condition_text(row)} · {row['device']}", []).append(row)
+    yield from found.items()
+
+
+def warnings_of(document: Document) -> list[str]:
+    """Where the machine was noisy, as sentences."""
+    return [f"noisy machine, {condition_text(each)}: {each['why']}" for each in document["noise"] if each["why"]]
+
+
+def lead(document: Document) -> str:
+    """One sentence on what was compared with what."""
+    compared = f"“Times as fast” is against {document['baseline']}"
+    imported = any(not row["paired"] for row in document["rows"])
+    return compared + (", on other devices against their own float32 file." if imported else ".")
+
+
+def remarks(document: Document) -> list[str]:
+    """What was left out, and what of energy could be read."""
+    return [*document["notes"], *document["energy"]]
