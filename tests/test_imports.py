@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
     *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
+    "fxpasses.comparing",
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
@@ -31,10 +32,11 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.measure": _MEASURING,
     "fxpasses.agreement": {*_MEASURING, "fxpasses.agreement"},
     "fxpasses.reports": _SHOWING,
+    "fxpasses.comparing": {*_EXPORTING, "fxpasses.audit", "fxpasses.comparing"},
     "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
-    "fxpasses.cli": {*_SHOWING, "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
+    "fxpasses.cli": {*_SHOWING, "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
@@ -50,6 +52,7 @@ MAY_IMPORT_OF_OTHERS = {
     },
     "fxpasses.agreement": {"torch", "numpy", "onnx"},
     "fxpasses.reports": {"torch", "matplotlib", "rich", "netron", "onnx"},
+    "fxpasses.comparing": {"torch", "onnx", "matplotlib"},
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {
         *("torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL"),
