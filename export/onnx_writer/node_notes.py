@@ -17,13 +17,13 @@ import onnx_ir as ir
 import torch
 from torch import fx
 
-from fxpasses.formats.node_notes import FOLDED, GRID, MODULE, OPERATOR, SQNR_DB, TENSOR, WEIGHTS
+from fxpasses.formats.node_notes import FOLDED, GRID, MODULE, NODE, OPERATOR, SQNR_DB, TENSOR, WEIGHTS
 from fxpasses.graph.meta_keys import SQNR
 from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
-from fxpasses.quantization.int8.names import layer_path, tensor_of
+from fxpasses.quantization.int8.names import layer_path, node_of_layer, tensor_of
 
 ORIGINS = "fxpasses.origins"
 """Where a model in memory keeps what :func:`find_origins` found, while its nodes are rewritten."""
@@ -34,8 +34,9 @@ _TARGET = re.compile(r"%(?P<name>\w+) : .*?target=torch\.ops\.(?P<aten>\w+\.\w+)
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the exporter says a tensor comes from."""
+    """Where the exporter says a tensor comes from; operators that one node of the program became share it."""
 
+    node: str
     module: str
     operator: str
 
@@ -60,7 +61,7 @@ def _origin(scopes: str, fx_node: str) -> Origin | None:
         return None
     stem, aten = re.sub(r"_\d+$", "", target["name"]), target["aten"]
     operator = stem if stem in VOCABULARY.by_name else VOCABULARY.name_of_aten(aten) or aten.rpartition(".")[2]
-    return Origin(str(path[-2]) if len(path) > 1 else "", operator)
+    return Origin(target["name"], str(path[-2]) if len(path) > 1 else "", operator)
 
 
 def note_nodes(model: ir.Model, gm: fx.GraphModule) -> None:
@@ -70,16 +71,15 @@ def note_nodes(model: ir.Model, gm: fx.GraphModule) -> None:
         node.metadata_props.clear()
         origin = origins.get(str(node.outputs[0].name)) if node.outputs else None
         if origin is not None and node.op_type not in _CONVERTERS:
-            _note(
-                node,
-                {OPERATOR: origin.operator, MODULE: origin.module, FOLDED: folded.get(_node_name(origin.module), "")},
-            )
+            known = {NODE: origin.node, OPERATOR: origin.operator, MODULE: origin.module}
+            _note(node, known | {FOLDED: folded.get(node_of_layer(origin.module), "")})
     if stage_of(gm) is Stage.QUANTIZED:
         for node, call in _int8_nodes(model, gm):
             path = _path_of(call)
-            tensor = tensor_of(call.name) if isinstance(call, Int8Call) else _node_name(path)
+            node.metadata_props.pop(NODE, None)
+            tensor = tensor_of(call.name) if isinstance(call, Int8Call) else node_of_layer(path)
             known = {TENSOR: tensor, OPERATOR: call.operator.name, GRID: _grid(call)}
-            _note(node, known | {MODULE: path, FOLDED: folded.get(_node_name(path), ""), WEIGHTS: _weights(call)})
+            _note(node, known | {MODULE: path, FOLDED: folded.get(node_of_layer(path), ""), WEIGHTS: _weights(call)})
             measured = call.output.meta.get(SQNR) if isinstance(call, Int8Call) else None
             _note(node, {SQNR_DB: f"{measured:.1f}" if isinstance(measured, float) else ""})
 
@@ -95,32 +95,33 @@ def _int8_nodes(model: ir.Model, gm: fx.GraphModule) -> Iterator[tuple[ir.Node, 
     for node in model.graph:
         name = str(node.outputs[0].name) if node.outputs else ""
         if name in calls:
-            yield from ((found, calls[name]) for found in _computing(_before_shaping(node, calls[name])))
+            yield from ((found, calls[name]) for found in _computing(node, is_layer=calls[name].layer is not None))
         elif node.metadata_props.get(MODULE) in results and node.metadata_props.get(OPERATOR) == "linear":
-            yield node, results[node.metadata_props[MODULE]]
+            yield from ((found, results[node.metadata_props[MODULE]]) for found in (node, *_shaped_by(node)))
 
 
-def _before_shaping(node: ir.Node, call: Int8Call) -> ir.Node:
-    """What gives a layer's integers, where a Reshape behind it gives them their shape."""
-    while node.op_type == "Reshape" and call.layer is not None and node.inputs[0] is not None:
-        producer = node.inputs[0].producer()
-        if producer is None:
-            break
-        node = producer
-    return node
-
-
-def _computing(node: ir.Node) -> Iterator[ir.Node]:
+def _computing(node: ir.Node, *, is_layer: bool) -> Iterator[ir.Node]:
     """The operators between DequantizeLinear and this QuantizeLinear, or the one that gives integers itself."""
-    if node.op_type != "QuantizeLinear":
+    if node.op_type == "Reshape" and is_layer:
         yield node
-        return
-    value = node.inputs[0]
-    producer = value.producer() if value is not None else None
-    while producer is not None and producer.op_type not in _CONVERTERS and len(producer.outputs[0].uses()) == 1:
-        yield producer
-        value = producer.inputs[0] if producer.inputs else None
+        for source in _shaped_by(node):
+            yield from _computing(source, is_layer=True)
+    elif node.op_type != "QuantizeLinear":
+        yield node
+    else:
+        value = node.inputs[0]
         producer = value.producer() if value is not None else None
+        while producer is not None and producer.op_type not in _CONVERTERS and len(producer.outputs[0].uses()) == 1:
+            yield producer
+            value = producer.inputs[0] if producer.inputs else None
+            producer = value.producer() if value is not None else None
+
+
+def _shaped_by(node: ir.Node) -> list[ir.Node]:
+    """What gives a Reshape its values: the product over rows that it gives a shape."""
+    value = node.inputs[0] if node.op_type == "Reshape" else None
+    producer = value.producer() if value is not None else None
+    return [producer] if producer is not None else []
 
 
 def _path_of(call: Int8Call | FloatResult) -> str:
@@ -154,8 +155,3 @@ def _folded(gm: fx.GraphModule) -> dict[str, str]:
             if change.folded_into is not None:
                 found.setdefault(change.folded_into, []).append(change.node)
     return {name: ", ".join(nodes) for name, nodes in found.items()}
-
-
-def _node_name(path: str) -> str:
-    """The name that a layer's node has in the graph: of its first call."""
-    return path.replace(".", "_")

@@ -21,7 +21,7 @@ from fxpasses.quantization.int8.int8_calls import (
     find_int8_calls,
     qparams_of,
 )
-from fxpasses.quantization.int8.names import layer_path, tensor_of
+from fxpasses.quantization.int8.names import layer_path, node_of_layer, tensor_of
 from fxpasses.quantization.numbers import ops
 
 from .steps import Step, Weight
@@ -41,6 +41,7 @@ class _Reader:
         self.calls = find_int8_calls(gm)
         self.results = find_float_results(gm)
         self.folded = _folded(gm)
+        self.knows_shapes = any(shape_of(node) is not None for node in gm.graph.nodes)
         self.read: dict[fx.Node, str] = {}
         """The step that gives what a node gives."""
 
@@ -56,7 +57,7 @@ class _Reader:
                 yield self._result(node, self.results[node])
             elif node.target is ops.quantize:
                 yield self._entrance(node)
-            elif node.target not in _CONVERTERS and _gives_tensors(node):
+            elif node.target not in _CONVERTERS and (not self.knows_shapes or _gives_tensors(node)):
                 yield self._float(node)
 
     def _integer(self, node: fx.Node, call: Int8Call) -> Step:
@@ -74,12 +75,12 @@ class _Reader:
             shape=_one_item(node),
             weight=_integer_weight(call.layer),
             inputs=self._inputs(call.node),
-            folded=self.folded.get(_node_name(path), ()),
+            folded=self.folded.get(node_of_layer(path or ""), ()),
         )
 
     def _result(self, node: fx.Node, result: FloatResult) -> Step:
         path = self._path(result)
-        name = _node_name(path) or node.name
+        name = node_of_layer(path or "") or node.name
         self.read[node] = name
         return Step(
             name,
@@ -89,7 +90,7 @@ class _Reader:
             shape=_one_item(node),
             weight=_integer_weight(result.layer),
             inputs=self._inputs(node),
-            folded=self.folded.get(_node_name(path), ()),
+            folded=self.folded.get(node_of_layer(path or ""), ()),
         )
 
     def _entrance(self, node: fx.Node) -> Step:
@@ -164,11 +165,6 @@ def _folded(gm: fx.GraphModule) -> Mapping[str, tuple[str, ...]]:
             if change.folded_into is not None:
                 found[change.folded_into] = (*found.get(change.folded_into, ()), change.node)
     return found
-
-
-def _node_name(path: str | None) -> str:
-    """The name that a layer's node has in a FLOAT graph: of its first call."""
-    return (path or "").replace(".", "_")
 
 
 def _gives_tensors(node: fx.Node) -> bool:

@@ -125,7 +125,7 @@ def _in_order(anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _between(a: Sequence[Step], b: Sequence[Step], partners: dict[int, Step]) -> list[Pair]:
     """Steps between two layers that are known, by operator, in order; layers known out of order stay with theirs."""
     free = [step for step in a if id(step) not in partners]
-    names_a, names_b = [_alike(s) for s in free], [_alike(s) for s in b]
+    names_a, names_b = ([(_alike(s), _kernel(s)) for s in steps] for steps in (free, b))
     of_a: dict[int, Step] = {}
     blocks = SequenceMatcher(None, names_a, names_b, autojunk=False).get_matching_blocks()
     for block in blocks:

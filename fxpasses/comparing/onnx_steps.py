@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fxpasses.audit.onnx_graph import CONVERTERS, FLOATS, QUANTIZED, TYPE_NAMES, Node, OnnxGraph
-from fxpasses.formats.node_notes import FOLDED, MODULE, OPERATOR, TENSOR, notes_in
+from fxpasses.formats.node_notes import FOLDED, MODULE, NODE, OPERATOR, TENSOR, notes_in
+from fxpasses.quantization.int8.names import layer_path
 
-from .steps import ACTIVATIONS, Step, Weight
+from .steps import Step, Weight
 
 if TYPE_CHECKING:
     import onnx
@@ -34,6 +35,11 @@ _OPERATORS = {
 _SIZED = frozenset({"conv", "conv_transpose", "max_pool", "avg_pool"})
 _MOVING = frozenset({"max_pool", "reshape", "flatten", "permute", "pad", "cat", "slice", "split", "squeeze", "expand"})
 _WEIGHT_AT = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3}
+_SCALE_AT = {
+    **{"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6, "QLinearMul": 6, "QGemm": 7},
+    **{"QLinearGlobalAveragePool": 3, "QLinearAveragePool": 3, "QLinearSigmoid": 3, "QLinearConcat": 0},
+}
+"""Which input is the scale of what an operator gives; the zero point is the next one."""
 _TRANSPOSED = frozenset({"MatMul", "QLinearMatMul", "Gemm", "QGemm"})
 
 
@@ -52,47 +58,71 @@ class _Reader:
         """Tensors that depend on an input."""
 
     def steps(self) -> Iterator[Step]:
+        groups = self._groups()
         for node in self.graph.nodes:
             if not any(name in self.computed for name in node.inputs):
                 continue
             self.computed.update(node.outputs)
-            source = next(name for name in node.inputs if name in self.computed)
-            if node.op in CONVERTERS or self._is_saturation(node):
-                known = self.read.get(source)
-                if known is None and node.op == "QuantizeLinear":
-                    known = node.outputs[0]
-                    yield Step(known, "quantize", None, *self._grid_of(node.outputs[0]), True)
-                if known is not None:
-                    self.read.update(dict.fromkeys(node.outputs, known))
+            if node.op in CONVERTERS:
+                yield from self._converter(node)
                 continue
-            yield self._step(node)
+            group = groups[node]
+            if node is group[-1]:
+                yield self._step(group)
 
-    def _is_saturation(self, node: Node) -> bool:
-        """Whether a clamp between an operator and QuantizeLinear belongs to that operator, as our notes say."""
-        noted = self.notes.get(node.outputs[0], {})
-        return node.op in ("Relu", "Clip") and noted.get(OPERATOR, "relu") not in ACTIVATIONS
+    def _groups(self) -> dict[Node, list[Node]]:
+        """The operators that belong together, by each of them: those that one node of a graph became, as notes say."""
+        by_note: dict[tuple[str | None, str | None], list[Node]] = {}
+        found: dict[Node, list[Node]] = {}
+        for node in self.graph.nodes:
+            noted = self._noted(node)
+            note = (noted.get(TENSOR), None if TENSOR in noted else noted.get(NODE))
+            found[node] = by_note.setdefault(note, []) if any(note) else []
+            found[node].append(node)
+        return found
 
-    def _step(self, node: Node) -> Step:
-        noted = self.notes.get(node.outputs[0], {})
-        weight = self._weight(node)
-        name = noted.get(TENSOR) or node.outputs[0] or node.name
-        self.read.update(dict.fromkeys(node.outputs, name))
-        kind = _OPERATORS.get(node.op, node.op)
-        precision, grid = self._result(node)
-        operator = noted.get(OPERATOR) or self._operator(node, kind, weight)
+    def _noted(self, node: Node) -> dict[str, str]:
+        return self.notes.get(node.outputs[0], {}) if node.outputs else {}
+
+    def _converter(self, node: Node) -> Iterator[Step]:
+        """What a converter gives is what it reads; floats from outside become integers in a step of their own."""
+        source = next(name for name in node.inputs if name in self.computed)
+        known = self.read.get(source)
+        if known is None and node.op == "QuantizeLinear":
+            known = node.outputs[0]
+            yield Step(known, "quantize", None, *self._grid_of(node.outputs[0]), True)
+        if known is not None:
+            self.read.update(dict.fromkeys(node.outputs, known))
+
+    def _step(self, group: list[Node]) -> Step:
+        last, noted = group[-1], self._noted(group[-1])
+        name = self._unused(noted.get(TENSOR) or last.outputs[0] or last.name)
+        outside = [i for node in group for i in node.inputs if i in self.read]
+        inputs = tuple(dict.fromkeys(self.read[i] for i in outside))
+        self.read.update({output: name for node in group for output in node.outputs})
+        node = next((n for n in group if self._weight_name(n) is not None), last)
+        weight, kind = self._weight(node), _OPERATORS.get(node.op, node.op)
+        precision, grid = self._result(last)
         return Step(
             name,
-            operator,
+            noted.get(OPERATOR) or self._operator(node, kind, weight),
             module=noted.get(MODULE) or (self._path_of(node) if weight is not None else None),
             precision=precision,
             grid=grid,
             moves=kind in _MOVING,
-            shape=self._shape(node),
-            on_integers=self._on_integers(node),
+            on_integers=self._reads_integers(group[0]) and (bool(grid) or weight is not None),
+            shape=self._shape(last),
             weight=weight,
-            inputs=tuple(self.read[i] for i in node.inputs if i in self.read),
+            inputs=inputs,
             folded=tuple(part for part in noted.get(FOLDED, "").split(", ") if part),
         )
+
+    def _unused(self, name: str) -> str:
+        """A name that no step has yet."""
+        taken, number = set(self.read.values()), 1
+        while (unique := name if number == 1 else f"{name}_{number}") in taken:
+            number += 1
+        return unique
 
     def _shape(self, node: Node) -> tuple[int, ...] | None:
         dimensions = self.graph.dimensions.get(node.outputs[0])
@@ -111,28 +141,34 @@ class _Reader:
     def _result(self, node: Node) -> tuple[str, str]:
         """Type and grid of what a node gives: that of the QuantizeLinear behind it, or of its own integers."""
         output = node.outputs[0]
-        for reader in self.graph.readers(output):
-            if reader.op in ("Relu", "Clip") and self._is_saturation(reader):
-                output = reader.outputs[0]
         behind = [reader for reader in self.graph.readers(output) if reader.op == "QuantizeLinear"]
         if behind:
             return self._grid_of(behind[0].outputs[0])
         return self._grid_of(output)
 
     def _grid_of(self, tensor: str) -> tuple[str, str]:
+        """Type, and scale and zero point of integers."""
         kind = self.graph.types.get(tensor, 0)
         name = TYPE_NAMES.get(kind, "float32" if kind in FLOATS or kind == 0 else f"type {kind}")
-        producer = self.graph.producer.get(tensor)
-        readers = [r for r in self.graph.readers(tensor) if r.op == "DequantizeLinear"]
-        at = producer if producer is not None and producer.op == "QuantizeLinear" else next(iter(readers), None)
-        if kind not in QUANTIZED or at is None:
-            return name, ""
-        scale, zero = self.graph.value(at.input(1)), self.graph.value(at.input(2))
-        if scale is None or scale.size != 1:
-            return name, ""
-        return name, f"{float(scale.reshape(-1)[0]):.6g} @ {0 if zero is None else int(zero.reshape(-1)[0])}"
+        return name, (self._grid_text(tensor) if kind in QUANTIZED else "")
 
-    def _on_integers(self, node: Node) -> bool:
+    def _grid_text(self, tensor: str) -> str:
+        """Where the scale stands: at what made the integers, at what reads them, or at what they were moved from."""
+        producer = self.graph.producer.get(tensor)
+        while producer is not None and producer.op not in _SCALE_AT and _OPERATORS.get(producer.op) in _MOVING:
+            tensor = producer.input(0)
+            producer = self.graph.producer.get(tensor)
+        readers = [r for r in self.graph.readers(tensor) if r.op == "DequantizeLinear"]
+        at = producer if producer is not None and producer.op in _SCALE_AT else next(iter(readers), None)
+        if at is None:
+            return ""
+        place = _SCALE_AT.get(at.op, 1)
+        scale, zero = self.graph.value(at.input(place)), self.graph.value(at.input(place + 1))
+        if scale is None or scale.size != 1:
+            return ""
+        return f"{float(scale.reshape(-1)[0]):.6g} @ {0 if zero is None else int(zero.reshape(-1)[0])}"
+
+    def _reads_integers(self, node: Node) -> bool:
         given = [name for name in node.inputs if name in self.computed]
         made = [self.graph.producer.get(name) for name in given]
         behind = all(p is not None and p.op == "DequantizeLinear" for p in made)
@@ -165,7 +201,7 @@ class _Reader:
     def _path_of(self, node: Node) -> str | None:
         """The layer's path, from what its weight is called: ``layer1.0.conv1.weight``."""
         path = (self._weight_name(node) or "").rpartition(".")[0]
-        return path.removeprefix("model.") or None
+        return layer_path(path) or None
 
 
 def _notes(model: onnx.ModelProto) -> Mapping[str, dict[str, str]]:

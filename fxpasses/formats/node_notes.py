@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TENSOR = "fxpasses.tensor"
 """The graph's name of what it computes."""
+NODE = "fxpasses.node"
+"""The node of the exported program that it is a part of, where its result is no integer tensor."""
 MODULE = "fxpasses.module"
 """The path of the layer in the original model."""
 OPERATOR = "fxpasses.operator"
@@ -22,5 +24,5 @@ LONGEST = 1000
 
 def notes_in(entries: dict[str, str]) -> dict[str, str]:
     """The notes among a node's metadata, each cut to ``LONGEST`` characters; those of other tools are left out."""
-    known = (TENSOR, MODULE, OPERATOR, GRID, WEIGHTS, FOLDED, SQNR_DB)
+    known = (TENSOR, NODE, MODULE, OPERATOR, GRID, WEIGHTS, FOLDED, SQNR_DB)
     return {key: entries[key][:LONGEST] for key in known if key in entries}
