@@ -18,6 +18,7 @@ from .commands.parity_command import parity_command
 from .commands.prune_command import prune_command
 from .commands.quantize_command import quantize_command
 from .commands.quickstart_command import quickstart_command
+from .commands.report_command import report_command
 from .commands.score_command import score_command
 from .commands.sensitivity_command import sensitivity_command
 from .commands.train_command import train_command
@@ -56,6 +57,7 @@ app.command("bench")(bench_command)
 app.command("audit")(audit_command)
 app.command("diff")(diff_command)
 app.command("score")(score_command)
+app.command("report")(report_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

@@ -31,7 +31,7 @@ def test_a_page_with_both_and_nothing_else(tmp_path: Path) -> None:
             fetch(f"{both.url}/etc/passwd")
     finally:
         both.stop()
-    with pytest.raises(OSError, match="refused|reset"):
+    with pytest.raises(OSError, match=r"refused|reset"):
         fetch(both.url)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ..gist import why_not_faster
 from ..numbers import UNKNOWN, count_text, kernels_text, percent_text
 from .elements import Markup, element, facts, folded, row, section, table
 
@@ -59,19 +60,24 @@ def _layer_rows(layer: Report) -> list[Markup]:
 
 
 def audit(report: Report) -> Markup | None:
-    """What onnxruntime really fuses."""
+    """What onnxruntime really fuses, and by operator why the rest keeps int8 from being faster."""
     found = report.get("audit")
     if not found:
         return None
     counts = ", ".join(f"{count} × {op}" for op, count in (found.get("int8_ops") or {}).items())
-    floats = [*found.get("float_heavy", ()), *found.get("float_light", ())]
+    heavy, light = found.get("float_heavy", ()), found.get("float_light", ())
     entries = [
         ("verdict", element("span", found["summary"], cls=f"chip {'good' if found['ok'] else 'fair'}")),
         ("on integers", counts),
-        ("in float", ", ".join(f"{f['op']} {f['name']}: {f['reason']}" for f in floats)),
         ("warnings", "; ".join(found.get("warnings", ()))),
     ]
-    return section("What onnxruntime fuses", facts(entries))
+    rows = [row(f["name"], f["op"], "much", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in heavy]
+    rows += [row(f["name"], f["op"], "little", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in light]
+    reasons = why_not_faster(report)
+    listed = element("ul", *(element("li", reason) for reason in reasons)) if reasons else None
+    left = table(("operator in float", "", "it computes", "why it is in float"), rows, left=(0, 1, 2, 3))
+    title = element("h3", "Why int8 is not faster here") if reasons else None
+    return section("What onnxruntime fuses", facts(entries), title, listed, left if rows else None)
 
 
 def _macs_text(report: Report) -> str:
