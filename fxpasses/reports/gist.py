@@ -12,6 +12,7 @@ from .numbers import Headline, accuracy_of, bytes_text, condition_text, headline
 
 Report = Mapping[str, Any]
 
+_RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 _WORTH_TELLING = 0.05
 """Of a ratio of times: less is noise."""
 _SMALL_LOSS, _LARGE_LOSS = 0.5, 2.0
@@ -78,7 +79,7 @@ def _condition(lead: Headline) -> str:
 def _faster(lead: Headline) -> list[str]:
     """In each runtime where it is."""
     return [
-        f"It is {three_digits(ratio)} times as fast as fp32 in {runtime}{_condition(lead)}."
+        f"It is {three_digits(ratio)} times as fast as fp32 in {_RUNTIMES[runtime]}{_condition(lead)}."
         for runtime, ratio in lead.speedups.items()
         if ratio > 1 + _WORTH_TELLING
     ]
@@ -88,9 +89,11 @@ def _slower(lead: Headline) -> list[str]:
     found = []
     for runtime, ratio in lead.speedups.items():
         if ratio < 1 - _WORTH_TELLING:
-            found.append(f"It takes {three_digits(1 / ratio)} times as long as fp32 in {runtime}{_condition(lead)}.")
+            found.append(
+                f"It takes {three_digits(1 / ratio)} times as long as fp32 in {_RUNTIMES[runtime]}{_condition(lead)}."
+            )
         elif ratio <= 1 + _WORTH_TELLING:
-            found.append(f"It is no faster than fp32 in {runtime}{_condition(lead)}.")
+            found.append(f"It is no faster than fp32 in {_RUNTIMES[runtime]}{_condition(lead)}.")
     return found
 
 
@@ -129,10 +132,11 @@ def _next_steps(report: Report, lead: Headline) -> list[str]:
         found.append("Find the layers that cost accuracy: fxpasses sensitivity; or let a search do it: --max-drop 1.")
     elif change is None and agreement is not None and agreement < _POOR_AGREEMENT:
         found.append("Give labels, so that accuracy is measured, and look at fxpasses sensitivity.")
-    if any(ratio <= 1 + _WORTH_TELLING for ratio in lead.speedups.values()):
-        found.append("See below why int8 is not faster here, operator by operator, and try --placement measured.")
+    is_slow = any(ratio <= 1 + _WORTH_TELLING for ratio in lead.speedups.values())
+    if is_slow:
+        found.append("Read why int8 is not faster here (fxpasses audit FILE), and try --placement measured.")
     if not lead.speedups:
         found.append("Measure how fast it is: fxpasses bench DIR.")
-    if not found or (measure.unit == "%" and change is not None and loss <= _SMALL_LOSS and lead.speedups):
+    if not is_slow and (not found or (measure.unit == "%" and change is not None and loss <= _SMALL_LOSS)):
         found.append(f"Deploy {lead.variant.get('file') or lead.variant['name']}.")
     return found

@@ -10,7 +10,8 @@ from pathlib import Path
 from fxpasses.errors import InputError
 
 from .html.elements import Markup, element, joined
-from .view import Viewer, view
+from .netron_process import NetronProcess, start_netron
+from .view import Viewer, require_viewable, view
 
 _HOST = "localhost"
 _STYLE = """
@@ -34,7 +35,7 @@ iframe { flex: 1 1 auto; width: 100%; border: 0; }
 class SideBySide:
     """A page with two running Netrons."""
 
-    viewers: tuple[Viewer, Viewer]
+    viewers: tuple[Viewer, NetronProcess]
     server: ThreadingHTTPServer
 
     @property
@@ -58,13 +59,16 @@ def view_both(a: Path, b: Path, port: int | None = None, *, browse: bool = True)
     Raises:
         InputError: no such file, a kind Netron does not draw, or a port that cannot be had.
     """
+    require_viewable(b)
     first = view(a, browse=False, wait=False)
+    started: list[Viewer | NetronProcess] = [first]
     try:
-        second = view(b, browse=False, wait=False)
-        page = page_of(((a, first.url), (b, second.url))).encode()
-        server = _serve(page, port or 0)
+        second = start_netron(b)
+        started.append(second)
+        server = _serve(page_of(((a, first.url), (b, second.url))).encode(), port or 0)
     except InputError:
-        first.stop()
+        for viewer in started:
+            viewer.stop()
         raise
     found = SideBySide((first, second), server)
     if browse:

@@ -27,6 +27,7 @@ def test_a_page_with_both_and_nothing_else(tmp_path: Path) -> None:
         for viewer, name in zip(both.viewers, ("a.onnx", "b.onnx"), strict=True):
             assert f'<iframe src="{viewer.url}" title="{name}">' in page
             assert fetch(f"{viewer.url}/data/{name}") == name.encode()
+            assert f'content="/data/{name}"' in fetch(viewer.url).decode()  # which is what is drawn
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{both.url}/etc/passwd")
     finally:

@@ -46,16 +46,17 @@ def _gists(runs: Sequence[Run]) -> Markup | None:
     for run in runs:
         found = gist_of(run.report)
         if found is not None:
-            rows.append(row(run.name, " ".join(found.gains), " ".join(found.losses), wrap=(1, 2)))
+            told = (found.gains, found.losses, found.next_steps)
+            rows.append(row(run.name, *(" ".join(lines) for lines in told), wrap=(1, 2, 3)))
     if not rows:
         return None
-    return section("In plain words", table(("run", "you gain", "you lose"), rows, left=(0, 1, 2)))
+    return section("In plain words", table(("run", "you gain", "you lose", "do next"), rows, left=(0, 1, 2, 3)))
 
 
 def _tradeoff(runs: Sequence[Run]) -> Markup | None:
-    """One plot of all; None where the runs were judged by different measures."""
+    """One plot of all; None where the runs were judged by different measures, or on different data."""
     measures = {Measure.of(run.report["variants"]) for run in runs}
-    if len(measures) > 1:
+    if len(measures) > 1 or len({run.report["data"] for run in runs}) > 1:
         return None
     points = [point for run in runs for point in points_of(run.report["variants"], f"{run.name}: ")]
     svg = tradeoff_plot(points, measures.pop())

@@ -71,7 +71,12 @@ def _described(run: Run) -> dict[str, str]:
     found |= {f"setting {name}": value for name, value in (report.get("recipe") or {}).items()}
     pruning = report.get("pruning") or {}
     found |= {f"pruning {name}": pruning.get(name) for name in ("criterion", "granularity", "ratio", "budget")}
-    return {name: str(value) for name, value in found.items() if value not in (None, [], "")}
+    return {name: _plain(value) for name, value in found.items() if value not in (None, [], "")}
+
+
+def _plain(value: object) -> str:
+    """A value in a cell: ``macs 0.5`` for a budget."""
+    return " ".join(map(str, value.values())) if isinstance(value, Mapping) else str(value)
 
 
 def cautions(runs: Sequence[Run]) -> list[str]:

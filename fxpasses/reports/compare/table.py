@@ -20,7 +20,7 @@ def variant_table(runs: Sequence[Run]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns_of(runs)):
-        table.add_column(column, justify="left" if i < 2 else "right", no_wrap=True)
+        table.add_column(column, justify="left" if i < 2 else "right", overflow="fold")
     for cells in text_rows(runs):
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -48,7 +48,7 @@ SORTING = """
   for (const table of document.querySelectorAll("table")) {
     const heads = [...table.querySelectorAll("thead th")];
     heads.forEach((head, column) => {
-      if (!head.textContent.trim() && column > 0) return;
+      if (!head.textContent.trim()) return;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";

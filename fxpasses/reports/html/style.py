@@ -99,7 +99,17 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 ul { margin: 12px 0 0; padding-left: 20px; }
 footer { color: var(--muted); font-size: 13px; margin-top: 20px; }
-@media (max-width: 640px) { main { padding: 20px 12px 40px; } section { padding: 16px; } h1 { font-size: 23px; } }
+@media (max-width: 640px) {
+  main { padding: 20px 12px 40px; }
+  section { padding: 16px; }
+  h1 { font-size: 23px; }
+  .badge { white-space: normal; border-radius: 12px; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
+  .tile { padding: 10px 12px; }
+  .tile .value { font-size: 22px; white-space: normal; }
+  dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  dd { margin-bottom: 8px; }
+}
 button.sort { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
 button.sort:hover, th[aria-sort] button.sort { color: var(--ink); }
 button.sort::after { content: " ↕"; opacity: 0.35; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SIZE = (9.2, 3.4)
+_LINE = 0.22
+"""Inches that a name takes."""
+_NEAR = 0.04
+"""Of an axis: two dots that lie nearer have one label."""
 _LARGEST_AREA, _LEAST_AREA = 420.0, 30.0
 """Square points: of the largest file, and of one too small to be seen."""
 
@@ -53,37 +56,53 @@ def tradeoff_plot(points: Sequence[Point], measure: Measure) -> str | None:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with rc_context({**PLOT_SETTINGS, "axes.grid.axis": "both", "ytick.labelcolor": MUTED}):
-        figure = Figure(figsize=_SIZE, layout=ConstrainedLayoutEngine(w_pad=0.1), facecolor="none")
+        height = max(_SIZE[1], _LINE * len(points))
+        figure = Figure(figsize=(_SIZE[0], height), layout=ConstrainedLayoutEngine(w_pad=0.1), facecolor="none")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot(1, 1, 1, facecolor="none")
-        _draw(axes, points)
+        grid = figure.add_gridspec(1, 2, width_ratios=(1.5, 1))
+        axes = figure.add_subplot(grid[0], facecolor="none")
+        _names(figure.add_subplot(grid[1], facecolor="none"), points)
+        _draw(axes, points, percent=measure.unit == "%")
         axes.set_xlabel("ms, median")
         axes.set_title(", ".join(part for part in (measure.name, measure.unit, measure.direction) if part))
         axes.tick_params(length=0)
         return themed_svg(figure)
 
 
-def _draw(axes: Axes, points: Sequence[Point]) -> None:
+def _draw(axes: Axes, points: Sequence[Point], *, percent: bool) -> None:
+    slowest = max(p.latency_ms for p in points)
+    low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
+    room = max((high - low) * 0.25, abs(high) * 0.005, 1e-6)
+    least, most = (max(low - room, 0.0), min(high + room, 100 + room / 2)) if percent else (low - room, high + room)
+    axes.set_xlim(0, slowest * 1.1)
+    axes.set_ylim(least, most)
     largest = max((p.size_bytes or 0 for p in points), default=0) or 1
-    ordered = sorted(points, key=lambda p: p.accuracy, reverse=True)
-    for i, point in enumerate(ordered):
+    for point in points:
         colour = COLOUR_OF[point.runtime]
         area = max(_LARGEST_AREA * (point.size_bytes or 0) / largest, _LEAST_AREA)
         face = SURFACE if point.is_float else colour
         axes.scatter([point.latency_ms], [point.accuracy], s=area, color=face, edgecolors=colour, linewidths=1.5)
-        label = f"{point.name}: {three_digits(point.latency_ms)} ms, {bytes_text(point.size_bytes)}"
-        shift = (math.sqrt(area / math.pi) + 4, -3 if i % 2 else 3)  # of two that lie beside each other
-        axes.annotate(
-            label,
-            (point.latency_ms, point.accuracy),
-            shift,
-            textcoords="offset points",
-            va="top" if i % 2 else "bottom",
-            fontsize=8,
-            color=INK,
-        )
-    slowest = max(p.latency_ms for p in points)
-    axes.set_xlim(0, slowest * 1.45)
-    low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
-    room = max((high - low) * 0.35, abs(high) * 0.01, 1e-6)
-    axes.set_ylim(low - room, high + room)
+    for numbers, x, y in _places(points, slowest * 1.1, most - least):
+        text = ", ".join(map(str, numbers))
+        axes.annotate(text, (x, y), (0, 13), textcoords="offset points", ha="center", fontsize=9, color=INK)
+
+
+def _places(points: Sequence[Point], width: float, height: float) -> list[tuple[list[int], float, float]]:
+    """The numbers of points that lie on one another, and where they stand."""
+    found: list[tuple[list[int], float, float]] = []
+    for number, point in enumerate(points, 1):
+        for numbers, x, y in found:
+            if abs(x - point.latency_ms) < _NEAR * width and abs(y - point.accuracy) < 2 * _NEAR * height:
+                numbers.append(number)
+                break
+        else:
+            found.append(([number], point.latency_ms, point.accuracy))
+    return found
+
+
+def _names(axes: Axes, points: Sequence[Point]) -> None:
+    """What each number stands for, one below the other."""
+    axes.set_axis_off()
+    for number, point in enumerate(points, 1):
+        text = f"{number}  {point.name}: {three_digits(point.latency_ms)} ms, {bytes_text(point.size_bytes)}"
+        axes.text(0, 1 - (number - 0.5) / len(points), text, va="center", fontsize=8.5, color=INK)
