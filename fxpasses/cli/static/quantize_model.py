@@ -23,6 +23,7 @@ from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
 from fxpasses.machine.environment import why_unsuited
 from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
+from fxpasses.measure.tensor_sqnr import note_tensor_errors
 from fxpasses.models.data.data_source import DataSource, check_count
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
@@ -53,6 +54,9 @@ from ..terminal import Terminal
 from .made_graphs import Quantized
 from .placing import ALL, MEASURED, check_placement, measured_placement
 from .qat import Qat, trained
+
+_TENSOR_IMAGES = 8
+"""Tensors have thousands of values in each."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     with torch_threads(threads):
         made = quantized(given, settings, terminal)
         graph, int8 = made.graph, made.int8.graph
+        if settings.qat is None:  # training made other weights of it
+            _note_errors(graph, int8, given.data, terminal)
         _export(folder, graph, int8, settings, terminal)
         subjects = Subjects.of(folder, graph, int8, threads, made.int8.nearest)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
@@ -208,6 +214,13 @@ def parity_on(
     batches = (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images))
     with terminal.step("parity", images) as step:
         return parity(int8, batches, onnx_path=onnx_path, node_images=node_images, progress=step.advance)
+
+
+def _note_errors(graph: fx.GraphModule, int8: fx.GraphModule, data: DataSource, terminal: Terminal) -> None:
+    """Compare each tensor with its float twin, on a few images of the evaluation split."""
+    with terminal.step("compare tensors"):
+        images = min(_TENSOR_IMAGES, data.evaluation_images)
+        note_tensor_errors(graph, int8, (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images)))
 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:

@@ -89,6 +89,7 @@ td .best { font-weight: 650; color: var(--ink); }
 }
 svg { display: block; width: 100%; height: auto; font-family: inherit; margin-bottom: 12px; min-width: 640px; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
+svg.spark { display: inline-block; width: 96px; min-width: 0; height: 18px; margin: 0; fill: var(--onnxruntime); }
 details { margin-top: 12px; }
 summary { cursor: pointer; color: var(--muted); font-size: 14px; }
 summary:hover { color: var(--ink); }
