@@ -122,6 +122,8 @@ def _accuracy(lead: Headline) -> list[str]:
 def _next_steps(report: Report, lead: Headline) -> list[str]:
     if wrong := alerts(report):
         return [f"Mend what is wrong first: {wrong[0]}."]
+    if (report.get("model_details") or {}).get("pretrained") is False:
+        return ["Give trained weights (--weights): with random ones accuracy and agreement say nothing."]
     found = []
     measure, change = Measure.of([lead.variant]), lead.accuracy_change
     agreement = lead.variant["vs_fp32"]["top1_agreement"]

@@ -84,3 +84,8 @@ def test_why_it_is_not_faster() -> None:
     assert found[0].startswith("1 operator that multiply") or found[0].startswith("1 operator")
     assert any("AVX2 pair-safe" in line for line in found)
     assert why_not_faster(with_speed(0.9, kernels={"onnxruntime": "SDOT"}))
+
+
+def test_random_weights_are_replaced_first() -> None:
+    details = sample_report()["model_details"] | {"pretrained": False}
+    assert gist(with_speed(2.0, model_details=details)).next_steps[0].startswith("Give trained weights")

@@ -7,7 +7,7 @@ import hashlib
 import html
 from collections.abc import Iterable, Sequence
 
-MANY_COLUMNS = 12
+MANY_COLUMNS = 8
 
 
 class Markup(str):

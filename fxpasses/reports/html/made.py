@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ LAYER_COLUMNS = ("operator", "kind", "precision", "output", "weights", "scale", 
 _HEIGHT = 18
 _ABOUT_LAYERS = (
     "SQNR: of the operator's integers against float, up to a factor for each channel, on a few images. Integers: how "
-    "often each part of the grid is used, from its lowest integer to its highest."
+    "often each part of the grid is used, from its lowest integer to its highest, drawn by square roots."
 )
 
 
@@ -75,7 +76,7 @@ def _histogram(counts: Sequence[int] | None) -> Markup:
     most = max(counts or (), default=0)
     if not counts or not most:
         return Markup("")
-    heights = (max(_HEIGHT * count / most, 1 if count else 0) for count in counts)
+    heights = (_HEIGHT * math.sqrt(count / most) for count in counts)
     path = "".join(f"M{2 * i},{_HEIGHT}v-{height:.1f}h2v{height:.1f}z" for i, height in enumerate(heights))
     box = f"0 0 {2 * len(counts)} {_HEIGHT}"
     return element("svg", element("path", d=path), cls="spark", viewBox=box, preserveAspectRatio="none", role="img")

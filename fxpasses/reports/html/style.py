@@ -89,13 +89,14 @@ td .best { font-weight: 650; color: var(--ink); }
 }
 svg { display: block; width: 100%; height: auto; font-family: inherit; margin-bottom: 12px; min-width: 640px; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
-svg.spark { display: inline-block; width: 96px; min-width: 0; height: 18px; margin: 0; fill: var(--onnxruntime); }
+svg.spark { display: inline-block; width: 80px; min-width: 0; height: 18px; margin: 0; fill: var(--onnxruntime); }
 details { margin-top: 12px; }
 summary { cursor: pointer; color: var(--muted); font-size: 14px; }
 summary:hover { color: var(--ink); }
 details > .scroll { max-height: 520px; overflow-y: auto; margin-top: 8px; }
 details thead th { position: sticky; top: 0; background: var(--surface); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
+dl + .scroll { margin-top: 14px; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 ul { margin: 12px 0 0; padding-left: 20px; }
@@ -111,11 +112,14 @@ footer { color: var(--muted); font-size: 13px; margin-top: 20px; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
   dd { margin-bottom: 8px; }
 }
-button.sort { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
+button.sort {
+  position: relative; font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
+}
 button.sort:hover, th[aria-sort] button.sort { color: var(--ink); }
-button.sort::after { content: " ↕"; opacity: 0.35; }
-th[aria-sort="ascending"] button.sort::after { content: " ↑"; opacity: 1; }
-th[aria-sort="descending"] button.sort::after { content: " ↓"; opacity: 1; }
+button.sort::after { content: "↕"; position: absolute; left: 100%; opacity: 0.35; }
+th:not(.left) button.sort::after { left: auto; right: 100%; }
+th[aria-sort="ascending"] button.sort::after { content: "↑"; opacity: 1; }
+th[aria-sort="descending"] button.sort::after { content: "↓"; opacity: 1; }
 @media print {
   :root {
     color-scheme: light;
