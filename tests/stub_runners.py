@@ -98,6 +98,11 @@ def sample_report(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def readable_report(**changes: Any) -> dict[str, Any]:
+    """A report that can be read from a file: the parts that are samples of text alone are left out."""
+    return sample_report(qparams_sha256="0" * 64, model_details=None, data_details=None) | changes
+
+
 def two_class_logits(*scores: float) -> Tensor:
     """Logits ``[B, 2]`` whose class is 1 where the score is positive."""
     return torch.tensor([[0.0, score] for score in scores])

@@ -16,14 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
-    *(
-        "fxpasses.cli",
-        "fxpasses.bundles",
-        "fxpasses.sensitivity",
-        "fxpasses.reports",
-        "fxpasses.agreement",
-        "fxpasses.measure",
-    ),
+    *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
+    *("fxpasses.bundles", "fxpasses.comparing"),
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
@@ -40,10 +34,14 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.agreement": {*_MEASURING, "fxpasses.agreement"},
     "fxpasses.reports": _SHOWING,
     "fxpasses.bundles": {*_SHOWING, "fxpasses.bundles"},
+    "fxpasses.comparing": {*_EXPORTING, "fxpasses.audit", "fxpasses.comparing"},
     "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
-    "fxpasses.cli": {*_SHOWING, "fxpasses.models", "fxpasses.sensitivity", "fxpasses.bundles", "fxpasses.cli"},
+    "fxpasses.cli": {
+        *(*_SHOWING, "fxpasses.bundles", "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity"),
+        "fxpasses.cli",
+    },
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
@@ -60,6 +58,7 @@ MAY_IMPORT_OF_OTHERS = {
     "fxpasses.agreement": {"torch", "numpy", "onnx"},
     "fxpasses.reports": {"torch", "matplotlib", "rich", "netron", "onnx"},
     "fxpasses.bundles": {"torch", "numpy", "onnx", "onnxruntime", "PIL"},
+    "fxpasses.comparing": {"torch", "onnx", "matplotlib"},
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {
         *("torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL"),

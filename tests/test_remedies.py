@@ -21,13 +21,14 @@ from remedy_cases import GRAPH_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
+from remedy_viewing_cases import VIEWING_CASES
 
 import fxpasses
 from fxpasses.errors import FxPassesError
 
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
-CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES
+CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ def to_onnx(
     _check_asked(gm, form, opset)
     require_expressible(gm)
     from ..onnx_forms.nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
+    from .node_notes import note_nodes
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     if wide := has_wide_activations(gm):
@@ -92,6 +93,7 @@ def to_onnx(
         to_qoperator(model)
     if packs:
         pack_nibbles(model, group_size_of(gm))
+    note_nodes(model, gm)
     if not verify:
         return write_model(model, Path(path), None, external_data)
     from .verify import verify_onnx
@@ -127,12 +129,14 @@ def onnx_model(
 ) -> onnx_ir.Model:
     """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
     from ..onnx_forms.int8_forms import mark_integers, settle_forms
+    from .node_notes import ORIGINS, find_origins
     from .simplify import inline, simplify
 
     if program is not None:
         check_is_of(program, gm)
     model = _run_exporter(gm, opset, dynamic_batch, program)
     inline(model)
+    model.meta[ORIGINS] = find_origins(model)
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
     simplify(model)
     settle_forms(model)

@@ -13,11 +13,13 @@ from . import interruption
 from .commands.audit_command import audit_command
 from .commands.bench_command import bench_command
 from .commands.bundle_command import bundle_command
+from .commands.diff_command import diff_command
 from .commands.doctor_command import doctor_command
 from .commands.parity_command import parity_command
 from .commands.prune_command import prune_command
 from .commands.quantize_command import quantize_command
 from .commands.quickstart_command import quickstart_command
+from .commands.report_command import report_command
 from .commands.score_command import score_command
 from .commands.sensitivity_command import sensitivity_command
 from .commands.train_command import train_command
@@ -42,7 +44,7 @@ app = typer.Typer(
     name="fxpasses",
     help="Quantize PyTorch models on torch.fx graphs: one int8 graph, two runtimes, the same integers.",
     epilog="Each command explains itself: fxpasses quantize --help. Exit codes: 0 done; 1 done, and the answer is no "
-    "(parity, audit, doctor); 2 bad input; 70 a defect of ours; 130 interrupted.",
+    "(parity, audit, doctor, diff); 2 bad input; 70 a defect of ours; 130 interrupted.",
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -55,8 +57,10 @@ app.command("prune")(prune_command)
 app.command("parity")(parity_command)
 app.command("bench")(bench_command)
 app.command("audit")(audit_command)
+app.command("diff")(diff_command)
 app.command("score")(score_command)
 app.command("bundle")(bundle_command)
+app.command("report")(report_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

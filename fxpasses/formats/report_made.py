@@ -43,6 +43,8 @@ class Layer(Part):
     scale: Real | None
     zero_point: Annotated[int, Field(ge=-(2**31), le=2**31)] | None
     weights: Count
+    sqnr_db: Real | None = None
+    histogram: Annotated[list[Count], Field(max_length=256)] | None = None
 
 
 class FloatOperator(Part):

@@ -158,6 +158,11 @@ class Vocabulary:
         """Whether a function or module class is a spelling of some operator."""
         return target in self._spellings
 
+    def name_of_aten(self, name: str) -> str | None:
+        """The operator that an ATen name such as ``"aten.add"`` spells; None outside the vocabulary."""
+        found = self._spellings.get(name)
+        return found[0].name if found is not None else None
+
     def operator(self, gm: fx.GraphModule, node: fx.Node) -> Operator | None:
         """The operator of a canonical node; None for anything outside the vocabulary."""
         if node.op == "call_module":

@@ -9,6 +9,7 @@ from torch import fx
 
 from fxpasses.export.metadata import qparams_hash, recipe_text
 from fxpasses.graph.edit import operator_of
+from fxpasses.graph.meta_keys import HISTOGRAM, SQNR
 from fxpasses.graph.operators import Scaling
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.shapes import is_float_tensor, shape_of
@@ -79,6 +80,7 @@ def _int8_layer(call: Int8Call) -> dict[str, Any]:
         "scale": call.y.scale,
         "zero_point": call.y.zero_point,
         "weights": 0 if weight is None else weight.numel(),
+        **_measured(call.output),
     }
 
 
@@ -109,7 +111,14 @@ def _grid(node: fx.Node) -> dict[str, Any]:
         "scale": q.scale,
         "zero_point": q.zero_point,
         "weights": 0,
+        **_measured(node),
     }
+
+
+def _measured(quantize: fx.Node) -> dict[str, Any]:
+    """What was measured of a tensor of integers; nothing where nothing was."""
+    found = {"sqnr_db": quantize.meta.get(SQNR), "histogram": quantize.meta.get(HISTOGRAM)}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> dict[str, Any]:

@@ -41,15 +41,20 @@ def view(path: Path, port: int | None = None, *, browse: bool = True, wait: bool
     Raises:
         InputError: no such file, a kind Netron does not draw, or a port that cannot be had.
     """
-    reason = why_not_viewable(path)
-    if reason:
-        raise InputError(f"cannot view {path}", why=reason, fix=f"name a file that ends in {', '.join(SUFFIXES)}")
+    require_viewable(path)
     if port is not None and not 0 < port <= _LARGEST_PORT:
         raise InputError(f"port {port}", why="there is no such port", fix=f"a number from 1 to {_LARGEST_PORT}")
     viewer = _serve(path, port, browse=browse)
     if wait:
         _wait(viewer)
     return viewer
+
+
+def require_viewable(path: Path) -> None:
+    """Raise InputError for what Netron cannot draw."""
+    reason = why_not_viewable(path)
+    if reason:
+        raise InputError(f"cannot view {path}", why=reason, fix=f"name a file that ends in {', '.join(SUFFIXES)}")
 
 
 def why_not_viewable(path: Path) -> str | None:

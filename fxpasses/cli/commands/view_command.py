@@ -1,14 +1,18 @@
-"""``fxpasses view FILE``: the graph of an artifact in the browser."""
+"""``fxpasses view FILE [FILE]``: the graph of an artifact in the browser, or two beside each other."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import interruption
 from ..terminal import open_terminal
+
+if TYPE_CHECKING:
+    from fxpasses.reports.side_by_side import SideBySide
+    from fxpasses.reports.view import Viewer
 
 
 def view_command(
@@ -20,22 +24,38 @@ def view_command(
             show_default=False,
         ),
     ],
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OTHER]", help="A second one, beside the first in one page.", show_default=False),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option("--port", metavar="N", help="Default: a free one.", show_default=False),
     ] = None,
     browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open the browser.")] = True,
 ) -> None:
-    """Open Netron on a file. It is served to this machine only, until Ctrl-C."""
+    """Open Netron on a file, or on two side by side. They are served to this machine only, until Ctrl-C."""
     with open_terminal() as terminal:
-        from fxpasses.reports.view import view
-
-        from ..folders.artifacts import INT8_ONNX, artifact
-
-        viewer = view(artifact(path, INT8_ONNX) if path.is_dir() else path, port, browse=browse, wait=False)
+        viewer = _opened(path, other, port, browse=browse)
         terminal.results.print(f"{viewer.url} - Ctrl-C ends it", markup=False, soft_wrap=True)
         _wait_for_ctrl_c()
         viewer.stop()
+
+
+def _opened(path: Path, other: Path | None, port: int | None, *, browse: bool) -> Viewer | SideBySide:
+    from fxpasses.reports.side_by_side import view_both
+    from fxpasses.reports.view import view
+
+    first = _file_of(path)
+    if other is None:
+        return view(first, port, browse=browse, wait=False)
+    return view_both(first, _file_of(other), port, browse=browse)
+
+
+def _file_of(path: Path) -> Path:
+    from ..folders.artifacts import INT8_ONNX, artifact
+
+    return artifact(path, INT8_ONNX) if path.is_dir() else path
 
 
 def _wait_for_ctrl_c() -> None:

@@ -23,6 +23,7 @@ from fxpasses.machine.environment import why_unsuited
 from fxpasses.machine.kernel_level import kernel_levels
 from fxpasses.measure.model_size import MacCount
 from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
+from fxpasses.measure.tensor_sqnr import note_tensor_errors
 from fxpasses.models.data.data_source import DataSource, check_count
 from fxpasses.passes.fusion import fuse
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
@@ -52,6 +53,9 @@ from ..terminal import Terminal
 from .made_graphs import Quantized
 from .placing import ALL, MEASURED, check_placement, measured_placement
 from .qat import Qat, trained
+
+_TENSOR_IMAGES = 8
+"""Tensors have thousands of values in each."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
     with torch_threads(threads):
         made = quantized(given, settings, terminal)
         graph, int8 = made.graph, made.int8.graph
+        if settings.qat is None:  # training made other weights of it
+            _note_errors(graph, int8, given.data, terminal)
         _export(folder, graph, int8, settings, terminal)
         module = to_torch(int8)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
@@ -197,6 +203,13 @@ def parity_on(
     batches = (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images))
     with terminal.step("parity", images) as step:
         return parity(int8, batches, onnx_path=onnx_path, node_images=node_images, progress=step.advance)
+
+
+def _note_errors(graph: fx.GraphModule, int8: fx.GraphModule, data: DataSource, terminal: Terminal) -> None:
+    """Compare each tensor with its float twin, on a few images of the evaluation split."""
+    with terminal.step("compare tensors"):
+        images = min(_TENSOR_IMAGES, data.evaluation_images)
+        note_tensor_errors(graph, int8, (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images)))
 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _INTEGERS, _FLOATS, _CALL = "_int8", "_float", "_call"
 
 
@@ -33,3 +35,9 @@ def holder_path(path: str, call: int = 1) -> str:
 def layer_path(holder: str) -> str:
     """The layer, or constant, whose integers a submodule holds."""
     return holder.rpartition(_INTEGERS)[0] or holder
+
+
+def node_of_layer(path: str) -> str:
+    """The node of a FLOAT graph that calls a layer first: its path, as fx makes a name of it."""
+    name = re.sub(r"\W", "_", path)
+    return f"_{name}" if name[:1].isdigit() else name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..alerts import alerts
+from ..gist import gist_of
 from ..measure_text import Measure
 from ..numbers import (
     Headline,
@@ -40,6 +41,24 @@ def alert_box(report: Mapping[str, Any]) -> Markup | None:
     """What is wrong with the result, above all numbers; None where nothing is."""
     found = alerts(report)
     return element("ul", *(element("li", alert) for alert in found), cls="alerts") if found else None
+
+
+def gist(report: Mapping[str, Any]) -> Markup | None:
+    """The report in plain words: what one gains, what one loses, and what to do next; None where nothing was made."""
+    found = gist_of(report)
+    if found is None:
+        return None
+    nothing = ("Nothing that was measured.",)
+    parts = (
+        ("You gain", found.gains or nothing, "good"),
+        ("You lose", found.losses or nothing, "fair"),
+        ("Do next", found.next_steps, "next"),
+    )
+    columns = [
+        element("div", element("h2", title), element("ul", *(element("li", line) for line in lines)), cls=kind)
+        for title, lines, kind in parts
+    ]
+    return element("section", *columns, cls="gist")
 
 
 def tiles(report: Mapping[str, Any]) -> Markup | None:

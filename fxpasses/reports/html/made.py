@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..numbers import UNKNOWN, count_text, kernels_text, percent_text
+from ..gist import why_not_faster
+from ..numbers import UNKNOWN, count_text, decibel_text, kernels_text, percent_text
 from .elements import Markup, element, facts, folded, row, section, table
 
 Report = Mapping[str, Any]
 
-LAYER_COLUMNS = ("operator", "", "precision", "output", "weights", "scale", "zero point")
+LAYER_COLUMNS = ("operator", "kind", "precision", "output", "weights", "scale", "zero point", "SQNR", "integers")
+
+
+_HEIGHT = 18
+_ABOUT_LAYERS = (
+    "SQNR: of the operator's integers against float, up to a factor for each channel, on a few images. Integers: how "
+    "often each part of the grid is used, from its lowest integer to its highest, drawn by square roots."
+)
 
 
 def layers(report: Report) -> Markup | None:
@@ -30,11 +39,13 @@ def layers(report: Report) -> Markup | None:
         "ul", *(element("li", f"{count} × {operator}: {why}") for (operator, why), count in reasons.most_common())
     )
     rows = [line for layer in found for line in _layer_rows(layer)]
+    is_measured = any(layer.get("histogram") for layer in found)
+    about = element("p", _ABOUT_LAYERS, cls="note") if is_measured else None
     return section(
         "Operators",
         element("p", lead + (" In float, and why:" if floats else "")),
         listed if floats else None,
-        folded(f"all {len(found)} operators", table(LAYER_COLUMNS, rows, left=(0, 1, 2))),
+        folded(f"all {len(found)} operators", table(LAYER_COLUMNS, rows, left=(0, 1, 2)), about),
     )
 
 
@@ -50,6 +61,8 @@ def _layer_rows(layer: Report) -> list[Markup]:
         count_text(layer["weights"]) if layer["weights"] else "",
         f"{layer['scale']:#.3g}" if has_grid else "",
         str(layer["zero_point"]) if has_grid else "",
+        decibel_text(layer["sqnr_db"]) if layer.get("sqnr_db") is not None else "",
+        _histogram(layer.get("histogram")),
         left=(0, 1, 2),
         cls="open" if layer["why"] else "",
     )
@@ -58,20 +71,36 @@ def _layer_rows(layer: Report) -> list[Markup]:
     return [first, element("tr", element("td", layer["why"], colspan=str(len(LAYER_COLUMNS))), cls="why")]
 
 
+def _histogram(counts: Sequence[int] | None) -> Markup:
+    """How the integers of a tensor are spread over its grid, low to high: a small plot with no axes."""
+    most = max(counts or (), default=0)
+    if not counts or not most:
+        return Markup("")
+    heights = (_HEIGHT * math.sqrt(count / most) for count in counts)
+    path = "".join(f"M{2 * i},{_HEIGHT}v-{height:.1f}h2v{height:.1f}z" for i, height in enumerate(heights))
+    box = f"0 0 {2 * len(counts)} {_HEIGHT}"
+    return element("svg", element("path", d=path), cls="spark", viewBox=box, preserveAspectRatio="none", role="img")
+
+
 def audit(report: Report) -> Markup | None:
-    """What onnxruntime really fuses."""
+    """What onnxruntime really fuses, and by operator why the rest keeps int8 from being faster."""
     found = report.get("audit")
     if not found:
         return None
     counts = ", ".join(f"{count} × {op}" for op, count in (found.get("int8_ops") or {}).items())
-    floats = [*found.get("float_heavy", ()), *found.get("float_light", ())]
+    heavy, light = found.get("float_heavy", ()), found.get("float_light", ())
     entries = [
         ("verdict", element("span", found["summary"], cls=f"chip {'good' if found['ok'] else 'fair'}")),
         ("on integers", counts),
-        ("in float", ", ".join(f"{f['op']} {f['name']}: {f['reason']}" for f in floats)),
         ("warnings", "; ".join(found.get("warnings", ()))),
     ]
-    return section("What onnxruntime fuses", facts(entries))
+    rows = [row(f["name"], f["op"], "much", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in heavy]
+    rows += [row(f["name"], f["op"], "little", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in light]
+    reasons = why_not_faster(report)
+    listed = element("ul", *(element("li", reason) for reason in reasons)) if reasons else None
+    left = table(("operator in float", "", "it computes", "why it is in float"), rows, left=(0, 1, 2, 3))
+    title = element("h3", "Why int8 is not faster here") if reasons else None
+    return section("What onnxruntime fuses", facts(entries), title, listed, left if rows else None)
 
 
 def _macs_text(report: Report) -> str:

@@ -22,6 +22,7 @@ from ..numbers import (
 )
 from .elements import Markup, element, facts, folded, joined, row, section, table
 from .plots import latency_plot, size_plot
+from .tradeoff_plot import points_of, tradeoff_plot
 
 Report = Mapping[str, Any]
 
@@ -54,6 +55,15 @@ def size_and_accuracy(report: Report) -> Markup | None:
         "for one item. Sizes are in units of 10 (1 MB = 1 000 000 bytes)."
     )
     return section("Size and accuracy", _plot(size_plot(variants)), table(columns, rows, left=(0, 1)), _note(note))
+
+
+def tradeoff(report: Report) -> Markup | None:
+    """Accuracy over latency, each file as large as its bytes; None where one of them was not measured."""
+    svg = tradeoff_plot(points_of(report["variants"]), Measure.of(report["variants"]))
+    if svg is None:
+        return None
+    note = "Up and to the left is better; the area of a dot is the size of the file. Hollow dots are float."
+    return section("Accuracy, latency, size", _plot(svg), _note(note))
 
 
 def _sqnr(variant: Report) -> str:

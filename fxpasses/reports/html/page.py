@@ -11,10 +11,10 @@ from typing import Any
 
 from fxpasses.export.files import write_text_atomic
 
-from .elements import PAGE_RULES, Markup, element, joined
-from .headline import alert_box, page_header, tiles
+from .elements import PAGE_RULES, SCRIPT, Markup, element, joined
+from .headline import alert_box, gist, page_header, tiles
 from .made import account, audit, environment, layers, reproduce
-from .measured import latency, parity, size_and_accuracy
+from .measured import latency, parity, size_and_accuracy, tradeoff
 from .outputs import outputs
 from .placement import placement
 from .pruning import pruning
@@ -24,6 +24,7 @@ from .style import STYLE
 from .training import training
 
 _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
+    tradeoff,
     size_and_accuracy,
     outputs,
     pruning,
@@ -51,8 +52,10 @@ def render_html(report: Mapping[str, Any]) -> str:
         )
     )
     sections = [section(report) for section in _SECTIONS]
-    body = element("main", page_header(report), alert_box(report), tiles(report), *sections, _footer(report))
-    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body)}</html>\n'
+    body = element(
+        "main", page_header(report), alert_box(report), gist(report), tiles(report), *sections, _footer(report)
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body, SCRIPT)}</html>\n'
 
 
 def write_html(report: Mapping[str, Any], path: str | Path) -> None:

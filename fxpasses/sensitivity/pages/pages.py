@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fxpasses.reports.html.elements import PAGE_RULES, Markup, element, joined
+from fxpasses.reports.html.elements import PAGE_RULES, SCRIPT, Markup, element, joined
 from fxpasses.reports.html.made import environment, reproduce
 from fxpasses.reports.html.style import STYLE
 
@@ -28,4 +28,4 @@ def page(document: Mapping[str, Any], title: str, content: Markup) -> str:
     version = (document["environment"].get("versions") or {}).get("fxpasses") or ""
     footer = element("footer", f"fxpasses {version} · all numbers are in sensitivity.json")
     body = element("main", header, content, environment(document), reproduce(document), footer)
-    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body)}</html>\n'
+    return f'<!DOCTYPE html>\n<html lang="en">{element("head", head)}{element("body", body, SCRIPT)}</html>\n'
