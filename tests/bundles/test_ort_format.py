@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from bundle_folders import folder
+from bundle_folders import bundle
 
+from fxpasses.bundles import unpack_bundle
 from fxpasses.bundles.ort_format import convert_to_ort
 from fxpasses.errors import InputError
 
 
 def test_files_and_operators(tmp_path: Path) -> None:
-    shutil.copyfile(folder() / "model.int8.onnx", tmp_path / "model.int8.onnx")
-    convert_to_ort(tmp_path, "arm")
-    assert (tmp_path / "model.int8.ort").read_bytes()[4:8] == b"ORTM"
+    """Those of a bundle."""
+    unpack_bundle(bundle(), tmp_path)
+    assert all((tmp_path / f"{name}.int8.ort").read_bytes()[4:8] == b"ORTM" for name in ("model", "image"))
     lines = (tmp_path / "required_operators_and_types.config").read_text().splitlines()
     assert any(line.startswith("com.microsoft;1;") and "QLinearConv" in line for line in lines)
     assert not any(line.startswith("#") or "/" in line for line in lines)

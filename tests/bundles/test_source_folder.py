@@ -39,10 +39,9 @@ def test_a_file_is_missing(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["report.json", "model.int8.onnx", "model.fp32.onnx", "model.int8.pt2"])
-@pytest.mark.parametrize("keep", [0, 200])
-def test_a_torn_file(name: str, keep: int, tmp_path: Path) -> None:
+def test_a_torn_file(name: str, tmp_path: Path) -> None:
     place = copied(tmp_path / "folder")
-    (place / name).write_bytes((place / name).read_bytes()[:keep])
+    (place / name).write_bytes((place / name).read_bytes()[:200])
     with pytest.raises(InputError):
         read_source(place)
 
