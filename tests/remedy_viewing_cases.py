@@ -1,4 +1,4 @@
-"""What raises an error where models and runs are looked at, a part of its remedy, and the same with the remedy taken."""
+"""Errors of looking at models and runs: what raises each, a part of its remedy, and the same with the remedy taken."""
 
 from __future__ import annotations
 
