@@ -25,6 +25,14 @@ def why_not_readable(model: onnx.ModelProto, folder: Path) -> str | None:
     return None
 
 
+def files_beside(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The files, relative to the model's folder, that hold weights of a model read without them."""
+    import onnx
+
+    entries = (e for t in _tensors(model) if t.data_location == onnx.TensorProto.EXTERNAL for e in t.external_data)
+    return tuple(sorted({entry.value for entry in entries if entry.key == "location"}))
+
+
 def _problem(entries: dict[str, str], folder: Path) -> str | None:
     location = entries.get("location", "")
     if not location:

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
     *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
-    *("fxpasses.bundles", "fxpasses.comparing"),
+    *("fxpasses.bundles", "fxpasses.comparing", "fxpasses.serving", "fxpasses.layouts"),
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
@@ -25,6 +25,7 @@ UNITS = (
 _EXPORTING = {"fxpasses", "fxpasses.export"}
 _MEASURING = {*_EXPORTING, "fxpasses.machine", "fxpasses.measure"}
 _SHOWING = {*_MEASURING, "fxpasses.agreement", "fxpasses.audit", "fxpasses.reports"}
+_DEPLOYING = {"fxpasses.layouts", "fxpasses.serving"}
 MAY_IMPORT_OF_OURS = {
     "fxpasses": {"fxpasses"},
     "fxpasses.export": _EXPORTING,
@@ -33,14 +34,16 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.measure": _MEASURING,
     "fxpasses.agreement": {*_MEASURING, "fxpasses.agreement"},
     "fxpasses.reports": _SHOWING,
-    "fxpasses.bundles": {*_SHOWING, "fxpasses.bundles"},
+    "fxpasses.bundles": {*_SHOWING, "fxpasses.layouts", "fxpasses.bundles"},
     "fxpasses.comparing": {*_EXPORTING, "fxpasses.audit", "fxpasses.comparing"},
     "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
+    "fxpasses.layouts": {*_EXPORTING, "fxpasses.formats", "fxpasses.models", "fxpasses.layouts"},
+    "fxpasses.serving": {*_EXPORTING, "fxpasses.models", "fxpasses.layouts", "fxpasses.serving"},
     "fxpasses.cli": {
         *(*_SHOWING, "fxpasses.bundles", "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity"),
-        "fxpasses.cli",
+        *(*_DEPLOYING, "fxpasses.cli"),
     },
 }
 MAY_IMPORT_OF_OTHERS = {
@@ -65,6 +68,16 @@ MAY_IMPORT_OF_OTHERS = {
         *("timm", "transformers", "ultralytics"),
     },
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
+    "fxpasses.layouts": {"onnx", "numpy"},
+    "fxpasses.serving": {
+        "numpy",
+        "onnxruntime",
+        "PIL",
+        "starlette",
+        "uvicorn",
+        "prometheus_client",
+        "python_multipart",
+    },
     "fxpasses.cli": {
         *("typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime"),
         *("netron", "joblib", "ray", "distributed"),

@@ -22,6 +22,7 @@ from .commands.quickstart_command import quickstart_command
 from .commands.report_command import report_command
 from .commands.score_command import score_command
 from .commands.sensitivity_command import sensitivity_command
+from .commands.serve_command import serve_command
 from .commands.train_command import train_command
 from .commands.view_command import view_command
 from .failures import Interrupted, exit_with
@@ -61,6 +62,7 @@ app.command("diff")(diff_command)
 app.command("score")(score_command)
 app.command("bundle")(bundle_command)
 app.command("report")(report_command)
+app.command("serve")(serve_command)
 app.command("view")(view_command)
 app.command("train")(train_command)
 app.command("doctor")(doctor_command)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,16 +20,10 @@ from fxpasses.formats.documents import checked, read_json
 from fxpasses.formats.regular_files import require_regular
 
 from ..model_input import InputShape, shape_text
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .image_fitting import MODES, READING_ERRORS, fitted
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"})
-MODES = {1: "L", 3: "RGB"}
-RESIZE_RATIO = 256 / 224
 LABELS_FILE = "labels.json"
-READING_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
-"""How Pillow reports damage, depending on the decoder."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +132,7 @@ def read_image(path: Path, shape: InputShape, *, crop: bool = True) -> Tensor:
         with Image.open(path) as opened:
             image = opened.convert(MODES[channels])
             if crop:
-                image = _fitted(image, height, width)
+                image = fitted(image, height, width)
             elif image.size != (width, height):
                 image = image.resize((width, height), Image.Resampling.BILINEAR)
     except (*READING_ERRORS, Image.DecompressionBombError) as error:
@@ -148,15 +141,3 @@ def read_image(path: Path, shape: InputShape, *, crop: bool = True) -> Tensor:
         ) from error
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
     return pixels.unsqueeze(0) if channels == 1 else pixels.permute(2, 0, 1).contiguous()
-
-
-def _fitted(image: Image.Image, height: int, width: int) -> Image.Image:
-    if image.size == (width, height):
-        return image
-    from PIL import Image as Pillow
-
-    scale = RESIZE_RATIO * max(width / image.width, height / image.height)
-    # Rounding must not make the image smaller than the crop.
-    size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return image.resize(size, Pillow.Resampling.BILINEAR).crop((left, top, left + width, top + height))

@@ -21,7 +21,8 @@ from fxpasses.errors import InputError
 from fxpasses.formats.regular_files import require_regular
 
 from ..model_input import InputShape
-from .image_folder import ENDINGS, READING_ERRORS, read_image, require_image_shape
+from .image_fitting import READING_ERRORS
+from .image_folder import ENDINGS, read_image, require_image_shape
 
 MASK_MODES = ("L", "P", "1")
 LAYOUT = "lay it out as train/images/a.jpg, train/masks/a.png, val/images/b.jpg and val/masks/b.png"

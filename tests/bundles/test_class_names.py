@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fxpasses.bundles.class_names import class_names, distinct, read_names
+from fxpasses.bundles.class_names import class_names, distinct
 from fxpasses.errors import InputError
 
 
@@ -36,7 +36,6 @@ def test_names_of_another_number_of_classes_are_not_used() -> None:
 
 def test_a_labels_file(labels: Path) -> None:
     names = ["crane", "ship", "n3"]
-    assert read_names(labels) == names
     assert class_names(of("images=elsewhere"), 3, labels) == names
     assert class_names(of("images=elsewhere", str(labels)), 3) == names
     assert class_names(of(f"images={labels.parent}"), 3) == names

@@ -1,39 +1,19 @@
-"""``fxpasses bundle DIR``: a zip that runs the int8 model of a folder on a device without this toolkit."""
+"""``fxpasses bundle DIR``: what runs the int8 model of a folder without this toolkit."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from fxpasses.errors import InputError
 
-from ..options import shared as options
-from ..terminal import open_terminal
+from ..options import shared
+from ..options.bundle import BundleOptions, Layout
+from ..options.table import options_of, takes_groups
+from ..terminal import Terminal, open_terminal
 
 
-def bundle_command(
-    folder: options.Folder,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The zip.", show_default=False, parser=options.named_path)
-    ],
-    target: Annotated[
-        str,
-        typer.Option(
-            "--target", metavar="TARGET", help="auto (what the model was quantized for), x86, x86-avx2, arm or cuda."
-        ),
-    ] = "auto",
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", metavar="FILE", help="Names of the classes; default: those of the data."),
-    ] = None,
-    license_name: Annotated[
-        str | None, typer.Option("--license", metavar="TEXT", help="The licence of the model, for its card.")
-    ] = None,
-    resize: Annotated[
-        bool, typer.Option("--resize", help="The image graph takes images of any size, and scales and crops them.")
-    ] = False,
-    json: options.Json = None,
-) -> None:
+@takes_groups
+def bundle_command(folder: shared.Folder, options: BundleOptions, json: shared.Json = None) -> None:
     """Make a zip for a device: ONNX and ORT files, labels, preprocessing, a test vector, a model card and run.py.
 
     On the device `python run.py --selftest` says whether it computes the expected integers. Exits with 1 if this
@@ -41,22 +21,47 @@ def bundle_command(
     """
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
-        from fxpasses.bundles import BundleSettings, write_bundle
-
         from ..folders.folder import open_folder
 
         open_folder(folder)
-        with terminal.step("bundle"):
-            made = write_bundle(folder, out, BundleSettings(target, labels, license_name, resize))
-        terminal.document = made.to_json()
-        terminal.ok = made.self_test.passed
-        told = made.about["why_no_image"]
-        if told:
-            terminal.remark(f"no graph takes images: {told}")
-        if made.about["classes"] is not None and "names.json" not in made.about["files"]:
-            terminal.remark("classes have no names; --labels FILE gives them")
-        terminal.results.print(made.self_test.said, markup=False, soft_wrap=True)
-        size = out.stat().st_size / 1e6
-        terminal.results.print(
-            f"{out}: {len(made.about['files']) + 1} files, {size:.2f} MB", markup=False, soft_wrap=True
-        )
+        if options.layout is Layout.zip:
+            _write_zip(folder, options, terminal)
+        else:
+            _write_layout(folder, options, terminal)
+
+
+def _write_zip(folder: Path, options: BundleOptions, terminal: Terminal) -> None:
+    from fxpasses.bundles import BundleSettings, write_bundle
+
+    settings = BundleSettings(options.target, options.labels, options.license_name, options.resize)
+    with terminal.step("bundle"):
+        made = write_bundle(folder, options.out, settings)
+    terminal.document = made.to_json()
+    terminal.ok = made.self_test.passed
+    if made.about["why_no_image"]:
+        terminal.remark(f"no graph takes images: {made.about['why_no_image']}")
+    if made.about["classes"] is not None and "names.json" not in made.about["files"]:
+        terminal.remark("classes have no names; --labels FILE gives them")
+    terminal.results.print(made.self_test.said, markup=False, soft_wrap=True)
+    size = options.out.stat().st_size / 1e6
+    text = f"{options.out}: {len(made.about['files']) + 1} files, {size:.2f} MB"
+    terminal.results.print(text, markup=False, soft_wrap=True)
+
+
+def _write_layout(folder: Path, options: BundleOptions, terminal: Terminal) -> None:
+    from fxpasses.layouts.deployed_model import deployed_model
+    from fxpasses.layouts.mlflow import write_mlflow
+    from fxpasses.layouts.optimum import write_optimum
+    from fxpasses.layouts.triton import write_triton
+
+    for option in options_of(BundleOptions):
+        if option.name not in ("out", "layout") and getattr(options, option.name) != option.default:
+            what = f"{option.spelling} with --layout {options.layout.value}"
+            raise InputError(what, why="it is about the zip", fix="leave it out, or use --layout zip")
+    write = {Layout.triton: write_triton, Layout.mlflow: write_mlflow, Layout.optimum: write_optimum}[options.layout]
+    with terminal.step("write"):
+        remarks = write(options.out, deployed_model(folder))
+    for remark in remarks:
+        terminal.remark(remark)
+    terminal.document = {"layout": options.layout.value, "folder": str(options.out), "remarks": list(remarks)}
+    terminal.results.print(f"{options.out}: a folder for {options.layout.value}", markup=False, soft_wrap=True)

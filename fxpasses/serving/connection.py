@@ -1,0 +1,85 @@
+"""Connections whose other end may be slow on purpose: what does not come, or is not read, ends them.
+
+uvicorn waits for the next request of a connection that had one, but neither for the first one's end nor for a client
+that does not read its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+_FIRST_REQUEST_S = 0.5
+"""When the server stops: how long a connection without any request is kept."""
+
+
+class TimedProtocol(H11Protocol):
+    """uvicorn's protocol with a limit of time for headers to come and for answers to be read."""
+
+    timeout_s = 10.0
+    _reading: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
+    cycle: Any  # None before the first request
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # to be told of whatever is not read
+        self._wait_for_headers()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_between_requests():
+            self._wait_for_headers()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops: a connection that has just been made may have its first request on the way."""
+        if self.cycle is None:
+            self.loop.call_later(_FIRST_REQUEST_S, self._end_if_no_request)
+        else:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._writing is None:
+            self._writing = self.loop.call_later(self.timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        super().resume_writing()
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait_for_headers(self) -> None:
+        if self._reading is None:
+            self._reading = self.loop.call_later(self.timeout_s, self._end_if_no_request)
+
+    def _stop_waiting(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _end_if_no_request(self) -> None:
+        self._reading = None
+        if self._is_between_requests() and not self.transport.is_closing():
+            if self.cycle is None:  # behind an answered request it would be taken for another answer
+                self.transport.write(_TOO_SLOW)
+            self.transport.close()
+
+
+def timed_protocol(timeout_s: float) -> type[TimedProtocol]:
+    """The protocol with this limit; uvicorn makes an object of it for each connection."""
+    return type("TimedProtocol", (TimedProtocol,), {"timeout_s": timeout_s})
