@@ -85,8 +85,7 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), tl.minimum(columns, C - 1)
     top, left = row // OW % OH * SH - PH, row % OW * SW - PW
-    image = (row // OW // OH).to(tl.int64) * H * W
-    base = x + column[None, :] + ((image + top * W + left) * C)[:, None]
+    base = x + column[None, :] + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
     zero = tl.load(limits + 3)
     found = tl.full((BM, BN), -256 if MAXIMUM else 0, tl.int32)
     for tap in range(0, KH * KW):
@@ -108,5 +107,5 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
         area = tl.where(DIVISOR == 0, high * wide, DIVISOR)[:, None].to(tl.float64)
         q = round_within(found.to(tl.float64) / area * tl.load(ratios), tl.load(limits), tl.load(limits + 1))
         q += tl.load(limits + 2)
-    at = row.to(tl.int64)[:, None] * C + column[None, :]
+    at = row[:, None] * C + column[None, :]
     tl.store(y + at, q.to(tl.int8), mask=(rows < M)[:, None] & (columns < C)[None, :])

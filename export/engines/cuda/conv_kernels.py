@@ -8,7 +8,8 @@ computes BM positions of BN channels of one group: ``acc + bias``, times the cha
 then, if there is a residual, both are scaled, added, rounded and clipped once more, as the two operators would one
 after the other. ``WIDE`` rounds in float64.
 
-Positions behind the last are computed as the last one, and channels likewise, so that only stores need a mask.
+Positions behind the last are computed as the last one, and channels likewise, so that only stores need a mask. Places
+are counted in 32 bits: callers hand over parts of larger batches.
 """
 
 import triton
@@ -34,63 +35,65 @@ def _store(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits
         tl.store(y + at, (q + tl.load(limits + 2)).to(tl.int8), mask=mask)
 
 
-@triton.jit
+_SIZES = ["M", "H", "W", "OH", "OW", "PH", "PW", "DH", "DW", "PAD"]
+"""Numbers that no program is compiled anew for, whatever they are."""
+
+
+@triton.jit(do_not_specialize=_SIZES)
 def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW,
               DH, DW, X_CHANNELS, Y_CHANNELS, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr,
-              RESIDUAL: tl.constexpr, FLOATS: tl.constexpr, PADDED: tl.constexpr, FLAT: tl.constexpr,
+              RESIDUAL: tl.constexpr, FLOATS: tl.constexpr, PADDED: tl.constexpr, FEW: tl.constexpr,
               EVEN: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):  # fmt: skip
     """A convolution or linear layer as a matrix product whose left side is never written.
 
-    ``FLAT`` runs over taps and channels as one dimension: for few channels. Else each tap is a slice of its own.
+    It runs over stretches of bytes that lie side by side: the channels of a tap; where there are ``FEW`` (their number,
+    else 0), those of all taps of a row. ``EVEN``: a stretch is a whole number of slices of BK.
     """
     tiles_n = tl.cdiv(N, BN)
     pid_m, pid_n, group = tl.program_id(0) // tiles_n, tl.program_id(0) % tiles_n, tl.program_id(1)
     rows, columns = pid_m * BM + tl.arange(0, BM), pid_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), group * N + tl.minimum(columns, N - 1)
     top, left = row // OW % OH * SH - PH, row % OW * SW - PW
-    image = (row // OW // OH).to(tl.int64) * H * W
-    base = x + group * C + (image + top * W + left) * X_CHANNELS
-    filters = weight + column.to(tl.int64) * (KH * KW * C)
+    base = (row // OW // OH * H * W + top * W + left) * (FEW if FEW else X_CHANNELS) + group * C
+    taps_wide = 1 if FEW else KW
+    stretch = KW * FEW if FEW else C
+    slices = tl.cdiv(stretch, BK)
+    filters = column * (KH * taps_wide * stretch)
     acc = tl.full((BM, BN), 0, tl.int32)
-    if FLAT:
-        for start in range(0, KH * KW * C, BK):
-            k = start + tl.arange(0, BK)
-            real = k < KH * KW * C
-            kh, kw = k // C // KW, k // C % KW
-            inside = real[None, :]
-            if PADDED:
-                ih, iw = top[:, None] + (kh * DH)[None, :], left[:, None] + (kw * DW)[None, :]
-                inside = inside & (ih >= 0) & (ih < H) & (iw >= 0) & (iw < W)
-            a = tl.load(base[:, None] + ((kh * DH * W + kw * DW) * X_CHANNELS + k % C)[None, :], mask=inside, other=PAD)
-            b = tl.load(filters[None, :] + k[:, None], mask=real[:, None], other=0)
-            if UNSIGNED:
-                a = a ^ -128
-            acc = tl.dot(a, b, acc, out_dtype=tl.int32)
-    else:
-        slices = tl.cdiv(C, BK)
-        for step in range(0, KH * KW * slices):
-            tap, c = step // slices, step % slices * BK + tl.arange(0, BK)
-            kh, kw = tap // KW, tap % KW
-            here = base[:, None] + ((kh * DH * W + kw * DW) * X_CHANNELS + c)[None, :]
-            there = filters[None, :] + (tap * C + c)[:, None]
-            ih, iw = top + kh * DH, left + kw * DW
-            inside = ((ih >= 0) & (ih < H) & (iw >= 0) & (iw < W))[:, None]
-            if EVEN:
-                a = tl.load(here, mask=inside, other=PAD) if PADDED else tl.load(here)
-                b = tl.load(there)
+    for step in range(0, KH * taps_wide * slices):
+        tap, k = step // slices, step % slices * BK + tl.arange(0, BK)
+        kh, kw = tap // taps_wide, tap % taps_wide
+        here = (base + (kh * DH * W + kw * DW) * X_CHANNELS)[:, None] + k[None, :]
+        there = filters[None, :] + (tap * stretch + k)[:, None]
+        real = k < stretch
+        inside = real[None, :]
+        if PADDED:
+            ih = top + kh * DH
+            if FEW:
+                iw = left[:, None] + (k // FEW)[None, :]
+                inside = inside & ((ih >= 0) & (ih < H))[:, None] & (iw >= 0) & (iw < W)
             else:
-                real = c < C
-                a = tl.load(here, mask=(inside & real[None, :]) if PADDED else real[None, :], other=PAD)
-                b = tl.load(there, mask=real[:, None], other=0)
-            if UNSIGNED:
-                a = a ^ -128
-            acc = tl.dot(a, b, acc, out_dtype=tl.int32)
-    at = row.to(tl.int64)[:, None] * Y_CHANNELS + column[None, :]
+                iw = left + kw * DW
+                inside = ((ih >= 0) & (ih < H) & (iw >= 0) & (iw < W))[:, None]
+                if not EVEN:
+                    inside = inside & real[None, :]
+        if EVEN and not PADDED:
+            a = tl.load(x + here)
+        else:
+            a = tl.load(x + here, mask=inside, other=PAD)
+        if EVEN:
+            b = tl.load(weight + there)
+        else:
+            b = tl.load(weight + there, mask=real[:, None], other=0)
+        if UNSIGNED:
+            a = a ^ -128
+        acc = tl.dot(a, b, acc, out_dtype=tl.int32)
+    at = row[:, None] * Y_CHANNELS + column[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
     _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, FLOATS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C, KH, KW, H, W, OH, OW, SH, SW, PH,
                    PW, DH, DW, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr, RESIDUAL: tl.constexpr,
                    BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
@@ -100,8 +103,7 @@ def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, 
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), tl.minimum(columns, N - 1)
     top, left = row // OW % OH * SH - PH, row % OW * SW - PW
-    image = (row // OW // OH).to(tl.int64) * H * W
-    base = x + (column // (N // C))[None, :] + ((image + top * W + left) * C)[:, None]
+    base = x + (column // (N // C))[None, :] + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
     acc = tl.full((BM, BN), 0, tl.int32)
     for tap in range(0, KH * KW):
         kh, kw = tap // KW, tap % KW
@@ -111,6 +113,6 @@ def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, 
         if UNSIGNED:
             a = a ^ -128
         acc += a.to(tl.int32) * tl.load(weight + tap * N + column)[None, :].to(tl.int32)
-    at = row.to(tl.int64)[:, None] * N + column[None, :]
+    at = row[:, None] * N + column[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
     _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import conv_kernels
-from .tiles import CHANNELWISE, FLAT, PRODUCTS, Tile, usual_channelwise, usual_product
+from .tiles import CHANNELWISE, Tile, products, usual_channelwise, usual_product
 from .tuning import Choice
 from .window import Window
 
@@ -51,6 +51,12 @@ class LayerConstants:
         return len(self.bias)
 
 
+def few_channels(layer: LayerConstants, window: Window) -> int:
+    """How many channels there are, if so few that a whole row of taps is read as one stretch; else 0."""
+    is_few = layer.channels < FEW_CHANNELS and layer.groups == 1 and window.size[1] > 1 and window.dilation[1] == 1
+    return layer.channels if is_few else 0
+
+
 @dataclass(frozen=True)
 class Images:
     """A batch of images, channels last, by its sizes."""
@@ -65,10 +71,8 @@ def launch_product(
 ) -> None:
     """``conv_gemm`` over a batch; float results where ``y`` is float32. All tensors of bytes are int8."""
     out = window.output_size(images.height, images.width)
-    m, n, flat = images.count * out[0] * out[1], layer.outputs // layer.groups, layer.channels < FEW_CHANNELS
-    k = window.positions * layer.channels
-    flat = flat and window.positions > 1
-    candidates = FLAT if flat else PRODUCTS
+    m, n, few = images.count * out[0] * out[1], layer.outputs // layer.groups, few_channels(layer, window)
+    stretch = few * window.size[1] if few else layer.channels
 
     def run(tile: Tile) -> None:
         grid = (-(-m // tile.bm) * -(-n // tile.bn), layer.groups)
@@ -77,12 +81,12 @@ def launch_product(
             layer.limits, m, n, layer.channels, *window.arguments(images.height, images.width, out),
             layer.channels * layer.groups, layer.outputs, layer.padding, UNSIGNED=layer.unsigned,
             UNSIGNED_R=layer.unsigned_residual, RESIDUAL=residual is not None, FLOATS=y.dtype is torch.float32,
-            PADDED=window.is_padded, FLAT=flat, EVEN=layer.channels % tile.bk == 0, BM=tile.bm, BN=tile.bn, BK=tile.bk,
+            PADDED=window.is_padded, FEW=few, EVEN=stretch % tile.bk == 0, BM=tile.bm, BN=tile.bn, BK=tile.bk,
             num_warps=tile.warps, num_stages=tile.stages, **NO_CONTRACTION,
         )  # fmt: skip
 
     shape = (m, n, layer.channels, layer.groups, *window.size, *window.stride, residual is not None)
-    Choice("product", shape, candidates, usual_product(m, n, k)).launch(run)
+    Choice("product", shape, products(stretch), usual_product(m, n, stretch)).launch(run)
 
 
 def launch_depthwise(

@@ -10,6 +10,7 @@ import copy
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, layer_of
@@ -31,6 +32,9 @@ from .operands import (
 )
 from .window import Window
 
+WORD = 4
+"""Bytes that are copied at a time, at least."""
+
 SPARE = [0, 0, 0]
 """In the place of a sum's limits, where there is none."""
 
@@ -51,6 +55,8 @@ class SummingLayer(Kernel):
 class CudaConv(SummingLayer):
     """``[N, C_in, H, W]`` -> ``[N, C_out, H', W']``, bytes, channels last; 1d ones are images of one row.
 
+    Fewer than four channels become four, so that those of a position are read as one word.
+
     Args:
         call: of a convolution.
         proved: whether its scales keep float32 from rounding otherwise than exact arithmetic.
@@ -62,17 +68,22 @@ class CudaConv(SummingLayer):
         self.y, self.is_1d = call.y, g.is_1d
         self.window = Window(tuple(g.weight.shape[2:]), tuple(g.stride), tuple(g.padding), tuple(g.dilation))
         self.is_depthwise = g.weight.shape[1] == 1 and g.groups > 1
-        last = g.weight.permute(2, 3, 0, 1) if self.is_depthwise else g.weight.permute(0, 2, 3, 1)
-        rows = self.window.positions if self.is_depthwise else len(g.weight)
+        self.spare = 0 if self.is_depthwise or g.groups > 1 or g.weight.shape[1] >= WORD else WORD - g.weight.shape[1]
+        weight = F.pad(g.weight, (0, 0, 0, 0, 0, self.spare))
+        last = weight.permute(2, 3, 0, 1) if self.is_depthwise else weight.permute(0, 2, 3, 1)
+        rows = self.window.positions if self.is_depthwise else len(weight)
         multiplier = layer_multipliers(call, proved)
         self.constants = LayerConstants(
             last.reshape(rows, -1).contiguous(), corrected_bias(layer, call.x[0]), multiplier, multiplier,
-            on_device(limits_of(call) + SPARE, layer.weight), g.weight.shape[1], g.groups, padding_byte(call.x[0]),
+            on_device(limits_of(call) + SPARE, layer.weight), weight.shape[1], g.groups, padding_byte(call.x[0]),
             is_unsigned(call.x[0]),
         )  # fmt: skip
 
     def forward(self, q: Tensor, residual: Tensor | None = None) -> Tensor:
-        q = as_signed(q.unsqueeze(2) if self.is_1d else q).contiguous(memory_format=torch.channels_last)
+        q = as_signed(q.unsqueeze(2) if self.is_1d else q)
+        if self.spare:
+            q = F.pad(q.permute(0, 2, 3, 1), (0, self.spare)).permute(0, 3, 1, 2)
+        q = q.contiguous(memory_format=torch.channels_last)
         count, _, height, width = q.shape
         shape = (count, self.constants.outputs, *self.window.output_size(height, width))
         y = torch.empty(shape, dtype=self.y.grid.dtype, device=q.device, memory_format=torch.channels_last)

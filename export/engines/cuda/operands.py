@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fxpasses.quantization.int8.int8_calls import Int8Call, LayerIntegers, layer_of
+from fxpasses.quantization.int8.int8_calls import Int8Call, LayerIntegers
 from fxpasses.quantization.numbers.qparams import QParams
 
 from ..reference import multipliers, output_limits
@@ -76,7 +76,3 @@ def sum_ratios(add: Int8Call, first: int = 0) -> list[float]:
 
 def on_device(values: list[int], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=torch.int32, device=like.device)
-
-
-def device_of(call: Int8Call) -> torch.device:
-    return layer_of(call).weight.device

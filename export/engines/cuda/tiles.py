@@ -19,24 +19,26 @@ class Tile:
         return asdict(self)
 
 
-PRODUCTS = (
-    Tile(128, 256, 128, 8, 3),
-    Tile(256, 128, 128, 8, 3),
-    Tile(128, 128, 128, 8, 4),
-    Tile(128, 128, 128, 4, 4),
+_PRODUCTS = (
+    Tile(128, 128, 128, 8, 3),
     Tile(128, 128, 64, 8, 4),
-    Tile(128, 64, 128, 4, 4),
-    Tile(64, 128, 128, 4, 4),
+    Tile(128, 64, 128, 4, 3),
+    Tile(128, 64, 64, 4, 4),
+    Tile(64, 128, 128, 4, 3),
     Tile(64, 64, 128, 4, 4),
-    Tile(64, 64, 64, 4, 5),
-    Tile(128, 32, 64, 4, 4),
+    Tile(64, 64, 64, 4, 4),
+    Tile(128, 32, 32, 4, 4),
     Tile(32, 64, 128, 4, 4),
     Tile(16, 64, 128, 4, 4),
 )
-"""What is tried for products."""
+SMALLEST_SLICE = 32
+"""Products of int8 that tensor cores take at a time."""
 
-FLAT = (Tile(128, 64, 64, 4, 3), Tile(128, 32, 64, 4, 3), Tile(64, 64, 32, 4, 3), Tile(256, 64, 32, 8, 2))
-"""What is tried where taps and channels are one dimension."""
+
+def products(stretch: int) -> tuple[Tile, ...]:
+    """What is tried for products over stretches of so many bytes: no slice is more than twice as long."""
+    return tuple(t for t in _PRODUCTS if t.bk < 2 * stretch or t.bk == SMALLEST_SLICE)
+
 
 CHANNELWISE = (
     Tile(32, 64, 0, 4, 2),
@@ -48,11 +50,15 @@ CHANNELWISE = (
 """What is tried for depthwise convolutions and pools."""
 
 
-def usual_product(m: int, n: int, k: int) -> Tile:
+def usual_product(m: int, n: int, stretch: int) -> Tile:
     """A product's tile where nothing was measured: as large as keeps some hundred programs busy."""
     bn = 128 if n > 64 else 64 if n > 32 else 32 if n > 16 else 16
     bm = 128 if m * n >= 128 * 128 * 64 else 64 if m > 32 else 32 if m > 16 else 16
-    return Tile(bm, bn, 128 if k >= 128 else 64 if k >= 64 else 32, 8 if bm * bn >= 128 * 128 else 4, 3)
+    return Tile(bm, bn, _slice(stretch), 8 if bm * bn >= 128 * 128 else 4, 3)
+
+
+def _slice(stretch: int) -> int:
+    return 128 if stretch % 128 == 0 else 64 if stretch > SMALLEST_SLICE else SMALLEST_SLICE
 
 
 def usual_channelwise(m: int, n: int) -> Tile:
