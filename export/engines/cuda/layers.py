@@ -7,6 +7,7 @@ its result once more; it computes both operators one after the other.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import torch
@@ -34,6 +35,9 @@ from .window import Window
 
 WORD = 4
 """Bytes that are copied at a time, at least."""
+
+MOST_PLACES = 2**31 - 1
+"""What kernels count to."""
 
 SPARE = [0, 0, 0]
 """In the place of a sum's limits, where there is none."""
@@ -80,11 +84,16 @@ class CudaConv(SummingLayer):
         )  # fmt: skip
 
     def forward(self, q: Tensor, residual: Tensor | None = None) -> Tensor:
+        whole = q
         q = as_signed(q.unsqueeze(2) if self.is_1d else q)
         if self.spare:
             q = F.pad(q.permute(0, 2, 3, 1), (0, self.spare)).permute(0, 3, 1, 2)
         q = q.contiguous(memory_format=torch.channels_last)
         count, _, height, width = q.shape
+        at_once = fitting(q[:1].numel(), self.constants.outputs * math.prod(self.window.output_size(height, width)))
+        if count > at_once:
+            rest = [None] * count if residual is None else residual.split(at_once)
+            return torch.cat([self(part, other) for part, other in zip(whole.split(at_once), rest, strict=False)])
         shape = (count, self.constants.outputs, *self.window.output_size(height, width))
         y = torch.empty(shape, dtype=self.y.grid.dtype, device=q.device, memory_format=torch.channels_last)
         if residual is not None:
@@ -128,6 +137,11 @@ class CudaFloatResult(Kernel):
         y = torch.empty((*q.shape[:-1], self.constants.outputs), dtype=torch.float32, device=q.device)
         _multiply(self.constants, q, y, None)
         return y
+
+
+def fitting(*bytes_of_one: int) -> int:
+    """How many samples are computed at a time, for places in any of their tensors to fit into 32 bits."""
+    return max(1, MOST_PLACES // max(bytes_of_one))
 
 
 def _multiply(layer: LayerConstants, q: Tensor, y: Tensor, residual: Tensor | None) -> None:

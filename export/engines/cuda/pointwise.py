@@ -9,7 +9,7 @@ from fxpasses.quantization.int8.int8_calls import Int8Call, qparams_of
 from fxpasses.quantization.numbers.qparams import QParams
 
 from ..kernel import Kernel
-from . import byte_kernels
+from .kernels import byte_kernels
 from .launches import NO_CONTRACTION
 from .operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
 

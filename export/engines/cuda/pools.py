@@ -10,7 +10,7 @@ from torch import Tensor
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from ..kernel import Kernel
-from . import byte_kernels
+from .kernels import byte_kernels
 from .launches import NO_CONTRACTION
 from .operands import as_signed, is_unsigned, limits_of
 from .pointwise import dense
@@ -78,7 +78,7 @@ class CudaWindows(_Pool):
 
 
 class CudaGlobalAverage(_Pool):
-    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image; ``[N, C]``, where a mean does not keep its dimensions."""
+    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image; ``[N, C]`` of a mean that drops dimensions."""
 
     def __init__(self, call: Int8Call, device: torch.device) -> None:
         super().__init__(call, device, maximum=False)

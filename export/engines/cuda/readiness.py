@@ -31,7 +31,9 @@ def require_kernels(device: torch.device) -> None:
     """Raise InputError where this engine cannot compute on ``device``."""
     if importlib.util.find_spec("triton") is None:
         raise InputError(
-            _ENGINE, why="its kernels are written in Triton, which is not installed", fix=f"pip install triton; {_ELSEWHERE}"
+            _ENGINE,
+            why="its kernels are written in Triton, which is not installed",
+            fix=f"pip install triton; {_ELSEWHERE}",
         )
     if device.type == "cuda":
         if not torch.cuda.is_available():
@@ -45,15 +47,17 @@ def require_kernels(device: torch.device) -> None:
             raise InputError(f"device {str(device)!r}", why=why, fix=_ELSEWHERE)
     elif device.type != "cpu" or not is_interpreted():
         raise InputError(
-            f"device {str(device)!r} for {_ENGINE}", why="its kernels run on NVIDIA GPUs", fix=f"device='cuda'; {_ELSEWHERE}"
+            f"device {str(device)!r} for {_ENGINE}",
+            why="its kernels run on NVIDIA GPUs",
+            fix=f"device='cuda'; {_ELSEWHERE}",
         )
 
 
 def is_interpreted() -> bool:
-    """Whether the kernels are run by Triton's interpreter, on the CPU: decided by TRITON_INTERPRET as they are loaded."""
+    """Whether Triton's interpreter runs the kernels, on the CPU: TRITON_INTERPRET decides it as they are loaded."""
     from triton.runtime.interpreter import InterpretedFunction
 
-    from . import conv_kernels
+    from .kernels import conv_kernels
 
     return isinstance(conv_kernels.conv_gemm, InterpretedFunction)
 

@@ -6,7 +6,7 @@ Images are channels last, weights K-major: ``[C_out, kH, kW, C_in / groups]``, d
 tensors of bytes come as int8; unsigned ones are shifted by 128 as they are read, which the bias makes up for. A program
 computes BM positions of BN channels of one group: ``acc + bias``, times the channel's multiplier, rounded and clipped;
 then, if there is a residual, both are scaled, added, rounded and clipped once more, as the two operators would one
-after the other. ``WIDE`` rounds in float64.
+after the other. The type of multipliers and ratios is the one that is rounded in.
 
 Positions behind the last are computed as the last one, and channels likewise, so that only stores need a mask. Places
 are counted in 32 bits: callers hand over parts of larger batches.
@@ -77,14 +77,8 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
                 inside = ((ih >= 0) & (ih < H) & (iw >= 0) & (iw < W))[:, None]
                 if not EVEN:
                     inside = inside & real[None, :]
-        if EVEN and not PADDED:
-            a = tl.load(x + here)
-        else:
-            a = tl.load(x + here, mask=inside, other=PAD)
-        if EVEN:
-            b = tl.load(weight + there)
-        else:
-            b = tl.load(weight + there, mask=real[:, None], other=0)
+        a = tl.load(x + here) if EVEN and not PADDED else tl.load(x + here, mask=inside, other=PAD)
+        b = tl.load(weight + there) if EVEN else tl.load(weight + there, mask=real[:, None], other=0)
         if UNSIGNED:
             a = a ^ -128
         acc = tl.dot(a, b, acc, out_dtype=tl.int32)
