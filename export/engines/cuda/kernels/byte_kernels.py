@@ -80,7 +80,7 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
     Averages divide by ``DIVISOR``, if it is not 0; else by the positions inside the image and its padding, or inside
     the image alone.
     """
-    tiles_n = tl.cdiv(C, BN)
+    tiles_n = (C + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), tl.minimum(columns, C - 1)

@@ -49,7 +49,7 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
     It runs over stretches of bytes that lie side by side: the channels of a tap; where there are ``FEW`` (their number,
     else 0), those of all taps of a row. ``EVEN``: a stretch is a whole number of slices of BK.
     """
-    tiles_n = tl.cdiv(N, BN)
+    tiles_n = (N + BN - 1) // BN
     pid_m, pid_n, group = tl.program_id(0) // tiles_n, tl.program_id(0) % tiles_n, tl.program_id(1)
     rows, columns = pid_m * BM + tl.arange(0, BM), pid_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), group * N + tl.minimum(columns, N - 1)
@@ -57,7 +57,7 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
     base = (row // OW // OH * H * W + top * W + left) * (FEW if FEW else X_CHANNELS) + group * C
     taps_wide = 1 if FEW else KW
     stretch = KW * FEW if FEW else C
-    slices = tl.cdiv(stretch, BK)
+    slices = (stretch + BK - 1) // BK
     filters = column * (KH * taps_wide * stretch)
     acc = tl.full((BM, BN), 0, tl.int32)
     for step in range(0, KH * taps_wide * slices):
@@ -92,7 +92,7 @@ def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, 
                    PW, DH, DW, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr, RESIDUAL: tl.constexpr,
                    BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
     """A convolution each of whose ``N`` outputs reads one of ``C`` channels."""
-    tiles_n = tl.cdiv(N, BN)
+    tiles_n = (N + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), tl.minimum(columns, N - 1)
