@@ -57,8 +57,8 @@ class Run:
         self.given, self.budget = given, budget
         self.device = "cpu" if given.dry_run else "cuda"
         self.document: dict[str, Any] = {
-            "device": _device_name(self.device), "dry_run": given.dry_run, "budget_s": budget.seconds, "image": given.image,
-            "exact": [], "products": [], "rows": [], "layers": [], "sparse": [], "skipped": [], "failed": [],
+            "device": _device_name(self.device), "dry_run": given.dry_run, "budget_s": budget.seconds,
+            "image": given.image, "exact": [], "products": [], "rows": [], "layers": [], "sparse": [], "skipped": [], "failed": [],
         }  # fmt: skip
 
     def all(self, plan: list[Work]) -> None:
@@ -141,11 +141,9 @@ def main(arguments: list[str]) -> int:
     if given.prepare is not None:
         from gpu.prepared import prepare
 
-        for path in [
-            *prepare(given.nets, given.image, given.prepare),
-            *prepare(EXACT_NETS, EXACT_IMAGE, given.prepare),
-        ]:
-            print(path)
+        for nets, image in ((given.nets, given.image), (EXACT_NETS, EXACT_IMAGE)):
+            for path in prepare(nets, image, given.prepare):
+                print(path)
         return 0
     from fxpasses.errors import InputError
     from fxpasses.export.engines.cuda.readiness import require_kernels

@@ -13,6 +13,8 @@ from fxpasses.export.engines.cuda.layers import CudaConv, CudaFloatResult, CudaL
 from fxpasses.export.engines.kernel import Kernel
 
 ROUNDS = 5
+Shapes = dict[str, tuple[list[Tensor], Tensor]]
+"""Of inputs and result, by kernel."""
 
 
 def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str, object]]:
@@ -25,15 +27,12 @@ def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str,
         gbps: what its memory gives, or is said to.
     """
     times: dict[str, list[float]] = {}
-    shapes: dict[str, tuple[list[Tensor], Tensor]] = {}
+    shapes: Shapes = {}
     clock = _Events() if x.device.type == "cuda" else _Wall()
-    hooks = []
+    hooks: list[Any] = []
     for name, kernel in net.net.named_children():
         if isinstance(kernel, Kernel):
-            hooks.append(kernel.register_forward_pre_hook(lambda m, given, name=name: clock.begin(name)))
-            hooks.append(
-                kernel.register_forward_hook(lambda m, a, y, name=name: (clock.end(name), _keep(shapes, name, a, y))[0])
-            )
+            hooks += _watched(name, kernel, clock, shapes)
     for _ in range(ROUNDS if x.device.type == "cuda" else 1):
         with torch.inference_mode():
             net.net(x)  # not the replayed graph, whose kernels have no hooks
@@ -45,8 +44,17 @@ def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str,
     return [_entry(name, kernels[name], min(took), *shapes[name], tops, gbps) for name, took in times.items()]
 
 
-def _keep(shapes: dict[str, tuple[list[Tensor], Tensor]], name: str, given: tuple[Any, ...], y: Tensor) -> None:
-    shapes[name] = [q.to("meta") for q in given if isinstance(q, Tensor)], y.to("meta")
+def _watched(name: str, kernel: Kernel, clock: _Events | _Wall, shapes: Shapes) -> list[Any]:
+    """Hooks that time a kernel and keep the shapes of what it takes and gives."""
+
+    def begin(module: nn.Module, given: tuple[Any, ...]) -> None:
+        clock.begin(name)
+
+    def end(module: nn.Module, given: tuple[Any, ...], y: Tensor) -> None:
+        clock.end(name)
+        shapes[name] = [q.to("meta") for q in given if isinstance(q, Tensor)], y.to("meta")
+
+    return [kernel.register_forward_pre_hook(begin), kernel.register_forward_hook(end)]
 
 
 def _entry(

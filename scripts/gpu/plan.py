@@ -89,4 +89,5 @@ class Budget:
         """Why something is not begun any more; None if it may be."""
         if work.expected_s <= self.left:
             return None
-        return f"it is expected to take {work.expected_s:.0f} s, and {max(self.left, 0):.0f} of {self.seconds:.0f} are left"
+        left = max(self.left, 0)
+        return f"it is expected to take {work.expected_s:.0f} s, and {left:.0f} of {self.seconds:.0f} are left"

@@ -10,9 +10,11 @@ from torch import Tensor
 from .clocks import milliseconds
 
 CEILINGS = ((4096, 4096, 4096), (8192, 8192, 8192))
-LINEAR_AND_1X1 = {"linear 2048 -> 1000, batch 256": (256, 1000, 2048), "1x1 256 -> 1024 at 14 x 14, batch 64": (12544, 1024, 256)} | {
-    "1x1 1024 -> 512 at 14 x 14, batch 64": (12544, 512, 1024)
-}  # fmt: skip
+LINEAR_AND_1X1 = {
+    "linear 2048 -> 1000, batch 256": (256, 1000, 2048),
+    "1x1 256 -> 1024 at 14 x 14, batch 64": (12544, 1024, 256),
+    "1x1 1024 -> 512 at 14 x 14, batch 64": (12544, 512, 1024),
+}
 _TINY = (32, 16, 32)
 
 

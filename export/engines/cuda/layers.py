@@ -31,7 +31,7 @@ from .operands import (
     real_type,
     sum_ratios,
 )
-from .window import Window
+from .window import Window, pair
 
 WORD = 4
 """Bytes that are copied at a time, at least."""
@@ -70,7 +70,7 @@ class CudaConv(SummingLayer):
         super().__init__()
         g, layer = Geometry(call), layer_of(call)
         self.y, self.is_1d = call.y, g.is_1d
-        self.window = Window(tuple(g.weight.shape[2:]), tuple(g.stride), tuple(g.padding), tuple(g.dilation))
+        self.window = Window(pair(g.weight.shape[2:]), pair(g.stride), pair(g.padding), pair(g.dilation))
         self.is_depthwise = g.weight.shape[1] == 1 and g.groups > 1
         self.spare = 0 if self.is_depthwise or g.groups > 1 or g.weight.shape[1] >= WORD else WORD - g.weight.shape[1]
         weight = F.pad(g.weight, (0, 0, 0, 0, 0, self.spare))
