@@ -58,7 +58,8 @@ class Run:
         self.device = "cpu" if given.dry_run else "cuda"
         self.document: dict[str, Any] = {
             "device": _device_name(self.device), "dry_run": given.dry_run, "budget_s": budget.seconds,
-            "image": given.image, "exact": [], "products": [], "rows": [], "layers": [], "sparse": [], "skipped": [], "failed": [],
+            "image": given.image,
+            "exact": [], "products": [], "rows": [], "layers": [], "sparse": [], "skipped": [], "failed": [],
         }  # fmt: skip
 
     def all(self, plan: list[Work]) -> None:

@@ -64,7 +64,8 @@ class Replays:
 def _is_small(inputs: tuple[Any, ...]) -> bool:
     if not inputs or not all(isinstance(x, Tensor) and x.dim() > 0 for x in inputs):
         return False
-    return max(x.shape[0] for x in inputs) <= LARGEST_BATCH
+    largest: int = max(x.shape[0] for x in inputs)
+    return largest <= LARGEST_BATCH
 
 
 def recorded_graph(run: Run, inputs: tuple[Tensor, ...]) -> Run:
