@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from fxpasses.errors import InputError
+from fxpasses.graph.devices import named_device
 from fxpasses.graph.graph_module import AGAIN
 from fxpasses.graph.stages import Stage, check_stage, config_of
 
@@ -48,7 +49,7 @@ def to_torch(
             or it does not compute on ``device``, or that is not there.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
-    wide, place = has_wide_activations(gm), None if device is None else checked_device(device)
+    wide, place = has_wide_activations(gm), None if device is None else named_device(device)
     by_place = "cuda" if place is not None and place.type == "cuda" else None
     name = wide_engine(engine) if wide else engine or by_place or _ENGINE_OF_TARGET[config_of(gm).target]
     if name not in _ENGINES:
@@ -73,20 +74,6 @@ def to_torch(
             fix="leave device out, or use engine='cuda'" if not wide else "leave device out",
         )
     return _tuned(gm) if autotune else _ENGINES[name](gm)
-
-
-def checked_device(device: str | torch.device) -> torch.device:
-    """A device by its name.
-
-    Raises:
-        InputError: torch knows no such device.
-    """
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise InputError(
-            f"device {str(device)!r}", why="torch knows no device of that name", fix="use 'cuda', 'cuda:1' or 'cpu'"
-        ) from error
 
 
 def _cuda(gm: fx.GraphModule, device: torch.device | None, autotune: bool) -> nn.Module:

@@ -29,6 +29,7 @@ def bench_command(
             help="Stop a setting after that long, whatever --runs says.",
         ),
     ] = 60.0,
+    device: options.Device = "cpu",
     json: options.Json = None,
 ) -> None:
     """Measure latency: mean, spread, percentiles and throughput by runtime, precision, batch and threads.
@@ -41,6 +42,7 @@ def bench_command(
     )
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
+        from fxpasses.graph.devices import usable_device
         from fxpasses.measure.benchmark import BenchSettings
         from fxpasses.reports.console import print_benchmark
         from fxpasses.reports.document import with_variants
@@ -49,13 +51,17 @@ def bench_command(
         from ..folders.measuring import latency_variants, time_runners
         from ..folders.rebuild import subjects_of
 
+        usable_device(device)  # told before artifacts are loaded
         settings = BenchSettings(batches, counts, runs, max_seconds=max_seconds)
         report = open_folder(folder)
         require_static(report, folder, "bench")
         make_input = input_maker(report, folder)
-        subjects = subjects_of(report, folder, terminal)
+        subjects = subjects_of(report, folder, terminal, device)
         found = time_runners(subjects.runners, make_input, settings, terminal)
-        report = with_variants(report, latency_variants(subjects, found)) | {"kernels": subjects.kernels}
+        report = with_variants(report, latency_variants(subjects, found)) | {
+            "kernels": subjects.kernels,
+            "device": device,
+        }
         update_report(report, folder)
         terminal.document = report
         print_benchmark(report, terminal.results)

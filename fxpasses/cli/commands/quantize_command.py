@@ -195,6 +195,7 @@ def quantize_command(
     ] = False,
     seed: options.Seed = 0,
     threads: options.Threads = None,
+    device: options.Device = "cpu",
     json: options.Json = None,
 ) -> None:
     """Quantize a model to int8 for PyTorch and onnxruntime.
@@ -241,6 +242,7 @@ def quantize_command(
             placement=placement,
             dynamic_size=dynamic_size,
             qat=asked,
+            device=device,
         )
         wish = Wish(recipe, max_drop, workers, backend, journal_beside(out), said)
         quantize_static(chosen, source, out, settings, wish, terminal, explain=explain_repairs)

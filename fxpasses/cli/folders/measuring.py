@@ -11,9 +11,12 @@ from torch import fx, nn
 
 from fxpasses.export.files import file_bytes
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.devices import usable_device
+from fxpasses.graph.pass_runner import copy_graph
 from fxpasses.machine.kernel_level import kernel_levels
 from fxpasses.measure.accuracy import Comparison, compare
 from fxpasses.measure.benchmark import BenchSettings, MakeInput, benchmark
+from fxpasses.measure.gpu_runner import gpu_runner
 from fxpasses.measure.latency import BenchResult
 from fxpasses.measure.model_size import MacCount, ParameterCount, count_macs, count_parameters, module_bytes
 from fxpasses.measure.runners import ONNXRUNTIME, Runner, onnx_runner, torch_runner
@@ -51,14 +54,23 @@ class Subjects:
         int8: fx.GraphModule,
         threads: int,
         nearest: fx.GraphModule | None = None,
+        device: str = "cpu",
     ) -> Subjects:
         """Runners for both precisions in both runtimes; torch fp32 only where there is a float graph.
 
-        ``nearest`` is the int8 graph rounded to nearest, where rounding was learned.
+        ``nearest`` is the int8 graph rounded to nearest, where rounding was learned. PyTorch runs on ``device``.
+
+        Raises:
+            InputError: there is no such device, or no int8 kernels for it.
         """
-        runners: list[Runner] = [] if graph is None else [torch_runner(graph, FLOAT, threads)]
-        module = to_torch(int8)
-        runners.append(torch_runner(module, INT8, threads))
+        place, module = usable_device(device), to_torch(int8)
+        runners: list[Runner] = []
+        if place.type == "cuda":
+            runners += [] if graph is None else [gpu_runner(copy_graph(graph), FLOAT, place)]
+            runners.append(gpu_runner(to_torch(int8, device=place), INT8, place))
+        else:
+            runners += [] if graph is None else [torch_runner(graph, FLOAT, threads)]
+            runners.append(torch_runner(module, INT8, threads))
         if nearest is not None:
             runners.append(torch_runner(to_torch(nearest), INT8, threads, name=NEAREST))
         runners.append(onnx_runner(folder / FLOAT_ONNX, FLOAT, threads))

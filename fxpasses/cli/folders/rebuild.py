@@ -19,17 +19,17 @@ from .folder import model_of
 from .measuring import Subjects
 
 
-def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> Subjects:
+def subjects_of(report: Mapping[str, Any], folder: Path, terminal: Terminal, device: str = "cpu") -> Subjects:
     """What to measure in a folder; torch fp32 is left out, with a remark, where its model is no longer there.
 
     Raises:
-        InputError: an artifact is missing or cannot be loaded.
+        InputError: an artifact is missing or cannot be loaded; or PyTorch cannot compute on ``device``.
     """
     for name in (FLOAT_ONNX, INT8_ONNX, INT8_PT2):
         artifact(folder, name)
     with terminal.step("load artifacts"):
         graph = float_graph(report, folder, terminal)
-        return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1)
+        return Subjects.of(folder, graph, load(folder / INT8_PT2), threads=1, device=device)
 
 
 def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:

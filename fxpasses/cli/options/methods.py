@@ -37,6 +37,7 @@ _STATIC_ONLY = {
     "--backend": _SEARCHED,
     "--recipe": _RECIPE,
     "--dynamic-size": "its files have the sizes of the example image",
+    "--device": "its layers have no kernels on a GPU here",
     "--form": "Q/DQ pairs and QLinear operators are of static int8 files",
 }
 _ONE_WIDTH = "it is for weights of 8 or 4 bits that are multiplied in float"

@@ -21,6 +21,7 @@ from fxpasses.export.program import exported_program
 from fxpasses.export.pt2.save_and_load import save
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
+from fxpasses.graph.devices import usable_device
 from fxpasses.machine.environment import why_unsuited
 from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
 from fxpasses.models.data.data_source import DataSource, check_count
@@ -70,6 +71,7 @@ class Settings:
         placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
         dynamic_size: whether height and width of images are free.
         qat: what is asked of training; None for calibration alone.
+        device: that calibrates and evaluates, as ``cuda``.
     """
 
     config: QuantConfig
@@ -83,8 +85,10 @@ class Settings:
     placement: str = ALL
     dynamic_size: bool = False
     qat: Qat | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        usable_device(self.device)
         check_placement(self.placement, self.config)
         check_count("evaluation images", self.evaluation_images)
         check_threads(self.threads)
@@ -109,7 +113,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         made = quantized(given, settings, terminal)
         graph, int8 = made.graph, made.int8.graph
         _export(folder, graph, int8, settings, terminal)
-        subjects = Subjects.of(folder, graph, int8, threads, made.int8.nearest)
+        subjects = Subjects.of(folder, graph, int8, threads, made.int8.nearest, settings.device)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
         found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
         integers = store_in(folder, int8, subjects.int8_module, given.data)
@@ -171,7 +175,7 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
         return placed[0].config
 
     chooses = place if settings.placement == MEASURED else None
-    int8 = int8_graphs(graph, batches, images, settings.config, terminal, chooses)
+    int8 = int8_graphs(graph, batches, images, settings.config, terminal, chooses, settings.device)
     return Quantized(graph, int8, images, placed[0] if placed else None)
 
 
@@ -189,9 +193,10 @@ def int8_graphs(
     config: QuantConfig,
     terminal: Terminal,
     place: Place | None = None,
+    device: str = "cpu",
 ) -> Int8Graphs:
-    """Quantize a fused FLOAT graph; ``place`` chooses what stays float."""
-    run = Run(terminal, images, to_torch)
+    """Quantize a fused FLOAT graph, calibrated on ``device``; ``place`` chooses what stays float."""
+    run = Run(terminal, images, to_torch, device)
     return quantize_graph(graph, batches, config, place=place, keep_nearest=True, run=run)
 
 

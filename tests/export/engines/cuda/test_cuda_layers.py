@@ -19,6 +19,8 @@ from fxpasses.export.engines.reference import ReferenceKernel, ReferenceResult
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import Int8Call, find_float_results, find_int8_calls, layer_of
 
+pytestmark = pytest.mark.usefixtures("interpreter")
+
 TARGETS = ("cuda", "x86")
 
 CONVOLUTIONS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -43,6 +45,20 @@ CONVOLUTIONS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }  # fmt: skip
 
 
+QUICK = {("few_channels_strided", "cuda"), ("odd_channels_1x1", "x86"), ("even_channels_3x3_stride_3", "cuda")} | {
+    ("one_pixel", "cuda"),
+    ("groups", "cuda"),
+    ("depthwise", "x86"),
+    ("few_channels_dilated", "cuda"),
+}
+"""An interpreter takes its time: the others are for the slow suite."""
+CASES = [
+    pytest.param(name, target, marks=[] if (name, target) in QUICK else [pytest.mark.slow])
+    for name in CONVOLUTIONS
+    for target in TARGETS
+]
+
+
 @cache
 def layer_call(name: str, target: str) -> Int8Call:
     build, shape = CONVOLUTIONS[name]
@@ -50,12 +66,11 @@ def layer_call(name: str, target: str) -> Int8Call:
     return next(call for call in find_int8_calls(gm).values() if call.layer is not None)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize(("name", "target"), CASES)
 def test_convolutions_are_the_references(name: str, target: str) -> None:
     call = layer_call(name, target)
     reference = ReferenceKernel(call)
-    for proved, extreme in ((True, False), (False, True)):
+    for proved, extreme in ((True, True), (False, False)):
         inputs = random_integers(call, 3, extreme)
         assert torch.equal(CudaConv(call, proved)(*inputs), reference(*inputs))
 
@@ -110,8 +125,10 @@ def _summing(
     return quantize_net(net, QuantConfig(target=target, observer="minmax", float_results=False))
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("proved", [True, False])
+@pytest.mark.parametrize(
+    ("target", "proved"),
+    [("x86", False), pytest.param("cuda", True, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("layer", "shape", "other"),
     [

@@ -22,6 +22,8 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import Int8Call, find_int8_calls, qparams_of
 from fxpasses.quantization.numbers import ops
 
+pytestmark = pytest.mark.usefixtures("interpreter")
+
 CPU = torch.device("cpu")
 IMAGE, GATE = (2, 5, 7, 6), (2, 5, 1, 1)
 

@@ -14,6 +14,8 @@ from fxpasses.errors import InputError
 from fxpasses.export.engines.cuda.readiness import is_interpreted, require_kernels, why_no_kernels
 from fxpasses.export.torch_int8 import to_torch
 
+pytestmark = pytest.mark.usefixtures("interpreter")
+
 GPU = torch.device("cuda")
 
 

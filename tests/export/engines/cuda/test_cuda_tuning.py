@@ -12,6 +12,8 @@ import torch
 from fxpasses.export.engines.cuda.tiles import Tile, products, usual_product
 from fxpasses.export.engines.cuda.tuning import Choice, TileTable, cache_folder, using
 
+pytestmark = pytest.mark.usefixtures("interpreter")
+
 SLOW, FAST, LARGE = Tile(64, 64, 64), Tile(32, 64, 64), Tile(256, 256, 128)
 CARD = "NVIDIA H200"
 
