@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from .runners import TORCH, first_tensor
 
 @dataclass(frozen=True)
 class GpuRunner:
-    """An ``nn.Module`` whose parameters are on ``device``, in eval mode; its threads are the CPU's and do not matter."""
+    """An ``nn.Module`` whose parameters are on ``device``, in eval mode; threads of the CPU do not matter to it."""
 
     module: nn.Module = field(repr=False)
     precision: str
@@ -47,7 +48,7 @@ class GpuRunner:
                 self.module(*there)
                 mark.record()
         marks[-1].synchronize()
-        return tuple(round(1e6 * a.elapsed_time(b)) for a, b in zip(marks, marks[1:], strict=False))
+        return tuple(round(1e6 * a.elapsed_time(b)) for a, b in pairwise(marks))
 
 
 def gpu_runner(module: nn.Module, precision: str, device: torch.device, name: str | None = None) -> GpuRunner:
