@@ -121,7 +121,7 @@ class _Choosing:
             return CudaTable(call, integer_table(self._host_calls[call.name]), self.device)
         if name in ("max_pool2d", "avg_pool2d"):
             return CudaWindows(call, self.device)
-        if name in ("adaptive_avg_pool2d", "mean"):
+        if name == "adaptive_avg_pool2d":
             return CudaGlobalAverage(call, self.device)
         return {"add": CudaAdd, "mul": CudaMul, "cat": CudaCat}[name](call, proved, self.device)
 
@@ -141,10 +141,6 @@ def _why_not_these_shapes(call: Int8Call) -> str | None:
     if name == "adaptive_avg_pool2d":
         size = call.settings.get("output_size", call.node.args[1] if len(call.node.args) > 1 else None)
         return None if rank == 4 and size in (1, (1, 1), [1, 1]) else "only averages of whole images have a kernel"
-    if name == "mean":
-        dims = call.settings.get("dim")
-        whole = rank == 4 and isinstance(dims, (tuple, list)) and {int(d) % rank for d in dims} == {2, 3}
-        return None if whole else "only means over height and width have a kernel"
     return f"there is no kernel for {name}"
 
 

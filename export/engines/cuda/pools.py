@@ -25,7 +25,7 @@ class _Pool(Kernel):
     def __init__(self, call: Int8Call, device: torch.device, *, maximum: bool) -> None:
         super().__init__()
         self.y, self.unsigned, self.maximum = call.y, is_unsigned(call.x[0]), maximum
-        self.divisor, self.inside_only = 0, False
+        self.inside_only = False
         self.ratios = torch.tensor([call.x[0].scale / call.y.scale], dtype=torch.float64, device=device)
         self.limits = torch.tensor([*limits_of(call), call.x[0].zero_point], dtype=torch.int32, device=device)
 
@@ -40,7 +40,7 @@ class _Pool(Kernel):
         def run(tile: Tile) -> None:
             byte_kernels.pool[(-(-m // tile.bm) * -(-channels // tile.bn),)](
                 as_signed(q), as_signed(y), self.ratios, self.limits, m, channels,
-                *window.arguments(height, width, out), self.divisor, MAXIMUM=self.maximum,
+                *window.arguments(height, width, out), MAXIMUM=self.maximum,
                 INSIDE_ONLY=self.inside_only, UNSIGNED=self.unsigned, BM=tile.bm, BN=tile.bn, num_warps=tile.warps,
                 **NO_CONTRACTION,
             )  # fmt: skip
@@ -63,7 +63,6 @@ class CudaWindows(_Pool):
             pair(s.get("padding", 0)),
             pair(s.get("dilation", 1)),
         )
-        self.divisor = int(s.get("divisor_override") or 0)
         self.inside_only = not s.get("count_include_pad", True)
         self._function: Callable[..., Tensor] = call.node.target  # type: ignore[assignment]  # a pool
         self._settings = s
@@ -78,12 +77,10 @@ class CudaWindows(_Pool):
 
 
 class CudaGlobalAverage(_Pool):
-    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image; ``[N, C]`` of a mean that drops dimensions."""
+    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image."""
 
     def __init__(self, call: Int8Call, device: torch.device) -> None:
         super().__init__(call, device, maximum=False)
-        self.is_flat = call.operator.name == "mean" and not call.settings.get("keepdim", False)
 
     def forward(self, q: Tensor) -> Tensor:
-        y = self.pooled(q, Window((q.shape[2], q.shape[3])), (1, 1))
-        return y.flatten(1) if self.is_flat else y
+        return self.pooled(q, Window((q.shape[2], q.shape[3])), (1, 1))

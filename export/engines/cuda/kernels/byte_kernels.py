@@ -73,12 +73,11 @@ def quantize_floats(x, y, SCALE, ZERO, LOW, HIGH, COUNT, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, DW, DIVISOR, MAXIMUM: tl.constexpr,
+def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, DW, MAXIMUM: tl.constexpr,
          INSIDE_ONLY: tl.constexpr, UNSIGNED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
     """The largest or the average of each window, channels last.
 
-    Averages divide by ``DIVISOR``, if it is not 0; else by the positions inside the image and its padding, or inside
-    the image alone.
+    Averages divide by the positions inside the image and its padding, or, with ``INSIDE_ONLY``, inside the image alone.
     """
     tiles_n = (C + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
@@ -104,7 +103,7 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
         if INSIDE_ONLY:
             high = tl.minimum(down, H) - tl.maximum(top, 0)
             wide = tl.minimum(right, W) - tl.maximum(left, 0)
-        area = tl.where(DIVISOR == 0, high * wide, DIVISOR)[:, None].to(tl.float64)
+        area = (high * wide)[:, None].to(tl.float64)
         q = round_within(found.to(tl.float64) / area * tl.load(ratios), tl.load(limits), tl.load(limits + 1))
         q += tl.load(limits + 2)
     at = row[:, None] * C + column[None, :]

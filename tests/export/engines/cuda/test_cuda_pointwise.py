@@ -41,13 +41,10 @@ ONE: dict[str, tuple[type[Kernel], Callable[..., Tensor]]] = {
     "max_pool_ceil": (CudaWindows, lambda net, x: F.max_pool2d(F.elu(x), (3, 2), 3, 1, 1, ceil_mode=True)),
     "avg_pool": (CudaWindows, lambda net, x: F.avg_pool2d(x, (2, 3), 2, (1, 0))),
     "avg_pool_inside": (CudaWindows, lambda net, x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False)),
-    "avg_pool_divisor": (CudaWindows, lambda net, x: F.avg_pool2d(x, 3, 2, divisor_override=7)),
     "global_average": (CudaGlobalAverage, lambda net, x: F.adaptive_avg_pool2d(x, 1)),
-    "mean": (CudaGlobalAverage, lambda net, x: x.mean((2, 3))),
-    "mean_kept": (CudaGlobalAverage, lambda net, x: x.mean((-1, -2), keepdim=True)),
     "table": (CudaTable, lambda net, x: F.hardswish(x)),
 }
-OPERATOR = {"max": "max_pool2d", "avg": "avg_pool2d", "global": "adaptive_avg_pool2d", "mean": "mean"}
+OPERATOR = {"max": "max_pool2d", "avg": "avg_pool2d", "global": "adaptive_avg_pool2d"}
 
 
 @cache
