@@ -16,6 +16,7 @@ from conftest import ROOT
 from error_sites import error_sites, site_at
 from remedy_binary_cases import BINARY_CASES
 from remedy_cases import GRAPH_CASES
+from remedy_cuda_cases import CUDA_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
@@ -26,7 +27,7 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES
-CASES = GRAPH_CASES | FILE_CASES | TRAINING_CASES
+CASES = GRAPH_CASES | FILE_CASES | TRAINING_CASES | CUDA_CASES
 
 
 @pytest.fixture
