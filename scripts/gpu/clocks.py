@@ -29,4 +29,5 @@ def milliseconds(call: Callable[[], object], device: str, rounds: int = ROUNDS) 
         end.record()
         pairs.append((begin, end))
     torch.cuda.synchronize()
-    return statistics.median(begin.elapsed_time(end) for begin, end in pairs)
+    took: float = statistics.median(begin.elapsed_time(end) for begin, end in pairs)
+    return took
