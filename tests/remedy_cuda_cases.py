@@ -7,14 +7,14 @@ from unittest.mock import patch
 
 import torch
 from remedy_subjects import Case
-from tiny_graphs import X86, calibration_data, fresh_inputs, fused, quantized
+from tiny_graphs import fresh_inputs, quantized
 from tiny_nets.all_nets import TINY
 
-import fxpasses
 from fxpasses.export import to_torch
 from fxpasses.export.engines.cuda.readiness import require_kernels
 from fxpasses.graph.devices import named_device, usable_device
 from fxpasses.quantization.ranges.deferred import DeferredEnds
+from fxpasses.quantization.ranges.observers import MinMaxObserver
 
 NET = "conv_bn_relu"
 
@@ -43,11 +43,6 @@ def _not_interpreted(call: Callable[[], object]) -> object:
 
 def _by_reference(_: object) -> object:
     return to_torch(quantized(NET), "reference")(*fresh_inputs(TINY[NET], 1))
-
-
-def _calibrated(scale: float) -> object:
-    graph = fxpasses.observe(fused(NET), X86)
-    return fxpasses.calibrate(graph, [tuple(x * scale for x in b) for b in calibration_data(TINY[NET])])
 
 
 _GPU = torch.device("cuda")
@@ -102,5 +97,10 @@ CUDA_CASES: dict[str, Case] = {
         lambda _: DeferredEnds().add(torch.zeros(2, dtype=torch.int32)),
         "keep the operator that reads it in float",
         lambda _: DeferredEnds().add(torch.zeros(2, dtype=torch.int32).float()),
+    ),
+    "fxpasses/quantization/ranges/histogram.py:require_finite": (
+        lambda _: MinMaxObserver()(torch.tensor([1.0, float("nan")])),
+        "check the calibration data for NaN or infinity",
+        lambda _: MinMaxObserver()(torch.tensor([1.0, float("nan")]).nan_to_num()),
     ),
 }

@@ -55,10 +55,9 @@ def _tiny() -> nn.Module:
 
 
 def _cifar_resnet20() -> nn.Module:
-    from fxpasses.models.nets.cifar_resnet import cifar_resnet20
+    from fxpasses.models.nets.cifar_resnet import CifarResNet
 
-    module: nn.Module = cifar_resnet20()
-    return module
+    return CifarResNet(20)
 
 
 _BUILD: dict[str, Callable[[], nn.Module]] = {"tiny": _tiny, "cifar_resnet20": _cifar_resnet20}

@@ -32,8 +32,8 @@ def take_in_sums(net: fx.GraphModule, calls: Mapping[fx.Node, Int8Call], proved:
         layer = _layer_to_extend(node, kernels)
         if layer is None:
             continue
-        own, add = by_kernel[layer.target], by_kernel[node.target]
-        kernel = kernels[layer.target]
+        own, add = by_kernel[str(layer.target)], by_kernel[node.target]
+        kernel = kernels[str(layer.target)]
         assert isinstance(kernel, SummingLayer)
         both = own.name in proved and add.name in proved
         kernels[node.target] = WithSum(kernel, own, add, both)

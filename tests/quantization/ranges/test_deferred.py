@@ -17,6 +17,7 @@ import fxpasses
 from fxpasses.errors import InputError
 from fxpasses.quantization.int8 import bias_correction, mixed_tensors
 from fxpasses.quantization.ranges import deferred, histogram, observers
+from fxpasses.quantization.ranges.activations_in_place import with_activations_in_place
 from fxpasses.quantization.ranges.deferred import DeferredCounts, DeferredEnds
 from fxpasses.quantization.ranges.histogram import StreamingHistogram
 from fxpasses.quantization.ranges.observers import MinMaxObserver, Observer
@@ -37,7 +38,7 @@ class Reading(TorchDispatchMode):
     WAITING = ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "unique")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
         self.found: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -129,10 +130,8 @@ def test_calibration_is_the_cpus(observer: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_batch_waits(remote: None) -> None:
-    from fxpasses.quantization.ranges import calibration
-
     graph = fxpasses.observe(fused("residual_block"), fxpasses.QuantConfig(target="x86"))
-    fast, _ = calibration.with_activations_in_place(graph)
+    fast, _ = with_activations_in_place(graph)
     with torch.inference_mode(), nothing_read():
         for batch in calibration_data(TINY["residual_block"]):
             fast(*batch)

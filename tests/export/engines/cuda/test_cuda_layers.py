@@ -13,8 +13,10 @@ from tiny_nets.net import TwoInputs, tiny
 from torch import Tensor, fx, nn
 
 from fxpasses.export.engines.cuda import layers
+from fxpasses.export.engines.cuda.launches import Images, LayerConstants, launch_depthwise
 from fxpasses.export.engines.cuda.layers import CudaConv, CudaFloatResult, CudaLinear, WithSum, fitting
 from fxpasses.export.engines.cuda.operands import why_sums_overflow
+from fxpasses.export.engines.cuda.window import Window
 from fxpasses.export.engines.reference import ReferenceKernel, ReferenceResult
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import Int8Call, find_float_results, find_int8_calls, layer_of
@@ -169,9 +171,13 @@ def test_large_batches_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     (q,) = random_integers(call, 4)
     whole = CudaConv(call, proved=True)(q)
     asked: list[int] = []
-    launch = layers.launch_depthwise
+
+    def launch(layer: LayerConstants, window: Window, x: Tensor, images: Images, y: Tensor, residual: None) -> None:
+        asked.append(images.count)
+        launch_depthwise(layer, window, x, images, y, residual)
+
     monkeypatch.setattr(layers, "MOST_PLACES", q[0].numel())
-    monkeypatch.setattr(layers, "launch_depthwise", lambda *a: (asked.append(a[3].count), launch(*a)))
+    monkeypatch.setattr(layers, "launch_depthwise", launch)
     assert torch.equal(CudaConv(call, proved=True)(q), whole) and asked == [1, 1]
     assert fitting(10**12) == 1
 
