@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .kernels import conv_kernels
 from .tiles import CHANNELWISE, Tile, products, usual_channelwise, usual_product
-from .tuning import Choice
+from .tuning import Choice, Launch
 from .window import Window
 
 NO_CONTRACTION = {"enable_fp_fusion": False}
@@ -74,9 +74,9 @@ def launch_product(
     m, n, few = images.count * out[0] * out[1], layer.outputs // layer.groups, few_channels(layer, window)
     stretch = few * window.size[1] if few else layer.channels
 
-    def run(tile: Tile) -> None:
+    def start(tile: Tile, launch: Launch) -> None:
         grid = (-(-m // tile.bm) * -(-n // tile.bn), layer.groups)
-        conv_kernels.conv_gemm[grid](
+        launch(conv_kernels.conv_gemm, grid)(
             x, layer.weight, y, y if residual is None else residual, layer.bias, layer.multiplier, layer.ratios,
             layer.limits, m, n, layer.channels, *window.arguments(images.height, images.width, out),
             layer.channels * layer.groups, layer.outputs, layer.padding, UNSIGNED=layer.unsigned,
@@ -86,7 +86,7 @@ def launch_product(
         )  # fmt: skip
 
     shape = (m, n, layer.channels, layer.groups, *window.size, *window.stride, residual is not None)
-    Choice("product", shape, products(stretch), usual_product(m, n, stretch)).launch(run)
+    Choice("product", shape, products(stretch), usual_product(m, n, stretch)).launch(start)
 
 
 def launch_depthwise(
@@ -96,9 +96,9 @@ def launch_depthwise(
     out = window.output_size(images.height, images.width)
     m = images.count * out[0] * out[1]
 
-    def run(tile: Tile) -> None:
+    def start(tile: Tile, launch: Launch) -> None:
         grid = (-(-m // tile.bm) * -(-layer.outputs // tile.bn),)
-        conv_kernels.conv_depthwise[grid](
+        launch(conv_kernels.conv_depthwise, grid)(
             x, layer.weight, y, y if residual is None else residual, layer.bias, layer.multiplier, layer.ratios,
             layer.limits, m, layer.outputs, layer.groups, *window.arguments(images.height, images.width, out),
             layer.padding, UNSIGNED=layer.unsigned, UNSIGNED_R=layer.unsigned_residual, RESIDUAL=residual is not None,
@@ -106,4 +106,4 @@ def launch_depthwise(
         )  # fmt: skip
 
     shape = (m, layer.outputs, layer.groups, *window.size, *window.stride, residual is not None)
-    Choice("depthwise", shape, CHANNELWISE, usual_channelwise(m, layer.outputs)).launch(run)
+    Choice("depthwise", shape, CHANNELWISE, usual_channelwise(m, layer.outputs)).launch(start)

@@ -15,7 +15,7 @@ from .launches import NO_CONTRACTION
 from .operands import as_signed, is_unsigned, limits_of
 from .pointwise import dense
 from .tiles import CHANNELWISE, Tile, usual_channelwise
-from .tuning import Choice
+from .tuning import Choice, Launch
 from .window import Window, pair
 
 
@@ -37,8 +37,8 @@ class _Pool(Kernel):
         )
         m = count * out[0] * out[1]
 
-        def run(tile: Tile) -> None:
-            byte_kernels.pool[(-(-m // tile.bm) * -(-channels // tile.bn),)](
+        def start(tile: Tile, launch: Launch) -> None:
+            launch(byte_kernels.pool, (-(-m // tile.bm) * -(-channels // tile.bn),))(
                 as_signed(q), as_signed(y), self.ratios, self.limits, m, channels,
                 *window.arguments(height, width, out), MAXIMUM=self.maximum,
                 INSIDE_ONLY=self.inside_only, UNSIGNED=self.unsigned, BM=tile.bm, BN=tile.bn, num_warps=tile.warps,
@@ -46,7 +46,7 @@ class _Pool(Kernel):
             )  # fmt: skip
 
         shape = (m, channels, *window.size, *window.stride, self.maximum)
-        Choice("pool", shape, CHANNELWISE, usual_channelwise(m, channels)).launch(run)
+        Choice("pool", shape, CHANNELWISE, usual_channelwise(m, channels)).launch(start)
         return y
 
 

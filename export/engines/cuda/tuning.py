@@ -13,9 +13,12 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -124,6 +127,35 @@ def using(table: TileTable) -> Iterator[TileTable]:
         _in_use.reset(token)
 
 
+Launch = Callable[[Any, tuple[int, ...]], Callable[..., object]]
+"""From a kernel and the number of its programs to what is called with its arguments."""
+Start = Callable[[Tile, Launch], None]
+"""Launches with a tile."""
+
+
+def at_once(kernel: Any, grid: tuple[int, ...]) -> Callable[..., object]:
+    """Run it."""
+    launched: Callable[..., object] = kernel[grid]
+    return launched
+
+
+def without_running(kernel: Any, grid: tuple[int, ...]) -> Callable[..., object]:
+    """Compile it."""
+    return partial(kernel.warmup, grid=grid)
+
+
+@contextlib.contextmanager
+def _compiled_together() -> Iterator[None]:
+    """What is compiled inside is so by several threads at once; a tile that fails does so again when it is launched."""
+    import triton
+
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        triton.AsyncCompileMode(threads, ignore_errors=True),
+    ):
+        yield
+
+
 @dataclass(frozen=True)
 class Choice:
     """One launch: what may be tried, and what is used where nothing was measured."""
@@ -137,20 +169,22 @@ class Choice:
     def key(self) -> str:
         return ":".join([self.kind, *(str(int(size)) for size in self.shape)])
 
-    def launch(self, run: Callable[[Tile], None]) -> None:
+    def launch(self, start: Start) -> None:
         """Run with the best tile known; measure first, if the table in use measures."""
         table = _in_use.get()
         if table is not None and table.measure is not None and self.key not in table.tiles:
-            table.tiles[self.key] = self._fastest(run, table, table.measure)
-        run(self.usual if table is None else table.tiles.get(self.key, self.usual))
+            table.tiles[self.key] = self._fastest(start, table, table.measure)
+        start(self.usual if table is None else table.tiles.get(self.key, self.usual), at_once)
 
-    def _fastest(
-        self, run: Callable[[Tile], None], table: TileTable, measure: Callable[[Callable[[], None]], float]
-    ) -> Tile:
+    def _fastest(self, start: Start, table: TileTable, measure: Callable[[Callable[[], None]], float]) -> Tile:
         best, shortest = self.usual, float("inf")
-        for tile in dict.fromkeys((self.usual, *self.candidates)):
+        tiles = dict.fromkeys((self.usual, *self.candidates))
+        with _compiled_together():
+            for tile in tiles:
+                start(tile, without_running)
+        for tile in tiles:
             try:
-                took = measure(lambda tile=tile: run(tile))  # type: ignore[misc]  # a default binds it at once
+                took = measure(lambda tile=tile: start(tile, at_once))  # type: ignore[misc]  # bound by its default
             except resource_errors() as error:
                 table.notes.append(f"{self.key}: {tile} cannot run here: {str(error).splitlines()[0]}")
                 continue

@@ -58,5 +58,5 @@ def test_pytorch_runs_there_and_onnxruntime_does_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(measuring, "to_torch", lowered)
     monkeypatch.setattr(measuring, "onnx_runner", lambda path, precision, threads: ("cpu", precision))
     subjects = Subjects.of(tmp_path, fused("conv_bn_relu"), quantized("conv_bn_relu"), 1, device="cuda")
-    assert list(subjects.runners) == [("gpu", "fp32"), ("gpu", "int8"), ("cpu", "fp32"), ("cpu", "int8")]
+    assert list[object](subjects.runners) == [("gpu", "fp32"), ("gpu", "int8"), ("cpu", "fp32"), ("cpu", "int8")]
     assert asked == [("to_torch", None), ("runner", "fp32", GPU), ("to_torch", GPU), ("runner", "int8", GPU)]

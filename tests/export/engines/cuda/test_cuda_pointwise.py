@@ -67,7 +67,7 @@ def chosen(name: str, target: str) -> tuple[Int8Call, Kernel, list[str]]:
     return call, kernel, choosing.notes
 
 
-@pytest.mark.parametrize("target", ["cuda", "x86"])
+@pytest.mark.parametrize("target", ["cuda", pytest.param("x86", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*TWO, *ONE])
 def test_operators_are_the_references(name: str, target: str) -> None:
     call, kernel, notes = chosen(name, target)

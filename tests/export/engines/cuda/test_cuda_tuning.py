@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from engine_calls import call_of, random_integers
+from tiny_nets.net import tiny
+from torch import nn
 
+from fxpasses.export.engines.cuda.layers import CudaLinear
 from fxpasses.export.engines.cuda.tiles import Tile, products, usual_product
-from fxpasses.export.engines.cuda.tuning import Choice, TileTable, cache_folder, using
+from fxpasses.export.engines.cuda.tuning import Choice, Launch, TileTable, at_once, cache_folder, using
+from fxpasses.export.engines.reference import ReferenceKernel
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 
@@ -28,11 +33,16 @@ def launched(table: TileTable | None) -> list[Tile]:
     """The tiles that one launch ran with."""
     ran: list[Tile] = []
     choice = Choice("product", (1, 2), (FAST, LARGE), SLOW)
+
+    def start(tile: Tile, launch: Launch) -> None:
+        if launch is at_once:
+            ran.append(tile)
+
     if table is None:
-        choice.launch(ran.append)
+        choice.launch(start)
         return ran
     with using(table):
-        choice.launch(ran.append)
+        choice.launch(start)
     return ran
 
 
@@ -41,6 +51,23 @@ def measuring(run: Callable[[], None]) -> float:
     measuring.calls += 1  # type: ignore[attr-defined]  # counted on the function
     run()
     return {1: 3.0, 2: 1.0, 3: 2.0}[measuring.calls]  # type: ignore[attr-defined]  # counted on the function
+
+
+def test_a_layer_is_right_while_its_tiles_are_measured() -> None:
+    """Compiled ahead, run with each, and once more with the fastest."""
+    call = call_of(tiny("tuned", lambda: nn.Linear(40, 7), (3, 40)), "linear")
+    (q,) = random_integers(call, 1)
+    tried: list[float] = []
+
+    def measure(run: Callable[[], None]) -> float:
+        run()
+        tried.append(float(len(tried)))
+        return -tried[-1]
+
+    with using(TileTable(CARD, measure=measure)) as table:
+        found = CudaLinear(call, proved=True)(q)
+    assert torch.equal(found, ReferenceKernel(call)(q))
+    assert len(tried) > 2 and list(table.tiles.values()) == [products(40)[-1]]
 
 
 def test_without_a_table_the_usual_tile_runs() -> None:
