@@ -90,7 +90,7 @@ def test_activations_of_16_bits_have_no_kernels_on_gpus() -> None:
 
 
 def test_a_device_of_no_name() -> None:
-    with pytest.raises(InputError, match="device 'gpu'\n.*torch knows no device of that name"):
+    with pytest.raises(InputError, match=r"device 'gpu'\n.*torch knows no device of that name"):
         to_torch(quantized("conv_bn_relu"), device="gpu")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -46,8 +47,8 @@ class CudaNet(nn.Module):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has no kernel here, and what was wrong with the file of tiles, as sentences."""
-        return (*self._kernel_notes, *self.tiles.notes)
+        """What has no kernel here or is not replayed, and what was wrong with the file of tiles, as sentences."""
+        return (*self._kernel_notes, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         return self._run(*inputs, **named)
@@ -57,7 +58,8 @@ class CudaNet(nn.Module):
         inputs = tuple(self._there(x) for x in inputs)
         named = {name: self._there(x) for name, x in named.items()}
         known = len(self.tiles.tiles)
-        with using(self.tiles):
+        is_gpu = self.device.type == "cuda"
+        with using(self.tiles), torch.cuda.device(self.device) if is_gpu else contextlib.nullcontext():
             run = self.net.forward if self.replays is None or named else self.replays
             result = run(*inputs, **named)
         if len(self.tiles.tiles) > known:

@@ -33,11 +33,13 @@ class Replays:
 
     Attributes:
         recorded: by shapes and types of the inputs.
+        notes: what could not be recorded, as sentences; it is run.
     """
 
     def __init__(self, run: Run, record: Callable[[Run, tuple[Tensor, ...]], Run] | None = None) -> None:
         self._run, self._record = run, record or recorded_graph
         self.recorded: dict[object, Run] = {}
+        self.notes: list[str] = []
         self._calls: dict[object, int] = {}
         self._lock = threading.Lock()
 
@@ -57,7 +59,12 @@ class Replays:
             return None
         while len(self.recorded) >= KEPT:
             self.recorded.pop(next(iter(self.recorded)))
-        self.recorded[key] = replay = self._record(self._run, inputs)
+        try:
+            replay = self._record(self._run, inputs)
+        except RuntimeError as error:  # what waits for the CPU, or copies from it, cannot be recorded
+            self.notes.append(f"a batch of {inputs[0].shape[0]} is not replayed: {str(error).splitlines()[0]}")
+            replay = self._run
+        self.recorded[key] = replay
         return replay
 
 

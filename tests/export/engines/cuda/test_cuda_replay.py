@@ -46,6 +46,19 @@ def test_large_batches_and_what_is_no_tensor_are_run() -> None:
     assert recorder.recorded == []
 
 
+def test_what_cannot_be_recorded_is_run_and_noted() -> None:
+    def refuse(run: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    replays = Replays(lambda x: x, refuse)
+    x = torch.zeros(2, 3)
+    for _ in range(REPEATS + 2):
+        assert replays(x) is x
+    assert replays.notes == [
+        "a batch of 2 is not replayed: CUDA error: operation not permitted when stream is capturing"
+    ]
+
+
 def test_few_shapes_are_kept() -> None:
     recorder = Recorder()
     replays = Replays(lambda x: x, recorder)
