@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,3 +71,14 @@ def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], targets
     """The function that decides what "auto" is, which is back in its place while the test runs."""
     monkeypatch.setattr(targets, "machine_target", MACHINE_TARGET)
     return MACHINE_TARGET
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[None]:
+    """Triton's interpreter in the place of a GPU, while a file's tests run."""
+    from interpreted import HAS_TRITON, interpreted_kernels
+
+    if not HAS_TRITON:
+        pytest.skip("Triton has no build for this system")
+    with interpreted_kernels():
+        yield

@@ -33,11 +33,20 @@ LONG_FILES = {
 """Files that may be longer, and their functions too, each with the reason."""
 _OPTIONS = "the options of a command are the parameters of its function"
 _COMMANDS = "fxpasses/cli/commands"
+_CUDA = "export/engines/cuda/kernels"
+_KERNELS = "a GPU kernel's operands are its parameters, and its code is compiled as one"
 LARGE_FUNCTIONS = {
     ("tests/hostile/documents.py", "report"): "one document with every part it can have",
     (f"{_COMMANDS}/bench_command.py", "bench_command"): _OPTIONS,
     (f"{_COMMANDS}/bundle_command.py", "bundle_command"): _OPTIONS,
     (f"{_COMMANDS}/parity_command.py", "parity_command"): _OPTIONS,
+    (f"{_CUDA}/conv_kernels.py", "_store"): _KERNELS,
+    (f"{_CUDA}/conv_kernels.py", "conv_depthwise"): _KERNELS,
+    (f"{_CUDA}/conv_kernels.py", "conv_gemm"): _KERNELS,
+    (f"{_CUDA}/byte_kernels.py", "add_bytes"): _KERNELS,
+    (f"{_CUDA}/byte_kernels.py", "multiply_bytes"): _KERNELS,
+    (f"{_CUDA}/byte_kernels.py", "pool"): _KERNELS,
+    (f"{_CUDA}/byte_kernels.py", "rescale_rows"): _KERNELS,
     ("export/onnx_writer/translations_recurrent.py", "gru_dynamic"): "the operator's own arguments",
     ("fxpasses/precision/recurrent_ops.py", "_gru_dynamic"): "the operator's own arguments",
     ("fxpasses/pruning/channels/budget.py", "choose_within"): "what choose_channels is told, and the budget",

@@ -204,14 +204,23 @@ def _numbers(version: str) -> tuple[int, ...]:
 def check_target(target: str, providers: tuple[str, ...]) -> TargetCheck:
     """Whether models made for ``target`` run here as intended."""
     reason = why_unsuited(target)
-    if target == "cuda" and reason is None and "CUDAExecutionProvider" not in providers:
-        reason = "onnxruntime has no CUDA provider: pip install onnxruntime-gpu"
+    if target == "cuda" and reason is None:
+        reason = why_no_gpu_kernels()
     if reason is None and target in ("x86", "x86-avx2") and not cpu_flags():
         reason = "this system does not tell what the CPU can do"
-    return TargetCheck(target, reason is None, reason or _promise(target))
+    return TargetCheck(target, reason is None, reason or _promise(target, providers))
 
 
-def _promise(target: str) -> str:
+def why_no_gpu_kernels() -> str | None:
+    """What keeps torch from running int8 kernels on this machine's GPU; None if nothing does."""
+    try:
+        from fxpasses.export.engines.cuda.readiness import why_no_kernels
+    except ImportError:
+        return "torch cannot be imported"
+    return why_no_kernels()
+
+
+def _promise(target: str, providers: tuple[str, ...]) -> str:
     """What a model made for a target does on a machine that suits it."""
     if target == "x86":
         return "full speed, sums of 32 bits: exact integers"
@@ -220,4 +229,7 @@ def _promise(target: str) -> str:
         return f"full speed, weights that cannot saturate sums of 16 bits: exact integers{faster}"
     if target == "arm":
         return "dot product instructions: full speed"
-    return "runs, not accelerated by onnxruntime's CUDA provider; its honest rival is fp16"
+    in_torch = "int8 kernels in PyTorch: exact integers; its honest rival is fp16"
+    if "CUDAExecutionProvider" not in providers:
+        return f"{in_torch}; onnxruntime has no CUDA provider (pip install onnxruntime-gpu) and runs on the CPU"
+    return f"{in_torch}; onnxruntime's CUDA provider has no int8 convolutions"

@@ -75,11 +75,13 @@ class Run:
         steps: told about every step.
         images: how many samples there are, where that is known, for ``steps``.
         engine: runs int8 graphs of a sweep; None for the exact reference.
+        device: that data is calibrated on; None for the CPU.
     """
 
     steps: Steps = SILENT
     images: int | None = None
     engine: Engine | None = None
+    device: str | None = None
 
 
 PLAINLY = Run()
@@ -152,10 +154,10 @@ def calibrated_graph(
     first, batches = first_samples(batches, samples_kept(config) if samples is None else samples)
     with steps.step("calibrate", run.images) as step:
         if config.sweeps:
-            sweep_observers(observed, batches, progress=step.advance, engine=run.engine)
+            sweep_observers(observed, batches, progress=step.advance, engine=run.engine, device=run.device)
             config = config_of(observed)
         else:
-            calibrate(observed, batches, step.advance)
+            calibrate(observed, batches, step.advance, device=run.device)
     if config.narrow_ranges:
         with steps.step("narrow ranges"):
             narrow_ranges(observed, first)

@@ -68,10 +68,30 @@ def test_the_graph_is_left_alone() -> None:
     assert fingerprint(gm) == before
 
 
-@pytest.mark.parametrize(("engine", "fix"), [("x68", "did you mean 'x86'"), ("tensorrt", "choose one of x86, ref")])
+@pytest.mark.parametrize(
+    ("engine", "fix"), [("x68", "did you mean 'x86'"), ("tensorrt", "choose one of x86, cuda, ref")]
+)
 def test_an_unknown_engine(engine: str, fix: str) -> None:
     with pytest.raises(InputError, match=f"engine '{engine}'\n.*there is no engine of that name\n.*{fix}"):
         to_torch(quantized("conv_bn_relu"), engine)
+
+
+@pytest.mark.parametrize("engine", ["x86", "reference", "plain"])
+def test_engines_of_the_cpu_are_not_for_gpus(engine: str) -> None:
+    with pytest.raises(InputError, match=f"engine '{engine}' on device 'cuda'\n.*computes on the CPU\n.*engine='cuda'"):
+        to_torch(quantized("conv_bn_relu"), engine, device="cuda")
+    to_torch(quantized("conv_bn_relu"), engine, device="cpu")
+
+
+def test_activations_of_16_bits_have_no_kernels_on_gpus() -> None:
+    wide = quantized("conv_bn_relu", QuantConfig(activation_bits=16, observer="minmax"))
+    with pytest.raises(InputError, match=r"engine 'plain' on device 'cuda'\n.*\n.*leave device out"):
+        to_torch(wide, device="cuda")
+
+
+def test_a_device_of_no_name() -> None:
+    with pytest.raises(InputError, match=r"device 'gpu'\n.*torch knows no device of that name"):
+        to_torch(quantized("conv_bn_relu"), device="gpu")
 
 
 def test_a_graph_of_another_stage() -> None:

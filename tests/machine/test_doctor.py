@@ -121,8 +121,9 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         ("x86-avx2", None, ("avx2",), (), True, "weights that cannot saturate sums of 16 bits: exact"),
         ("x86-avx2", None, ("avx2", "avx_vnni"), (), True, "where target x86 is more accurate"),
         ("arm", None, ("asimddp",), (), True, "dot product instructions"),
-        ("cuda", None, (), ("CPUExecutionProvider",), False, "pip install onnxruntime-gpu"),
-        ("cuda", None, (), ("CUDAExecutionProvider",), True, "not accelerated.*fp16"),
+        ("cuda", None, (), ("CPUExecutionProvider",), True, "exact integers.*pip install onnxruntime-gpu"),
+        ("cuda", None, (), ("CUDAExecutionProvider",), True, "int8 kernels in PyTorch.*fp16.*no int8 convolutions"),
+        ("cuda", "no NVIDIA GPU was found", (), (), False, "no NVIDIA GPU was found"),
     ],
 )
 def test_targets(
@@ -136,6 +137,15 @@ def test_targets(
 ) -> None:
     monkeypatch.setattr(doctor, "why_unsuited", lambda _: reason)
     monkeypatch.setattr(doctor, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(doctor, "why_no_gpu_kernels", lambda: None)
     check = doctor.check_target(target, providers)
     assert check.suited is suited
     assert re.search(promise, check.promise)
+
+
+def test_a_gpu_whose_kernels_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "why_unsuited", lambda _: None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert re.search("torch finds no NVIDIA GPU|triton is not installed", doctor.check_target("cuda", ()).promise)
+    without("fxpasses.export.engines.cuda.readiness", monkeypatch)  # which imports torch first
+    assert doctor.check_target("cuda", ()).promise == "torch cannot be imported"

@@ -33,19 +33,20 @@ def bench_command(
     """
     if not matrix:
         compared.refuse_alone()
-    choice = compared.choice(folder)
+    choice = compared.choice(folder, timing.device)
     with open_terminal(json) as terminal:
         terminal.load("torch", "onnx", "onnxruntime")
         settings = timing.settings()
         if not matrix:
-            _bench(folder, settings, terminal)
+            _bench(folder, settings, timing.device, terminal)
             return
         from ..matrix.run import run_matrix
 
         run_matrix(choice, settings, terminal)
 
 
-def _bench(folder: Path, settings: BenchSettings, terminal: Terminal) -> None:
+def _bench(folder: Path, settings: BenchSettings, device: str, terminal: Terminal) -> None:
+    from fxpasses.graph.devices import usable_device
     from fxpasses.machine.kernel_level import kernel_levels
     from fxpasses.reports.console import print_benchmark
     from fxpasses.reports.document import with_variants
@@ -55,13 +56,17 @@ def _bench(folder: Path, settings: BenchSettings, terminal: Terminal) -> None:
     from ..folders.measuring import latency_variants, time_runners
     from ..folders.rebuild import folder_artifacts
 
+    usable_device(device)  # told before artifacts are loaded
     report = open_folder(folder)
     require_static(report, folder, "bench")
     details = model_details(report, folder)
-    artifacts, int8 = folder_artifacts(report, folder, terminal)
+    artifacts, int8 = folder_artifacts(report, folder, terminal, device)
     make_input = input_maker(details, int8)
     found = time_runners([artifact.runner for artifact in artifacts], make_input, settings, terminal)
-    report = with_variants(report, latency_variants(artifacts, found)) | {"kernels": kernel_levels(int8)}
+    report = with_variants(report, latency_variants(artifacts, found)) | {
+        "kernels": kernel_levels(int8),
+        "device": device,
+    }
     update_report(report, folder)
     terminal.document = report
     print_benchmark(report, terminal.results)

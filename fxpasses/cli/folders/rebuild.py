@@ -22,21 +22,22 @@ from .static_artifacts import static_artifacts
 
 
 def folder_artifacts(
-    report: Mapping[str, Any], folder: Path, terminal: Terminal
+    report: Mapping[str, Any], folder: Path, terminal: Terminal, device: str = "cpu"
 ) -> tuple[list[Artifact], fx.GraphModule]:
     """What to measure in a folder, and its int8 graph.
 
     Torch fp32 is left out, with a remark, where its model is no longer there.
 
     Raises:
-        InputError: an artifact is missing or cannot be loaded.
+        InputError: an artifact is missing or cannot be loaded; or PyTorch cannot compute on ``device``.
     """
     for name in (FLOAT_ONNX, INT8_ONNX, INT8_PT2):
         artifact(folder, name)
     with terminal.step("load artifacts"):
         graph = float_graph(report, folder, terminal)
         int8 = load(folder / INT8_PT2)
-        return list(static_artifacts(folder, graph, int8, to_torch(int8), threads=1)), int8
+        made = static_artifacts(folder, graph, int8, to_torch(int8), threads=1, device=device)
+        return list(made), int8
 
 
 def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:

@@ -41,6 +41,15 @@ class TimingOptions:
         ),
     ] = 60.0
 
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="NAME,NAME",
+            help=f"What PyTorch computes on: {' or '.join(DEVICES)}; with --matrix both, too. onnxruntime: the CPU.",
+        ),
+    ] = DEVICES[0]
+
     def settings(self) -> BenchSettings:
         """The same as settings; typer tells errors of lists."""
         from fxpasses.measure.benchmark import BenchSettings
@@ -63,9 +72,6 @@ class MatrixOptions:
     precision: Annotated[
         str, typer.Option("--precision", metavar="NAME,NAME", help=f"{_OF_MATRIX}which of {', '.join(PRECISIONS)}.")
     ] = ",".join(PRECISIONS)
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME,NAME", help=f"{_OF_MATRIX}which of {', '.join(DEVICES)}.")
-    ] = DEVICES[0]
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", metavar="NAME", help=f'{_OF_MATRIX}what to compare with: "dense torch fp32".'),
@@ -87,14 +93,18 @@ class MatrixOptions:
         typer.Option("--out", metavar="DIR", help=f"{_OF_MATRIX}gets the files; default: the folder itself."),
     ] = None
 
-    def choice(self, folder: Path) -> MatrixChoice:
-        """The same as what is compared; typer tells errors of lists."""
+    def choice(self, folder: Path, devices: str) -> MatrixChoice:
+        """The same as what is compared.
+
+        Raises:
+            InputError: a name that is unknown.
+        """
         return MatrixChoice(
             folder,
             self.pruned,
             names_of(self.runtime, "--runtime", RUNTIMES),
             names_of(self.precision, "--precision", PRECISIONS),
-            names_of(self.device, "--device", DEVICES),
+            names_of(devices, "--device", DEVICES),
             self.baseline,
             tuple(self.imported or ()),
             self.before,

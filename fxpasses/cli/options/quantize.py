@@ -230,6 +230,7 @@ class QuantizeOptions:
             "--optimizer", metavar="TOOL", help="Of the float ONNX file: onnxruntime, onnxruntime-tools or none."
         ),
     ] = shared.FloatOptimizer.onnxruntime
+    device: Annotated[shared.Device, _static("its layers have no kernels on a GPU here")] = "cpu"
     dynamic_size: Annotated[
         bool,
         typer.Option(

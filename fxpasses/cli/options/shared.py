@@ -160,6 +160,15 @@ Target = Annotated[
         "--target", metavar="TARGET", help="Of int8: auto (this machine's), x86 (VNNI or AMX), x86-avx2, arm or cuda."
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="What PyTorch calibrates, evaluates and times on: cpu, or cuda for an NVIDIA GPU. Training, and "
+        "onnxruntime, stay on the CPU.",
+    ),
+]
 Observers = Annotated[
     list[str] | None,
     typer.Option(

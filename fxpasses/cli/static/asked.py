@@ -40,6 +40,7 @@ def settings_of(options: QuantizeOptions, measuring: MeasureOptions, seed: int) 
         placement=options.placement,
         dynamic_size=options.dynamic_size,
         qat=asked,
+        device=options.device,
     )
 
 

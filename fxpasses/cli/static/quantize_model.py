@@ -19,6 +19,7 @@ from fxpasses.export.program import exported_program
 from fxpasses.export.pt2.save_and_load import save
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.export.wide_activations import WIDE_REMARK
+from fxpasses.graph.devices import usable_device
 from fxpasses.machine.environment import why_unsuited
 from fxpasses.machine.kernel_level import kernel_levels
 from fxpasses.measure.model_size import MacCount
@@ -73,6 +74,7 @@ class Settings:
         placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
         dynamic_size: whether height and width of images are free.
         qat: what is asked of training; None for calibration alone.
+        device: that calibrates and evaluates, as ``cuda``.
     """
 
     config: QuantConfig
@@ -86,8 +88,10 @@ class Settings:
     placement: str = ALL
     dynamic_size: bool = False
     qat: Qat | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        usable_device(self.device)
         check_placement(self.placement, self.config)
         check_count("evaluation images", self.evaluation_images)
         check_threads(self.threads)
@@ -122,10 +126,14 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             audited = audit(folder / INT8_ONNX)
         judged = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
         macs = macs_of(graph, given, terminal)
-        artifacts = static_artifacts(
-            folder, graph, int8, module, threads=threads, nearest=made.int8.nearest, macs=macs.macs
-        )
-        measured = measure(list(artifacts), given, settings.evaluation_images, settings.benchmark, terminal)
+        how: dict[str, Any] = {
+            "threads": threads,
+            "nearest": made.int8.nearest,
+            "macs": macs.macs,
+            "device": settings.device,
+        }
+        artifacts = list(static_artifacts(folder, graph, int8, module, macs=macs.macs, **how))
+        measured = measure(artifacts, given, settings.evaluation_images, settings.benchmark, terminal)
     report = build_report(
         model=given.model.name,
         data=given.data.name,
@@ -137,10 +145,8 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **run_details(given, settings.evaluation_images, measured, terminal, made.images),
             "audit": audited.to_json(),
             **integers,
-            "kernels": kernel_levels(int8),
+            **{"kernels": kernel_levels(int8), "outputs": judged["outputs"], "macs": macs.to_json()},
             **made.details(),
-            "outputs": judged["outputs"],
-            "macs": macs.to_json(),
             "warnings": terminal.warnings + _warnings(given, settings, measured, macs, judged["warnings"]),
         },
     )
@@ -166,7 +172,7 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
         return placed[0].config
 
     chooses = place if settings.placement == MEASURED else None
-    int8 = int8_graphs(graph, batches, images, settings.config, terminal, chooses)
+    int8 = int8_graphs(graph, batches, images, settings.config, terminal, chooses, settings.device)
     return Quantized(graph, int8, images, placed[0] if placed else None)
 
 
@@ -184,9 +190,10 @@ def int8_graphs(
     config: QuantConfig,
     terminal: Terminal,
     place: Place | None = None,
+    device: str = "cpu",
 ) -> Int8Graphs:
-    """Quantize a fused FLOAT graph; ``place`` chooses what stays float."""
-    run = Run(terminal, images, to_torch)
+    """Quantize a fused FLOAT graph, calibrated on ``device``; ``place`` chooses what stays float."""
+    run = Run(terminal, images, to_torch, device)
     return quantize_graph(graph, batches, config, place=place, keep_nearest=True, run=run)
 
 

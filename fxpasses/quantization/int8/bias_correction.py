@@ -16,7 +16,8 @@ from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of, submodule_path
 from ...graph.shapes import carried_meta
-from ..ranges.histogram import finite_range
+from ..ranges.deferred import is_remote
+from ..ranges.histogram import finite_range, require_finite
 from ..ranges.observers import NothingObserved
 from .plan import Plan
 
@@ -109,18 +110,23 @@ class ChannelMeans(nn.Module):
         """
         if self._sums is None:
             raise NothingObserved
-        return self._sums / self._values
+        sums = self._sums.cpu()
+        require_finite(float(sums.min()), float(sums.max()))  # on a GPU nobody has looked yet
+        return sums / self._values
 
     def _take_in(self, x: Tensor) -> None:
         axis = self.axis % x.dim()
         inside = [d for d in range(1, x.dim()) if d != axis]
         by_sample = x.sum(inside, dtype=x.dtype if x.dtype == torch.float64 else torch.float32) if inside else x
         sums = by_sample.sum(0, dtype=torch.float64) if axis else by_sample.double()  # however the samples are batched
-        finite_range(sums)
+        if not is_remote(sums):
+            finite_range(sums)
         if self._sums is None:
             with torch.inference_mode(False):  # what is made in inference mode could not be added to outside of it
-                self._sums = torch.zeros(len(sums), dtype=torch.float64)
-        self._sums.add_(sums.cpu())
+                self._sums = torch.zeros(len(sums), dtype=torch.float64, device=sums.device)
+        elif self._sums.device != sums.device:  # calibrated once here and once there
+            self._sums = self._sums.to(sums.device)
+        self._sums.add_(sums)
         self._values += x.numel() // len(sums)
 
 

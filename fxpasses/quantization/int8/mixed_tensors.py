@@ -22,6 +22,7 @@ from ...graph.edit import module_of, operator_name, operator_of, submodule_path
 from ...graph.operators import Operator, Scaling, Trait
 from ...graph.shapes import carried_meta, is_float_tensor, shape_of
 from ..numbers.qparams import QParams
+from ..ranges.deferred import is_remote
 from .plan import Plan, shares_scale
 
 PARTS = "fxpasses_parts"
@@ -103,6 +104,11 @@ def taken_from(gm: fx.GraphModule, plan: Plan, node: fx.Node) -> fx.Node | None:
     return None
 
 
+Number = float | Tensor
+Moments = tuple[int, Number, Number]
+"""Count, mean and variance."""
+
+
 class PartMoments(nn.Module):
     """Watches a tensor and keeps mean and variance of each part; memory is three numbers a part.
 
@@ -113,7 +119,7 @@ class PartMoments(nn.Module):
     def __init__(self, joined: Joined | None) -> None:
         super().__init__()
         self._place = None if joined is None else (joined.sizes, joined.dim)
-        self._moments = [(0, 0.0, 0.0) for _ in (joined.sizes if joined is not None else (1,))]
+        self._moments: list[Moments] = [(0, 0.0, 0.0) for _ in (joined.sizes if joined is not None else (1,))]
 
     def forward(self, x: Tensor) -> Tensor:
         if x.numel():
@@ -123,15 +129,17 @@ class PartMoments(nn.Module):
 
     def powers(self) -> list[float]:
         """The power of what each part tells: its variance; the mean square of one that never changes."""
-        return [v if v > _CONSTANT * (m * m + v) else m * m for _, m, v in self._moments]
+        moments = [(float(m), float(v)) for _, m, v in self._moments]
+        return [v if v > _CONSTANT * (m * m + v) else m * m for m, v in moments]
 
 
-def _merged(old: tuple[int, float, float], part: Tensor) -> tuple[int, float, float]:
+def _merged(old: Moments, part: Tensor) -> Moments:
     """Count, mean and variance of what was seen and one more batch (Chan et al. 1979)."""
     count, mean, variance = old
     if not part.numel():
         return old
-    v, m = (float(t) for t in torch.var_mean(part, correction=0))
+    # on a GPU they stay there: float64 tensors compute as Python's numbers do
+    v, m = (t.double() if is_remote(t) else float(t) for t in torch.var_mean(part, correction=0))
     share, apart = part.numel() / (count + part.numel()), m - mean
     merged = (1 - share) * variance + share * v + share * (1 - share) * apart * apart
     return count + part.numel(), mean + share * apart, merged

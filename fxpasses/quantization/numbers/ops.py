@@ -42,15 +42,15 @@ def _dequantize_per_channel(q: Tensor, scale: Tensor, axis: int) -> Tensor:
 def _pixels(
     x: Tensor, factor: Sequence[float], offset: Sequence[float], rest: float, channels: int, spread: bool = False
 ) -> Tensor:
-    made = x.mul(_by_channel(factor)).add_(_by_channel(offset))
+    made = x.mul(_by_channel(factor, x)).add_(_by_channel(offset, x))
     if spread:
         missing = channels // 2 - x.shape[1]
         return F.pad(made.unsqueeze(2), (0, 0, 0, 0, 0, 1, 0, missing), value=rest).flatten(1, 2)
     return F.pad(made, (0, 0, 0, 0, 0, channels - x.shape[1]), value=rest)
 
 
-def _by_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
+def _by_channel(values: Sequence[float], x: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=x.device).reshape(1, -1, 1, 1)
 
 
 def _pixels_fake(

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ...errors import FxPassesError, GraphError, InputError
+from ...graph.devices import moved, on_device, usable_device
 from ...graph.stages import Stage, check_stage
 from ...signature.examples import argument_names_of, inputs_of, tensors_in
 from ...signature.input_check import check_inputs
@@ -17,35 +18,49 @@ from ...signature.samples import batch_dims, count_samples, pieces_of
 from .activations_in_place import with_activations_in_place
 from .first_samples import batches_of
 from .labelled_batches import without_labels
-from .observers import MovingAverageObserver
+from .observers import MovingAverageObserver, Observer
 
 
-def calibrate(gm: fx.GraphModule, batches: Iterable[Any], progress: Callable[[int], None] | None = None) -> int:
+def calibrate(
+    gm: fx.GraphModule,
+    batches: Iterable[Any],
+    progress: Callable[[int], None] | None = None,
+    *,
+    device: str | torch.device | None = None,
+) -> int:
     """Feed batches to the observers; memory does not grow with their number.
 
     Args:
         gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
         batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels behind them are left out.
         progress: called with the number of samples of each batch as it is done.
+        device: where to run, ``"cuda"`` for one; the graph is back on the CPU afterwards. Nothing is read from a GPU
+            until all batches have passed: NaN and infinity are told then, without their node.
 
     Returns:
         The number of samples seen.
 
     Raises:
-        InputError: no batches, a batch of another shape than the example inputs, or NaN or infinity in one.
+        InputError: no such device; no batches, a batch of another shape than the example inputs, or NaN or infinity in
+            one.
         GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite, naming the node.
     """
     check_stage(gm, Stage.OBSERVED, "calibrate")
     seen = 0
-    fast, _ = with_activations_in_place(gm)
-    for inputs in checked_batches(gm, batches):
-        with torch.inference_mode():
-            for piece in pieces(gm, inputs):
-                _observe_piece(gm, fast, piece)
-        samples = count_samples(gm, inputs)
-        seen += samples
-        if progress is not None:
-            progress(samples)
+    place = torch.device("cpu") if device is None else usable_device(device)
+    with moved(gm, place):
+        fast, _ = with_activations_in_place(gm)
+        for inputs in checked_batches(gm, batches):
+            with torch.inference_mode():
+                for piece in pieces(gm, inputs):
+                    _observe_piece(gm, fast, on_device(piece, place))
+            samples = count_samples(gm, inputs)
+            seen += samples
+            if progress is not None:
+                progress(samples)
+        for module in gm.modules():
+            if isinstance(module, Observer):
+                module.settle()
     return seen
 
 

@@ -17,6 +17,7 @@ order hardly. Minimum and maximum are always those of every value.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ..numbers.qparams import as_float32
+from .deferred import DeferredCounts, is_remote
 
 DEFAULT_BINS = 2048
 DEFAULT_LIMIT = 1 << 16
@@ -54,14 +56,20 @@ def finite_range(x: Tensor) -> tuple[float, float]:
     low, high = lowest.item(), highest.item()
     if x.dtype == torch.float64:
         low, high = as_float32(low), as_float32(high)
+    require_finite(low, high, x.shape)
+    return low, high
+
+
+def require_finite(low: float, high: float, shape: Sequence[int] | None = None) -> None:
+    """Raise InputError if an end of a range is NaN or infinite; ``shape`` is that of the tensor, where one is known."""
     if not (math.isfinite(low) and math.isfinite(high)):
         found = "NaN" if math.isnan(low) or math.isnan(high) else "infinity"
+        where = "" if shape is None else f" in a tensor of shape {list(shape)}"
         raise InputError(
-            f"calibration met {found} in a tensor of shape {list(x.shape)}",
+            f"calibration met {found}{where}",
             why="a range that is not finite has no scale",
             fix="check the calibration data for NaN or infinity, and that the float model is finite on it",
         )
-    return low, high
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,7 @@ class StreamingHistogram:
         self.low, self.high = math.inf, -math.inf
         self.observed = 0
         self.samples = 0
+        self._deferred: DeferredCounts | None = None
 
     @property
     def width(self) -> float:
@@ -131,6 +140,8 @@ class StreamingHistogram:
     def add(self, x: Tensor) -> None:
         """Counts a floating-point tensor of any shape and layout; dimension 0 holds the samples.
 
+        Tensors on a GPU are counted there; what was found is here after :meth:`settle`.
+
         Raises:
             InputError: as :func:`finite_range`; nothing has been counted then.
         """
@@ -138,20 +149,39 @@ class StreamingHistogram:
             return
         if x.requires_grad:
             x = x.detach()
-        low, high = finite_range(x)
-        self._make_room(low, high)
+        deferred = self._deferred_on(x)
+        low = -math.inf
+        if deferred is None:
+            low, high = finite_range(x)
+            self._make_room(low, high)
         number = x.shape[0] if x.dim() else 1
         size = x.numel() // number
         stride = _stride(size, self.limit)
-        if stride == 1:
-            self._count(_in_memory_order(x), 1, signed=low < 0)
-        else:
+        chosen = _in_memory_order(x)
+        if stride > 1:
             one_by_one = number == 1 or x.stride(0) == max(x.stride())
             runs = _in_memory_order(x if one_by_one else x.contiguous()).view(-1, _run(size))
             next_one = -self.samples * (size // _run(size)) % stride
-            self._count(runs[next_one::stride], stride, signed=low < 0)
+            chosen = runs[next_one::stride]
+        if deferred is None:
+            self._count(chosen, stride, signed=low < 0)
+        else:
+            deferred.add(chosen if stride == 1 else x, chosen, stride)
         self.observed += x.numel()
         self.samples += number
+
+    def settle(self) -> None:
+        """Take over what was counted on a GPU.
+
+        Raises:
+            InputError: there was NaN or infinity in it.
+        """
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None:
+            low, high = deferred.ends.read()
+            require_finite(low, high)
+            self._make_room(low, high)
+            self.counts += deferred.read(self.width)
 
     def merge(self, other: StreamingHistogram) -> None:
         """Adds what another histogram of as many bins has counted: the same as having seen its values."""
@@ -173,6 +203,12 @@ class StreamingHistogram:
         edges[0] = min(max(float(edges[0]), self.low), float(edges[1]) - sliver)
         edges[-1] = max(min(float(edges[-1]), self.high), float(edges[-2]) + sliver)
         return Histogram(counts[first : last + 1], edges, self.low, self.high)
+
+    def _deferred_on(self, x: Tensor) -> DeferredCounts | None:
+        """What counts on a GPU until :meth:`settle`; None where reading numbers costs nothing."""
+        if is_remote(x) and self._deferred is None:
+            self._deferred = DeferredCounts(self.bins, x.device)
+        return self._deferred if is_remote(x) else None
 
     def _make_room(self, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ...errors import FxPassesError
 from ..numbers.qparams import UINT8, IntType, QParams
-from .histogram import DEFAULT_BINS, DEFAULT_LIMIT, StreamingHistogram, finite_range
+from .deferred import DeferredEnds, is_remote
+from .histogram import DEFAULT_BINS, DEFAULT_LIMIT, StreamingHistogram, finite_range, require_finite
 from .range_search import Range, least_entropy_range, least_error_range, percentile_range, qparams_of
 
 
@@ -47,6 +48,13 @@ class Observer(nn.Module, ABC):
         """
         if x.numel():
             self._take_in(x.detach() if x.requires_grad else x)
+
+    def settle(self) -> None:
+        """Take over what was seen on a GPU, where nothing is read while data passes.
+
+        Raises:
+            InputError: there was NaN or infinity in it.
+        """
 
     @property
     @abstractmethod
@@ -90,6 +98,14 @@ class MinMaxObserver(Observer):
         super().__init__()
         self._seen = 0
         self._ends: Range = (float("inf"), float("-inf"))
+        self._deferred = DeferredEnds()
+
+    def settle(self) -> None:
+        low, high = self._deferred.read()
+        self._deferred = DeferredEnds()
+        if (low, high) != (float("inf"), float("-inf")):
+            require_finite(low, high)
+        self._ends = min(self._ends[0], low), max(self._ends[1], high)
 
     @property
     def observed(self) -> int:
@@ -100,8 +116,11 @@ class MinMaxObserver(Observer):
         return self._ends
 
     def _take_in(self, x: Tensor) -> None:
-        low, high = finite_range(x)
-        self._ends = min(self._ends[0], low), max(self._ends[1], high)
+        if is_remote(x):
+            self._deferred.add(x)
+        else:
+            low, high = finite_range(x)
+            self._ends = min(self._ends[0], low), max(self._ends[1], high)
         self._seen += x.numel()
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
@@ -138,6 +157,9 @@ class _HistogramBased(Observer):
     def __init__(self, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
         super().__init__()
         self.histogram = StreamingHistogram(bins, limit)
+
+    def settle(self) -> None:
+        self.histogram.settle()
 
     @property
     def observed(self) -> int:

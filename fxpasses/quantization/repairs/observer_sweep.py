@@ -83,6 +83,7 @@ def sweep_observers(
     candidates: Sequence[str] = CANDIDATES,
     progress: Callable[[int], None] | None = None,
     engine: Engine | None = None,
+    device: str | None = None,
 ) -> Sweep:
     """Calibrate and choose the observer: takes the place of :func:`fxpasses.calibrate`.
 
@@ -94,6 +95,7 @@ def sweep_observers(
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; two samples at least.
         candidates: observers to try; ``minmax`` and ``histogram`` always are.
         progress: as for :func:`fxpasses.calibrate`.
+        device: that calibration runs on; None for the CPU.
         engine: what int8 graphs run in while they are judged, :func:`fxpasses.export.to_torch` for speed; the graph
             itself if not given.
 
@@ -106,10 +108,10 @@ def sweep_observers(
     waiting = _waiting(gm)
     specs = [parse_observer(name) for name in dict.fromkeys((*candidates, GUARD, DEFAULT))]
     held: deque[Any] = deque()
-    samples = calibrate(gm, _all_but_last(batches, held), progress)
+    samples = calibrate(gm, _all_but_last(batches, held), progress, device=device)
     judged = list(checked_batches(gm, held))
     sqnr_db = _sqnr_of_each(gm, specs, judged, engine or (lambda int8: int8))
-    samples += calibrate(gm, held, progress)
+    samples += calibrate(gm, held, progress, device=device)
     best = max(sqnr_db, key=lambda name: sqnr_db[name] + (MARGIN_DB if name == DEFAULT else 0.0))
     _observe_by(gm, parse_observer(best))
     ranked = sorted(sqnr_db.items(), key=lambda pair: -pair[1])

@@ -1,0 +1,148 @@
+"""The engine of int8 kernels on NVIDIA GPUs: which one computes which integer operation.
+
+What has no kernel goes through the exact reference, on the CPU, and is named in the notes: the same integers, slower by
+far. Operators that only move values are torch's own, on the GPU.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import fx
+
+from fxpasses.graph.meta_keys import SHAPE
+from fxpasses.graph.pass_runner import copy_graph
+from fxpasses.quantization.int8.exactness import margins
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
+
+from ..kernel import Kernel
+from ..reference import ReferenceKernel, ReferenceResult, integer_table, reference_kernel
+from ..replace_calls import lower
+from .fusing import take_in_sums
+from .layers import CudaConv, CudaFloatResult, CudaLinear
+from .net import CudaNet
+from .on_host import OnHost
+from .operands import why_sums_overflow
+from .pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
+from .pools import CudaGlobalAverage, CudaWindows
+from .readiness import is_interpreted, require_kernels
+from .tuning import TileTable, milliseconds
+
+_BYTES = (torch.uint8, torch.int8)
+
+
+def to_cuda(gm: fx.GraphModule, device: str | torch.device = "cuda", *, autotune: bool = False) -> CudaNet:
+    """Lower a QUANTIZED graph to kernels on a GPU.
+
+    Args:
+        gm: the graph. It is not changed.
+        device: the GPU; ``"cpu"`` where Triton's interpreter stands in for one.
+        autotune: measure tiles at the first call of each shape, and remember them in a file.
+
+    Raises:
+        InputError: there is no such GPU, it is too old, or Triton is missing.
+    """
+    device = torch.device(device)
+    require_kernels(device)
+    there = gm if device.type == "cpu" else copy_graph(gm).to(device)
+    choosing = _Choosing(gm, device)
+    net = lower(
+        there,
+        choosing.kernel_for,
+        entrance_for=partial(CudaEntrance, device=device),
+        result_for=choosing.result_for,
+    )
+    net = take_in_sums(net, find_int8_calls(there), choosing.proved)
+    again = partial(to_cuda, device=device, autotune=autotune)
+    return CudaNet(net, gm, again, device, tuple(choosing.notes), _tiles(device, autotune)).eval()
+
+
+def _tiles(device: torch.device, autotune: bool) -> TileTable:
+    if is_interpreted():
+        return TileTable("Triton's interpreter")
+    table = TileTable(torch.cuda.get_device_name(device), measure=milliseconds if autotune else None)
+    table.read()
+    return table
+
+
+class _Choosing:
+    """Chooses kernels for one graph.
+
+    Attributes:
+        notes: what has none, as sentences.
+        proved: integer tensors that float32 rounds as exact arithmetic does.
+    """
+
+    def __init__(self, gm: fx.GraphModule, device: torch.device) -> None:
+        self.device, self.notes = device, list[str]()
+        self.proved = {margin.node for margin in margins(gm) if margin.is_proof}
+        self._host_calls = {call.name: call for call in find_int8_calls(gm).values()}
+        self._host_results = {result.name: result for result in find_float_results(gm).values()}
+
+    def kernel_for(self, call: Int8Call) -> Kernel | None:
+        """The kernel of one integer operation; None to call the operator itself."""
+        if call.shares_scale and call.clamp is None and call.operator.name != "max_pool2d":
+            return reference_kernel(call)  # torch moves values, on any device
+        why = self._why_no_kernel(call)
+        if why is not None:
+            self.notes.append(f"{call.name}: {why}; the exact reference computes it on the CPU")
+            return OnHost(ReferenceKernel(self._host_calls[call.name]))
+        return self._kernel(call)
+
+    def result_for(self, result: FloatResult) -> Kernel:
+        why = why_sums_overflow(result.layer, result.x)
+        if why is not None:
+            self.notes.append(f"{result.name}: {why}; the exact reference computes it on the CPU")
+            return OnHost(ReferenceResult(self._host_results[result.name]))
+        return CudaFloatResult(result)
+
+    def _why_no_kernel(self, call: Int8Call) -> str | None:
+        name = call.operator.name
+        if any(x.grid.dtype not in _BYTES for x in (*call.x, call.y)):
+            return "its integers have 16 bits, and kernels take bytes"
+        if len({x.grid.dtype for x in call.x}) > 1 and name != "cat":
+            return "its inputs are bytes with a sign and without"
+        if call.layer is not None:
+            if name not in ("conv1d", "conv2d", "linear"):
+                return f"there is no kernel for {name}"
+            return why_sums_overflow(call.layer, call.x[0])
+        if call.operator.elementwise and call.clamp is None:
+            return None
+        return _why_not_these_shapes(call)
+
+    def _kernel(self, call: Int8Call) -> Kernel:
+        name, proved = call.operator.name, call.name in self.proved
+        if name == "linear":
+            return CudaLinear(call, proved)
+        if call.layer is not None:
+            return CudaConv(call, proved)
+        if call.operator.elementwise and call.clamp is None:
+            return CudaTable(call, integer_table(self._host_calls[call.name]), self.device)
+        if name in ("max_pool2d", "avg_pool2d"):
+            return CudaWindows(call, self.device)
+        if name == "adaptive_avg_pool2d":
+            return CudaGlobalAverage(call, self.device)
+        return {"add": CudaAdd, "mul": CudaMul, "cat": CudaCat}[name](call, proved, self.device)
+
+
+def _why_not_these_shapes(call: Int8Call) -> str | None:
+    """Why no kernel takes an operator without weights; None if one does."""
+    name, shapes = call.operator.name, [tuple(node.meta[SHAPE]) for node in call.inputs]
+    rank = len(shapes[0])
+    if name in ("add", "mul"):
+        is_gate = name == "mul" and rank == 4 and any(_is_gate(*pair) for pair in (shapes, shapes[::-1]))
+        return None if len(set(shapes)) == 1 or is_gate else f"there is no kernel for {name} of shapes that differ"
+    if name == "cat":
+        dim = int(call.settings.get("dim", 0)) % rank
+        return None if dim == (1 if rank == 4 else rank - 1) else f"there is no kernel for cat along dimension {dim}"
+    if name in ("max_pool2d", "avg_pool2d"):
+        return None if rank == 4 else f"there is no kernel for {name} of a single image"
+    if name == "adaptive_avg_pool2d":
+        size = call.settings.get("output_size", call.node.args[1] if len(call.node.args) > 1 else None)
+        return None if rank == 4 and size in (1, (1, 1), [1, 1]) else "only averages of whole images have a kernel"
+    return f"there is no kernel for {name}"
+
+
+def _is_gate(gate: tuple[int, ...], gated: tuple[int, ...]) -> bool:
+    return gate == (*gated[:2], 1, 1)

@@ -1,0 +1,78 @@
+"""A lowered net on a GPU: inputs are brought there, small batches that keep coming are replayed as one launch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from .on_host import OnHost
+from .replay import Replays
+from .tuning import TileTable, using
+
+
+class CudaNet(nn.Module):
+    """Runs a lowered graph; any batch size, several callers at once. Outputs stay on its device.
+
+    Args:
+        net: what :func:`lower` made with this engine's kernels.
+        graph: the QUANTIZED graph it was made of, which its pickles hold.
+        again: what made this of ``graph``.
+        device: where it computes.
+        notes: what has no kernel here, as sentences.
+        tiles: those measured on this card.
+
+    Attributes:
+        net: the same, kernel by kernel.
+    """
+
+    def __init__(
+        self,
+        net: fx.GraphModule,
+        graph: fx.GraphModule,
+        again: Callable[[fx.GraphModule], CudaNet],
+        device: torch.device,
+        notes: tuple[str, ...],
+        tiles: TileTable,
+    ) -> None:
+        super().__init__()
+        self.net, self.device, self.tiles, self._kernel_notes = net, device, tiles, notes
+        self._made_of = (graph, again)  # a tuple: its parameters are not those of this module
+        alone = not any(isinstance(module, OnHost) for module in net.modules())
+        self.replays = Replays(net.forward) if device.type == "cuda" and alone else None
+        self._run: Callable[..., Any] = torch.compiler.disable(self._untraced)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has no kernel here or is not replayed, and what was wrong with the file of tiles, as sentences."""
+        return (*self._kernel_notes, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self._run(*inputs, **named)
+
+    @torch.no_grad()
+    def _untraced(self, *inputs: Any, **named: Any) -> Any:
+        inputs = tuple(self._there(x) for x in inputs)
+        named = {name: self._there(x) for name, x in named.items()}
+        known = len(self.tiles.tiles)
+        is_gpu = self.device.type == "cuda"
+        with using(self.tiles), torch.cuda.device(self.device) if is_gpu else contextlib.nullcontext():
+            run = self.net.forward if self.replays is None or named else self.replays
+            result = run(*inputs, **named)
+        if len(self.tiles.tiles) > known:
+            self.tiles.write()
+        return result
+
+    def _there(self, x: Any) -> Any:
+        return x.to(self.device, non_blocking=True) if isinstance(x, Tensor) else x
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CudaNet:
+        graph, again = self._made_of
+        return again(graph).train(self.training)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        graph, again = self._made_of
+        return again, (graph,)

@@ -1,0 +1,86 @@
+"""Pools on NVIDIA GPUs: maxima, averages of windows, and averages of whole images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fxpasses.quantization.int8.int8_calls import Int8Call
+
+from ..kernel import Kernel
+from .kernels import byte_kernels
+from .launches import NO_CONTRACTION
+from .operands import as_signed, is_unsigned, limits_of
+from .pointwise import dense
+from .tiles import CHANNELWISE, Tile, usual_channelwise
+from .tuning import Choice, Launch
+from .window import Window, pair
+
+
+class _Pool(Kernel):
+    """Windows over images, channels last; averages are rounded in float64, as there are few."""
+
+    def __init__(self, call: Int8Call, device: torch.device, *, maximum: bool) -> None:
+        super().__init__()
+        self.y, self.unsigned, self.maximum = call.y, is_unsigned(call.x[0]), maximum
+        self.inside_only = False
+        self.ratios = torch.tensor([call.x[0].scale / call.y.scale], dtype=torch.float64, device=device)
+        self.limits = torch.tensor([*limits_of(call), call.x[0].zero_point], dtype=torch.int32, device=device)
+
+    def pooled(self, q: Tensor, window: Window, out: tuple[int, int]) -> Tensor:
+        q = dense(q)
+        count, channels, height, width = q.shape
+        y = torch.empty(
+            (count, channels, *out), dtype=self.y.grid.dtype, device=q.device, memory_format=torch.channels_last
+        )
+        m = count * out[0] * out[1]
+
+        def start(tile: Tile, launch: Launch) -> None:
+            launch(byte_kernels.pool, (-(-m // tile.bm) * -(-channels // tile.bn),))(
+                as_signed(q), as_signed(y), self.ratios, self.limits, m, channels,
+                *window.arguments(height, width, out), MAXIMUM=self.maximum,
+                INSIDE_ONLY=self.inside_only, UNSIGNED=self.unsigned, BM=tile.bm, BN=tile.bn, num_warps=tile.warps,
+                **NO_CONTRACTION,
+            )  # fmt: skip
+
+        shape = (m, channels, *window.size, *window.stride, self.maximum)
+        Choice("pool", shape, CHANNELWISE, usual_channelwise(m, channels)).launch(start)
+        return y
+
+
+class CudaWindows(_Pool):
+    """``[N, C, H, W]`` -> ``[N, C, H', W']``: max_pool2d or avg_pool2d."""
+
+    def __init__(self, call: Int8Call, device: torch.device) -> None:
+        super().__init__(call, device, maximum=call.operator.name == "max_pool2d")
+        s = call.settings
+        size, stride = pair(s["kernel_size"]), s.get("stride")
+        self.window = Window(
+            size,
+            size if stride in (None, [], ()) else pair(stride),
+            pair(s.get("padding", 0)),
+            pair(s.get("dilation", 1)),
+        )
+        self.inside_only = not s.get("count_include_pad", True)
+        self._function: Callable[..., Tensor] = call.node.target  # type: ignore[assignment]  # a pool
+        self._settings = s
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def forward(self, q: Tensor) -> Tensor:
+        size = q.shape[2], q.shape[3]
+        if size not in self._sizes:  # as torch says, whatever ceil_mode is
+            _, _, down, right = self._function(torch.empty(1, 1, *size, device="meta"), **self._settings).shape
+            self._sizes[size] = down, right
+        return self.pooled(q, self.window, self._sizes[size])
+
+
+class CudaGlobalAverage(_Pool):
+    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image."""
+
+    def __init__(self, call: Int8Call, device: torch.device) -> None:
+        super().__init__(call, device, maximum=False)
+
+    def forward(self, q: Tensor) -> Tensor:
+        return self.pooled(q, Window((q.shape[2], q.shape[3])), (1, 1))

@@ -1,0 +1,71 @@
+"""Where a graph computes: a device by its name, and graphs and tensors brought there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from ..errors import InputError
+
+
+def named_device(name: str | torch.device) -> torch.device:
+    """A device by its name, whether or not there is one.
+
+    Raises:
+        InputError: torch knows no such device.
+    """
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise InputError(
+            f"device {str(name)!r}", why="torch knows no device of that name", fix="use cuda, cuda:1 or cpu"
+        ) from error
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """The CPU or an NVIDIA GPU by its name.
+
+    Raises:
+        InputError: there is no device of that name, or not on this machine.
+    """
+    device = named_device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device {str(name)!r}",
+            why="torch finds no NVIDIA GPU on this machine",
+            fix="use cpu, or run it where nvidia-smi lists a GPU, with a build of torch that has CUDA",
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {str(name)!r}",
+            why=f"this machine has {torch.cuda.device_count()} GPUs, counted from 0",
+            fix="use cuda:0, or the number of another",
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {str(name)!r}", why="models run on the CPU or on NVIDIA GPUs", fix="use cuda or cpu")
+    return device
+
+
+@contextmanager
+def moved(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """The module on a device inside the block, and on the CPU after it."""
+    if device.type == "cpu":
+        yield
+        return
+    module.to(device)
+    try:
+        yield
+    finally:
+        module.to("cpu")
+
+
+def on_device(inputs: Any, device: torch.device) -> Any:
+    """A nest of values with all its tensors on a device; copies do not wait for what runs there."""
+    if device.type == "cpu":
+        return inputs
+    return pytree.tree_map(lambda x: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x, inputs)

@@ -1,0 +1,44 @@
+"""Whether a card computes the integers of the exact reference: every tensor of a net, not its result alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+import fxpasses
+from fxpasses.export.engines.kernel import Kernel
+
+
+def compared(graph: fx.GraphModule, device: str, x: Tensor) -> dict[str, object]:
+    """Tensors compared, values that differ, and by how many steps at most; floats count by being equal or not."""
+    found = _tensors(fxpasses.export.to_torch(graph, "cuda", device=device), x)
+    expected = _tensors(fxpasses.export.to_torch(graph, "reference"), x)
+    names = [name for name in found if name in expected]
+    differing, largest = 0, 0.0
+    for name in names:
+        distance = (found[name].double() - expected[name].double()).abs()
+        differing += int((distance > 0).sum())
+        largest = max(largest, float(distance.max()))
+    return {"tensors": len(names), "differing_values": differing, "largest_difference": largest}
+
+
+def _tensors(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """What every kernel gives, by its name, and the result."""
+    kept: dict[str, Tensor] = {}
+
+    def keeping(name: str) -> Any:
+        return lambda module, given, result: kept.__setitem__(name, result.detach().cpu())
+
+    lowered = getattr(net, "net", net)
+    hooks = [
+        child.register_forward_hook(keeping(name))
+        for name, child in lowered.named_children()
+        if isinstance(child, Kernel)
+    ]
+    with torch.inference_mode():
+        kept["result"] = net(x).cpu()
+    for hook in hooks:
+        hook.remove()
+    return kept

@@ -1,0 +1,62 @@
+"""``--device``: refused at once where there is no GPU, and what it reaches where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from cli_runs import SMALL, fxpasses, is_refused
+from tiny_graphs import fused, quantized
+from torch import nn
+
+from fxpasses.cli.folders import measuring
+from fxpasses.cli.folders.measuring import Subjects
+
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_quantize_without_a_gpu(no_gpu: None, tmp_path: Path) -> None:
+    done = fxpasses("quantize", *SMALL, "--device", "cuda", "--out", tmp_path / "out")
+    is_refused(done, "torch finds no NVIDIA GPU on this machine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bench_without_a_gpu(no_gpu: None, tmp_path: Path) -> None:
+    is_refused(fxpasses("bench", tmp_path, "--device", "cuda"), "torch finds no NVIDIA GPU on this machine")
+
+
+def test_a_device_of_no_name(tmp_path: Path) -> None:
+    is_refused(fxpasses("bench", tmp_path, "--device", "gpu"), "torch knows no device of that name")
+
+
+def test_other_methods_have_no_kernels_there(tmp_path: Path) -> None:
+    asked = ("digits_cnn", "--data", "digits", "--method", "fp16", "--device", "cuda")
+    done = fxpasses("quantize", *asked, "--out", tmp_path / "out")
+    is_refused(done, "--device with --method fp16")
+
+
+def test_pytorch_runs_there_and_onnxruntime_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The parts that need a card are stood in for; what is asked of them is looked at."""
+    asked: list[tuple[object, ...]] = []
+
+    def runner(module: nn.Module, precision: str, device: torch.device) -> tuple[object, ...]:
+        asked.append(("runner", precision, device))
+        return "gpu", precision
+
+    def lowered(gm: object, *, device: torch.device | None = None) -> nn.Module:
+        asked.append(("to_torch", device))
+        return nn.Identity()
+
+    monkeypatch.setattr(measuring, "usable_device", lambda name: GPU)
+    monkeypatch.setattr(measuring, "gpu_runner", runner)
+    monkeypatch.setattr(measuring, "to_torch", lowered)
+    monkeypatch.setattr(measuring, "onnx_runner", lambda path, precision, threads: ("cpu", precision))
+    subjects = Subjects.of(tmp_path, fused("conv_bn_relu"), quantized("conv_bn_relu"), 1, device="cuda")
+    assert list[object](subjects.runners) == [("gpu", "fp32"), ("gpu", "int8"), ("cpu", "fp32"), ("cpu", "int8")]
+    assert asked == [("to_torch", None), ("runner", "fp32", GPU), ("to_torch", GPU), ("runner", "int8", GPU)]

@@ -1,0 +1,34 @@
+"""Triton's interpreter in the place of a GPU, for tests of the kernels."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton has no build for this system")
+
+_KERNELS = ("rounding", "conv_kernels", "byte_kernels")
+
+
+def load_kernels(monkeypatch: pytest.MonkeyPatch, *, interpreted: bool) -> None:
+    """Load the kernels anew: TRITON_INTERPRET is read as they are decorated, and not afterwards."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1" if interpreted else "0")
+    for name in _KERNELS:
+        importlib.reload(importlib.import_module(f"fxpasses.export.engines.cuda.kernels.{name}"))
+    monkeypatch.delenv("TRITON_INTERPRET")
+
+
+@contextmanager
+def interpreted_kernels() -> Iterator[None]:
+    """The kernels run on the CPU until the end of the block; what comes later meets them as they are without."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        load_kernels(monkeypatch, interpreted=True)
+        try:
+            yield
+        finally:
+            load_kernels(monkeypatch, interpreted=False)
