@@ -13,6 +13,8 @@ if __name__ != "fxpasses.export":
 
 if TYPE_CHECKING:
     from fxpasses.agreement.parity_check import parity as parity
+    from fxpasses.calls.audited_file import audit as audit
+    from fxpasses.calls.timed import bench as bench
 
     from .onnx_writer.write import to_onnx as to_onnx
     from .program import exported_program as exported_program
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from .torch_int8 import to_torch as to_torch
 
 _HOMES = {
+    "audit": "fxpasses.calls.audited_file",
+    "bench": "fxpasses.calls.timed",
     "exported_program": "fxpasses.export.program",
     "load": "fxpasses.export.pt2.save_and_load",
     "parity": "fxpasses.agreement.parity_check",

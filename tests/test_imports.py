@@ -15,8 +15,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
-    *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
-    *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
+    *("fxpasses.calls", "fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement"),
+    *(
+        "fxpasses.measure",
+        "fxpasses.audit",
+        "fxpasses.machine",
+        "fxpasses.export",
+        "fxpasses.formats",
+        "fxpasses.models",
+        "fxpasses",
+    ),
 )
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
 
@@ -35,6 +43,7 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
     "fxpasses.cli": {*_SHOWING, "fxpasses.models", "fxpasses.sensitivity", "fxpasses.cli"},
+    "fxpasses.calls": {*_SHOWING, "fxpasses.sensitivity", "fxpasses.cli", "fxpasses.calls"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
@@ -56,6 +65,7 @@ MAY_IMPORT_OF_OTHERS = {
         *("timm", "transformers", "ultralytics"),
     },
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
+    "fxpasses.calls": {"torch", "onnx", "rich"},
     "fxpasses.cli": {
         *("typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime"),
         *("netron", "joblib", "ray", "distributed"),

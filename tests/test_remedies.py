@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from error_sites import error_sites, site_at
 from remedy_binary_cases import BINARY_CASES
+from remedy_call_cases import CALL_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_subjects import Detector, X
@@ -25,8 +26,7 @@ from fxpasses.errors import FxPassesError
 
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
-CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES
-CASES = GRAPH_CASES | FILE_CASES | TRAINING_CASES
+CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | CALL_CASES
 
 
 @pytest.fixture
