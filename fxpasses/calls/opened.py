@@ -73,8 +73,8 @@ def load_model(path: Path) -> nn.Module:
     from fxpasses.export.pt2.lowered import load_lowered
     from fxpasses.export.pt2.plain import load_float_program
     from fxpasses.export.pt2.save_and_load import load as load_graph
-    from fxpasses.export.pt2_records.archive import read_entries
-    from fxpasses.export.pt2_records.facts import FACTS_ENTRY, facts_table
+    from fxpasses.export.pt2_records.archive import FACTS_ENTRY, read_entries
+    from fxpasses.export.pt2_records.facts import facts_table
     from fxpasses.export.pt2_records.records import refusing
 
     with refusing(path):

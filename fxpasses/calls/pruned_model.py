@@ -40,7 +40,8 @@ class PrunedModel:
 
     Attributes:
         graph: the pruned model, FLOAT and fused; it takes what the model took, and :func:`fxpasses.quantize` takes it.
-        dense, pruned: parameters, bytes and multiply-accumulates before and after.
+        dense: parameters, bytes and multiply-accumulates before.
+        pruned: the same after.
         channels: for each layer that lost channels, how many it keeps and how many it had.
         kept_whole: for each layer that keeps all its channels because something needs them, what that is.
         compensated_layers: how many layers were adjusted to make up for what their inputs lost.

@@ -12,6 +12,7 @@ from tiny_graphs import captured, fresh_inputs, quantized
 from tiny_nets.all_nets import TINY
 
 import fxpasses as fx
+from fxpasses.calls.timed import Subject
 
 
 def test_a_folder_times_all_its_models(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_a_folder_times_all_its_models(tmp_path: Path) -> None:
 
 def test_models_by_name_in_several_batch_sizes(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(file_of(NET))
-    given = {"float": TINY[NET].build(), "kernels": quantized(NET), "file": tmp_path / "m.onnx"}
+    given: dict[str, Subject] = {"float": TINY[NET].build(), "kernels": quantized(NET), "file": tmp_path / "m.onnx"}
     found = fx.export.bench(given, fresh_inputs(TINY[NET], 0), batches=(1, 3), runs=2, max_seconds=1)
     lines = repr(found).splitlines()
     assert [line for line in lines if line.startswith("batch")] == ["batch 1, threads 1", "batch 3, threads 1"]
