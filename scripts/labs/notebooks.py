@@ -4,7 +4,7 @@
     python scripts/labs/notebooks.py                                all labs: docs/labs/NAME.py and NAME.ipynb, minutes
     python scripts/labs/notebooks.py --only driving --out elsewhere
     python scripts/labs/notebooks.py --without-running              the percent scripts alone
-    python scripts/labs/notebooks.py --script docs/examples/int8_in_a_notebook.py    another script: its .ipynb beside it
+    python scripts/labs/notebooks.py --script docs/examples/int8_in_a_notebook.py    a script: its .ipynb beside it
 
 A notebook has a cell for each section of its lab: the section's text, then the call. It stops at the first cell that
 fails.
