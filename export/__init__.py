@@ -13,6 +13,8 @@ if __name__ != "fxpasses.export":
 
 if TYPE_CHECKING:
     from fxpasses.agreement.parity_check import parity as parity
+    from fxpasses.calls.audited_file import audit as audit
+    from fxpasses.calls.timed import bench as bench
     from fxpasses.comparing.difference import diff as diff
 
     from .onnx_writer.write import to_onnx as to_onnx
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "diff": "fxpasses.comparing.difference",
+    "audit": "fxpasses.calls.audited_file",
+    "bench": "fxpasses.calls.timed",
     "exported_program": "fxpasses.export.program",
     "load": "fxpasses.export.pt2.save_and_load",
     "parity": "fxpasses.agreement.parity_check",

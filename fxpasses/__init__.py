@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from . import models as models
     from . import pruning as pruning
     from . import training as training
+    from .calls.opened import load as load
+    from .calls.pruned_model import prune as prune
+    from .calls.run_report import report as report
     from .capturing.attempts import capture as capture
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
@@ -64,12 +67,15 @@ _HOMES = {
     "fuse": "fxpasses.passes.fusion",
     "learn_rounding": "fxpasses.quantization.api",
     "linear_parameters": "fxpasses.quantization.numbers.linear_mapping",
+    "load": "fxpasses.calls.opened",
     "narrow_ranges": "fxpasses.quantization.api",
     "observe": "fxpasses.quantization.api",
     "prepare_training": "fxpasses.training",
+    "prune": "fxpasses.calls.pruned_model",
     "quantize": "fxpasses.quantization.api",
     "quantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
+    "report": "fxpasses.calls.run_report",
     "score": "fxpasses.micronet.api",
     "smooth": "fxpasses.quantization.api",
     "sweep_observers": "fxpasses.quantization.api",
@@ -89,7 +95,10 @@ def __getattr__(name: str) -> object:
 
         value = version("fxpasses")
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .torch_ao_names import INSTEAD
+
+        told = f"; torch.ao's {name} is here {INSTEAD[name]}" if name in INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{told}")
     globals()[name] = value
     return value
 

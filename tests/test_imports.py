@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
-    *("fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement", "fxpasses.measure"),
-    *("fxpasses.bundles", "fxpasses.comparing", "fxpasses.serving", "fxpasses.layouts"),
+    *("fxpasses.calls", "fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement"),
+    *("fxpasses.bundles", "fxpasses.comparing", "fxpasses.serving", "fxpasses.layouts", "fxpasses.measure"),
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
 """What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
@@ -45,6 +45,7 @@ MAY_IMPORT_OF_OURS = {
         *(*_SHOWING, "fxpasses.bundles", "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity"),
         *(*_DEPLOYING, "fxpasses.cli"),
     },
+    "fxpasses.calls": {*_SHOWING, "fxpasses.sensitivity", "fxpasses.cli", "fxpasses.calls"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},
@@ -70,14 +71,9 @@ MAY_IMPORT_OF_OTHERS = {
     "fxpasses.sensitivity": {"torch", "matplotlib", "rich", "tomli"},
     "fxpasses.layouts": {"onnx", "numpy"},
     "fxpasses.serving": {
-        "numpy",
-        "onnxruntime",
-        "PIL",
-        "starlette",
-        "uvicorn",
-        "prometheus_client",
-        "python_multipart",
+        *("numpy", "onnxruntime", "PIL", "starlette", "uvicorn", "prometheus_client", "python_multipart"),
     },
+    "fxpasses.calls": {"torch", "onnx", "rich"},
     "fxpasses.cli": {
         *("typer", "rich", "click", "torch", "numpy", "torchvision", "onnxruntime"),
         *("netron", "joblib", "ray", "distributed"),

@@ -17,6 +17,7 @@ from error_sites import error_sites, site_at
 from remedy_bench_cases import BENCH_CASES
 from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
+from remedy_call_cases import CALL_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_cuda_cases import CUDA_CASES
 from remedy_file_cases import FILE_CASES
@@ -31,7 +32,7 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
-CASES |= SERVING_CASES | CUDA_CASES
+CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import Stage, check_stage
 from fxpasses.quantization.int8.int8_calls import qparams_of
 from fxpasses.quantization.numbers import ops
-from fxpasses.signature.examples import inputs_of
+from fxpasses.quantization.ranges.labelled_batches import without_labels
+from fxpasses.signature.examples import argument_names_of, inputs_of
 from fxpasses.signature.free_sizes import BATCH, free_sizes
 from fxpasses.signature.input_check import check_inputs
 from fxpasses.signature.outputs import output_tensors, tensors_of
@@ -104,6 +105,9 @@ class ParityReport:
         """Whether not one integer differed anywhere."""
         return not (self.logits.max_lsb or self.max_lsb_at_any_node or any(a.max_lsb for a in self.reference.values()))
 
+    def __repr__(self) -> str:
+        return f"ParityReport({self})"
+
     def __str__(self) -> str:
         top1 = "" if self.top1_agreement is None else f"top-1 agreement {self.top1_agreement:.1f} %, "
         return (
@@ -143,7 +147,7 @@ def parity(
 
     Args:
         gm: the QUANTIZED graph.
-        batches: tensors, tuples of the model's inputs, or dicts of them by name.
+        batches: tensors, tuples of the model's inputs, or dicts of them by name; labels behind them are left out.
         onnx_path: its ONNX file; exported to a temporary one if not given.
         engine: of :func:`fxpasses.export.to_torch`.
         node_images: how many images to compare at every integer tensor, and end to end with the integer reference.
@@ -158,7 +162,7 @@ def parity(
         path = Path(onnx_path) if onnx_path else to_onnx(gm, Path(folder) / "model.int8.onnx")
         comparison = _Comparison(gm, path, engine, node_images)
         for batch in batches:
-            inputs = inputs_of(gm, batch, "parity data")
+            inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), "parity data")
             check_inputs(gm, inputs, "parity data")
             comparison.add(inputs)
             if progress is not None:

@@ -62,8 +62,11 @@ class AuditReport:
     """What onnxruntime makes of one file.
 
     Attributes:
-        path, kind, opset, onnxruntime, target: the file, how it is quantized, and by what it was loaded; the target is
-            None where the file names none.
+        path: of the file.
+        kind: how it is quantized.
+        opset: of its operators.
+        onnxruntime: the version that loaded it.
+        target: that the file names; None where it names none.
         int8_ops: how often each operator computes on 8-bit integers.
         float_heavy: matrix products and convolutions left in float.
         float_light: the other operators in float.
@@ -72,7 +75,8 @@ class AuditReport:
         wrong_numbers: operators that are fused, but to something else than the file means.
         warnings: what else to know.
         session_options: the session config entries it needs on x86 CPUs without VNNI, so that sums do not saturate.
-        predicted_but_not_fused, fused_but_not_predicted: where rules and facts disagree.
+        predicted_but_not_fused: where the rules expected int8 and onnxruntime computes in float.
+        fused_but_not_predicted: where the rules expected float and onnxruntime computes in int8.
     """
 
     path: str
@@ -117,6 +121,10 @@ class AuditReport:
             _counted(wrong, "operator means something else", "operators mean something else") + than,
         )
         return "not int8 throughout: " + ("; ".join(filter(None, troubles)) or "no operator computes on integers")
+
+    def __repr__(self) -> str:
+        """``AuditReport(model.int8.onnx: int8 throughout: 12 operators on integers, ...)``."""
+        return f"AuditReport({self.path}: {self.summary})"
 
     def to_json(self) -> dict[str, object]:
         """The whole report, with ``ok`` and ``summary``, ready for JSON."""

@@ -1,4 +1,4 @@
-"""The command ``fxpasses``. This package may see every other; none of the others may see it.
+"""The command ``fxpasses``. This package may see every other; of the others only ``calls`` may see it.
 
 Nothing slow is imported before a command runs: each command module declares its options at the top and imports what
 it needs inside. ``fxpasses --help`` loads neither torch nor onnxruntime.

@@ -94,6 +94,24 @@ class BenchResult:
             entries.append(entry)
         return entries
 
+    def to_json(self) -> dict[str, object]:
+        """The statistics of every runner by its name, ready for JSON."""
+        return {
+            name: {"runtime": runtime, "precision": precision, "latency": self.latency(name)}
+            for name, (runtime, precision) in self.runners.items()
+        }
+
+    def __repr__(self) -> str:
+        """A line for each runner at each batch size and thread count, in milliseconds."""
+        width = max(map(len, self.runners), default=0)
+        lines = []
+        for cell in self.cells:
+            lines.append(f"batch {cell.batch}, threads {cell.threads}")
+            for name in self.runners:
+                p50, p90, p99 = (percentile(cell.milliseconds(name), percent) for percent in (50, 90, 99))
+                lines.append(f"  {name:<{width}}  p50 {p50:.3f} ms  p90 {p90:.3f} ms  p99 {p99:.3f} ms")
+        return "\n".join(lines)
+
     def _float_twin(self, name: str) -> str | None:
         runtime, precision = self.runners[name]
         if precision in FLOAT_PRECISIONS:

@@ -146,7 +146,8 @@ def score(
         base: "cifar100", "imagenet", "wikitext", or "effdl" for the course's later score.
         accumulator: how wide sums are: "32" bits, "16", or "exact", the narrowest that holds every sum.
         freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Only of graphs that quantize
-        nothing. weight_bits: of a FLOAT graph: as if every parameter had so many.
+            nothing.
+        weight_bits: of a FLOAT graph: as if every parameter had so many.
         activation_bits: of a FLOAT graph: as if every value computed had so many.
         block: one bit of a mask for each block of so many outputs and inputs, not for each element.
 

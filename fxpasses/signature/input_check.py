@@ -26,7 +26,7 @@ def check_inputs(gm: fx.GraphModule, inputs: tuple[Any, ...], what: str) -> None
         raise InputError(
             what,
             why=f"it has {len(inputs)} inputs, the model takes {len(expected)}",
-            fix="yield a tensor, or a tuple of exactly the model's inputs; calibration takes (inputs, labels), too",
+            fix=_ALIKE,
         )
     for x, example in zip(inputs, with_tensors(expected, lambda _: _TENSOR), strict=True):
         _check_structure(x, example, what)
@@ -53,7 +53,7 @@ def _check_structure(x: Any, example: Any, what: str) -> None:
             raise InputError(what, why=f"it holds a {type(value).__name__} where the model takes a tensor", fix=_ALIKE)
 
 
-_ALIKE = "yield a tensor, or a tuple of exactly the model's inputs; calibration takes (inputs, labels), too"
+_ALIKE = "yield a tensor, or a tuple of exactly the model's inputs; calibration and parity take (inputs, labels), too"
 
 
 def _check_tensor(x: Tensor, tensor: InputTensor, free: Dims, sizes: dict[str, int], what: str) -> None:

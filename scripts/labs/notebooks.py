@@ -4,6 +4,7 @@
     python scripts/labs/notebooks.py                                all labs: docs/labs/NAME.py and NAME.ipynb, minutes
     python scripts/labs/notebooks.py --only driving --out elsewhere
     python scripts/labs/notebooks.py --without-running              the percent scripts alone
+    python scripts/labs/notebooks.py --script docs/examples/int8_in_a_notebook.py    a script: its .ipynb beside it
 
 A notebook has a cell for each section of its lab: the section's text, then the call. It stops at the first cell that
 fails.
@@ -15,6 +16,7 @@ import argparse
 import importlib
 import inspect
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,12 +108,29 @@ def write_notebook(name: str, out: Path, *, runs: bool) -> list[Path]:
     return [script, out / f"{name}.ipynb"]
 
 
+def write_script_notebook(script: Path) -> Path:
+    """Run a percent script from top to bottom, in a folder that is thrown away, and write its notebook beside it."""
+    import nbformat
+
+    with tempfile.TemporaryDirectory() as folder:
+        notebook = executed(script.read_text("utf-8"), Path(folder))
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # random ones would change with every run
+    path = script.with_suffix(".ipynb")
+    nbformat.write(notebook, path)
+    return path
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write the labs' notebooks, with their outputs.")
     parser.add_argument("--only", choices=LABS, nargs="*", default=LABS)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "labs")
     parser.add_argument("--without-running", action="store_true")
+    parser.add_argument("--script", type=Path, help="a percent script of its own, instead of labs")
     options = parser.parse_args(arguments)
+    if options.script is not None:
+        print(write_script_notebook(options.script))
+        return
     for name in options.only:
         for path in write_notebook(name, options.out, runs=not options.without_running):
             print(path)

@@ -126,12 +126,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             audited = audit(folder / INT8_ONNX)
         judged = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
         macs = macs_of(graph, given, terminal)
-        how: dict[str, Any] = {
-            "threads": threads,
-            "nearest": made.int8.nearest,
-            "macs": macs.macs,
-            "device": settings.device,
-        }
+        how: dict[str, Any] = {"threads": threads, "nearest": made.int8.nearest, "device": settings.device}
         artifacts = list(static_artifacts(folder, graph, int8, module, macs=macs.macs, **how))
         measured = measure(artifacts, given, settings.evaluation_images, settings.benchmark, terminal)
     report = build_report(

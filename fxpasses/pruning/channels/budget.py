@@ -96,9 +96,15 @@ def choose_within(
     back group by group, the most important first, as long as the budget holds; not so where costs are measured.
 
     Args:
-        dependencies, scores, layers, scope, round_to, keep_joined, comparable: as for
-        :func:`fxpasses.pruning.choose_channels`. budget: the resource and the share of it that may be left.
+        dependencies: of the graph to shrink.
+        budget: the resource and the share of it that may be left.
+        scores: ``[C_out]`` for each layer, high = keep.
         measure: the cost of a removal; required for latency, counted from shapes for everything else.
+        layers: as for :func:`fxpasses.pruning.choose_channels`.
+        scope: as for :func:`fxpasses.pruning.choose_channels`.
+        round_to: as for :func:`fxpasses.pruning.choose_channels`.
+        keep_joined: as for :func:`fxpasses.pruning.choose_channels`.
+        comparable: as for :func:`fxpasses.pruning.choose_channels`.
 
     Raises:
         InputError: the budget cannot be met, or latency without ``measure``.

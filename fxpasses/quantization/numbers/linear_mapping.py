@@ -113,7 +113,9 @@ def dequantize_linear(
 
     Args:
         q: integers of any shape and type, below 2**24.
-        scale, zero_point, axis: as for :func:`quantize_linear`.
+        scale: as for :func:`quantize_linear`.
+        zero_point: as for :func:`quantize_linear`.
+        axis: as for :func:`quantize_linear`.
 
     Raises:
         InputError: ``q`` is no tensor of integers; or as :func:`quantize_linear`.
@@ -132,7 +134,8 @@ def linear_parameters(
     """Scale and zero point for numbers between ``low`` and ``high``; what lies outside will be clipped.
 
     Args:
-        low, high: the range, as numbers; or ``[C]`` each, for parameters of each channel.
+        low: the lower end of the range, a number; or ``[C]``, for parameters of each channel.
+        high: the upper end, in the same form.
         dtype: what integers: see :func:`integer_type`.
         symmetric: zero point 0, as weights have it, and as large a range on both sides; needs signed integers.
 
