@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 SHAPE = "shape"
-"""The shape of the node's tensor on the example inputs, batch included; a list of shapes where it gives several."""
+"""Key of the shape of the node's tensor for the example inputs, batch included; a list for several tensors."""
 DTYPE = "dtype"
-"""The dtype of the node's tensor."""
+"""Key of the dtype of the node's tensor."""
 LAYER = "int8_layer"
-"""On what dequantizes a weight or bias: the name of the float graph's node whose layer had it."""
+"""Key on the dequantize node of a weight or bias: the name of the float node whose layer owned the tensor."""
 INT8_NAME = "int8_name"
-"""In a graph of kernels: the name of the ``quantize`` node whose integers the node computes."""
+"""Key in a graph of kernels: the name of the ``quantize`` node whose integers the node computes."""
