@@ -1,11 +1,11 @@
-"""Latency of several runners, measured so that they can be compared on a machine that is not quiet.
+"""Latency of several runners, measured so that they can be compared even on a busy machine.
 
-A machine's speed drifts (clocks, heat, neighbours), by more than runners differ. So runners take turns: each round
-times a block of calls of every runner, in any order, and the next in the reverse of it. Nobody always comes behind
-the slowest, who leaves caches cold (MobileNetV2 behind its own float model: 5 %). What two runners did in one round
-was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the ratio of
-any two means. Before a block come 20 ms of calls that are not timed, so each runner is measured with its own data in
-the caches, as it would be in production, and not with that of the runner before it.
+A machine's speed changes over time (clock, temperature, other processes), by more than runners differ. So runners
+alternate: each round times a block of calls of every runner in random order, and the next round uses the reverse order.
+So no runner always follows the slowest one, which leaves cold caches (MobileNetV2 after its own float model: 5 %).
+Within one round conditions are equal; the median over rounds of the ratio of two times is far more stable than the
+ratio of means. Each block begins with 20 ms of calls that are not timed, so each runner is measured with its own data
+in the caches, as in production.
 
 Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``.
 """
@@ -33,27 +33,30 @@ MakeInput = Callable[[int], "Tensor | tuple[Tensor, ...]"]
 
 CALLS_PER_BLOCK = 5
 WARM_UP_CALLS = 3
-"""Before the first round: oneDNN and onnxruntime choose kernels and allocate at the first calls."""
+"""Calls before the first round, in which oneDNN and onnxruntime choose kernels and allocate memory."""
 
 SETTLING_NS = 20_000_000
-"""How long a runner is called before it is timed; once at least. Behind another net, MobileNetV2's calls took 3.0, 2.5,
-2.3, 2.2 ... and 2.0 ms in PyTorch, 2.2, 1.85, 1.7 ... and 1.6 in onnxruntime: caches fill slowly. And the threads of
-the runtime before it may go on spinning as long (libgomp's 300 000 pauses)."""
+"""Time of the untimed calls of a runner before each block, in ns; at least one call is made.
+
+Caches fill slowly: after another net, calls of MobileNetV2 took 3.0, 2.5, 2.3, 2.2 ... and finally 2.0 ms in PyTorch,
+2.2, 1.85, 1.7 ... and finally 1.6 ms in onnxruntime. Threads of the other runtime may also still spin for this time
+(libgomp: 300 000 pauses).
+"""
 
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How much to measure.
+    """Extent of a benchmark.
 
     Attributes:
         batches: batch sizes.
         threads: thread counts; each is combined with each batch size.
         runs: timed calls of each runner, rounded up to whole blocks of ``CALLS_PER_BLOCK``.
-        min_seconds: go on beyond ``runs`` until all runners together have run that long.
-        max_seconds: stop short of ``runs``, after one round at least, when they have run that long.
+        min_seconds: continue beyond ``runs`` until all runners together have run for this time.
+        max_seconds: stop before ``runs``, but after at least one round, once they have run for this time.
 
     Raises:
-        InputError: a number is not positive, or there is none.
+        InputError: a number is not positive, or a list is empty.
     """
 
     batches: tuple[int, ...] = (1,)
@@ -78,7 +81,7 @@ class BenchSettings:
             )
 
     def is_done(self, timed: int, seconds: float) -> bool:
-        """Whether so many timed calls of each runner in so many seconds are enough."""
+        """Whether ``timed`` timed calls of each runner in ``seconds`` are enough."""
         return seconds >= self.max_seconds or (timed >= self.runs and seconds >= self.min_seconds)
 
 
@@ -91,7 +94,7 @@ def benchmark(
     """Time every runner at every batch size and thread count.
 
     Args:
-        runners: their names differ; their own thread count does not matter.
+        runners: with different names; their own thread count does not matter.
         make_input: the input for a batch size, the same for all runners.
         settings: defaults to ``BenchSettings()``.
         progress: called after each round.
@@ -114,7 +117,7 @@ def benchmark(
 
 @dataclass
 class _Cell:
-    """The measurement at one batch size and thread count."""
+    """Measurement at one batch size and thread count."""
 
     runners: Sequence[Runner]
     inputs: tuple[Tensor, ...]
@@ -157,7 +160,7 @@ class _Cell:
 
 
 def _orders(runners: Sequence[Runner]) -> Iterator[list[Runner]]:
-    """Orders to call them in: any, always the same ones, each followed by its reverse."""
+    """Orders of the runners: random with a fixed seed, each followed by its reverse."""
     generator, order = random.Random(0), list(runners)
     while True:
         generator.shuffle(order)
@@ -167,7 +170,7 @@ def _orders(runners: Sequence[Runner]) -> Iterator[list[Runner]]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A collection in the middle of a call would be counted as the runner's time."""
+    """Disable garbage collection, whose time would count as a runner's."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
