@@ -1,4 +1,4 @@
-"""``to_torch``: a QUANTIZED graph as an ``nn.Module`` of int8 kernels."""
+"""The function ``to_torch``: a QUANTIZED graph as an ``nn.Module`` of int8 kernels."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ def to_torch(gm: fx.GraphModule, engine: str | None = None, *, autotune: bool = 
     Args:
         gm: a QUANTIZED graph. It is not changed.
         engine: ``"x86"`` (oneDNN), ``"reference"`` (exact integer arithmetic, slow) or ``"plain"`` (the graph itself,
-            in float between its quantize nodes). Default: the engine of the graph's target; with activations of 16
-            bits, which it has no kernels for, ``"plain"``.
-        autotune: where ``"x86"`` has two kernels for the same integers, measure them on this machine, with the threads
-            set now and the batch the graph was captured with, and take the faster; remembered for the process.
+            in float between its quantize nodes). Default: the engine of the graph's target; ``"plain"`` for 16-bit
+            activations, for which that engine has no kernels.
+        autotune: if ``"x86"`` has two kernels for the same integers, measure both on this machine, with the present
+            number of threads and the batch size of capture, and use the faster one; results are remembered in the
+            process.
 
     Returns:
-        A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
-        ``"x86"`` it keeps packed weights for two shapes of input that come often, its pickles hold ``gm``, and it
-        is left alone by ``torch.compile``.
+        A module in eval mode, for any batch size, any number of threads and several callers at once. With ``"x86"`` it
+        keeps packed weights for two frequent input shapes, its pickles contain ``gm``, and ``torch.compile`` does not
+        change it.
 
     Raises:
         GraphError: the graph is not QUANTIZED.
-        InputError: there is no such engine, it has no kernels for 16 bits, or none to choose from with ``autotune``.
+        InputError: the engine is unknown, has no kernels for 16 bits, or has no alternatives for ``autotune``.
     """
     check_stage(gm, Stage.QUANTIZED, "to_torch")
     wide = has_wide_activations(gm)
