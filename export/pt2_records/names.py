@@ -58,7 +58,7 @@ def is_attribute_path(path: str) -> bool:
 
 
 def key(value: object, where: str) -> str | int:
-    """Check a key of a dict among inputs or outputs; it is only data, but quotes, brackets and line breaks are refused."""
+    """Check a key of a dict among inputs or outputs; it is data only, but quotes, brackets and breaks are refused."""
     if type(value) is int and abs(value) < 2**31:
         return value
     if not isinstance(value, str) or not _KEY.fullmatch(value):
