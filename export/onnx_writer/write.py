@@ -1,8 +1,8 @@
 """``to_onnx``: a QUANTIZED or FLOAT graph as an ONNX file.
 
 The dynamo exporter emits the graph; ``fxpasses::quantize`` becomes QuantizeLinear and so on with the same scales, and
-:mod:`fxpasses.export.onnx_forms.int8_forms` then rewrites a few operators in the form that onnxruntime's int8 rules need. The
-file is checked by ``onnx.checker`` before it takes its name.
+:mod:`fxpasses.export.onnx_forms.int8_forms` then rewrites a few operators in the form that onnxruntime's int8 rules
+need. ``onnx.checker`` checks the file before it gets its name.
 """
 
 from __future__ import annotations
