@@ -150,5 +150,5 @@ def _logs(facts: dict[str, Any]) -> list[PassLog]:
 def _pair(value: Any, where: str) -> tuple[str, str]:
     pair = [records.text(text, where, 10_000) for text in records.items(value, where)]
     if len(pair) != 2:
-        raise RefusedError(f"it is damaged: {where} has {len(pair)} texts for a node and what became of it")
+        raise RefusedError(f"it is damaged: {where} has {len(pair)} texts where a node and a description belong")
     return pair[0], pair[1]

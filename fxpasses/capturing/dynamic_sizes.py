@@ -83,7 +83,7 @@ def _checked_name(tensor: InputTensor, dim: int, size: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise InputError(
             f"dynamic: dimension {dim} of {tensor.name} is {size!r}",
-            why="a free size has a name, which tells those that are equal",
+            why="a free size needs a name; sizes with the same name are equal",
             fix=f'{{"{tensor.name}": {{{dim}: "height"}}}}',
         )
     return name

@@ -231,7 +231,7 @@ def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
             f"{who} gave NaN or infinite logits",
-            why="no accuracy can be told of them",
+            why="no accuracy can be computed from them",
             fix="check weights and preprocessing: the inputs may be NaN, or far too large",
         )
     return logits

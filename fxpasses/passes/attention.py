@@ -50,7 +50,7 @@ def _why_not(gm: fx.GraphModule, node: fx.Node) -> str | None:
         return f"it is called with {', '.join(sorted(given))}"
     users = list(node.users)
     if len(users) != 1 or users[0].target is not operator.getitem or users[0].args[1] != 0:
-        return "its weights are read, too"
+        return "its attention weights are used, too"
     if len(shape_of(node.all_input_nodes[0]) or ()) != 3 or not layer.batch_first:
         return "its input is not [batch, tokens, features]; batch_first=True makes it so"
     return _why_not_layer(layer)

@@ -44,7 +44,7 @@ def check_smoothing(alpha: float | str) -> None:
     if alpha != AUTO and not (is_number and 0 <= float(alpha) <= 1):
         raise InputError(
             f"`smoothing={alpha!r}`",
-            why="alpha is a number from 0 (activations stay) to 1 (activations become even)",
+            why="alpha is a number from 0 (activations are not considered) to 1 (activation ranges become equal)",
             fix=f"use 0.5, as published, or {AUTO!r}",
         )
 
@@ -59,7 +59,7 @@ def check_activation_bits(config: QuantConfig) -> None:
     if refused:
         raise InputError(
             f"`activation_bits={bits}` with {' and '.join(refused)}",
-            why="no CPU sums products of 16 bits as integers, and what float gives is not exact",
+            why="no CPU sums 16-bit products as integers, and sums in float are not exact",
             fix="drop one of them",
         )
 
@@ -215,7 +215,7 @@ class QuantConfig:
         if self.group_size < SHORTEST:
             raise InputError(
                 f"`group_size={self.group_size}`",
-                why=f"a group has at least {SHORTEST} weights, or its step takes too much of what is saved",
+                why=f"a group has at least {SHORTEST} weights; with fewer the stored steps take most of the saved space",
                 fix="use 16 or 32",
             )
         fewest = min([self.weight_bits, *(o.weight_bits for o in self.overrides if o.weight_bits)])

@@ -192,7 +192,7 @@ def _check_scale(scale: float | Tensor) -> None:
 def _check_zero_point(zero_point: int | Tensor, grid: IntType | None) -> None:
     values = zero_point if isinstance(zero_point, Tensor) else torch.tensor(zero_point)
     if values.is_floating_point():
-        raise InputError("a zero point that is a float", why="it is what zero becomes, an integer", fix="round it")
+        raise InputError("a zero point that is a float", why="it is the integer that represents zero", fix="round it")
     if grid is None or not values.numel():
         return
     low, high = int(values.min()), int(values.max())

@@ -236,5 +236,5 @@ def _why_not(layer: LayerIntegers, found: Tensor) -> str | None:
     if layer.axis != 0:
         return "its weights have no scale of their own for each output"
     if found.shape[1] < PAIRS:
-        return f"{found.shape[1]} values of a channel say too little"
+        return f"{found.shape[1]} values per channel are too few"
     return None
