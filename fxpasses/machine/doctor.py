@@ -220,4 +220,4 @@ def _promise(target: str) -> str:
         return f"full speed, weights that cannot saturate sums of 16 bits: exact integers{faster}"
     if target == "arm":
         return "dot product instructions: full speed"
-    return "runs, but onnxruntime's CUDA provider does not accelerate it; compare it with fp16"
+    return "runs, but is not accelerated by onnxruntime's CUDA provider; compare it with fp16"

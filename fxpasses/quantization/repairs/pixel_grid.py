@@ -104,7 +104,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
         levels = find_levels(*seen) if why is None else None
         if levels is None or levels.are_one_grid:
             result.skipped.append(
-                Skip(node.name, why or ("one scale fits all of its channels" if levels else "its values have no levels"))
+                Skip(node.name, why or ("one scale fits its channels" if levels else "its values have no levels"))
             )
             continue
         new = _align(gm, node, levels, spread=config.for_target.pair_safe)
