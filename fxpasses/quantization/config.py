@@ -215,7 +215,7 @@ class QuantConfig:
         if self.group_size < SHORTEST:
             raise InputError(
                 f"`group_size={self.group_size}`",
-                why=f"a group has at least {SHORTEST} weights; with fewer the stored steps take most of the saved space",
+                why=f"a group has at least {SHORTEST} weights; with fewer, steps take most of the saved space",
                 fix="use 16 or 32",
             )
         fewest = min([self.weight_bits, *(o.weight_bits for o in self.overrides if o.weight_bits)])
