@@ -1,6 +1,6 @@
-"""From one QUANTIZED graph to files and modules that run, and the tools that compare and measure them.
+"""Files and modules made from a QUANTIZED graph, and tools that compare and measure them.
 
-Loaded at first use, like the parent package: ``fx.export.to_onnx`` is what imports the exporter.
+Names are loaded at first use, as in the parent package: accessing ``fx.export.to_onnx`` imports the exporter.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ its uint8 kernels add in 32 bits: slower, and the same integers as everywhere el
 (:mod:`fxpasses.quantization.numbers.pair_sums`) do not need it, and are faster without. On other CPUs it changes
 nothing.
 
-A file of ours says in its metadata what it needs. Of others the weights are looked at. Imports torch only for that.
+Files of ours contain the needed option in their metadata. For other files the weights are examined, for which torch is
+imported.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
     import onnxruntime
 
 METADATA_SESSION_OPTIONS = "fxpasses.session_options"
-"""The metadata key of int8 files: a JSON object of session config entries, empty where none is needed."""
+"""Metadata key of int8 files: a JSON object of session config entries, empty if none is needed."""
 
 EXACT_SUMS = {"session.x64quantprecision": "1"}
 """The config entries with which onnxruntime does not saturate."""
 
 _ANY_PAIR_IS_SAFE = 64
-"""Weights of at most this magnitude cannot saturate, whichever meet."""
+"""Largest magnitude of weights that cannot saturate in any pairs."""
 
 _WEIGHT_INPUTS = {"Conv": 1, "Gemm": 1, "MatMul": 1, "QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3} | {
     "MatMulInteger": 1, "MatMulIntegerToFloat": 1, "DynamicQuantizeMatMul": 1, "DynamicQuantizeLSTM": 1, "QAttention": 1
 }  # fmt: skip
-"""Operators with integer kernels, and which input is the weight."""
+"""Operators with integer kernels, with the index of their weight among the inputs."""
 
 
 def options_of_file(model: onnx.ModelProto) -> dict[str, str]:
-    """The config entries that an ONNX file needs on x86 CPUs without VNNI: as it says itself, else by its weights."""
+    """Config entries that an ONNX file needs on x86 CPUs without VNNI, from its metadata or else its weights."""
     said = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_SESSION_OPTIONS in said:
         return _entries(said[METADATA_SESSION_OPTIONS])
@@ -45,7 +46,7 @@ def options_of_file(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def set_exact_sums(options: onnxruntime.SessionOptions, model: onnx.ModelProto) -> None:
-    """Set what a file needs, on machines where onnxruntime would saturate, and only there."""
+    """Set the entries that a file needs, only on machines where onnxruntime would saturate."""
     if runtime_saturates():
         for key, value in options_of_file(model).items():
             options.add_session_config_entry(key, value)
@@ -53,7 +54,7 @@ def set_exact_sums(options: onnxruntime.SessionOptions, model: onnx.ModelProto) 
 
 @functools.cache
 def runtime_saturates() -> bool:
-    """Whether onnxruntime adds pairs of products in 16 bits on this machine: asked of its kernel."""
+    """Whether onnxruntime adds pairs of products in 16 bits on this machine, tested by running its kernel."""
     import numpy as np
     import onnxruntime
 
@@ -66,11 +67,11 @@ def runtime_saturates() -> bool:
 
 
 _PROBED = 16
-"""Products of a sum of the probe."""
+"""Number of products in each sum of the test model."""
 
 
 def _probe() -> bytes:
-    """An ONNX model of one MatMulInteger: bytes times 127s."""
+    """An ONNX model of one MatMulInteger: input bytes times weights of 127."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -88,7 +89,7 @@ def _probe() -> bytes:
 
 
 def _entries(text: str) -> dict[str, str]:
-    """What a file says it needs, of what this module knows; anything else a file asks for is not set."""
+    """The needed entries in a file's metadata that this module knows; other entries are ignored."""
     try:
         said = json.loads(text)
     except ValueError:
@@ -132,7 +133,7 @@ def _is_safe(node: onnx.NodeProto, initializer: onnx.TensorProto) -> bool:
 
 
 def _rows(node: onnx.NodeProto, weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """A weight with output channels first; None where its layout is not known here."""
+    """A weight with output channels first; None if its layout is unknown."""
     if node.op_type in ("Conv", "QLinearConv"):
         return weight
     if weight.ndim != 2 or node.op_type in ("DynamicQuantizeLSTM", "QAttention"):

@@ -1,4 +1,4 @@
-"""Weights of an ONNX file that lie in another file: they must be inside it, and it must be beside the model."""
+"""Checks of ONNX weights in another file: it must lie beside the model and contain all of their bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def why_not_readable(model: onnx.ModelProto, folder: Path) -> str | None:
-    """What is wrong with the first piece of external data that cannot be read; None where there is none such."""
+    """Problem with the first external data that cannot be read; None without problems."""
     import onnx
 
     for tensor in _tensors(model):

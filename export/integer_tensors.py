@@ -1,4 +1,4 @@
-"""Every integer tensor of an artifact as it runs, by the name of its ``quantize`` node."""
+"""Every integer tensor of a running artifact, by the name of its ``quantize`` node."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Recorder(fx.Interpreter):
 
 
 def torch_integers(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-    """All integer tensors of a lowered module, or of the QUANTIZED graph itself, on some inputs."""
+    """All integer tensors of a lowered module, or of the QUANTIZED graph itself, for given inputs."""
     net = module.net if isinstance(module, X86Net) else module
     assert isinstance(net, fx.GraphModule)
     recorder = _Recorder(net)
@@ -48,7 +48,7 @@ def torch_integers(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Tens
 
 
 class OnnxIntegers:
-    """An int8 ONNX file in onnxruntime, as it is deployed, and once more with its integer tensors as outputs."""
+    """An int8 ONNX file in onnxruntime, as deployed, and a second session with its integer tensors as outputs."""
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self._path, self._threads = path, threads
@@ -59,7 +59,7 @@ class OnnxIntegers:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself."""
+        """The metadata in the file: target, versions and hash."""
         found: dict[str, str] = self._plain.get_modelmeta().custom_metadata_map
         return found
 
@@ -68,10 +68,10 @@ class OnnxIntegers:
         return [torch.from_numpy(y) for y in self._plain.run(None, self._feed(inputs))]
 
     def integers(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-        """The integers behind every QuantizeLinear (and Pad and Reshape of integers) of the file."""
+        """The integers of every QuantizeLinear (and of every Pad and Reshape of integers) in the file."""
         if self._revealing is None:
             self._reveal()
-        if not self._names:  # onnxruntime takes that for all outputs
+        if not self._names:  # onnxruntime treats an empty list as all outputs
             return {}
         values = self._revealing.run(self._names, self._feed(inputs))
         return {name: torch.from_numpy(v) for name, v in zip(self._names, values, strict=True)}
@@ -87,7 +87,7 @@ class OnnxIntegers:
         return {name: x.numpy() for name, x in zip(names, given, strict=True)}
 
     def _reveal(self) -> None:
-        """Make every integer tensor an output; onnxruntime fuses the operators behind them all the same."""
+        """Make every integer tensor an output; onnxruntime still fuses the operators."""
         import onnxruntime
 
         model, kinds = self._model, integer_kinds(self._model)
@@ -109,7 +109,7 @@ class OnnxIntegers:
 
 
 def reveal(model: onnx.ModelProto, kinds: Mapping[str, int]) -> None:
-    """Make tensors inside a model outputs of it, behind its own; ``kinds`` are their ONNX types by name."""
+    """Make inner tensors additional outputs of a model; ``kinds`` are their ONNX types by name."""
     import onnx
 
     infos = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
@@ -120,7 +120,7 @@ def reveal(model: onnx.ModelProto, kinds: Mapping[str, int]) -> None:
 
 
 def integer_kinds(model: onnx.ModelProto) -> dict[str, int]:
-    """The ONNX type of every integer tensor that quantizing, padding or reshaping gives, by name."""
+    """The ONNX type of every integer tensor from QuantizeLinear, Pad or Reshape, by name."""
     import onnx
 
     integers = [getattr(onnx.TensorProto, name) for name in ("UINT8", "INT8", "UINT16", "INT16")]

@@ -1,4 +1,4 @@
-"""What every file says of itself: target, versions, and a hash of its quantization parameters."""
+"""Metadata of every file: target, versions, and a hash of its quantization parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PREFIX = "fxpasses."
 
 
 def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
-    """Metadata for a file made from a graph, all strings, keys prefixed ``fxpasses.``."""
+    """Metadata for a file made from a graph; all values are strings, all keys have the prefix ``fxpasses.``."""
     stage = stage_of(gm)
     facts = {"stage": stage.value if stage else "", "version": _version("fxpasses"), "torch": _version("torch")}
     if (precision := graph_facts(gm).precision) is not None:
@@ -43,7 +43,7 @@ def metadata_of(gm: fx.GraphModule) -> dict[str, str]:
 
 
 def session_options_of(gm: fx.GraphModule) -> dict[str, str]:
-    """The config entries that onnxruntime needs for the file of a graph on x86 CPUs without VNNI; empty if none."""
+    """The session config entries that the file of a graph needs on x86 CPUs without VNNI; may be empty."""
     if stage_of(gm) is Stage.QUANTIZED:
         return EXACT_SUMS if unsafe_layers(gm) else {}
     largest = max((int(weight.to(torch.int16).abs().max()) for weight in dynamic_weights(gm)), default=0)
@@ -70,11 +70,10 @@ def recipe_text(config: QuantConfig) -> str:
 
 
 def recipe_from(text: str) -> QuantConfig:
-    """The settings :func:`recipe_text` wrote.
+    """The settings in a text of :func:`recipe_text`.
 
     Raises:
-        InputError: it wrote something else, or a recipe that names no target, which would be another one on each
-            machine.
+        InputError: the text has another form, or names no target, so that the target would depend on the machine.
     """
     from fxpasses.formats.recipes import Quantize
 

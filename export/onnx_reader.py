@@ -1,4 +1,4 @@
-"""Read ONNX files that come from outside, and load them in onnxruntime: with errors that say what to do."""
+"""Read ONNX files from outside, and load them in onnxruntime, with errors that name a fix."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     import onnxruntime
 
 METADATA_TARGET = "fxpasses.target"
-"""The metadata key under which a file says which target it was made for."""
+"""Metadata key of the target for which a file was made."""
 
 _EXPORT_AGAIN = "export it again; it may have been cut short"
 
 
 def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
-    """The model in ``path`` with its weights, even where they lie in another file.
+    """The model in ``path`` with its weights, even if these are in another file.
 
     Args:
         path: the file.
-        weights: whether to read those of another file, too.
+        weights: whether to read weights from another file, too.
 
     Raises:
         InputError: there is no such file, it is a folder, not ONNX, cut short, or its weights' file is missing.
@@ -68,7 +68,7 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
 
 def _not_utf8(model: onnx.ModelProto) -> bytes | None:
-    """A name that is no UTF-8, which protobuf gives as bytes; None where there is none."""
+    """A name that is no UTF-8, which protobuf gives as bytes; None if all names are."""
     waiting: list[Any] = [model]
     while waiting:
         for field, value in waiting.pop().ListFields():
@@ -83,12 +83,12 @@ def _not_utf8(model: onnx.ModelProto) -> bytes | None:
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
-    """What the file says of itself: target, hash of the quantization parameters, versions."""
+    """The metadata in the file: target, hash of the quantization parameters, versions."""
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators the file is written in; 0 if it uses none."""
+    """The version of the standard operators in the file; 0 if it uses none."""
     return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
 
 
@@ -98,12 +98,12 @@ def start_session(
     """Load ``path`` in onnxruntime; on machines where it would saturate, with the option that the file needs.
 
     Raises:
-        InputError: onnxruntime refuses the file; its own words are the reason.
+        InputError: onnxruntime refuses the file; its message is the reason.
     """
     import onnxruntime as ort
 
     if runtime_saturates():
-        with contextlib.suppress(InputError):  # what cannot be read is refused below, in onnxruntime's words
+        with contextlib.suppress(InputError):  # a file that cannot be read is refused by onnxruntime below
             set_exact_sums(options, read_onnx(path, weights=False))
     options.log_severity_level = SILENT
     what, fix = (

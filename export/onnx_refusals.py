@@ -1,4 +1,4 @@
-"""What onnxruntime raises, told as bad input: it knows fifteen exceptions of its own, and C++ has more."""
+"""Turn exceptions of onnxruntime into input errors: it has fifteen exception classes of its own, and C++ has more."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pathlib import Path
 from fxpasses.errors import InputError
 
 SILENT = 4
-"""Of onnxruntime's log: what its exceptions say as well must not reach the terminal."""
+"""Log level at which onnxruntime is silent: its exceptions contain the same text."""
 _WRITING_FAILED = ("serialization failed", "No space left", "write failed")
 _ALMOST_NOTHING = 1 << 20
-"""Bytes left on a disk that was too small for a model."""
+"""Free bytes below which a disk was too small for a model."""
 
 
 @contextmanager
 def refusals_told(what: str, fix: str, written: Path | None = None) -> Iterator[None]:
-    """Turn what onnxruntime raises inside the block into an InputError.
+    """Turn exceptions of onnxruntime in the block into an InputError.
 
     Args:
-        what: what it refuses, for the message.
+        what: description of the refused object, for the message.
         fix: the remedy.
-        written: the file it writes, where it does.
+        written: the file that onnxruntime writes, if it does.
 
     Raises:
-        InputError: it refuses, in its own words.
-        OSError: it could not write the file: the disk is full, or files are limited in size.
+        InputError: onnxruntime refuses; its message is the reason.
+        OSError: it could not write the file: the disk is full, or the size of files is limited.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
-    kinds: list[type[Exception]] = [RuntimeError, ValueError, TypeError]  # a ValueError: names that are no UTF-8
+    kinds: list[type[Exception]] = [RuntimeError, ValueError, TypeError]  # ValueError: names that are no UTF-8
     kinds += [kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     try:
         yield

@@ -1,11 +1,11 @@
-"""One bit a weight on disk: a saved graph whose tensors of -1 and +1 are packed, and whose rest is compressed.
+"""Saved graphs with one bit per weight: tensors of -1 and +1 are packed, and everything else is compressed.
 
-Inside is a zip of what :func:`fxpasses.export.save` writes, entry by entry. An entry whose every byte is -1 or +1 (as
-int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values to a byte. ``packed.json`` says
-which. The whole is one xz stream, in which the headers of small entries cost nothing.
+The file contains a zip of the entries that :func:`fxpasses.export.save` writes. An entry whose bytes are all -1 or +1
+(as int8) is stored as bits, the first in the lowest; one of -1, 0 and +1 as five values per byte. ``packed.json`` lists
+the packed entries. The whole is one xz stream, in which the headers of small entries take almost no space.
 
-Lossless: :func:`load_packed` puts the same ``.pt2`` together again and reads it as :func:`fxpasses.export.load` does,
-with all of its checks; before that it bounds how much a small file may become.
+Lossless: :func:`load_packed` restores the same ``.pt2`` and reads it as :func:`fxpasses.export.load` does, with all of
+its checks; before that it limits the size that a small file may expand to.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ ENDING = ".fxbits"
 MANIFEST = "packed.json"
 _FORMAT = 1
 _FEWEST = 64
-"""Bytes below which packing is not worth a line in the manifest."""
+"""Fewest bytes of an entry to pack; fewer do not pay for a line in the manifest."""
 _LARGEST_RATIO = 300
-"""How much larger than the file its entries may become: graphs are JSON, which deflates well, and a byte becomes 8."""
+"""Largest ratio of the entries' size to the file's: graphs are JSON, which compresses well, and a byte becomes 8."""
 _PRESET = 6
 _MEMORY = 1 << 26
-"""Bytes that the decoder may take: files are written with a dictionary of 8 MB."""
+"""Bytes of memory that the decoder may use: files are written with a dictionary of 8 MB."""
 _TO_A_BYTE = {"sign": 8, "ternary": 5}
 _POWERS = np.array([1, 3, 9, 27, 81], np.uint8)
 _AGAIN = "save the graph again with fxpasses.export.packed_file.save_packed"
@@ -61,10 +61,10 @@ def save_packed(gm: fx.GraphModule, path: str | Path) -> Path:
 
 
 def load_packed(path: str | Path) -> fx.GraphModule:
-    """Read a graph that :func:`save_packed` wrote. The file may come from a stranger, as with ``load``.
+    """Read a graph written by :func:`save_packed`. As with ``load``, the file need not be trusted.
 
     Raises:
-        InputError: the file is missing, damaged, or holds anything ``save_packed`` does not write.
+        InputError: the file is missing, damaged, or has contents that ``save_packed`` does not write.
     """
     path = Path(path)
     with refusing(path, _AGAIN):
@@ -98,7 +98,7 @@ def packed_archive(plain: bytes) -> bytes:
 
 
 def unpacked_archive(content: bytes) -> bytes:
-    """The ``.pt2`` file a packed one was made of.
+    """The ``.pt2`` file from which a packed file was made.
 
     Raises:
         RefusedError: the file was not written by :func:`packed_archive`.
@@ -120,7 +120,7 @@ def unpacked_archive(content: bytes) -> bytes:
 
 
 def _content(content: bytes) -> bytes:
-    """What a stream holds, unless it is more than a packed graph can be."""
+    """The content of a stream, after a check that it is not larger than a packed graph can be."""
     decoder, largest = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), _LARGEST_RATIO * len(content)
     try:
         inner = decoder.decompress(content, largest + 1)
@@ -134,7 +134,7 @@ def _content(content: bytes) -> bytes:
 
 
 def _opened(content: bytes) -> zipfile.ZipFile:
-    """The archive inside, with a manifest and no entry twice, its entries no larger than it may become."""
+    """The archive inside, after checks: it has a manifest, no entry twice, and entries of limited size."""
     try:
         packed = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile as error:
@@ -162,7 +162,7 @@ def _manifest(packed: zipfile.ZipFile, size: int) -> dict[str, tuple[str, int]]:
 
 
 def _kind_of(data: bytes) -> str | None:
-    """How an entry can be packed; None where it holds other bytes than -1, 0 and +1."""
+    """The kind of packing for an entry; None if it contains bytes other than -1, 0 and +1."""
     values = np.frombuffer(data, np.int8)
     if len(values) < _FEWEST or not bool((np.abs(values) <= 1).all()) or values.min() == -128:
         return None

@@ -1,7 +1,7 @@
-"""Arrays of numbers from an ``.npz`` file, which may come from a stranger: nothing is unpickled, nothing else passes.
+"""Arrays of numbers from an untrusted ``.npz`` file: nothing is unpickled, and only numbers are accepted.
 
-numpy reads the header of each array as a Python literal, by way of a tokenizer, a decompressor and a zip reader: each
-raises exceptions of its own over a damaged file.
+numpy reads the header of each array as a Python literal, with a tokenizer, a decompressor and a zip reader; each of
+them raises its own exceptions for a damaged file.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _DAMAGED = (
     *(RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, UnicodeError),
 )
 _NUMBERS = "biuf"
-"""Kinds of numpy: booleans, integers and floats."""
+"""Accepted kinds of numpy: booleans, integers and floats."""
 
 
 def read_arrays(path: Path, fix: str) -> dict[str, Tensor]:
     """Each array by its name, as a tensor.
 
     Raises:
-        InputError: there is no such file, it is damaged, or an array holds something else than finite numbers.
+        InputError: there is no such file, it is damaged, or an array holds values that are no finite numbers.
     """
     if not path.exists():
         raise InputError(f"no file {path}", why="it was moved or deleted", fix=fix)

@@ -1,4 +1,4 @@
-"""Inputs to try a graph on: random, shaped like the example inputs, and between their least and largest value."""
+"""Random inputs to test a graph, with the shapes of the example inputs and between their extreme values."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fxpasses.signature.examples import Spec, examples_of, input_tensors, with_t
 from fxpasses.signature.free_sizes import Dims, FreeSizes, free_sizes
 
 FEW = 2
-"""Samples where the batch is free and no other number was tried: enough to see one taken for another, and quick."""
+"""Number of samples for a free batch without a tried size: enough to show mixed-up samples, and fast."""
 
 Ends = tuple[float, float] | None
 
 
 def probe_inputs(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> tuple[Any, ...]:
-    """The same inputs at every call.
+    """Random inputs, the same at every call.
 
     Args:
         gm: a captured graph.
-        dynamic_batch: whether free sizes are to be others than at capture.
+        dynamic_batch: whether free sizes differ from those at capture.
     """
     free, tensors = free_sizes(gm), input_tensors(gm)
     ranges: tuple[Ends, ...] = graph_facts(gm).example_ranges or (None,) * len(tensors)

@@ -1,4 +1,4 @@
-"""A graph through ``torch.export``: what both files of a QUANTIZED graph are written from."""
+"""Export a graph through ``torch.export``; both files of a QUANTIZED graph are written from the result."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from .collector import collector_paused
 
 _REFUSALS = (AssertionError, RuntimeError, TypeError, ValueError)
 _SMALLEST = 2
-"""torch.export takes a size of 1 for a constant."""
+"""Smallest size of a free dimension; torch.export makes a constant of a size of 1."""
 
 
 @collector_paused()
 def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> ExportedProgram:
     """Export a graph once, for :func:`fxpasses.export.to_onnx` and :func:`fxpasses.export.save` to share.
 
-    Each of them exports the graph itself where it is given none, which takes as long as the rest of its work.
+    Without this, each of them exports the graph itself, which takes as long as the rest of its work.
 
     Args:
-        gm: in the stage those functions take. The program shares its tensors: change neither before both are written.
-        dynamic_batch: whether the sizes that are free in the graph are free in the program.
+        gm: in a stage that these functions take. The program shares its tensors: change neither before both are
+            written.
+        dynamic_batch: whether the free sizes of the graph are free in the program.
 
     Raises:
-        GraphError: torch.export cannot leave them free.
+        GraphError: torch.export cannot keep them free.
     """
     inputs, plain = example_inputs(gm, dynamic=dynamic_batch), with_plain_outputs(gm)
     sizes = free_sizes(gm)
@@ -62,18 +63,18 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
 @torch.no_grad()
 def _export(gm: fx.GraphModule, inputs: tuple[Any, ...], shapes: Any) -> ExportedProgram:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of packages that still call torch by its older names
+        warnings.simplefilter("ignore", FutureWarning)  # from packages that use deprecated names of torch
         return torch.export.export(gm, inputs, dynamic_shapes=shapes)
 
 
 def size_names(gm: fx.GraphModule) -> tuple[Any, ...] | None:
-    """The names of the free sizes, nested as the inputs are; None where no size is free."""
+    """The names of the free sizes, nested like the inputs; None without free sizes."""
     sizes = free_sizes(gm).names
     return _shapes(gm, {name: name for name in sizes}) if sizes else None
 
 
 def _shapes(gm: fx.GraphModule, named: dict[str, Any]) -> tuple[Any, ...]:
-    """Something for each free dimension of each tensor, nested as the inputs are."""
+    """The value in ``named`` for each free dimension of each tensor, nested like the inputs."""
     free = iter(free_sizes(gm).inputs)
     without_others = tuple(_none_for_others(e) for e in examples_of(gm))
     return with_tensors(without_others, lambda _: {d: named[name] for d, name in next(free).items()} or None)
@@ -90,10 +91,10 @@ def _has_tensors(example: Any) -> bool:
 
 
 def example_inputs(gm: fx.GraphModule, *, dynamic: bool = False) -> tuple[Any, ...]:
-    """Inputs shaped as those the graph was captured with, of zeros; free sizes not too small for torch.export.
+    """Zeros with the shapes of the example inputs; free sizes are large enough for torch.export.
 
     Args:
-        dynamic: whether sizes that are free may be others than at capture.
+        dynamic: whether free sizes may differ from those at capture.
     """
     sizes, free = free_sizes(gm), iter(free_sizes(gm).inputs)
 
@@ -108,7 +109,7 @@ def example_inputs(gm: fx.GraphModule, *, dynamic: bool = False) -> tuple[Any, .
 
 
 def check_is_of(program: ExportedProgram, gm: fx.GraphModule) -> None:
-    """Raise InputError if a program was not exported from this graph, as it is."""
+    """Raise InputError if a program was not exported from this graph in its present state."""
     if set(_addresses(program.state_dict.values())) != set(_addresses(gm.state_dict().values())):
         raise InputError(
             f"program for {type(gm).__name__}",

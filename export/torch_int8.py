@@ -1,4 +1,4 @@
-"""``to_torch``: a QUANTIZED graph as an ``nn.Module`` of int8 kernels."""
+"""The function ``to_torch``: a QUANTIZED graph as an ``nn.Module`` of int8 kernels."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def to_torch(
         device: where to compute. Default: the GPU for ``"cuda"``, the CPU for all others.
 
     Returns:
-        A module in eval mode, for inputs of any batch size, any number of threads and several callers at once. Of
-        ``"x86"`` it keeps packed weights for two shapes of input that come often, its pickles hold ``gm``, and it
-        is left alone by ``torch.compile``.
+        A module in eval mode, for any batch size, any number of threads and several callers at once. With ``"x86"`` it
+        keeps packed weights for two frequent input shapes, its pickles contain ``gm``, and ``torch.compile`` does not
+        change it.
 
     Raises:
         GraphError: the graph is not QUANTIZED.

@@ -1,7 +1,7 @@
 """Quantization and pruning as passes over ``torch.fx`` graphs: one int8 graph, two runtimes, the same integers.
 
 The names below are the whole public interface. Each is loaded at its first use (PEP 562), so ``import fxpasses``
-costs nothing and does not even import torch. No module bears the name of a public function: importing a submodule
+is fast and does not import torch. No module has the name of a public function: importing a submodule
 binds it as an attribute of its package, where it would hide the function.
 """
 

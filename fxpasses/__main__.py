@@ -1,4 +1,4 @@
-"""``python -m fxpasses`` is the command ``fxpasses``."""
+"""Run the command ``fxpasses`` as ``python -m fxpasses``."""
 
 from fxpasses.cli import main
 

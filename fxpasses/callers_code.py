@@ -1,7 +1,7 @@
-"""Run the caller's code: whatever it raises is told as theirs, with their file and line.
+"""Run the caller's code; its exceptions become errors that name the caller's file and line.
 
-``sys.exit`` inside it would end the command with the caller's exit code and nothing written; it is told as a failure.
-KeyboardInterrupt, a signal's exit and other exceptions that are no ``Exception`` pass through as they are.
+``sys.exit`` inside it would end the command with the caller's exit code and no output; it becomes an error, too.
+KeyboardInterrupt, the exit on a signal and other exceptions that are no ``Exception`` are passed on.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .errors import FxPassesError, InputError
 
 @contextmanager
 def told_as_the_callers(what: str, fix: str, file: Path | None = None) -> Iterator[None]:
-    """Turn what the block raises into an InputError, and refuse a default dtype or device that it leaves changed.
+    """Turn an exception of the block into an InputError, and refuse a changed default dtype or device.
 
     Args:
-        what: what failed, for the message: ``"net.py:factory failed"``.
+        what: description of the failure for the message: ``"net.py:factory failed"``.
         fix: the remedy.
-        file: the caller's file, whose line is named; without it, the line that raised.
+        file: the caller's file, whose line the error names; without it the line that raised is named.
 
     Raises:
         InputError: the block raised an exception, or called ``sys.exit``.
@@ -48,12 +48,12 @@ def told_as_the_callers(what: str, fix: str, file: Path | None = None) -> Iterat
 
 
 def is_a_failure(error: BaseException) -> bool:
-    """Whether code that raised this failed: any Exception, or ``sys.exit``; signals exit by classes of their own."""
+    """Whether an exception means that the code failed: any Exception, or ``sys.exit``; not the exit on a signal."""
     return isinstance(error, Exception) or type(error) is SystemExit
 
 
 def said_by(error: BaseException) -> str:
-    """The type of an exception and the first line of its text, as far as it has one; or the call of ``sys.exit``."""
+    """Text for an exception: its type and the first line of its message, if any; or the call of ``sys.exit``."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
     first_line = text_of(error).strip().partition("\n")[0]
@@ -61,15 +61,15 @@ def said_by(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """``str(error)``; nothing where that fails, which is the caller's code as well."""
+    """``str(error)``; empty if that fails, since it is the caller's code, too."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the error itself is told; why it cannot say more matters to nobody
+    except Exception:  # noqa: BLE001 - the error is reported anyway; why its text fails is not important
         return ""
 
 
 def callers_line(error: BaseException, file: Path | None = None) -> str | None:
-    """The innermost line of the caller's file that led to the error; the innermost of all where no file is given."""
+    """The innermost line of the caller's file that led to the error; without a file the innermost line of all."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f'File "{error.filename}", line {error.lineno}'
     found, step = None, error.__traceback__
@@ -82,7 +82,7 @@ def callers_line(error: BaseException, file: Path | None = None) -> str | None:
 
 
 def _restored(dtype: torch.dtype, device: torch.device) -> str | None:
-    """Set both as they were; what was changed, in words."""
+    """Restore both defaults; return a description of the change, or None."""
     changed = None
     if torch.get_default_dtype() != dtype:
         changed = f"default dtype to {torch.get_default_dtype()}"

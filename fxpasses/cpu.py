@@ -1,6 +1,6 @@
-"""The CPU this process runs on: its name, its architecture, and the instructions that decide how int8 is computed.
+"""The CPU of this process: its name, its architecture, and the instruction sets that int8 kernels depend on.
 
-Imports nothing heavy and takes a few milliseconds. What a system does not tell is empty, never a guess.
+Imports nothing heavy and takes a few milliseconds. Facts that the system does not provide are empty, never guessed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 _X86_FLAGS = ("sse4_2", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 _ARM_FLAGS = ("neon", "asimd", "asimddp", "i8mm", "sve", "sve2")
 RELEVANT_FLAGS = _X86_FLAGS + _ARM_FLAGS
-"""Instruction sets that int8 kernels are chosen by, under the names Linux gives them."""
+"""Instruction sets that int8 kernels are chosen by, with their names on Linux."""
 
 _VNNI_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
 _MACOS_FLAGS = {
@@ -38,7 +38,7 @@ def cpu_name() -> str:
 
 
 def cpu_flags() -> tuple[str, ...]:
-    """Those of ``RELEVANT_FLAGS`` this CPU has, under Linux's names; empty where the system does not tell."""
+    """The flags of ``RELEVANT_FLAGS`` that this CPU has; empty if the system does not provide them."""
     found: set[str] = set()
     for line in _cpuinfo():
         key, _, value = line.partition(":")
@@ -46,13 +46,13 @@ def cpu_flags() -> tuple[str, ...]:
             found.update(value.split())
     if not found and platform.system() == "Darwin":
         found = {flag for name, flag in _MACOS_FLAGS.items() if tool_answer("sysctl", "-n", name) == "1"}
-    if "avxvnni" in found:  # as older kernels spell it
+    if "avxvnni" in found:  # the name in older Linux kernels
         found.add("avx_vnni")
     return tuple(flag for flag in RELEVANT_FLAGS if flag in found)
 
 
 def is_x86() -> bool:
-    """Whether this process runs x86 code, 32 or 64 bits, on its own CPU or an emulated one."""
+    """Whether this process runs x86 code, 32 or 64 bits, possibly on an emulated CPU."""
     return platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
 
@@ -67,7 +67,7 @@ def has_vnni(flags: tuple[str, ...]) -> bool:
 
 
 def tool_answer(*command: str) -> str | None:
-    """The first line a system tool prints; None if it is absent, fails or takes longer than five seconds."""
+    """First line of output of a system tool; None if the tool is absent, fails or takes longer than five seconds."""
     tool = shutil.which(command[0])
     if tool is None:
         return None
@@ -82,7 +82,7 @@ def tool_answer(*command: str) -> str | None:
 
 
 def _cpuinfo() -> list[str]:
-    """The lines that describe the CPUs; empty where there is no /proc."""
+    """The lines of /proc/cpuinfo; empty if it does not exist."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

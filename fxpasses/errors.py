@@ -1,9 +1,9 @@
-"""The errors a caller can meet: what was found, where, and the one thing to do next.
+"""The errors of this package: each says what was found, where, and what to do next.
 
 Every error this package raises on purpose is a :class:`FxPassesError`; the command line prints it and exits
-with 2. Anything else that escapes is a defect of ours.
+with 2. Any other exception is a defect of this package.
 
-A text names parameters of the Python interface in backticks, as Python has them: ```bits=3```. The command line shows
+A text names parameters of the Python interface in backticks, as in Python: ```bits=3```. The command line shows
 the option that sets each instead (``fxpasses/cli/spelling.py``).
 """
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class FxPassesError(Exception):
-    """Base of every error raised on purpose; its text is ready to be shown to a user."""
+    """Base of every error raised on purpose; its text can be shown to a user."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors come from worker processes, too, and their arguments are not those they were made with."""
+        """Pickle the error, which worker processes need: its ``args`` are not the arguments of its constructor."""
         return _made_again, (type(self), self.args, self.__dict__)
 
 
@@ -32,7 +32,7 @@ def _made_again(kind: type[FxPassesError], args: tuple[object, ...], state: dict
 
 
 class InputError(FxPassesError):
-    """Something handed in from outside (a file, a folder, a name, a number, data) cannot be used."""
+    """A value from outside (a file, a folder, a name, a number, data) cannot be used."""
 
     def __init__(self, what: str, *, why: str, fix: str, at: str | None = None) -> None:
         self.what, self.why, self.fix, self.at = what, why, fix, at
@@ -41,7 +41,7 @@ class InputError(FxPassesError):
 
 
 class GraphError(FxPassesError):
-    """A graph, or one node of it, is not what a step needs."""
+    """A graph, or one of its nodes, does not meet the requirements of a step."""
 
     def __init__(self, what: str, *, why: str, fix: str, at: str | None = None, step: str | None = None) -> None:
         self.what, self.why, self.fix, self.at, self.step = what, why, fix, at, step
@@ -55,12 +55,12 @@ class GraphError(FxPassesError):
 
     @classmethod
     def at_node(cls, node: fx.Node, *, why: str, fix: str, step: str | None = None) -> GraphError:
-        """The error for one node, naming its target and the user's source line."""
+        """The error for one node; it names the node's target and the user's source line."""
         return cls(describe(node), why=why, fix=fix, at=source_line(node), step=step)
 
 
 def describe(node: fx.Node) -> str:
-    """``node 'conv1' (call_module layer1.conv1)``."""
+    """Description of a node: ``node 'conv1' (call_module layer1.conv1)``."""
     target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     return f"node {node.name!r} ({node.op} {target})"
 
@@ -70,7 +70,7 @@ _NOT_THE_USERS = ("/torch/nn/modules/", "/torch/fx/", "/torch/_", "/torch/export
 
 
 def source_line(node: fx.Node) -> str | None:
-    """The user's line that made this node, from the stack trace recorded at capture; None where it is unknown."""
+    """The user's line that made this node, from the stack trace recorded at capture; None if it is unknown."""
     trace = node.meta.get("stack_trace") or node.stack_trace
     if not trace:
         return None

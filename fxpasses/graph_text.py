@@ -1,9 +1,9 @@
-"""A graph as short text: one line for each tensor, to be read, compared and kept beside tests.
+"""A graph as short text with one line per tensor, to read, to compare, and to store with tests.
 
     relu_int8 = quantize(conv2d)  2x8x7x5  uint8 0.0123 @ 3
 
-is ``name = operator(arguments) settings  shape  parameters``. Observers are noted behind the tensor they watch,
-``dequantize`` is left out: an operator that reads integers reads them dequantized, unless they stand in brackets.
+means ``name = operator(arguments) settings  shape  parameters``. Observers are noted on the line of their tensor.
+``dequantize`` is left out: an operator with integer arguments reads them dequantized, unless they are in brackets.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ORDINARY: dict[str, Any] = {
     "groups": 1,
     "padding_mode": "zeros",
 }
-"""Settings of layers, with the values that say nothing."""
+"""Default values of layer settings; settings with these values are left out."""
 
 
 def graph_text(gm: fx.GraphModule) -> str:
-    """A graph in any stage as text, which ends with a newline. Scales have three digits."""
+    """A graph in any stage as text that ends with a newline. Scales have three digits."""
     stage = stage_of(gm)
     text = _GraphText(gm)
     lines = [stage.value if stage else "not captured"]
@@ -50,7 +50,7 @@ class _GraphText:
         self.watching = {node: node.all_input_nodes[0] for node in (*find_observers(gm).values(), *find_means(gm))}
 
     def line(self, node: fx.Node) -> str | None:
-        """The line of one node; None for what other lines say."""
+        """The line of one node; None for a node that is part of other lines."""
         if node.op == "output":
             return f"return {self._argument(node.args[0])}"
         if node in self.watching or node.target in (ops.dequantize, ops.dequantize_per_channel):
@@ -76,7 +76,7 @@ class _GraphText:
         return " ".join([f"{name}({', '.join(arguments)})", *(f"{k}={self._setting(v)}" for k, v in told.items())])
 
     def _setting(self, value: Any) -> str:
-        """``2`` for ``(2, 2)``, too."""
+        """Text of a setting; ``(2, 2)`` becomes ``2``."""
         if isinstance(value, (tuple, list)) and len(value) > 1 and all(v == value[0] for v in value):
             value = value[0]
         return self._argument(value)
@@ -115,7 +115,7 @@ class _GraphText:
 
 
 def _constant(dequantize: fx.Node) -> str | None:
-    """``conv_int8.weight[8x5x3x3 int8]`` for integers that are held; None for those that flow."""
+    """Text such as ``conv_int8.weight[8x5x3x3 int8]`` for constant integers; None for computed integers."""
     held = dequantize.all_input_nodes[0]
     if held.op != "get_attr":
         return None

@@ -1,15 +1,15 @@
-"""Multiply-accumulates of a FLOAT graph, counted from the shapes of its tensors, for one input of the batch.
+"""Count the multiply-accumulates of a FLOAT graph from its shapes, for one sample of the batch.
 
-Counted are the products of convolutions, linear layers, matrix products, einsum, attention and recurrent layers; what
-is added once to a result, as a bias, is not, and neither is what only scales values.
+Products of convolutions, linear layers, matrix products, einsum, attention and recurrent layers are counted. A bias,
+which is added once per result, is not counted, and neither are operators that only scale values.
 
 | operator | multiply-accumulates |
 |---|---|
-| convolution, linear | values of the output, times weights that each is made from |
-| transposed convolution | values of the input, times weights that each goes through |
+| convolution, linear | values of the output, times weights per output value |
+| transposed convolution | values of the input, times weights per input value |
 | matmul, baddbmm | values of the output, times the length of the sum |
-| einsum | of two operands the product of all sizes named; of more, one after the other |
-| attention | each query with each key, and each weight with each value; a whole layer's four projections, too |
+| einsum | for two operands the product of all sizes; for more, one operand after the other |
+| attention | each query with each key, and each weight with each value; for a whole layer also its four projections |
 | LSTM, GRU, RNN | steps, times all weights |
 """
 
@@ -35,17 +35,17 @@ _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 
 
 class Sizes(Protocol):
-    """How large tensors are: as they stand, or with some channels removed."""
+    """Sizes of tensors: the real ones, or those after the removal of channels."""
 
     def of(self, node: fx.Node) -> list[int]:
-        """The shape a node's tensor has."""
+        """The shape of a node's tensor."""
 
     def of_parameter(self, tensor: Tensor) -> list[int]:
         """The shape of a parameter."""
 
 
 class WholeSizes:
-    """Shapes as they stand."""
+    """The real sizes of tensors."""
 
     def of(self, node: fx.Node) -> list[int]:
         return list(shape_of(node) or ())
@@ -55,12 +55,12 @@ class WholeSizes:
 
 
 def count_graph_macs(gm: fx.GraphModule) -> int:
-    """Of the whole graph, for one input of the batch."""
+    """Multiply-accumulates of the whole graph, for one sample of the batch."""
     return sum(macs for _, macs in macs_by_node(gm, WholeSizes()))
 
 
 def macs_by_node(gm: fx.GraphModule, sizes: Sizes) -> Iterator[tuple[fx.Node, int]]:
-    """Every node that multiplies and accumulates, and how often it does for one input of the batch."""
+    """All nodes that multiply and accumulate, with their count for one sample of the batch."""
     batch = batch_of(gm)
     for node in gm.graph.nodes:
         macs = _of_module(gm, node, sizes) if node.op == "call_module" else _of_function(gm, node, sizes)
@@ -69,7 +69,7 @@ def macs_by_node(gm: fx.GraphModule, sizes: Sizes) -> Iterator[tuple[fx.Node, in
 
 
 def batch_of(gm: fx.GraphModule) -> int:
-    """Samples at once at capture; dimension 0 of the first input where none is known to be the batch."""
+    """Batch size at capture; dimension 0 of the first input if no dimension is known to be the batch."""
     if graph_facts(gm).example_inputs is None:
         return 1
     tensors = [tensor for tensor in input_tensors(gm) if tensor.spec[0]]
@@ -116,7 +116,7 @@ def _of_function(gm: fx.GraphModule, node: fx.Node, sizes: Sizes) -> int:
 
 def _of_matmul(node: fx.Node, sizes: Sizes) -> int:
     tensors = [a for a in node.args if isinstance(a, fx.Node)]
-    summed = tensors[-2] if len(tensors) > 1 else None  # of baddbmm the first is added
+    summed = tensors[-2] if len(tensors) > 1 else None  # baddbmm adds its first operand
     return sizes.of(summed)[-1] * math.prod(sizes.of(node)) if summed is not None and sizes.of(summed) else 0
 
 
@@ -138,7 +138,7 @@ def _of_einsum(node: fx.Node, sizes: Sizes) -> int:
 
 
 def _contracted(equation: str, shapes: Sequence[list[int]]) -> int:
-    """Operands one after the other, each sum taken as soon as nobody needs its index any more."""
+    """Count for operands contracted one after the other; an index is summed as soon as no later operand has it."""
     given, _, result = equation.partition("->")
     terms = [_labels(term, shape) for term, shape in zip(given.split(","), shapes, strict=True)]
     named = [label for term in terms for label in term]
@@ -155,7 +155,7 @@ def _contracted(equation: str, shapes: Sequence[list[int]]) -> int:
 
 
 def _labels(term: str, shape: Sequence[int]) -> list[str]:
-    """Names of the dimensions; those of an ellipsis are counted from the right."""
+    """Names of the dimensions of a term; dimensions of an ellipsis are numbered from the right."""
     before, dots, behind = term.partition("...")
     if not dots:
         return list(term)

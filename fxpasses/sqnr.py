@@ -1,4 +1,4 @@
-"""Signal-to-quantization-noise ratio."""
+"""Signal-to-quantization-noise ratio (SQNR)."""
 
 from __future__ import annotations
 

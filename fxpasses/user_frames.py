@@ -1,4 +1,4 @@
-"""Where in somebody else's code something happened, and what to tell of an exception that came out of it."""
+"""Find the user's source line for a node or an exception, and the first line of an exception's text."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 
 from .callers_code import said_by, text_of
 
-_TORCH = str(Path(torch.__file__).parent) + os.sep  # torchvision begins with the same letters
+_TORCH = str(Path(torch.__file__).parent) + os.sep  # the separator excludes torchvision
 _PACKAGE = str(Path(__file__).parent) + os.sep
 _MODELS = _PACKAGE + "models" + os.sep
 
 
 _MACHINERY = tuple(f"{_TORCH}{name}" for name in ("fx/", "nn/modules/module.py", "overrides.py", "_"))
-"""Files of torch through which every call goes; its containers, say, are told where nothing of the user's is there."""
+"""Files of torch that tracebacks leave out. Other torch files (nn containers) appear only without a user frame."""
 
 
 def _is_ours(file: str) -> bool:
-    """Whether a file is the toolkit's; the models that come with it are models like any other."""
+    """Whether a file belongs to the toolkit; its own models count as user code."""
     return file.startswith(_PACKAGE) and not file.startswith(_MODELS)
 
 
 def calling_lines() -> str:
-    """The lines, outermost first, that led here inside the model, as a traceback writes them.
+    """The lines inside the model that led to this call, outermost first, in the format of a traceback.
 
-    torch.fx can record them too, but imports the whole compiler to do so: seconds, in each process.
+    torch.fx can record them, too, but then imports the whole compiler, which takes seconds in each process.
     """
     users, torchs = list[str](), list[str]()
     frame = inspect.currentframe()
@@ -41,7 +41,7 @@ def calling_lines() -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, or its type where it has none."""
+    """The first line of an exception's text, or its type if the text is empty."""
     if isinstance(error, SystemExit):
         return said_by(error)
     lines = [line.strip() for line in text_of(error).splitlines() if line.strip()]
@@ -52,7 +52,7 @@ def first_line(error: BaseException) -> str:
 
 
 def users_frame(error: BaseException) -> str | None:
-    """The innermost line of the traceback that is neither torch's nor ours."""
+    """The innermost line of the traceback outside of torch and the toolkit."""
     found, frame = None, error.__traceback__
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename

@@ -1,1 +1,1 @@
-"""Engines: int8 kernels behind one interface. Only here may ``torch.ao`` or ``torch.ops.quantized`` be named."""
+"""Engines: int8 kernels with one interface. Only this folder may use ``torch.ao`` and ``torch.ops.quantized``."""

@@ -1,8 +1,7 @@
-"""Which of two kernels for the same integers is faster here: measured while a graph is lowered, and remembered.
+"""Choose the faster of two kernels for the same integers, by measurements while a graph is lowered.
 
-Both are timed in turns on random integers of the shape the graph was captured with. What is remembered, for as long as
-the process lives, is the kind of operation (operator, shapes, settings, threads), so that a net whose layers repeat is
-measured once.
+Both are timed alternately on random integers with the shape of the example inputs. The result is remembered in the
+process by kind of operation (operator, shapes, settings, threads), so that a net with equal layers is measured once.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from .kernel import Kernel
 Make = Callable[[Int8Call], Kernel]
 
 MARGIN = 1.05
-"""How much faster the other kernel has to be, in the median of paired calls: less is within what a second run says."""
+"""Smallest ratio of times for which the other kernel is used; smaller ones are within the variation between runs."""
 WARM_UP, ROUNDS = 3, 21
-"""Calls of each kernel; packed weights build their primitive at the first."""
+"""Calls of each kernel before and during the measurement; packed weights build their primitive at the first."""
 
 _known: dict[Hashable, bool] = {}
 
 
 def is_faster(other: Make, usual: Make, call: Int8Call) -> bool:
-    """Whether ``other``'s kernel is worth taking in the place of the usual one.
+    """Whether the kernel from ``other`` is faster than the usual one by at least the margin.
 
-    Kernels made here are dropped: those of oneDNN are bound to the shape of their first call.
+    The kernels made for the measurement are dropped: those of oneDNN are bound to the shape of their first call.
     """
     kind = (_kind(call), other, usual, torch.get_num_threads())
     if kind not in _known:
@@ -50,7 +49,7 @@ def _kind(call: Int8Call) -> Hashable:
 
 
 def _integers(call: Int8Call, index: int) -> Tensor:
-    """Random, as a kernel before it would hand them on: quint8, images channels last."""
+    """Random integers in the form that a previous kernel would give: quint8, images channels last."""
     shape, x = call.inputs[index].meta[SHAPE], call.x[index]
     integers = torch.randint(x.grid.low, x.grid.high + 1, tuple(shape)).to(x.grid.dtype)
     if integers.dim() == 4:
@@ -60,7 +59,7 @@ def _integers(call: Int8Call, index: int) -> Tensor:
 
 
 def _ratio(usual: Kernel, other: Kernel, inputs: list[Tensor]) -> float:
-    """Median of the usual kernel's time over the other's, call by call."""
+    """Median over calls of the usual kernel's time divided by the other's."""
     ratios = []
     with torch.inference_mode():
         for round_number in range(WARM_UP + ROUNDS):

@@ -1,9 +1,9 @@
-"""Chains of kernels that are operators and nothing else, called as one.
+"""Chains of kernels that only call operators, called as one function.
 
-Python takes 3 to 5 us to call an operator with packed weights, some of MobileNetV2's layers 10 us to compute.
-TorchScript's interpreter calls the same operators in less than one, and lets other threads run Python meanwhile. It is
-deprecated, but torch names neither a date nor an interpreter in its place; where it is gone, kernels are called one by
-one. Only its functions are used, not its modules: those share types, and with them code, for good.
+A call of an operator with packed weights from Python takes 3 to 5 us, while some layers of MobileNetV2 compute in 10
+us. The interpreter of TorchScript calls the same operators in less than 1 us, and lets other threads run Python
+meanwhile. It is deprecated, but torch names neither a date nor a replacement; without it, kernels are called one by
+one. Only its functions are used, not its modules: modules share types, and with them code, permanently.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .kernel import Call, Kernel, Script
 from .replace_calls import assembled
 
 SHORTEST = 4
-"""Kernels. A call of TorchScript's takes as long as two or three from Python."""
+"""Fewest kernels in a chain; a call of TorchScript takes as long as two or three calls from Python."""
 
 _COMPILING = threading.Lock()
-"""Shapes that keep coming are compiled by whichever thread calls; torch does not say that several may at once."""
+"""Lock for compilation: any calling thread may compile for a new shape, and torch does not promise thread safety."""
 
 
 def is_available() -> bool:
-    """Whether this torch still has quint8 and TorchScript, and this package its sources (frozen it has not)."""
+    """Whether this torch still has quint8 and TorchScript, and the sources of this package can be read."""
     has_torchscript = hasattr(torch.jit, "CompilationUnit")
     return quint8.is_available() and has_torchscript and inspect.getsourcefile(is_available) is not None
 
 
 def chained(net: fx.GraphModule) -> fx.GraphModule:
-    """A lowered graph, as it is called: kernels that follow each other and have a script become one.
+    """A lowered graph in which consecutive kernels with a script are replaced by one chain.
 
-    ``net`` is not changed, and its kernels are shared. Where there are no chains, it is a copy.
+    ``net`` is not changed; its kernels are shared. Without chains the result is a copy.
     """
     shortest = SHORTEST if is_available() else sys.maxsize
     kernels = {name: child for name, child in net.named_children() if isinstance(child, Kernel)}
@@ -59,7 +59,7 @@ def chained(net: fx.GraphModule) -> fx.GraphModule:
 
 
 def _runs(graph: fx.Graph, kernels: Mapping[str, Kernel]) -> Iterator[tuple[list[fx.Node], list[Script]]]:
-    """All nodes in their order, in runs of those that can be in a chain and those that cannot, and their scripts."""
+    """All nodes in order, in runs that can be chained and runs that cannot, with their scripts."""
     scripts: dict[fx.Node, Script] = {}
     behind_one = False
     for node in graph.nodes:
@@ -74,15 +74,15 @@ def _runs(graph: fx.Graph, kernels: Mapping[str, Kernel]) -> Iterator[tuple[list
 
 
 class Chain(Kernel):
-    """Integer tensors -> the integer tensors that others read of those computed on the way; a tuple, unless it is one.
+    """Kernel that runs several kernels; it gives the integer tensors that others read: a tuple, or a single one.
 
     Args:
-        nodes: of a lowered graph, in their order.
-        scripts: what each of them calls.
+        nodes: nodes of a lowered graph, in order.
+        scripts: the operators that each node calls.
 
     Attributes:
         inputs, outputs: nodes whose values it takes and gives.
-        source_text: the function it calls, in TorchScript.
+        source_text: its function, in TorchScript.
     """
 
     def __init__(self, nodes: Sequence[fx.Node], scripts: Sequence[Script]) -> None:
@@ -114,15 +114,15 @@ class Chain(Kernel):
 
 
 def _read(node: fx.Node) -> list[fx.Node]:
-    """What a kernel is called with; a tensor may come twice."""
+    """The tensors that a kernel reads; a tensor may occur twice."""
     return [n for n in node.args if isinstance(n, fx.Node)]
 
 
 class _Writer:
-    """Writes the function ``chain``.
+    """Builds the source text of the function ``chain``.
 
     Attributes:
-        constants: what it takes behind its tensors.
+        constants: arguments of the function after its tensors.
     """
 
     def __init__(self, inputs: Sequence[fx.Node]) -> None:
@@ -133,7 +133,7 @@ class _Writer:
         self._functions: dict[str, str] = {}
 
     def add(self, node: fx.Node, script: Script) -> None:
-        """One kernel; each of its operators but the first takes what the one before it gave."""
+        """Add one kernel; each of its operators except the first takes the result of the one before."""
         self._names[node] = name = f"q{len(self._names)}"
         tensors = ", ".join(self._names[n] for n in _read(node))
         tensors = f"[{tensors}]" if script.as_list else tensors
@@ -143,7 +143,7 @@ class _Writer:
             tensors = name
 
     def function(self, outputs: Sequence[fx.Node]) -> str:
-        """Its text, which gives the values of ``outputs``: a tuple, unless it is one."""
+        """The source text; the function returns the values of ``outputs``: a tuple, or a single one."""
         signature = ", ".join(f"{name}: {kind}" for name, kind in self._parameters.items())
         kind = "Tensor" if len(outputs) == 1 else f"Tuple[{', '.join(['Tensor'] * len(outputs))}]"
         body = "\n    ".join([*self._lines, f"return {', '.join(self._names[n] for n in outputs)}"])
@@ -157,7 +157,7 @@ class _Writer:
         return name
 
     def _written(self, constant: object) -> str:
-        """A number as it is; what has no text as a parameter of its own."""
+        """A number as text; other constants become parameters."""
         if isinstance(constant, torch.ScriptObject):
             kind = constant._type().qualified_name()
         elif isinstance(constant, Tensor):

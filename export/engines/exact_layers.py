@@ -1,9 +1,9 @@
-"""Layers in float32 that give the exact integers: for CPUs whose int8 kernels saturate on a layer's weights.
+"""Layers computed exactly in float32, for CPUs whose int8 kernels saturate with a layer's weights.
 
-The products of bytes and int8 weights are whole numbers; float32 adds them exactly, in any order, as long as no partial
-sum reaches 2**24. How large sums can become follows from the weights; where one part of the input channels could exceed
-it, the layer is computed in several parts. The sum is multiplied once by ``s_x * s_w / s_y`` and rounded half to even,
-as tie-free scales allow.
+Products of bytes and int8 weights are integers; float32 adds them exactly, in any order, if no partial sum reaches
+2**24. The largest possible sum follows from the weights; if it is too large, the layer is computed in several parts of
+its input channels. The sum is multiplied once by ``s_x * s_w / s_y`` and rounded half to even, which is exact with
+tie-free scales.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .kernel import Kernel
 from .reference import multipliers, output_limits
 
 EXACT_SUM = 2.0**24
-"""Whole numbers below this are exact in float32."""
+"""Integers below this are exact in float32."""
 
 Layer = Callable[[Tensor], Tensor]
 
 
 def channel_parts(layer: LayerIntegers, x: QParams) -> list[slice]:
-    """Slices of the input channels for each of which no partial sum of products and bias reaches 2**24.
+    """Slices of the input channels in which no partial sum of products and bias reaches 2**24.
 
-    None where one channel is too much: a kernel of more than 500 positions.
+    Empty if a single channel is too large: a kernel with more than 500 positions.
     """
     channels = layer.weight.shape[1]
     for parts in range(1, channels + 1):
@@ -44,7 +44,7 @@ def channel_parts(layer: LayerIntegers, x: QParams) -> list[slice]:
 
 
 def _largest_sum(layer: LayerIntegers, x: QParams, channels: slice) -> float:
-    """A bound on every partial sum, with products of one sign first."""
+    """A bound for all partial sums: the products of one sign, added first."""
     weight = layer.weight[:, channels].double().flatten(1)
     low, high = x.grid.low - x.zero_point, x.grid.high - x.zero_point
     above, below = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
@@ -55,11 +55,11 @@ def _largest_sum(layer: LayerIntegers, x: QParams, channels: slice) -> float:
 
 
 class ExactConv(Kernel):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, integers in, integers out, channels last.
+    """Convolution ``[N, C_in, *]`` -> ``[N, C_out, *]`` on integers, channels last.
 
     Args:
-        call: of a convolution.
-        parts: slices of its input channels, as :func:`channel_parts` gives them.
+        call: a convolution.
+        parts: slices of its input channels from :func:`channel_parts`.
     """
 
     def __init__(self, call: Int8Call, parts: list[slice]) -> None:
@@ -76,7 +76,7 @@ class ExactConv(Kernel):
 
     @classmethod
     def if_exact(cls, call: Int8Call) -> ExactConv | None:
-        """The kernel; None where float32 does not hold the sums. Channels of grouped convolutions are not split."""
+        """The kernel; None if float32 cannot hold the sums. Channels of grouped convolutions are not split."""
         parts = channel_parts(layer_of(call), call.x[0])
         fits = len(parts) == 1 or (parts and int(call.settings.get("groups", 1)) == 1)
         return cls(call, parts) if fits else None
@@ -91,7 +91,7 @@ class ExactConv(Kernel):
 
 
 class ExactLinear(Kernel):
-    """``[*, C_in]`` -> ``[*, C_out]``, integers in, integers out."""
+    """Linear layer ``[*, C_in]`` -> ``[*, C_out]`` on integers."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class ExactLinear(Kernel):
 
 
 class ExactResult(Kernel):
-    """``[*, C_in]`` -> ``[*, C_out]``, integers in, floats out: exact sums, times what a step is worth."""
+    """Linear layer ``[*, C_in]`` -> ``[*, C_out]``, integer input and float output: exact sums times their scale."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__()
@@ -115,10 +115,10 @@ class ExactResult(Kernel):
 
 
 class _Rounding:
-    """Sums, as whole floats, to integers of a call's output grid.
+    """Rounds sums, given as whole floats, to integers of a call's output.
 
     Args:
-        shape: of the multipliers, so that they broadcast over the sums.
+        shape: shape of the multipliers that broadcasts over the sums.
     """
 
     def __init__(self, call: Int8Call, shape: tuple[int, ...]) -> None:
@@ -139,7 +139,7 @@ class _Rounding:
 
 
 def _centred(q: Tensor, x: QParams) -> Tensor:
-    """Integers less their zero point, as floats."""
+    """Integers minus their zero point, as floats."""
     if x.zero_point and q.dtype is torch.quint8:
         return quint8.on_grid(q, 1.0, x.zero_point).dequantize()
     plain = quint8.as_bytes(q).float()
@@ -147,7 +147,7 @@ def _centred(q: Tensor, x: QParams) -> Tensor:
 
 
 def _summed(parts: list[tuple[slice, Layer]], x: Tensor, dim: int) -> Tensor:
-    """What the parts of a layer make of their own channels of ``x``, added."""
+    """Sum of the results of a layer's parts, each for its own channels of ``x``."""
     if len(parts) == 1:
         return parts[0][1](x)
     total: Tensor | None = None
@@ -169,7 +169,7 @@ def _float_linear(layer: LayerIntegers, x: QParams) -> list[tuple[slice, Layer]]
 
 
 def _float_conv(g: Geometry, weight: Tensor, bias: Tensor | None, shape: list[int]) -> Layer:
-    """A convolution of floats over inputs like ``shape``; weights laid out once where oneDNN takes them so."""
+    """A float convolution for inputs with this shape; weights are reordered once if oneDNN supports that."""
     mkldnn, is_2d = torch.ops.mkldnn, weight.dim() == 4
     function = F.conv2d if is_2d else F.conv3d
 

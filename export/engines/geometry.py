@@ -1,4 +1,4 @@
-"""Stride, padding, dilation and groups of a convolution on integers, as kernels take them."""
+"""Stride, padding, dilation and groups of a convolution on integers, in the form that kernels take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Geometry:
         self.shape = [*shape[:2], 1, *shape[2:]] if self.is_1d else shape
 
     def is_one_product(self) -> bool:
-        """Whether each sample's output is one product of the weight and a vector."""
+        """Whether each sample's output is a single product of the weight and a vector."""
         ones = (*self.weight.shape[2:], *self.shape[2:], *self.stride, self.groups)
         return set(ones) == {1} and not any(self.padding)
 

@@ -1,4 +1,4 @@
-"""What a lowered graph calls in the place of an operator."""
+"""Base class of the modules that replace operators in a lowered graph."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Call:
     """One operator that a kernel calls.
 
     Attributes:
-        operator: its name behind ``torch.ops``, as in ``quantized.add``, or a function that TorchScript understands.
-        constants: its arguments behind the tensors: numbers, lists of them, packed weights and other tensors.
+        operator: its name in ``torch.ops``, as in ``quantized.add``, or a function that TorchScript understands.
+        constants: its arguments after the tensors: numbers, lists of numbers, packed weights and other tensors.
     """
 
     operator: str | Callable[..., Tensor]
@@ -26,13 +26,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Script:
-    """Operators that compute what a kernel computes, so that those of several kernels can be called at once.
+    """Operators with the result of a kernel, so that the operators of several kernels can run in one call.
 
     Attributes:
-        x: the grids of the quint8 tensors the kernel takes.
-        calls: the first takes those tensors, every other one what the one before it gave.
+        x: parameters of the quint8 tensors that the kernel takes.
+        calls: the first takes these tensors, each other one the result of the one before.
         as_list: whether the first takes its tensors as one argument, a list.
-        begins: whether it may come first. Behind others its tensor is quint8 anyway; bytes made quint8 win nothing.
+        begins: whether a chain may begin with it. Later in a chain its input is quint8 anyway; at the beginning
+            converting bytes to quint8 would cost more than the chain saves.
     """
 
     x: tuple[QParams, ...]
@@ -42,21 +43,21 @@ class Script:
 
 
 class Kernel(nn.Module):
-    """One operation of an integer region: integer tensors in, an integer tensor out; at its borders floats."""
+    """One operation on integer tensors that gives an integer tensor; with floats where integers begin or end."""
 
     reads: ClassVar[int | None] = None
-    """With how many of the operation's inputs it is called: the first so many, or all."""
+    """Number of the operation's inputs that the kernel takes (the first ones); None for all."""
 
     def source(self, node: fx.Node) -> fx.Node:
-        """At a border, the node it reads: the one that ``quantize`` or ``dequantize`` does, or one further up."""
+        """The node that a kernel for ``quantize`` or ``dequantize`` reads: its input, or an earlier node."""
         return node.all_input_nodes[0]
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The same as calling it, without the hooks of a module: where a layer takes 10 us, they are seen."""
+        """The kernel as a function, without the hooks of a module, whose cost counts for layers of 10 us."""
         return self.forward
 
     @property
     def script(self) -> Script | None:
-        """The operators it calls, if that is all it does."""
+        """The operators that the kernel calls, if it does nothing else; otherwise None."""
         return None

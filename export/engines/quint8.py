@@ -1,8 +1,8 @@
 """Plain uint8 tensors and quint8 tensors over the same memory.
 
 ATen's fastest byte kernels (packed convolutions, add, cat) take the deprecated quint8 dtype. Between two of them a
-tensor stays quint8; anything else sees plain uint8. Neither direction copies what is not tiny. When torch drops the
-dtype, and on ARM, :func:`is_available` is false and the engine falls back to the kernels on plain tensors.
+tensor stays quint8; all other kernels get plain uint8. Conversions copy only tiny tensors. If torch drops the dtype,
+and on ARM, :func:`is_available` is false and the engine uses the kernels for plain tensors.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from torch import Tensor
 from fxpasses.quantization.numbers.qparams import QParams
 
 TINY = 1 << 12
-"""Values. So few are copied in 1 us; a view takes two calls, and 2 us."""
+"""Largest number of values that are copied: this takes 1 us, while a view needs two calls and 2 us."""
 
 
 def is_available() -> bool:
     """Whether this torch still has quint8 and its kernels for x86.
 
-    Builds for ARM compute add, averages and the like by QNNPACK's fixed-point arithmetic, which rounds otherwise.
+    Builds for ARM compute add, averages and similar operators by QNNPACK's fixed-point arithmetic, which rounds
+    differently.
     """
     has_kernels = hasattr(torch, "quint8") and hasattr(torch.ops.quantized, "conv2d")
     return has_kernels and "fbgemm" in torch.backends.quantized.supported_engines
 
 
 def is_traced() -> bool:
-    """Whether ``torch.jit.trace`` records what is called now; it records no memory that two tensors share."""
+    """Whether ``torch.jit.trace`` is recording; it cannot record memory that two tensors share."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]  # public, and not declared so
 
 
 def as_quint8(q: Tensor, x: QParams) -> Tensor:
-    """An integer tensor as quint8, over the same memory unless it is tiny; one that is quint8 has its grid."""
+    """An integer tensor as quint8, over the same memory unless it is tiny; a quint8 tensor is returned as it is."""
     if q.dtype is torch.quint8:
         return q
     if q.numel() <= TINY and q.is_contiguous():
@@ -46,7 +47,7 @@ def as_quint8(q: Tensor, x: QParams) -> Tensor:
 
 
 def on_grid(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    """An integer tensor as quint8 of another grid, over the same memory; in a trace, which records none, a copy."""
+    """An integer tensor as quint8 with other parameters, over the same memory; in a trace, a copy."""
     if is_traced():
         return torch._make_per_tensor_quantized_tensor(as_bytes(q), scale, zero_point)
     view = torch._empty_affine_quantized([0], scale=scale, zero_point=zero_point, dtype=torch.quint8)
@@ -64,16 +65,17 @@ def as_bytes(q: Tensor) -> Tensor:
 
 
 def without_dispatch(overload: Any) -> Any:
-    """The C++ function behind an operator overload, without the search of its arguments for fake objects in Python.
+    """The C++ function of an operator overload, without the search of its arguments for Python overrides.
 
-    That search serves tracing, which these kernels take no part in; it costs microseconds, as a small layer does.
+    That search is for tracing, in which these kernels do not take part; it costs microseconds, as much as a small
+    layer.
     """
     return getattr(overload, "_op", overload)
 
 
 @contextlib.contextmanager
 def building() -> Iterator[None]:
-    """Have ATen give its one deprecation warning now, while a module is built, and not at some user's first call."""
+    """Trigger ATen's one deprecation warning now, while a module is built, and not at a user's first call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch._empty_affine_quantized([0], scale=1.0, zero_point=0, dtype=torch.quint8)
@@ -85,7 +87,7 @@ _PACKING = threading.Lock()
 
 @contextlib.contextmanager
 def packing_for(engine: str) -> Iterator[None]:
-    """Pack weights for one of ATen's engines; the setting is global, so one thread does at a time, and puts it back."""
+    """Pack weights for one of ATen's engines; the global setting is locked, changed, and restored afterwards."""
     with _PACKING:
         before = torch.backends.quantized.engine
         torch.backends.quantized.engine = engine

@@ -1,8 +1,8 @@
-"""The integer reference: what exact arithmetic gives, slowly.
+"""The integer reference: exact but slow arithmetic.
 
-Sums of integer products are taken where they are exact (float32 below 2**24, float64 below 2**53), multiplied once by
-``m = s_x * s_w / s_y`` and rounded half to even. With tie-free scales every correct engine gives these integers.
-Shapes are the float operator's; inputs and output are integer tensors.
+Sums of integer products are computed in a type that is exact (float32 below 2**24, float64 below 2**53), multiplied
+once by ``m = s_x * s_w / s_y`` and rounded half to even. With tie-free scales every correct engine gives the same
+integers. Shapes are those of the float operator; inputs and output are integer tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .kernel import Kernel
 
 
 class ReferenceKernel(Kernel):
-    """One integer operation in exact arithmetic: integer tensors in, integer tensor out."""
+    """One operation in exact arithmetic: integer tensors as inputs, an integer tensor as output."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ReferenceKernel(Kernel):
 
 
 class ReferenceResult(Kernel):
-    """A layer that gives floats: exact sums, rounded to float32, times what a step is worth."""
+    """A layer with float results: exact sums, rounded to float32, times the value of one step."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ class ReferenceResult(Kernel):
 
 
 def to_grid(steps: Tensor, call: Int8Call) -> Tensor:
-    """Round results counted in output steps to the output grid, clamping as the call's activation does."""
+    """Round results in output steps to the integers of the output, with the clamp of the call's activation."""
     q = torch.round(steps) + call.y.zero_point
     return q.clamp_(*output_limits(call)).to(call.y.grid.dtype)
 
 
 def output_limits(call: Int8Call) -> tuple[int, int]:
-    """The smallest and largest integer the call's output can be: its grid, narrowed by the clamp it took in."""
+    """The smallest and largest integer of the call's output: those of its type, limited by its clamp."""
     grid, y = call.y.grid, call.y
     if call.clamp is None:
         return grid.low, grid.high
@@ -74,7 +74,7 @@ def output_limits(call: Int8Call) -> tuple[int, int]:
 
 
 def move_integers(call: Int8Call, q: Tensor) -> Tensor:
-    """Operators that only move values, on the integers themselves."""
+    """Run an operator that only moves values on the integers themselves."""
     settings = call.settings
     if call.operator.name == "pad" and settings.get("mode", "constant") == "constant":
         settings["value"] = call.x[0].zero_point
@@ -87,31 +87,31 @@ def move_integers(call: Int8Call, q: Tensor) -> Tensor:
 
 
 def reference_kernel(call: Int8Call) -> Kernel | None:
-    """The exact kernel of one integer operation; None where the operator itself runs on integers."""
+    """The exact kernel of one integer operation; None if the operator itself runs on integers."""
     if call.shares_scale and call.clamp is None and call.operator.name != "pad" and not _moves_as_float(call):
         return None
     return ReferenceKernel(call)
 
 
 def _moves_as_float(call: Int8Call) -> bool:
-    """Whether torch has no kernel of an operator that moves values for their integers; float32 holds them as well."""
+    """Whether torch has no integer kernel for an operator that moves values; float32 holds the integers exactly."""
     name, is_wide = call.operator.name, call.x[0].grid.levels > BYTE
     return name in _NO_INTEGER_KERNEL or (is_wide and name in _NO_WIDE_KERNEL)
 
 
 _NO_INTEGER_KERNEL = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "interpolate"})
 _NO_WIDE_KERNEL = frozenset({"pixel_shuffle", "channel_shuffle"})
-"""What torch does to bytes, and not to 16 bits without a sign."""
+"""Operators that torch can compute on bytes, but not on unsigned 16-bit integers."""
 
 
 def integer_table(call: Int8Call) -> Tensor:
-    """What an elementwise operator makes of every input integer, as output integers ``[levels + 1]``."""
+    """Results of an elementwise operator for every input integer, as output integers ``[levels + 1]``."""
     y = call.y
     return ops.quantize(table_of(call.node, call.x[0]), y.scale, y.zero_point, y.grid.dtype)
 
 
 def through_float(call: Int8Call, *inputs: Tensor) -> Tensor:
-    """Dequantize, compute in float, quantize: for operators no engine has in integers."""
+    """Dequantize, compute in float, quantize: for operators without an integer kernel in any engine."""
     values = iter(_dequantized(q, x) for q, x in zip(inputs, call.x, strict=True))
     moved = [next(values) if _is_input(call, a) else a for a in call.node.args]
     function: Callable[..., Any] = call.node.target  # type: ignore[assignment]  # canonical nodes call functions
@@ -124,7 +124,7 @@ def through_float(call: Int8Call, *inputs: Tensor) -> Tensor:
 
 
 class ThroughFloat(Kernel):
-    """One integer operation through float32: exact for products of two, and for what no engine has in integers."""
+    """One integer operation through float32: exact for products of two, and for operators without integer kernels."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def _float_weights(call: Int8Call) -> list[Tensor | None]:
 
 
 def multipliers(call: Int8Call) -> Tensor:
-    """``s_x * s_w / s_y`` of a layer, float64 ``[C_out]``."""
+    """Multipliers ``s_x * s_w / s_y`` of a layer, float64 ``[C_out]``."""
     assert call.layer is not None
     groups = int(call.settings.get("groups", 1)) if call.layer.axis == 1 else 1
     return call.x[0].scale * call.layer.weight_scale.double().repeat(groups) / call.y.scale
@@ -171,12 +171,14 @@ def _layer(call: Int8Call, x: Tensor) -> Tensor:
 
 BYTE = 255
 EXACT_PRODUCTS = 2**24 // (256 * 128)
-"""So many products of a centred byte, up to 256, and a weight sum to less than 2**24, hence exactly in float32, in any
-order."""
+"""Largest number of products whose sum is exact in float32 in any order.
+
+A product of a centred byte (magnitude up to 256) and a weight is at most 2**15, so these sums do not exceed 2**24.
+"""
 
 
 def _exact_sums(call: Int8Call, x: Tensor) -> Tensor:
-    """Sums of integer products as float64; 16 bits are summed as a high and a low byte."""
+    """Sums of integer products as float64; 16-bit integers are summed as a high and a low byte."""
     if call.x[0].grid.levels <= BYTE:
         return _byte_sums(call, x)
     high = torch.floor(x / (BYTE + 1))
@@ -184,9 +186,10 @@ def _exact_sums(call: Int8Call, x: Tensor) -> Tensor:
 
 
 def _byte_sums(call: Int8Call, x: Tensor) -> Tensor:
-    """Sums of integer products as float64: in float32 by slices of input channels that keep it exact, else in float64.
+    """Sums of integer products as float64, computed in float32 by slices of input channels if that is exact.
 
-    ATen's float64 convolutions are slower by one to two orders of magnitude, the grouped ones by three.
+    Otherwise float64 is used: ATen's float64 convolutions are slower by one to two orders of magnitude, grouped ones by
+    three.
     """
     layer, settings = call.layer, call.settings
     assert layer is not None
@@ -237,4 +240,4 @@ STEPS: dict[str, Callable[..., Tensor]] = {
     "adaptive_avg_pool2d": _average,
     "mean": _average,
 }
-"""By operator: centred float64 integers in, the result in output steps out."""
+"""Function of each operator from centred float64 integers to its result in output steps."""

@@ -1,7 +1,7 @@
 """Lower a QUANTIZED graph to an engine: every integer operation becomes one kernel on integer tensors.
 
-Float islands stay; ``quantize`` and ``dequantize`` remain only where integers and floats meet. The result is an
-ordinary module: no scale is computed anew, nothing depends on the batch size, and nothing is kept between calls.
+Other float nodes are not changed; ``quantize`` and ``dequantize`` remain only between integers and floats. The result
+is an ordinary module: it computes no scales, does not depend on the batch size, and keeps nothing between calls.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .kernel import Kernel
 from .reference import ReferenceResult
 
 KernelFor = Callable[[Int8Call], Kernel | None]
-"""An engine: the kernel of one integer operation; None to call the operator itself on the integers."""
+"""Function that gives an engine's kernel for one integer operation; None to call the operator itself on integers."""
 
 ResultFor = Callable[[FloatResult], Kernel]
-"""The kernel of a layer that takes integers and gives floats."""
+"""Function that gives the kernel of a layer with integer input and float output."""
 
 BorderFor = Callable[[fx.Node], Kernel | None]
-"""What quantizes at a ``quantize`` node that float feeds, or dequantizes for float; None for the operator itself."""
+"""Function that gives the kernel for ``quantize`` with float input, or for ``dequantize``; None for the operator."""
 
 
 def _the_operator(node: fx.Node) -> None:
@@ -66,7 +66,7 @@ class _Lowering:
         self.kernels: dict[str, Kernel] = {}
 
     def take(self, node: fx.Node) -> None:
-        """Add one node; float nodes that integers make superfluous are removed at the end as dead code."""
+        """Add one node; float nodes that are no longer needed are removed at the end as dead code."""
         call = self.calls.get(node)
         if call is not None:
             new = self._integer_call(call)
@@ -94,13 +94,13 @@ class _Lowering:
         return self.graph.call_module(target, inputs)
 
     def finish(self) -> fx.GraphModule:
-        # what is dead is pure: canonical graphs hold no in-place operators
+        # dead nodes are pure: canonical graphs hold no in-place operators
         self.graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output"))
         return assembled(self.graph, self.gm, self.kernels)
 
 
 def assembled(graph: fx.Graph, source: nn.Module, kernels: Mapping[str, Kernel]) -> fx.GraphModule:
-    """The module of a lowered graph: kernels by the name they are called by, all else from ``source``."""
+    """The module of a lowered graph: kernels by the name of their target, all other modules from ``source``."""
     parts: dict[str, Any] = {}
     for node in graph.nodes:
         if node.op == "call_module":
@@ -115,7 +115,7 @@ def _integers_behind(node: fx.Node) -> fx.Node:
 
 
 def _only_reads_shapes(node: fx.Node) -> bool:
-    """``x.size(0)`` and the like, which need not wait for a tensor to be dequantized, except for its dtype."""
+    """Whether a node reads only shapes, such as ``x.size(0)``, and so can read the integers instead of the floats."""
     if (node.target is getattr and node.args[1] == "dtype") or is_record(node.target):
         return False
     return node.op in ("call_method", "call_function") and shape_of(node) is None and SHAPE not in node.meta

@@ -1,7 +1,8 @@
-"""Whether torch's int8 kernels saturate on this machine: asked of the kernels, not of the CPU's flags.
+"""Test whether torch's int8 kernels saturate on this machine, by running them.
 
-Flags do not settle it: oneDNN uses AVX-VNNI and fbgemm does not, environment variables choose older instructions, and
-an emulated CPU has those that the emulator knows. A layer of 127s on inputs of 255 tells within a millisecond.
+CPU flags are not sufficient: oneDNN uses AVX-VNNI and fbgemm does not, environment variables select older instructions,
+and an emulated CPU has the instructions that its emulator supports. A layer of weights 127 on inputs 255 shows it
+within a millisecond.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from . import quint8
 
 _CHANNELS = 16
 _SCALE = 4096.0
-"""Of the output: the exact sum of 16 products, 518160, is 126.5 steps of it, a saturated one half of that."""
+"""Scale of the output: the exact sum of 16 products, 518160, is 126.5 steps, a saturated one half of that."""
 
 
 def is_exact(engine: str, layer: Int8Call | FloatResult) -> bool:
-    """Whether an engine is there and computes exact sums: it does not saturate, or these weights prevent it."""
+    """Whether an engine is available and computes exact sums, as it does not saturate, or not with these weights."""
     return has_engine(engine) and (not saturates(engine) or layer.is_pair_safe)
 
 
@@ -32,7 +33,7 @@ def has_engine(engine: str) -> bool:
 
 @functools.cache
 def saturates(engine: str) -> bool:
-    """Whether an int8 engine of torch adds pairs of products in 16 bits on this machine.
+    """Whether an int8 engine of torch adds pairs of products in 16 bits on this machine, and so can saturate.
 
     Args:
         engine: ``"onednn"`` or ``"fbgemm"``; one that this build of torch does not have counts as saturating.
@@ -44,7 +45,7 @@ def saturates(engine: str) -> bool:
 
 
 def _convolved(engine: str) -> Tensor:
-    """What a 1x1 convolution over a small image gives, in output steps."""
+    """Result of a 1x1 convolution over a small image, in output steps."""
     weight = _weight(_CHANNELS, _CHANNELS, 1, 1)
     x = _bytes(1, _CHANNELS, 4, 4).contiguous(memory_format=torch.channels_last)
     with quint8.packing_for(engine):
@@ -54,7 +55,7 @@ def _convolved(engine: str) -> Tensor:
 
 
 def _multiplied(engine: str) -> Tensor:
-    """What a linear layer gives, in output steps."""
+    """Result of a linear layer, in output steps."""
     with quint8.packing_for(engine):
         packed = torch.ops.quantized.linear_prepack(_weight(_CHANNELS, _CHANNELS), None)
     found: Tensor = torch.ops.quantized.linear(_bytes(2, _CHANNELS), packed, _SCALE, 0)

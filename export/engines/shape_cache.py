@@ -1,4 +1,4 @@
-"""One of a thing for each shape of input that keeps coming."""
+"""Keep one object (a kernel) for each input shape seen often, two at most; rare shapes share the first object."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 KEPT = 2
-"""Shapes that have their own."""
+"""Number of shapes with an object of their own."""
 REPEATS = 3
-"""Calls that make a shape one of those; in a row, if another has to go."""
+"""Calls after which a shape gets its own object; they must be consecutive if another shape has to be dropped."""
 REMEMBERED = 64
-"""Shapes whose calls are counted before all counts start anew."""
+"""Number of shapes whose calls are counted; beyond it all counts restart."""
 
 
 class ByShape(Generic[T]):
-    """Gives every shape of input the thing made for it, or the first.
+    """Gives every input shape the object made for it, or the first object.
 
-    Several threads may ask at once: at worst both make one.
+    Several threads may call it at once; at worst each of them makes an object.
 
     Args:
-        first: for the first shape, and for all that come seldom.
-        again: makes another of the first.
+        first: object for the first shape, and for all rare shapes.
+        again: makes another object from the first.
 
     Attributes:
-        kept: by shape; where time counts, look here before asking.
+        kept: objects by shape; a direct look-up here is fastest.
     """
 
     def __init__(self, first: T, again: Callable[[T], T]) -> None:
@@ -35,7 +35,7 @@ class ByShape(Generic[T]):
         self._calls: dict[Hashable, int] = {}
 
     def of(self, shape: Hashable) -> T:
-        """What to use for an input of this shape."""
+        """The object for an input of this shape."""
         if shape in self.kept or not self.kept:
             return self.kept.setdefault(shape, self._first)
         if self._count(shape) < REPEATS:
@@ -46,7 +46,7 @@ class ByShape(Generic[T]):
         return own
 
     def _count(self, shape: Hashable) -> int:
-        """How often a shape has come, in a row if there is no room for it."""
+        """Number of calls with a shape so far; consecutive ones only, if there is no room for another object."""
         last, times = self._last
         self._last = (shape, times + 1 if shape == last else 1)
         if len(self._calls) >= REMEMBERED:

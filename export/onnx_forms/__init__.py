@@ -1,1 +1,1 @@
-"""Rewrites of an exported ONNX model, so that onnxruntime runs it in int8 and computes what the graph does."""
+"""Rewrites of an exported ONNX model, after which onnxruntime runs it in int8 and with the graph's results."""

@@ -1,4 +1,4 @@
-"""The ways an exported model is edited."""
+"""Functions that edit an exported model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_constant(model: ir.Model, name: str, value: np.ndarray) -> ir.Value:
 
 
 def take_place(node: ir.Node, new: ir.Node) -> None:
-    """Insert ``new`` for ``node``; its output keeps name, type and shape."""
+    """Replace ``node`` by ``new``; the output keeps name, type and shape."""
     graph, old, output = node.graph, node.outputs[0], new.outputs[0]
     assert graph is not None
     output.name, output.type, output.shape = old.name, old.type, old.shape

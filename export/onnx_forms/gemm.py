@@ -1,11 +1,11 @@
-"""Linear layers over more than two dimensions, the way onnxruntime has them in int8 with their bias.
+"""Rewrite linear layers over more than two dimensions in the form that onnxruntime computes in int8 with the bias.
 
-``MatMul`` and ``Add`` leave the sum in float: the bias is added and the result quantized in two more passes over it.
-Its int8 ``QGemm`` does all three in one, but takes rows: integers are reshaped to rows, multiplied, and reshaped back.
-Where nothing quantizes the result, QGemm gives it in float.
+``MatMul`` and ``Add`` leave the sum in float: the bias is added and the result quantized in two more passes. Its int8
+``QGemm`` does all three in one, but takes rows: integers are reshaped to rows, multiplied, and reshaped back. If the
+result is not quantized, QGemm gives floats.
 
-Activations of 16 bits have no such kernel. There onnxruntime from 1.32 on takes a Gemm by int8 weights for a
-MatMulNBits of 8 bits, which rounds the activations to bytes; one whose weight is stored ``[N, K]`` it leaves alone.
+There is no such kernel for 16-bit activations. From 1.32 on onnxruntime turns a Gemm with int8 weights into a
+MatMulNBits of 8 bits, which rounds the activations to bytes, unless its weight is stored as ``[N, K]``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .edit import add_constant, is_8_bit, take_place
 
 
 def rows_to_gemm(model: ir.Model, matmul: ir.Node) -> None:
-    """``MatMul(x, w) + b`` on int8 becomes ``Reshape, Gemm, Reshape``, with a Quantize in between if one follows."""
+    """Rewrite ``MatMul(x, w) + b`` on int8 as ``Reshape, Gemm, Reshape``, with a QuantizeLinear in between."""
     found = _Linear.of(matmul)
     if found is None:
         return
@@ -39,7 +39,7 @@ def rows_to_gemm(model: ir.Model, matmul: ir.Node) -> None:
 
 
 def _stored_by_outputs(model: ir.Model, matmul: ir.Node) -> ir.Value:
-    """The weight of a product, ``[K, N]``, dequantized from integers stored ``[N, K]``."""
+    """A product's weight ``[K, N]``, dequantized from integers stored as ``[N, K]``."""
     value = matmul.inputs[1]
     dequantize = value.producer() if value is not None else None
     stored = dequantize.inputs[0] if dequantize is not None else None
@@ -53,7 +53,7 @@ def _stored_by_outputs(model: ir.Model, matmul: ir.Node) -> ir.Value:
 
 
 class _Linear:
-    """A linear layer on integers, found by its MatMul; ``last`` adds its bias, or quantizes its result."""
+    """A linear layer on integers, found by its MatMul; ``last`` adds its bias or quantizes its result."""
 
     def __init__(self, x: ir.Node, bias: list[ir.Value], last: ir.Node, shape: list[int], width: int) -> None:
         self.x, self.bias, self.last, self.shape, self.width = x, bias, last, shape, width
@@ -82,20 +82,20 @@ class _Linear:
 
 
 def _is_bias(value: ir.Value) -> bool:
-    """Whether a value is a vector of integers, dequantized: what a Gemm takes whatever follows it."""
+    """Whether a value is a dequantized vector of integers, which a Gemm always takes as bias."""
     dequantize = value.producer()
     stored = dequantize.inputs[0] if dequantize is not None and dequantize.op_type == "DequantizeLinear" else None
     return stored is not None and stored.const_value is not None and len(stored.const_value.shape) == 1
 
 
 def _only_reader(node: ir.Node) -> ir.Node | None:
-    """Who alone reads a node's output, which is none of the graph's."""
+    """The only reader of a node's output; None with several readers, or if it is an output of the graph."""
     uses = list(node.outputs[0].uses())
     return uses[0].node if len(uses) == 1 and not node.outputs[0].is_graph_output() else None
 
 
 def _fixed_shape(value: ir.Value) -> list[int] | None:
-    """Its sizes with -1 for the batch; None for two dimensions, or where another size is not known."""
+    """Sizes of a value with -1 for the batch; None for fewer than three dimensions, or with other unknown sizes."""
     if value.shape is None or len(value.shape) < 3:
         return None
     sizes = [d if isinstance(d, int) else -1 for d in value.shape]

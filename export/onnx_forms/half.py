@@ -1,8 +1,8 @@
-"""Store the weights of a float ONNX file as bfloat16, with a Cast to float32 behind each.
+"""Store the weights of a float ONNX file as bfloat16, each with a Cast to float32.
 
 onnxruntime's CPU provider has no kernel that computes in bfloat16, but can read it: the file is half as large, the
-casts are folded when it is loaded, and all arithmetic is float32. Exact: only tensors whose every value is a bfloat16
-already (:func:`fxpasses.precision.half.rounded_to_half` sees to that) are stored as one.
+casts are folded when it is loaded, and all arithmetic is float32. Exact: only tensors whose values are all bfloat16
+numbers are stored in this way (:func:`fxpasses.precision.half.rounded_to_half` makes them so).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..onnx_reader import read_onnx
 
 _LOWER_HALF = np.uint32(0xFFFF)
 _SMALLEST = 2
-"""Values a tensor must have for a Cast to be worth its bytes."""
+"""Fewest values of a tensor for which a Cast is worth its bytes."""
 
 
 def store_as_bfloat16(path: Path) -> list[str]:
-    """Rewrite a float ONNX file in place; returns the names of the weights that are bfloat16 now.
+    """Rewrite a float ONNX file in place; return the names of the weights that are now bfloat16.
 
     Raises:
         InputError: the file cannot be read or written.

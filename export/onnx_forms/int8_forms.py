@@ -1,13 +1,13 @@
-"""Spell an exported model the way onnxruntime's int8 rules want it. Every rewrite computes the same numbers.
+"""Rewrite an exported model in the forms that onnxruntime's int8 rules require. No rewrite changes results.
 
-- every DequantizeLinear gets a zero_point input (Gemm's rule wants it);
+- every DequantizeLinear gets a zero_point input (Gemm's rule requires it);
 - a mean over height and width becomes GlobalAveragePool (ReduceMean has no rule);
 - a transposed int8 weight is stored transposed;
 - a linear layer over tokens becomes a Gemm over rows (a MatMul's bias is added in float);
 - zero padding moves onto the integers, padding with the zero_point (Pad has no rule);
-- what pads floats before they are quantized pads bytes behind it, a quarter of the memory;
-- a pool that rounds its size up has PyTorch's windows (:mod:`.pools`);
-- a softmax between integers is held off onnxruntime's QLinearSoftmax, which gives zeros where scales are small;
+- a pad of floats before QuantizeLinear becomes a pad of bytes after it (a quarter of the memory);
+- a pool that rounds its size up gets PyTorch's windows (:mod:`.pools`);
+- a softmax between integers is kept from becoming onnxruntime's QLinearSoftmax, which gives zeros for small scales;
 - images of 3 channels get a fourth of zeros before the first convolution: onnxruntime's direct int8 convolution takes
   input channels by fours, and is faster than its other way by more than the padding costs.
 """
@@ -24,11 +24,11 @@ from .own_weights import own_weights
 from .pools import settle_pool
 
 _NAME = "fxpasses.name"
-"""In a node's ``metadata_props``, until its output has that name."""
+"""Key in a node's ``metadata_props`` of the name that its output will get."""
 
 
 def settle_forms(model: ir.Model) -> None:
-    """Rewrite ``model`` in place; integer tensors take the names they were marked with."""
+    """Rewrite ``model`` in place; integer tensors get the names from :func:`mark_integers`."""
     for node in model.graph:
         if _NAME in node.metadata_props:
             node.outputs[0].name = node.metadata_props[_NAME]
@@ -56,9 +56,9 @@ def settle_forms(model: ir.Model) -> None:
 
 
 def mark_integers(model: ir.Model, names: list[str]) -> None:
-    """Note on the k-th QuantizeLinear of an inlined model the name of the graph's k-th ``quantize`` node.
+    """Mark the k-th QuantizeLinear of an inlined model with the name of the graph's k-th ``quantize`` node.
 
-    Later there may be fewer: what is computed from constants alone is folded.
+    Later the model may have fewer, since values computed from constants are folded.
     """
     nodes = [n for n in model.graph if n.op_type == "QuantizeLinear"]
     assert len(nodes) == len(names), f"{len(nodes)} QuantizeLinear for {len(names)} quantize nodes"
@@ -89,7 +89,7 @@ def _mean_to_pool(node: ir.Node) -> None:
 
 
 def _store_transposed(model: ir.Model, node: ir.Node) -> None:
-    """``Transpose(DequantizeLinear(w))`` of a constant matrix: keep ``w`` transposed, with the axis moved."""
+    """Replace ``Transpose(DequantizeLinear(w))`` of a constant matrix by a transposed ``w`` with its axis changed."""
     value = node.inputs[0]
     dequantize = value.producer() if value is not None else None
     if dequantize is None or dequantize.op_type != "DequantizeLinear":
@@ -108,7 +108,7 @@ def _store_transposed(model: ir.Model, node: ir.Node) -> None:
 
 
 def _pad_integers(model: ir.Model, node: ir.Node) -> None:
-    """``DequantizeLinear -> Pad with 0 -> QuantizeLinear`` with equal parameters: pad the integers with zero_point."""
+    """Pad integers with zero_point in ``DequantizeLinear -> Pad with 0 -> QuantizeLinear`` with equal parameters."""
     before = node.inputs[0].producer() if node.inputs[0] is not None else None
     uses = list(node.outputs[0].uses())
     after = uses[0].node if len(uses) == 1 else None
@@ -125,7 +125,7 @@ def _pad_integers(model: ir.Model, node: ir.Node) -> None:
 
 
 def _is_zero(value: ir.Value | None) -> bool:
-    """Whether what a Pad pads with, which may be left out, is zero."""
+    """Whether the value with which a Pad pads (zero by default) is zero."""
     return value is None or (value.const_value is not None and not value.const_value.numpy().any())
 
 
@@ -137,7 +137,7 @@ def _one_grid(before: ir.Node, after: ir.Node) -> bool:
 
 
 def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:
-    """``Pad with v [-> Reshape] -> QuantizeLinear`` of floats: quantize what is there, pad with the integer of v."""
+    """Rewrite ``Pad with v [-> Reshape] -> QuantizeLinear`` of floats: quantize, then pad with the integer of v."""
     after = _only_user(node)
     reshape = after if after is not None and after.op_type == "Reshape" else None
     after = after if reshape is None else _only_user(reshape)
@@ -161,13 +161,13 @@ def _pad_behind_quantize(model: ir.Model, node: ir.Node) -> None:
 
 
 def _only_user(node: ir.Node) -> ir.Node | None:
-    """The node that alone reads a node's output."""
+    """The node that is the only reader of a node's output."""
     uses = list(node.outputs[0].uses())
     return uses[0].node if len(uses) == 1 else None
 
 
 def _quantized_constant(value: ir.Value | None, quantize: ir.Node) -> np.ndarray | None:
-    """The byte a QuantizeLinear makes of a constant; None where that is not known, or is none."""
+    """The byte that a QuantizeLinear computes from a constant; None if it is unknown or no byte."""
     constants = [v.const_value if v is not None else None for v in (value, *quantize.inputs[1:3])]
     found = [c.numpy() for c in constants if c is not None]
     if len(found) != 3 or not is_8_bit(quantize.inputs[2]):
@@ -180,15 +180,15 @@ def _quantized_constant(value: ir.Value | None, quantize: ir.Node) -> np.ndarray
 
 
 _MOVES = frozenset("Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Gather Expand Concat".split())
-"""What onnxruntime moves Q and DQ nodes past."""
+"""Operators through which onnxruntime moves Q and DQ nodes."""
 
 
 def _keep_softmax_float(model: ir.Model, node: ir.Node) -> None:
-    """``DequantizeLinear -> Softmax -> QuantizeLinear`` becomes QLinearSoftmax, unless something stands in between.
+    """Put an operator between DequantizeLinear and Softmax, since otherwise onnxruntime makes a QLinearSoftmax of them.
 
-    onnxruntime 1.31 then gave all zeros for attention over 49 tokens at a scale of 1/10617: it rounds ``1 / scale`` to
-    a whole number, and its sums seem to overflow. The larger of a value and minus infinity is the value, and no
-    optimizer takes it for nothing.
+    QLinearSoftmax of onnxruntime 1.31 gave all zeros for attention over 49 tokens at a scale of 1/10617: it rounds ``1
+    / scale`` to a whole number, and its sums seem to overflow. The maximum of a value and minus infinity is the value,
+    and no optimizer removes it.
     """
     if not _is_dequantized(node.inputs[0]):
         return
@@ -200,7 +200,7 @@ def _keep_softmax_float(model: ir.Model, node: ir.Node) -> None:
 
 
 def _is_dequantized(value: ir.Value | None) -> bool:
-    """Whether a value comes from integers, by nodes that only move values, if any."""
+    """Whether a value comes from integers, possibly through operators that only move values."""
     node = value.producer() if value is not None else None
     while node is not None and node.op_type in _MOVES:
         node = node.inputs[0].producer() if node.inputs[0] is not None else None
@@ -211,7 +211,7 @@ _CHANNEL_BLOCK = 4
 
 
 def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
-    """Round the channels of a quantized graph input up to a multiple of four, with weights of zero."""
+    """Round the channels of a quantized graph input up to a multiple of four, with zero weights."""
     x, w = (v.producer() if v is not None else None for v in node.inputs[:2])
     if x is None or w is None or (x.op_type, w.op_type) != ("DequantizeLinear", "DequantizeLinear"):
         return
@@ -244,7 +244,7 @@ def _pad_image_channels(model: ir.Model, node: ir.Node) -> None:
 
 
 def _drop_traces(model: ir.Model) -> None:
-    """Remove what the exporter notes on every node: stack traces are larger than small models, and name your files."""
+    """Remove the exporter's notes on every node: stack traces may be larger than the model, and contain paths."""
     for item in (*model.graph, *model.graph.inputs, *model.graph.initializers.values()):
         item.metadata_props.clear()
         if isinstance(item, ir.Node):
@@ -255,5 +255,5 @@ def _drop_traces(model: ir.Model) -> None:
 
 
 def _drop_unused(model: ir.Model) -> None:
-    """Remove nodes and initializers nobody reads."""
+    """Remove nodes and initializers without readers."""
     RemoveUnusedNodesPass()(model)

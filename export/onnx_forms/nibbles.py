@@ -1,8 +1,8 @@
-"""Weights of four bits or fewer, stored two to a byte.
+"""Store weights of at most four bits two to a byte.
 
-``Cast(int4 -> int8)`` stands before whatever reads them, and a product with the multiples of their groups where they
-have such (:mod:`fxpasses.quantization.numbers.weight_groups`): onnxruntime folds it all when it loads the file, so that
-kernels and integers are those of the file with bytes. INT4 is of opset 21.
+A ``Cast(int4 -> int8)`` precedes their readers, and a product with the multiples of their groups, if they have groups
+(:mod:`fxpasses.quantization.numbers.weight_groups`). onnxruntime folds these when it loads the file, so kernels and
+integers are the same as with bytes. INT4 exists from opset 21 on.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .edit import add_constant
 NIBBLE_OPSET = 21
 NIBBLES = IntType(torch.int8, -8, 7)
 SMALLEST = 256
-"""Weights to a tensor below which the Cast costs more than the nibbles save."""
+"""Fewest weights of a tensor for which half bytes save more than the Cast costs."""
 SMALLEST_IN_GROUPS = 2048
-"""The same, where there are multiples to apply."""
+"""Fewest weights of a tensor with multiples for which half bytes save more than the extra nodes cost."""
 
 
 def has_nibbles(gm: fx.GraphModule) -> bool:
-    """Whether a QUANTIZED graph has a weight that takes four bits each, and is large enough to gain."""
+    """Whether a QUANTIZED graph has a weight of at most four bits that is large enough to gain."""
     weights = [n.args[0] for n in gm.graph.nodes if n.target is ops.dequantize_per_channel]
     buffers = [buffer_of(gm, node) for node in weights]
     large = [b for b in buffers if b.element_size() == 1 and b.numel() >= SMALLEST]
@@ -38,19 +38,19 @@ def has_nibbles(gm: fx.GraphModule) -> bool:
 
 
 def group_size_of(gm: fx.GraphModule) -> int | None:
-    """The group size a QUANTIZED graph was made with."""
+    """The group size with which a QUANTIZED graph was made."""
     config: QuantConfig = config_of(gm)
     return config.group_size
 
 
 def pack_nibbles(model: ir.Model, group_size: int | None) -> None:
-    """Store, in place, all int8 weights that fit as INT4."""
+    """Store all int8 weights that fit as INT4, in place."""
     for name, stored in list(model.graph.initializers.items()):
         if stored.dtype != ir.DataType.INT8 or stored.const_value is None or stored.const_value.size < SMALLEST:
             continue
         integers = torch.from_numpy(stored.const_value.numpy().copy())
         parts, is_turned = _taken_apart(integers, group_size), False
-        if parts is None and integers.dim() == 2:  # some products read a linear layer's weight transposed
+        if parts is None and integers.dim() == 2:  # some products read a linear layer's transposed weight
             parts, is_turned = _taken_apart(integers.t().contiguous(), group_size), True
         if parts is not None:
             shape = list(integers.t().shape if is_turned else integers.shape)
@@ -60,7 +60,7 @@ def pack_nibbles(model: ir.Model, group_size: int | None) -> None:
 
 
 def _taken_apart(integers: Tensor, group_size: int | None) -> tuple[Tensor, Tensor | None] | None:
-    """Four bits for each weight, and, where they are not the weights themselves, the multiples of their groups."""
+    """Four-bit integers for each weight, and the multiples of their groups (None if the weights themselves fit)."""
     if int(integers.min()) >= NIBBLES.low and int(integers.max()) <= NIBBLES.high:
         return integers, None
     if group_size is None or integers.dim() < 2 or integers.numel() < SMALLEST_IN_GROUPS:
@@ -72,7 +72,7 @@ def _taken_apart(integers: Tensor, group_size: int | None) -> tuple[Tensor, Tens
 def _unpack(
     model: ir.Model, name: str, parts: tuple[Tensor, Tensor | None], shape: list[int], is_turned: bool
 ) -> ir.Value:
-    """Nodes that make int8 weights of their parts, ahead of all others."""
+    """Nodes, before all others, that compute int8 weights from their parts."""
     integers, multiples = parts
     nodes: list[ir.Node] = []
 

@@ -1,9 +1,9 @@
-"""Layers with weights of their own, so that onnxruntime can turn them to uint8 where it has to.
+"""Give layers weights of their own, so that onnxruntime can turn them to uint8 if necessary.
 
-With ``session.x64quantprecision`` onnxruntime replaces int8 weights and their zero points, one by one. It fails where
-two layers share a weight or a zero point, and does not look for weights outside of a loop's body:
+With ``session.x64quantprecision`` onnxruntime replaces int8 weights and their zero points, one by one. It fails if two
+layers share a weight or a zero point, and does not find weights outside of a loop's body:
 
-- of int8 weights that are equal, which the exporter writes once, each DequantizeLinear gets its own;
+- equal int8 weights, which the exporter writes once, are copied for each DequantizeLinear;
 - each DynamicQuantizeLSTM gets zero points that nothing else reads;
 - weights that a Scan's MatMulInteger multiplies with move into the Scan's body.
 """
@@ -17,7 +17,7 @@ import onnx_ir as ir
 from .edit import add_constant
 
 _ZERO_POINTS = {9: "weight", 11: "recurrent"}
-"""Inputs of DynamicQuantizeLSTM that are zero points."""
+"""Inputs of DynamicQuantizeLSTM that are zero points, with names for them."""
 
 
 def own_weights(model: ir.Model) -> None:

@@ -1,14 +1,15 @@
-"""Pools as ONNX and onnxruntime compute them right, whatever their settings.
+"""Rewrite pools in forms that ONNX and onnxruntime compute correctly, for all settings.
 
 - ``divisor_override`` has no ONNX form, and the exporter drops it: a sum over the window is an average over it, padded
-  with zeros, times its size.
-- With ``ceil_mode`` the last window may reach beyond the padding. PyTorch divides it by what lies inside, padding
-  included where that counts; onnxruntime's int8 kernel does not. Padded before the pool, nothing counts but the inside.
-- Adaptive pools of maxima have no ONNX form: they are maxima of slices. Nobody may read their indices.
-- PyTorch drops a last window that starts in the padding. onnxruntime reserves memory for it and then stops: what only
-  that window sees is not padded, or cropped.
+with zeros, times its size.
+- With ``ceil_mode`` the last window may reach beyond the padding. PyTorch divides it by the number of values inside
+(with the padding, if that counts); onnxruntime's int8 kernel does not. If the padding is done before the pool, both
+count only the values inside.
+- Adaptive maximum pools have no ONNX form: they are maxima of slices. Their indices must not be used.
+- PyTorch drops a last window that starts in the padding. onnxruntime reserves memory for it and then stops: padding
+that only this window sees is left out, or cropped.
 
-Every rewrite computes the same numbers up to float rounding.
+Every rewrite gives the same results up to float rounding.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .edit import add_constant, take_place
 
 
 def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For ``custom_translation_table`` of torch.onnx.export."""
+    """Translations of pools for the argument ``custom_translation_table`` of torch.onnx.export."""
     import onnxscript
 
     op: Any = onnxscript.values.Opset("", opset)
@@ -59,7 +60,7 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
 
 
 def _average(op: Any, x: Any, window: _Window, counts: bool, divisor: int | None) -> Any:
-    """Averages over windows; where a divisor is given, over it and not over what lies inside."""
+    """Averages over windows; a given divisor replaces the number of values inside."""
     kernel, stride, padding, ceil = window.kernel, window.stride, window.padding, window.ceil
     if divisor is None:
         settings = {"ceil_mode": int(ceil), "count_include_pad": int(counts)}
@@ -73,7 +74,7 @@ def _average(op: Any, x: Any, window: _Window, counts: bool, divisor: int | None
 
 
 def _adaptive_maxima(op: Any, x: Any, sizes: Any) -> tuple[Any, Any]:
-    """Maxima over windows of different sizes, one dimension after the other, and in place of indices anything."""
+    """Maxima over windows of different sizes, one dimension after the other; the indices are a placeholder."""
     wanted = [int(size) for size in sizes]
     first = len(x.shape) - len(wanted)
     for axis, (count, size) in enumerate(zip(wanted, x.shape[first:], strict=True), first):
@@ -82,7 +83,7 @@ def _adaptive_maxima(op: Any, x: Any, sizes: Any) -> tuple[Any, Any]:
 
 
 def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:
-    """Maxima over ``count`` windows of a dimension, as adaptive pools lay them out: of sizes that differ by one."""
+    """Maxima over ``count`` windows of one dimension, with sizes that differ by at most one, as in adaptive pools."""
     axes, found = op.Constant(value_ints=[axis]), []
     for i in range(count):
         first, last = i * size // count, -(-(i + 1) * size // count)
@@ -97,7 +98,7 @@ def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:
 
 @dataclass(frozen=True)
 class _Window:
-    """Settings of a pool, one number for each spatial dimension."""
+    """Settings of a pool, with one number for each spatial dimension."""
 
     kernel: list[int]
     stride: list[int]
@@ -105,13 +106,13 @@ class _Window:
     ceil: bool
 
     def count(self, dim: int, size: int) -> int:
-        """How many windows PyTorch has: none that starts in the padding behind."""
+        """Number of PyTorch's windows, without one that starts in the padding at the end."""
         k, s, p = self.kernel[dim], self.stride[dim], self.padding[dim]
         count = -((size + 2 * p - k) // -s) + 1
         return count - ((count - 1) * s >= size + p)
 
     def padding_behind(self, shape: Any) -> list[int]:
-        """How much to pad behind to have PyTorch's windows; negative to crop what none of them sees."""
+        """Padding at the end that gives PyTorch's windows; negative to crop values that no window contains."""
         found = list(self.padding)
         for dim, (k, s, p) in enumerate(zip(self.kernel, self.stride, self.padding, strict=True)):
             size = shape[2 + dim] if shape is not None and len(shape) > 2 + dim else None
@@ -120,7 +121,7 @@ class _Window:
         return found
 
     def kept(self, shape: Any) -> tuple[list[int], list[int], list[int]] | None:
-        """Starts, ends and axes of a Slice that drops windows which start in the padding; None where none can."""
+        """Starts, ends and axes of a Slice that drops windows which start in the padding; None if there are none."""
         dims = len(self.kernel)
         sizes = [shape[2 + d] if shape is not None and len(shape) > 2 + d else None for d in range(dims)]
         ends, drops = [], False
@@ -138,13 +139,13 @@ def _window(dims: int, kernel: Any, stride: Any, padding: Any, ceil: bool) -> _W
 
 
 def _each(value: Any, dims: int) -> list[int]:
-    """One number for each dimension."""
+    """A list with one number for each dimension."""
     numbers = [int(v) for v in value] if isinstance(value, Sequence) else [int(value)]
     return numbers * dims if len(numbers) == 1 else numbers
 
 
 def settle_pool(model: ir.Model, node: ir.Node) -> None:
-    """Rewrite a pool that rounds its size up: PyTorch's windows, each divided by what is inside."""
+    """Rewrite a pool that rounds its size up: PyTorch's windows, each divided by the number of values inside."""
     x = node.inputs[0]
     if x is None or not node.attributes.get_int("ceil_mode", 0) or len(node.outputs) > 1:
         return
@@ -170,7 +171,7 @@ def settle_pool(model: ir.Model, node: ir.Node) -> None:
 
 
 def _padded(model: ir.Model, node: ir.Node, x: ir.Value, before: list[int], behind: list[int]) -> ir.Value:
-    """A pool's input with zeros around it, or cropped; itself where that is nothing."""
+    """A pool's input padded with zeros or cropped; the input itself if nothing changes."""
     if not any(before) and not any(behind):
         return x
     name, sizes = node.outputs[0].name, np.array([0, 0, *before, 0, 0, *behind], dtype=np.int64)

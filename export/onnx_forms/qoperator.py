@@ -1,8 +1,8 @@
-"""Turn a QDQ model into QOperator form: integer operators that carry their scales, no fusion needed at load.
+"""Turn a QDQ model into QOperator form: integer operators with scales as inputs, which need no fusion at load.
 
 ``DequantizeLinear -> operator -> QuantizeLinear`` becomes QLinearConv, QLinearMatMul (ONNX) or QGemm, QLinearAdd and so
 on (domain ``com.microsoft``, onnxruntime's contrib operators). Operators that only move values run on the integers.
-Same scales, same integers; what has no integer operator keeps its pairs.
+Scales and integers are the same; operators without integer form keep their Q/DQ pairs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def to_qoperator(model: ir.Model) -> None:
 
 
 def _integer_node(node: ir.Node, quantize: ir.Node) -> ir.Node | None:
-    """The integer operator for a float one, or None."""
+    """The integer operator that replaces a float one, or None."""
     kind, y = node.op_type, [quantize.inputs[1], quantize.inputs[2]]
     inputs = [_integers(v) for v in node.inputs]
     if kind in _MOVING and inputs and inputs[0] is not None:
@@ -63,7 +63,7 @@ def _integer_node(node: ir.Node, quantize: ir.Node) -> ir.Node | None:
 
 
 def _float_gemm(node: ir.Node) -> ir.Node | None:
-    """A Gemm of integers that nothing quantizes: QGemm without an output scale gives floats."""
+    """QGemm with float output for a Gemm of integers whose result is not quantized, or None."""
     parts = [_integers(v) for v in node.inputs]
     if node.op_type != "Gemm" or not parts or any(part is None for part in parts):
         return None
@@ -80,7 +80,7 @@ def _moving(node: ir.Node, x: tuple[ir.Value, ir.Value, ir.Value], y: list[ir.Va
 
 
 def _integers(value: ir.Value | None) -> tuple[ir.Value, ir.Value, ir.Value] | None:
-    """(integers, scale, zero_point) behind a dequantized value."""
+    """(integers, scale, zero_point) of a dequantized value."""
     producer = value.producer() if value is not None else None
     if producer is None or producer.op_type != "DequantizeLinear" or len(producer.inputs) < 3:
         return None
@@ -89,7 +89,7 @@ def _integers(value: ir.Value | None) -> tuple[ir.Value, ir.Value, ir.Value] | N
 
 
 def _only_quantize(node: ir.Node) -> ir.Node | None:
-    """The QuantizeLinear that alone reads a node's only output."""
+    """The QuantizeLinear that is the only reader of a node's only output, or None."""
     if node.op_type in ("QuantizeLinear", "DequantizeLinear") or len(node.outputs) != 1:
         return None
     uses = list(node.outputs[0].uses())

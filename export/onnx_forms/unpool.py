@@ -1,7 +1,7 @@
-"""Unpooling in ONNX: values go back to where a pool found them, everything else is zero. Exact.
+"""Unpooling in ONNX: values return to the positions where a pool found them; all other values are zero. Exact.
 
-ONNX counts places over the whole tensor, PyTorch over each channel: so values are scattered into each channel by
-itself, ``[B, C, H * W]``, which every runtime does alike.
+ONNX counts positions over the whole tensor, PyTorch over each channel. So values are scattered into each channel
+separately, ``[B, C, H * W]``, which every runtime does in the same way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 
 def unpool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For ``custom_translation_table`` of torch.onnx.export."""
+    """Translations of unpooling for the argument ``custom_translation_table`` of torch.onnx.export."""
     import onnxscript
 
     op: Any = onnxscript.values.Opset("", opset)
@@ -39,7 +39,7 @@ def _scattered(op: Any, x: Any, indices: Any, sizes: Sequence[Any]) -> Any:
 
 
 def _as_vector(op: Any, size: Any) -> Any:
-    """A size, known or computed in the graph, as a tensor of one element."""
+    """A size, constant or computed in the graph, as a tensor with one element."""
     if isinstance(size, int):
         return op.Constant(value_ints=[size])
     return op.Reshape(op.Cast(size, to=7), op.Constant(value_ints=[1]))

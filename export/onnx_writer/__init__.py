@@ -1,1 +1,1 @@
-"""A graph becomes an ONNX file: translations of operators, limits, versions, and a check of what was written."""
+"""Write a graph as an ONNX file: translations of operators, limits, versions, and a check of the written file."""

@@ -1,8 +1,8 @@
 """Programs that the ONNX exporter need not trace again.
 
 Before it translates a program, ``torch.onnx.export`` decomposes it, which means to trace it a second time: 1.1 of the
-2.6 seconds that MobileNetV2 takes. A QUANTIZED graph holds next to nothing to decompose. :func:`as_decomposed` gives
-the exporter a program that answers ``run_decompositions`` with a copy of itself where tracing would change nothing.
+2.6 seconds that MobileNetV2 takes. A QUANTIZED graph contains almost nothing to decompose. :func:`as_decomposed` gives
+the exporter a program that answers ``run_decompositions`` with a copy of itself if tracing would change nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _TRANSLATED = frozenset(
         _ATEN.max_pool2d.default,
     ]
 )
-"""Composite operators that the exporter has a translation of."""
+"""Composite operators for which the exporter has a translation."""
 
 
 def as_decomposed(program: ExportedProgram) -> ExportedProgram:
-    """The same program, which decomposes itself without a trace where nothing is left to decompose.
+    """The same program, which decomposes itself without a trace if nothing is left to decompose.
 
-    It shares graph and tensors with ``program``; what ``run_decompositions`` returns has a graph of its own.
+    It shares graph and tensors with ``program``; the result of ``run_decompositions`` has its own graph.
     """
     made = copy.copy(program)
     made.__class__ = _Decomposed
@@ -53,7 +53,7 @@ class _Decomposed(ExportedProgram):
         graph = copy.deepcopy(self.graph)  # the exporter edits what it is given
         for original, node in zip(self.graph.nodes, graph.nodes, strict=True):
             node.name = original.name  # a copy avoids Python's names, such as ``input``; the signature has them
-            if _is_global_pool(node):  # as the table would have it
+            if _is_global_pool(node):  # as in the decomposition table
                 node.target, node.args = _ATEN.mean.dim, (node.args[0], [-1, -2], True)
         return ExportedProgram(
             root=self.graph_module,
@@ -68,7 +68,7 @@ class _Decomposed(ExportedProgram):
 
 
 def _stays(node: fx.Node, table: Mapping[Any, object]) -> bool:
-    """Whether decomposing leaves a node as it is; in doubt not: subgraphs, what writes to its inputs."""
+    """Whether a decomposition does not change a node; False in doubt, for subgraphs and in-place operators."""
     if node.op != "call_function":
         return node.op in ("placeholder", "output")
     if not isinstance(node.target, OpOverload):
@@ -79,5 +79,5 @@ def _stays(node: fx.Node, table: Mapping[Any, object]) -> bool:
 
 
 def _is_global_pool(node: fx.Node) -> bool:
-    """The one operator of most convolutional nets that tracing would change."""
+    """Whether a node is a global pool, the only operator of most convolutional nets that tracing would change."""
     return node.target is _ATEN.adaptive_avg_pool2d.default and list(node.args[1:]) == [[1, 1]]

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     import onnx_ir
 
 LARGEST_MESSAGE = 2**31 - 2**27
-"""Bytes of weights that fit into one protobuf message, beside nodes and names."""
+"""Largest size of all weights in bytes for a single protobuf message, which also holds nodes and names."""
 
 
 def weight_bytes(model: onnx_ir.Model) -> int:
-    """Bytes of all weights of a model."""
+    """Size of all weights of a model in bytes."""
     values = (value.const_value for value in model.graph.initializers.values())
     return sum(tensor.nbytes for tensor in values if tensor is not None)
 
 
 def data_file(path: Path) -> Path:
-    """The file beside an ONNX file that its weights lie in."""
+    """The file beside an ONNX file that contains its weights."""
     return path.with_name(f"{path.name}.data")
 
 
 def write_with_weights_beside(model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None) -> Path:
-    """Write a model and its weights as two files, have ``check`` look at them, then move them to their place.
+    """Write a model and its weights as two files, call ``check`` on them, then move them to their place.
 
     Raises:
         GraphError: ``onnx.checker`` refuses the model.

@@ -1,4 +1,4 @@
-"""Nodes that have no right form in ONNX, or none that onnxruntime runs: told by name before anything is exported."""
+"""Find nodes that ONNX or onnxruntime cannot express, before anything is exported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def require_expressible(gm: fx.GraphModule) -> None:
 
 
 def why_not_expressible(gm: fx.GraphModule, node: fx.Node) -> tuple[str, str] | None:
-    """The reason and the remedy; None where nothing is known to be wrong."""
+    """The reason and the remedy for a node that ONNX cannot express; None if no problem is known."""
     if node.op == "call_module":
         layer = gm.get_submodule(str(node.target))
         if isinstance(layer, nn.LSTM) and layer.proj_size:

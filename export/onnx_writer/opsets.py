@@ -1,4 +1,4 @@
-"""Versions of ONNX's operators: which one a graph is written in, and which it needs."""
+"""Versions of ONNX's operators (opsets): the default for a graph, and the smallest one that has its operators."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     import onnx_ir
 
 DEFAULT_OPSET = 18
-"""The exporter's own; onnxruntime's int8 rules are the same from 13 to 23."""
+"""The exporter's own default; onnxruntime's int8 rules are the same from 13 to 23."""
 
 GELU_OPSET = 20
-"""The first in which GELU is one operator. As five, DequantizeLinear before them keeps onnxruntime from fusing them."""
+"""First opset with GELU as one operator; as five operators onnxruntime cannot fuse it after a DequantizeLinear."""
 
 OPSETS = range(18, 24)
-"""Asked for an older one, the exporter writes 18 without a word."""
+"""Supported opsets; for an older one the exporter would write 18 without a warning."""
 
 
 def default_opset(gm: fx.GraphModule) -> int:
-    """The opset for a graph, as far as its nodes tell."""
+    """The default opset for a graph, from its nodes."""
     return GELU_OPSET if any(node.target is F.gelu for node in gm.graph.nodes) else DEFAULT_OPSET
 
 
 def opset_needed(model: onnx_ir.Model, opset: int) -> tuple[str, int] | None:
-    """The operator of a model that an opset lacks and the first opset that has it; None where it has all of them.
+    """An operator of a model that an opset lacks, with the first opset that has it; None if it has all of them.
 
     Raises:
         GraphError: no opset has it.
@@ -50,7 +50,7 @@ def opset_needed(model: onnx_ir.Model, opset: int) -> tuple[str, int] | None:
 
 
 def too_old(opset: int, name: str, needed: int) -> GraphError:
-    """The error for an opset that was asked for and lacks an operator."""
+    """The error for a requested opset that lacks an operator."""
     return GraphError(
         f"opset {opset} for this graph",
         why=f"it holds {name}, which ONNX has from opset {needed} on",

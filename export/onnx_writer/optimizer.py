@@ -4,17 +4,17 @@ Three tools, chosen by name (``--optimizer``):
 
 ``onnxruntime``
     onnxruntime's own graph optimiser at its *basic* level: constant folding, removal of identities, folding of
-    BatchNorm. The result stays within the ai.onnx operators, so that any runtime can read it. Higher levels are
-    left to onnxruntime's own start-up: they write operators only the machine at hand is sure to have.
+    BatchNorm. The result contains ai.onnx operators only, so that any runtime can read it. Higher levels are left to
+    onnxruntime's own start-up: they write operators that other machines may not have.
 ``onnxruntime-tools``
-    The package of that name, last released in 2021, with fusions for BERT and GPT-2. It lives on inside onnxruntime
-    as ``onnxruntime.transformers``. An optional extra, run in a process and a folder of its own: on import it
+    The package of that name, last released in 2021, with fusions for BERT and GPT-2. Its successor is part of
+    onnxruntime, ``onnxruntime.transformers``. An optional extra, run in a process and a folder of its own: on import it
     prints, it extends ``sys.path``, and it writes temporary files beside its input.
 ``none``
     A copy, its weights inside.
 
-The outputs are equal up to float rounding. A file with Q/DQ pairs or integer operators is refused: where those stand
-is what makes two runtimes compute the same integers, and the optimiser moves them.
+The outputs are equal up to float rounding. A file with Q/DQ pairs or integer operators is refused: two runtimes compute
+the same integers only with these operators in their places, and the optimiser moves them.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLine
 def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntime") -> None:
     """Write ``source``, optimised by ``tool``, to ``destination``, which may be the same file.
 
-    Raises InputError where the file cannot be read or holds integer operators, the tool is unknown, not installed or
-    gives up on the graph, or the destination cannot be written; the destination is then as it was before.
+    Raises InputError if the file cannot be read or has integer operators, the tool is unknown, not installed or
+    gives up on the graph, or the destination cannot be written; the destination is then unchanged.
     """
     import onnx
 
@@ -82,7 +82,7 @@ def optimize_onnx(source: Path, destination: Path, tool: Optimizer = "onnxruntim
 
 
 def _optimize_large(source: Path, destination: Path, tool: Optimizer) -> None:
-    """The same where weights do not fit into one protobuf message: they are written beside the file."""
+    """Optimise a model whose weights do not fit into one protobuf message; they are written beside the file."""
     import onnx_ir
 
     if tool == "onnxruntime-tools":

@@ -1,6 +1,6 @@
-"""Outputs of an ONNX file bear the keys of what the model returns: ``logits``, ``features.0``.
+"""Name the outputs of an ONNX file by the keys of the model's output: ``logits``, ``features.0``.
 
-What tuples and lists hold has no name, and keeps the exporter's.
+Values in tuples and lists have no name, and keep the exporter's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def name_outputs(model: onnx_ir.Model, outputs: Sequence[OutputTensor]) -> None:
     """Name the outputs of a model that have a key.
 
-    An output that is an input, a weight, or another output as well becomes a tensor of its own.
+    An output that is also an input, a weight, or another output becomes a tensor of its own.
     """
     graph = model.graph
     if len(graph.outputs) != len(outputs):
@@ -47,7 +47,7 @@ def _copied(model: onnx_ir.Model, value: onnx_ir.Value) -> onnx_ir.Value:
 
 
 def _rename(model: onnx_ir.Model, value: onnx_ir.Value, name: str) -> None:
-    """Give a value a name; another one inside that has it gets a new one."""
+    """Give a value a name; another inner value with this name is renamed."""
     for node in model.graph:
         for other in node.outputs:
             if other.name == name and other is not value:

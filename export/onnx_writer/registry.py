@@ -1,7 +1,7 @@
-"""torch's table of ONNX translations, made once in a process instead of once for every file.
+"""Keep torch's table of ONNX translations, which is then made once per process instead of once per file.
 
 ``torch.onnx.export`` builds a table of some 550 translations at every call and reads the source of each for it. For a
-small net that takes four fifths of the time of an export. Files are the same with a table that is kept.
+small net this takes four fifths of the time of an export. The files are the same with a kept table.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _lock = threading.RLock()
 
 @contextlib.contextmanager
 def kept_registry() -> Iterator[None]:
-    """Exports inside the block share one table per opset, each a copy of its own to add translations to.
+    """Let exports inside the block share one table per opset; each gets a copy, to which it may add translations.
 
-    A version of torch that builds its table in another way is left alone.
+    Versions of torch that build the table in another way are not changed.
     """
     try:
         from torch.onnx._internal.exporter._registration import ONNXRegistry

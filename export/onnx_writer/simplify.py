@@ -1,9 +1,10 @@
-"""What the exporter leaves to be tidied: constants to fold, casts of casts, reshapes of reshapes.
+"""Simplify an exported model: fold constants, casts of casts, and reshapes of reshapes.
 
-The passes are onnxscript's own, in the order of its optimizer. It is not called as it is because one of its 46
-rules, which looks for a pair of Slices to make a Split of, goes through the whole graph for every node: on ViT that is
-half of the time of an export. Rules for what a fused graph has none of (BatchNorm) are left out too, and so is the
-merging of equal nodes: each integer tensor of the graph keeps a node of its name (onnxruntime merges when it loads).
+The passes are those of onnxscript's optimizer, in the same order. The optimizer itself is not called because one of its
+46 rules, which makes a Split of two Slices, searches the whole graph for every node: for ViT this is half of the time
+of an export. Rules for operators that a fused graph does not have (BatchNorm) are left out, too, and so is the merging
+of equal nodes: each integer tensor of the graph keeps a node with its name (onnxruntime merges nodes when it loads the
+file).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules import common
 
 ROUNDS = 2
-"""Folding lets rules match, and the other way round."""
+"""Largest number of rounds: folding makes new rules match, and rules make new constants to fold."""
 
 _NAMES = {
     "Add": "add_0",
@@ -41,24 +42,24 @@ _NAMES = {
     "Transpose": "no_op_transpose transpose_transpose",
     "Unsqueeze": "unsqueeze_unsqueeze",
 }
-"""Rules by the node a match ends with: without that node in a graph, there is no need to look for the rest."""
+"""Rules by the last operator of their pattern: in a graph without this operator they need not be tried."""
 RULES = {
     ending: [getattr(common, f"{name}_rule") for name in names.split() if hasattr(common, f"{name}_rule")]
     for ending, names in _NAMES.items()
 }
-"""Older versions of onnxscript have not all of them; then their files hold a node more."""
+"""Rule objects by operator; older versions of onnxscript lack some of them, and their files have more nodes."""
 _MADE = {"Flatten": "Reshape", "Max": "Clip", "Min": "Clip", "Relu": "Clip"}
-"""What rules put in the place of a node, for other rules to find."""
+"""Operators that rules insert for others, to which further rules then apply."""
 
 
 def inline(model: ir.Model) -> None:
-    """Open the functions an exported model has for operators of ours; it has none afterwards."""
+    """Inline the functions that an exported model has for operators of ours; afterwards it has none."""
     passes.InlinePass()(model)
-    model.functions.clear()  # of what is opened nothing is called any more
+    model.functions.clear()  # inlined functions are no longer called
 
 
 def simplify(model: ir.Model) -> None:
-    """Tidy an exported, inlined model in place; what it computes stays."""
+    """Simplify an exported, inlined model in place; its results do not change."""
     for _ in range(ROUNDS):
         folded = optimizer.fold_constants(model, onnx_shape_inference=True)
         rules = _rules_for(model)
@@ -85,10 +86,10 @@ def _rules_for(model: ir.Model) -> list[Any]:
 
 
 def _register_again(model: ir.Model) -> None:
-    """Give constants back to the graph that rules took from it.
+    """Register constants again that rules have removed from the graph.
 
-    They name a new one after the tensor it limits, and of two that limit the same tensor the second takes the place of
-    the first.
+    Rules name a new constant after the tensor that it limits; if two limit the same tensor, the second replaces the
+    first.
     """
     known = model.graph.initializers
     for value in (v for node in model.graph for v in node.inputs if v is not None):

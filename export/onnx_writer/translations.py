@@ -1,4 +1,4 @@
-"""How the operators of a QUANTIZED graph are spelled in ONNX."""
+"""Translations of the operators of QUANTIZED graphs to ONNX."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _pixels(op: Any) -> Callable[..., Any]:
 
 
 def _sign(op: Any) -> Callable[..., Any]:
-    """A comparison: ONNX's Sign gives 0 for 0."""
+    """Translate ``sign`` as a comparison: ONNX's Sign gives 0 for 0."""
 
     def sign(x: Any, smooth: bool = False) -> Any:
         zero, one, minus_one = (op.Constant(value_float=value) for value in (0.0, 1.0, -1.0))

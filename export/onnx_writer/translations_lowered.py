@@ -1,4 +1,4 @@
-"""How the operators of LOWERED graphs are spelled in ONNX.
+"""Translations of the operators of LOWERED graphs to ONNX.
 
 ``matmul_nbits`` is onnxruntime's com.microsoft::MatMulNBits; ``matmul_dynamic`` becomes DynamicQuantizeLinear and
 MatMulInteger, which onnxruntime fuses into one kernel.
@@ -18,7 +18,7 @@ _MICROSOFT = "com.microsoft"
 
 
 def precision_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For ``custom_translation_table`` of torch.onnx.export."""
+    """Translations of LOWERED operators for the argument ``custom_translation_table`` of torch.onnx.export."""
     op: Any = onnxscript.values.Opset("", opset)
     mat_mul_nbits: Any = onnxscript.values.Op(onnxscript.values.Opset(_MICROSOFT, 1), "MatMulNBits", _nbits_schema())
 
@@ -38,7 +38,7 @@ def precision_translations(opset: int) -> dict[Callable[..., Any], Callable[...,
 
 
 def _nbits_schema() -> onnx.defs.OpSchema:
-    """What we use of onnxruntime's operator: onnx does not know its domain, and the exporter wants a schema."""
+    """Schema of onnxruntime's MatMulNBits: onnx does not know its domain, but the exporter needs a schema."""
     schema = onnx.defs.OpSchema
     inputs = [("A", "T1"), ("B", "T2"), ("scales", "T1")]
     attributes = ("K", "N", "bits", "block_size", "accuracy_level")

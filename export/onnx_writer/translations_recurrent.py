@@ -1,8 +1,8 @@
-"""How the recurrent operators of LOWERED graphs are spelled in ONNX.
+"""Translations of the recurrent operators of LOWERED graphs to ONNX.
 
 ``lstm_dynamic`` is onnxruntime's com.microsoft::DynamicQuantizeLSTM. ``gru_dynamic`` is a Scan over the steps, whose
 body multiplies by DynamicQuantizeLinear and MatMulInteger; onnxruntime fuses these into one kernel there, too.
-``lstm_stored`` and ``gru_stored`` are the standard LSTM and GRU behind the products that unpack their weights.
+``lstm_stored`` and ``gru_stored`` are the standard LSTM and GRU, after products that compute their float weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPTIONAL = _SCHEMA.FormalParameterOption.Optional
 
 
 def recurrent_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For ``custom_translation_table`` of torch.onnx.export."""
+    """Translations of recurrent operators for the argument ``custom_translation_table`` of torch.onnx.export."""
     standard = onnxscript.values.Opset("", opset)
     op: Any = standard
     lstm: Any = onnxscript.values.Op(onnxscript.values.Opset(_MICROSOFT, 1), "DynamicQuantizeLSTM", _lstm_schema())
@@ -57,7 +57,7 @@ def recurrent_translations(opset: int) -> dict[Callable[..., Any], Callable[...,
 
 
 def _stored(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Of weights that are kept as integers: onnxruntime folds the products when it loads the file."""
+    """Translations of layers with stored int8 weights; onnxruntime folds the products when it loads the file."""
 
     def unpacked(weight: Any, w_scale: Any, state: Any, r_scale: Any) -> tuple[Any, Any, dict[str, Any], int]:
         directions, _, hidden = (int(size) for size in state.shape)
@@ -79,14 +79,14 @@ def _stored(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def _joined(op: Any, y: Any, width: int) -> Any:
-    """``[T, D, B, H]`` to ``[T, B, D * H]``: the directions are parts of torch's last dimension."""
+    """Reshape ``[T, D, B, H]`` to ``[T, B, D * H]``: torch's last dimension contains the directions."""
     return op.Reshape(op.Transpose(y, perm=(0, 2, 1, 3)), op.Constant(value_ints=[0, 0, width]))
 
 
 def _gru_step(name: str, hidden: int, weight: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Graph:
-    """One step: the state ``h`` and the input's share of the gates in, the new state out, and out again as the result.
+    """Graph of one step: inputs are the state ``h`` and the input's part of the gates; it gives the new state twice.
 
-    Weights are read from the graph around it, so no tensor in here may be called like one there: ``name`` is unique.
+    It reads weights from the outer graph, so none of its tensors may have the name of one there: ``name`` is unique.
     """
     h, gates = (ir.Value(name=f"{name}_{n}", type=ir.TensorType(ir.DataType.FLOAT)) for n in ("h", "gates"))
     h.shape, gates.shape = ir.Shape([None, hidden]), ir.Shape([None, 3 * hidden])
@@ -114,7 +114,7 @@ def _gru_step(name: str, hidden: int, weight: ir.Value, scale: ir.Value, bias: i
 
 
 def _lstm_schema() -> onnx.defs.OpSchema:
-    """onnxruntime's operator: onnx does not know its domain, and the exporter wants a schema."""
+    """Schema of onnxruntime's DynamicQuantizeLSTM: onnx does not know its domain, but the exporter needs a schema."""
     inputs = [("X", "T"), ("W", "T2"), ("R", "T2")]
     left_out = [("B", "T"), ("sequence_lens", "T1"), ("initial_h", "T"), ("initial_c", "T"), ("P", "T")]
     scales = [("W_scale", "T"), ("W_zero_point", "T2"), ("R_scale", "T"), ("R_zero_point", "T2")]
@@ -142,7 +142,7 @@ def _lstm_schema() -> onnx.defs.OpSchema:
 
 
 def _scan_schema(opset: int) -> onnx.defs.OpSchema:
-    """A Scan with one state and one sequence: ONNX's own schema does not say how many outputs there are."""
+    """A schema of Scan with one state and one sequence: ONNX's own does not fix the number of outputs."""
     kinds = {"body": "GRAPH", "num_scan_inputs": "INT"}
     kinds |= dict.fromkeys(("scan_input_directions", "scan_output_directions"), "INTS")
     parameter = _SCHEMA.FormalParameter

@@ -1,14 +1,15 @@
-"""Does an ONNX file compute what its graph does? It is run once in onnxruntime, beside the graph in PyTorch.
+"""Verify that an ONNX file has the results of its graph: both run once, in onnxruntime and in PyTorch.
 
-Exporters drop settings, and runtimes have kernels that are wrong for some: a file that loads may still compute
-something else. Inputs are random, between the least and the largest value of the example inputs, shaped like them, two
-samples where the batch is free.
+Exporters drop settings, and some kernels of runtimes are wrong: a file that loads may still give other results. Inputs
+are random, between the smallest and the largest value of the example inputs, with the same shapes, and two samples if
+the batch is free.
 
-- FLOAT: every output at least ``FLOAT_DB`` from the graph's: float rounding is far better, a border of wrong averages
-  far worse.
-- QUANTIZED: every integer tensor at most one step from what the graph makes of the very integers onnxruntime found
-  before it, and the outputs, made from these integers, as FLOAT. The session has the option the file needs here.
-- LOWERED: onnxruntime rounds activations in ways of its own: outputs at least ``LOWERED_DB`` from the graph's.
+- FLOAT: every output has at least ``FLOAT_DB`` against the graph's: float rounding is far better, a border of wrong
+averages far worse.
+- QUANTIZED: every integer tensor is at most one step from the graph's, which is computed from the integers that
+onnxruntime found before it; the outputs, computed from these integers, as for FLOAT. The session has the option that
+the file needs here.
+- LOWERED: onnxruntime rounds activations in other ways: outputs have at least ``LOWERED_DB`` against the graph's.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
 FLOAT_DB = 60.0
 LOWERED_DB = 10.0
 STEPS = 1
-"""LSBs that an integer may be off, given equal integers before it."""
+"""Largest difference of an 8-bit integer in LSBs, given equal integers before it."""
 WIDE_STEPS = 4
-"""The same of 16-bit integers: float32 rounding counts beside steps 256 times as fine."""
+"""Largest difference of a 16-bit integer in LSBs: its steps are 256 times finer, so float32 rounding counts."""
 LARGE_FILE = 1 << 30
-"""Bytes above which tensors inside of a file are not looked at: it would have to be copied."""
+"""Size of a file in bytes above which inner tensors are not compared, since the file would have to be copied."""
 _KEPT = '`overrides=[Override("node:{name}", keep_float=True)]`'
 _ELSEWHERE = "verify=False writes the file unchecked"
 _WITHOUT = "write the model without that operator, or keep it out of the deployed graph"
@@ -57,18 +58,17 @@ _FLOAT32 = "capture model.float() instead, with float32 inputs, and lower the pr
 
 @dataclass
 class _Found:
-    """What onnxruntime made of the inputs: its outputs, and tensors inside by name."""
+    """Results of onnxruntime: its outputs, and inner tensors by name."""
 
     outputs: list[Tensor]
     inside: dict[str, Tensor]
 
 
 def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -> None:
-    """Run a file that was made from a graph beside it.
+    """Compare a file with its graph by running both.
 
     Raises:
-        GraphError: onnxruntime does not run the file, or it computes something else; the node is named where it is
-            known.
+        GraphError: onnxruntime does not run the file, or its results differ; the node is named if it is known.
     """
     inputs = probe_inputs(gm, dynamic_batch=dynamic_batch)
     expected = _run(gm, inputs)
@@ -88,7 +88,7 @@ def verify_onnx(gm: fx.GraphModule, path: Path, *, dynamic_batch: bool = True) -
 
 @torch.no_grad()
 def _run(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
-    """The tensors a graph returns; None where it does not take these inputs: made-up numbers may be no valid ones."""
+    """The tensors that a graph returns; None if it fails: random inputs may be invalid."""
     try:
         return tensors_of(gm(*pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs)))
     except (RuntimeError, IndexError, ValueError):
@@ -96,15 +96,15 @@ def _run(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
 
 
 def _repeats(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: list[Tensor]) -> bool:
-    """Whether the graph gives the same once more: one that draws random numbers cannot be compared."""
+    """Whether the graph gives the same results again; a graph with random numbers cannot be compared."""
     again = _worst(expected, _run(gm, inputs) or [])
     return again is None or again[1] == math.inf
 
 
 def _worst(expected: list[Tensor], found: list[Tensor]) -> tuple[int, float] | None:
-    """The output farthest off and its SQNR, infinite where it is equal; None where there are no floats to compare.
+    """The output with the largest difference and its SQNR (infinite if equal); None without floats to compare.
 
-    An output of another shape, or with NaN elsewhere, counts as minus infinity.
+    An output with another shape, or with NaN at other positions, counts as minus infinity.
     """
     if len(expected) != len(found):
         return None
@@ -148,7 +148,7 @@ def _verify_integers(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) ->
 
 
 class _OnFound(fx.Interpreter):
-    """A QUANTIZED graph fed, at every integer tensor, with what onnxruntime found there."""
+    """Runs a QUANTIZED graph, but replaces every integer tensor by the one that onnxruntime computed."""
 
     def __init__(self, gm: fx.GraphModule, found: Mapping[str, Tensor]) -> None:
         super().__init__(gm)
@@ -168,7 +168,7 @@ class _OnFound(fx.Interpreter):
 
 
 def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: list[str]) -> _Found:
-    """Run a file, with some of its tensors as outputs."""
+    """Run a file, with some of its inner tensors as additional outputs."""
     import onnxruntime as ort
 
     reveals = bool(inside) and file_bytes(path) < LARGE_FILE
@@ -203,7 +203,7 @@ def _is_of_another_dtype(gm: fx.GraphModule) -> bool:
 
 
 def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
-    """ONNX types of tensors that nodes of a model give; integers that operators on integers give are left out."""
+    """ONNX types of tensors that nodes of a model compute; results of operators on integers are left out."""
     import onnx
 
     kinds = integer_kinds(model)
@@ -212,7 +212,7 @@ def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:
 
 
 def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -> fx.Node | None:
-    """The first node behind the last one whose values are found in the file: names do not survive the export."""
+    """The first node after the last one whose values are found in the file; the export does not keep names."""
     if file_bytes(path) >= LARGE_FILE:
         return None
     found = _run_file(gm, path, inputs, _float_tensors(path)).inside.values()
@@ -231,7 +231,7 @@ def _first_divergence(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...]) -
 
 
 def _float_tensors(path: Path) -> list[str]:
-    """All float tensors that nodes of a file give, as far as onnx can tell their type."""
+    """All float tensors that nodes of a file compute, if onnx knows their type."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(read_onnx(path))
@@ -240,7 +240,7 @@ def _float_tensors(path: Path) -> list[str]:
 
 
 def _differs(gm: fx.GraphModule, node: fx.Node | None, worst: tuple[int, float]) -> GraphError:
-    """The error; at the node where it is known."""
+    """The error for different results, at the node if it is known."""
     told = f"the file computes something else there ({worst[1]:.1f} dB at output {worst[0]}, on random inputs)"
     fix = f"write that operator in another way, or keep it out of the deployed graph; {_ELSEWHERE}"
     if node is not None:

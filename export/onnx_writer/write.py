@@ -1,8 +1,8 @@
 """``to_onnx``: a QUANTIZED or FLOAT graph as an ONNX file.
 
 The dynamo exporter emits the graph; ``fxpasses::quantize`` becomes QuantizeLinear and so on with the same scales, and
-:mod:`fxpasses.export.onnx_forms.int8_forms` then spells a few operators the way onnxruntime's int8 rules want them. The
-file is checked by ``onnx.checker`` before it takes its name.
+:mod:`fxpasses.export.onnx_forms.int8_forms` then rewrites a few operators in the form that onnxruntime's int8 rules
+need. ``onnx.checker`` checks the file before it gets its name.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ def to_onnx(
         gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
-        opset: of the default ONNX domain, 18 to 23. Default: 18; 20 if there is a GELU, which is then one operator; 21
-            if there are weights of 4 bits, which are then stored two to a byte, or activations of 16; else the first
-            that has all operators the graph needs.
-        dynamic_batch: whether the sizes that capture found free, as the batch, and those it was asked to free, are so.
-        program: what :func:`fxpasses.export.exported_program` made of ``gm``, with the same ``dynamic_batch``.
+        opset: version of the default ONNX domain, 18 to 23. Default: 18; 20 with a GELU, which is then one operator; 21
+            with 4-bit weights, which are then stored two to a byte, or 16-bit activations; later if the graph needs a
+            later operator.
+        dynamic_batch: whether the free sizes of the graph (the batch, and sizes freed at capture) are free in the file.
+        program: the result of :func:`fxpasses.export.exported_program` for ``gm``, with the same ``dynamic_batch``.
         verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
-        external_data: whether weights lie in a second file, ``PATH.data``, to be kept beside the first. Default: where
-            they do not fit into one, which is at 2 GB.
+        external_data: whether weights are in a second file, ``PATH.data``, to be kept beside the first. Default: only
+            if they do not fit into one file of 2 GB.
 
     Raises:
-        GraphError: the graph is neither, the exporter cannot express one of its nodes, or the file computes something
-            else than the graph, or does not run; with the node where it is known.
+        GraphError: the graph is in another stage, the exporter cannot express one of its nodes, or the file does not
+            run or gives other results than the graph; the node is named if it is known.
         InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
     _check_asked(gm, form, opset)
@@ -127,7 +127,7 @@ def onnx_model(
     dynamic_batch: bool = True,
     program: ExportedProgram | None = None,
 ) -> onnx_ir.Model:
-    """The ONNX model of a graph, in memory, with its tensors named as in the graph."""
+    """The ONNX model of a graph in memory; its tensors have the names of the graph."""
     from ..onnx_forms.int8_forms import mark_integers, settle_forms
     from .node_notes import ORIGINS, find_origins
     from .simplify import inline, simplify
@@ -148,7 +148,7 @@ def onnx_model(
 def write_model(
     model: onnx_ir.Model, path: Path, check: Callable[[Path], None] | None = None, weights_beside: bool | None = None
 ) -> Path:
-    """Check a model and write it beside ``path``, have ``check`` look at that file, then rename."""
+    """Check a model, write it beside ``path``, call ``check`` on that file, then rename it."""
     import onnx
     import onnx_ir
 
@@ -223,7 +223,7 @@ def _without_a_second_trace(
 
 
 def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
-    """What works: a fixed batch is tried."""
+    """A remedy that works: a fixed batch is tried."""
     if dynamic_batch:
         with contextlib.suppress(GraphError):
             _run_exporter(gm, opset, False, None)
@@ -232,7 +232,7 @@ def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """The exporter wraps what went wrong: the innermost cause says it."""
+    """The first line of the innermost cause: the exporter wraps the original exception."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -242,7 +242,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints progress and warns of its own deprecations; our log says what matters."""
+    """Silence the exporter's progress and deprecation warnings."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         level = logging.root.manager.disable

@@ -1,1 +1,1 @@
-"""Save and load graphs as ``.pt2`` files, without anything pickled."""
+"""Save and load graphs as ``.pt2`` files, without pickle."""

@@ -1,7 +1,7 @@
 """``save_lowered`` and ``load_lowered``: a LOWERED graph in one ``.pt2`` file, complete and without pickled code.
 
-What :mod:`fxpasses.export.pt2.save_and_load` is to QUANTIZED graphs. The file runs in plain ``torch.export.load``, too,
-once ``fxpasses.precision`` is imported: its operators must be known.
+This is :mod:`fxpasses.export.pt2.save_and_load` for LOWERED graphs. The file also runs in plain ``torch.export.load``,
+once ``fxpasses.precision`` is imported, which registers its operators.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def save_lowered(gm: fx.GraphModule, path: str | Path) -> Path:
 
 
 def load_lowered(path: str | Path) -> nn.Module:
-    """The module that :func:`save_lowered` wrote; float32 in and out.
+    """The module in a file of :func:`save_lowered`, with float32 inputs and outputs.
 
     Raises:
         InputError: the file is missing, is not a lowered graph, is damaged, or holds pickled objects.

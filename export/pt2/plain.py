@@ -1,7 +1,8 @@
-"""A float program that ``torch.export.save`` wrote, read by the project's own reader: a model to start from.
+"""Read a float program that ``torch.export.save`` wrote with the project's own reader, as a model to start from.
 
-What :mod:`fxpasses.export.pt2_program.program` takes is taken: operators of its table, tensors as raw bytes, plain
-names. The sample inputs, which torch pickles, are not read; the shapes of the inputs come from the program.
+The reader accepts what :mod:`fxpasses.export.pt2_program.program` accepts: operators of its table, tensors as raw
+bytes, plain names. The sample inputs, which torch pickles, are not read; the shapes of the inputs come from the
+program.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _LARGEST = 1 << 31
 
 
 def load_float_program(path: str | Path) -> tuple[fx.GraphModule, tuple[Tensor, ...]]:
-    """The program as a module, and inputs of zeros in the sizes it was exported with.
+    """The program as a module, and inputs of zeros with the sizes of the export.
 
     Raises:
-        InputError: the file is missing, damaged, holds what the reader does not take, or an int8 graph.
+        InputError: the file is missing, damaged, contains parts that the reader does not accept, or is an int8 graph.
     """
     path = Path(path)
     with refusing(path, FIX):
@@ -70,7 +71,7 @@ def _zeros(value: Any) -> Tensor:
 
 
 def _size(size: Any) -> int:
-    """A size, or the one an open size had when the program was made."""
+    """A size; for an open size its value when the program was made."""
     kind, value = records.only(size, PROGRAM)
     if kind == "as_expr":
         _, value = records.only(records.field(value, "hint", PROGRAM), PROGRAM)

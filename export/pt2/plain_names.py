@@ -1,7 +1,8 @@
-"""Graphs with names that a reader of ``.pt2`` files takes: arguments and attributes in ASCII letters and digits.
+"""Rename arguments and attributes of a graph so that a reader of ``.pt2`` files accepts them: ASCII letters and digits.
 
-Models may call a module ``größe`` or ``x y``. Names go into source that torch.fx compiles, so ``load`` takes plain ones
-only, and ``save`` writes no others: a letter that is not plain becomes ``u`` and its number, ``gru00f6u00dfe``. Exact.
+Models may call a module ``größe`` or ``x y``. Names become part of source that torch.fx compiles, so ``load`` accepts
+plain names only, and ``save`` writes no others: a letter that is not plain becomes ``u`` and its number,
+``gru00f6u00dfe``. Exact.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def has_plain_names(gm: fx.GraphModule) -> bool:
-    """Whether every argument and attribute of a graph has a name that ``load`` takes."""
+    """Whether ``load`` accepts the names of all arguments and attributes of a graph."""
     return all(_is_plain(node) for node in gm.graph.nodes)
 
 
 def with_plain_names(gm: fx.GraphModule) -> fx.GraphModule:
-    """The graph with other names for what has none that ``load`` takes; parameters and modules are shared."""
+    """The graph with other names for all that ``load`` would not accept; parameters and modules are shared."""
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
     attributes: dict[str, Any] = {}
     renamed: dict[str, str] = {}
@@ -54,7 +55,7 @@ def with_plain_names(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def check_structure(program: ExportedProgram) -> None:
-    """Raise InputError for outputs in a structure that ``load`` does not take: named tuples, keys with quotes."""
+    """Raise InputError for outputs in a structure that ``load`` does not accept: named tuples, keys with quotes."""
     spec = program.call_spec.out_spec
     assert spec is not None
     fix = "return tensors, tuples, lists, or dicts whose keys are words"
@@ -62,7 +63,7 @@ def check_structure(program: ExportedProgram) -> None:
         read_structure(pytree.treespec_dumps(spec), "the output")
     except RefusedError as error:
         raise InputError("this graph's output", why=f"no .pt2 file holds it: {error.why}", fix=fix) from None
-    except NotImplementedError as error:  # torch's word for a kind of structure that it cannot write down
+    except NotImplementedError as error:  # raised by torch for structures that it cannot save
         raise InputError("this graph's output", why=f"torch.export cannot save it: {error}", fix=fix) from None
 
 

@@ -1,4 +1,4 @@
-"""Will ``load`` take a file? Its records are read back before it takes its name; its tensors are those at hand."""
+"""Check that ``load`` accepts a file before it is renamed: its records are read back, with the tensors in memory."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def require_readable(
 
     Args:
         gm: the graph that was saved.
-        content: the archive that was made of ``program``.
-        operators: that the caller will name to ``load``, too.
+        content: the archive made from ``program``.
+        operators: further operators, which the caller must also name to ``load``.
     """
     missing = sorted({name for node in program.graph.nodes if (name := _unlisted(node)) and name not in operators})
     if missing:
@@ -46,12 +46,12 @@ def require_readable(
         record_sizes(read, examples)
     except RefusedError as error:
         raise _unreadable(gm, error.why) from error
-    except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:  # of operators on shapes alone
+    except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:  # from operators on shapes only
         raise _unreadable(gm, shown((str(error) or type(error).__name__).splitlines()[0], 300)) from error
 
 
 def _unlisted(node: fx.Node) -> str | None:
-    """The name of an operator that no list holds."""
+    """The name of an operator on no list; None for other nodes."""
     if not isinstance(node.target, torch._ops.OpOverload) or is_listed(str(node.target.namespace), node.target._opname):
         return None
     return f"{node.target.namespace}.{node.target._opname}"

@@ -1,11 +1,11 @@
 """``save`` and ``load``: a FLOAT or QUANTIZED graph in one ``.pt2`` file, complete and without pickled code.
 
-The file is what ``torch.export.save`` writes: the graph as JSON, integers and scales as raw bytes, and the recipe,
-target and names beside them. ``load`` needs neither the model's source nor the process that saved it.
+``torch.export.save`` writes the file: the graph as JSON, integers and scales as raw bytes, and beside them the recipe,
+target and names. ``load`` needs neither the model's source nor the process that saved it.
 
-``torch.export.load`` trusts its file: strings in it reach source that is compiled. ``load`` does not call it, but reads
-the archive itself (:mod:`fxpasses.export.pt2_records.archive`, :mod:`fxpasses.export.pt2_program.program`): a file from
-a stranger is data and nothing else.
+``torch.export.load`` trusts its file: strings in it become part of source that is compiled. ``load`` does not call it,
+but reads the archive itself (:mod:`fxpasses.export.pt2_records.archive`, :mod:`fxpasses.export.pt2_program.program`): a
+file from a stranger is only data.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def save(
     """Write a FLOAT or QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
 
     Args:
-        program: what :func:`fxpasses.export.exported_program` made of ``gm``.
-        operators: operators, as ``"aten.fft_hfft"``, that the graph calls and no list holds; :func:`load` takes the
-            file where it is given the same names.
+        program: the result of :func:`fxpasses.export.exported_program` for ``gm``.
+        operators: operators of the graph that are on no list, such as ``"aten.fft_hfft"``; :func:`load` accepts the
+            file if it is given the same names.
 
     Raises:
-        GraphError: the graph is neither, or ``torch.export`` cannot write it.
+        GraphError: the graph is in another stage, or ``torch.export`` cannot write it.
         InputError: the file cannot be written, its name does not end in ``.pt2``, ``program`` is of another graph, or
             :func:`load` would refuse the file.
     """
@@ -85,7 +85,7 @@ def write_program(
     program: ExportedProgram | None = None,
     operators: Collection[str] = (),
 ) -> Path:
-    """Export a graph, with the sizes free that are free in it, and write it with facts, as JSON, beside it.
+    """Export a graph with its free sizes, and write it together with facts as JSON.
 
     Raises:
         GraphError: ``torch.export`` cannot write the graph.
@@ -110,7 +110,7 @@ def write_program(
 def _exported(gm: fx.GraphModule) -> ExportedProgram:
     try:
         return exported_program(gm)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # torch.export has no error of its own
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # torch.export has no error class of its own
         raise GraphError(
             f"{type(gm).__name__} cannot be saved as .pt2",
             why=f"torch.export: {first_line(error)}",
@@ -120,16 +120,16 @@ def _exported(gm: fx.GraphModule) -> ExportedProgram:
 
 
 def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule:
-    """Read a graph that :func:`save` wrote: FLOAT or QUANTIZED, and as good for every later step as the original.
+    """Read a graph that :func:`save` wrote, FLOAT or QUANTIZED; every later step works as with the original.
 
-    The file may come from a stranger: nothing in it is run, evaluated or unpickled, whatever it holds.
+    The file may come from a stranger: nothing in it is run, evaluated or unpickled.
 
     Args:
-        operators: operators, as ``"aten.fft_hfft"``, to let through beside those on the list of
-            :mod:`fxpasses.export.pt2_program.operators`; for files you know.
+        operators: further operators to accept, such as ``"aten.fft_hfft"``, beside those on the list of
+            :mod:`fxpasses.export.pt2_program.operators`; only for files you know.
 
     Raises:
-        InputError: the file is missing, is not a saved graph, is damaged, or holds anything ``save`` does not write.
+        InputError: the file is missing, is not a saved graph, is damaged, or has contents that ``save`` does not write.
     """
     path = Path(path)
     with refusing(path):

@@ -1,4 +1,4 @@
-"""A loaded program as the graph it was saved from: canonical calls and the old names."""
+"""Restore the saved graph from a loaded program: canonical calls and the old names."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _FUNCTIONAL: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     **{f"aten.conv_transpose{d}d": (getattr(F, f"conv_transpose{d}d"), _TRANSPOSED) for d in (1, 2, 3)},
     "aten.linear": (F.linear, ()),
 }
-"""Layers of a QUANTIZED graph: their first three arguments are input, weight and bias, the rest are settings."""
+"""Layer functions of a QUANTIZED graph: the first three arguments are input, weight and bias, the rest are settings."""
 
 
 def graph_of_program(
     gm: fx.GraphModule, examples: tuple[Example, ...], names: list[str], stage: Stage = Stage.QUANTIZED
 ) -> fx.GraphModule:
-    """The canonical graph of a program as read, its k-th ``quantize`` node named as the k-th of ``names``."""
+    """The canonical graph of a program; its k-th ``quantize`` node gets the k-th of ``names``."""
     arguments = sum(node.op == "placeholder" for node in gm.graph.nodes)
     if arguments != len(examples):
         raise RefusedError(f"it is damaged: there are {len(examples)} example inputs for {arguments} arguments")
@@ -70,7 +70,7 @@ def _tuple(value: Any) -> Any:
 
 
 def _renamed(gm: fx.GraphModule, names: list[str], class_name: str) -> fx.GraphModule:
-    """A copy whose ``quantize`` nodes, and the ``dequantize`` nodes behind them, have the given names."""
+    """A copy in which ``quantize`` nodes, and the ``dequantize`` nodes after them, have the given names."""
     wanted = dict(zip((n for n in gm.graph.nodes if n.target is ops.quantize), names, strict=True))
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in gm.graph.nodes:

@@ -1,1 +1,1 @@
-"""Programs of ``torch.export`` read from checked records: nothing from a file is ever compiled or evaluated."""
+"""Read programs of ``torch.export`` from checked records: nothing in a file is compiled or evaluated."""

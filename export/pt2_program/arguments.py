@@ -1,4 +1,4 @@
-"""Arguments of the calls in a program: numbers, words of a few characters, and values that were made before."""
+"""Arguments of the calls in a program: numbers, short words, and values of earlier nodes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _MANY: dict[str, Read] = {
 
 
 def read_argument(argument: object, values: Values, where: str) -> Any:
-    """One argument: a node that was made before, or a constant."""
+    """One argument: an earlier node, or a constant."""
     kind, found = records.only(argument, where)
     if kind in _ONE:
         return _ONE[kind](found, values, where)
@@ -108,7 +108,7 @@ def read_argument(argument: object, values: Values, where: str) -> Any:
 def read_arguments(
     function: Callable[..., Any], inputs: object, values: Values, where: str
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call, by position and by keyword; every keyword is one of the operator's own."""
+    """The arguments of a call, by position and by keyword; every keyword must be one of the operator's parameters."""
     given = records.items(inputs, where)
     if is_symbolic(function):
         return tuple(read_argument(records.field(each, "arg", where), values, where) for each in given), {}

@@ -1,7 +1,7 @@
-"""Operators whose result has as many elements as values say: on shapes alone, the most they can have.
+"""Largest possible results of operators whose number of elements depends on values, for runs on shapes only.
 
-A mask picks some of its elements, and at most all. The largest size is enough to hold a loaded graph to the limits on
-tensors, and what is computed from one such tensor fits what is computed from another over the same mask.
+A mask picks at most all of its elements. The largest size is enough to check the limits on tensors of a loaded graph,
+and results computed from two such tensors over the same mask have matching sizes.
 """
 
 from __future__ import annotations
@@ -67,4 +67,4 @@ LARGEST: dict[str, Callable[..., Any]] = {
     "aten.index": _index,
     "torchvision.nms": _nms,
 }
-"""What stands for an operator where only sizes are asked for, by its name."""
+"""Replacements of operators, by name, that give their largest possible results."""

@@ -1,7 +1,8 @@
 """Named tuples among the outputs of a saved graph.
 
-A ``.pt2`` file holds plain tuples, and beside them the names of fields and of their class. ``load`` imports nothing:
-it takes the class if the process has it loaded already and it is a named tuple of just these fields, else it makes one.
+A ``.pt2`` file contains plain tuples, and beside them the names of fields and of their class. ``load`` imports nothing:
+it uses the class if the process has already loaded it and it is a named tuple with these fields; otherwise it makes
+one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Path = tuple[int | str, ...]
 
 
 def tuples_json(gm: fx.GraphModule) -> dict[str, Any]:
-    """Where a graph returns named tuples, and of which class."""
+    """Positions and classes of the named tuples that a graph returns, for JSON."""
     found = [
         {"path": list(path), "name": kind.__name__, "module": kind.__module__, "fields": list(kind._fields)}
         for path, kind in _named_tuples(returned(gm), ())
@@ -54,7 +55,7 @@ def _named_tuples(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def restore_named_tuples(gm: fx.GraphModule, facts: dict[str, Any]) -> None:
-    """Make the tuples that a loaded graph returns named ones, where the file says so."""
+    """Turn tuples that a loaded graph returns into named ones, as the file specifies."""
     where = f"{FACTS}: {_FACT}"
     kinds = {_path(entry, where): _class_of(entry, where) for entry in records.items(facts.get(_FACT, []), where)}
     if not kinds:

@@ -1,10 +1,10 @@
-"""Operators a ``.pt2`` file may call: looked up in tables of our own, never by walking attributes named in a file.
+"""Operators that a ``.pt2`` file may call; they are looked up in our own tables, never as attributes named in a file.
 
-Of ``aten`` those that compute new tensors from tensors: every spelling of the vocabulary
-(:mod:`fxpasses.graph.operator_table`), and the mathematics, shapes and factories that models use around it. Nothing
-that writes to its arguments, reads a file, looks at memory by strides, or hands out memory as it was left. Of
-``fxpasses`` all. Of ``torchvision`` those that check whatever they index with: RoI pools read the image a box names,
-unchecked.
+From ``aten`` these are operators that compute new tensors from tensors: every spelling of the vocabulary
+(:mod:`fxpasses.graph.operator_table`), and the mathematics, shapes and factories that models use with them. Operators
+that write to their arguments, read files, access memory by strides, or return uninitialized memory are not allowed.
+From ``fxpasses`` all are allowed. From ``torchvision`` those that check their indices: RoI pools read the image named
+by a box without a check.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fxpasses.quantization.numbers import ops as _ops
 from ..pt2_records.records import RefusedError, shown
 
 REGISTERED = (_ops, _precision_ops, _recurrent_ops, _stored_ops)
-"""Importing these registers the operators of :data:`_OURS`."""
+"""Modules that register the operators of :data:`_OURS` when imported."""
 
 _OURS = frozenset(
     "quantize dequantize dequantize_per_channel pixels sign matmul_nbits matmul_dynamic lstm_dynamic gru_dynamic "
@@ -106,7 +106,7 @@ _TORCHVISION = frozenset("deform_conv2d nms".split())
 _CHECKS = frozenset(
     "_assert_async _assert_scalar _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
 )
-"""Assertions of torch.export, which a loaded graph does not keep; their arguments are not read."""
+"""Assertions of torch.export, which a loaded graph leaves out; their arguments are not read."""
 
 _SYMBOLIC: dict[str, Callable[..., Any]] = {
     **{f"_operator.{f.__name__}": f for f in (
@@ -119,7 +119,7 @@ _SYMBOLIC: dict[str, Callable[..., Any]] = {
     )},
     "math.trunc": math.trunc,
 }  # fmt: skip
-"""Arithmetic of sizes. Without powers and shifts: three of them can ask for more digits than there is memory."""
+"""Arithmetic of sizes, without powers and shifts, since three of these can need more digits than there is memory."""
 
 _FIX = "if you know the file, name the operator: fx.export.load(path, operators=['aten.name'])"
 
@@ -136,10 +136,10 @@ def is_listed(namespace: str, packet: str) -> bool:
 
 
 def operator_of(target: str, more: Collection[str] = ()) -> Callable[..., Any]:
-    """The function a target names.
+    """The function that a target names.
 
     Args:
-        more: names as ``"aten.fft_rfft"`` or ``"torchvision.roi_align"`` that the caller adds to the list.
+        more: names such as ``"aten.fft_rfft"`` or ``"torchvision.roi_align"`` that the caller adds to the list.
     """
     if target in _SYMBOLIC:
         return _SYMBOLIC[target]
@@ -160,7 +160,7 @@ def operator_of(target: str, more: Collection[str] = ()) -> Callable[..., Any]:
 
 
 def _aten(target: str) -> tuple[str, str]:
-    """``("aten", "add.Tensor")`` of ``torch.ops.aten.add.Tensor``; two empty strings for what is no such name."""
+    """Namespace and name: ``("aten", "add.Tensor")`` for ``torch.ops.aten.add.Tensor``; empty for other texts."""
     parts = target.split(".")
     if len(parts) != 5 or parts[:2] != ["torch", "ops"]:
         return "", ""
@@ -183,12 +183,12 @@ _LISTED: dict[str, Callable[[], frozenset[str]]] = {
     "fxpasses": lambda: _OURS,
     "torchvision": lambda: _TORCHVISION,
 }
-"""The operators of each namespace that a file may call; the caller may add others of these namespaces by name."""
+"""The operators of each namespace that a file may call; the caller may add others from these namespaces by name."""
 
 
 @cache
 def _overloads(namespace: str, packet: str) -> dict[str, Callable[..., Any]]:
-    """The overloads of an operator on the list that only compute; keyed by name."""
+    """The overloads of a listed operator that do not write to arguments, by name."""
     found = getattr(getattr(torch.ops, namespace), packet, None)  # names on our list, or given by the caller
     if not isinstance(found, torch._ops.OpOverloadPacket):
         return {}
@@ -201,12 +201,12 @@ def _overloads(namespace: str, packet: str) -> dict[str, Callable[..., Any]]:
 
 
 def is_symbolic(function: Callable[..., Any]) -> bool:
-    """Whether a function computes sizes, and takes its arguments by position alone."""
+    """Whether a function computes sizes, and so takes its arguments by position only."""
     return not isinstance(function, torch._ops.OpOverload)
 
 
 def gives_a_list(target: object) -> bool:
-    """Whether a call gives a list of tensors, as many as one of its sizes says."""
+    """Whether a call gives a list of tensors, whose number is one of its sizes."""
     if not isinstance(target, torch._ops.OpOverload):
         return False
     return any(isinstance(r.real_type, torch.ListType) for r in target._schema.returns)

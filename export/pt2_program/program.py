@@ -1,8 +1,8 @@
-"""A program of ``torch.export`` as a graph, rebuilt from checked records: nothing read from the file is ever evaluated.
+"""Rebuild a program of ``torch.export`` as a graph from checked records: nothing in the file is evaluated.
 
-Input is the JSON that ``torch.export.save`` writes and the tensors beside it. Nodes are made one by one, from operators
-that a table of ours names and from arguments that are numbers or nodes; names are identifiers. Symbols and expressions
-of shapes, guards, and notes on where nodes came from are not read: sizes follow from the operators.
+The input is the JSON that ``torch.export.save`` writes and the tensors beside it. Nodes are made one by one, from
+operators in our own table and from arguments that are numbers or nodes; names are identifiers. Symbols and expressions
+of shapes, guards, and notes on the origin of nodes are not read: sizes follow from the operators.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from .structure import filled, leaves_of, read_structure
 from .trace import read_origin
 
 _SCHEMA = 8
-"""Major version of torch's schema of programs, from 2.5 on."""
+"""Major version of torch's schema of programs, from torch 2.5 on."""
 
 
 def read_program(
     entries: dict[str, bytes], operators: Collection[str] = (), tensors: dict[str, Tensor] | None = None
 ) -> fx.GraphModule:
-    """The graph in an archive, called with the arguments the saved graph took.
+    """The graph in an archive; it takes the same arguments as the saved graph.
 
     Args:
-        operators: more operators, as ``"aten.fft_rfft"``, that may be called.
-        tensors: its parameters and buffers, where they are at hand; else those of the archive.
+        operators: further operators that may be called, such as ``"aten.fft_rfft"``.
+        tensors: its parameters and buffers, if they are in memory; otherwise those of the archive are used.
 
     Raises:
-        RefusedError: something in the program is not as ``save`` writes it.
+        RefusedError: some part of the program is not as ``save`` writes it.
     """
     program = records.parsed(PROGRAM, entries[PROGRAM])
     version = records.field(program, "schema_version", PROGRAM)
@@ -53,7 +53,7 @@ def read_program(
 
 
 class _Reader:
-    """One program being rebuilt: its values by the names the file gives them."""
+    """Rebuilds one program; keeps its values by their names in the file."""
 
     def __init__(self, module: Any, tensors: dict[str, Tensor], operators: Collection[str]) -> None:
         self.program = records.field(module, "graph", PROGRAM)
@@ -88,7 +88,7 @@ class _Reader:
             else:
                 node = self._attribute(kind, found, where)
             name = records.only(value, where)[1]
-            if isinstance(name, dict) and name:  # a constant has no name and is read by nobody
+            if isinstance(name, dict) and name:  # a constant has no name, and no node reads it
                 self._define(name.get("name", name.get("as_name")), node, where)
         if next(leaves, None) is not None:
             raise RefusedError("it is damaged: its structure has more inputs than the program")
@@ -104,7 +104,7 @@ class _Reader:
         return self.made.get_attr(path)
 
     def _arguments(self) -> Iterator[fx.Node]:
-        """A placeholder for each argument, and what takes the leaves out of those that are structures."""
+        """A placeholder for each argument, and nodes that read the tensors from nested arguments."""
         structure = read_structure(records.field(self.call, "in_spec", PROGRAM), f"{PROGRAM}: in_spec")
         if not (isinstance(structure, tuple) and len(structure) == 2 and isinstance(structure[0], tuple)):
             raise RefusedError("it is damaged: its inputs are no arguments")
@@ -144,7 +144,7 @@ class _Reader:
             self._define_each(outputs, made, where)
 
     def _define_each(self, outputs: list[Any], made: fx.Node, where: str) -> None:
-        """The values of an operator that gives several: a list of tensors, or a tuple."""
+        """Define the values of an operator with several results: a list of tensors, or a tuple."""
         parts: list[tuple[str, Any]] = [records.only(output, where) for output in outputs]
         if len(parts) == 1 and parts[0][0] == "as_tensors":
             parts = [("as_tensor", part) for part in records.items(parts[0][1], where)]
@@ -176,7 +176,7 @@ class _Reader:
 
 
 def _call_of(module: Any) -> dict[str, Any]:
-    """How the whole program is called."""
+    """The record of how the whole program is called."""
     calls = records.items(records.field(module, "module_call_graph", PROGRAM), PROGRAM)
     for call in calls:
         if records.field(call, "fqn", PROGRAM) == "":
@@ -190,7 +190,7 @@ def _gives_one(function: Any) -> bool:
 
 
 def _name_of(kind: str, value: Any, where: str) -> str:
-    """The name of one value that a node gives."""
+    """The name of one result of a node."""
     if kind == "as_tensor":
         return identifier(records.field(value, "name", where), where)
     if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
@@ -199,7 +199,7 @@ def _name_of(kind: str, value: Any, where: str) -> str:
 
 
 def _place(root: nn.Module, path: str, tensor: Tensor) -> None:
-    """Register a tensor under a checked path, in modules made for it."""
+    """Register a tensor at a checked path, in new modules."""
     *parents, leaf = path.split(".")
     holder = root
     for part in parents:

@@ -1,7 +1,7 @@
-"""Shapes of a loaded graph, found without computing anything: fake tensors go through it, which have sizes and no data.
+"""Find the shapes of a loaded graph without computing anything: it runs on fake tensors, which have sizes but no data.
 
-A file may ask for tensors of any size; here they are only asked for. The graph is run by the interpreter of torch.fx,
-call by call, so that too large a size ends it at once.
+A file may ask for tensors of any size; here no memory is allocated for them. The interpreter of torch.fx runs the graph
+call by call, so that a size above the limit ends the run at once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Sizes(fx.Interpreter):
         return LARGEST[name](*args, **kwargs)
 
     def _check_divisors(self, n: fx.Node) -> None:
-        """Strides, dilations and groups of a deformable convolution, by which its kernel divides unasked."""
+        """Check strides, dilations and groups of a deformable convolution, whose kernel divides by them unchecked."""
         if aten_name(n.target) == "torchvision.deform_conv2d":
             given = (*n.args[5:7], *n.args[9:13])
             if n.kwargs or len(n.args) < 13 or any(type(v) is not int or v < 1 for v in given):
@@ -62,7 +62,7 @@ class _Sizes(fx.Interpreter):
 
 
 def record_sizes(gm: fx.GraphModule, examples: tuple[Example, ...]) -> None:
-    """Write shape and dtype of every tensor into ``node.meta``, as :func:`fxpasses.graph.shapes.record_shapes` does.
+    """Write shape and dtype of every tensor into ``node.meta``, like :func:`fxpasses.graph.shapes.record_shapes`.
 
     Raises:
         RefusedError: a tensor has more than 8 GiB, or a number more than 62 bits.

@@ -1,4 +1,4 @@
-"""How inputs and outputs of a program are nested: tuples, lists and dicts, and nothing that torch would import."""
+"""Structure of a program's inputs and outputs: only tuples, lists and dicts, no types that torch would import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..pt2_records.names import key
 from ..pt2_records.records import RefusedError, shown
 
 LEAF = object()
-"""Stands for one tensor or number."""
+"""Stands for one tensor or number in a structure."""
 
 _SEQUENCES: dict[str, type[tuple[Any, ...]] | type[list[Any]]] = {
     "builtins.tuple": tuple,
@@ -22,7 +22,7 @@ _DEEPEST = 32
 
 
 def read_structure(spec: object, where: str) -> Any:
-    """A nesting as torch writes it, as tuples, lists and dicts of :data:`LEAF`."""
+    """Read a structure in torch's format as tuples, lists and dicts of :data:`LEAF`."""
     outer = records.items(records.parsed(where, records.text(spec, where).encode()), where)
     if len(outer) != 2 or outer[0] != 1:
         raise RefusedError(f"it is damaged: {where} is of an unknown version")
@@ -55,7 +55,7 @@ def _structure(spec: Any, where: str, depth: int) -> Any:
 
 
 def leaves_of(structure: Any) -> Iterator[tuple[int | str, ...]]:
-    """The path of each leaf: what to index with, from the outside in."""
+    """The path of each leaf: its indices, from the outside in."""
     if structure is LEAF:
         yield ()
     else:
@@ -66,7 +66,7 @@ def leaves_of(structure: Any) -> Iterator[tuple[int | str, ...]]:
 
 
 def filled(structure: Any, leaves: Iterator[Any]) -> Any:
-    """The structure with its leaves put in, in order."""
+    """A structure with the given leaves in order."""
     if structure is LEAF:
         return next(leaves)
     if isinstance(structure, dict):

@@ -1,4 +1,4 @@
-"""Where a node of a program comes from in the user's code: kept for messages where it has the usual form."""
+"""Origin of a program's nodes in the user's code, for messages; only text in the usual form is kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_FRAMES = 64
 
 
 def read_origin(metadata: Any) -> dict[str, Any]:
-    """``stack_trace`` and ``nn_module_stack`` as torch.export keeps them on nodes."""
+    """``stack_trace`` and ``nn_module_stack`` in the form that torch.export puts on nodes."""
     if not isinstance(metadata, dict):
         return {}
     origin: dict[str, Any] = {}
@@ -25,14 +25,14 @@ def read_origin(metadata: Any) -> dict[str, Any]:
 
 
 def _frames(trace: object) -> str:
-    """Lines as Python writes them; whatever stands between them is left out."""
+    """The lines of a traceback in Python's format; other lines are left out."""
     found = _FRAME.findall(trace) if isinstance(trace, str) else []
     lines = [f'  File "{file}", line {line}, in {function}\n' for file, line, function in found[:_MOST_FRAMES]]
     return "".join(line for line in lines if line[:-1].isprintable())
 
 
 def _modules(stack: object) -> dict[str, tuple[str, str]]:
-    """Modules around a call, from the outside in: key -> (path, class); nothing if any of them is no such thing."""
+    """Modules around a call, from the outside in: key -> (path, class); empty if one of them has another form."""
     made: dict[str, tuple[str, str]] = {}
     for item in stack.split(";")[:_MOST_FRAMES] if isinstance(stack, str) and stack else ():
         match = _STACK.fullmatch(item)

@@ -1,1 +1,1 @@
-"""What lies in a ``.pt2`` archive, entry by entry: containers, JSON records, names, tensors and facts."""
+"""Records of a ``.pt2`` archive, read entry by entry: containers, JSON records, names, tensors and facts."""

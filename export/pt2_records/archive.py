@@ -1,7 +1,7 @@
-"""The container of a ``.pt2`` file from a stranger: every entry is one that ``save`` writes, as it writes it.
+"""The container of an untrusted ``.pt2`` file: every entry must be one that ``save`` writes, in the same form.
 
-Only the bytes are taken out; :mod:`fxpasses.export.pt2_program.program` reads what is in them. ``save`` stores entries
-as they are, so nothing compressed is taken: a small file cannot become a large one, and no compressed stream can be
+Only the bytes are read here; :mod:`fxpasses.export.pt2_program.program` interprets them. ``save`` does not compress
+entries, so compressed ones are refused: a small file cannot expand to a large one, and no compressed stream can be
 damaged.
 """
 
@@ -20,7 +20,7 @@ from fxpasses.formats.regular_files import why_not_regular
 from .records import SAVE_AGAIN, TRUST, RefusedError, shown
 
 FACTS = "fxpasses.json"
-"""What ``save`` writes beside the program, under ``extra/``."""
+"""Name of the file with facts that ``save`` adds to a program, under ``extra/``."""
 
 PROGRAM, FACTS_ENTRY = "models/model.json", f"extra/{FACTS}"
 WEIGHTS, CONSTANTS = "data/weights/", "data/constants/"
@@ -34,18 +34,18 @@ _ENTRIES = re.compile(
 )
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _FLAGS = 0x0008 | 0x0800
-"""Sizes behind the data, and names in UTF-8: what torch sets. Everything else (encryption, patches) is refused."""
+"""Allowed flags, which torch sets: sizes after the data, and names in UTF-8; all others are refused."""
 
 
 def read_entries(path: Path, *, plain: bool = False) -> dict[str, bytes]:
-    """The contents of an archive by name, without its own folder.
+    """The contents of an archive by name, without its top folder.
 
     Args:
-        plain: whether ``torch.export.save`` may have written it, without facts of ours; the pickled sample inputs that
-            it adds are left unread.
+        plain: whether ``torch.export.save`` may have written it, without facts of ours; its pickled sample inputs are
+            not read.
 
     Raises:
-        RefusedError: it is no archive, is damaged, was not written by ``save``, or holds something that may run code.
+        RefusedError: it is no archive, is damaged, was not written by ``save``, or contains an entry that may run code.
     """
     content = _content(path)
     try:
@@ -57,7 +57,7 @@ def read_entries(path: Path, *, plain: bool = False) -> dict[str, bytes]:
             entries = {name: archive.read(info) for name, info in wanted}
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise RefusedError(f"it is no .pt2 archive, or damaged: {shown(str(error))}") from error
-    if entries.get(_SAMPLES):  # we save none
+    if entries.get(_SAMPLES):  # save writes none
         raise runs_code(_SAMPLES, "a pickled object")
     if entries.get("byteorder", b"little") != b"little":
         raise RefusedError("it was written on a machine of another byte order")
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
 
 
 def _names(infos: list[zipfile.ZipInfo], plain: bool) -> list[str]:
-    """Each entry's name without the folder that all of them lie in."""
+    """Each entry's name without the top folder, which must be the same for all."""
     split = [info.filename.partition("/") for info in infos]
     names = [name for _, _, name in split]
     if FACTS_ENTRY not in names and not plain:
@@ -106,7 +106,7 @@ def _refuse_pickle(name: str) -> None:
 
 
 def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
-    """Every entry stored as it is, a plain file, and all of them together no longer than the archive."""
+    """Check that every entry is an uncompressed plain file, and that all together are not longer than the archive."""
     for info in infos:
         if info.flag_bits & ~_FLAGS:
             raise RefusedError(f"{info.filename} is encrypted, or stored in a way save does not know")
@@ -119,5 +119,5 @@ def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def runs_code(name: str, what: str) -> RefusedError:
-    """An entry that a saved graph does not have."""
+    """The error for an entry that a saved graph does not have."""
     return RefusedError(f"{name} is {what}; reading it may run code", TRUST)

@@ -1,4 +1,4 @@
-"""What a graph was captured with, and which sizes are free, as a ``.pt2`` file holds them, each checked when read."""
+"""Example inputs and free sizes of a graph in a ``.pt2`` file; each value is checked when read."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .tensors import DTYPES
 
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}
 _LARGEST_INPUT = 2**31
-"""Elements of an example input."""
+"""Largest number of elements of an example input."""
 _DEEPEST = 16
 _MOST_DIMENSIONS = 8
 _SIZES = "free_sizes"
 
 
 def examples_json(gm: fx.GraphModule) -> list[dict[str, Any]]:
-    """The example inputs of a graph.
+    """The example inputs of a graph, for JSON.
 
     Raises:
-        InputError: one is an object that JSON does not know.
+        InputError: one is an object that JSON cannot represent.
     """
     return [_json(example, f"input {number}") for number, example in enumerate(examples_of(gm))]
 
@@ -51,7 +51,7 @@ def _json(example: Any, where: str) -> dict[str, Any]:
 
 
 def read_examples(facts: dict[str, Any]) -> tuple[Any, ...]:
-    """The fact ``example_inputs``."""
+    """Read the fact ``example_inputs``."""
     examples = records.items(records.field(facts, "example_inputs", FACTS), FACTS)
     return tuple(_example(e, f"{FACTS}: example input {i}", 0) for i, e in enumerate(examples))
 
@@ -97,7 +97,7 @@ def _number(value: Any, where: str) -> int | float:
 
 
 def sizes_json(gm: fx.GraphModule, fixed: bool) -> dict[str, Any]:
-    """The free sizes of a graph; ``fixed``: none is free in the program that is written."""
+    """The free sizes of a graph, for JSON; with ``fixed`` no size is free in the written program."""
     sizes = free_sizes(gm)
     tensors = {"inputs": sizes.inputs, "outputs": sizes.outputs}
     return {
@@ -108,10 +108,10 @@ def sizes_json(gm: fx.GraphModule, fixed: bool) -> dict[str, Any]:
 
 
 def read_sizes(facts: dict[str, Any], inputs: int) -> FreeSizes | None:
-    """The free sizes; None in a file that was written before there were any.
+    """Read the free sizes; None for a file from before they existed.
 
     Args:
-        inputs: tensors among the inputs.
+        inputs: number of tensors among the inputs.
     """
     if _SIZES not in facts:
         return None

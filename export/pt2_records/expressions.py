@@ -1,4 +1,4 @@
-"""Expressions of shapes in a program: never read, and still refused where they are none, for whoever evaluates them."""
+"""Check expressions of shapes in a program: they are not used here, but other software may evaluate them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 10_000
 
 
 def check_expressions(program: Any) -> None:
-    """Refuse a program with an expression that is no arithmetic of sizes."""
+    """Refuse a program with an expression that is not arithmetic of sizes."""
     for expression in _expressions(program):
         if not isinstance(expression, str) or not _is_shape_expression(expression):
             raise RefusedError(

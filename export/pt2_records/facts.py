@@ -1,4 +1,4 @@
-"""What ``save`` writes beside a program: recipe, example inputs, names and logs, each held against what it must be."""
+"""Facts that ``save`` writes with a program: recipe, example inputs, names and logs, each checked when read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .names import identifier
 from .records import RefusedError, shown
 
 Example = Any
-"""Shape and dtype of a tensor, structures of them, or the value itself of anything else."""
+"""Shape and dtype of a tensor, a structure of these, or another value itself."""
 
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "group_size": (int, type(None)),
@@ -27,20 +27,22 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "observer of an override": (str, type(None)),
     "weight_bits of an override": (int, type(None)),
 }
-"""Settings whose default does not tell their type."""
+"""Settings whose type does not follow from their default, with their types."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a graph beside its program.
+    """Facts about a graph beside its program.
 
     Attributes:
         stage: FLOAT or QUANTIZED.
-        config: of a QUANTIZED graph.
-        sizes: the free ones; None in a file that does not tell.
-        ranges: the least and the largest value of each tensor among the example inputs, where they were saved.
-        names: of the int8 tensors, in order.
-        table: all there is, not looked at.
+        config: settings of a QUANTIZED graph.
+        examples: the example inputs.
+        sizes: the free sizes; None for a file without them.
+        ranges: the smallest and the largest value of each tensor among the example inputs, if they were saved.
+        names: names of the int8 tensors, in order.
+        logs: logs of the passes.
+        table: all facts, unchecked.
     """
 
     stage: Stage
@@ -54,7 +56,7 @@ class Facts:
 
 
 def read_facts(entries: dict[str, bytes]) -> Facts:
-    """The facts ``save`` wrote, checked."""
+    """The checked facts in an archive that ``save`` wrote."""
     found = facts_table(entries)
     stage, examples = _stage(found), read_examples(found)
     tensors = len(specs_in(examples))
@@ -71,12 +73,12 @@ def read_facts(entries: dict[str, bytes]) -> Facts:
 
 
 def facts_table(entries: dict[str, bytes]) -> dict[str, Any]:
-    """The facts of any kind of graph, their values not yet looked at."""
+    """The facts of a graph in any stage; their values are not checked yet."""
     return records.table(records.parsed(FACTS, entries[FACTS_ENTRY]), FACTS)
 
 
 def _stage(facts: dict[str, Any]) -> Stage:
-    """What kind of graph it is; files of older versions hold QUANTIZED ones only."""
+    """The stage of the graph; files of older versions contain QUANTIZED graphs only."""
     where = f"{FACTS}: metadata"
     metadata = records.table(facts.get("metadata", {}), where)
     name = records.text(metadata.get("fxpasses.stage", Stage.QUANTIZED.value), where, 20)
@@ -123,7 +125,7 @@ def _config(facts: dict[str, Any]) -> QuantConfig:
 
 
 def _settings(kind: type[QuantConfig] | type[Override], given: dict[str, Any], of: str, where: str) -> dict[str, Any]:
-    """Settings whose names and types are those of a class."""
+    """Settings after a check that names and types are those of a class."""
     known = {f.name: f.default for f in fields(kind)}
     for name, value in given.items():
         if name not in known:
@@ -148,5 +150,5 @@ def _logs(facts: dict[str, Any]) -> list[PassLog]:
 def _pair(value: Any, where: str) -> tuple[str, str]:
     pair = [records.text(text, where, 10_000) for text in records.items(value, where)]
     if len(pair) != 2:
-        raise RefusedError(f"it is damaged: {where} has {len(pair)} texts for a node and what became of it")
+        raise RefusedError(f"it is damaged: {where} has {len(pair)} texts where a node and a description belong")
     return pair[0], pair[1]

@@ -1,8 +1,8 @@
-"""Names in a ``.pt2`` archive: what they may look like, before any of them comes near generated Python.
+"""Checks of names in a ``.pt2`` archive, before any of them becomes part of generated Python.
 
-``torch.fx`` writes the names of arguments, attributes and keywords into source that it compiles. So they are ASCII
-identifiers, none a keyword of Python, none with two underscores in front, and short. Look-alikes, and letters that
-Python normalises, are no ASCII.
+``torch.fx`` writes the names of arguments, attributes and keywords into source that it compiles. So they must be short
+ASCII identifiers, no keywords of Python, and without two leading underscores. Look-alike letters, and letters that
+Python normalises, are not ASCII.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _KEY = re.compile(r"[\w .:/@#+-]{1,128}")
 _WORDS = re.compile(r"[A-Za-z0-9_ ,.>-]{0,128}")
 _DEEPEST = 24
 _USED = frozenset("self torch inf nan NoneType device fx_pytree pytree getattr slice complex".split())
-"""What generated source reads: an argument of such a name would be read in its place, with what is called on it."""
+"""Names that generated source uses; an argument with such a name would be used in their place."""
 
 _TAKEN = frozenset(dir(fx.GraphModule)) | frozenset(dir(nn.Module())) | {"self"}
-"""Attributes a module has anyway, and the module: a buffer of such a name would take a method's place."""
+"""Attributes that every module has, and ``self``: a buffer with such a name would replace a method."""
 
 
 def identifier(name: object, where: str) -> str:
-    """The name of an argument or a node."""
+    """Check the name of an argument or a node."""
     if not isinstance(name, str) or not is_identifier(name):
         raise _no_name(name, where)
     return name
 
 
 def attribute_path(path: object, where: str) -> str:
-    """``layer1.0.conv.weight``: identifiers, or numbers as sequences have them, or either with hyphens."""
+    """Check a path such as ``layer1.0.conv.weight``: identifiers or numbers, possibly with hyphens."""
     if not isinstance(path, str) or path.count(".") >= _DEEPEST:
         raise _no_name(path, where)
     for part in path.split("."):
@@ -44,12 +44,12 @@ def attribute_path(path: object, where: str) -> str:
 
 
 def is_identifier(name: str) -> bool:
-    """Whether :func:`identifier` takes it."""
+    """Whether :func:`identifier` accepts the name."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in _USED
 
 
 def is_attribute_path(path: str) -> bool:
-    """Whether :func:`attribute_path` takes it."""
+    """Whether :func:`attribute_path` accepts the path."""
     try:
         attribute_path(path, "")
     except RefusedError:
@@ -58,7 +58,7 @@ def is_attribute_path(path: str) -> bool:
 
 
 def key(value: object, where: str) -> str | int:
-    """A key of a dict that goes in or comes out; it is only ever data, and still has no quotes, brackets or breaks."""
+    """Check a key of a dict among inputs or outputs; it is data only, but quotes, brackets and breaks are refused."""
     if type(value) is int and abs(value) < 2**31:
         return value
     if not isinstance(value, str) or not _KEY.fullmatch(value):
@@ -67,7 +67,7 @@ def key(value: object, where: str) -> str | int:
 
 
 def words(value: object, where: str) -> str:
-    """A string argument of an operator: ``tanh``, ``floor``, ``reflect``, an equation of einsum."""
+    """Check a string argument of an operator: ``tanh``, ``floor``, ``reflect``, an equation of einsum."""
     if not isinstance(value, str) or not _WORDS.fullmatch(value):
         raise _no_name(value, where)
     return value

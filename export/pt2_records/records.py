@@ -1,7 +1,7 @@
-"""JSON from a stranger, read key by key: each value has the type, the range and the length it is asked for.
+"""Read untrusted JSON key by key; type, range and length of each value are checked.
 
-Everything here raises :class:`RefusedError` with a reason; :func:`refusing` makes it an ``InputError`` that names the
-file, as it does with whatever torch raises over a file that passed these checks.
+All functions raise :class:`RefusedError` with a reason; :func:`refusing` turns it into an ``InputError`` that names the
+file, and does the same with any exception that torch raises for a file that passed these checks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ SAVE_AGAIN = "save the model again with fx.export.save"
 TRUST = "get the model from someone you trust, saved with fx.export.save"
 INT64 = 2**63 - 1
 _UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but line breaks and tabs, those that turn the direction of writing, and lone surrogates."""
+"""Control characters except line breaks and tabs, characters that change the direction of writing, lone surrogates."""
 
 _SHOWN = 80
-"""Characters of a stranger's text that are repeated to the user."""
+"""Number of characters of untrusted text that messages repeat."""
 
 
 class RefusedError(Exception):
-    """Why a file is not taken, and what to do about it."""
+    """A file is refused: the reason, and the fix."""
 
     def __init__(self, why: str, fix: str = SAVE_AGAIN) -> None:
         self.why, self.fix = why, fix
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 @contextlib.contextmanager
 def refusing(path: Path, fix: str = SAVE_AGAIN) -> Iterator[None]:
-    """Raise ``InputError``, naming the file, for whatever reading it raises."""
+    """Turn any exception from reading a file into an ``InputError`` that names the file."""
     try:
         yield
     except RefusedError as error:
@@ -44,7 +44,7 @@ def refusing(path: Path, fix: str = SAVE_AGAIN) -> Iterator[None]:
     except FxPassesError as error:
         reason = getattr(error, "why", str(error))
         raise InputError(f"{path}", why=f"it is damaged, or of another version: {reason}", fix=fix) from error
-    except Exception as error:  # torch may raise anything over arguments that do not fit an operator
+    except Exception as error:  # torch may raise anything for wrong arguments of an operator
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path}", why=f"it is damaged, or of another version: {shown(reason, 300)}", fix=fix
@@ -52,18 +52,18 @@ def refusing(path: Path, fix: str = SAVE_AGAIN) -> Iterator[None]:
 
 
 def shown(text: str, length: int = _SHOWN) -> str:
-    """A stranger's text as it may be printed: short, and without control characters."""
+    """Untrusted text for messages: short, and without control characters."""
     clean = "".join(c if c.isprintable() else "?" for c in text[:length])
     return clean + ("..." if len(text) > length else "")
 
 
 def parsed(name: str, data: bytes) -> Any:
-    """A JSON document in UTF-8, without ``NaN`` and without a key written twice."""
+    """A JSON document in UTF-8, without ``NaN`` and without repeated keys."""
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:
         raise RefusedError(f"it is damaged: {name} is nested too deeply") from None
-    except ValueError as error:  # of json, of UTF-8, and of integers with thousands of digits
+    except ValueError as error:  # from json, from UTF-8, and for integers with thousands of digits
         raise RefusedError(f"it is damaged: {name} is no JSON: {shown(str(error))}") from None
 
 
@@ -91,7 +91,7 @@ def items(value: object, where: str) -> list[Any]:
 
 
 def field(value: object, key: str, where: str) -> Any:
-    """What a table holds under a key that must be there."""
+    """The value of a key, which must be there, in a table."""
     found = table(value, where)
     if key not in found:
         raise RefusedError(f"it is damaged: {where} has no {key!r}")
@@ -99,7 +99,7 @@ def field(value: object, key: str, where: str) -> Any:
 
 
 def only(value: object, where: str) -> tuple[str, Any]:
-    """Key and value of a table of one entry, as torch writes unions."""
+    """Key and value of a table with one entry, which is torch's form of unions."""
     found = table(value, where)
     if len(found) != 1:
         raise RefusedError(f"it is damaged: {where} is {len(found)} things at once")
@@ -115,7 +115,7 @@ def integer(value: object, where: str, low: int = -INT64 - 1, high: int = INT64)
 
 
 def number(value: object, where: str) -> float:
-    """A float as torch writes it: those JSON has no number for are words."""
+    """A float in torch's form: infinities and NaN, for which JSON has no numbers, are words."""
     if value in ("Infinity", "-Infinity", "NaN"):
         return float(str(value))
     if isinstance(value, int):
@@ -132,7 +132,7 @@ def truth(value: object, where: str) -> bool:
 
 
 def text(value: object, where: str, length: int = 1_000_000) -> str:
-    """Characters that can be printed and written out, of at most ``length``."""
+    """Printable text of at most ``length`` characters."""
     if not isinstance(value, str):
         raise _wrong(where, "no text", value)
     if len(value) > length:

@@ -1,4 +1,4 @@
-"""Tensors of a ``.pt2`` archive, made from raw bytes: sizes and strides are held against the bytes that are there."""
+"""Tensors of a ``.pt2`` archive, made from raw bytes; sizes and strides are checked against the number of bytes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ DTYPES: dict[int, torch.dtype] = {
     13: torch.bfloat16,
     28: torch.uint16,
 }
-"""torch's numbers for dtypes, of those a graph of ours has."""
+"""Dtypes by torch's numbers, for the dtypes that our graphs have."""
 
 _STRIDED = 7
 _MOST_DIMENSIONS = 8
 _MOST_REPEATED = 2**24
-"""Elements of a tensor that repeats its memory by strides of 0, as ``expand`` leaves it."""
+"""Largest number of elements of a tensor that repeats its memory with strides of 0, as ``expand`` gives it."""
 
 
 def read_tensors(entries: dict[str, bytes]) -> dict[str, Tensor]:
-    """Every parameter, buffer and constant by its name; those that share memory in the file share it here."""
+    """Every parameter, buffer and constant by name; tensors that share memory in the file share it here, too."""
     tensors: dict[str, Tensor] = {}
     storages: dict[tuple[str, torch.dtype], Tensor] = {}
     for folder, kind in ((WEIGHTS, "weight_"), (CONSTANTS, "tensor_")):
@@ -81,12 +81,12 @@ def _tensor(
 
 
 def _flat(data: bytes, dtype: torch.dtype, where: str) -> Tensor:
-    """All of an entry in memory of its own."""
+    """A whole entry, in memory of its own."""
     if len(data) % dtype.itemsize:
         raise RefusedError(f"it is damaged: {where} has {len(data)} bytes, which are no whole numbers")
     if dtype is torch.bool and data.translate(None, b"\0\1"):
         raise RefusedError(f"it is damaged: {where} holds truth values that are neither 0 nor 1")
-    # cloned, so that torch aligns the memory as its kernels like it
+    # cloned, so that torch aligns the memory for its kernels
     return torch.frombuffer(bytearray(data), dtype=dtype).clone() if data else torch.empty(0, dtype=dtype)
 
 
@@ -110,7 +110,7 @@ def dtype_of(value: object, where: str) -> torch.dtype:
 
 
 def require_cpu(device: object, where: str) -> torch.device:
-    """Graphs are saved on the CPU."""
+    """Check that a device is the CPU, where all graphs are saved."""
     index = records.table(device, where).get("index")
     if records.field(device, "type", where) != "cpu" or (index is not None and index != 0):
         raise RefusedError(f"it is damaged: {where} is not on the CPU")

@@ -1,1 +1,1 @@
-"""Do two runtimes compute the same integers? Parity node by node, digests, and what is promised."""
+"""Agreement of two runtimes: parity node by node, digests of integers, and the promised limits."""

@@ -1,8 +1,8 @@
-"""``parity``: do the PyTorch and the ONNX int8 artifacts give the same integers, and if not, where first?
+"""Check whether the PyTorch and the ONNX int8 artifacts give the same integers, and find the first difference.
 
 Both artifacts run on the same images and their outputs are compared in LSBs (steps of the output's scale). On a few
-images every integer tensor of both is compared, too, *given equal inputs*: exact arithmetic is applied to the very
-integers the runtime itself produced one node earlier, so a difference belongs to that node and to no other.
+images every integer tensor of both is compared, too, *given equal inputs*: exact arithmetic is applied to the integers
+that the runtime itself produced one node earlier, so a difference is caused by this node alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REFERENCE = "reference"
 
 @dataclass
 class Agreement:
-    """Differences between two sets of integers, accumulated."""
+    """Accumulated differences between two sets of integers."""
 
     values: int = 0
     differing: int = 0
@@ -51,7 +51,7 @@ class Agreement:
         return self.differing / self.values if self.values else 0.0
 
     def add(self, steps: Tensor) -> None:
-        """Take in differences counted in LSBs, rounded to whole ones."""
+        """Add differences in LSBs, rounded to whole ones."""
         whole = steps.abs().round()
         self.values += whole.numel()
         self.differing += int((whole > 0).sum())
@@ -69,15 +69,15 @@ class NodeAgreement:
 
 @dataclass
 class ParityReport:
-    """What :func:`parity` found; ``to_json()`` has the keys of report.json's ``parity``.
+    """The result of :func:`parity`; ``to_json()`` has the keys of report.json's ``parity``.
 
     Attributes:
-        images: compared end to end.
-        top1_agreement: percent of images whose largest output is the same in both; None where outputs are no logits.
+        images: number of images compared end to end.
+        same_top1: number of images with the same largest output in both; None if outputs are no logits.
         logits: differences of the outputs, torch against onnxruntime.
-        reference: the same against exact integer arithmetic end to end, by runtime, on the first images.
+        reference: differences of the outputs from exact integer arithmetic end to end, by runtime, on the first images.
         nodes: each integer tensor of each runtime, given equal inputs.
-        node_images: images behind ``reference`` and ``nodes``.
+        node_images: number of images in ``reference`` and ``nodes``.
     """
 
     images: int = 0
@@ -97,12 +97,12 @@ class ParityReport:
 
     @property
     def first_divergence(self) -> str | None:
-        """``node (runtime)`` of the first tensor in the graph that differs on equal inputs; None if none does."""
+        """The first tensor in the graph that differs on equal inputs, as ``node (runtime)``; None if none does."""
         return next((f"{n.node} ({n.runtime})" for n in self.nodes if n.agreement.max_lsb), None)
 
     @property
     def is_exact(self) -> bool:
-        """Whether not one integer differed anywhere."""
+        """Whether all integers are equal."""
         return not (self.logits.max_lsb or self.max_lsb_at_any_node or any(a.max_lsb for a in self.reference.values()))
 
     def __repr__(self) -> str:
@@ -227,7 +227,7 @@ class _Comparison:
 
 
 class _OnEqualInputs(fx.Interpreter):
-    """Exact arithmetic fed, at every integer tensor, with what a runtime found there."""
+    """Runs exact arithmetic, but replaces every integer tensor by the one that a runtime computed."""
 
     def __init__(self, reference: fx.GraphModule, found: dict[str, Tensor]) -> None:
         super().__init__(reference)
@@ -235,7 +235,7 @@ class _OnEqualInputs(fx.Interpreter):
         self._steps: dict[str, Tensor] = {}
 
     def differences(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-        """``found - exact`` for each integer tensor, in graph order."""
+        """The difference ``found - exact`` of each integer tensor, in graph order."""
         self.run(*inputs)
         return self._steps
 
@@ -249,7 +249,7 @@ class _OnEqualInputs(fx.Interpreter):
 
 
 def _require_same_graph(gm: fx.GraphModule, path: Path, found: str | None) -> None:
-    """Files of ours carry a hash of their integers; others are taken at their word until their outputs differ."""
+    """Check the hash of the integers in files of ours; files without a hash are accepted until their outputs differ."""
     if found is not None and found != qparams_hash(gm):
         raise _other_model(path, "it was made from another graph, or another calibration of this one")
 
@@ -259,7 +259,7 @@ def _other_model(path: Path, why: str) -> InputError:
 
 
 def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
-    """The scale of each output; None where it is float and has none."""
+    """The scale of each output; None for a float output."""
     nodes = [output.node for output in output_tensors(gm)]
     return [qparams_of(n).scale if n.target is ops.dequantize else None for n in nodes]
 
@@ -272,7 +272,7 @@ def _decides(gm: fx.GraphModule) -> bool:
 
 
 def _steps(a: Tensor, b: Tensor, scale: float | None) -> Tensor:
-    """By how many LSBs outputs differ; whole numbers, true and false by one where they do."""
+    """Differences of outputs in LSBs; for integers and booleans 1 where they differ."""
     if not a.is_floating_point():
         return (a != b).to(torch.float32)
     same = (a == b) | (a.isnan() & b.isnan())
@@ -280,7 +280,7 @@ def _steps(a: Tensor, b: Tensor, scale: float | None) -> Tensor:
 
 
 def lsb_of(scale: float | None, output: Tensor) -> float:
-    """What one LSB of an output is worth: its scale; of a float output, a 255th of its range."""
+    """Size of one LSB of an output: its scale; for a float output a 255th of its range."""
     if scale is not None:
         return scale
     finite = output[output.isfinite()]

@@ -1,4 +1,4 @@
-"""What the toolkit promises of the two int8 artifacts of one graph, and what of it a parity report breaks."""
+"""The promises for the two int8 artifacts of one graph, and a check of a parity report against them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 ALL_IMAGES = 100.0
 LARGEST_STEP = 1
-"""LSBs that a node may differ from exact arithmetic on equal inputs, unless the recipe is exact."""
+"""Largest difference in LSBs between a node and exact arithmetic on equal inputs, unless the recipe is exact."""
 
 
 def why_broken(parity: Mapping[str, Any], *, exact: bool) -> list[str]:
     """A sentence for each promise that ``parity`` (of report.json) breaks; empty if all hold.
 
-    Always: the same top-1 class on every image, and no node further than ``LARGEST_STEP`` from exact arithmetic. With
-    an exact recipe: not one integer differs.
+    Always promised: the same top-1 class on every image, and no node further than ``LARGEST_STEP`` from exact
+    arithmetic. Promised with an exact recipe: all integers are equal.
     """
     broken = []
     agreement, at_node = parity["top1_agreement"], parity["max_lsb_at_any_node"]
@@ -30,6 +30,6 @@ def why_broken(parity: Mapping[str, Any], *, exact: bool) -> list[str]:
 
 
 def is_exact(report: Mapping[str, Any]) -> bool:
-    """Whether the recipe promises equality bit for bit."""
+    """Whether the recipe promises bit-equality."""
     recipe = report.get("recipe")
     return isinstance(recipe, Mapping) and bool(recipe.get("exact"))

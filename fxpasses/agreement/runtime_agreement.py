@@ -1,9 +1,9 @@
-"""How far two runtimes agree on the logits of one model that does not compute on integers alone.
+"""Agreement of two runtimes on the logits of a model that does not compute on integers alone.
 
 top1_agreement       images with the same highest logit, in percent
 sqnr_db              10 log10(sum of a**2 / sum of (a - b)**2) over all logits, a of the first runtime
 max_abs_difference   the largest difference of one logit
-max_abs_logit        the largest logit, to judge it by
+max_abs_logit        the largest logit, for comparison
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fxpasses.measure.runners import Runner
 
 @dataclass(frozen=True)
 class RuntimeAgreement:
-    """report.json's ``runtime_agreement``; ``sqnr_db`` is None where all logits are equal."""
+    """Content of report.json's ``runtime_agreement``; ``sqnr_db`` is None if all logits are equal."""
 
     images: int
     top1_agreement: float | None
@@ -39,14 +39,14 @@ def runtime_agreement(
     batches: Iterable[Tensor | tuple[Tensor, ...]],
     progress: Callable[[int], None] | None = None,
 ) -> RuntimeAgreement:
-    """Run both on every batch.
+    """Run both runtimes on every batch and compare their logits.
 
     Args:
         batches: inputs ``[B, ...]``, or tuples of them.
         progress: called with the images of each batch.
 
     Raises:
-        InputError: there is not one image.
+        InputError: there are no images.
     """
     images = agreeing = decisions = 0
     signal = noise = difference = largest = 0.0

@@ -1,8 +1,8 @@
-"""A few images, and a digest of every integer a model makes of them: to compare one machine with another.
+"""A few images stored with a digest of all integers a model computes for them, to compare machines.
 
-The file is a ``.npz`` of plain arrays: ``input_0`` and so on, float32 ``[N, ...]`` as the model takes them, and
-``output_0`` and so on, float32 ``[N, ...]`` as it gave them. The digest, in the report, is over all integer tensors and
-all outputs. Reading it never unpickles.
+The file is a ``.npz`` of plain arrays: ``input_0`` and so on, float32 ``[N, ...]``, the model's inputs, and
+``output_0`` and so on, float32 ``[N, ...]``, its outputs. The digest, in the report, is over all integer tensors and
+all outputs. Reading the file never unpickles.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from fxpasses.signature.outputs import tensors_of
 from .parity_check import lsb_of, output_lsbs
 
 IMAGES = 4
-"""Stored with a model: enough to reach every channel, few enough to weigh little."""
+"""Number of images stored with a model: enough to reach every channel, and still a small file."""
 _AGAIN = "copy it again, or quantize again"
 
 
 @dataclass(frozen=True)
 class StoredIntegers:
-    """What the report says of them: its key ``integers``.
+    """Content of the key ``integers`` in the report.
 
     Attributes:
-        cpu: the CPU they were computed on.
+        cpu: the CPU that computed them.
         kernels: the level of kernels of each runtime there.
-        images: how many.
-        exact: whether both runtimes gave equal outputs, bit for bit. Where a net computes in float between integers,
-            they need not.
-        sha256: over every integer tensor and every output of PyTorch, in the order of the graph.
+        images: number of images.
+        exact: whether both runtimes gave bit-equal outputs. They may differ if a net computes in float between
+            integers.
+        sha256: digest of every integer tensor and every output of PyTorch, in the order of the graph.
     """
 
     cpu: str
@@ -59,10 +59,10 @@ class StoredIntegers:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> StoredIntegers:
-        """What :meth:`to_json` gave.
+        """Create an instance from the result of :meth:`to_json`.
 
         Raises:
-            InputError: something else.
+            InputError: the keys or values are wrong.
         """
         try:
             exact = found["exact"] is True
@@ -74,11 +74,11 @@ class StoredIntegers:
 
 @dataclass(frozen=True)
 class StoredComparison:
-    """What :func:`compare_with_stored` found.
+    """The result of :func:`compare_with_stored`.
 
     Attributes:
-        stored: what it was compared with.
-        max_lsb: by runtime, the largest difference of an output, in steps of its grid; of floats, in 255ths of their
+        stored: the stored integers.
+        max_lsb: by runtime, the largest difference of an output, in steps of its scale; for floats in 255ths of their
             range.
         same_integers: whether PyTorch gave the same integers at every node and the same outputs, and onnxruntime the
             same outputs.
@@ -90,7 +90,7 @@ class StoredComparison:
 
     @property
     def is_broken(self) -> bool:
-        """Whether a model that was exact where it was made is not here."""
+        """Whether a model that was exact on the machine that made it is not exact here."""
         return self.stored.exact and not self.same_integers
 
     def to_json(self) -> dict[str, Any]:
@@ -108,11 +108,11 @@ class StoredComparison:
 def store_integers(
     gm: fx.GraphModule, module: nn.Module, onnx_path: Path, inputs: tuple[Tensor, ...], path: Path
 ) -> StoredIntegers:
-    """Run a QUANTIZED graph on a few images and write them, and what PyTorch made of them, into ``path``.
+    """Run a QUANTIZED graph on a few images, and write the images and PyTorch's outputs to ``path``.
 
     Args:
         gm: the graph.
-        module: what :func:`fxpasses.export.to_torch` made of it.
+        module: the result of :func:`fxpasses.export.to_torch` for the graph.
         onnx_path: its ONNX file.
         inputs: float tensors ``[N, ...]``; the first four are taken.
         path: of the ``.npz`` file.
@@ -133,7 +133,7 @@ def compare_with_stored(gm: fx.GraphModule, onnx_path: Path, path: Path, stored:
     """Run both artifacts of a graph on the images that were stored with it.
 
     Raises:
-        InputError: the file cannot be read, or holds something else than was stored.
+        InputError: the file cannot be read, or was not stored for this graph.
     """
     inputs, expected = _read(path)
     why = _why_not_inputs(inputs, gm)
@@ -156,7 +156,7 @@ def stored_inputs(path: Path) -> tuple[Tensor, ...]:
     """The images in a file of :func:`store_integers`.
 
     Raises:
-        InputError: the file cannot be read, or holds something else.
+        InputError: the file cannot be read, or is no such file.
     """
     return _read(path)[0]
 
@@ -195,7 +195,7 @@ def _read(path: Path) -> tuple[tuple[Tensor, ...], list[Tensor]]:
 
 
 def _why_not_inputs(inputs: tuple[Tensor, ...], gm: fx.GraphModule) -> str | None:
-    """Why the graph does not take them."""
+    """Reason why the graph does not accept these inputs, or None."""
     for given, wanted in zip_longest(inputs, example_inputs(gm)):
         if not isinstance(given, Tensor) or not isinstance(wanted, Tensor):
             return "it holds more inputs than the model takes, or fewer"

@@ -1,1 +1,1 @@
-"""What onnxruntime computes in int8 in an ONNX file, and why it computes the rest in float."""
+"""Audit of an ONNX file: the operators that onnxruntime computes in int8, and the reasons for the others in float."""

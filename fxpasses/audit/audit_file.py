@@ -1,11 +1,11 @@
-"""Say what onnxruntime really computes in int8 in an ONNX file, what it leaves in float, and why.
+"""Report which operators onnxruntime really computes in int8 in an ONNX file, which it leaves in float, and why.
 
-Twice, and compared: *predicted* from onnxruntime's rules, which give the reasons, and *observed* in the graph that
-onnxruntime itself writes down after optimizing, which gives the facts. Where the two disagree the report says so:
-either our rules or this version of onnxruntime is not what we think.
+The result is obtained in two ways. It is *predicted* from onnxruntime's rules, which gives the reasons, and *observed*
+in the graph that onnxruntime itself writes after optimization, which gives the facts. The report lists differences:
+they mean that our rules are wrong for this version of onnxruntime.
 
-Only the CPU provider is looked at, only the outermost graph (no bodies of If and Loop), and no number is computed:
-that the integers are the right ones is for parity to say.
+Only the CPU provider and the outermost graph (no bodies of If and Loop) are examined. No values are computed: parity
+checks whether the integers are right.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Kind = Literal["float", "QDQ", "QOperator", "dynamic", "weight-only"]
 
 @dataclass(frozen=True)
 class FloatOperator:
-    """An operator that computes in float, and why."""
+    """An operator that computes in float, and the reason."""
 
     name: str
     op: str
@@ -49,7 +49,7 @@ class FloatOperator:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An operator for which the rules foretold another fate than it had."""
+    """An operator that onnxruntime treated otherwise than predicted by the rules."""
 
     name: str
     op: str
@@ -59,7 +59,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What onnxruntime makes of one file.
+    """The result of an audit of one file.
 
     Attributes:
         path: of the file.
@@ -97,12 +97,12 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that multiplies is in float, no Q/DQ stands between integers, and no number is wrong."""
+        """Whether no product is in float, no Q/DQ is between integers, and no fused operator computes wrong values."""
         return bool(self.int8_ops) and not (self.float_heavy or self.qdq_between_int8 or self.wrong_numbers)
 
     @property
     def summary(self) -> str:
-        """The verdict in one sentence."""
+        """The result in one sentence."""
         if self.kind == "float":
             return "a float model: nothing in it is quantized"
         if self.kind == "weight-only":
@@ -132,7 +132,7 @@ class AuditReport:
 
 
 def _counted(count: int, one: str, many: str) -> str:
-    """``2 apples``; empty for none."""
+    """Text such as ``2 apples``; empty for 0."""
     return f"{count} {one if count == 1 else many}" if count else ""
 
 
@@ -144,7 +144,7 @@ def audit(path: Path, threads: int = 1) -> AuditReport:
     """
     with tempfile.TemporaryDirectory() as scratch:
         model, named = named_model(path, Path(scratch))
-        optimized = optimized_by_onnxruntime(named, threads)  # it checks what every operator reads and gives
+        optimized = optimized_by_onnxruntime(named, threads)  # it also checks inputs and outputs of every operator
         graph = OnnxGraph(model)
     verdicts = predict(graph)
     reasons = Reasons(graph, {name: verdict.reason for name, verdict in verdicts.items() if verdict.reason})
@@ -170,7 +170,7 @@ def audit(path: Path, threads: int = 1) -> AuditReport:
 
 
 def _kind(graph: OnnxGraph, optimized: OnnxGraph) -> Kind:
-    """How the file is quantized."""
+    """The kind of quantization in the file."""
     if any(True for _ in graph.of("DynamicQuantizeLinear", "DynamicQuantizeMatMul")):
         return "dynamic"
     if any(node.op.startswith("QLinear") or node.op == "QGemm" for node in graph.nodes):
@@ -210,7 +210,7 @@ def _has_signed_activations(graph: OnnxGraph) -> bool:
 def _disagreements(
     verdicts: dict[str, Verdict], optimized: OnnxGraph, kind: Kind
 ) -> dict[Literal["predicted_but_not_fused", "fused_but_not_predicted"], list[Disagreement]]:
-    """Where rules and facts disagree. An operator that is not found again was merged into another: no disagreement."""
+    """Differences between rules and facts; operators missing after optimization were merged and do not count."""
     missed: list[Disagreement] = []
     surprising: list[Disagreement] = []
     found = {original_name(node.name): node for node in optimized.nodes if node.name}

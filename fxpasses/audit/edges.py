@@ -1,8 +1,8 @@
-"""Which Q/DQ pairs stand around an operator once onnxruntime has moved them: the questions the audit's rules ask.
+"""Q/DQ pairs around an operator after onnxruntime has moved them: the conditions in the audit's rules.
 
-Before it fuses anything, onnxruntime pushes a DequantizeLinear forward and a QuantizeLinear backward through operators
-that only move data, drops Identity and Dropout, and folds a zero Pad into the convolution behind it. So "its input is
-dequantized" may hold although another operator stands between.
+Before any fusion, onnxruntime moves a DequantizeLinear forward and a QuantizeLinear backward through operators that
+only move data, drops Identity and Dropout, and folds a zero Pad into the convolution after it. So "its input is
+dequantized" may be true even with another operator in between.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _FOLDS_A_PAD = frozenset({"Conv"})
 
 @dataclass(frozen=True)
 class Written:
-    """Where an operator's output goes: to one QuantizeLinear, or why that cannot be fused.
+    """The QuantizeLinear that an operator's output goes to, or the reason why it cannot be fused.
 
     Attributes:
         quantize: the QuantizeLinear, if there is one.
         reason: why the operator cannot be fused with it; None if it can.
-        stays_float: nothing quantizes the output. Matrix products may then still take integers.
+        stays_float: no QuantizeLinear reads the output. Matrix products may still read integers then.
     """
 
     quantize: Node | None
@@ -40,7 +40,7 @@ class Edges:
         self.graph = graph
 
     def dequantized(self, tensor: str) -> Node | None:
-        """The DequantizeLinear a tensor comes from, through what onnxruntime moves it through; None if from none."""
+        """DequantizeLinear of a tensor, also through operators that onnxruntime moves it through; None without one."""
         maker = self.graph.producer.get(tensor)
         if maker is None or maker.op == "DequantizeLinear":
             return maker
@@ -52,12 +52,12 @@ class Edges:
         return None
 
     def grid_read(self, tensor: str) -> Grid | None:
-        """The grid of the integers a tensor is dequantized from."""
+        """The integer type, scale and zero point that a tensor is dequantized from."""
         maker = self.dequantized(tensor)
         return None if maker is None else self.graph.grid(maker)
 
     def why_not_read(self, node: Node, index: int) -> str | None:
-        """Why input ``index`` of ``node`` is not dequantized integers; None if it is."""
+        """Reason why input ``index`` of ``node`` does not come from a DequantizeLinear, or None."""
         tensor = node.input(index)
         if self.dequantized(tensor) is not None:
             return None
@@ -69,7 +69,7 @@ class Edges:
         return f"input {index} comes from {maker or 'nowhere'} in float, not from a DequantizeLinear"
 
     def written(self, node: Node, index: int = 0) -> Written:
-        """Where output ``index`` of ``node`` goes."""
+        """The QuantizeLinear that output ``index`` of ``node`` goes to, or the reason why there is none."""
         tensor = node.outputs[index]
         readers = self._live_readers(tensor)
         quantizers = [reader for reader in readers if reader.op == "QuantizeLinear"]
@@ -87,7 +87,7 @@ class Edges:
         return self._beyond(node, readers[0])
 
     def vanishes(self, clamp: Node) -> str | None:
-        """Why a Relu or Clip is not swallowed by the saturation of the QuantizeLinear behind it; None if it is."""
+        """Reason why the saturation of the following QuantizeLinear does not replace a Relu or Clip, or None."""
         written = self.written(clamp)
         if written.quantize is None:
             return written.reason
@@ -108,7 +108,7 @@ class Edges:
         return f"its Clip{bounds} does not vanish: the integers reach {within}, beyond its bounds"
 
     def folds_into_reader(self, node: Node) -> bool:
-        """Whether this is a Pad with zeros that becomes the padding of the convolution behind it."""
+        """Whether a node is a zero Pad that becomes the padding of the convolution after it."""
         if node.op != "Pad" or node.attributes.get("mode", b"constant") not in (b"constant", "constant"):
             return False
         fill = self.graph.value(node.input(2)) if node.input(2) else None
@@ -118,7 +118,7 @@ class Edges:
         return len(readers) == 1 and readers[0].op in _FOLDS_A_PAD and readers[0].input(0) == node.outputs[0]
 
     def _beyond(self, node: Node, reader: Node) -> Written:
-        """Where the output goes if its one reader is no QuantizeLinear: on through a clamp or data movement."""
+        """The QuantizeLinear behind a clamp or data movement that is the only reader of an output."""
         if reader.op in _CLAMPS and node.op not in _CLAMPS:
             if reader.outputs[0] in self.graph.outputs:
                 return Written(None, f"its output is read by {reader}, not by a QuantizeLinear", stays_float=True)
@@ -131,7 +131,7 @@ class Edges:
         return Written(None, f"its output is read by {reader}, not by a QuantizeLinear", stays_float=True)
 
     def _live_readers(self, tensor: str) -> list[Node]:
-        """The readers of a tensor, those of an Identity or Dropout in its place."""
+        """The readers of a tensor; an Identity or Dropout is replaced by its own readers."""
         found: list[Node] = []
         for reader in self.graph.readers(tensor):
             through = reader.op in DROPPED and reader.outputs[0] not in self.graph.outputs

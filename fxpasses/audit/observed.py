@@ -1,8 +1,8 @@
-"""Look at what onnxruntime made of a file: which operators compute on integers, which Q/DQ are left, and between what.
+"""Examine onnxruntime's optimized graph: operators on integers, remaining Q/DQ, and the operators around these.
 
-A QuantizeLinear or DequantizeLinear that is left is *between int8 operators* if integers come before it and integers
-come after it: a float stretch in the middle. Others are the edges one expects: into the integers at the graph's
-input, out of them at its output.
+A remaining QuantizeLinear or DequantizeLinear is *between int8 operators* if there are integers before it and after it,
+so that a float part lies in the middle. The others are expected: at the graph's input, where integers begin, and at its
+output, where they end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FUSED = ("FusedConv", "NhwcFusedConv", "FusedConvTranspose", "FusedGemm", "FusedMatMul")
 _ATTENTION = ("Attention", "MultiHeadAttention", "GroupQueryAttention")
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN", *_FUSED, *_ATTENTION})
-"""Operators that multiply: where the time goes."""
+"""Operators that multiply, which take most of the time."""
 
 WEIGHT_ONLY = frozenset({"MatMulNBits", "GatherBlockQuantized"})
 _SMALLEST_EXTERNAL_BYTES = 1024
@@ -36,7 +36,7 @@ class Leftover:
     """A QuantizeLinear or DequantizeLinear that onnxruntime left in place.
 
     Attributes:
-        op, name: which.
+        op, name: operator type and name.
         before, after: the operators on both sides (or the graph's inputs and outputs).
         between_int8: whether integers come before and after it.
         reason: why it is still there.
@@ -51,7 +51,7 @@ class Leftover:
 
 
 def optimized_by_onnxruntime(path: Path, threads: int) -> OnnxGraph:
-    """The graph onnxruntime runs, at its extended level: all fusions, no rearranging of memory layout.
+    """The graph that onnxruntime runs, at its extended level: all fusions, but no change of memory layouts.
 
     Raises:
         InputError: onnxruntime refuses the file.
@@ -74,9 +74,9 @@ def optimized_by_onnxruntime(path: Path, threads: int) -> OnnxGraph:
 
 
 def named_model(path: Path, scratch: Path) -> tuple[onnx.ModelProto, Path]:
-    """The model in ``path``, and a file of it in which every node has a name of its own: ``path`` itself if it does.
+    """The model in ``path``, and a file of it with unique node names: ``path`` itself if the names are unique.
 
-    Names are how an operator is found again in the optimized graph.
+    Operators are found in the optimized graph by their names.
 
     Raises:
         InputError: ``path`` cannot be read.
@@ -96,7 +96,7 @@ def named_model(path: Path, scratch: Path) -> tuple[onnx.ModelProto, Path]:
 
 
 def count_integer_operators(graph: OnnxGraph) -> dict[str, int]:
-    """How often each operator computes on integers, most frequent first."""
+    """Number of operators that compute on integers, by type, most frequent first."""
     found = Counter(node.op for node in graph.nodes if graph.computes_on_integers(node))
     return dict(found.most_common())
 
@@ -107,15 +107,15 @@ def float_operators(graph: OnnxGraph) -> list[Node]:
 
 
 class Reasons:
-    """Why operators stay in float: of those in the file, looked up for those in the optimized graph."""
+    """Reasons for operators to stay in float, found in the file, looked up for operators of the optimized graph."""
 
     def __init__(self, graph: OnnxGraph, reasons: dict[str, str]) -> None:
-        """``reasons`` of ``graph``'s operators, by name."""
+        """Store ``reasons`` for the operators of ``graph``, by name."""
         self._by_name = reasons
         self._by_output = {node.outputs[0]: reasons[node.name] for node in graph.nodes if node.name in reasons}
 
     def of(self, node: Node, optimized: OnnxGraph) -> str:
-        """By name, else by what it computes: onnxruntime writes some operators as several without a name."""
+        """Look up by name, else by output: onnxruntime rewrites some operators as several without names."""
         found = self._by_name.get(original_name(node.name)) or self._by_output.get(node.outputs[0])
         if found:
             return found
@@ -126,13 +126,13 @@ class Reasons:
 
 
 def leftovers(graph: OnnxGraph, reasons: Reasons) -> list[Leftover]:
-    """Every QuantizeLinear and DequantizeLinear left in the optimized graph, in its order."""
+    """Every remaining QuantizeLinear and DequantizeLinear of the optimized graph, in its order."""
     flow = _Flow(graph)
     return [_leftover(flow, node, reasons) for node in graph.of("QuantizeLinear", "DequantizeLinear")]
 
 
 class _Flow:
-    """Which float tensors come from integers, and which go to integers."""
+    """The float tensors that are computed from integers, and those from which integers are computed."""
 
     def __init__(self, graph: OnnxGraph) -> None:
         self.graph = graph
@@ -148,7 +148,7 @@ class _Flow:
                 self.to_integers.update(tensor for tensor in node.inputs if graph.is_float(tensor))
 
     def leaves_integers(self, node: Node) -> bool:
-        """Whether activations turn to float here. A dequantized constant counts only as a table that is looked up."""
+        """Whether integers become float here. A dequantized constant counts only if it is a table for Gather."""
         if node.op == "DequantizeLinear":
             is_table = any(reader.op == "Gather" for reader in self.graph.readers(node.outputs[0]))
             return node.input(0) not in self.graph.constants or is_table
@@ -176,7 +176,7 @@ def _leftover(flow: _Flow, node: Node, reasons: Reasons) -> Leftover:
 
 
 def _why_left(graph: OnnxGraph, node: Node, neighbours: list[Node], between: bool, reasons: Reasons) -> str:
-    """Why a Q or DQ is left: what keeps its neighbours on the float side in float."""
+    """Reason for a remaining Q or DQ: the reasons for its neighbours to stay in float."""
     if node.op == "DequantizeLinear" and node.input(0) in graph.constants:
         return f"the weights or table of {_listed(neighbours)}, which computes in float"
     if not between:
@@ -196,7 +196,7 @@ def _with_reason(node: Node, reason: str) -> str:
 
 
 def original_name(name: str) -> str:
-    """The name of the operator in the file that an optimized operator was made from."""
+    """The name in the file of the operator from which an optimized operator was made."""
     return re.sub(r"/\w+Fusion/?$", "", name.removeprefix("fused "))
 
 

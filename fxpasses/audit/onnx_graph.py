@@ -1,7 +1,6 @@
-"""An ONNX graph as the audit reads it: who makes and who reads each tensor, of which type, on which grid.
+"""An ONNX graph for the audit: producer and readers, element type, scale and zero point of each tensor.
 
-Types are propagated by rules, not by ``onnx.shape_inference``: that knows nothing of onnxruntime's own operators, which
-are what the audit is about.
+Types are propagated by own rules and not by ``onnx.shape_inference``, which does not know onnxruntime's own operators.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ FLOAT, UINT8, INT8, UINT16, INT16, INT32, INT64, BOOL = 1, 2, 3, 4, 5, 6, 7, 9
 FLOAT16, DOUBLE, BFLOAT16 = 10, 11, 16
 FLOATS = frozenset({FLOAT, FLOAT16, DOUBLE, BFLOAT16})
 QUANTIZED = frozenset({UINT8, INT8, UINT16, INT16})
-"""What QuantizeLinear gives. Operators that compute take 8 bits; those that move values take 16 as well."""
+"""Types that QuantizeLinear can give. Operators that compute take 8 bits; those that move values also take 16."""
 TYPE_NAMES = {
     FLOAT: "float32",
     UINT8: "uint8",
@@ -36,7 +35,7 @@ TYPE_NAMES = {
 }
 
 CONVERTERS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
-"""Operators between float and integers; neither the one nor the other."""
+"""Operators that convert between float and integers; they belong to neither group."""
 
 INTEGER_WITH_FLOAT_OUTPUT = frozenset(
     ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QGemm", "QAttention", "DynamicQuantizeLSTM")
@@ -58,7 +57,7 @@ _LARGE_BYTES = 1024
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operator. Two nodes are equal if they are the same one."""
+    """One operator. Nodes are compared by identity."""
 
     op: str
     name: str
@@ -77,11 +76,11 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What a QuantizeLinear or DequantizeLinear says: the integers' type, scale and zero point."""
+    """Parameters of a QuantizeLinear or DequantizeLinear: the integers' type, scale and zero point."""
 
     type: int
-    scale: NDArray[np.float32] | None  # None where it is computed, not constant
-    zero_point: NDArray[np.int64] | None  # None where it is left out: zero
+    scale: NDArray[np.float32] | None  # None if it is computed
+    zero_point: NDArray[np.int64] | None  # None if it is left out, which means 0
     axis: int
 
     @property
@@ -90,11 +89,11 @@ class Grid:
 
     @property
     def zero(self) -> int:
-        """The zero point of a per-tensor grid."""
+        """The zero point of a per-tensor quantization."""
         return 0 if self.zero_point is None else int(self.zero_point.reshape(-1)[0])
 
     def same_as(self, other: Grid) -> bool:
-        """Whether the same integers mean the same numbers on both; per tensor only."""
+        """Whether the same integers represent the same numbers with both parameters; per tensor only."""
         if self.scale is None or other.scale is None or not (self.per_tensor and other.per_tensor):
             return False
         same_scale = self.scale.reshape(-1)[0] == other.scale.reshape(-1)[0]
@@ -106,7 +105,7 @@ class Grid:
 
 
 class OnnxGraph:
-    """The outermost graph of a model. Bodies of If, Loop and Scan are not entered; ``bodies`` counts them."""
+    """The outermost graph of a model. Bodies of If, Loop and Scan are not examined; ``bodies`` counts them."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         import onnx
@@ -138,7 +137,7 @@ class OnnxGraph:
             self.types.update(_output_types(node, self.types))
 
     def readers(self, tensor: str) -> list[Node]:
-        """The nodes that read a tensor, each once."""
+        """The nodes that read a tensor, each listed once."""
         return self._readers.get(tensor, [])
 
     def of(self, *ops: str) -> Iterator[Node]:
@@ -152,7 +151,7 @@ class OnnxGraph:
         return self.types.get(tensor, 0) in QUANTIZED
 
     def computes_on_integers(self, node: Node) -> bool:
-        """Whether a node works on what was quantized."""
+        """Whether a node works on quantized tensors."""
         if node.op in CONVERTERS:
             return False
         if node.op in INTEGER_WITH_FLOAT_OUTPUT or node.op.startswith("QLinear"):
@@ -179,13 +178,13 @@ class OnnxGraph:
         return tuple(self.constants[tensor].dims) if tensor in self.constants else None
 
     def has_fixed_shape(self, tensor: str) -> bool:
-        """Whether every dimension is a known number."""
+        """Whether every dimension of a tensor is a known number."""
         dimensions = self.dimensions.get(tensor)
         return dimensions is not None and None not in dimensions
 
     @cached_property
     def dimensions(self) -> dict[str, tuple[int | None, ...]]:
-        """The dimensions of the tensors whose rank is known; None stands for one that is dynamic."""
+        """The dimensions of tensors with known rank; None stands for a dynamic dimension."""
         import onnx
 
         graph = onnx.shape_inference.infer_shapes(_without_large_weights(self._model), data_prop=True).graph
@@ -197,7 +196,7 @@ class OnnxGraph:
         return found
 
     def grid(self, node: Node) -> Grid:
-        """What a QuantizeLinear or DequantizeLinear says."""
+        """Parameters of a QuantizeLinear or DequantizeLinear."""
         scale, zero_point = self.value(node.input(1)), self.value(node.input(2)) if node.input(2) else None
         on = node.outputs[0] if node.op == "QuantizeLinear" else node.input(0)
         return Grid(
@@ -209,7 +208,7 @@ class OnnxGraph:
 
 
 def _without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with large weights as inputs, of which only the shape is known: quick to copy and to infer."""
+    """The model with large weights replaced by inputs of the same shape, which is quick to copy and to infer."""
     import onnx
 
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
@@ -225,7 +224,7 @@ def _without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _output_types(node: Node, types: Mapping[str, int]) -> dict[str, int]:
-    """The element type of each output of ``node``, given those of its inputs; 0 where it is not known."""
+    """The element type of each output of ``node``, given those of its inputs; 0 if it is unknown."""
     first = _first_output_type(node, types)
     found = dict.fromkeys(node.outputs, first)
     if node.op == "DynamicQuantizeLinear":

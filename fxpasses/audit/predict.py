@@ -1,4 +1,4 @@
-"""Predict, from the rules alone, what becomes of every float operator of a graph with Q/DQ pairs."""
+"""Predict for every float operator of a graph with Q/DQ pairs, from rules alone, whether it becomes int8."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ NO_RULE = {
 }
 _MAX_POOL_OPSET = 12
 _EXACT_SCALE = 1e-4
-"""Bias scales nearer to input scale * weight scale than this differ by rounding only."""
+"""Largest relative distance of a bias scale from input scale * weight scale that rounding can explain."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is predicted of one operator.
+    """The prediction for one operator.
 
     Attributes:
         name, op: the operator, as in the file.
-        fate: it computes on integers, stays in float, or goes: it is merged into another or dropped.
+        fate: ``"int8"``, ``"float"``, or ``"gone"``: merged into another operator or dropped.
         reason: why it stays in float.
-        becomes: the integer operator; the operator itself where that only moves integers.
-        trouble: how the fused operator means something else than the file.
+        becomes: the integer operator; the operator itself if it only moves integers.
+        trouble: how the values of the fused operator differ from those of the file.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def predict(graph: OnnxGraph) -> dict[str, Verdict]:
-    """A verdict for each float operator, by its name."""
+    """A prediction for each float operator, by its name."""
     edges = Edges(graph)
     merged = {add for node in graph.of("MatMul") if (add := bias_add(edges, node)) is not None}
     verdicts: dict[str, Verdict] = {}
@@ -66,7 +66,7 @@ def predict(graph: OnnxGraph) -> dict[str, Verdict]:
 
 
 def double_pairs(graph: OnnxGraph) -> list[str]:
-    """QuantizeLinear-DequantizeLinear twice in a row on different grids: onnxruntime merges them to one rounding."""
+    """Two Q/DQ pairs in a row with different parameters, which onnxruntime merges, so that it rounds only once."""
     found = []
     for second in graph.of("QuantizeLinear"):
         between = graph.producer.get(second.input(0))
@@ -83,7 +83,7 @@ def double_pairs(graph: OnnxGraph) -> list[str]:
 
 
 def own_quantization(graph: OnnxGraph) -> list[str]:
-    """Float biases that onnxruntime quantizes on its own, to no other than the expected grid."""
+    """Float biases that onnxruntime quantizes itself; other runtimes may not do so."""
     edges = Edges(graph)
     found = []
     for node in graph.of("Conv", "Gemm"):
@@ -111,7 +111,7 @@ def _verdict(edges: Edges, node: Node) -> Verdict:
 
 
 def trouble(edges: Edges, node: Node) -> str | None:
-    """How the integer operator means something else than the float operator between its Q/DQ pairs."""
+    """Description of how the fused integer operator differs from the float operator between Q/DQ pairs, or None."""
     if node.op not in ("Conv", "Gemm", "MatMul"):
         return None
     read, weight = edges.grid_read(node.input(0)), edges.grid_read(node.input(1))

@@ -1,4 +1,4 @@
-"""Why a product (convolution, Gemm, MatMul) is not fused to int8: its input, weight, bias, output and types."""
+"""Reasons why a product (convolution, Gemm, MatMul) is not fused to int8: input, weight, bias, output and types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def why_not_conv(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_gemm(edges: Edges, node: Node) -> str | None:
-    """QGemm; with a float output if nothing quantizes it."""
+    """Conditions of QGemm; its output is float if no QuantizeLinear reads it."""
     written = edges.written(node)
     return (
         edges.why_not_read(node, 0)
@@ -39,7 +39,7 @@ def why_not_gemm(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_matmul(edges: Edges, node: Node) -> str | None:
-    """QLinearMatMul, or MatMulIntegerToFloat if nothing quantizes the output, or QGemm with an Add of a bias."""
+    """Conditions of QLinearMatMul, of MatMulIntegerToFloat (float output), and of QGemm (with an Add of a bias)."""
     add = bias_add(edges, node)
     written = edges.written(add or node)
     bias = next((tensor for tensor in add.inputs if tensor != node.outputs[0]), "") if add else ""
@@ -56,7 +56,7 @@ def why_not_matmul(edges: Edges, node: Node) -> str | None:
 def bias_add(edges: Edges, node: Node) -> Node | None:
     """The Add of a bias that onnxruntime merges with a MatMul by a matrix into one Gemm.
 
-    An input of other than two dimensions is reshaped to two and back, which is done only if its shape is fixed.
+    An input with other than two dimensions is reshaped to two and back, but only if its shape is fixed.
     """
     add = following_bias(edges, node)
     if add is None:
@@ -66,7 +66,7 @@ def bias_add(edges: Edges, node: Node) -> Node | None:
 
 
 def following_bias(edges: Edges, node: Node) -> Node | None:
-    """The Add of a constant vector that alone reads a MatMul by a constant matrix."""
+    """The Add of a constant vector that is the only reader of a MatMul by a constant matrix."""
     readers = edges.graph.readers(node.outputs[0])
     if len(readers) != 1 or readers[0].op != "Add" or node.outputs[0] in edges.graph.outputs:
         return None
@@ -84,7 +84,7 @@ def constant_shape(edges: Edges, tensor: str) -> tuple[int, ...] | None:
 
 
 def why_not_weight(edges: Edges, node: Node, also_float: bool = True) -> str | None:
-    """Why input 1 is no integer weight. A float constant is one if the output is quantized: see ``trouble``."""
+    """Reason why input 1 is no integer weight, or None. A float constant counts as one if the output is quantized."""
     tensor = node.input(1)
     if also_float and tensor in edges.graph.constants and edges.written(node).quantize is not None:
         return None
@@ -92,7 +92,7 @@ def why_not_weight(edges: Edges, node: Node, also_float: bool = True) -> str | N
 
 
 def why_not_bias(edges: Edges, node: Node, tensor: str) -> str | None:
-    """Why a bias is no int32 on the grid input scale * weight scale, zero point 0."""
+    """Reason why a bias is not int32 with scale = input scale * weight scale and zero point 0, or None."""
     if not tensor:
         return None
     grid = edges.grid_read(tensor)
@@ -111,7 +111,7 @@ def why_not_bias(edges: Edges, node: Node, tensor: str) -> str | None:
 
 
 def why_not_product_bias(edges: Edges, node: Node, tensor: str, stays_float: bool) -> str | None:
-    """As :func:`why_not_bias`, for Gemm, which does not look at the bias's scale."""
+    """Reason why the bias of a Gemm prevents a fusion, or None; its scale does not matter."""
     if not tensor:
         return None
     grid = edges.grid_read(tensor)
@@ -130,12 +130,12 @@ def bias_scale_error(edges: Edges, node: Node, bias: Grid) -> float | None:
     wanted = read.scale.reshape(-1)[0] * weight.scale.reshape(-1)
     if bias.scale.size != wanted.size:
         return None
-    with np.errstate(all="ignore"):  # scales of a damaged file may be anything; infinity is far enough from 1
+    with np.errstate(all="ignore"):  # a damaged file may have any scales; infinity counts as wrong, too
         return float(abs(bias.scale.reshape(-1) / wanted - 1).max())
 
 
 def why_not_factor(node: Node) -> str | None:
-    """Factors other than 1 only matter with a bias: without, alpha becomes part of the scale."""
+    """Reason for a Gemm to stay in float: a factor other than 1 with a bias; otherwise the scale contains alpha."""
     for name in ("alpha", "beta"):
         if node.input(2) and node.attributes.get(name, 1.0) != 1.0:
             return f"it has a bias, and its {name} is {node.attributes[name]:g}, not 1"
@@ -151,7 +151,7 @@ def why_not_zero_point(edges: Edges, node: Node, indices: tuple[int, ...]) -> st
 
 
 def why_not_axis(edges: Edges, node: Node) -> str | None:
-    """A Gemm's weight is quantized per output: axis 0 if transposed, else 1."""
+    """Reason for a Gemm to stay in float: its weight is not quantized per output (axis 0 if transposed, else 1)."""
     weight = edges.grid_read(node.input(1))
     if weight is None or weight.per_tensor:
         return None
@@ -163,7 +163,7 @@ def why_not_axis(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_types(edges: Edges, node: Node) -> str | None:
-    """Why the integer types on both sides have no kernel. On x86 onnxruntime turns int8 pairs to uint8 first."""
+    """Reason why the integer types have no kernel, or None. On x86 onnxruntime first turns int8 pairs to uint8."""
     quantize = edges.written(node).quantize
     grids = [edges.grid_read(tensor) for tensor in node.inputs[:2] if tensor]
     types = [grid.type for grid in grids if grid is not None]

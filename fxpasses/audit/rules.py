@@ -1,10 +1,10 @@
-"""What onnxruntime's CPU provider fuses to int8, and what keeps an operator in float.
+"""Rules for which operators onnxruntime's CPU provider fuses to int8, and what keeps an operator in float.
 
-Written from its sources (core/optimizer/qdq_transformer) and from what 1.31.1 did to some 200 small graphs at opsets 13
-to 26, among which the opset made no difference. Each rule is a function that says why not; ``RULES`` says which rule
-holds for which operator. An operator without a rule stays in float.
+They are based on its sources (core/optimizer/qdq_transformer) and on the results of 1.31.1 for some 200 small graphs at
+opsets 13 to 26, among which the opset made no difference. Each rule is a function that returns the reason against the
+fusion; ``RULES`` lists the rule of each operator. An operator without a rule stays in float.
 
-A rule may also find *trouble*: the operator is fused, but to other numbers than the file means.
+A rule may also find *trouble*: the operator is fused, but then computes other values than the file specifies.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ WhyNot = Callable[[Edges, Node], str | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """How an operator becomes integer.
+    """Rule for the fusion of an operator.
 
     Attributes:
-        becomes: the operator it becomes; empty if it stays itself, on integers.
-        why_not: why a node of the graph does not.
+        becomes: the fused operator; empty if the operator itself runs on integers.
+        why_not: reason for a node of the graph not to be fused, or None.
     """
 
     becomes: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 def why_not_arithmetic(edges: Edges, node: Node) -> str | None:
-    """Operators with an int8 kernel that rescales: every input dequantized, the output quantized."""
+    """Conditions of operators with an int8 kernel that rescales: all inputs dequantized, the output quantized."""
     unread = (edges.why_not_read(node, index) for index in range(len(node.inputs)))
     return next(filter(None, unread), None) or edges.written(node).reason or why_not_types(edges, node)
 
@@ -52,7 +52,7 @@ def why_not_unary(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_where(edges: Edges, node: Node) -> str | None:
-    """Both branches dequantized, or one of them a scalar constant, which onnxruntime quantizes itself."""
+    """Conditions of Where: both branches dequantized, or one is a scalar constant that onnxruntime quantizes."""
     unread = {index: edges.why_not_read(node, index) for index in (1, 2)}
     failing = [index for index, reason in unread.items() if reason]
     scalars = [index for index in failing if edges.graph.shape(node.input(index)) == ()]
@@ -62,7 +62,7 @@ def why_not_where(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_moved(edges: Edges, node: Node) -> str | None:
-    """Operators that move integers as they are: the same grid on both sides."""
+    """Conditions of operators that only move integers: the same parameters before and after."""
     source, written = edges.dequantized(node.input(0)), edges.written(node)
     if source is None and node.op in PUSHED_THROUGH and written.quantize is not None:
         alone = len(edges.graph.readers(node.input(0))) == 1 and node.input(0) not in edges.graph.outputs
@@ -106,7 +106,7 @@ def why_not_split(edges: Edges, node: Node) -> str | None:
 
 
 def why_not_gather(edges: Edges, node: Node) -> str | None:
-    """As :func:`why_not_moved`; a constant int8 table does not follow when int8 pairs become uint8 on x86."""
+    """Conditions of Gather: those of :func:`why_not_moved`, and on x86, where int8 becomes uint8, no int8 table."""
     source = edges.dequantized(node.input(0))
     if source is not None and source.input(0) in edges.graph.constants and not is_arm():
         table = edges.graph.grid(source)
@@ -122,7 +122,7 @@ def why_not_argmax(edges: Edges, node: Node) -> str | None:
 
 
 def why_grids_differ(edges: Edges, read: Grid, quantize: Node) -> str | None:
-    """Why integers cannot pass unchanged from one grid to that of ``quantize``."""
+    """Reason why integers cannot pass unchanged to ``quantize``: its parameters differ. None if they are equal."""
     written = edges.graph.grid(quantize)
     if written.zero_point is None:
         return "the QuantizeLinear behind it has no zero_point input"

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NAMED, _ROWS = 3, 12
-"""How many operators of a group are named, and how many groups are listed; the JSON has all."""
+"""Number of operators named per group, and number of groups listed; the JSON report has all."""
 
 
 def audit_text(report: AuditReport) -> RenderableType:
-    """The report, to be printed by a rich console."""
+    """The report, for a rich console."""
     from rich.console import Group
     from rich.text import Text
 
@@ -51,7 +51,7 @@ def audit_text(report: AuditReport) -> RenderableType:
 
 
 def _rows(found: Iterable[FloatOperator | Leftover]) -> Iterator[tuple[str, ...]]:
-    """Operators of one kind with one reason in one row, the most frequent first; names in a reason do not count."""
+    """One row per kind of operator and reason, most frequent first; names in a reason are ignored."""
     groups: dict[tuple[str, str], list[str]] = {}
     for one in found:
         groups.setdefault((one.op, re.sub(r" '[^']*'", "", one.reason)), []).append(one.name)

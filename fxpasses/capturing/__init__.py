@@ -1,1 +1,1 @@
-"""Capture: an ``nn.Module`` becomes a FLOAT graph in the one vocabulary of operators."""
+"""Capture: turn an ``nn.Module`` into a FLOAT graph of known operators."""

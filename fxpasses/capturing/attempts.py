@@ -1,9 +1,9 @@
-"""Capture: an ``nn.Module`` becomes a FLOAT graph in the one vocabulary.
+"""Capture: turn an ``nn.Module`` into a FLOAT graph of known operators.
 
-Ways, tried in order: ``torch.fx.symbolic_trace``, with the modules it cannot enter kept as leaves if they hold no
-layers, and no function kept whole that computes with layers' weights; ``torch.export``, lifted back to layers. Whatever
-way, the captured graph is run beside the model on the example inputs, and a difference is an error. The result is
-exact: the same kernels in the same order.
+Two ways are tried in order. First ``torch.fx.symbolic_trace``: modules that it cannot trace are kept whole if they
+contain no layers, but a function that computes with layers' weights is not kept whole. Second ``torch.export``, whose
+calls are turned back into layers. The captured graph is then run beside the model on the example inputs, and a
+difference is an error. The result is exact: the same kernels in the same order.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LESSER = {
     _ONE_BATCH: ("captured for the example's batch size only", _EXPORT),
     _CLOSED: ("captured with containers of layers, or functions that call them, whole and in float", _TRACE),
 }
-"""Ways to capture that give less than was asked for: what to tell of it, and the way that failed before."""
+"""Ways of capture with restrictions: the text of the warning, and the way that must have failed before."""
 
 
 def capture(
@@ -64,22 +64,22 @@ def capture(
 ) -> fx.GraphModule:
     """Capture a model as a FLOAT graph.
 
-    ``"trace"`` keeps ``nn.MultiheadAttention`` and functions wrapped for torch.fx whole, in float; ``"export"`` opens
-    them, so that their linear layers can run in int8 too. ``"auto"`` takes a trace unless such a function computes with
-    the weights of layers. Inputs that are not tensors are fixed at the value given.
+    ``"trace"`` keeps functions wrapped for torch.fx and ``nn.MultiheadAttention`` whole, in float; ``"export"``
+    captures their contents, so that their linear layers can run in int8, too. ``"auto"`` uses a trace unless such a
+    function computes with the weights of layers. Inputs that are not tensors are constants of the graph.
 
     Args:
         model: in eval mode. It is not changed; the graph shares its parameters until a pass copies it.
-        example_inputs: a tensor, a tuple of the model's inputs, or a dict of them by name. Which dimension of each is
-            the batch is learned by running the graph with another one.
+        example_inputs: a tensor, a tuple of the model's inputs, or a dict of them by name. The batch dimension of each
+            is found by running the graph with another batch size.
         method: ``"trace"``, ``"export"`` or ``"auto"`` (the first that works).
-        leaves: qualified names of modules to keep whole when tracing, as float black boxes.
+        leaves: qualified names of modules that tracing keeps whole, in float.
         dynamic: other dimensions that are free: ``{"x": {2: "height", 3: "width"}}``. Each is tried with another size.
-            Where one is named ``batch``, nothing is learned, and those are the batch.
+            Dimensions named ``batch`` are the batch; it is then not searched.
 
     Raises:
         InputError: ``dynamic`` names no input, or no dimension of it.
-        GraphError: the model is in training mode, cannot be captured, or its capture computes something else.
+        GraphError: the model is in training mode, cannot be captured, or the captured graph gives other results.
     """
     if leaves and method == "export":
         raise GraphError(
@@ -102,7 +102,7 @@ def capture(
 
 @dataclass(frozen=True)
 class _Capture:
-    """A model, what it is called with, what it returns, and which sizes are to be free."""
+    """A model, its inputs, its output for them, and the dimensions that the caller wants free."""
 
     model: nn.Module
     inputs: tuple[Any, ...]
@@ -124,7 +124,7 @@ class _Capture:
             yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
 
     def finish(self, gm: fx.GraphModule, way: CaptureMethod) -> fx.GraphModule:
-        """Bring a fresh graph into canonical form, see that it computes what the model does, and learn what is free."""
+        """Bring a new graph into canonical form, compare it with the model, and find its free sizes."""
         gm = _finish(gm, self.inputs, self.expected)
         if way is _EXPORT:
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
@@ -142,7 +142,7 @@ class _Capture:
         return gm
 
     def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
-        """An export that leaves dimension 1 open, if samples lie along it, as in ``[T, B, C]``; else what there was."""
+        """An export with free dimension 1, if that is the batch, as in ``[T, B, C]``; otherwise the given graph."""
         from .torch_export import export_graph
 
         behind = [{1} if x.dim() > 2 else set[int]() for x in tensors_in(self.inputs)]
@@ -183,7 +183,7 @@ def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) ->
 
 
 def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.GraphModule:
-    """Bring a fresh graph into canonical form, and see that it still computes what the model does."""
+    """Bring a new graph into canonical form, and check that its results still equal those of the model."""
     make_out_of_place(gm, inputs)
     record_shapes(gm, inputs)
     lift_layers(gm)

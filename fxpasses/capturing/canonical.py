@@ -1,7 +1,7 @@
-"""Rewrite a captured graph into canonical form: one spelling for each operator, every node one tensor.
+"""Rewrite a captured graph into canonical form: one spelling for each operator, one tensor for each node.
 
-Exact: every rewrite calls the same kernel with the same arguments. What cannot be rewritten exactly stays as it was
-written, outside the vocabulary.
+Exact: every rewrite calls the same kernel with the same arguments. Calls that cannot be rewritten exactly are not
+changed and have no known operator.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "scale": (1,),
     "input_scale": (1,),
 }
-"""Parameters outside the canonical settings, with the values at which leaving them out changes nothing."""
+"""Parameters outside the canonical settings, with the values for which they may be left out."""
 
 _DEFAULTS: dict[str, Any] = {"alpha": 1, "antialias": False}
-"""Settings left out at the value they have anyway, so that every spelling gives the same node."""
+"""Default values of settings; a setting with this value is left out, so that every spelling gives the same node."""
 
 _IGNORED = frozenset({"inplace", "_stacklevel", "p", "memory_format"})
 
 
 def canonicalize(gm: fx.GraphModule) -> None:
-    """Rewrite ``gm`` itself. It must be out of place, and its shapes recorded."""
+    """Rewrite ``gm`` in place. It must have no in-place operators, and recorded shapes."""
     lift_layers(gm)
     drop_needless_casts(gm)
     for node in list(gm.graph.nodes):
@@ -56,7 +56,7 @@ def canonicalize(gm: fx.GraphModule) -> None:
 
 
 def _plain_size(gm: fx.GraphModule, node: fx.Node) -> None:
-    """Drop a check of shapes, which no runtime keeps, and spell ``aten.sym_size`` as ``x.size(dim)``."""
+    """Remove a check of shapes, which no runtime keeps, and rewrite ``aten.sym_size`` as ``x.size(dim)``."""
     if node.target is torch.ops.aten.sym_size.int:
         with gm.graph.inserting_before(node):
             size = gm.graph.call_method("size", node.args)
@@ -93,7 +93,7 @@ def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:
 
 
 def _with_indices(gm: fx.GraphModule, node: fx.Node, op: Operator, bound: dict[str, Any]) -> None:
-    """A pool that also says where its maxima are: another operator than the pool, outside the vocabulary."""
+    """Rewrite a pool that also returns the positions of its maxima; it is another operator, outside the vocabulary."""
     overload = getattr(torch.ops.aten, f"{op.name}_with_indices").default
     settings = {name: bound[name] for name in op.settings if bound.get(name) is not None}
     with gm.graph.inserting_before(node):
@@ -104,7 +104,7 @@ def _with_indices(gm: fx.GraphModule, node: fx.Node, op: Operator, bound: dict[s
 
 
 def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
-    """What a call returns unchanged: ATen slices every dimension, and padding by zero elements is common."""
+    """The input that a call returns unchanged, or None: ATen slices every dimension, and padding by zero is common."""
     source: fx.Node = tensors[0]
     if op.name == "slice" and isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1]):
         return source
@@ -117,7 +117,7 @@ def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str,
 
 
 def _not_empty(parts: Any, dim: Any) -> Any:
-    """The tensors of a ``cat`` but those of no elements, as rotary embeddings without a prefix have them."""
+    """The tensors of a ``cat`` without empty ones, which rotary embeddings without a prefix have."""
     if not isinstance(parts, (list, tuple)) or not isinstance(dim, int) or dim == 0:
         return parts
     left = [p for p in parts if not (is_tensor(p) and 0 in (shape_of(p) or ())[1:])]
@@ -125,7 +125,7 @@ def _not_empty(parts: Any, dim: Any) -> Any:
 
 
 def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
-    """Turn a general operator into the particular one its settings make it."""
+    """Replace a general operator by the specific one for its settings."""
     if op.name == "clip" and bound.get("max") is None and bound.get("min") == 0:
         return VOCABULARY["relu"], {"input": bound["input"]}
     if op.name == "cat":
@@ -142,7 +142,7 @@ def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...
     if any(name not in bound for name in names):
         return None
     if op.tensors > 1 and not is_tensor(bound["input"]):
-        return None  # `1 - x`: torch.sub takes the number second only
+        return None  # `1 - x`: torch.sub takes a number only as its second argument
     if op.name == "slice":
         return (bound["input"], bound["index"]), {}
     settings = {}
@@ -160,7 +160,7 @@ def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...
 
 
 def _open_splits(gm: fx.GraphModule) -> None:
-    """``chunk``, ``split`` and ``unbind`` followed by ``getitem`` become plain slices: every node yields one tensor."""
+    """Replace ``chunk``, ``split`` and ``unbind`` with ``getitem`` by slices, so that every node yields one tensor."""
     for node in list(gm.graph.nodes):
         op = VOCABULARY.operator(gm, node)
         if op is None or op.name not in ("chunk", "split", "unbind") or not all(_takes_one(u) for u in node.users):
@@ -183,7 +183,7 @@ def _open_splits(gm: fx.GraphModule) -> None:
 
 
 def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | None:
-    """What each part of a split takes; None for a split of the batch, whose size may be another one next time."""
+    """The index of each part of a split; None for a split of the batch, whose size may change."""
     if name == "unbind":
         return list(range(len(shapes)))
     if dim == 0:
@@ -193,5 +193,5 @@ def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | N
 
 
 def _takes_one(user: fx.Node) -> bool:
-    """Whether a node reads one part, counted from either end."""
+    """Whether a node reads one part by its number, also a negative one."""
     return user.target is operator.getitem and isinstance(user.args[1], int)

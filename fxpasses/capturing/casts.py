@@ -1,7 +1,7 @@
-"""Casts to the type a tensor has anyway, which models write to be ready for mixed precision.
+"""Remove casts of tensors to their own type, which models contain for mixed precision.
 
-They are dropped, exactly: an integer tensor has another type than its float neighbours, and a graph in half precision
-another than the model was written in.
+Exact. They must go early: integer tensors get other types than their float neighbours, and a graph in half precision
+has other types than the model.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _is_needless(node: fx.Node) -> bool:
 
 
 def _is_type(value: Any) -> bool:
-    """Whether an argument is a dtype, or reads that of a tensor; devices and tensors move between devices as well."""
+    """Whether an argument is a dtype, or the dtype of a tensor; with a device a cast could also move data."""
     if isinstance(value, fx.Node):
         return value.target is getattr and tuple(value.args[1:]) == ("dtype",)
     return isinstance(value, torch.dtype)

@@ -1,4 +1,4 @@
-"""What must hold of a model before it is captured, and of the captured graph beside the model."""
+"""Checks of a model before capture, and of the captured graph against the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from ..signature.outputs import leaves_of
 from ..user_frames import first_line, users_frame
 
 CAPTURE_TOLERANCE = 1e-5
-"""Difference allowed between model and captured graph, in parts of the largest output: their kernels are the same,
-but the order in which they add may not be (attention is one fused kernel in one, and opened in the other)."""
+"""Largest difference between model and captured graph, as a share of the largest output.
+
+Their kernels are the same, but may add in another order (attention is one fused kernel in one of them, and several
+operators in the other).
+"""
 
 
 def require_eval(model: nn.Module) -> None:
-    """Every module must be in eval mode, also those nobody calls: one may be found only later."""
+    """Raise GraphError unless every module is in eval mode, also modules that are not called at present."""
     training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
     if training:
         raise GraphError(
@@ -36,7 +39,7 @@ def require_eval(model: nn.Module) -> None:
 
 
 def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
-    """A capture is run beside the model: nothing may be on the meta device, where tensors have sizes and no values."""
+    """Raise GraphError for tensors on the meta device, which have sizes but no values: a captured graph is run."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     tensors += [(f"input {n}", x) for n, x in enumerate(tensors_in(inputs))]
     empty = next((name for name, x in tensors if x.is_meta), None)
@@ -50,12 +53,12 @@ def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
 
 
 def run_model(model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()) -> Any:
-    """The model's own output, on copies of the inputs because a model may change them in place."""
+    """The model's own output, for copies of the inputs, because a model may change them in place."""
     dtype = torch.get_default_dtype()
     try:
         with torch.no_grad():
             output = called(model, _copies(inputs), keywords)
-    except BaseException as error:  # a model's forward may raise anything, and is the caller's to mend
+    except BaseException as error:  # a model's forward may raise anything, and the caller has to correct it
         if not is_a_failure(error):
             raise
         shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
@@ -79,7 +82,7 @@ def run_model(model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ..
 
 
 def require_plain_output(model: nn.Module, output: Any) -> None:
-    """A graph's output node holds tensors, numbers, strings and plain structures of them."""
+    """Raise GraphError unless the output consists of tensors, numbers, strings and plain structures of them."""
     for leaf in leaves_of(output):
         if leaf is not None and not isinstance(leaf, (Tensor, int, float, str)):
             raise GraphError(
@@ -91,7 +94,7 @@ def require_plain_output(model: nn.Module, output: Any) -> None:
 
 
 def require_layers_in_sight(model: nn.Module, gm: fx.GraphModule) -> None:
-    """No function that stays whole, as those wrapped for torch.fx do, may compute with the weights of a layer."""
+    """Raise GraphError if a function that is kept whole (wrapped for torch.fx) computes with a layer's weights."""
     for node in gm.graph.nodes:
         if node.op != "call_function" or operator_name(gm, node) is not None:
             continue
@@ -107,7 +110,7 @@ def require_layers_in_sight(model: nn.Module, gm: fx.GraphModule) -> None:
 
 
 def require_batches(gm: fx.GraphModule) -> None:
-    """Convolutions must read batches: torch takes a single image, too, but its int8 kernels do not."""
+    """Raise GraphError if a convolution reads a single image: torch accepts it, but its int8 kernels need batches."""
     for node in gm.graph.nodes:
         layer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
         weight = getattr(layer, "weight", None)
@@ -127,7 +130,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTra
 
 
 def _is_layer(model: nn.Module, path: str) -> bool:
-    """Whether int8 has kernels for the module at ``path``; names that capture made up are no modules of the model."""
+    """Whether int8 has kernels for the module at ``path``; names made by capture are no modules of the model."""
     module = dict(model.named_modules()).get(path)
     operator = None if module is None else VOCABULARY.layer(module)
     return operator is not None and operator.weight_axis is not None
@@ -139,7 +142,7 @@ def _copies(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> None:
-    """Run the graph beside the model's own output; DifferentGraph says how they differ."""
+    """Run the graph and compare it with the model's output; raise DifferentGraph with the difference."""
     try:
         with torch.no_grad():
             found = gm(*_copies(inputs))
@@ -155,7 +158,7 @@ def require_equal(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) ->
 
 
 def why_different(found: Any, expected: Any) -> str | None:
-    """How two outputs differ by more than rounding; None if they do not."""
+    """Description of a difference of two outputs beyond rounding; None if there is none."""
     if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
         same = type(found) is type(expected) and found == expected
         return None if same else f"an output is {found!r}, of the model {expected!r}"
@@ -171,7 +174,7 @@ def why_different(found: Any, expected: Any) -> str | None:
 
 
 class DifferentGraph(GraphError):
-    """The captured graph runs, and computes something else."""
+    """The captured graph runs, but gives other results than the model."""
 
 
 def _differs(gm: fx.GraphModule, why: str) -> GraphError:
@@ -186,7 +189,7 @@ def _differs(gm: fx.GraphModule, why: str) -> GraphError:
 def require_same_twice(
     model: nn.Module, inputs: tuple[Any, ...], expected: Any, keywords: tuple[str, ...] = ()
 ) -> None:
-    """Tell a model that no graph can follow, because it is no function of its inputs, from a capture gone wrong."""
+    """Raise GraphError if the model gives other results when called again, which no graph can reproduce."""
     again = run_model(model, inputs, keywords)
     why = next((w for w in map(why_different, leaves_of(again), leaves_of(expected)) if w), None)
     if why:
@@ -201,7 +204,7 @@ def require_same_twice(
 def require_equal_for_one(
     model: nn.Module, gm: fx.GraphModule, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()
 ) -> None:
-    """Compare on the first sample alone: torch.export assumes that a batch of one is no special case."""
+    """Compare graph and model on the first sample alone: torch.export does not treat a batch of one separately."""
     batches = [x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, Tensor) and x.dim()]
     if not batches or batches[0] < 2:
         return

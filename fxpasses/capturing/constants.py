@@ -1,7 +1,7 @@
-"""Compute once what does not depend on the inputs: masks, position tables, weights made of other weights.
+"""Compute values that do not depend on the inputs once: masks, position tables, weights computed from other weights.
 
-Exact: the same operators run on the same values, now instead of at every call. For FLOAT graphs only: in a QUANTIZED
-one a dequantized weight would be folded back to float.
+Exact: the same operators run on the same values, at capture instead of at every call. For FLOAT graphs only: in a
+QUANTIZED graph this would turn integer weights back into float.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ..graph.ownership import drop_unread_tensors, tensor_at
 
 
 def fold_constants(gm: fx.GraphModule) -> None:
-    """Replace every node that depends on no input by the tensor it computes; ``gm`` itself is changed.
+    """Replace every node that depends on no input by its value, in place.
 
-    It must be out of place.
+    The graph must have no in-place operators.
     """
     values: dict[fx.Node, Any] = {}
     for node in list(gm.graph.nodes):
@@ -36,7 +36,7 @@ def fold_constants(gm: fx.GraphModule) -> None:
 
 
 def _is_pure(node: fx.Node) -> bool:
-    """Whether a node gives the same at every call with the same arguments."""
+    """Whether a node gives the same result at every call with the same arguments."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return node.op in ("call_function", "call_method", "call_module") and bool(node.all_input_nodes)
     random = torch.Tag.nondeterministic_seeded in node.target.tags

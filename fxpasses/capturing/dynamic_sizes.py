@@ -1,7 +1,7 @@
 """Dimensions that the caller wants free: ``capture(model, x, dynamic={"x": {2: "height", 3: "width"}})``.
 
-Each size is tried: model and graph are run with another one, and must agree. Sizes are tried from near to far, since a
-net may take multiples of 8 or 32 only.
+Each is tested: model and graph run with another size, and must agree. Small changes are tried first, then larger ones,
+since a net may accept multiples of 8 or 32 only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..signature.outputs import leaves_of, tensors_of
 from .checks import run_model, why_different
 
 Dynamic = Mapping[str, Mapping[int, Any]]
-"""By the name of an input, the names of its free dimensions; a ``torch.export.Dim`` is its name."""
+"""Names of free dimensions by the name of an input; a ``torch.export.Dim`` stands for its name."""
 
 _STEPS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -29,7 +29,7 @@ _STEPS = (1, 2, 4, 8, 16, 32, 64)
 def wanted_dims(
     model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...], dynamic: Dynamic
 ) -> tuple[Dims, ...]:
-    """The free dimensions of each tensor, in order, as the caller wants them.
+    """The free dimensions of each tensor, in order, as the caller requests them.
 
     Raises:
         InputError: there is no such input or dimension, or a size has no name.
@@ -51,7 +51,7 @@ def wanted_dims(
 
 
 def image_sizes(model: nn.Module, inputs: tuple[Any, ...]) -> Dynamic:
-    """``dynamic`` for a model of images: height and width of each input ``[B, C, H, W]``.
+    """Value of ``dynamic`` for a model of images: height and width of each input ``[B, C, H, W]``.
 
     Raises:
         InputError: no input is of images.
@@ -83,7 +83,7 @@ def _checked_name(tensor: InputTensor, dim: int, size: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise InputError(
             f"dynamic: dimension {dim} of {tensor.name} is {size!r}",
-            why="a free size has a name, which tells those that are equal",
+            why="a free size needs a name; sizes with the same name are equal",
             fix=f'{{"{tensor.name}": {{{dim}: "height"}}}}',
         )
     return name
@@ -99,13 +99,13 @@ def free_as_wanted(
     *,
     steps: Sequence[int] = _STEPS,
 ) -> FreeSizes:
-    """What was learned, and what is wanted once it is tried.
+    """The free sizes known so far together with the wanted ones, after a test of these.
 
     Args:
-        steps: what to add to the example's size, one after the other, until the model takes it.
+        steps: numbers to add to the example's size, tried one after the other until the model accepts one.
 
     Raises:
-        GraphError: the model takes no other size, or the graph computes something else with it.
+        GraphError: the model accepts no other size, or the graph gives other results with it.
     """
     with torch.no_grad():
         outputs = tensors_of(gm(*inputs))
@@ -134,9 +134,9 @@ def with_free_images(
     expected: Any,
     learned: FreeSizes,
 ) -> FreeSizes:
-    """Height and width free, too, where images become images no smaller, whatever their size: nobody has to ask.
+    """Make height and width free without a request, if images become images of at least the same size.
 
-    Such are super-resolution, denoising and segmentation; a classifier's size is part of what it was trained for.
+    Such models are super-resolution, denoising and segmentation; a classifier is trained for one size.
     """
     given, made = tensors_in(inputs), list(leaves_of(expected))
     if len(given) != len(inputs) or not given or not made or not all(map(_is_image, [*given, *made])):
@@ -165,7 +165,7 @@ def _other_size(
     name: str,
     steps: Sequence[int],
 ) -> tuple[tuple[Any, ...], int, Any]:
-    """Inputs of another size that the model takes, the size, and what it makes of them."""
+    """Inputs of another size that the model accepts, the size, and the model's output for them."""
     refused = None
     for other in [size + step for step in steps] if size else []:
         given = picked(inputs, tuple(places), torch.arange(other) % max(1, size))

@@ -1,9 +1,9 @@
-"""In-place operators become out-of-place ones.
+"""Replace in-place operators by out-of-place ones.
 
-``x.relu_()`` writes into ``x``; whoever reads ``x`` afterwards reads the new values. Out of place, those later
-readers are handed the new node instead. Exact, as long as nobody reads the changed memory through another name
-(a view of it); that is refused. Who writes and who shares memory is both known from the operators and watched while
-the graph runs once, so that functions and modules outside the vocabulary are seen too.
+``x.relu_()`` writes into ``x``; later readers of ``x`` read the new values. Out of place, these readers get the new
+node instead. This is exact unless the changed memory is read later through another name (a view); such a graph is
+refused. Writes and shared memory are known from the operators, and are also observed while the graph runs once, so that
+functions and modules outside the vocabulary are included.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class ChangesStateError(GraphError):
 
 @dataclass
 class MemoryUse:
-    """What running a graph once showed.
+    """Memory use of each node, from running a graph once.
 
     Attributes:
         writes: for each node that changes tensors, the nodes whose tensors it changes.
-        views: for each node, the inputs its result shares memory with, or may share it with other inputs.
-        dtypes: the type of each node that is one tensor.
+        views: for each node, the inputs with which its result shares memory, or may share it for other inputs.
+        dtypes: the type of each node with a single tensor.
     """
 
     writes: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class MemoryUse:
     dtypes: dict[fx.Node, torch.dtype] = field(default_factory=dict)
 
     def groups(self) -> dict[fx.Node, set[fx.Node]]:
-        """For every node, all nodes that may share its memory, itself included."""
+        """All nodes that may share the memory of a node, itself included, by node."""
         groups: dict[fx.Node, set[fx.Node]] = {}
         for node, sources in self.views.items():
             group = {node}.union(*(groups.get(s, {s}) for s in sources))
@@ -96,13 +96,13 @@ class _Watcher(fx.Interpreter):
 
 
 def _tensors(value: object) -> list[Tensor]:
-    """All tensors in a value that have memory of their own kind."""
+    """All strided tensors in a value, without inference tensors."""
     leaves = pytree.tree_leaves(value)
     return [t for t in leaves if isinstance(t, Tensor) and t.layout is torch.strided and not t.is_inference()]
 
 
 def _possible_view(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
-    """What a node may be a view of for other inputs: ``reshape`` copies only where it must."""
+    """The input of which a node may be a view for other inputs: ``reshape`` copies only if it must."""
     found = VOCABULARY.spelling(gm, node)
     is_view = (found is not None and Trait.VIEWS in found[0].traits) or (
         node.target is getattr and node.args[1] in _VIEWING_ATTRIBUTES
@@ -111,7 +111,7 @@ def _possible_view(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
 
 
 def is_in_place(gm: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node says that it writes into its first argument."""
+    """Whether a node is spelled as an in-place operator on its first argument."""
     if not node.args:
         return False
     if node.op == "call_module":
@@ -125,10 +125,10 @@ def is_in_place(gm: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def watch_memory(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> MemoryUse:
-    """Run a graph once on copies of the inputs and see who writes where.
+    """Run a graph once on copies of the inputs and record its writes and shared memory.
 
     Raises:
-        GraphError: the graph does not run; capturing fixed something that must not be fixed.
+        GraphError: the graph does not run, because capture made a constant of a value that must not be one.
     """
     watcher = _Watcher(gm)
     try:
@@ -145,7 +145,7 @@ def watch_memory(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> MemoryUse:
 
 
 def make_out_of_place(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
-    """Rewrite every node that writes into a tensor, and hand later readers of that tensor its new value.
+    """Rewrite every node that writes into a tensor, and give later readers of that tensor the new node.
 
     Raises:
         GraphError: the memory is read later through a view, belongs to the model, or the operator is not known to
@@ -208,7 +208,7 @@ def _why_not(
 
 
 def _rewrite(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Make one node out of place; returns the reason if it cannot be."""
+    """Make one node out of place; return the reason if that is not possible."""
     if node.op == "call_module":
         return _rewrite_module(gm, node)
     if node.target in _OPERATORS:
@@ -227,7 +227,7 @@ def _rewrite(gm: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def _out_of_place_form(node: fx.Node) -> str | Callable[..., Any] | None:
-    """``relu`` for ``relu_``: the same method, function or ATen overload without the underscore."""
+    """The method, function or ATen overload without the underscore: ``relu`` for ``relu_``; None if there is none."""
     if isinstance(node.target, torch._ops.OpOverload):
         packet = getattr(torch.ops.aten, node.target._opname.removesuffix("_"), None)
         overload: Callable[..., Any] | None = getattr(packet, node.target._overloadname or "default", None)
@@ -244,7 +244,7 @@ def _out_of_place_form(node: fx.Node) -> str | Callable[..., Any] | None:
 
 
 def _drop_inplace_argument(node: fx.Node) -> bool:
-    """Set ``inplace=True`` to False, however it was passed."""
+    """Change ``inplace=True`` to False, whether passed by position or by name."""
     if "inplace" in node.kwargs:
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
@@ -259,7 +259,7 @@ def _drop_inplace_argument(node: fx.Node) -> bool:
 
 
 def _rewrite_module(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Call a twin of the module that works out of place; the user's module stays as it is."""
+    """Call a copy of the module that works out of place; the user's module is not changed."""
     module, path = gm.get_submodule(str(node.target)), str(node.target)
     if not type(module).__module__.startswith("torch.nn") or not hasattr(module, "inplace"):
         return "it changes its input in place, inside a module that is kept whole"

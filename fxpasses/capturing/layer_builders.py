@@ -1,7 +1,7 @@
-"""Build the layer a functional call is, around tensors that exist already: nothing is allocated or initialised.
+"""Build layers for functional calls from existing tensors; nothing is allocated or initialised.
 
-Each builder takes the call's settings by name: ``input`` is its shape, ``weight``, ``bias`` and running statistics are
-tensors, and what was not given is missing. It returns None where no layer computes that call.
+Each builder takes the call's settings by name: ``input`` is its shape; ``weight``, ``bias`` and running statistics are
+tensors; settings that the call does not give are missing. A builder returns None if no layer computes the call.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _META = torch.device("meta")
 
 
 def build_layer(name: str, settings: Settings) -> nn.Module | None:
-    """The layer of that operator in eval mode, sharing the tensors in ``settings``; None if there is none."""
+    """A layer for this operator in eval mode, which shares the tensors in ``settings``; None if there is none."""
     layer = _convolution(name, settings) if name in _CONVS else _OTHERS[name](settings)
     return None if layer is None else layer.eval()
 
 
 def can_build(name: str) -> bool:
-    """Whether an operator is a layer this file knows."""
+    """Whether this file can build a layer for an operator."""
     return name in _CONVS or name in _OTHERS
 
 
 def _with_tensors(layer: nn.Module, settings: Settings) -> nn.Module:
-    """The layer with the call's own tensors in place of its empty ones."""
+    """Give a layer the call's own tensors instead of its empty ones."""
     for name in layer._parameters:
         layer.register_parameter(name, settings.get(name))
     for name in layer._buffers:
@@ -65,7 +65,7 @@ def _convolution(name: str, settings: Settings) -> nn.Module | None:
 
 
 def _numbers(value: Any, dims: int) -> tuple[int, ...]:
-    """One number for each dimension, from one number for all."""
+    """A tuple with one number for each dimension, from one number for all or from one for each."""
     given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     return given * dims if len(given) == 1 else given
 
@@ -106,7 +106,7 @@ def _is_affine(settings: Settings) -> bool:
 
 
 def _embedding(settings: Settings) -> nn.Module | None:
-    """``max_norm`` would rescale the weights at every call; the other settings only matter to training."""
+    """Build an embedding; None with ``max_norm``, which rescales the weights at every call."""
     if settings.get("max_norm") is not None:
         return None
     rows, width = settings["weight"].shape

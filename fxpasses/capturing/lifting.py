@@ -1,8 +1,8 @@
-"""Lift functional calls with constant weights to the layers they are.
+"""Replace functional calls with constant weights by layers.
 
-``F.conv2d(x, self.weight)`` and ``aten.conv2d(x, p_weight)`` become an ``nn.Conv2d`` that shares the very same
-parameter, in eval mode, under the name the parameter had; so every later step sees one form. Exact. Calls whose weight
-is computed from inputs, or that train, stay as they are.
+``F.conv2d(x, self.weight)`` and ``aten.conv2d(x, p_weight)`` become an ``nn.Conv2d`` that shares the same parameter, in
+eval mode, under the name of the parameter; so every later step has to know one form only. Exact. Calls whose weight is
+computed from inputs, or that train, are not changed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from .recurrent_lifting import lift_recurrent
 Bound = dict[str, Any]
 
 _VIEWS = frozenset("transpose permute reshape flatten squeeze unsqueeze slice chunk split unbind".split())
-"""Operators through which a weight is still the same numbers, moved."""
+"""Operators that only move a weight's numbers."""
 
 _TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
 def lift_layers(gm: fx.GraphModule) -> None:
-    """Replace functional layer calls on constant weights by modules, in ``gm`` itself."""
+    """Replace functional layer calls with constant weights by modules, in place."""
     lifted: dict[tuple[Any, ...], str] = {}
     parameters: dict[tuple[Any, ...], nn.Parameter] = {}
     for node in list(gm.graph.nodes):
@@ -55,7 +55,7 @@ def lift_layers(gm: fx.GraphModule) -> None:
 
 
 def _layer_call(gm: fx.GraphModule, node: fx.Node) -> tuple[str, Bound] | None:
-    """Which layer a node calls functionally, and its arguments by name."""
+    """Name of the layer that a node calls functionally, and the arguments by name; None for other nodes."""
     aten = aten_name(node.target)
     if aten == "aten.convolution":
         return _convolution(node)
@@ -100,9 +100,9 @@ def _matmul(gm: fx.GraphModule, node: fx.Node) -> tuple[str, Bound] | None:
 
 
 def constant_of(gm: fx.GraphModule, node: object) -> Tensor | None:
-    """The tensor a node holds whatever the inputs are: a parameter, a buffer, or a view of one; else None.
+    """The tensor of a node that does not depend on inputs: a parameter, a buffer, or a view of one; else None.
 
-    A weight that is dequantized in the graph is no constant in this sense: it belongs to a QUANTIZED graph.
+    A weight that is dequantized in the graph does not count: it belongs to a QUANTIZED graph.
     """
     if not isinstance(node, fx.Node):
         return None
@@ -128,14 +128,14 @@ def _constant(gm: fx.GraphModule, node: fx.Node) -> Any:
 
 
 def weight_path(node: object) -> str | None:
-    """The name of the parameter a weight is, or is a view of."""
+    """The name of the parameter that a weight is, or is a view of."""
     while isinstance(node, fx.Node) and node.op != "get_attr":
         node = node.all_input_nodes[0] if len(node.all_input_nodes) == 1 else None
     return str(node.target) if isinstance(node, fx.Node) else None
 
 
 def _with_constants(gm: fx.GraphModule, bound: Bound, parameters: dict[tuple[Any, ...], nn.Parameter]) -> Bound | None:
-    """The arguments with their constant tensors instead of nodes; None if any but the input is computed."""
+    """The arguments with constant tensors instead of nodes; None if any argument except the input is computed."""
     settings: Bound = {}
     for name, value in bound.items():
         if name == "input":
@@ -159,7 +159,7 @@ def _with_constants(gm: fx.GraphModule, bound: Bound, parameters: dict[tuple[Any
 
 
 def _transposed(gm: fx.GraphModule, node: Any, tensor: Tensor) -> Tensor | None:
-    """The ``[out, in]`` weight of ``x @ w``; the parameter itself where ``w`` is its transpose."""
+    """The ``[out, in]`` weight of ``x @ w``; the parameter itself if ``w`` is its transpose."""
     if tensor.dim() != 2:
         return None
     original = constant_of(gm, node.args[0]) if node.op != "get_attr" and node.args else None
@@ -181,7 +181,7 @@ def _as_parameter(tensor: Tensor, parameters: dict[tuple[Any, ...], nn.Parameter
 
 
 def _readers(node: fx.Node) -> list[fx.Node] | None:
-    """The nodes that hold the layer's output: the node, or the ``getitem(node, 0)`` of those that return several."""
+    """The nodes that hold the layer's output: the node itself, or ``getitem(node, 0)`` if it returns several values."""
     if not isinstance(node.meta.get(SHAPE), list):
         return [node]
     first = all(u.target is operator.getitem and u.args[1] == 0 for u in node.users)
@@ -202,7 +202,7 @@ def _call_layer(gm: fx.GraphModule, node: fx.Node, readers: list[fx.Node], path:
 
 
 def _name_for(node: fx.Node, layer: str, path: str | None) -> str:
-    """``features.0`` for ``features.0.weight``; else the module that made the call, else a name like ``conv2d``."""
+    """Name of a layer: ``features.0`` for ``features.0.weight``; else the calling module, or for example ``conv2d``."""
     holder, _, leaf = (path or "").rpartition(".")
     if not path or leaf.startswith("_tensor_constant"):
         stack = list((node.meta.get("nn_module_stack") or {}).values())

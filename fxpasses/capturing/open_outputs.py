@@ -1,7 +1,7 @@
-"""Outputs that one node gives together become nodes of their own: a GRU's output and state, values and indices.
+"""Split nodes that return several outputs into one node per tensor: a GRU's output and state, values and indices.
 
-Exact. A graph's output node then holds tensors alone, in the structure the model returns; what torch returns in types
-of its own, as ``torch.return_types.max``, becomes a tuple.
+Exact. A graph's output node then holds only tensors, in the structure that the model returns; torch's own result types,
+such as ``torch.return_types.max``, become tuples.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..signature.outputs import is_record, returned
 
 
 def open_outputs(gm: fx.GraphModule, expected: Any) -> None:
-    """Take apart what the output node of a graph holds.
+    """Split the values of a graph's output node.
 
     Args:
-        expected: what the graph returns.
+        expected: the output of the graph.
     """
     output = next(n for n in gm.graph.nodes if n.op == "output")
     with gm.graph.inserting_before(output):
@@ -39,7 +39,7 @@ def _opened(graph: fx.Graph, held: Any, value: Any) -> Any:
 
 
 def _items(graph: fx.Graph, node: fx.Node, value: Any) -> Any:
-    """A node, or its items where it gives several values."""
+    """A node, or its items if it gives several values."""
     if isinstance(value, dict):
         return {key: _items(graph, _item(graph, node, key), part) for key, part in value.items()}
     if isinstance(value, (tuple, list)):

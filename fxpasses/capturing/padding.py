@@ -1,6 +1,7 @@
-"""Write the padding of convolutions as numbers, where ``"same"`` and ``"valid"`` are even on both sides.
+"""Write the padding of convolutions as numbers if ``"same"`` or ``"valid"`` pads equally on both sides.
 
-Exact: PyTorch computes an even ``"same"`` with the same kernel. An uneven one stays, for it pads a copy of its input.
+Exact: PyTorch computes such a ``"same"`` with the same kernel. An unequal one is not changed, because PyTorch pads a
+copy of its input.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def number_paddings(gm: fx.GraphModule) -> None:
-    """Replace convolutions with paddings in words by twins with numbers that share their parameters."""
+    """Replace padding ``"same"`` or ``"valid"`` by numbers, in copies of the convolutions that share parameters."""
     twins: dict[nn.Module, nn.Module] = {}
     for node in gm.graph.nodes:
         module = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -31,7 +32,7 @@ def number_paddings(gm: fx.GraphModule) -> None:
 
 
 def even_padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
-    """The numbers for a padding in words; None if it is numbers already, uneven, or not with zeros."""
+    """The numbers for ``"same"`` or ``"valid"``; None if it is given in numbers, unequal, or does not pad zeros."""
     if not isinstance(conv.padding, str) or conv.padding_mode != "zeros":
         return None
     if conv.padding == "valid":

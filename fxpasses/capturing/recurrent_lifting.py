@@ -1,8 +1,8 @@
-"""Lift ``aten.lstm`` and ``aten.gru`` of exported graphs to the layers they are.
+"""Replace ``aten.lstm`` and ``aten.gru`` of exported graphs by layers.
 
 ``torch.export`` writes a recurrent layer as one call with a list of weights. It becomes an ``nn.LSTM`` or ``nn.GRU``
-that shares the very same parameters, and whose initial state is given. Exact. A call that trains, whose weights are
-computed, or whose state is projected stays as it is.
+that shares the same parameters and gets the initial state as an argument. Exact. A call that trains, with computed
+weights, or with a projected state is not changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ARGUMENTS = "input state weights bias num_layers dropout training bidirectional
 
 
 def lift_recurrent(gm: fx.GraphModule) -> None:
-    """Replace such calls by modules, in ``gm`` itself."""
+    """Replace calls of ``aten.lstm`` and ``aten.gru`` by modules, in place."""
     lifted: dict[tuple[str, ...], str] = {}
     for node in list(gm.graph.nodes):
         if aten_name(node.target) not in _GATES or len(node.args) != len(_ARGUMENTS):
@@ -39,7 +39,7 @@ def lift_recurrent(gm: fx.GraphModule) -> None:
 
 
 def _paths(weights: Any) -> tuple[str, ...]:
-    """The names of the parameters; those of computed weights are missing."""
+    """The names of the parameters; computed weights are left out."""
     given = weights if isinstance(weights, Sequence) else ()
     return tuple(str(w.target) for w in given if isinstance(w, fx.Node) and w.op == "get_attr")
 
@@ -65,7 +65,7 @@ def _as_parameter(value: Tensor) -> nn.Parameter:
 
 
 def _call(gm: fx.GraphModule, node: fx.Node, call: dict[str, Any], path: str) -> None:
-    """``aten.lstm`` gives ``(y, h, c)``, the layer ``(y, (h, c))``."""
+    """Call the layer; ``aten.lstm`` gives ``(y, h, c)``, the layer ``(y, (h, c))``."""
     lstm = aten_name(node.target) == "aten.lstm"
     state = tuple(call["state"]) if lstm else call["state"]
     with gm.graph.inserting_before(node):

@@ -1,4 +1,4 @@
-"""What to do about a model that cannot be captured: keep a module whole, or capture the part that holds the layers."""
+"""Remedies for a model that cannot be captured: keep a module whole, or capture only the part with the layers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _MEND = "make that line independent of tensor values"
 
 
 def whole_module_remedy(name: str) -> str:
-    """The remedy where a trace works once a module is kept whole, and layers are left outside of it."""
+    """Remedy if a trace works with one module kept whole, and there are layers outside of it."""
     return f"{_MEND}, or keep its module whole, in float: capture(..., leaves=[{name!r}])"
 
 
 def part_remedy(model: nn.Module) -> str:
-    """The remedy where the model's own forward is what cannot be followed, as in whole detectors."""
+    """Remedy if the model's own forward cannot be traced, as in whole detectors."""
     counts = {name: layers_in(child) for name, child in model.named_children()}
     largest = max(counts, key=lambda name: counts[name], default=None)
     if largest is None or not counts[largest]:
@@ -25,5 +25,5 @@ def part_remedy(model: nn.Module) -> str:
 
 
 def layers_in(module: nn.Module) -> int:
-    """How many layers int8 has kernels for are in a module."""
+    """Number of layers in a module for which int8 has kernels."""
     return sum(VOCABULARY.layer(m) is not None for m in module.modules())

@@ -1,7 +1,7 @@
-"""``torch.fx.symbolic_trace`` that keeps layers whole, records ``+=`` as what it is, and knows where it failed.
+"""Variant of ``torch.fx.symbolic_trace`` that keeps layers whole, records ``+=`` correctly, and says where it failed.
 
-Layers that carry forward hooks or parametrizations are entered: what the hooks do is recorded, a computed weight is a
-constant, and :mod:`fxpasses.capturing.lifting` makes plain layers of them again.
+Layers with forward hooks or parametrizations are traced: the operations of the hooks are recorded, a computed weight is
+a constant, and :mod:`fxpasses.capturing.lifting` turns the calls into plain layers again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .remedies import layers_in, part_remedy, whole_module_remedy
 
 _MOST_LEAVES = 32
 _OPAQUE = frozenset({"attention", "recurrent"})
-"""Layers that stay whole whatever hooks they have: nothing looks inside them."""
+"""Layers that are kept whole even with hooks, since no later step looks inside them."""
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[[fx.Proxy, Any], fx.Proxy]:
@@ -39,7 +39,7 @@ def _in_place(function: Callable[..., Any]) -> Callable[[fx.Proxy, Any], fx.Prox
 
 
 class _Proxy(fx.Proxy):
-    """A proxy for which ``y += x`` changes ``y``, as it does for tensors; torch.fx would record ``y + x``."""
+    """A proxy for which ``y += x`` changes ``y``, as for tensors; torch.fx would record ``y + x``."""
 
     __iadd__ = _in_place(operator.iadd)
     __isub__ = _in_place(operator.isub)
@@ -55,7 +55,7 @@ class _Proxy(fx.Proxy):
 
 
 class _Tracer(fx.Tracer):
-    """Buffers are real tensors to the model, as in torch.fx; or proxies, for those that meet sizes of the input."""
+    """A tracer that gives the model its buffers, as torch.fx does, or proxies if they are combined with input sizes."""
 
     def __init__(
         self,
@@ -116,14 +116,14 @@ class _Tracer(fx.Tracer):
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: dict[str, Any] | tuple[Any, ...] | None = None
     ) -> tuple[Any, list[Any]]:
-        """One placeholder for each input that is given; parameters left out have their defaults, as in any call."""
+        """One placeholder for each given input; parameters that are not given have their defaults."""
         names = argument_names(root_fn, (self.root, *self._inputs), self._keywords)[1:]
         call = nn.Module.__call__ if _is_changed_from_outside(self.root) else root_fn
         arguments = [self._argument(n, v) for n, v in zip(names, self._inputs, strict=True)]
         return lambda root, *given: called(call, given, self._keywords, root), [self.root, *arguments]
 
     def create_arg(self, a: Any) -> Any:
-        """A dict that is a dataclass, too, stays what it is; torch.fx would record a plain dict."""
+        """Keep a dict that is also a dataclass as it is; torch.fx would record a plain dict."""
         if isinstance(a, dict) and is_dataclass(type(a)):
             return self.create_node("call_function", type(a), (), {k: self.create_arg(v) for k, v in a.items()})
         return super().create_arg(a)
@@ -134,7 +134,7 @@ class _Tracer(fx.Tracer):
 
 
 def _unfold(proxy: Any, value: Any) -> Any:
-    """The proxy of a tensor; sequences and dicts of them item by item; anything else is a constant."""
+    """The proxy of a tensor; sequences and dicts of tensors item by item; any other value is a constant."""
     if isinstance(value, Tensor):
         return proxy
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -147,12 +147,12 @@ def _unfold(proxy: Any, value: Any) -> Any:
 
 
 def holds_layers(module: nn.Module) -> bool:
-    """Whether int8 would lose something if this module stayed a black box."""
+    """Whether a module contains layers that int8 could not compute if it were kept whole."""
     return any(VOCABULARY.layer(m) for m in module.modules())
 
 
 def _is_changed_from_outside(module: nn.Module) -> bool:
-    """Whether hooks or parametrizations make a module compute something else than its class says."""
+    """Whether hooks or parametrizations change the results of a module."""
     hooks = module._forward_hooks or module._forward_pre_hooks  # torch has no public question for this
     return bool(hooks) or parametrize.is_parametrized(module)
 
@@ -168,15 +168,14 @@ def trace_graph(
     """Trace a model; modules without layers that cannot be traced are kept whole.
 
     Args:
-        model: it is not changed: constants met on the way are attached to a shallow copy.
+        model: it is not changed; constants found during the trace are attached to a shallow copy.
         inputs: one for each argument; those that are not tensors are fixed at their value.
         leaves: qualified names of modules to keep whole.
-        keywords: names of the last arguments, which are given by them.
-        open_containers: whether torch's own modules that hold layers, such as ``nn.TransformerEncoderLayer``, are
-            entered.
+        keywords: names of the last arguments, which are passed by name.
+        open_containers: whether to trace into torch's own modules with layers, such as ``nn.TransformerEncoderLayer``.
 
     Raises:
-        GraphError: where it failed, why, and what to do.
+        GraphError: the model cannot be traced.
     """
     kept = list(leaves)
     _require_modules(model, kept)
@@ -197,7 +196,7 @@ def trace_graph(
 
 
 class UntraceableError(GraphError):
-    """symbolic_trace failed; ``module`` is the qualified name of where, or None for the model's own forward."""
+    """Error of symbolic_trace; ``module`` is the qualified name of the module, or None for the model's own forward."""
 
     module: str | None = None
 
@@ -214,7 +213,7 @@ def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
 
 
 def _with_remedy(failure: UntraceableError, model: nn.Module, tracer: _Tracer) -> UntraceableError:
-    """The error with a remedy that works: whether keeping the module whole does is tried."""
+    """The error with a remedy that works: keeping the module whole is tried before it is proposed."""
     name, fix = failure.module, part_remedy(model)
     if name and layers_in(model) > layers_in(model.get_submodule(name)):
         with contextlib.suppress(UntraceableError):
@@ -238,7 +237,7 @@ def _require_modules(model: nn.Module, names: list[str]) -> None:
 
 
 def untraceable(model: nn.Module, error: BaseException, failed_in: str | None) -> UntraceableError:
-    """The error for a model that symbolic_trace cannot follow."""
+    """The error for a model that symbolic_trace cannot trace."""
     untraced = UntraceableError(
         f"{type(model).__name__} cannot be traced" + (f" (in {failed_in!r})" if failed_in else ""),
         at=users_frame(error),

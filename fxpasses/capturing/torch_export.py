@@ -1,9 +1,9 @@
-"""Capture through ``torch.export``, brought back to a plain graph that calls the model's own parameters by name.
+"""Capture with ``torch.export``; the result is a plain graph that refers to the model's own parameters by name.
 
 The graph is the one before decomposition (``aten.conv2d``, ``aten.batch_norm``, ...), in which
-:mod:`fxpasses.capturing.lifting` finds the layers again. Only where the model writes through views is it
-functionalised, with no decompositions. Inputs and outputs keep their structure; guards, assertions and
-``torch.no_grad`` regions are gone. Exact, for the example's shapes and any batch size the model can take.
+:mod:`fxpasses.capturing.lifting` finds the layers again. It is functionalised, without decompositions, only if the
+model writes through views. Inputs and outputs keep their structure; guards, assertions and ``torch.no_grad`` regions
+are removed. Exact, for the example's shapes and any batch size that the model accepts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ASSERTIONS = frozenset(
 )
 _FILLS = {"aten.new_zeros": 0, "aten.zeros_like": 0, "aten.new_ones": 1, "aten.ones_like": 1, "aten.new_full": None}
 _KEPT_META = ("stack_trace", "nn_module_stack")
-"""The rest of what torch.export notes on nodes (fake tensors, guards) is about its own graph."""
+"""Metadata to keep; the other notes of torch.export (fake tensors, guards) describe its own graph."""
 
 
 def export_graph(
@@ -88,7 +88,7 @@ def _export(
     dynamic_batch: bool,
     dynamic: Sequence[Collection[int]],
 ) -> ExportedProgram:
-    """Export on a batch of two where the example has one: torch.export takes a size of one for a constant."""
+    """Export with a batch of two if all examples have one sample: torch.export makes a constant of a size of one."""
     shapes = None
     if dynamic_batch:
         one = all(x.shape[0] == 1 for x in tensors_in(inputs) if x.dim())
@@ -111,7 +111,7 @@ def _export(
 
 
 def _is_batch_open(program: ExportedProgram) -> bool:
-    """Whether dimension 0 of any input may have another size; that of a mask, say, may well be fixed."""
+    """Whether dimension 0 of any input may have another size; that of a mask, for example, may be fixed."""
     names = set(program.graph_signature.user_inputs)
     shapes = [n.meta["val"].shape for n in program.graph.nodes if n.name in names and isinstance(n.meta["val"], Tensor)]
     batches = [shape[0] for shape in shapes if len(shape)]
@@ -123,12 +123,12 @@ def _twice(value: Any) -> Any:
 
 
 def _own(value: Any) -> Any:
-    """Shapes are told by tensor: one that is given twice has to be two."""
+    """Copy a tensor: torch.export identifies dynamic shapes by tensor, so the same tensor must not be passed twice."""
     return value.clone() if isinstance(value, Tensor) else value
 
 
 def _functional(program: ExportedProgram, model: nn.Module, cause: GraphError) -> ExportedProgram:
-    """The program without in-place operators; nothing is decomposed that need not be."""
+    """The program without in-place operators; no operator is decomposed."""
     try:
         with _quiet(), torch.no_grad():
             functional: ExportedProgram = program.run_decompositions({})
@@ -139,7 +139,7 @@ def _functional(program: ExportedProgram, model: nn.Module, cause: GraphError) -
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch.export from logging and printing what its exception says as well, and attention from fusing."""
+    """Silence the logs and prints of torch.export, whose exception says the same, and prevent attention from fusing."""
     level = logging.root.manager.disable
     fast_attention = torch.backends.mha.get_fastpath_enabled()
     logging.disable(logging.WARNING)
@@ -166,7 +166,7 @@ def _not_exportable(model: nn.Module, error: BaseException) -> GraphError:
 def plain_graph(
     program: ExportedProgram, model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...] = ()
 ) -> fx.GraphModule:
-    """The program as a graph that is called like the model and returns what the model returns."""
+    """The program as a graph that is called like the model and returns the same structure."""
     with _quiet():
         exported = program.module()
     old, new = exported.graph, fx.Graph()
@@ -188,7 +188,7 @@ def plain_graph(
 
 
 def _copy_filled(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """``x.new_zeros(3, 4)`` reads no value of ``x``: as ``torch.full`` it is a constant. None for anything else."""
+    """Replace ``x.new_zeros(3, 4)``, which reads no value of ``x``, by a constant ``torch.full``; None for others."""
     name, value = aten_name(node.target), node.meta.get("val")
     if name not in _FILLS or not isinstance(value, Tensor) or not all(type(s) is int for s in value.shape):
         return None
@@ -209,7 +209,7 @@ def _writes(node: fx.Node) -> bool:
 def _arguments(
     graph: fx.Graph, forward: Any, model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...]
 ) -> Iterator[fx.Node]:
-    """A placeholder for each argument, and what takes the leaves out of those that are structures of tensors."""
+    """A placeholder for each argument, and nodes that read the tensors from nested arguments."""
     names = argument_names(forward, (model, *inputs), keywords)[1:]
     placeholders = [graph.placeholder(name) for name in names]
     for placeholder, value in zip(placeholders, inputs, strict=True):
@@ -234,7 +234,7 @@ def _outputs(graph: fx.Graph, program: ExportedProgram, leaves: list[Any]) -> An
 
 
 def _written_out(graph: fx.Graph, value: Any) -> Any:
-    """An output as a graph can write it: named tuples are calls of their class, as torch.fx traces them."""
+    """An output in the form of a graph: a named tuple becomes a call of its class, as with torch.fx."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return graph.call_function(type(value), tuple(_written_out(graph, v) for v in value))
     if isinstance(value, (tuple, list)):

@@ -1,5 +1,5 @@
-"""The formats of the files this package reads: what each may hold, checked once, where the file is opened.
+"""The formats of the files that this package reads; each file is checked once, when it is opened.
 
-Pydantic models say it; JSON Schema files made of them lie beside them (``schema_files.py``), and ``docs/formats.md``
-explains them. Pydantic is imported where a file is checked, not before.
+The formats are Pydantic models; JSON Schema files made from them lie beside them (``schema_files.py``), and
+``docs/formats.md`` explains them. Pydantic is imported only when a file is checked.
 """

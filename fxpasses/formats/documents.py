@@ -1,4 +1,4 @@
-"""Read a JSON document that comes from outside, and check it against the model of its format."""
+"""Read a JSON document from outside, and check it against the model of its format."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=BaseModel)
 
 LARGEST_FILE = 256 << 20
-"""Bytes; reports of the largest nets have a few million."""
+"""Largest file in bytes; reports of the largest nets have a few million."""
 _SHOWN = 60
 
 
 def read_text(path: Path, what: str, fix: str) -> str:
-    """The text of a regular file; InputError for anything else. ``what`` names it: ``"the recipe"``."""
+    """The text of a regular file; InputError for anything else. ``what`` names the file: ``"the recipe"``."""
     why = why_not_regular(path)
     if why:
         raise InputError(f"cannot read {what} {path}", why=why, fix=fix)
@@ -38,18 +38,18 @@ def read_text(path: Path, what: str, fix: str) -> str:
 
 
 def read_json(path: Path, what: str, fix: str) -> object:
-    """A plain JSON document of a file; InputError names the file, and the key of what is not plain."""
+    """JSON document in a file, with plain values only; InputError names the file, and the key of any other value."""
     text = read_text(path, what, fix)
     try:
         document: object = json.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError as well
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits is a ValueError, too
         raise InputError(f"{what} {path} is not JSON", why=str(error), fix=fix) from error
     require_plain(document, path, fix)
     return document
 
 
 def require_plain(document: object, path: Path, fix: str) -> None:
-    """Raise InputError, naming the key, for a value that no file of this package holds."""
+    """Raise InputError, with the key, for a value that is not plain."""
     problem = why_not_plain(document)
     if problem:
         raise InputError(f"{path}: {key_text(problem[0])}", why=problem[1], fix=fix)
@@ -57,7 +57,7 @@ def require_plain(document: object, path: Path, fix: str) -> None:
 
 @contextmanager
 def named(path: Path, key: str) -> Iterator[None]:
-    """Put the file and the key before an InputError that what is built of their values raises."""
+    """Add the file and the key to an InputError that the block raises."""
     try:
         yield
     except InputError as error:
@@ -67,7 +67,7 @@ def named(path: Path, key: str) -> Iterator[None]:
 
 
 def checked(model: type[M], document: object, path: Path | str, fix: str) -> M:
-    """The document as its model; InputError names the file, the key, what was found and what belongs there."""
+    """The document as an instance of its model; InputError names the file, the key, the value, and the expected one."""
     from pydantic import ValidationError
 
     try:
@@ -80,7 +80,7 @@ def checked(model: type[M], document: object, path: Path | str, fix: str) -> M:
 
 
 def _in_document(location: tuple[str | int, ...], document: object) -> tuple[str | int, ...]:
-    """A location of pydantic's without the names of members of unions, which are no keys of the file."""
+    """A location from pydantic without the names of union members, which are no keys of the file."""
     found: list[str | int] = []
     for number, step in enumerate(location):
         is_key = isinstance(document, dict) and step in document

@@ -1,4 +1,4 @@
-"""Journals of searches: JSON lines, the first of what they are about, each other one a measurement by its key."""
+"""Journals of searches: JSON lines; the first describes the search, each other line is a measurement with its key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Loss = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Score(Closed):
-    """What a changed model made of the data."""
+    """Results of a changed model on the data."""
 
     images: Count
     top1: Percent | None
@@ -24,7 +24,7 @@ class Score(Closed):
 
 
 class WeightError(Closed):
-    """A layer's weights against their integers."""
+    """Error of a layer's weights as integers."""
 
     low: Real
     high: Real
@@ -34,7 +34,7 @@ class WeightError(Closed):
 
 
 class LayerCost(Part):
-    """What int8 costs at one layer."""
+    """Cost of int8 in one layer."""
 
     alone: Score
     kept_float: Score
@@ -43,21 +43,21 @@ class LayerCost(Part):
 
 
 class Latency(Closed):
-    """Of an int8 file in onnxruntime."""
+    """Latency of an int8 file in onnxruntime."""
 
     ms: Annotated[float, Field(gt=0, le=1e9)]
     speedup: Annotated[float, Field(gt=0, le=1e9)]
 
 
 class Tried(Part):
-    """One evaluation."""
+    """One evaluation during a search."""
 
     ratio: Share
     drop: Real
 
 
 class LargestRatio(Part):
-    """What a search for a ratio found."""
+    """Result of a search for a pruning ratio."""
 
     ratio: Share
     drop: Real
@@ -68,13 +68,13 @@ class LargestRatio(Part):
 
 
 class About(Part):
-    """The first line."""
+    """The first line of a journal: the description of the search."""
 
     about: dict[str, Any]
 
 
 class Measurement(Part):
-    """Every other line; ``value`` is one of the above, which the first entry of ``key`` tells."""
+    """A line of a journal after the first; the first entry of ``key`` decides which model ``value`` has."""
 
     key: Any
     value: dict[str, Any]
@@ -88,11 +88,11 @@ VALUES: dict[str, Value] = {
     "latency": Latency,
     "largest": LargestRatio,
 }
-"""By the first entry of the key; a number of images, of a scan for pruning, stands for a score."""
+"""Model of a measurement by the first entry of its key; a number (of images, in a scan for pruning) means a score."""
 
 
 def value_model(key: object) -> Value | None:
-    """The model of what a key measures; None for keys of other programs."""
+    """The model of the measurement with this key; None for keys of other programs."""
     first = key[0] if isinstance(key, list) and key else None
     if isinstance(first, int) and not isinstance(first, bool):
         return Score

@@ -1,4 +1,4 @@
-"""``labels.json`` of ``images=DIR``: the folders of the classes, in the order of the model's logits."""
+"""Format of ``labels.json`` for ``images=DIR``: the folders of the classes, in the order of the model's logits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .values import Part
 
 Folder = Annotated[str, Field(min_length=1, max_length=255)]
 Entry = Folder | Annotated[list[Folder], Field(min_length=1)]
-"""A folder, or a folder and names for people."""
+"""A folder, or a folder followed by names for display."""
 Entries = Annotated[list[Entry], Field(min_length=1)]
 
 
 class NamedClasses(Part):
-    """``{"classes": [["n01440764", "tench"], ...]}``."""
+    """Object with the key ``classes``: ``{"classes": [["n01440764", "tench"], ...]}``."""
 
     classes: Entries
 
 
 class Labels(RootModel[NamedClasses | Entries]):
-    """``labels.json``: an object with ``classes``, or the list alone."""
+    """Content of ``labels.json``: an object with ``classes``, or only the list."""
 
     model_config = ConfigDict(strict=True)

@@ -1,4 +1,4 @@
-"""What our ONNX and ``.pt2`` files say of themselves: metadata under ``fxpasses.*``, all of it text."""
+"""Metadata in our ONNX and ``.pt2`` files: keys ``fxpasses.*``, all values are text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .values import Name, Part, Sha256
 
 
 class Metadata(Part):
-    """Every key may be absent: a file may be somebody else's."""
+    """The metadata of a file; every key may be missing, since the file may come from other software."""
 
     model_config = ConfigDict(strict=True, extra="allow", populate_by_name=True)
 

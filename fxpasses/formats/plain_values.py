@@ -1,4 +1,4 @@
-"""Whether a document read from a file is plain: values that every reader and every writer after it can hold."""
+"""Check that a document from a file is plain: all its values can be read and written by any JSON software."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Path = tuple[str | int, ...]
 
 
 def key_text(path: Path) -> str:
-    """``variants[2].name``."""
+    """A path as text, such as ``variants[2].name``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return ascii(text.removeprefix("."))[1:-1] or "the whole document"
 
 
 def why_not_plain(document: object) -> tuple[Path, str] | None:
-    """Where and why a document is not plain; None where it is. No recursion: depth is one of the things looked for."""
+    """Path and reason of a value that is not plain; None if all are. Not recursive, since depth itself is checked."""
     waiting: list[tuple[Path, object]] = [((), document)]
     while waiting:
         path, value = waiting.pop()

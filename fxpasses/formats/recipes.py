@@ -1,4 +1,4 @@
-"""Recipes: ``recipe.toml`` of a search or of a quantization, ``recipe.json`` of a pruning."""
+"""Formats of recipes: ``recipe.toml`` of a search or of a quantization, ``recipe.json`` of a pruning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Bits = Annotated[int, Field(ge=2, le=8)]
 
 
 class Override(Closed):
-    """Settings of the nodes that ``match`` names."""
+    """Settings of the nodes that the pattern ``match`` matches."""
 
     match: Annotated[str, Field(min_length=1, max_length=1000)]
     keep_float: bool = False
@@ -43,14 +43,14 @@ class Quantize(Closed):
 
 
 class Calibration(Closed):
-    """Which images."""
+    """Calibration images: their number, and the seed of their shuffling."""
 
     images: Positive | None = None
     seed: Seed | None = None
 
 
 class QuantRecipe(Closed):
-    """``recipe.toml``: everything a quantization depends on beside model and data."""
+    """Content of ``recipe.toml``: everything that a quantization depends on besides model and data."""
 
     format: Literal[1] = 1
     quantize: Quantize = Quantize()
@@ -59,7 +59,7 @@ class QuantRecipe(Closed):
 
 
 class Budget(Closed):
-    """What may be left of the dense model."""
+    """Size of the pruned model as a share of the dense one, in a resource."""
 
     resource: Literal["macs", "params", "bytes", "latency"]
     share: Annotated[float, Field(gt=0, lt=1)]
@@ -90,6 +90,6 @@ class Prune(Closed):
 
 
 class PruneRecipe(Part):
-    """``recipe.json``: how a model was pruned."""
+    """Content of ``recipe.json``: the settings with which a model was pruned."""
 
     prune: Prune

@@ -1,4 +1,4 @@
-"""Only regular files are read: a pipe waits for ever, a device may never end."""
+"""Only regular files are read: reading a pipe may wait for ever, reading a device may never end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fxpasses.errors import InputError
 
 
 def why_not_regular(path: Path) -> str | None:
-    """What keeps a path from being a file to read, in words; None for a regular file, or a link to one."""
+    """Reason why a path is no file that can be read; None for a regular file, or a link to one."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""``report.json``, as far as this package reads it."""
+"""Format of ``report.json``, for the parts that this package reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_VALUES = 1 << 31
 
 
 class Environment(Part):
-    """The machine and the software."""
+    """The machine and the software of the measurements."""
 
     cpu: Name | None
     flags: list[Name] | None
@@ -26,7 +26,7 @@ class Environment(Part):
 
 
 class Metric(Part):
-    """What ``--metric`` asked for, of one variant; ``output`` says which output it is of."""
+    """Value of the requested metric for one variant; ``output`` names the model's output."""
 
     name: Name
     title: Name
@@ -37,7 +37,7 @@ class Metric(Part):
 
 
 class Accuracy(Part):
-    """``top1`` in percent of ``images``; ``metric`` where another was asked for."""
+    """Accuracy of a variant: ``top1`` in percent of ``images``; ``metric`` if another one was requested."""
 
     top1: Percent | None
     images: Count
@@ -45,14 +45,14 @@ class Accuracy(Part):
 
 
 class Agreement(Part):
-    """With the first float variant."""
+    """Agreement of a variant with the first float variant."""
 
     top1_agreement: Percent | None
     sqnr_db: Real | None
 
 
 class Latency(Part):
-    """Of one batch size and one number of threads."""
+    """Latency for one batch size and one number of threads."""
 
     batch: Positive
     threads: Positive
@@ -92,7 +92,7 @@ class Variant(Part):
 
 
 class IntegerAgreement(Part):
-    """Of one tensor, or of all outputs."""
+    """Agreement of the integers of one tensor, or of all outputs."""
 
     values: Count
     differing: Count
@@ -101,14 +101,14 @@ class IntegerAgreement(Part):
 
 
 class NodeAgreement(IntegerAgreement):
-    """Of one tensor in one runtime, given equal inputs."""
+    """Agreement of one tensor in one runtime, given equal inputs."""
 
     node: Name
     runtime: Name
 
 
 class Parity(Part):
-    """How far both int8 artifacts agree."""
+    """Agreement of the two int8 artifacts."""
 
     images: Count
     top1_agreement: Percent | None
@@ -122,7 +122,7 @@ class Parity(Part):
 
 
 class Preprocessing(Part):
-    """``(pixel / 255 - mean) / std``, for each channel or for all."""
+    """Preprocessing of images, ``(pixel / 255 - mean) / std``, per channel or for all channels."""
 
     mean: Annotated[list[Real], Field(min_length=1)]
     std: Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)]
@@ -135,7 +135,7 @@ class Preprocessing(Part):
 
 
 class ExampleInput(Part):
-    """One input of a model that the caller gave examples for; noise for it lies between ``low`` and ``high``."""
+    """One input of a model with example inputs; random values for it lie between ``low`` and ``high``."""
 
     name: Name | None
     shape: Annotated[list[Positive], Field(max_length=8)]
@@ -145,7 +145,7 @@ class ExampleInput(Part):
 
 
 class ModelDetails(Part):
-    """How the float model is loaded again."""
+    """The data needed to load the float model again."""
 
     spec: Name
     weights: Name | None
@@ -174,7 +174,7 @@ class ModelDetails(Part):
 
 
 class DataDetails(Part):
-    """How the data is opened again."""
+    """The data needed to open the dataset again."""
 
     spec: Name
     labels: Name | None
@@ -185,7 +185,7 @@ class DataDetails(Part):
 
 
 class RuntimeAgreement(Part):
-    """How far the logits of both runtimes agree, where they are floats."""
+    """Agreement of float logits of the two runtimes."""
 
     images: Count
     top1_agreement: Percent | None
@@ -195,7 +195,7 @@ class RuntimeAgreement(Part):
 
 
 class CurvePoint(Part):
-    """Means over an epoch of training, or over the part of one that a phase had."""
+    """Means over an epoch of training, or over the part of an epoch in one phase."""
 
     epoch: Amount
     phase: Literal["open", "frozen"]
@@ -204,7 +204,7 @@ class CurvePoint(Part):
 
 
 class Report(Part):
-    """``report.json``: what was made, what it was made from, and every number measured."""
+    """Content of ``report.json``: the artifacts, their origin, and every number measured."""
 
     report_version: Positive = 1
     created: Name | None = None

@@ -1,4 +1,4 @@
-"""The parts of ``report.json`` that say how the model came about."""
+"""The parts of ``report.json`` about the making of the model."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .values import Count, Name, Part, Percent, Positive, Real, Sha256, Text
 
 
 class Changed(Part):
-    """What a pass did to a node."""
+    """A change of a node by a pass."""
 
     node: Name
     what: Text
 
 
 class Skipped(Part):
-    """Why a pass left a node alone."""
+    """A node that a pass did not change, with the reason."""
 
     node: Name
     why: Text
 
 
 class PassLog(Part):
-    """What one pass did."""
+    """The results of one pass."""
 
     name: Name
     changed: list[Changed]
@@ -32,7 +32,7 @@ class PassLog(Part):
 
 
 class Layer(Part):
-    """What one operator computes in."""
+    """The precision of one operator."""
 
     node: Name
     module: Name | None
@@ -56,7 +56,7 @@ class FloatOperator(Part):
 
 
 class Audit(Part):
-    """What onnxruntime fuses."""
+    """Operators that onnxruntime computes in int8 and in float."""
 
     ok: bool
     summary: Text
@@ -67,7 +67,7 @@ class Audit(Part):
 
 
 class Repair(Part):
-    """What one repair gained."""
+    """Gain of one repair."""
 
     repair: Name
     setting: Name
@@ -77,14 +77,14 @@ class Repair(Part):
 
 
 class Repairs(Part):
-    """From plain rounding on, one repair after the other."""
+    """Gains of all repairs, one after the other, starting from plain rounding."""
 
     images: Count
     steps: list[Repair]
 
 
 class Placement(Part):
-    """A kind of operator, tried in float."""
+    """Speed of one kind of operator in float."""
 
     operator: Name
     nodes: Positive
@@ -93,7 +93,7 @@ class Placement(Part):
 
 
 class Integers(Part):
-    """The images stored beside the model, and the digest of what it makes of them, for other machines to compare."""
+    """Images stored beside the model, and a digest of the model's integers for them, to compare machines."""
 
     cpu: Name
     kernels: dict[Name, Name]
@@ -103,7 +103,7 @@ class Integers(Part):
 
 
 class OutputPart(Part):
-    """One part of one output, int8 against float."""
+    """Error of one part of one output, int8 compared with float."""
 
     output: Name
     part: Name

@@ -1,4 +1,4 @@
-"""``pruning`` of ``report.json``."""
+"""Format of ``pruning`` in ``report.json``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .values import Amount, Count, Name, Part, Real, Share, Text
 
 
 class Size(Part):
-    """Of the dense or of the pruned model."""
+    """Size of the dense or of the pruned model."""
 
     params: Count
     nonzero_params: Count
@@ -21,14 +21,14 @@ class Size(Part):
 
 
 class Budget(Part):
-    """What may be left."""
+    """Size that pruning had to reach, as a share of the dense model."""
 
     resource: Name
     share: Share
 
 
 class Speedup(Part):
-    """Of the pruned model against the dense one, in turns."""
+    """Speed of the pruned model relative to the dense one, measured alternately."""
 
     median: Amount
     q25: Amount
@@ -36,21 +36,21 @@ class Speedup(Part):
 
 
 class Channels(Part):
-    """Of one layer."""
+    """Number of channels of one layer after and before pruning."""
 
     kept: Count
     of: Annotated[int, Field(ge=1, le=2**53)]
 
 
 class Statistics(Part):
-    """Which statistics BatchNorms have."""
+    """Origin of the BatchNorm statistics."""
 
     of: Name | None = None
     taken_again: bool
 
 
 class FineTuning(Part):
-    """How it was trained afterwards."""
+    """Settings of the training after pruning."""
 
     epochs: Count
     learning_rate: Real
@@ -58,7 +58,7 @@ class FineTuning(Part):
 
 
 class PruningAccount(Part):
-    """What was removed, and what that changed."""
+    """Account of a pruning: the removed parts, and their effects."""
 
     criterion: Name
     granularity: Name

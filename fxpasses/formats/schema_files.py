@@ -1,4 +1,4 @@
-"""JSON Schema files of the formats, made of the models: ``python -m fxpasses.formats.schema_files`` writes them."""
+"""JSON Schema files of the formats, generated from the models by ``python -m fxpasses.formats.schema_files``."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def models() -> dict[str, type[BaseModel]]:
 
 
 def schema_text(model: type[BaseModel]) -> str:
-    """The schema of a model, as its file has it."""
+    """The schema of a model, as text for its file."""
     schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def schema_path(name: str) -> Path:
-    """Where the schema of a format lies."""
+    """Path of the schema file of a format."""
     return FOLDER / f"{name}{ENDING}"
 
 
 def write_schemas() -> None:
-    """Write every file anew."""
+    """Write all schema files."""
     for name, model in models().items():
         schema_path(name).write_text(schema_text(model), encoding="utf-8")
 

@@ -1,1 +1,1 @@
-"""Graphs: the vocabulary of operators, stages, shapes, and the only ways to look into or change a graph."""
+"""Graphs: the vocabulary of operators, stages, shapes, and the functions through which graphs are read and changed."""

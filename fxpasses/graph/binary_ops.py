@@ -1,4 +1,4 @@
-"""``fxpasses::sign``: -1 or +1 of every value, +1 of zero, with the gradient binary networks train by.
+"""The operator ``fxpasses::sign``: +1 for values >= 0, else -1, with the gradient used to train binary networks.
 
 Registered with ``torch.library``, so that graphs, ``.pt2`` files and exporters keep it as one operator.
 """
@@ -40,10 +40,13 @@ torch.library.register_fake("fxpasses::sign", _sign_fake, lib=_LIBRARY)
 torch.library.register_autograd("fxpasses::sign", _backward, setup_context=_keep, lib=_LIBRARY)
 
 sign: Callable[..., Tensor] = torch.ops.fxpasses.sign.default
-"""``(x, smooth=False) -> -1 or +1``, same shape. Its gradient is handed on where |x| < 1 (XNOR-Net), or, ``smooth``,
-times ``2 - 2 |x|`` there (Bi-Real Net)."""
+"""Operator ``(x, smooth=False) -> -1 or +1``, same shape.
+
+Its gradient is passed on where |x| < 1 (XNOR-Net); with ``smooth`` it is multiplied by ``2 - 2 |x|`` there (Bi-Real
+Net).
+"""
 
 
 def sign_of(x: Tensor) -> Tensor:
-    """-1 or +1 of each value, in its dtype; +1 of zero, and of a zero with a sign."""
+    """-1 or +1 for each value, in its dtype; +1 for 0.0 and -0.0."""
     return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Read the arguments of a call by their canonical names, however they were passed."""
+"""Read the arguments of a call by their canonical names, whether they were passed by position or by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .operators import Spelling
 _OTHER_NAMES = {
     "axis": "dim", "keepdims": "keepdim", "tensors": "input", "self": "input", "mat2": "other",
 }  # fmt: skip
-"""Names that torch accepts besides its own."""
+"""Names that torch accepts besides its own parameter names."""
 
 
 def bind(gm: fx.GraphModule, node: fx.Node, spelling: Spelling) -> dict[str, Any] | None:
-    """A node's arguments by canonical name; None if it was called in a way the vocabulary does not know."""
+    """A node's arguments by canonical name; None if the vocabulary does not know this form of the call."""
     names = spelling.parameters
     if node.op == "call_module":
         module = gm.get_submodule(str(node.target))
@@ -35,7 +35,7 @@ def bind(gm: fx.GraphModule, node: fx.Node, spelling: Spelling) -> dict[str, Any
 
 
 def _is_sequence(value: object) -> bool:
-    """Whether an argument is a sequence of sizes: written out, or a ``torch.Size`` computed in the graph."""
+    """Whether an argument is a sequence of sizes: a tuple or list, or a ``torch.Size`` computed in the graph."""
     if not isinstance(value, fx.Node):
         return isinstance(value, (tuple, list))
     if value.target is getattr:

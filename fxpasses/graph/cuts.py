@@ -1,7 +1,7 @@
 """Cut a graph into blocks with one tensor between them.
 
-A tensor is a cut if everything after it depends on the inputs through it alone: behind a residual sum, not inside the
-branch. Constants and parameters belong to the block that reads them.
+A tensor is a cut if everything after it depends on the inputs only through it: the result of a residual sum is a cut,
+tensors inside the branch are not. Constants and parameters belong to the block that reads them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .graph_module import RecordedModule
 
 
 def cut_points(graph: fx.Graph) -> list[fx.Node]:
-    """The nodes that all data flows through, in order, inputs and output left out."""
+    """The nodes that all data passes through, in order, without inputs and output."""
     data = _data_nodes(graph)
     place = {node: i for i, node in enumerate(data)}
     last_use = [max((place[user] for user in node.users if user in place), default=-1) for node in data]
@@ -28,7 +28,7 @@ def cut_points(graph: fx.Graph) -> list[fx.Node]:
 
 
 def _data_nodes(graph: fx.Graph) -> list[fx.Node]:
-    """Inputs first, wherever they stand, nodes that depend on one, and the output."""
+    """Inputs first, then nodes that depend on an input, then the output."""
     found: dict[fx.Node, None] = dict.fromkeys(n for n in graph.nodes if n.op == "placeholder")
     for node in graph.nodes:
         if node.op == "output" or any(n in found for n in node.all_input_nodes):
@@ -37,10 +37,11 @@ def _data_nodes(graph: fx.Graph) -> list[fx.Node]:
 
 
 def part(gm: fx.GraphModule, sources: Sequence[fx.Node], result: Any) -> fx.GraphModule:
-    """What computes ``result`` from ``sources``, as a module that shares its parameters with ``gm``.
+    """The part of a graph that computes ``result`` from ``sources``, as a module that shares parameters with ``gm``.
 
     Args:
-        result: a node, or nested tuples, lists and dicts of nodes; it depends on the inputs through ``sources`` alone.
+        result: a node, or nested tuples, lists and dicts of nodes; it must depend on the inputs only through
+            ``sources``.
     """
     graph = fx.Graph()
     env = {node: graph.placeholder(node.name) for node in sources}

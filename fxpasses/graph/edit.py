@@ -1,4 +1,4 @@
-"""The only ways a pass looks into, or changes, a graph."""
+"""The functions through which a pass reads and changes a graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def module_of(gm: fx.GraphModule, node: fx.Node, kind: type[M] | tuple[type[M], ...]) -> M:
-    """The module a node calls.
+    """The module that a node calls.
 
     Raises:
         GraphError: the node calls no module of that kind.
@@ -35,7 +35,7 @@ def module_of(gm: fx.GraphModule, node: fx.Node, kind: type[M] | tuple[type[M], 
 
 
 def operator_name(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """The name of a node's operator, or None outside the vocabulary."""
+    """The name of a node's operator; None for an operator outside the vocabulary."""
     operator = VOCABULARY.operator(gm, node)
     return operator.name if operator else None
 
@@ -45,13 +45,13 @@ def operator_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
 
 
 def call_sites(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
-    """All nodes that call the module this node calls, itself included, under whatever name."""
+    """All nodes that call the same module as this node, itself included; the module may have several names."""
     paths = _paths_of(gm, gm.get_submodule(str(node.target)))
     return [n for n in gm.graph.nodes if n.op == "call_module" and n.target in paths]
 
 
 def _paths_of(gm: fx.GraphModule, module: nn.Module) -> set[str]:
-    """Every name that a module goes by. Looking up each node's module instead would take a net's layers squared."""
+    """All names of a module. Looking up the module of each node instead would take quadratic time."""
     found: set[str] = set()
     waiting: list[tuple[str, nn.Module]] = [("", gm)]
     while waiting:
@@ -65,7 +65,7 @@ def _paths_of(gm: fx.GraphModule, module: nn.Module) -> set[str]:
 
 
 def only_reader(node: fx.Node) -> fx.Node | None:
-    """The one node that reads this one; None if nobody does, or several, or one reads it twice."""
+    """The single node that reads this one; None without readers, with several, or if one reads it twice."""
     readers = list(node.users)
     if len(readers) != 1:
         return None
@@ -75,7 +75,7 @@ def only_reader(node: fx.Node) -> fx.Node | None:
 
 
 def why_not_replaceable(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Why the layer a node calls cannot give way to one with other parameters: someone else sees it, or sets them."""
+    """Reason why this node's layer must not be replaced (it is shared, hooked or parametrized); None if it may be."""
     layer = gm.get_submodule(str(node.target))
     paths = _paths_of(gm, layer)
     calls = sum(n.op == "call_module" and n.target in paths for n in gm.graph.nodes)
@@ -88,14 +88,14 @@ def why_not_replaceable(gm: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def _sees(node: fx.Node, paths: set[str]) -> bool:
-    """Whether a node reads parameters of the layer that goes by these names, or calls a module that holds it."""
+    """Whether a node reads parameters of the layer with these names, or calls a module that contains it."""
     if node.op == "get_attr":
         return str(node.target).rpartition(".")[0] in paths
     return node.op == "call_module" and any(f"{path}.".startswith(f"{node.target}.") for path in paths)
 
 
 def why_not_plain(layer: nn.Module) -> str | None:
-    """Why a layer computes something else than its class does with its parameters; None if it does not."""
+    """Reason why a layer does not compute what its class does (a hook or a parametrization), or None."""
     if not isinstance(getattr(layer, "weight", None), nn.Parameter | None):
         return "its weight is computed at every call, by a hook or a parametrization"
     if layer._forward_pre_hooks or layer._forward_hooks:  # torch has no public way to ask
@@ -104,7 +104,7 @@ def why_not_plain(layer: nn.Module) -> str | None:
 
 
 def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
-    """Hand a node's readers its input instead, and erase it, with its module unless others call that by its name."""
+    """Give a node's readers its input instead, and erase it; its module goes, too, unless another node calls it."""
     node.replace_all_uses_with(source)
     gm.graph.erase_node(node)
     if node.op == "call_module":
@@ -112,7 +112,7 @@ def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
 
 
 def _delete_unused(gm: fx.GraphModule, path: str) -> None:
-    """Delete the module at a path, and what held nothing else; torch's way looks every module up for every call."""
+    """Delete the module at a path and parents that become empty; torch's own function takes quadratic time."""
     unused = None
     while path and not any(_reaches(n, path) for n in gm.graph.nodes):
         unused, path = path, path.rpartition(".")[0]
@@ -121,7 +121,7 @@ def _delete_unused(gm: fx.GraphModule, path: str) -> None:
 
 
 def _reaches(node: fx.Node, path: str) -> bool:
-    """Whether a node calls or reads something at a path, inside of it, or that holds it."""
+    """Whether a node uses the module or tensor at a path, one inside it, or one that contains it."""
     if node.op not in ("call_module", "get_attr"):
         return False
     used = f"{node.target}."
@@ -145,20 +145,20 @@ def insert_call(
 
 
 def replace_node(gm: fx.GraphModule, node: fx.Node, new: fx.Node) -> None:
-    """Hand a node's readers another node, and erase it."""
+    """Give a node's readers another node instead, and erase it."""
     node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
     gm.graph.erase_node(node)
 
 
 def respell(node: fx.Node, function: Callable[..., Any], **settings: Any) -> None:
-    """Make a ``call_function`` node call another function on the same tensors; it keeps its name."""
+    """Make a ``call_function`` node call another function with the same tensors; it keeps its name."""
     assert node.op == "call_function"
     node.target = function
     node.kwargs = settings
 
 
 def with_parameters(module: M, **parameters: Tensor | None) -> M:
-    """A module with the same settings and other parameters; the module handed in is not touched."""
+    """A module with the same settings and other parameters; the given module is not changed."""
     twin = copy.copy(module)
     twin._parameters = dict(module._parameters)
     for name, value in parameters.items():
@@ -168,7 +168,7 @@ def with_parameters(module: M, **parameters: Tensor | None) -> M:
 
 
 def add_module(gm: fx.GraphModule, name: str, module: nn.Module) -> str:
-    """Add a module under ``name``, made unique; returns the name it got."""
+    """Add a module under ``name``, made unique; return its final name."""
     name = submodule_path(name)
     unique, i = name, 1
     while _is_taken(gm, unique):
@@ -187,12 +187,12 @@ def _is_taken(gm: fx.GraphModule, path: str) -> bool:
 
 
 def submodule_path(name: str) -> str:
-    """A path that a submodule can have: none can be called like a method of modules, as ``to`` or ``half``."""
+    """A valid path for a submodule: ``_`` is appended to names of module methods, such as ``to`` or ``half``."""
     return f"{name}_" if hasattr(nn.Module, name.rpartition(".")[2]) else name
 
 
 def is_floating_point(node: fx.Node) -> bool:
-    """Whether a node yields a tensor of floating point numbers, of any width."""
+    """Whether a node yields a floating point tensor of any width."""
     dtype = node.meta.get(DTYPE)
     return isinstance(dtype, torch.dtype) and dtype.is_floating_point
 

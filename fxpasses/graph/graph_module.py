@@ -1,9 +1,9 @@
-"""Graphs that can be pickled: node by node, with what the toolkit knows about them.
+"""Graphs that can be pickled: node by node, together with the facts recorded about them.
 
-``torch.fx`` pickles the source of a graph and traces it once more. That loses the shapes and names later steps read,
-and fails where a tracer has settings. Here the nodes themselves travel: functions by their names, parameters and
-modules as in any pickle. As with any pickle, reading one may run code; :func:`fxpasses.export.save` writes files that
-may be opened from strangers.
+``torch.fx`` pickles the source of a graph and traces it again. That loses the shapes and names that later steps read,
+and fails if the tracer has settings. Here the nodes themselves are pickled: functions by their names, parameters and
+modules as usual. Reading any pickle may run code; :func:`fxpasses.export.save` writes files that are safe to open even
+if they come from strangers.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor, fx, nn
 from ..errors import InputError
 
 AGAIN = "again"
-"""Key in ``GraphModule.meta``: what makes the module anew, where it has parts that have no pickle."""
+"""Key in ``GraphModule.meta`` of a function that creates the module again if it cannot be pickled."""
 
 _PLAIN = (str, int, float, bool, type(None), torch.dtype)
 _STATE = ("training", "meta", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 
 
 class RecordedModule(fx.GraphModule):
-    """A ``GraphModule`` whose copies and pickles have the same nodes, names and facts."""
+    """A ``GraphModule`` whose copies and pickles keep all nodes, names and facts."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         again: Callable[[], nn.Module] | None = self.meta.get(AGAIN)
@@ -48,14 +48,14 @@ class RecordedModule(fx.GraphModule):
 
 @dataclass(frozen=True)
 class _Earlier:
-    """Stands for a node: its place in the graph."""
+    """Placeholder for a node in a pickle: its position in the graph."""
 
     index: int
 
 
 @dataclass(frozen=True)
 class _Overload:
-    """Stands for ``torch.ops.aten.add.Tensor``, which has no pickle of its own."""
+    """Placeholder for an operator overload such as ``torch.ops.aten.add.Tensor``, which cannot be pickled."""
 
     namespace: str
     name: str
@@ -64,7 +64,7 @@ class _Overload:
 
 @dataclass(frozen=True)
 class _Functional:
-    """Stands for a function of ``torch.nn.functional`` that is made inside of another one."""
+    """Placeholder for a function of ``torch.nn.functional`` that is defined inside another function."""
 
     name: str
 
@@ -93,7 +93,7 @@ def _records_of(graph: fx.Graph) -> list[_Record]:
 
 
 def _rebuilt(class_name: str, records: list[_Record], state: dict[str, Any]) -> RecordedModule:
-    """The module of :meth:`RecordedModule.__reduce__`."""
+    """Create the module that :meth:`RecordedModule.__reduce__` has recorded."""
     graph, made = fx.Graph(), list[fx.Node]()
 
     def node_of(value: Any) -> Any:
@@ -132,7 +132,7 @@ def _target_of(target: Any) -> Any:
 
 
 def _is_reachable(thing: Any) -> bool:
-    """Whether pickle finds a class or function again by its name; of what C++ made it knows more ways."""
+    """Whether pickle can find a class or function by its name; objects made in C++ are always accepted."""
     if not isinstance(thing, type) and not hasattr(thing, "__code__"):
         return True
     found: Any = sys.modules.get(thing.__module__)
@@ -150,7 +150,7 @@ def _not_picklable(what: str, thing: Any) -> InputError:
 
 
 def _plain_meta(node: fx.Node) -> dict[str, Any]:
-    """What is known of a node, in plain values; torch notes graphs and fake tensors there, which stay behind."""
+    """Metadata of a node as plain values; graphs and fake tensors that torch stores there are left out."""
     kept = {key: _plain(value) for key, value in node.meta.items() if key != "nn_module_stack"}
     stack = node.meta.get("nn_module_stack")
     if isinstance(stack, dict):
@@ -160,7 +160,7 @@ def _plain_meta(node: fx.Node) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value, if it is made of numbers, text and dtypes alone; else None."""
+    """The value if it consists only of numbers, text and dtypes; else None."""
     if type(value) in (tuple, list):
         parts = [_plain(part) for part in value]
         is_lost = any(p is None and v is not None for p, v in zip(parts, value, strict=True))

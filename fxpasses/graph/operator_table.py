@@ -1,5 +1,4 @@
-"""The operators themselves. One entry each: spellings, canonical call, scale, ONNX. See
-:mod:`fxpasses.graph.operators`."""
+"""The operators: one entry each with spellings, canonical call, scaling and ONNX (:mod:`fxpasses.graph.operators`)."""
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _spell(parameters: str, *targets: Any, **fixed: Any) -> tuple[Spelling, ...]:
-    """The same positional parameters for several targets."""
+    """Spellings with the same positional parameters for several targets."""
     return tuple(Spelling(target, _names(parameters), fixed=fixed) for target in targets)
 
 
 def _converted(parameters: str, convert: Convert, *targets: Any, **fixed: Any) -> tuple[Spelling, ...]:
-    """Spellings whose arguments a rule rewrites."""
+    """Spellings whose arguments are rewritten by a rule."""
     return tuple(Spelling(target, _names(parameters), fixed=fixed, convert=convert) for target in targets)
 
 
@@ -40,7 +39,7 @@ _CONV_TRANSPOSE = "input weight bias stride padding output_padding groups dilati
 
 
 def _layer(name: str, *layers: type[nn.Module], functions: tuple[Spelling, ...] = (), **facts: Any) -> Operator:
-    """A layer with parameters; its functional spellings become modules in :mod:`fxpasses.capturing.lifting`."""
+    """A layer with parameters; :mod:`fxpasses.capturing.lifting` turns its functional spellings into modules."""
     return Operator(name, layers=layers, spellings=functions, **facts)
 
 
@@ -92,7 +91,7 @@ def _norms() -> list[Operator]:
                 *_spell("input weight bias running_mean running_var momentum eps", no_training, training=False),
             ),
             onnx=("BatchNormalization",),
-            why_float="a BatchNorm that no layer absorbed: no runtime has it in int8",
+            why_float="no layer could absorb this BatchNorm, and no runtime has an int8 kernel for it",
         ),
         _layer("layer_norm", nn.LayerNorm, onnx=("LayerNormalization",), why_float=_NORM,
                functions=_spell("input normalized_shape weight bias eps cudnn_enable", F.layer_norm, torch.layer_norm,
@@ -480,7 +479,7 @@ _REFUSES = {
 
 
 def _with_columns(operators: Iterable[Operator]) -> list[Operator]:
-    """The operators with the traits of the table above, and what they refuse."""
+    """The operators with their traits and refusals from the tables above."""
     having = {trait: _names(names) for trait, names in _TRAITS.items()}
     found = [
         replace(
@@ -496,4 +495,4 @@ def _with_columns(operators: Iterable[Operator]) -> list[Operator]:
 
 
 VOCABULARY = Vocabulary(_with_columns([*_layers(), *_activations(), *_arithmetic(), *_pools(), *_shapes()]))
-"""Every operator the toolkit knows."""
+"""Every operator that the toolkit knows."""

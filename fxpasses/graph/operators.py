@@ -1,12 +1,12 @@
-"""The one vocabulary of operators: what every spelling means, and what int8 makes of it.
+"""The vocabulary of operators: the meaning of every spelling, and the int8 form of every operator.
 
-``F.relu``, ``torch.relu``, ``nn.ReLU``, ``x.relu_()`` and ``aten.relu`` are one operator. A :class:`Operator` names
-its spellings, the canonical call they are rewritten to at capture, how int8 treats its scale, and how ONNX spells it.
-To teach the toolkit an operator, see docs/adding_an_operator.md: it begins with an entry of
+``F.relu``, ``torch.relu``, ``nn.ReLU``, ``x.relu_()`` and ``aten.relu`` are one operator. An :class:`Operator` lists
+its spellings, the canonical call that replaces them at capture, the treatment of its scale in int8, and its ONNX
+operator types. docs/adding_an_operator.md tells how to add an operator: it begins with an entry of
 :mod:`fxpasses.graph.operator_table`.
 
-Canonical form of a graph: layers with parameters are ``call_module`` nodes; everything else is a ``call_function``
-node whose tensors are positional and whose settings are keywords.
+Canonical form of a graph: layers with parameters are ``call_module`` nodes; everything else is a ``call_function`` node
+whose tensors are positional and whose settings are keywords.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Convert = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 
 class Scaling(Enum):
-    """How an operator treats the scale of its output."""
+    """Treatment of the scale of an operator's output."""
 
     OWN = "computes new values: its output has a scale of its own"
     SHARED = "moves or selects values: its output has its input's scale"
@@ -32,7 +32,7 @@ class Scaling(Enum):
 
 
 class Trait(Enum):
-    """What steps ask about an operator; which operators have it stands in the table."""
+    """Properties of operators that steps depend on; the table says which operators have them."""
 
     ABSORBS = "takes a ReLU or clamp behind it into the saturation of its output"
     JOINS = "brings tensors of several scales to one"
@@ -51,10 +51,11 @@ class Spelling:
     Attributes:
         target: a function, a module class, a method's name, or an ATen name such as ``"aten.relu"``.
         parameters: names of its positional parameters, in order; for a module class, attributes to read.
-        rename: parameters of this spelling that the canonical form calls otherwise.
-        fixed: settings this spelling implies.
+        rename: parameters of this spelling that have another name in the canonical form.
+        fixed: settings implied by this spelling.
         variadic: whether the last parameter may be spread over the rest of the positional arguments.
-        convert: rewrites the bound arguments where names alone do not do; None from it declines the call.
+        convert: rewrites the bound arguments if renaming is not enough; it returns None for a call without canonical
+            form.
     """
 
     target: Any
@@ -73,18 +74,19 @@ class Operator:
         name: its name in logs and recipes.
         function: the canonical ``call_function`` target; None for layers, which stay modules.
         layers: module classes whose ``call_module`` nodes are this operator.
-        tensors: how many leading positional arguments are tensors.
+        tensors: number of leading positional arguments that are tensors.
         settings: names of the canonical keyword settings.
-        required: settings without which a call is left as it is, because their default is not one value.
-        spellings: everything that is rewritten to the canonical call.
+        required: settings that a call must have to be rewritten, because their default is not a single value.
+        spellings: calls that are rewritten to the canonical call.
         scaling: see :class:`Scaling`.
         fixed_range: (low, high) of the output for ``Scaling.FIXED``.
         elementwise: whether each output value depends on one input value only, so that 256 int8 inputs describe it.
-        weight_axis: output-channel axis of the weight of a layer that int8 computes.
-        onnx: operator types it becomes in ONNX, for the audit.
-        why_float: the reason given in logs when it has no int8 form.
-        traits: what steps ask about it.
-        refuses: why a call of it has no int8 form, where others have one; None from it for those.
+        weight_axis: output-channel axis of the weight, for layers with an int8 form.
+        onnx: its operator types in ONNX, for the audit.
+        why_float: the reason for logs if it has no int8 form.
+        traits: properties that steps depend on.
+        refuses: returns the reason why a call has no int8 form, or None; for operators of which only some calls have
+            one.
     """
 
     name: str
@@ -113,7 +115,7 @@ class Operator:
 
 
 class Vocabulary:
-    """All operators, found by any of their spellings."""
+    """All operators; each can be found by any of its spellings."""
 
     def __init__(self, operators: Iterable[Operator]) -> None:
         self.by_name: dict[str, Operator] = {}
@@ -139,11 +141,11 @@ class Vocabulary:
         return self.by_name[name]
 
     def layer(self, module: nn.Module) -> Operator | None:
-        """The operator a module with parameters is; subclasses may override forward, so the class must match."""
+        """The operator of a module with parameters; not of subclasses, which may override forward."""
         return self._layers.get(type(module))
 
     def spelling(self, gm: fx.GraphModule, node: fx.Node) -> tuple[Operator, Spelling] | None:
-        """The operator a node of a graph as traced spells, and which spelling it is."""
+        """The operator and the spelling of a node of a traced graph."""
         if node.op == "call_module":
             return self._spellings.get(type(gm.get_submodule(str(node.target))))
         if node.op == "call_method":
@@ -174,7 +176,7 @@ class Vocabulary:
 
 
 def _is_canonical(node: fx.Node, operator: Operator) -> bool:
-    """Whether a call of an operator's function is written the canonical way; a call with other settings stays alien."""
+    """Whether a call of an operator's function has canonical form; a call with unknown settings has not."""
     positional = 2 if operator.name == "slice" else operator.tensors
     if len(node.args) != positional or not node.kwargs.keys() <= set(operator.settings):
         return False

@@ -1,7 +1,8 @@
-"""What belongs to a captured graph, and what to the user's model.
+"""Ownership of modules: those that belong to a captured graph, and those that belong to the user's model.
 
-A captured graph shares leaf modules and parameters with the model. The containers between the root and those leaves
-are its own: bare ``nn.Module`` objects that torch.fx and torch.export make to hold dotted names. Only they may change.
+A captured graph shares leaf modules and parameters with the model. The containers between the root and the leaves
+belong to the graph: they are plain ``nn.Module`` objects that torch.fx and torch.export create to hold dotted names.
+Only they may be changed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from torch import Tensor, fx, nn
 
 
 def owned_module(gm: fx.GraphModule, path: str) -> nn.Module | None:
-    """The graph's own container at ``path``; None if there is none, or it is a module of the user's."""
+    """The graph's own container at ``path``; None if there is none, or if the module belongs to the user."""
     module: nn.Module = gm
     for name in path.split(".") if path else ():
         child = module._modules.get(name)
@@ -21,7 +22,7 @@ def owned_module(gm: fx.GraphModule, path: str) -> nn.Module | None:
 
 
 def tensor_at(gm: fx.GraphModule, path: str) -> Tensor | None:
-    """The parameter or buffer a ``get_attr`` node reads; None if it reads something else."""
+    """The parameter or buffer that a ``get_attr`` node reads; None if it reads something else."""
     value: object = gm
     for name in path.split("."):
         value = getattr(value, name, None)
@@ -29,9 +30,9 @@ def tensor_at(gm: fx.GraphModule, path: str) -> Tensor | None:
 
 
 def place_module(gm: fx.GraphModule, wanted: str, module: nn.Module) -> str:
-    """Put a module at ``wanted``, or beside it if that is taken; returns its path.
+    """Put a module at ``wanted``, or at a similar path if that is taken; return its path.
 
-    A bare container that holds nothing but the module's own tensors makes room for it.
+    A container that holds nothing but the module's own tensors is replaced by the module.
     """
     holder, _, name = wanted.rpartition(".")
     parent = owned_module(gm, holder)

@@ -1,7 +1,7 @@
-"""What a pass is, and the one place that runs them.
+"""Definition of a pass, and the function that runs passes.
 
-A pass is a callable ``GraphModule -> PassResult`` that edits the graph it is given. :func:`run_passes` copies the
-graph first, so the caller's stays as it was, and after each pass lints, recompiles, checks the stage and logs.
+A pass is a callable ``GraphModule -> PassResult`` that edits the given graph. :func:`run_passes` copies the graph
+first, so the caller's graph is not changed, and after each pass it lints, recompiles, checks the stage and logs.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ _FOLDED = "folded into "
 
 @dataclass(frozen=True)
 class Change:
-    """One candidate a pass changed.
+    """One change by a pass.
 
     Attributes:
-        folded_into: the node of the layer in front that took it in; None for every other change.
-        made: the path of the layer that was made of it, where it was none.
+        node: name of the changed node.
+        what: description of the change.
+        folded_into: name of the layer's node before it that absorbed this node; None for other changes.
+        made: path of a layer created from the node; None for other changes.
     """
 
     node: str
@@ -34,7 +36,7 @@ class Change:
 
     @staticmethod
     def of_text(node: str, text: str) -> Change:
-        """The change that a file tells of."""
+        """The change described by a text in a file."""
         layer = text.removeprefix(_FOLDED)
         return Change(node, text, layer if layer != text and layer.isidentifier() else None)
 
@@ -44,10 +46,10 @@ _STAYS_FLOAT = "stays float: "
 
 @dataclass(frozen=True)
 class Skip:
-    """One candidate a pass left alone, and why.
+    """One candidate that a pass did not change, and the reason.
 
     Attributes:
-        stays_float: whether the node computes in float for it, in a graph that is being made int8.
+        stays_float: whether the node therefore computes in float, in a graph that is converted to int8.
     """
 
     node: str
@@ -56,12 +58,12 @@ class Skip:
 
     @property
     def text(self) -> str:
-        """The reason as reports and files have it."""
+        """The reason as text for reports and files."""
         return f"{_STAYS_FLOAT}{self.why}" if self.stays_float else self.why
 
     @staticmethod
     def of_text(node: str, text: str) -> Skip:
-        """The skip that a file tells of."""
+        """The skip described by a text in a file."""
         return Skip(node, text.removeprefix(_STAYS_FLOAT), text.startswith(_STAYS_FLOAT))
 
 
@@ -76,7 +78,7 @@ class PassResult:
         self.changed.append(Change(node.name, what, made=made))
 
     def fold(self, node: fx.Node, layer: fx.Node) -> None:
-        """``layer`` has taken in the node behind it."""
+        """Record that ``layer`` has absorbed the node after it."""
         self.changed.append(Change(node.name, f"{_FOLDED}{layer.name}", layer.name))
 
     def skip(self, node: fx.Node, why: str) -> None:
@@ -91,7 +93,7 @@ Pass = Callable[[fx.GraphModule], PassResult]
 
 @dataclass(frozen=True)
 class PassLog:
-    """What one pass did to one graph."""
+    """The result of one pass on one graph."""
 
     name: str
     result: PassResult
@@ -103,7 +105,7 @@ def pass_name(graph_pass: Pass) -> str:
 
 
 def pass_logs(gm: fx.GraphModule) -> list[PassLog]:
-    """What every pass so far did to this graph, in order."""
+    """The results of all passes on this graph, in order."""
     return graph_facts(gm).log
 
 
@@ -111,8 +113,8 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
     """Run passes over a copy of a graph and return the copy.
 
     Raises:
-        GraphError: the graph is not in ``stage`` before or after a pass, a pass left it invalid, or a pass raised it;
-            it then says which pass, and after what.
+        GraphError: the graph is not in ``stage`` before or after a pass, a pass left it invalid, or a pass raised the
+            error; the message names the pass and the passes before it.
     """
     check_stage(gm, stage, "run_passes")
     gm = copy_graph(gm)
@@ -129,7 +131,7 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
 
 
 def copy_graph(gm: fx.GraphModule) -> fx.GraphModule:
-    """A copy that shares nothing with the original: parameters, buffers, nodes and facts are its own."""
+    """A deep copy: parameters, buffers, nodes and facts are not shared with the original."""
     return copy.deepcopy(gm)
 
 

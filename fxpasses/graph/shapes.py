@@ -19,7 +19,7 @@ class _Recorder(fx.Interpreter):
 
 
 def note_shape(node: fx.Node, result: Any) -> None:
-    """Write into ``node.meta`` what shape and dtype a node's result has, if it is a tensor or several."""
+    """Write shape and dtype of a node's result into ``node.meta``, if it is a tensor or several tensors."""
     node.meta.pop(SHAPE, None)
     node.meta.pop(DTYPE, None)
     if isinstance(result, Tensor):
@@ -39,7 +39,7 @@ def record_shapes(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> None:
 
 
 def shape_of(node: fx.Node) -> tuple[int, ...] | None:
-    """Shape on the example inputs (dimension 0 is the batch), or None where the node is not a tensor."""
+    """Shape for the example inputs (dimension 0 is the batch), or None if the node is not a tensor."""
     shape = node.meta.get(SHAPE)
     return shape if isinstance(shape, tuple) else None
 
@@ -55,12 +55,12 @@ def is_float_tensor(value: object) -> bool:
 
 
 def carried_meta(node: fx.Node) -> dict[str, Any]:
-    """What a node that takes another's place inherits: shape, dtype and source line, nothing fx notes for itself."""
+    """Metadata that a replacement of a node inherits: shape, dtype and source line, but not the notes of torch.fx."""
     return {k: v for k, v in node.meta.items() if k in (SHAPE, DTYPE, "stack_trace", "nn_module_stack")}
 
 
 def value_range(x: object) -> tuple[float, float] | None:
-    """(least, largest) value of a tensor; None of anything else, of an empty one, and where it is not finite."""
+    """(smallest, largest) value of a tensor; None if it is no tensor, empty, or not finite."""
     if not isinstance(x, Tensor) or not x.numel() or x.is_complex():
         return None
     low, high = (float(v) for v in torch.aminmax(x.detach() if x.dtype is not torch.bool else x.to(torch.uint8)))

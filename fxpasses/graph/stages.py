@@ -1,8 +1,8 @@
-"""The stages a graph goes through, and what must hold in each.
+"""The stages of a graph, and the conditions that hold in each.
 
 FLOAT -> OBSERVED -> QUANTIZED, FLOAT -> TRAINING -> QUANTIZED, or FLOAT -> LOWERED (fp16, bf16, int8 or int4 weights,
-dynamic int8). A pass names the stage it works on; :func:`check_stage` verifies the graph really is in it, so a pass
-never meets a graph that another one left half done.
+dynamic int8). A pass names the stage it works on; :func:`check_stage` verifies the graph's stage, so that a pass never
+gets an incomplete graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .pass_runner import PassLog
 
 _META = "fxpasses"
-"""The key in ``GraphModule.meta`` under which the toolkit keeps its facts about a graph."""
+"""Key in ``GraphModule.meta`` of the facts that the toolkit records about a graph."""
 
 
 class Stage(Enum):
@@ -46,7 +46,7 @@ _HOW_TO_REACH = {
 
 
 class CaptureMethod(Enum):
-    """How a graph was captured; the value is what reports say."""
+    """The way in which a graph was captured; the value is the text in reports."""
 
     TRACE = "trace"
     EXPORT = "export"
@@ -56,21 +56,21 @@ class CaptureMethod(Enum):
 
 @dataclass
 class Facts:
-    """What the toolkit recorded about a graph.
+    """Facts that the toolkit records about a graph.
 
     Attributes:
-        stage: None where the toolkit did not make the graph.
-        capture_method: how it was captured; None for a graph from a file.
-        example_inputs: shape and dtype of every tensor among the inputs, nested as the model takes them.
-        example_ranges: least and largest value of every example tensor, in order; None for one without numbers.
-        free_sizes: which dimensions of inputs and outputs may have another size; None where nobody learned it.
-        config: of the quantization, from OBSERVED on.
-        precision: of a LOWERED graph.
-        masks: that were applied, one after the other.
-        training: of a TRAINING graph, what it was prepared with.
-        trained: of a QUANTIZED graph that was trained, the same.
-        training_curve: loss and accuracy while it was trained.
-        log: what every pass did, in order.
+        stage: None if the toolkit did not make the graph.
+        capture_method: the way in which it was captured; None for a graph from a file.
+        example_inputs: shape and dtype of every tensor among the inputs, nested like the model's inputs.
+        example_ranges: smallest and largest value of every example tensor, in order; None for one without values.
+        free_sizes: dimensions of inputs and outputs that may have another size; None if they are unknown.
+        config: settings of the quantization, from OBSERVED on.
+        precision: precision of a LOWERED graph.
+        masks: masks that were applied, one after the other.
+        training: settings and facts of a TRAINING graph.
+        trained: training settings of a QUANTIZED graph that was trained.
+        training_curve: loss and accuracy during training.
+        log: results of all passes, in order.
     """
 
     stage: Stage | None = None
@@ -88,21 +88,21 @@ class Facts:
 
 
 def graph_facts(gm: fx.GraphModule) -> Facts:
-    """What the toolkit recorded about a graph."""
+    """The facts recorded about a graph."""
     facts = gm.meta.setdefault(_META, Facts())
     assert isinstance(facts, Facts)
     return facts
 
 
 def config_of(gm: fx.GraphModule) -> QuantConfig:
-    """The settings an OBSERVED or QUANTIZED graph was made with."""
+    """The settings with which an OBSERVED or QUANTIZED graph was made."""
     config = graph_facts(gm).config
     assert config is not None, "neither observed nor quantized"
     return config
 
 
 def stage_of(gm: nn.Module) -> Stage | None:
-    """The stage a graph is in; None if the toolkit did not make it."""
+    """The stage of a graph; None if the toolkit did not make it."""
     if not isinstance(gm, fx.GraphModule):
         return None
     facts = gm.meta.get(_META)

@@ -1,1 +1,1 @@
-"""This machine: its software and CPU as a report has them, its level of int8 kernels, and what is missing."""
+"""This machine: its software and CPU for reports, its level of int8 kernels, and missing packages."""

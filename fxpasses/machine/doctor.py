@@ -1,4 +1,4 @@
-"""What this machine can run, at which promise, and what is missing: ``fxpasses doctor``.
+"""Diagnosis for ``fxpasses doctor``: what this machine can run, with which guarantee, and what is missing.
 
 Packages are looked up by their metadata; only torch and onnxruntime are imported, since only they know their engines.
 """
@@ -21,13 +21,13 @@ _EXTRA = re.compile(r"""extra\s*==\s*["'](?P<extra>[^"']+)["']""")
 
 @dataclass(frozen=True)
 class Dependency:
-    """A package that fxpasses, or one of its extras, asks for.
+    """A package that fxpasses, or one of its extras, requires.
 
     Attributes:
-        name: as on PyPI.
-        extra: the extra that asks for it; empty if fxpasses itself does.
-        at_least: the oldest version that will do; empty if any.
-        installed: the version found; None if it is not installed.
+        name: its name on PyPI.
+        extra: the extra that requires it; empty if fxpasses itself does.
+        at_least: the oldest sufficient version; empty if any version is.
+        installed: the installed version; None if it is not installed.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Dependency:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with it; None if nothing is."""
+        """Description of the problem with this package; None if there is none."""
         if self.installed is None:
             return "is not installed"
         if _numbers(self.installed) < _numbers(self.at_least):
@@ -46,7 +46,7 @@ class Dependency:
 
     @property
     def install(self) -> str:
-        """The command that puts it right."""
+        """The command that installs a sufficient version."""
         if self.extra:
             return f'pip install -U "{_PACKAGE}[{self.extra}]"'
         return f'pip install "{self.name}{">=" if self.at_least else ""}{self.at_least}"'
@@ -54,7 +54,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """Whether models made for a target run here as intended, and what is promised of them."""
+    """Whether models made for a target run here at full speed, and the promise for them."""
 
     target: str
     suited: bool
@@ -63,11 +63,11 @@ class TargetCheck:
 
 @dataclass(frozen=True)
 class AutoTarget:
-    """The target that ``auto`` becomes on this machine.
+    """The target that replaces ``auto`` on this machine.
 
     Attributes:
         target: its name.
-        why: what decided it.
+        why: the reason for it.
         kernels: the level of int8 kernels of each runtime for such a model.
     """
 
@@ -78,7 +78,7 @@ class AutoTarget:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps fxpasses from working, and what to do."""
+    """A problem that prevents fxpasses from working, and its fix."""
 
     what: str
     fix: str
@@ -86,16 +86,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What ``fxpasses doctor`` says.
+    """The result of ``fxpasses doctor``.
 
     Attributes:
         environment: as in report.json.
-        torch_engines: the int8 engines torch was built with.
-        onnxruntime_providers: the providers onnxruntime was built with.
-        dependencies: every package asked for, extras included.
+        torch_engines: the int8 engines that torch was built with.
+        onnxruntime_providers: the providers that onnxruntime was built with.
+        dependencies: every required package, extras included.
         targets: each target on this machine.
-        auto: what ``--target auto`` is here, why, and the kernels that such a model runs on; None without torch.
-        problems: what is missing that is not optional.
+        auto: the target that replaces ``--target auto`` here, with the reason and the kernels; None without torch.
+        problems: required things that are missing.
     """
 
     environment: dict[str, object]
@@ -108,17 +108,17 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing that is not optional."""
+        """Whether everything required is there."""
         return not self.problems
 
     def to_json(self) -> dict[str, object]:
-        """All of it, with ``ok`` and how to install what is missing, ready for JSON."""
+        """All data for JSON, with ``ok`` and the commands that install what is missing."""
         packages = [{**asdict(one), "problem": one.problem, "install": one.install} for one in self.dependencies]
         return {**asdict(self), "dependencies": packages, "ok": self.ok}
 
 
 def diagnose() -> Diagnosis:
-    """Look at this machine and what is installed."""
+    """Examine this machine and its installed packages."""
     dependencies = installed_dependencies()
     problems = [
         Problem(f"{one.name} {one.problem}", one.install) for one in dependencies if one.problem and not one.extra
@@ -135,7 +135,7 @@ def diagnose() -> Diagnosis:
 
 
 def auto_target() -> AutoTarget | None:
-    """What ``--target auto`` is on this machine; None if torch or onnxruntime cannot be imported."""
+    """The target that replaces ``--target auto`` on this machine; None if torch or onnxruntime cannot be imported."""
     try:
         from fxpasses.export.engines.saturation import saturates
         from fxpasses.export.exact_sums import runtime_saturates
@@ -152,7 +152,7 @@ def auto_target() -> AutoTarget | None:
 
 
 def torch_engines() -> tuple[str, ...]:
-    """The int8 engines of torch that compute; empty if torch cannot be imported."""
+    """The int8 engines that torch can compute with; empty if torch cannot be imported."""
     try:
         import torch
     except ImportError:
@@ -171,7 +171,7 @@ def onnxruntime_providers() -> tuple[str, ...]:
 
 
 def installed_dependencies() -> tuple[Dependency, ...]:
-    """What fxpasses asks for, by its own metadata, in its order; empty if fxpasses is not installed."""
+    """The packages that the metadata of fxpasses requires, in its order; empty if fxpasses is not installed."""
     try:
         asked = requires(_PACKAGE) or []
     except PackageNotFoundError:
@@ -181,7 +181,7 @@ def installed_dependencies() -> tuple[Dependency, ...]:
 
 
 def _dependency(requirement: str) -> Dependency | None:
-    """One line of metadata; None if it is for another Python than this."""
+    """The dependency in one line of metadata; None if the line is for another version of Python."""
     parts = _REQUIREMENT.match(requirement)
     assert parts, f"not a requirement: {requirement}"
     marker = parts["marker"] or ""
@@ -197,12 +197,12 @@ def _dependency(requirement: str) -> Dependency | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """``2.15.0+cu130`` as (2, 15, 0)."""
+    """A version as numbers: ``2.15.0+cu130`` is (2, 15, 0)."""
     return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
 def check_target(target: str, providers: tuple[str, ...]) -> TargetCheck:
-    """Whether models made for ``target`` run here as intended."""
+    """Check whether models made for ``target`` run here at full speed."""
     reason = why_unsuited(target)
     if target == "cuda" and reason is None:
         reason = why_no_gpu_kernels()
@@ -212,7 +212,7 @@ def check_target(target: str, providers: tuple[str, ...]) -> TargetCheck:
 
 
 def why_no_gpu_kernels() -> str | None:
-    """What keeps torch from running int8 kernels on this machine's GPU; None if nothing does."""
+    """The reason why torch runs no int8 kernels on a GPU of this machine; None if it does."""
     try:
         from fxpasses.export.engines.cuda.readiness import why_no_kernels
     except ImportError:
@@ -221,7 +221,7 @@ def why_no_gpu_kernels() -> str | None:
 
 
 def _promise(target: str, providers: tuple[str, ...]) -> str:
-    """What a model made for a target does on a machine that suits it."""
+    """The promise for a model of a target on a machine that suits the target."""
     if target == "x86":
         return "full speed, sums of 32 bits: exact integers"
     if target == "x86-avx2":
@@ -229,7 +229,7 @@ def _promise(target: str, providers: tuple[str, ...]) -> str:
         return f"full speed, weights that cannot saturate sums of 16 bits: exact integers{faster}"
     if target == "arm":
         return "dot product instructions: full speed"
-    in_torch = "int8 kernels in PyTorch: exact integers; its honest rival is fp16"
+    in_torch = "int8 kernels in PyTorch: exact integers; compare its speed with fp16"
     if "CUDAExecutionProvider" not in providers:
         return f"{in_torch}; onnxruntime has no CUDA provider (pip install onnxruntime-gpu) and runs on the CPU"
     return f"{in_torch}; onnxruntime's CUDA provider has no int8 convolutions"

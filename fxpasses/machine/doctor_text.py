@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def doctor_text(diagnosis: Diagnosis) -> RenderableType:
-    """The diagnosis, to be printed by a rich console."""
+    """The diagnosis, for a rich console."""
     from rich.console import Group
     from rich.text import Text
 
@@ -61,7 +61,7 @@ def _targets(diagnosis: Diagnosis) -> Table:
 
 
 def _extras(diagnosis: Diagnosis) -> Table:
-    """Each extra with what it lacks, and how to install it."""
+    """A table of extras with their missing packages, and the command that installs them."""
     from rich.text import Text
 
     extras: dict[str, list[Dependency]] = {}

@@ -1,7 +1,7 @@
-"""The machine and the software a number was measured on: the ``environment`` key of report.json.
+"""The machine and the software of a measurement: the ``environment`` key of report.json.
 
-Imports none of the packages it reports; takes a few milliseconds. What cannot be read on a system is ``None`` or
-empty, never a guess.
+Imports none of the packages it reports; takes a few milliseconds. Values that cannot be read on a system are ``None``
+or empty, never guessed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "fxpass
 
 
 def environment() -> dict[str, object]:
-    """CPU, its flags that matter to int8, memory, GPU, versions, threads and system, ready for JSON."""
+    """CPU, its flags that matter for int8, memory, GPU, versions, threads and system, ready for JSON."""
     memory = ram_bytes()
     return {
         "cpu": cpu_name(),
@@ -33,7 +33,7 @@ def environment() -> dict[str, object]:
 
 
 def versions() -> dict[str, str | None]:
-    """The installed version of python and of each package that can change a number; None where it is not installed."""
+    """The versions of python and of each package that can change a number; None for one that is not installed."""
     return {"python": platform.python_version()} | {name: installed_version(name) for name in PACKAGES}
 
 
@@ -46,14 +46,14 @@ def installed_version(package: str) -> str | None:
 
 
 def usable_threads() -> int:
-    """The logical CPUs this process may use."""
+    """Number of logical CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def ram_bytes() -> int | None:
-    """The machine's memory."""
+    """The machine's memory in bytes; None if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # no sysconf on Windows
@@ -70,17 +70,15 @@ def gpu_name() -> str | None:
 
 
 def why_unsuited(target: str) -> str | None:
-    """Why this machine does not run a model made for ``target`` at full speed; None if it does, or cannot be told.
+    """Reason why this machine does not run a model made for ``target`` at full speed; None if it does, or if unknown.
 
-    The integers are the same on every CPU.
-
-    An unknown target is not an error: a file may come from a newer version.
+    The integers are the same on every CPU. An unknown target is no error: a file may come from a newer version.
     """
     flags = cpu_flags()
     if target in ("x86", "x86-avx2"):
         return _why_unsuited_x86(target, flags)
     if target == "arm" and not is_arm():
-        return f"made for ARM; on {platform.machine()} it computes the same integers, and its speed says nothing"
+        return f"made for ARM; on {platform.machine()} it computes the same integers, and its speed here is not typical"
     if target == "arm" and flags and "asimddp" not in flags:
         return "this ARM CPU has no dot product instructions (asimddp): int8 runs, but gains little speed"
     if target == "cuda" and gpu_name() is None:
@@ -90,7 +88,7 @@ def why_unsuited(target: str) -> str | None:
 
 def _why_unsuited_x86(target: str, flags: tuple[str, ...]) -> str | None:
     if not is_x86():
-        return f"made for x86; on {platform.machine()} it computes the same integers, and its speed says nothing"
+        return f"made for x86; on {platform.machine()} it computes the same integers, and its speed here is not typical"
     if not flags:
         return None
     if "avx2" not in flags:

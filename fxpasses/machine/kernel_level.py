@@ -1,14 +1,14 @@
-"""The level of int8 kernels that a model runs on: the instructions of this CPU, and how sums stay exact with them.
+"""The level of int8 kernels of a model: the instructions of this CPU, and the way in which sums stay exact.
 
 ========================  =============================================================================
 VNNI                      x86: uint8 x int8, summed in 32 bits
-AVX2 pair-safe            x86 without VNNI: pairs summed in 16 bits, by weights that cannot saturate them
-AVX2 exact                x86 without VNNI: slower kernels for weights that could (float32 in PyTorch,
-                          uint8 weights in onnxruntime)
+AVX2 pair-safe            x86 without VNNI: pairs summed in 16 bits, with weights that cannot saturate them
+AVX2 exact                x86 without VNNI: slower kernels for other weights (float32 in PyTorch, uint8 weights in
+                          onnxruntime)
 NEON, SDOT, SMMLA         64-bit ARM: without and with the dot product, with products of matrices
 ========================  =============================================================================
 
-``SSE`` takes the place of ``AVX2`` on x86 CPUs that have none. Whether kernels saturate is asked of the kernels.
+On x86 CPUs without AVX2 the names contain ``SSE`` instead. The kernels themselves are tested for saturation.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def kernel_level(saturating: bool, safe: bool, flags: tuple[str, ...] | None = N
 
     Args:
         saturating: whether the runtime's kernels add pairs of products in 16 bits here.
-        safe: whether the weights cannot saturate them.
-        flags: of the CPU; this machine's by default.
+        safe: whether the weights cannot saturate these sums.
+        flags: flags of the CPU; those of this machine by default.
     """
     flags = cpu_flags() if flags is None else flags
     if is_arm():

@@ -1,1 +1,1 @@
-"""Measurements of artifacts: accuracy by a metric, latency, size, and how far each output is from float."""
+"""Measurements of artifacts: accuracy by a metric, latency, size, and the difference of each output from float."""

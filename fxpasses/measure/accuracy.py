@@ -1,9 +1,9 @@
-"""Accuracy of several runners, and how far each is from float32, in one pass over the data.
+"""Accuracy of several runners, and the difference of each from float32, in one pass over the data.
 
     top1            share of images whose highest logit is the label, in percent
     top1_agreement  share of images whose highest logit is that of the reference, in percent
     sqnr_db         10 log10(sum of reference**2 / sum of (reference - logits)**2), over all logits of all images
-    metric          what :mod:`.metrics` makes of the output it names, where one is asked for
+    metric          the value of a requested metric (:mod:`.metrics`) for its output
 
 The reference is the first fp32 runner. Only sums are kept: memory does not grow with the data.
 """
@@ -27,19 +27,19 @@ from .runners import FLOAT_PRECISIONS, Runner
 
 Batch = tuple[Tensor | tuple[Tensor, ...], Any]
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
+"""Function called with the name of a step, the amount done, and the total amount (0 if unknown)."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one runner made of the data.
+    """Results of one runner on the data.
 
     Attributes:
-        images: seen.
-        top1: percent; None where there are no labels.
-        top1_agreement: percent of images with the reference's class; None where outputs are no logits ``[B, classes]``.
-        sqnr_db: None where the outputs equal the reference's bit for bit (the ratio is infinite then).
-        metric: report.json's ``accuracy.metric``, where a metric was asked for.
+        images: number of images.
+        top1: percent; None without labels.
+        top1_agreement: percent of images with the reference's class; None if outputs are no logits ``[B, classes]``.
+        sqnr_db: None if the outputs equal the reference's bit for bit (the ratio would be infinite).
+        metric: report.json's ``accuracy.metric``, if a metric was requested.
     """
 
     images: int
@@ -50,23 +50,23 @@ class Comparison:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether there were labels to measure against."""
+        """Whether there were labels."""
         return self.top1 is not None or self.metric is not None
 
     @property
     def accuracy(self) -> dict[str, object]:
-        """report.json's ``accuracy``."""
+        """Content of report.json's ``accuracy``."""
         measured = {} if self.metric is None else {"metric": dict(self.metric)}
         return {"top1": self.top1, "images": self.images, **measured}
 
     @property
     def vs_fp32(self) -> dict[str, object]:
-        """report.json's ``vs_fp32``."""
+        """Content of report.json's ``vs_fp32``."""
         return {"top1_agreement": self.top1_agreement, "sqnr_db": self.sqnr_db}
 
 
 def reference_of(runners: Sequence[Runner]) -> Runner:
-    """The runner all others are compared with: the first in float32.
+    """The runner that all others are compared with: the first one in float32.
 
     Raises:
         InputError: there is none.
@@ -89,20 +89,22 @@ def compare(
     progress: Progress | None = None,
     total: int = 0,
 ) -> dict[str, Comparison]:
-    """Run every runner on every batch.
+    """Run every runner on every batch, and compare them.
 
     Args:
-        runners: their names differ; one at least is in fp32.
-        batches: inputs ``[B, ...]``, or a tuple of them, with labels ``[B]`` or None; with a metric, what it takes.
-        metric: to measure beside the rest; agreement and SQNR are then those of its output.
-        progress: called after each batch with the images done, of ``total``.
-        total: images there are, for ``progress``.
+        runners: with different names; at least one is in fp32.
+        batches: inputs ``[B, ...]``, or a tuple of them, with labels ``[B]`` or None; with a metric, the labels that it
+            takes.
+        metric: measured in addition; agreement and SQNR are then those of its output.
+        progress: called after each batch with the number of images done, and ``total``.
+        total: number of images, for ``progress``.
 
     Returns:
         A :class:`Comparison` by name of runner.
 
     Raises:
-        InputError: no fp32 runner, no images, labels of another number than images, or logits that are not finite.
+        InputError: there is no fp32 runner or no image, the numbers of labels and images differ, or logits are not
+            finite.
     """
     reference = reference_of(runners)
     assert len({r.name for r in runners}) == len(runners), "runners need names of their own"
@@ -121,7 +123,7 @@ def compare(
 
 
 def outputs_read(runner: Runner, inputs: tuple[Tensor, ...], metric: Metric | None) -> tuple[Tensor, ...]:
-    """The outputs that are compared, the leading one first: the model's first, or those that the metric reads."""
+    """The compared outputs, the main one first: the model's first output, or those that the metric reads."""
     if metric is None:
         return (runner(*inputs),)
     if not metric.reads_all and not metric.index:
@@ -132,7 +134,7 @@ def outputs_read(runner: Runner, inputs: tuple[Tensor, ...], metric: Metric | No
 
 @dataclass
 class MeasuredSums:
-    """The sums of one model: those of accuracy, and those of a metric, where one is asked for."""
+    """Sums of one model: those of accuracy, and those of a metric if one is requested."""
 
     accuracy: AccuracySums
     metric: Metric | None = None
@@ -140,13 +142,13 @@ class MeasuredSums:
 
     @classmethod
     def of(cls, metric: Metric | None) -> MeasuredSums:
-        """Of nothing yet."""
+        """Sums before the first batch."""
         if metric is None:
             return cls(AccuracySums())
         return cls(AccuracySums(decides=metric.decides), metric, metric.start())
 
     def add(self, outputs: tuple[Tensor, ...], expected: tuple[Tensor, ...], labels: Any, who: str) -> None:
-        """Take in a batch: the outputs of ``who``, and those of the reference, as :func:`outputs_read` gives them."""
+        """Add a batch: the outputs of the runner named ``who``, and the reference's, both from :func:`outputs_read`."""
         classes = labels if self.metric is None or self.metric.classes else None
         self.accuracy.add(checked_logits(outputs[0], classes, who), expected[0], classes)
         if self.metric is None or self.sums is None:
@@ -159,11 +161,11 @@ class MeasuredSums:
 
     @property
     def value(self) -> float | None:
-        """Of the metric; None where there is none."""
+        """Value of the metric; None without a metric."""
         return None if self.sums is None else self.sums.value()
 
     def comparison(self) -> Comparison:
-        """What the sums say."""
+        """The results from the sums."""
         found, value = self.accuracy.comparison(), self.value
         if self.metric is None or value is None:
             return found
@@ -172,9 +174,9 @@ class MeasuredSums:
 
 @dataclass
 class AccuracySums:
-    """Running sums over the batches seen; ``loss`` is the cross entropy, summed over labels.
+    """Sums over the batches so far; ``loss`` is the cross entropy, summed over labels.
 
-    Outputs that do not decide between classes by their highest value have ``decides`` False: they agree on nothing.
+    If the highest value of an output is not a class, ``decides`` is False, and no agreement is measured.
     """
 
     images: int = 0
@@ -202,21 +204,21 @@ class AccuracySums:
             self.loss += float(F.cross_entropy(logits.float(), labels.long(), reduction="sum"))
 
     def comparison(self) -> Comparison:
-        """In percent and decibels; None for what there was nothing to tell from."""
+        """The results in percent and decibels; None for those without data."""
         agreement = _percent(self.agreeing, self.decisions)
         return Comparison(self.images, _percent(self.right, self.labelled), agreement, sqnr_db(self.signal, self.noise))
 
     @property
     def mean_loss(self) -> float | None:
-        """For each label; None without labels."""
+        """Mean loss per label; None without labels."""
         return self.loss / self.labelled if self.labelled else None
 
 
 def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
-    """The logits ``who`` gave.
+    """The logits of the runner named ``who``, after a check.
 
     Raises:
-        InputError: they are not finite, there is not one label for each decision, or one is no class.
+        InputError: they are not finite, the number of labels and of decisions differ, or a label is no class.
     """
     if labels is not None and _has_classes(logits) and labels.shape != logits[:, 0].shape:
         raise InputError(
@@ -229,7 +231,7 @@ def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
             f"{who} gave NaN or infinite logits",
-            why="no accuracy can be told of them",
+            why="no accuracy can be computed from them",
             fix="check weights and preprocessing: the inputs may be NaN, or far too large",
         )
     return logits

@@ -1,11 +1,11 @@
-"""Latency of several runners, measured so that they can be compared on a machine that is not quiet.
+"""Latency of several runners, measured so that they can be compared even on a busy machine.
 
-A machine's speed drifts (clocks, heat, neighbours), by more than runners differ. So runners take turns: each round
-times a block of calls of every runner, in any order, and the next in the reverse of it. Nobody always comes behind
-the slowest, who leaves caches cold (MobileNetV2 behind its own float model: 5 %). What two runners did in one round
-was done under equal conditions; the median over rounds of the ratio of their times is far steadier than the ratio of
-any two means. Before a block come 20 ms of calls that are not timed, so each runner is measured with its own data in
-the caches, as it would be in production, and not with that of the runner before it.
+A machine's speed changes over time (clock, temperature, other processes), by more than runners differ. So runners
+alternate: each round times a block of calls of every runner in random order, and the next round uses the reverse order.
+So no runner always follows the slowest one, which leaves cold caches (MobileNetV2 after its own float model: 5 %).
+Within one round conditions are equal; the median over rounds of the ratio of two times is far more stable than the
+ratio of means. Each block begins with 20 ms of calls that are not timed, so each runner is measured with its own data
+in the caches, as in production.
 
 Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``; those of a GPU by its own events.
 """
@@ -46,17 +46,20 @@ class TimesItself(Protocol):
 
 CALLS_PER_BLOCK = 5
 WARM_UP_CALLS = 3
-"""Before the first round: oneDNN and onnxruntime choose kernels and allocate at the first calls."""
+"""Calls before the first round, in which oneDNN and onnxruntime choose kernels and allocate memory."""
 
 SETTLING_NS = 20_000_000
-"""How long a runner is called before it is timed; once at least. Behind another net, MobileNetV2's calls took 3.0, 2.5,
-2.3, 2.2 ... and 2.0 ms in PyTorch, 2.2, 1.85, 1.7 ... and 1.6 in onnxruntime: caches fill slowly. And the threads of
-the runtime before it may go on spinning as long (libgomp's 300 000 pauses)."""
+"""Time of the untimed calls of a runner before each block, in ns; at least one call is made.
+
+Caches fill slowly: after another net, calls of MobileNetV2 took 3.0, 2.5, 2.3, 2.2 ... and finally 2.0 ms in PyTorch,
+2.2, 1.85, 1.7 ... and finally 1.6 ms in onnxruntime. Threads of the other runtime may also still spin for this time
+(libgomp: 300 000 pauses).
+"""
 
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How much to measure.
+    """Extent of a benchmark.
 
     Attributes:
         batches: batch sizes.
@@ -69,7 +72,7 @@ class BenchSettings:
             longer needs no settling, and takes part in the first ``least_rounds`` alone.
 
     Raises:
-        InputError: a number is not positive, or there is none.
+        InputError: a number is not positive, or a list is empty.
     """
 
     batches: tuple[int, ...] = (1,)
@@ -117,7 +120,7 @@ def benchmark(
     """Time every runner at every batch size and thread count.
 
     Args:
-        runners: their names differ; their own thread count does not matter.
+        runners: with different names; their own thread count does not matter.
         make_input: the input for a batch size, the same for all runners.
         settings: defaults to ``BenchSettings()``.
         progress: called after each round.
@@ -210,7 +213,7 @@ class _Cell:
 
 
 def _orders(runners: Sequence[Runner]) -> Iterator[list[Runner]]:
-    """Orders to call them in: any, always the same ones, each followed by its reverse."""
+    """Orders of the runners: random with a fixed seed, each followed by its reverse."""
     generator, order = random.Random(0), list(runners)
     while True:
         generator.shuffle(order)
@@ -220,7 +223,7 @@ def _orders(runners: Sequence[Runner]) -> Iterator[list[Runner]]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A collection in the middle of a call would be counted as the runner's time."""
+    """Disable garbage collection, whose time would count as a runner's."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

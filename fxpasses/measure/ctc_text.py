@@ -1,9 +1,9 @@
 """Token logits and labels as sentences, for the word error rate of speech models.
 
 Logits ``[B, T, tokens]`` are decoded greedily, as CTC is: the highest token of each step, repetitions merged, token 0
-(the blank) left out. Labels are tokens ``[B, L]``, of which negative ones pad. Each token is a word; where tokens are
-letters, write a ``path/file.py:function`` that knows which of them ends a word. Labels that are a list of sentences
-need a function as well, since only the caller's vocabulary says what a token spells.
+(the blank) left out. Labels are tokens ``[B, L]``, of which negative ones pad. Each token is a word; if tokens are
+letters, write a ``path/file.py:function`` that finds the ends of words. Labels in the form of sentences need a
+function, too, since only the caller knows the text of a token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLANK = 0
 
 
 def as_sentences(output: Tensor, labels: Any) -> tuple[list[str], list[str]]:
-    """What was heard and what was said, tokens as words."""
+    """The recognized and the true sentences, with tokens as words."""
     known = required_labels(labels, "wer")
     if output.dim() != 3 or known.dim() != 2 or len(known) != len(output) or known.is_floating_point():
         raise InputError(

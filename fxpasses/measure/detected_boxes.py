@@ -1,10 +1,10 @@
 """Outputs and labels of detectors as boxes, scores and classes, for the mean average precision.
 
-The output measured is ``[B, 4 + classes, N]``: of each of N candidates centre x, centre y, width and height in pixels,
-then a score for each class, as ultralytics' models give it. Candidates above ``LEAST_SCORE`` pass non-maximum
-suppression within their class, and the best ``MOST`` of an image are kept. Labels are ``[B, M, 5]``: class, left, top,
-right, bottom in pixels of the input, rows that pad having a negative class; ``coco=DIR`` gives them so. For other
-detectors write a ``path/file.py:function``.
+The output is ``[B, 4 + classes, N]``: centre x, centre y, width and height in pixels of each of N candidates, then a
+score for each class, as in ultralytics' models. Candidates above ``LEAST_SCORE`` pass non-maximum suppression within
+their class, and the best ``MOST`` of an image are kept. Labels are ``[B, M, 5]``: class, left, top, right, bottom in
+pixels of the input; padding rows have a negative class. ``coco=DIR`` gives labels in this form. For other detectors
+write a ``path/file.py:function``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from fxpasses.errors import InputError
 from .metric_sums import required_labels
 
 LEAST_SCORE, MOST_OVERLAP, MOST = 0.001, 0.7, 300
-"""As COCO evaluations of such models have them."""
+"""Smallest score, largest overlap and largest number of boxes, as in COCO evaluations of such models."""
 CANDIDATES = 3000
-"""That enter suppression, the best of an image."""
+"""Number of candidates with the best scores that enter suppression, per image."""
 Boxes = list[dict[str, Tensor]]
 
 
 def as_detections(output: Tensor, labels: Any) -> tuple[Boxes, Boxes]:
-    """What was found and what is there, image by image."""
+    """The detected and the true boxes, image by image."""
     known = required_labels(labels, "map")
     if output.dim() != 3 or output.shape[1] < 5 or known.dim() != 3 or known.shape[2] != 5:
         raise InputError(
@@ -38,7 +38,7 @@ def as_detections(output: Tensor, labels: Any) -> tuple[Boxes, Boxes]:
 
 
 def _found(candidates: Tensor) -> dict[str, Tensor]:
-    """Boxes ``[n, 4]``, scores and classes ``[n]`` of ``[4 + classes, N]``."""
+    """Boxes ``[n, 4]``, scores and classes ``[n]`` from ``[4 + classes, N]``."""
     from torchvision.ops import batched_nms
 
     scores, classes = candidates[4:].max(0)

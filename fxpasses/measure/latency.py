@@ -1,7 +1,7 @@
-"""Times measured by :mod:`fxpasses.measure.benchmark`, and what is told of them.
+"""Times measured by :mod:`fxpasses.measure.benchmark`, and statistics of them.
 
-Percentiles interpolate linearly between the times measured, so p99 of fewer than 100 runs leans on the slowest one.
-Throughput is ``batch / mean``: one call after the other, nothing in parallel.
+Percentiles interpolate linearly between the measured times, so with fewer than 100 runs p99 depends mostly on the
+slowest one. Throughput is ``batch / mean``: calls one after the other, none in parallel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NS_PER_MS = 1e6
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """How many times longer one runner took than another: median and quartiles over rounds."""
+    """Ratio of the times of two runners: median and quartiles over rounds."""
 
     median: float
     q25: float
@@ -37,11 +37,11 @@ class Cell:
     joules: dict[str, list[float]] = field(default_factory=dict)
 
     def milliseconds(self, name: str) -> list[float]:
-        """All times of a runner."""
+        """All times of a runner in milliseconds."""
         return [ns / _NS_PER_MS for block in self.rounds[name] for ns in block]
 
     def ratio(self, slow: str, fast: str) -> PairedRatio:
-        """Time of ``slow`` over time of ``fast``: median and quartiles over rounds."""
+        """Time of ``slow`` divided by time of ``fast``: median and quartiles over rounds."""
         ratios = self.ratios(slow, fast)
         return PairedRatio(percentile(ratios, 50), percentile(ratios, 25), percentile(ratios, 75), len(ratios))
 
@@ -60,7 +60,7 @@ class BenchResult:
 
     Attributes:
         cells: one for each batch size and thread count.
-        runners: (runtime, precision) by name, in the order given.
+        runners: (runtime, precision) by name, in the given order.
     """
 
     cells: list[Cell]
@@ -71,13 +71,14 @@ class BenchResult:
         return next(c for c in self.cells if (c.batch, c.threads) == (batch, threads))
 
     def ratio(self, slow: str, fast: str, batch: int = 1, threads: int = 1) -> PairedRatio:
-        """See :meth:`Cell.ratio`."""
+        """Ratio of the times of two runners at one batch size and thread count; see :meth:`Cell.ratio`."""
         return self.cell(batch, threads).ratio(slow, fast)
 
     def latency(self, name: str) -> list[dict[str, object]]:
         """report.json's ``latency`` of one runner.
 
-        What is not fp32 also gets ``speedup_vs_fp32`` with its quartiles, against the fp32 runner of its own runtime.
+        Other precisions than fp32 also have ``speedup_vs_fp32`` with quartiles, against the fp32 runner of the same
+        runtime.
         """
         float_name = self._float_twin(name)
         entries = []
@@ -121,7 +122,7 @@ class BenchResult:
 
 
 def summary(times_ms: list[float], batch: int) -> dict[str, object]:
-    """Statistics of the times of calls of ``batch`` items each, under report.json's keys."""
+    """Statistics of the times of calls with ``batch`` items each, with report.json's keys."""
     mean = statistics.fmean(times_ms)
     return {
         "runs": len(times_ms),

@@ -1,4 +1,4 @@
-"""Sums behind the metrics that a line of torch computes: right answers, and differences to labels of one shape."""
+"""Sums for metrics that torch computes directly: correct decisions, and differences to labels of the same shape."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fxpasses.errors import InputError
 from fxpasses.signature.label_check import require_classes
 
 CLEAREST_DB = 200.0
-"""PSNR of outputs that equal their labels, which has no number: float32 tells nothing apart beyond 150 dB."""
+"""PSNR of outputs that equal their labels, instead of infinity; float32 cannot resolve differences beyond 150 dB."""
 
 
 def required_labels(labels: Any, metric: str) -> Tensor:
-    """The labels as a tensor; InputError for others and for none."""
+    """The labels as a tensor; InputError for other types and without labels."""
     if isinstance(labels, Tensor):
         return labels
     given = "the data has no labels" if labels is None else f"its labels are a {type(labels).__name__}"
@@ -27,14 +27,14 @@ def required_labels(labels: Any, metric: str) -> Tensor:
 
 @dataclass
 class RightAnswers:
-    """How often the label is among the ``most`` highest logits ``[B, classes, ...]``, in percent."""
+    """Percent of decisions with the label among the ``most`` highest logits ``[B, classes, ...]``."""
 
     most: int
     right: int = 0
     decisions: int = 0
 
     def add(self, output: Tensor, labels: Any) -> None:
-        """Labels are ``[B, ...]``, a class for each decision."""
+        """Add a batch; labels are ``[B, ...]``, a class for each decision."""
         known = required_labels(labels, f"top-{self.most}")
         if output.dim() < 2 or known.shape != output[:, 0].shape:
             raise InputError(
@@ -48,13 +48,13 @@ class RightAnswers:
         self.decisions += known.numel()
 
     def value(self) -> float:
-        """Percent of the decisions."""
+        """The percentage of correct decisions."""
         return 100.0 * self.right / self.decisions
 
 
 @dataclass
 class Differences:
-    """The mean of ``|output - label| ** power``, or what ``of_mean`` makes of it and of the labels' range."""
+    """Mean of ``|output - label| ** power``, or the result of ``of_mean`` for this mean and the labels' range."""
 
     power: int
     of_mean: Callable[[float, float], float] = field(default=lambda mean, _: mean)
@@ -64,7 +64,7 @@ class Differences:
     high: float = -math.inf
 
     def add(self, output: Tensor, labels: Any) -> None:
-        """Labels are of the output's shape, which may have dimensions of size 1 more or fewer."""
+        """Add a batch; labels have the output's shape, except for dimensions of size 1."""
         known = required_labels(labels, "a difference to labels")
         if [s for s in known.shape if s != 1] != [s for s in output.shape if s != 1]:
             raise InputError(
@@ -78,7 +78,7 @@ class Differences:
         self.low, self.high = min(self.low, float(wide.min())), max(self.high, float(wide.max()))
 
     def value(self) -> float:
-        """Over all values seen."""
+        """The value over all batches."""
         return self.of_mean(self.total / self.values, self.high - self.low)
 
 

@@ -1,15 +1,15 @@
-"""How good a model is at its task, as one number over labelled data: what ``--metric`` names.
+"""Metrics: the quality of a model at its task as one number over labelled data; ``--metric`` selects one.
 
     top1, top5    share of decisions with the label among the one or five highest logits, in percent
     mse, mae      mean of the squared, or absolute, difference of output and label
     psnr          10 log10(range**2 / mse) in dB; the range is that of the labels seen
     miou          mean over classes of intersection / union, in percent; 255 and negative labels are left out
     f1            mean over classes of the harmonic mean of precision and recall, in percent
-    wer           wrong words of a hundred; see :mod:`.ctc_text`
+    wer           wrong words in percent; see :mod:`.ctc_text`
     map           mean average precision of boxes, in percent; see :mod:`.detected_boxes`
 
-``miou``, ``f1``, ``wer`` and ``map`` are torchmetrics', an extra: ``pip install "fxpasses[metrics]"``. Each is a
-:class:`Metric`, which makes a :class:`MetricSums` for each model; only sums are kept.
+``miou``, ``f1``, ``wer`` and ``map`` need torchmetrics, an extra: ``pip install "fxpasses[metrics]"``. Each is a
+:class:`Metric`, which creates a :class:`MetricSums` for each model; only sums are stored.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ POINTS = "points"
 
 
 class MetricSums(Protocol):
-    """What one model made of the data so far."""
+    """Sums of a metric over the data of one model."""
 
     def add(self, output: Any, labels: Any) -> None:
-        """Take in a batch: the output measured (all of them as a tuple where the metric reads all), and its labels."""
+        """Add a batch: the measured output (all outputs as a tuple if the metric reads all), and its labels."""
 
     def value(self) -> float:
         """The metric over all batches."""
@@ -43,15 +43,15 @@ class Metric:
     """One metric of one output.
 
     Attributes:
-        name: as it was asked for.
-        title: as tables say it.
-        start: makes the sums of a model.
-        falls: whether less is better.
+        name: the name that was requested.
+        title: its name in tables.
+        start: creates the sums for a model.
+        falls: whether smaller values are better.
         unit: ``"%"``, ``"dB"`` or ``""``.
         classes: whether labels are classes, one for each decision of logits ``[B, classes, ...]``.
-        decides: whether the highest of an output's logits is its answer, so that agreement with float tells something.
-        index: which of the model's output tensors is measured.
-        key: what the caller knows that output by.
+        decides: whether the highest logit is the answer, so that agreement with float is meaningful.
+        index: index of the measured output tensor of the model.
+        key: the caller's key of this output.
         reads_all: whether it reads all outputs instead.
     """
 
@@ -68,26 +68,26 @@ class Metric:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is a share of decisions, whose standard error follows from their number."""
+        """Whether the metric is a share of decisions; its standard error then follows from their number."""
         return self.classes
 
     @property
     def what_is_lost(self) -> str:
-        """The unit of a drop: ``points``, ``dB`` or, for a bare number, its title."""
+        """The unit of a drop: ``points``, ``dB`` or, for a plain number, its title."""
         return {"%": POINTS, "dB": "dB"}.get(self.unit, self.title)
 
     def measured(self, outputs: Sequence[Tensor]) -> Any:
-        """What of the model's outputs the sums take."""
+        """The part of the model's outputs that is passed to the sums."""
         if self.reads_all:
             return tuple(outputs) if len(outputs) > 1 else outputs[0]
         return outputs[self.index]
 
     def to_json(self, value: float) -> dict[str, Any]:
-        """report.json's ``accuracy.metric``."""
+        """Content of report.json's ``accuracy.metric``."""
         return {**self.about(), "value": value}
 
     def about(self) -> dict[str, Any]:
-        """What it is, of which output."""
+        """Description of the metric and its output, without a value."""
         return {
             "name": self.name,
             "title": self.title,
@@ -114,10 +114,10 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of a name.
+    """The metric with this name.
 
     Raises:
-        InputError: there is none.
+        InputError: the name is unknown.
     """
     if name not in METRICS:
         raise InputError(
@@ -129,12 +129,12 @@ def metric_named(name: str) -> Metric:
 
 
 def amount_text(drop: float, unit: str) -> str:
-    """``0.25 points``, ``0.00123 mse``: how much was lost, in the unit that :attr:`Metric.what_is_lost` names."""
+    """Text of a loss in the unit of :attr:`Metric.what_is_lost`: ``0.25 points``, ``0.00123 mse``."""
     return f"{drop:.2f} {unit}" if unit in (POINTS, "dB") else f"{drop:.3g} {unit}"
 
 
 def of_output(metric: Metric, wanted: str | None, keys: Sequence[str]) -> Metric:
-    """The metric of one of a model's outputs, by its key or its number; of the first where none is wanted.
+    """The metric for one of a model's outputs, given by key or number; for the first output if ``wanted`` is None.
 
     Raises:
         InputError: the model has no such output.

@@ -1,9 +1,9 @@
-"""How large a model is: bytes, parameters, and multiply-accumulates.
+"""Size of a model: bytes, parameters, and multiply-accumulates.
 
-MACs of a captured graph are counted from its shapes (:mod:`fxpasses.macs`), with ptflops as a second opinion; those of
-any other module by ptflops alone. ptflops counts on ATEN operators: the products in convolutions, linear layers, matrix
-products and attention, and one per bias added; for one item of the batch. An int8 graph does what its float graph does:
-count that one.
+MACs of a captured graph are counted from its shapes (:mod:`fxpasses.macs`), with ptflops for comparison; those of any
+other module by ptflops alone. ptflops counts ATen operators: the products in convolutions, linear layers, matrix
+products and attention, and one per added bias; for one sample of the batch. An int8 graph has the same MACs as its
+float graph: count that one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MULTIPLIES = re.compile(r"attention|linear|conv|matmul|einsum|(^|_)\w?mm(_|$)|r
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """Weights and biases, and how many of them are not zero."""
+    """Number of weights and biases, and number of those that are not zero."""
 
     params: int
     nonzero: int
@@ -36,13 +36,13 @@ class ParameterCount:
 
 @dataclass(frozen=True)
 class MacCount:
-    """Multiply-accumulates for one item.
+    """Multiply-accumulates for one sample.
 
     Attributes:
-        macs: None where the model could not be counted.
-        uncounted: operators that multiply, but that ptflops knows no count for; its count leaves them out.
-        why: the reason ptflops has no count.
-        ptflops: its count, where ``macs`` is from the shapes of a graph.
+        macs: None if the model could not be counted.
+        uncounted: operators with products that ptflops cannot count and leaves out.
+        why: the reason if ptflops has no count.
+        ptflops: its count, if ``macs`` comes from the shapes of a graph.
     """
 
     macs: int | None
@@ -52,11 +52,11 @@ class MacCount:
 
     @property
     def difference_percent(self) -> float | None:
-        """How much more ptflops counts; None where there is one count only."""
+        """Difference of ptflops' count in percent; None if there is only one count."""
         return None if not self.macs or self.ptflops is None else 100 * (self.ptflops / self.macs - 1)
 
     def to_json(self) -> dict[str, object]:
-        """report.json's ``macs``."""
+        """Content of report.json's ``macs``."""
         return {"macs": self.macs, "ptflops": self.ptflops, "difference_percent": self.difference_percent}
 
 
@@ -67,9 +67,9 @@ def module_bytes(module: nn.Module) -> int:
 
 
 def count_parameters(module: nn.Module) -> ParameterCount:
-    """Weights and biases of a float module, or of a QUANTIZED graph, where they are integers.
+    """Weights and biases of a float module, or of a QUANTIZED graph, in which they are integers.
 
-    BatchNorm's running statistics are no parameters; once folded into a convolution they are part of its own.
+    BatchNorm's running statistics are no parameters; if folded, they are part of a convolution's parameters.
     """
     tensors: list[Tensor] = list(module.parameters())
     if isinstance(module, fx.GraphModule) and stage_of(module) is Stage.QUANTIZED:
@@ -78,11 +78,11 @@ def count_parameters(module: nn.Module) -> ParameterCount:
 
 
 def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
-    """Multiply-accumulates of one item: of a FLOAT graph from its shapes, of another module by running it once.
+    """Multiply-accumulates of one sample: for a FLOAT graph from its shapes, for other modules by running them once.
 
     Args:
         module: in eval mode; it is not changed.
-        example_inputs: what it takes; dimension 0 is the batch.
+        example_inputs: its inputs; dimension 0 is the batch.
     """
     counted = _by_ptflops(module, example_inputs)
     if not isinstance(module, fx.GraphModule) or stage_of(module) is not Stage.FLOAT:
@@ -91,11 +91,11 @@ def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
 
 
 def _by_ptflops(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
-    """Multiply-accumulates of one item through a float module, which is run once and not changed.
+    """Multiply-accumulates of one sample in a float module, which is run once and not changed.
 
     Args:
         module: in eval mode.
-        example_inputs: what it takes; dimension 0 is the batch. The count is divided by its size.
+        example_inputs: its inputs; dimension 0 is the batch. The count is divided by its size.
     """
     from ptflops import get_model_complexity_info
 
@@ -120,7 +120,7 @@ def _by_ptflops(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
 
 
 class _Bare(nn.Module):
-    """A module whose children ptflops does not see: it hangs hooks on them and leaves them there."""
+    """A module that hides its children from ptflops, which adds hooks to children and does not remove them."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _Bare(nn.Module):
 
     def forward(self, inputs: tuple[Any, ...]) -> object:
         fast_path = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)  # it hides its products in one operator
+        torch.backends.mha.set_fastpath_enabled(False)  # the fast path hides its products in one operator
         try:
             with torch.no_grad():
                 return self.run(*inputs)
@@ -137,7 +137,7 @@ class _Bare(nn.Module):
 
 
 def _missing_counts() -> dict[object, object]:
-    """Counts that ptflops does not have: the two matrix products of each head of attention, and an LSTM's."""
+    """Counts that ptflops lacks: the two matrix products of each head of attention, and an LSTM's products."""
 
     def products(inputs: Sequence[Any], _: object) -> int:
         query, key, value = inputs[:3]
@@ -162,7 +162,7 @@ def _missing_counts() -> dict[object, object]:
 
 
 def _is_integer_parameter(name: str, value: Tensor) -> bool:
-    """``conv1_int8.weight`` is; its scale is floating point."""
+    """Whether a buffer holds integer parameters: ``conv1_int8.weight`` does, its scale does not."""
     return not value.is_floating_point() and name.rpartition(".")[2] in _INTEGER_BUFFERS
 
 

@@ -1,9 +1,9 @@
-"""Each part of each output by itself: how far is int8 from float there, and does it still tell anything?
+"""Compare int8 with float for each part of each output, and find parts that carry no information any more.
 
-SQNR over all values of an output is decided by its largest: beside boxes in pixels, scores that are all 0 change
-nothing of it. So every part that a concatenation or a stack at the end joins
-(:mod:`fxpasses.quantization.int8.output_parts`) is compared with its float twin alone. A part below ``LEAST_DB``, or
-one that is a single number where the float one is not, is told.
+SQNR over all values of an output depends mostly on the largest ones: beside boxes in pixels, scores that are all 0
+hardly change it. So every part that a concatenation or a stack at the end joins
+(:mod:`fxpasses.quantization.int8.output_parts`) is compared with the same part in float. A warning is given for a part
+below ``LEAST_DB``, and for a part that is constant but is not in float.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fxpasses.signature.outputs import tensors_of
 from fxpasses.sqnr import sqnr_db
 
 _CHANGES = 1e-5
-"""Of a part's largest value: what its values differ by at least, if it is not one value up to float rounding."""
+"""Smallest range of a part that is not constant up to float rounding, as a share of its largest value."""
 
 
 @dataclass
 class PartScore:
-    """A part of an output against its float twin, over all samples seen."""
+    """Comparison of a part of an output with float, over all samples so far."""
 
     part: OutputPart
     signal: float = 0.0
@@ -38,7 +38,7 @@ class PartScore:
     float_high: float = -math.inf
 
     def add(self, expected: Tensor, found: Tensor) -> None:
-        """Take in what both made of some samples."""
+        """Add the float and the int8 values for some samples."""
         if not expected.numel() or expected.shape != found.shape:
             return
         a, b = expected.double(), found.double()
@@ -49,18 +49,18 @@ class PartScore:
 
     @property
     def sqnr_db(self) -> float | None:
-        """None where there is no signal, or no noise."""
+        """SQNR of the part; None without signal or without noise."""
         return sqnr_db(self.signal, self.noise)
 
     @property
     def became_constant(self) -> bool:
-        """Whether it is one value, where the float part is not."""
+        """Whether the part is constant in int8, but not in float."""
         largest = max(abs(self.float_low), abs(self.float_high))
         return self.low == self.high and self.float_high - self.float_low > _CHANGES * largest
 
     @property
     def warning(self) -> str | None:
-        """What is wrong with it, as a sentence; None where nothing is."""
+        """A sentence about the problem with the part; None if there is none."""
         told = "no SQNR" if self.sqnr_db is None else f"{self.sqnr_db:.1f} dB"
         if self.became_constant:
             return (
@@ -93,7 +93,7 @@ def judge_outputs(
     """Compare every part of every floating point output.
 
     Args:
-        float_graph: FLOAT, fused: what the int8 model was made from.
+        float_graph: FLOAT, fused, from which the int8 model was made.
         int8: a model with the same outputs.
         batches: inputs of both.
     """
@@ -110,5 +110,5 @@ def judge_outputs(
 
 
 def warnings_of(scores: Iterable[PartScore]) -> list[str]:
-    """Sentences about the parts that something is wrong with."""
+    """Sentences about the parts with problems."""
     return [told for score in scores if (told := score.warning) is not None]

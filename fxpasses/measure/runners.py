@@ -1,8 +1,8 @@
-"""Runners: every artifact, in either runtime, behind one call ``logits = runner(x)``, with a thread count of its own.
+"""Runners: every artifact, in either runtime, as a callable ``logits = runner(x)`` with its own number of threads.
 
-Accuracy and latency are measured on runners only, so what is compared always runs under the same rules: CPU, no
-gradients, the same threads. onnxruntime gets all its optimisations, and its threads stop spinning when a call ends:
-otherwise they would eat the time of whatever is measured next.
+Accuracy and latency are measured on runners only, so compared artifacts always run under the same conditions: CPU, no
+gradients, the same threads. onnxruntime uses all its optimizations, and its threads stop spinning after a call;
+otherwise they would take time from the next measurement.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 TORCH = "torch"
 ONNXRUNTIME = "onnxruntime"
 FLOAT_PRECISIONS = ("fp32",)
-"""Precisions that others are compared with."""
+"""Precisions of the references that others are compared with."""
 
 
 class Runner(Protocol):
-    """Something that gives logits, and says what it is.
+    """A callable that computes logits, with its name, runtime, precision and threads.
 
     ``name`` is unique among the runners compared; ``runtime`` is ``"torch"`` or ``"onnxruntime"``.
     """
@@ -61,7 +61,7 @@ class Runner(Protocol):
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch compute on that many threads inside the block, and on as many as before after it."""
+    """Let torch use this number of threads inside the block, and restore the old number after it."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -72,7 +72,7 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TorchRunner:
-    """An ``nn.Module`` in eval mode."""
+    """Runner of an ``nn.Module`` in eval mode."""
 
     module: nn.Module = field(repr=False)
     precision: str
@@ -81,7 +81,7 @@ class TorchRunner:
     runtime: str = TORCH
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        if torch.get_num_threads() == self.threads:  # setting them costs microseconds: not inside a benchmark
+        if torch.get_num_threads() == self.threads:  # setting them costs microseconds, which a benchmark would measure
             with torch.inference_mode():
                 return first_tensor(self.module(*inputs), self.name)
         with torch_threads(self.threads):
@@ -97,7 +97,7 @@ class TorchRunner:
 
 @dataclass(frozen=True)
 class OnnxRunner:
-    """An ONNX file in onnxruntime's CPU provider."""
+    """Runner of an ONNX file in onnxruntime's CPU provider."""
 
     path: Path
     precision: str
@@ -132,12 +132,12 @@ class OnnxRunner:
 
 
 def torch_runner(module: nn.Module, precision: str, threads: int = 1, name: str | None = None) -> TorchRunner:
-    """A runner of a module, which is put in eval mode.
+    """Create a runner of a module, which is set to eval mode.
 
     Args:
         module: takes tensors ``[B, ...]``, gives logits (or a tuple or dict that starts with them).
         precision: ``"fp32"``, ``"int8"`` and the like.
-        threads: that torch may use.
+        threads: number of threads that torch may use.
         name: by default ``"torch int8"`` and the like.
 
     Raises:
@@ -147,7 +147,7 @@ def torch_runner(module: nn.Module, precision: str, threads: int = 1, name: str 
 
 
 def onnx_runner(path: str | Path, precision: str, threads: int = 1, name: str | None = None) -> OnnxRunner:
-    """A runner of an ONNX file.
+    """Create a runner of an ONNX file.
 
     Args:
         path: the file.
@@ -168,7 +168,7 @@ def onnx_runner(path: str | Path, precision: str, threads: int = 1, name: str | 
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """onnxruntime's settings for everything that is measured."""
+    """Settings of onnxruntime for all measurements."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -182,7 +182,7 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def first_tensor(output: object, name: str) -> Tensor:
-    """The logits in what a model returns: the tensor, or the first one of a tuple, list, dict or dataclass.
+    """The logits in a model's output: the tensor, or the first one of a tuple, list, dict or dataclass.
 
     Raises:
         InputError: there is no tensor in it.

@@ -1,4 +1,4 @@
-"""Sums of torchmetrics behind ``miou``, ``f1``, ``wer`` and ``map``; the package is an extra, imported at first use."""
+"""Sums of torchmetrics for ``miou``, ``f1``, ``wer`` and ``map``; the package is an extra, imported at first use."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fxpasses.signature.label_check import require_classes
 from .metric_sums import required_labels
 
 UNLABELLED = 255
-"""Pixels of no class, as Pascal VOC and Cityscapes mark them."""
+"""Label of pixels without a class, as in Pascal VOC and Cityscapes."""
 _IGNORED = -1
 Batch = tuple[Any, Any]
 
 
 @dataclass
 class TorchmetricsSums:
-    """A metric of torchmetrics, made when the first batch tells how many classes there are."""
+    """Sums of a metric of torchmetrics, created once the first batch shows the number of classes."""
 
     make: Callable[[Tensor, Tensor], Any]
     prepared: Callable[[Any, Any], Batch]
@@ -33,7 +33,7 @@ class TorchmetricsSums:
     metric: Any = None
 
     def add(self, output: Any, labels: Any) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchmetrics' remarks on classes without a label
             found, known = self.prepared(output, labels)
@@ -42,17 +42,17 @@ class TorchmetricsSums:
             self.metric.update(found, known)
 
     def value(self) -> float:
-        """Over all batches.
+        """The value over all batches.
 
         Raises:
-            InputError: the labels leave nothing to tell.
+            InputError: there is no usable label.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = self.read(self.metric.compute())
         if not math.isfinite(value):
             raise InputError(
-                "cannot measure the metric", why="no label says anything: all are left out", fix="check the labels"
+                "cannot measure the metric", why="there is no usable label: all are left out", fix="check the labels"
             )
         return value
 
@@ -115,8 +115,8 @@ def _segmentation(output: Tensor, labels: Any) -> Batch:
 def f1_score() -> TorchmetricsSums:
     """Mean F1 over classes, in percent.
 
-    Logits ``[B, classes]`` with labels ``[B]``; or, for several answers at once, labels of the output's shape with 0
-    and 1, an answer being yes where the output is above 0.
+    Logits ``[B, classes]`` with labels ``[B]``; or, for several classes per sample, labels of the output's shape with 0
+    and 1; an output above 0 means 1.
     """
     return TorchmetricsSums(_f1, _classification, lambda found: 100 * float(found))
 
@@ -143,7 +143,7 @@ def _classification(output: Tensor, labels: Any) -> Batch:
 def word_errors() -> TorchmetricsSums:
     """Word error rate in percent: of outputs ``[B, T, tokens]``, decoded greedily, against tokens ``[B, L]``.
 
-    See :mod:`.ctc_text` for how tokens become words.
+    See :mod:`.ctc_text` for the conversion of tokens to words.
     """
     from .ctc_text import as_sentences
 

@@ -1,1 +1,1 @@
-"""Passes over FLOAT graphs: each finds places and changes them, or says why not; the model computes what it did."""
+"""Passes over FLOAT graphs: each changes its candidates or logs why not; the results stay the same."""

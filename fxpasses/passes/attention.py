@@ -1,6 +1,6 @@
 """Open ``nn.MultiheadAttention`` into two linear layers around ``scaled_dot_product_attention``.
 
-To the tracer the module is one opaque layer, and its projections, a third of a transformer's work, would stay float.
+The tracer keeps the module as one opaque layer, so its projections, a third of a transformer's work, would stay float.
 Equal up to float rounding: the same products, summed in another order.
 """
 
@@ -19,11 +19,11 @@ from ..graph.pass_runner import PassResult
 from ..graph.shapes import carried_meta, shape_of
 
 _PLAIN = {"need_weights", "average_attn_weights"}
-"""Settings of a call that do not change what the attention itself is."""
+"""Settings of a call that do not change the attention itself."""
 
 
 def open_attention(gm: fx.GraphModule) -> PassResult:
-    """Rewrite self-attention without masks whose weights nobody reads."""
+    """Rewrite self-attention without masks whose attention weights are not used."""
     result, opened = PassResult(), _Opened(gm)
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "attention":
@@ -50,7 +50,7 @@ def _why_not(gm: fx.GraphModule, node: fx.Node) -> str | None:
         return f"it is called with {', '.join(sorted(given))}"
     users = list(node.users)
     if len(users) != 1 or users[0].target is not operator.getitem or users[0].args[1] != 0:
-        return "its weights are read, too"
+        return "its attention weights are used, too"
     if len(shape_of(node.all_input_nodes[0]) or ()) != 3 or not layer.batch_first:
         return "its input is not [batch, tokens, features]; batch_first=True makes it so"
     return _why_not_layer(layer)
@@ -69,14 +69,14 @@ def _why_not_layer(layer: nn.MultiheadAttention) -> str | None:
 
 
 class _Opened:
-    """Writes the opened form; a module called twice is opened into the same two layers."""
+    """Writes the rewritten form; a module called twice is rewritten to the same two layers."""
 
     def __init__(self, gm: fx.GraphModule) -> None:
         self.gm = gm
         self.paths: dict[str, tuple[str, str]] = {}
 
     def open(self, node: fx.Node, taken: fx.Node) -> fx.Node:
-        """The node that takes the place of ``taken``, the first output of the attention ``node``."""
+        """Create the node that replaces ``taken``, the first output of the attention ``node``."""
         layer, x = module_of(self.gm, node, nn.MultiheadAttention), node.all_input_nodes[0]
         into, out = self._projections(str(node.target), layer)
         batch, tokens, width = shape_of(x) or ()

@@ -1,7 +1,7 @@
-"""Drop attention masks that hide nothing: Hugging Face encoders make one of ones where they are given none.
+"""Drop attention masks that mask nothing: Hugging Face encoders create a mask of ones if they are given none.
 
-It would be added to, or selected from, every attention matrix. Equal up to float rounding: without a mask torch takes
-another kernel, which adds in another order.
+The mask would be added to, or selected from, every attention matrix. Equal up to float rounding: without a mask torch
+uses another kernel, which adds in another order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..graph.pass_runner import PassResult
 
 
 def drop_open_masks(gm: fx.GraphModule) -> PassResult:
-    """Take from ``scaled_dot_product_attention`` constant masks that are all true, or all zero where they are added."""
+    """Remove constant masks that are all true, or all zero if they are added, from ``scaled_dot_product_attention``."""
     result = PassResult()
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "scaled_dot_product_attention" or node.kwargs.get("attn_mask") is None:
@@ -33,18 +33,18 @@ def drop_open_masks(gm: fx.GraphModule) -> PassResult:
 
 
 def _erase_unread(gm: fx.GraphModule, node: object, result: PassResult) -> None:
-    """Erase a mask and what it alone was made of."""
+    """Erase a mask and the nodes that only it used."""
     if not isinstance(node, fx.Node) or node.users or node.op == "placeholder":
         return
     sources = node.all_input_nodes
-    result.change(node, "nobody reads it any more")
+    result.change(node, "no other node reads it any more")
     gm.graph.erase_node(node)
     for source in sources:
         _erase_unread(gm, source, result)
 
 
 def _why_not(gm: fx.GraphModule, mask: object) -> str | None:
-    """Why a mask must stay; what it is expanded to does not matter."""
+    """Reason why a mask must stay, or None; an ``expand`` of the mask does not matter."""
     while isinstance(mask, fx.Node) and operator_name(gm, mask) == "expand":
         mask = mask.args[0]
     values = constant_of(gm, mask)

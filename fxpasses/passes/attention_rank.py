@@ -1,7 +1,7 @@
-"""Attention of any rank as attention ``[B, H, T, D]``, which is all the ONNX exporter takes.
+"""Rewrite attention of any rank as attention ``[B, H, T, D]``, the only form that the ONNX exporter takes.
 
-Windows, ``[B, G, H, T, D]``, become ``B * G`` samples; without heads, ``[B, T, D]``, there is one. Exact: the same
-products of the same matrices.
+Windows, ``[B, G, H, T, D]``, become ``B * G`` samples; ``[B, T, D]`` gets one head. Exact: the same products of the
+same matrices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WINDOWED, _HEADLESS = 5, 3
 
 
 def give_attention_a_head(gm: fx.GraphModule) -> PassResult:
-    """Let ``scaled_dot_product_attention`` of three dimensions have one head."""
+    """Give ``scaled_dot_product_attention`` of three dimensions one head."""
     result = PassResult()
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "scaled_dot_product_attention" or len(shape_of(node) or ()) != _HEADLESS:
@@ -56,7 +56,7 @@ def _with_a_head(gm: fx.GraphModule, before: fx.Node, source: object) -> fx.Node
 
 
 def join_attention_windows(gm: fx.GraphModule) -> PassResult:
-    """Join the first two dimensions of what ``scaled_dot_product_attention`` of five dimensions reads."""
+    """Join the first two dimensions of the inputs of ``scaled_dot_product_attention`` with five dimensions."""
     result = PassResult()
     for node in list(gm.graph.nodes):
         if operator_name(gm, node) != "scaled_dot_product_attention" or len(shape_of(node) or ()) != _WINDOWED:

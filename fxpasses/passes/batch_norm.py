@@ -1,9 +1,9 @@
 """Fold BatchNorm into the layer before it, or after it.
 
 In eval mode BatchNorm is ``y = a*x + b`` per channel with ``a = gamma / sqrt(var + eps)``, ``b = beta - a*mean``
-(Ioffe and Szegedy 2015). Before it, a convolution or linear layer takes ``W' = a*W``, ``bias' = a*bias + b``. After
-it, ``W' = W*a`` along the input channels and ``bias' = bias + W*b``, which is exact only where no zero padding mixes
-with the shift. Equal up to float rounding.
+(Ioffe and Szegedy 2015). A convolution or linear layer before it gets ``W' = a*W``, ``bias' = a*bias + b``. One after
+it gets ``W' = W*a`` along the input channels and ``bias' = bias + W*b``, which is correct only without zero padding of
+the shifted input. Equal up to float rounding.
 
 Weights: ``[C_out, C_in/groups, *kernel]``; transposed convolutions ``[C_in, C_out/groups, *kernel]``.
 """
@@ -41,21 +41,21 @@ _READERS = (*_CONVS, nn.Linear)
 
 @dataclass(frozen=True)
 class Affine:
-    """``y = factor*x + shift``, each ``[C]``."""
+    """An affine map per channel, ``y = factor*x + shift``, each ``[C]``."""
 
     factor: Tensor
     shift: Tensor
 
 
 def batch_norm_of(gm: fx.GraphModule, node: fx.Node) -> BatchNorm:
-    """The BatchNorm a node calls."""
+    """The BatchNorm that a node calls."""
     bn = module_of(gm, node, _BATCH_NORMS)
     assert isinstance(bn, _BATCH_NORMS)
     return bn
 
 
 def affine_of(bn: BatchNorm) -> Affine:
-    """What a BatchNorm computes in eval mode, in float64 so that folding rounds once."""
+    """The affine map of a BatchNorm in eval mode, in float64 so that folding rounds once."""
     assert bn.running_mean is not None and bn.running_var is not None
     gamma = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight.detach()
     beta = torch.zeros_like(bn.running_mean) if bn.bias is None else bn.bias.detach()
@@ -64,7 +64,7 @@ def affine_of(bn: BatchNorm) -> Affine:
 
 
 def fold_batch_norm(gm: fx.GraphModule) -> PassResult:
-    """Fold each BatchNorm into the convolution or linear layer it follows."""
+    """Fold each BatchNorm into the convolution or linear layer before it."""
     result = PassResult()
     for bn_node in _batch_norms(gm):
         layer_node = bn_node.all_input_nodes[0]
@@ -81,7 +81,7 @@ def fold_batch_norm(gm: fx.GraphModule) -> PassResult:
 
 
 def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
-    """Fold each BatchNorm that is left into the convolution or linear layer that alone reads it, where exact."""
+    """Fold each remaining BatchNorm into the convolution or linear layer that is its only reader, where possible."""
     result = PassResult()
     for bn_node in _batch_norms(gm):
         reader = only_reader(bn_node)
@@ -103,7 +103,7 @@ def _batch_norms(gm: fx.GraphModule) -> list[fx.Node]:
 
 
 def why_not_affine(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:
-    """Why a BatchNorm is not one constant factor and shift for each channel; None if it is."""
+    """Reason why a BatchNorm is not one constant factor and shift per channel, or None."""
     bn = batch_norm_of(gm, bn_node)
     if bn.training or bn.running_mean is None:
         return "it normalises by the statistics of the batch, which are not known beforehand"
@@ -114,7 +114,7 @@ def why_not_affine(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:
 
 
 def _why_not_behind(gm: fx.GraphModule, layer_node: fx.Node, bn_node: fx.Node) -> str | None:
-    """Why a BatchNorm cannot be folded into the node it follows."""
+    """Reason why a BatchNorm cannot be folded into the node before it, or None."""
     if layer_node.op != "call_module" or type(gm.get_submodule(str(layer_node.target))) not in _LAYERS:
         return f"it follows {layer_node.name}, which is no convolution or linear layer"
     if only_reader(layer_node) is None:
@@ -128,7 +128,7 @@ def _why_not_behind(gm: fx.GraphModule, layer_node: fx.Node, bn_node: fx.Node) -
 
 
 def _why_not_ahead(gm: fx.GraphModule, bn_node: fx.Node, reader: fx.Node | None) -> str | None:
-    """Why a BatchNorm that is affine cannot be folded into the node that reads it."""
+    """Reason why an affine BatchNorm cannot be folded into the node that reads it, or None."""
     if reader is None:
         return "it has no single reader"
     if reader.op != "call_module" or type(gm.get_submodule(str(reader.target))) not in _READERS:
@@ -145,7 +145,7 @@ def _why_not_ahead(gm: fx.GraphModule, bn_node: fx.Node, reader: fx.Node | None)
 
 
 def _padding(conv: Conv) -> tuple[int, ...]:
-    """Padding by dimension; ``'same'`` counts as padded wherever the kernel is larger than 1."""
+    """Padding by dimension; ``'same'`` counts as padding if the kernel is larger than 1."""
     if isinstance(conv.padding, str):
         return tuple(0 if conv.padding == "valid" else k - 1 for k in conv.kernel_size)
     return tuple(int(p) for p in conv.padding)

@@ -1,7 +1,7 @@
-"""Merge calls that compute the same from the same: a model that pools one tensor at two places needs it once.
+"""Merge repeated calls: a model that pools one tensor at two places needs the pool only once.
 
-Exact: the values that flow are the same ones. Without it the ONNX exporter, which merges equal nodes itself, would
-leave a file with fewer integer tensors than the graph has.
+Exact: the values do not change. The ONNX exporter merges equal nodes itself, so without this pass a file would have
+fewer integer tensors than the graph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..graph.pass_runner import PassResult
 
 
 def merge_equal_calls(gm: fx.GraphModule) -> PassResult:
-    """Hand the readers of a repeated call the first one's result."""
+    """Give the readers of a repeated call the result of the first call."""
     result = PassResult()
     for node, first in find_equal_calls(gm).items():
         if may_drop_values(gm, node):
@@ -28,7 +28,7 @@ def merge_equal_calls(gm: fx.GraphModule) -> PassResult:
 
 
 def find_equal_calls(gm: fx.GraphModule) -> dict[fx.Node, fx.Node]:
-    """Each repeated call of an operator, and the first call of the same on the same; in graph order."""
+    """Repeated calls of an operator with the same arguments, each with the first such call; in graph order."""
     first: dict[tuple[Any, ...], fx.Node] = {}
     repeated: dict[fx.Node, fx.Node] = {}
     same: dict[fx.Node, fx.Node] = {}
@@ -46,6 +46,6 @@ def find_equal_calls(gm: fx.GraphModule) -> dict[fx.Node, fx.Node]:
 
 
 def may_drop_values(gm: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node is a dropout, or another identity at inference, that is still there."""
+    """Whether a node is a dropout, or another operator that is an identity at inference."""
     found = VOCABULARY.spelling(gm, node)
     return found is not None and found[0].name == "identity"

@@ -30,10 +30,10 @@ FUSION: tuple[Pass, ...] = (
 
 
 def fuse(gm: fx.GraphModule) -> fx.GraphModule:
-    """Fold BatchNorm, drop what computes nothing, and spell pools and clamps one way. Equal up to float rounding.
+    """Fold BatchNorm, drop operators without effect, and give pools and clamps one form. Equal up to float rounding.
 
-    Returns a new FLOAT graph; ``fxpasses.graph.pass_runner.pass_logs(graph)`` says what was changed and what was not,
-    why.
+    Returns a new FLOAT graph; ``fxpasses.graph.pass_runner.pass_logs(graph)`` lists the changes, and the reasons for
+    skips.
 
     Raises:
         GraphError: the graph was not made by :func:`fxpasses.capture`.

@@ -1,6 +1,6 @@
-"""Drop what computes nothing at inference: dropout, identities, pools over one element, repeated clamps.
+"""Drop operators without effect at inference: dropout, identities, pools over one element, repeated clamps.
 
-Exact: the values that flow are the same ones.
+Exact: the values do not change.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _why_not_drop(gm: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def merge_clips(gm: fx.GraphModule) -> PassResult:
-    """Merge a ReLU or clamp into the one that alone reads it: ``clip(clip(x, a, b), c, d)`` is one clip."""
+    """Merge a ReLU or clamp into the clamp that is its only reader: ``clip(clip(x, a, b), c, d)`` is one clip."""
     result = PassResult()
     for inner in list(gm.graph.nodes):
         outer = next((user for user in inner.users if _is_clip(gm, user)), None)
@@ -88,7 +88,7 @@ def _why_not_merge(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> str | 
 
 
 def _compose(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> tuple[float, float]:
-    """The bounds of one clip that does what two do: the outer one of the inner one's bounds."""
+    """The bounds of one clip with the effect of two: the outer clip applied to the inner bounds."""
     within, bounds = clip_bounds(gm, inner), clip_bounds(gm, outer)
     assert within is not None and bounds is not None
     low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in within)

@@ -1,4 +1,4 @@
-"""Spell pools the way the int8 engines know them.
+"""Rewrite pools in the forms that the int8 engines know.
 
 ``x.mean((2, 3))`` is a global average pool, and an adaptive pool whose output size divides its input is a plain one.
 Equal up to float rounding: the sum may be taken in another order.

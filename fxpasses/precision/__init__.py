@@ -1,1 +1,1 @@
-"""Other precisions than static int8: half, weight-only, dynamic; layers and operators of LOWERED graphs."""
+"""Precisions other than static int8: half, weight-only, dynamic; and the layers and operators of LOWERED graphs."""

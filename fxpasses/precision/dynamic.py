@@ -1,8 +1,8 @@
-"""Dynamic quantization: linear and recurrent layers with int8 weights, whose input gets a uint8 grid at every call.
+"""Dynamic quantization: linear and recurrent layers with int8 weights that quantize their input to uint8 at every call.
 
-Weights are symmetric with one scale for each output channel. Activations follow ONNX DynamicQuantizeLinear: one scale
-for the whole tensor, from its smallest and largest value, so nothing needs calibrating, and what else is in a batch has
-a say in the rounding. Sums are exact integers in both runtimes. Lossy.
+Weights are symmetric with per-channel scales. Activations follow ONNX DynamicQuantizeLinear: one scale for the whole
+tensor, from its smallest and largest value. So no calibration is needed, and the rounding of a sample depends on the
+rest of its batch. Sums are exact integers in both runtimes. Lossy.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def to_dynamic(gm: fx.GraphModule, target: str = AUTO, keep_float: Sequence[str]
         target: ``"x86"``, ``"x86-avx2"`` (7-bit weights), ``"arm"``, or ``"auto"`` for the machine's own.
 
     Returns:
-        A LOWERED graph; its pass log says of every layer whether it is int8, and why not.
+        A LOWERED graph; its pass log says for every layer whether it is int8, or the reason why not.
 
     Raises:
-        InputError: there is no such layer, no such target, or one without the kernels, or a weight is not finite.
+        InputError: there is no such layer, the target is unknown or has no such kernels, or a weight is not finite.
         GraphError: the graph is not FLOAT.
     """
     grid = find_target(target).free_weights
@@ -56,7 +56,7 @@ def to_dynamic(gm: fx.GraphModule, target: str = AUTO, keep_float: Sequence[str]
 
 
 def dynamic_weights(gm: nn.Module) -> Iterator[Tensor]:
-    """The int8 weights of the layers of a graph that quantize their input themselves."""
+    """The int8 weights of all layers in a graph that quantize their input themselves."""
     for module in gm.modules():
         if isinstance(module, (DynamicLinear, recurrent_layers.DynamicLSTM, recurrent_layers.DynamicGRU)):
             yield from (buffer for buffer in module.buffers(recurse=False) if buffer.dtype is torch.int8)
@@ -65,8 +65,8 @@ def dynamic_weights(gm: nn.Module) -> Iterator[Tensor]:
 class DynamicLinear(nn.Module):
     """A linear layer with int8 weights that quantizes its input itself.
 
-    Buffers: ``weight`` int8 ``[K, N]``, as MatMulInteger reads it; ``weight_sums`` int32 ``[N]``, the sums of columns;
-    ``scale`` float32 ``[N]``; ``bias`` float32 ``[N]``.
+    Buffers: ``weight`` int8 ``[K, N]``, in the layout of MatMulInteger; ``weight_sums`` int32 ``[N]``, the sums of
+    columns; ``scale`` float32 ``[N]``; ``bias`` float32 ``[N]``.
     """
 
     operator = "linear"

@@ -1,9 +1,9 @@
 """A FLOAT graph that computes in half precision: ``fp16`` (IEEE 754 binary16) or ``bf16`` (bfloat16).
 
 Parameters and constants are rounded to the type (half to even), activations are cast at the inputs, and back to float32
-at the outputs, so that callers see the interface they know. Lossy: ``fp16`` keeps 11 significant bits up to 65504,
-``bf16`` keeps 8 over the whole range of float32. What cannot take part (a norm, a layer with a weight beyond 65504, or
-whatever the caller wants in float) stays in float32 between two casts.
+at the outputs, so the interface does not change. Lossy: ``fp16`` keeps 11 significant bits up to 65504, ``bf16`` keeps
+8 over the whole range of float32. Norms, layers with a weight beyond 65504, and nodes that the caller wants in float
+stay in float32 between two casts.
 
 Reference: Micikevicius et al. 2018, "Mixed Precision Training", arXiv:1710.03740; Kalamkar et al. 2019, "A Study of
 BFLOAT16 for Deep Learning Training", arXiv:1905.12322.
@@ -28,7 +28,7 @@ from ..quantization.config import Override
 from .lowered import finish
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-"""Name of the precision -> dtype."""
+"""The dtype of each precision, by name."""
 
 NORMS = ("layer_norm", "group_norm")
 _NORM = (
@@ -46,10 +46,10 @@ def to_half(gm: fx.GraphModule, precision: str, keep_float: Sequence[str] = ()) 
         keep_float: patterns of nodes, layers or operators that stay in float32.
 
     Returns:
-        A LOWERED graph; its pass log says of every layer whether it is in half precision, and why not.
+        A LOWERED graph; its pass log says for every layer whether it is in half precision, or the reason why not.
 
     Raises:
-        InputError: no such precision.
+        InputError: the precision is unknown.
         GraphError: the graph is not FLOAT or not in float32, or torch has no kernel for one of its nodes.
     """
     if precision not in HALVES:
@@ -61,9 +61,9 @@ def to_half(gm: fx.GraphModule, precision: str, keep_float: Sequence[str] = ()) 
 
 
 def rounded_to_half(gm: fx.GraphModule, lowered: fx.GraphModule) -> fx.GraphModule:
-    """A FLOAT graph that computes in float32 with the weights of a graph that :func:`to_half` made of it.
+    """A FLOAT graph that computes in float32 with the rounded weights of a graph made by :func:`to_half`.
 
-    For a runtime that has no kernels for the type: it can store it, and compute in float32.
+    For runtimes without kernels for half precision: they can store the type, and compute in float32.
     """
     twin = copy_graph(gm)
     rounded = dict(lowered.named_parameters()) | dict(lowered.named_buffers())
@@ -107,7 +107,7 @@ class LowerToHalf:
         return result
 
     def why_float(self, gm: fx.GraphModule, node: fx.Node) -> str | None:
-        """Why a node stays in float32, or None."""
+        """Reason for a node to stay in float32, or None."""
         if node.op not in ("call_module", "call_function", "call_method"):
             return None
         for pattern in self.keep_float:
@@ -139,7 +139,7 @@ def _round_attribute(gm: fx.GraphModule, name: str, dtype: torch.dtype) -> None:
 
 
 def _with_dtype(value: Any, dtype: torch.dtype) -> Any:
-    """Arguments with ``torch.float32`` replaced: ``torch.zeros(..., dtype=torch.float32)`` makes halves, too."""
+    """Replace ``torch.float32`` in arguments: ``torch.zeros(..., dtype=torch.float32)`` must create halves, too."""
     return fx.node.map_aggregate(value, lambda given: dtype if given is torch.float32 else given)
 
 

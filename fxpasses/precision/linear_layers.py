@@ -1,4 +1,4 @@
-"""Replace the linear layers of a FLOAT graph by ones with integer weights; the others say why they stay float."""
+"""Replace the linear layers of a FLOAT graph by layers with integer weights, and log why other layers stay float."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LAYERS = (
     *(f"conv_transpose{d}d" for d in (1, 2, 3)),
     *("linear", "embedding", "attention", "recurrent"),
 )
-"""Operators with weight matrices: the candidates."""
+"""Operators with weight matrices, which are the candidates."""
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """What takes the place of layers that are not linear.
+    """The replacement for a kind of layer that is not linear.
 
     Attributes:
-        make: gives the module with integer weights.
-        why_not: why a call of such a layer stays float, or None.
+        make: creates the module with integer weights.
+        why_not: reason for a call of such a layer to stay float, or None.
     """
 
     make: Callable[[nn.Module], nn.Module]
@@ -38,14 +38,14 @@ class Replacement:
 
 @dataclass(frozen=True)
 class LowerLinear:
-    """Put ``make(layer)`` in the place of every linear layer.
+    """Pass that replaces every linear layer by ``make(layer)``.
 
     Attributes:
-        make: gives the module with integer weights.
-        what: it is, for the log.
-        why_float: by operator, why the other layers stay float.
-        keep_float: patterns of layers that stay float because the caller wants it.
-        others: by operator, what takes the place of layers that are not linear.
+        make: creates the module with integer weights.
+        what: description of the new layer, for the log.
+        why_float: by operator, the reason for other layers to stay float.
+        keep_float: patterns of layers that the caller wants in float.
+        others: by operator, the replacements for layers that are not linear.
     """
 
     make: Callable[[nn.Linear], nn.Module]
@@ -73,7 +73,7 @@ class LowerLinear:
         return result
 
     def why_not(self, gm: fx.GraphModule, node: fx.Node, operator: str) -> str | None:
-        """Why a layer stays float, or None."""
+        """Reason for a layer to stay float, or None."""
         for pattern in self.keep_float:
             if Override(pattern, keep_float=True).matches(gm, node):
                 return f"asked for by {pattern!r}"
@@ -93,7 +93,7 @@ def lower_linear(gm: fx.GraphModule, step: LowerLinear, method: str, precision: 
     """Run the pass and make the graph LOWERED.
 
     Raises:
-        InputError: there is no layer that it could change.
+        InputError: the graph has no layer that can be replaced.
         GraphError: the graph is not FLOAT.
     """
     lowered = run_passes(gm, [step])
@@ -113,12 +113,12 @@ def _why_nothing(gm: fx.GraphModule, result: PassResult) -> str:
 
 
 def conv_reasons(why: str) -> dict[str, str]:
-    """The same reason for every kind of convolution."""
+    """The same reason for all kinds of convolutions."""
     return {operator: why for operator in LAYERS if operator.startswith("conv")}
 
 
 def other_reasons() -> dict[str, str]:
-    """Why layers that are neither convolutions nor linear stay float."""
+    """Reasons for layers that are neither convolutions nor linear to stay float, by operator."""
     return {
         "embedding": "its rows are looked up, not multiplied",
         "attention": "one opaque layer to the tracer; capture(method='export') opens it",

@@ -1,4 +1,4 @@
-"""How every lowering to another precision ends: the graph is run once, so that a missing kernel is found early."""
+"""Last step of every lowering to another precision: run the graph once, so that a missing kernel is found early."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def finish(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def first_overflow(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> fx.Node | None:
-    """The first node whose value is not finite on these inputs; None if all are."""
+    """The first node with a value that is not finite for these inputs; None if all values are finite."""
     watch = _Watch(gm)
     with torch.no_grad():
         watch.run(*inputs)

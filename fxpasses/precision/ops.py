@@ -10,7 +10,7 @@ its own range, widened to zero, and the products are summed in integers:
     scale = (max(x, 0) - min(x, 0)) / 255,   zero_point = saturate(round(-min(x, 0) / scale)),
     y = (sum over k of (q_x - zero_point) * q_w) * (scale * scale_w)
 
-Registered with ``torch.library``; importing this module is what registers them.
+Importing this module registers them with ``torch.library``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LIBRARY.define("matmul_dynamic(Tensor x, Tensor weight, Tensor weight_sums, Ten
 
 HIGHEST = 255
 _MIDDLE = 128
-"""Taken from uint8 values to make them int8; its share in the sums is put back in integers."""
+"""Number subtracted from uint8 values to make them int8; the sums are corrected for it in integers."""
 
 
 def unpacked(packed: Tensor, scale: Tensor, k: int, bits: int) -> Tensor:
@@ -43,9 +43,9 @@ def unpacked(packed: Tensor, scale: Tensor, k: int, bits: int) -> Tensor:
 
 
 def dynamic_qparams(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale (float32) and zero point (as float32) of the uint8 grid that covers ``x`` and zero, as scalars.
+    """Scale (float32) and zero point (as float32) of the uint8 range that covers ``x`` and zero, as scalars.
 
-    A tensor of zeros gets scale 1, as onnxruntime does it.
+    A tensor of zeros gets scale 1, as in onnxruntime.
     """
     low, high = torch.aminmax(x)
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
@@ -55,7 +55,7 @@ def dynamic_qparams(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dynamic_integers(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    """The values of ``x`` on that grid, as float32."""
+    """The integers of ``x`` for this scale and zero point, as float32."""
     return levels_of(x, scale, zero_point, 0, HIGHEST)
 
 
@@ -87,6 +87,6 @@ for _name, _kernel, _fake in (
     torch.library.register_fake(f"fxpasses::{_name}", _fake, lib=_LIBRARY)
 
 matmul_nbits: Callable[..., Tensor] = torch.ops.fxpasses.matmul_nbits.default
-"""``(x [..., K], packed, scale, K, bits, accuracy_level) -> [..., N]``; torch computes in float32 at every level."""
+"""Operator ``(x [..., K], packed, scale, K, bits, accuracy_level) -> [..., N]``; torch always computes in float32."""
 matmul_dynamic: Callable[..., Tensor] = torch.ops.fxpasses.matmul_dynamic.default
-"""``(x [..., K], weight int8 [K, N], its sums over K int32 [N], scale [N]) -> [..., N]``."""
+"""Operator ``(x [..., K], weight int8 [K, N], its sums over K int32 [N], scale [N]) -> [..., N]``."""

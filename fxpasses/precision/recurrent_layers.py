@@ -1,12 +1,12 @@
-"""LSTM and GRU layers with int8 weights, whose inputs and hidden states are put on uint8 grids as they come.
+"""LSTM and GRU layers with int8 weights; their inputs and hidden states are quantized to uint8 at run time.
 
 onnxruntime has one kernel for this, DynamicQuantizeLSTM; a GRU becomes a Scan whose steps multiply integers. Measured
 on x86 with VNNI, one thread, int8 against onnxruntime's float kernels: LSTM 1.3 times as fast at 64 hidden units, 2.7
 at 256, 4.4 at 1024; GRU 0.4 times as fast at 128, 0.85 to 0.95 at 256, 1.1 to 1.3 at 320, 2.2 at 512, 3 at 1024. So a
 GRU below 320 hidden units stays float. (With batches of 8 int8 wins from 128 on.)
 
-On several threads onnxruntime splits the batch of an LSTM, and each part's hidden states get a grid of their own: with
-one thread, or a batch of one, its integers are those of torch.
+With several threads onnxruntime splits the batch of an LSTM, and the hidden states of each part get their own scale:
+its integers equal those of torch only with one thread, or a batch of one.
 
 Weights are symmetric with one scale for each row of each gate. Lossy.
 """
@@ -26,14 +26,14 @@ from ..quantization.ranges.range_search import weight_scales
 from .recurrent_ops import gru_dynamic, lstm_dynamic
 
 SMALLEST_GRU = 320
-"""Hidden units from which a GRU is not slower in int8."""
+"""Smallest number of hidden units with which a GRU is not slower in int8."""
 
 LSTM_ORDER = (0, 3, 1, 2)
-"""Gates of torch (input, forget, cell, output) in the order of ONNX (input, output, forget, cell)."""
+"""Order of ONNX's gates (input, output, forget, cell) as indices of torch's (input, forget, cell, output)."""
 
 
 def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Why a recurrent layer does not compute on integers, or None."""
+    """Reason for a recurrent layer not to compute on integers, or None."""
     layer = gm.get_submodule(str(node.target))
     if isinstance(layer, nn.GRU) and layer.hidden_size < SMALLEST_GRU:
         return (
@@ -44,7 +44,7 @@ def why_float(gm: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def why_not_rebuilt(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """Why a recurrent layer cannot have integer weights, or None."""
+    """Reason for a recurrent layer not to get integer weights, or None."""
     layer = gm.get_submodule(str(node.target))
     if not isinstance(layer, nn.LSTM | nn.GRU):
         return "a plain RNN, for which there is no form with integers"
@@ -72,7 +72,7 @@ def dynamic_recurrent(layer: nn.Module, grid: IntType) -> nn.Module:
 
 
 class RecurrentLayer(nn.Module):
-    """What layers with integer weights share: the settings, and how ``nn.LSTM`` lays out its input and its layers."""
+    """Base of recurrent layers with integer weights: settings, and the layout of inputs and layers of ``nn.LSTM``."""
 
     operator = "recurrent"
 
@@ -87,13 +87,13 @@ class RecurrentLayer(nn.Module):
         return x.transpose(0, 1) if self.batch_first else x
 
     def _of_layer(self, state: Tensor, layer: int) -> Tensor:
-        """States ``[D, B, H]`` of one layer, of ``[layers * D, B, H]``."""
+        """States ``[D, B, H]`` of one layer, from ``[layers * D, B, H]``."""
         directions = len(self.suffixes)
         return state[layer * directions : (layer + 1) * directions]
 
 
 class DynamicLSTM(RecurrentLayer):
-    """``nn.LSTM`` on integers, called as it is.
+    """``nn.LSTM`` on integers, with the same arguments.
 
     Buffers, for each layer k: ``weight_k`` int8 ``[D, I, 4H]``, ``recurrent_k`` int8 ``[D, H, 4H]``, their scales
     ``[D, 4H]``, and ``bias_k`` float32 ``[D, 8H]`` (of the input, then of the state) where there is one.
@@ -129,7 +129,7 @@ class DynamicLSTM(RecurrentLayer):
 
 
 class DynamicGRU(RecurrentLayer):
-    """``nn.GRU`` on integers, called as it is.
+    """``nn.GRU`` on integers, with the same arguments.
 
     Buffers, for each layer and direction (``0``, ``0_reverse``): ``weight_0`` int8 ``[I, 3H]``, ``recurrent_0`` int8
     ``[H, 3H]``, for each its scales ``[3H]`` and bias ``[3H]``.
@@ -164,7 +164,7 @@ class DynamicGRU(RecurrentLayer):
 
 
 def _onnx_gates(value: Tensor) -> Tensor:
-    """Rows ``[4H, ...]`` of an LSTM's weight or bias in the order of ONNX."""
+    """Rows ``[4H, ...]`` of an LSTM's weight or bias in ONNX's order of gates."""
     gates = value.detach().float().chunk(4)
     return torch.cat([gates[gate] for gate in LSTM_ORDER])
 

@@ -1,7 +1,7 @@
 """The recurrent operators of LOWERED graphs: ``fxpasses::lstm_dynamic`` and ``fxpasses::gru_dynamic``.
 
-Both multiply integers only, as :func:`fxpasses.precision.ops.matmul_dynamic` does: the inputs of all steps get one
-uint8 grid, and the hidden states of all items one at every step. Gates are float.
+Both multiply integers only, as :func:`fxpasses.precision.ops.matmul_dynamic` does: the inputs of all steps share one
+uint8 scale, and the hidden states of all samples share one at every step. Gates are float.
 
 ``lstm_dynamic`` follows onnxruntime's com.microsoft::DynamicQuantizeLSTM, with its layout: weights ``[D, I, 4H]`` int8,
 gates in the order input, output, forget, cell:
@@ -13,7 +13,7 @@ gates in the order reset, update, new:
 
     r, z = sigmoid(x W + b + h R + d),   n = tanh(x W_n + b_n + r (h R_n + d_n)),   h' = n + z (h - n).
 
-D is 1, or 2 with the direction backwards in time second. Registered with ``torch.library`` on import.
+D is 1, or 2; the second direction runs backwards in time. Registered with ``torch.library`` on import.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..quantization.numbers.qparams import as_float32
 from .ops import HIGHEST, matmul_dynamic
 
 MOST_EXACT = 2**24 // (255 * 127)
-"""Products of a uint8 less its zero point and an int8 that sum to an exact float32, in whatever order: 518."""
+"""Largest number of products (uint8 minus zero point, times int8) whose sum is exact in float32 in any order: 518."""
 
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define(
@@ -46,9 +46,9 @@ def _product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def _state_product(weight: Tensor, scale: Tensor) -> Callable[[Tensor], Tensor]:
-    """The same product for the states ``[B, H]`` of many steps; a step of a small layer costs what calling torch does.
+    """A fast product for the states ``[B, H]`` of many steps; for small layers calling torch takes most of the time.
 
-    Up to ``MOST_EXACT`` hidden units the integers are summed as float32, which is exact, in half as many calls.
+    Up to ``MOST_EXACT`` hidden units the integers are summed as float32, which is exact, with half as many calls.
     """
     if len(weight) > MOST_EXACT:
         sums = weight.sum(0, dtype=torch.int32)
@@ -66,7 +66,7 @@ def _state_product(weight: Tensor, scale: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _qparams(x: Tensor) -> tuple[float, int]:
-    """:func:`fxpasses.precision.ops.dynamic_qparams` in numbers: what float64 rounds to float32 is exact."""
+    """Compute :func:`fxpasses.precision.ops.dynamic_qparams` with Python numbers; the results are the same."""
     low, high = (end.item() for end in torch.aminmax(x))
     low, high = min(low, 0.0), max(high, 0.0)
     scale = as_float32(as_float32(high - low) / HIGHEST) or 1.0
@@ -165,8 +165,13 @@ torch.library.register_fake("fxpasses::lstm_dynamic", _lstm_fake, lib=_LIBRARY)
 torch.library.register_fake("fxpasses::gru_dynamic", _gru_fake, lib=_LIBRARY)
 
 lstm_dynamic: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.ops.fxpasses.lstm_dynamic.default
-"""``(x [T, B, I], h [D, B, H], c, W [D, I, 4H], its scales [D, 4H], R [D, H, 4H], its scales, biases [D, 8H])`` ->
-``(y [T, B, D * H], h [D, B, H], c [D, B, H])``; states and biases may be None, for zeros."""
+"""Operator ``(x [T, B, I], h [D, B, H], c, W, its scales, R, its scales, biases) -> (y, h, c)``.
+
+W is ``[D, I, 4H]`` with scales ``[D, 4H]``, R is ``[D, H, 4H]``, biases are ``[D, 8H]``; ``y [T, B, D * H]``, ``h`` and
+``c [D, B, H]``. States and biases may be None, for zeros.
+"""
 gru_dynamic: Callable[..., tuple[Tensor, Tensor]] = torch.ops.fxpasses.gru_dynamic.default
-"""``(x [T, B, I], h [B, H], W [I, 3H], its scales [3H], bias [3H], R [H, 3H], its scales, its bias, backwards)`` ->
-``(y [T, B, H], h [B, H])``."""
+"""Operator ``(x [T, B, I], h [B, H], W, its scales, its bias, R, its scales, its bias, backwards) -> (y, h)``.
+
+W is ``[I, 3H]`` with scales and bias ``[3H]``, R is ``[H, 3H]``; ``y [T, B, H]``, ``h [B, H]``.
+"""

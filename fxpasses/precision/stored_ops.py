@@ -1,9 +1,9 @@
-"""The operators of recurrent layers whose weights are kept in int8 and multiplied as float.
+"""The operators of recurrent layers whose weights are stored in int8 and multiplied as float.
 
 ``fxpasses::lstm_stored`` and ``fxpasses::gru_stored`` follow ONNX LSTM, and ONNX GRU with ``linear_before_reset=1``,
-and have their layout: weights ``[D, gates * H, I]`` with gates in the order input, output, forget, cell, or update,
+with their layout: weights ``[D, gates * H, I]`` with gates in the order input, output, forget, cell, or update,
 reset, new; ``w = scale * q``, scales ``[D, gates * H, 1]``; biases ``[D, 2 * gates * H]`` of the input, then of the
-state. D is 1, or 2 with the direction backwards in time second. Registered with ``torch.library`` on import.
+state. D is 1, or 2; the second direction runs backwards in time. Registered with ``torch.library`` on import.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _LIBRARY.define(f"lstm_stored(Tensor x, Tensor? h, Tensor? c, {_HELD}) -> (Tenso
 _LIBRARY.define(f"gru_stored(Tensor x, Tensor? h, {_HELD}) -> (Tensor, Tensor)")
 
 _LSTM_GATES, _GRU_GATES = (0, 2, 3, 1), (1, 0, 2)
-"""torch's gates (input, forget, cell, output; reset, update, new) by their places in ONNX."""
+"""Order of torch's gates (input, forget, cell, output; reset, update, new) as indices of ONNX's."""
 
 
 def _parameters(gates: Sequence[int], held: Sequence[Tensor], bias: Tensor | None) -> list[Tensor]:
-    """The float parameters as torch.lstm and torch.gru take them."""
+    """The float parameters in the form that torch.lstm and torch.gru take."""
     weight, weight_scale, recurrent, recurrent_scale = held
     found = []
     for d in range(len(weight)):
@@ -74,7 +74,12 @@ torch.library.register_fake("fxpasses::lstm_stored", _lstm_fake, lib=_LIBRARY)
 torch.library.register_fake("fxpasses::gru_stored", _gru_fake, lib=_LIBRARY)
 
 lstm_stored: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.ops.fxpasses.lstm_stored.default
-"""``(x [T, B, I], h [D, B, H], c, weights, scales, recurrent weights, scales, biases)`` -> ``(y [T, B, D * H], h, c)``;
-states and biases may be None."""
+"""Operator ``(x, h, c, weights, scales, recurrent weights, scales, biases) -> (y, h, c)``.
+
+``x [T, B, I]``, ``y [T, B, D * H]``, ``h`` and ``c [D, B, H]``. States and biases may be None.
+"""
 gru_stored: Callable[..., tuple[Tensor, Tensor]] = torch.ops.fxpasses.gru_stored.default
-"""``(x [T, B, I], h [D, B, H], weights, scales, recurrent weights, scales, biases)`` -> ``(y [T, B, D * H], h)``."""
+"""Operator ``(x, h, weights, scales, recurrent weights, scales, biases) -> (y, h)``.
+
+``x [T, B, I]``, ``y [T, B, D * H]``, ``h [D, B, H]``. The state and biases may be None.
+"""

@@ -1,7 +1,7 @@
-"""LSTM and GRU layers that keep int8 weights and compute in float: a quarter of the size at the speed of float.
+"""LSTM and GRU layers with stored int8 weights that compute in float: a quarter of the size, the speed of float.
 
-``w = s * q``, symmetric, one scale for each row of each gate. The product stands in the file: torch unpacks the weights
-at every call, onnxruntime once, when it loads the file. Both then compute the same floats. Lossy.
+``w = s * q``, symmetric, one scale for each row of each gate. The product is part of the file: torch computes the float
+weights at every call, onnxruntime once, when it loads the file. Both then compute the same floats. Lossy.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .stored_ops import gru_stored, lstm_stored
 
 FOUR_BITS = "a recurrent layer: its weights are kept in 8 bits, not in 4"
 _GRU_ORDER = (1, 0, 2)
-"""Gates of torch (reset, update, new) in the order of ONNX (update, reset, new)."""
+"""Order of ONNX's gates (update, reset, new) as indices of torch's (reset, update, new)."""
 
 
 class WeightOnlyRecurrent(RecurrentLayer):
-    """``nn.LSTM`` or ``nn.GRU`` with int8 weights, called as it is.
+    """``nn.LSTM`` or ``nn.GRU`` with int8 weights, with the same arguments.
 
-    Buffers, for each layer k, as :mod:`fxpasses.precision.stored_ops` lays them out: ``weight_k`` and ``recurrent_k``
+    Buffers, for each layer k, in the layout of :mod:`fxpasses.precision.stored_ops`: ``weight_k`` and ``recurrent_k``
     int8, their scales, and ``bias_k`` float32 where there is one.
 
     Raises:
@@ -47,7 +47,7 @@ class WeightOnlyRecurrent(RecurrentLayer):
             self.register_buffer(f"bias_{k}", bias)
 
     def _stacked(self, layer: nn.Module, names: list[str]) -> Tensor:
-        """Parameters of all directions with their gates in the order of ONNX: ``[D, gates * H, ...]``."""
+        """Parameters of all directions with gates in ONNX's order: ``[D, gates * H, ...]``."""
         order = LSTM_ORDER if self.is_lstm else _GRU_ORDER
         found = []
         for suffix in self.suffixes:

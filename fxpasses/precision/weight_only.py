@@ -1,11 +1,11 @@
-"""Weight-only quantization: linear layers keep integers of 8 or 4 bits, LSTMs and GRUs of 8, and multiply floats.
+"""Weight-only quantization: linear layers store weights of 8 or 4 bits, LSTMs and GRUs of 8, and multiply floats.
 
-Symmetric, ``w = s * q``. With 8 bits one scale for each output channel, with 4 bits one for each group along the input
-channels (either can be asked for): a group of 32 to 128 weights is what 16 levels can show without losing accuracy.
-Four bits have one level more below zero than above; the sign of the scale is chosen so that the largest weight of a
-group lies on that side, and its size by least squared error. Lossy.
+Symmetric, ``w = s * q``. By default one scale per output channel with 8 bits, and one per group of input channels with
+4 bits: 16 levels can represent a group of 32 to 128 weights without loss of accuracy. Four bits have one level more
+below zero than above; the sign of the scale is chosen so that the largest weight of a group is on that side, and its
+size by least squared error. Lossy.
 
-The integers are packed as onnxruntime's MatMulNBits reads them, so both runtimes have the same bytes.
+The integers are packed in the format of onnxruntime's MatMulNBits, so both runtimes use the same bytes.
 
 Reference: Dettmers and Zettlemoyer 2023, "The case for 4-bit precision", arXiv:2212.09720 (groups).
 """
@@ -30,7 +30,7 @@ from .stored_recurrent import FOUR_BITS, WeightOnlyRecurrent
 BITS = (8, 4)
 GROUP_SIZES = (32, 64, 128)
 COMPUTE = {"float": 0, "int8": 4}
-"""What MatMulNBits multiplies in -> its ``accuracy_level``."""
+"""The ``accuracy_level`` of MatMulNBits for each type in which it multiplies."""
 
 _INT4 = integer_type("int4")
 _NARROWEST, _WIDEST = 32, 128
@@ -38,14 +38,14 @@ _NARROWEST, _WIDEST = 32, 128
 
 @dataclass(frozen=True)
 class WeightOnlyConfig:
-    """How to quantize weights.
+    """Settings of weight-only quantization.
 
     Attributes:
         bits: 8 or 4.
-        group_size: weights that share a scale: 32, 64 or 128 along the input channels; None for the default, which is
-            the whole output channel with 8 bits and 32 with 4.
-        compute: what onnxruntime multiplies in: ``"int8"`` rounds activations to int8 by blocks, in each row by its own
-            scale, and is the faster one; ``"float"`` leaves them. torch multiplies floats either way.
+        group_size: number of weights that share a scale: 32, 64 or 128 along the input channels; None for the default,
+            which is the whole output channel with 8 bits and 32 with 4.
+        compute: type in which onnxruntime multiplies: ``"int8"`` rounds activations to int8 in blocks, each row with
+            its own scale, and is faster; ``"float"`` does not round them. torch always multiplies floats.
     """
 
     bits: int = 8
@@ -69,7 +69,7 @@ class WeightOnlyConfig:
         return self.bits == 8 and self.group_size is None
 
     def block_size(self, inputs: int) -> int:
-        """Weights in a stored block: the group, or for whole channels what onnxruntime is fastest with."""
+        """Weights in a stored block: the group, or for whole channels the size with which onnxruntime is fastest."""
         if not self.per_channel:
             return self.group_size or _NARROWEST
         fitting = 1 << max(inputs - 1, 1).bit_length()
@@ -82,7 +82,7 @@ def to_weight_only(
     """Lower linear layers, LSTMs and GRUs of a fused FLOAT graph to integer weights; the rest stays float.
 
     Returns:
-        A LOWERED graph; its pass log says of every layer whether it has integer weights, and why not.
+        A LOWERED graph; its pass log says for every layer whether it has integer weights, or the reason why not.
 
     Raises:
         InputError: there is no such layer, or a weight is not finite.
@@ -151,7 +151,7 @@ def quantized_blocks(weight: Tensor, config: WeightOnlyConfig) -> tuple[Tensor, 
 
 
 def packed(integers: Tensor, bits: int) -> Tensor:
-    """Signed integers ``[N, blocks, block]`` as MatMulNBits stores them: uint8 ``[N, blocks, block * bits / 8]``."""
+    """Signed integers ``[N, blocks, block]`` in the format of MatMulNBits: uint8 ``[N, blocks, block * bits / 8]``."""
     shifted: Tensor = (integers.to(torch.int16) + 2 ** (bits - 1)).to(torch.uint8)
     if bits == 8:
         return shifted
@@ -160,6 +160,6 @@ def packed(integers: Tensor, bits: int) -> Tensor:
 
 
 def _sign_downwards(rows: Tensor) -> Tensor:
-    """-1 for each row whose largest value is positive, else 1: the factor that turns the largest negative."""
+    """Factor of each row that makes its largest value negative: -1 if that is positive, else 1."""
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True)).squeeze(1)
     return torch.where(largest > 0, -1.0, 1.0)

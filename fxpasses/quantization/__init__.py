@@ -1,1 +1,1 @@
-"""Static int8 quantization: its public calls, its settings, and rooms for numbers, ranges, int8, repairs, rounding."""
+"""Static int8 quantization: its public calls and settings; folders for numbers, ranges, int8, repairs and rounding."""

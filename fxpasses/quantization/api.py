@@ -1,4 +1,4 @@
-"""The public calls of static quantization, and all of them in one."""
+"""The public calls of static quantization, step by step, and ``quantize``, which does all steps in one call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def quantize(
     *,
     dynamic: Dynamic | None = None,
 ) -> fx.GraphModule:
-    """A float model in, a QUANTIZED graph out: capture, fuse, and what :mod:`fxpasses.quantization.recipe` says.
+    """Quantize a float model in one call: capture, fuse, then the steps of :mod:`fxpasses.quantization.recipe`.
 
     Args:
         model: in eval mode; it is not changed.
@@ -59,7 +59,7 @@ def quantize(
         dynamic: dimensions that are free beside the batch, as :func:`capture` takes them.
 
     Raises:
-        GraphError, InputError: as :func:`capture`, :func:`calibrate` and :func:`convert` say.
+        GraphError, InputError: in the same cases as :func:`capture`, :func:`calibrate` and :func:`convert`.
     """
     graph = fuse(capture(model, example_inputs, dynamic=dynamic))
     return quantize_graph(graph, batches, config or QuantConfig()).graph

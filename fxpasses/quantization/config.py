@@ -1,4 +1,4 @@
-"""The settings of a quantization, checked when they are made."""
+"""The settings of a quantization; wrong values raise an error when the settings are created."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from .ranges.observer_spec import SWEEP, ObserverSpec, parse_observer
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
 SHORT_ROW = 64
-"""Rows of fewer weights (depthwise 9, a first layer 27, narrow 1x1 layers 16 to 48) keep 8 bits: few as they are, they
-cannot mend each other, and hold a small part of all weights."""
+"""Shortest row of weights (weights of one output channel) that gets fewer than 8 bits by default.
+
+Shorter rows (depthwise layers 9, a first layer 27, narrow 1x1 layers 16 to 48) keep 8 bits. With so few weights the
+rounding errors of a row do not average out, and such layers hold a small part of all weights.
+"""
 
 
 def check_weight_bits(bits: int) -> None:
-    """Raises :class:`InputError` for a number of bits int8 arithmetic has no weights of."""
+    """Raise :class:`InputError` if weights of int8 layers cannot have this number of bits."""
     if not SMALLEST_BITS <= bits <= LARGEST_BITS:
         raise InputError(
             f"`weight_bits={bits}`",
@@ -36,18 +39,18 @@ AUTO = "auto"
 
 
 def check_smoothing(alpha: float | str) -> None:
-    """Raises :class:`InputError` for what is no alpha of :func:`fxpasses.smooth`."""
+    """Raise :class:`InputError` if ``alpha`` is no value that :func:`fxpasses.smooth` takes."""
     is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
     if alpha != AUTO and not (is_number and 0 <= float(alpha) <= 1):
         raise InputError(
             f"`smoothing={alpha!r}`",
-            why="alpha is a number from 0 (activations stay) to 1 (activations become even)",
+            why="alpha is a number from 0 (activations are not considered) to 1 (activation ranges become equal)",
             fix=f"use 0.5, as published, or {AUTO!r}",
         )
 
 
 def check_activation_bits(config: QuantConfig) -> None:
-    """Raises :class:`InputError` for a number of bits there is no type of, or for what goes with 8 only."""
+    """Raise :class:`InputError` for unknown activation bits, or if another setting works with 8 bits only."""
     bits = config.activation_bits
     if bits not in (LARGEST_BITS, 16):
         raise InputError(f"`activation_bits={bits}`", why="activations have 8 or 16 bits", fix="use 8 for speed")
@@ -56,7 +59,7 @@ def check_activation_bits(config: QuantConfig) -> None:
     if refused:
         raise InputError(
             f"`activation_bits={bits}` with {' and '.join(refused)}",
-            why="no CPU sums products of 16 bits as integers, and what float gives is not exact",
+            why="no CPU sums 16-bit products as integers, and sums in float are not exact",
             fix="drop one of them",
         )
 
@@ -68,9 +71,9 @@ class Override:
     Attributes:
         match: a node's name, its module's path, or its operator, with shell wildcards: ``"layer1.*"``, ``"linear"``;
             ``"node:add"``, ``"layer:fc"`` and ``"operator:add"`` mean only one of them.
-        keep_float: leave these nodes in float.
-        observer: observe their output with this instead.
-        weight_bits: round their weights to so many bits.
+        keep_float: leave the matched nodes in float.
+        observer: observer for the outputs of the matched nodes.
+        weight_bits: number of bits for the weights of the matched nodes.
     """
 
     match: str
@@ -101,57 +104,60 @@ class Override:
         return any(name is not None and fnmatch.fnmatchcase(name, pattern or self.match) for name in meant)
 
     def names_operator(self, operator: str) -> bool:
-        """Whether the pattern is for all nodes of an operator."""
+        """Whether the pattern matches all nodes of an operator."""
         kind, _, pattern = self.match.rpartition(":")
         return kind in ("", "operator") and fnmatch.fnmatchcase(operator, pattern)
 
 
 @dataclass(frozen=True)
 class QuantConfig:
-    """How to quantize.
+    """Settings of a quantization.
 
     Attributes:
-        target: ``"x86"``, ``"x86-avx2"``, ``"arm"``, ``"cuda"``, or ``"auto"`` for the one that is fastest on this
-            machine, which it becomes at once; see :mod:`fxpasses.quantization.numbers.targets`.
-        observer: of activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``, ``"percentile:99.99"``,
-            ``"entropy"``; ``"sweep"`` for the best of them by the outputs on samples held out, which takes ten
-            conversions; see :mod:`fxpasses.quantization.repairs.observer_sweep`.
-        weight_search: ``"minmax"`` or ``"mse"``: how weight scales are chosen.
-        weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; from 4 on ONNX files hold
-            two to a byte. Layers with fewer than 64 weights to an output (depthwise, a first layer) keep 8 unless an
-            override says otherwise. ``weight_search="mse"`` and ``rounding="learned"`` are for few bits.
-        group_size: weights of 4 bits or fewer get a step for each group of about so many, and not one for a channel;
-            see :mod:`fxpasses.quantization.numbers.weight_groups`. None: one for a channel.
-        activation_bits: 8, or 16 (uint16, for ``"cuda"`` int16), for models that 8 bits cost too much, and for
-            accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
-            between the integers, at less than the speed of fp32, and agree to about one of the finer steps.
-        rounding: of weights: ``"nearest"``, or ``"learned"`` from the calibration data, which takes minutes and is for
-            few bits. It needs data, as equalization does; step by step :func:`fxpasses.learn_rounding` takes the place
-            of :func:`fxpasses.convert`.
-        equalization: rescale channels first, where that changes nothing in float, so that one scale suits all of a
-            tensor's; see :mod:`fxpasses.quantization.repairs.equalization`. It needs data, so :func:`fxpasses.quantize`
-            does it; who observes and calibrates step by step calls :func:`fxpasses.equalize` on the fused graph.
-        smoothing: the alpha of :func:`fxpasses.smooth`, which comes before equalization: 0 to 1, or ``"auto"``; None
-            for none of it. It needs data, as equalization does.
-        pixel_grid: have the first convolution read images on the grid of their own pixels, where calibration data shows
-            one; see :mod:`fxpasses.quantization.repairs.pixel_grid`. It needs data; step by step
+        target: ``"x86"``, ``"x86-avx2"``, ``"arm"``, ``"cuda"``, or ``"auto"``. ``"auto"`` is replaced at once by the
+            target that is fastest on this machine; see :mod:`fxpasses.quantization.numbers.targets`.
+        observer: observer for activations: ``"histogram"``, ``"minmax"``, ``"moving_average"``,
+            ``"percentile:99.99"``, ``"entropy"``, or ``"sweep"``. ``"sweep"`` converts the graph ten times and takes
+            the observer with the best outputs on held-out samples; see
+            :mod:`fxpasses.quantization.repairs.observer_sweep`.
+        weight_search: how weight scales are chosen: ``"minmax"`` or ``"mse"``.
+        weight_bits: 2 to 8. Below 8 weights have fewer levels, with the same int8 arithmetic; with at most 4 bits an
+            ONNX file holds two weights in a byte. Layers with fewer than 64 weights per output channel (depthwise,
+            first layer) keep 8 bits unless an override sets their number. Few bits are best used with
+            ``weight_search="mse"`` or ``rounding="learned"``.
+        group_size: weights of at most 4 bits get a scale for each group of about this many weights; see
+            :mod:`fxpasses.quantization.numbers.weight_groups`. None: one scale per channel.
+        activation_bits: 8, or 16 (uint16; int16 for ``"cuda"``) for models that lose too much accuracy with 8, and
+            for accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
+            between the integers, slower than fp32, and their results may differ by about one (finer) step.
+        rounding: of weights: ``"nearest"``, or ``"learned"`` from the calibration data, which takes minutes and helps
+            with few bits. Learning needs data, as equalization does; step by step, call
+            :func:`fxpasses.learn_rounding` instead of :func:`fxpasses.convert`.
+        equalization: rescale channels first, where this does not change the float results, so that one scale suits all
+            channels of a tensor; see :mod:`fxpasses.quantization.repairs.equalization`. It needs data, so
+            :func:`fxpasses.quantize` does it; step by step, call :func:`fxpasses.equalize` on the fused graph.
+        smoothing: the alpha of :func:`fxpasses.smooth`, which runs before equalization: 0 to 1, or ``"auto"``; None
+            leaves it out. It needs data, as equalization does.
+        pixel_grid: let the first convolution read images as their own integer pixels, if the calibration data consists
+            of such pixels; see :mod:`fxpasses.quantization.repairs.pixel_grid`. It needs data; step by step, call
             :func:`fxpasses.align_pixels`.
-        narrow_ranges: where the rounding of a tensor is loud at the outputs and a narrower range halves that, take it;
-            see :mod:`fxpasses.quantization.repairs.output_noise`. Only of ``observer="histogram"``; it needs data, step
-            by step :func:`fxpasses.narrow_ranges` comes behind :func:`fxpasses.calibrate`.
-        bias_correction: take what rounding a layer's weights adds to its outputs, on average over the calibration
-            data, from its bias; see :mod:`fxpasses.quantization.int8.bias_correction`.
-        reestimation: correct each layer's scale and bias by what rounding made of its outputs; see
-            :mod:`fxpasses.quantization.repairs.reestimation`. It needs data; step by step :func:`fxpasses.reestimate`
-            takes the place of :func:`fxpasses.convert`.
-        float_results: linear layers that only float operators or the caller read give floats, not bytes: logits are not
-            rounded, and nothing is dequantized at once; what is joined, moved or added for the caller alone is float.
-            Integer-only accelerators want ``False``; so does ``exact``.
-        exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be shown.
-        tie_free: nudge scales (by about 0.1 %) so that no sum can land on a rounding tie; this is what makes
-            engines that round in different ways agree. See :mod:`fxpasses.quantization.numbers.tie_free`.
-        overrides: of those that match a node and say something of a setting, the last wins; ``keep_float`` stands
-            whatever the others say.
+        narrow_ranges: use a narrower range for a tensor whose rounding causes much of the outputs' error, if that
+            halves the error; see :mod:`fxpasses.quantization.repairs.output_noise`. Only with
+            ``observer="histogram"``. It needs data; step by step, call :func:`fxpasses.narrow_ranges` after
+            :func:`fxpasses.calibrate`.
+        bias_correction: subtract from each layer's bias the mean error that rounding its weights adds to its outputs;
+            see :mod:`fxpasses.quantization.int8.bias_correction`.
+        reestimation: correct each layer's scale and bias by the measured error of its outputs; see
+            :mod:`fxpasses.quantization.repairs.reestimation`. It needs data; step by step, call
+            :func:`fxpasses.reestimate` instead of :func:`fxpasses.convert`.
+        float_results: linear layers whose readers are all float operators or the caller give floats, not integers, so
+            logits are not rounded. Additions, concatenations and moves just before such outputs are float, too.
+            Integer-only accelerators need ``False``; with ``exact`` it counts as ``False``.
+        exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be proved.
+        tie_free: change scales (by about 0.1 %) so that no sum can land on a rounding tie. Engines that round
+            differently then agree. See :mod:`fxpasses.quantization.numbers.tie_free`.
+        overrides: exceptions for some nodes. If several match a node and set the same setting, the last wins;
+            ``keep_float`` always wins.
 
     Raises:
         InputError: an unknown target, observer or search; the nearest name is suggested.
@@ -176,7 +182,7 @@ class QuantConfig:
     overrides: tuple[Override, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "target", resolved_target(self.target))  # written down as what it became
+        object.__setattr__(self, "target", resolved_target(self.target))  # store the resolved target, not "auto"
         find_target(self.target)
         parse_observer(self.observer)
         if self.weight_search not in ("minmax", "mse"):
@@ -209,7 +215,7 @@ class QuantConfig:
         if self.group_size < SHORTEST:
             raise InputError(
                 f"`group_size={self.group_size}`",
-                why=f"a group has at least {SHORTEST} weights, or its step takes too much of what is saved",
+                why=f"a group has at least {SHORTEST} weights; with fewer, steps take most of the saved space",
                 fix="use 16 or 32",
             )
         fewest = min([self.weight_bits, *(o.weight_bits for o in self.overrides if o.weight_bits)])
@@ -226,7 +232,7 @@ class QuantConfig:
 
     @property
     def activation_grid(self) -> IntType:
-        """The integers an activation may be."""
+        """The integer type and range of an activation."""
         target = self.for_target
         if self.activation_bits == LARGEST_BITS:
             return target.activations
@@ -234,18 +240,19 @@ class QuantConfig:
 
     @property
     def avoids_ties(self) -> bool:
-        """Whether scales are settled: not where float is computed between the integers, as it is with 16 bits."""
+        """Whether scales are made tie-free; not with 16-bit activations, whose results are computed in float."""
         return self.tie_free and self.activation_bits == LARGEST_BITS
 
     @property
     def gives_floats(self) -> bool:
-        """Whether layers may give floats: proofs are about integers, and with 16 bits they compute in float anyway."""
+        """Whether layers may give floats; not if ``exact`` (proofs need integers), nor with 16-bit activations."""
         return self.float_results and not self.exact and self.activation_bits == LARGEST_BITS
 
     def weight_grid(self, bits: int | None = None) -> IntType:
-        """The integers a weight may be: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below.
+        """The integer range of a weight: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below.
 
-        Learned rounding chooses weights one by one: where pairs have to be safe, it keeps to a grid on which all are.
+        Learned rounding chooses weights one by one. If sums of two products may saturate 16 bits, it uses a smaller
+        range in which no pair can.
         """
         learned = self.rounding == "learned"
         grid, bits = self.for_target.free_weights if learned else self.for_target.weights, bits or self.weight_bits
@@ -254,11 +261,11 @@ class QuantConfig:
         return IntType(grid.dtype, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
     def pairs_matter(self, bits: int) -> bool:
-        """Whether the grid of such weights has pairs that saturate 16 bits, which they then have to be kept from."""
+        """Whether pairs of such weights can saturate 16-bit sums, so that their rounding has to prevent this."""
         return self.for_target.pair_safe and self.weight_grid(bits).high > self.for_target.free_weights.high
 
     def weight_group(self, bits: int, row: int) -> tuple[int, int] | None:
-        """Weights to a group and the largest multiple of its step, for rows of ``row`` weights; None: no groups."""
+        """Weights in a group and the largest multiple of its step, for rows of ``row`` weights; None: no groups."""
         if self.group_size is None or bits > MOST_BITS:
             return None
         return group_length(row, self.group_size), largest_multiple(
@@ -266,7 +273,7 @@ class QuantConfig:
         )
 
     def weight_bits_of(self, gm: fx.GraphModule, node: fx.Node) -> int:
-        """Bits of a layer's weights: an override's, else 8 for short rows, else ``weight_bits``."""
+        """Bits of a layer's weights: from the last matching override, else 8 for short rows, else ``weight_bits``."""
         spelled = [o.weight_bits for o in self.overrides if o.weight_bits and o.matches(gm, node)]
         if spelled:
             return spelled[-1]
@@ -282,7 +289,7 @@ class QuantConfig:
 
     @property
     def sweeps(self) -> bool:
-        """Whether some observer is still to be chosen."""
+        """Whether the observer sweep still has to choose an observer."""
         return SWEEP in (self.observer, *(o.observer for o in self.overrides))
 
     def observer_of(self, gm: fx.GraphModule, node: fx.Node) -> ObserverSpec:

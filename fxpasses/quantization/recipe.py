@@ -1,15 +1,15 @@
-"""The order of static quantization: from a fused FLOAT graph and calibration data to a QUANTIZED graph.
+"""The steps of static quantization in order: from a fused FLOAT graph and calibration data to a QUANTIZED graph.
 
-    smooth, equalize, align pixels      the float model, rescaled so that int8 suits it
-    rewrite                             what a caller changes of it: training puts bounds where fewer bits are read
-    observe, calibrate or sweep         a range for every tensor that gets a grid
-    narrow ranges                       where the outputs are better for it
-    place                               operators that stay float because the caller measured so
-    convert, re-estimate or learn       integers
+smooth, equalize, align pixels      rescale the float model so that it suits int8
+rewrite                             the caller's own change: training adds clamps where fewer bits are read
+observe, calibrate or sweep         measure a range for every tensor that becomes int8
+narrow ranges                       use narrower ranges where the outputs improve
+place                               leave operators in float that the caller measured to be better there
+convert, re-estimate or learn       compute the integers
 
-The order stands here: :func:`fxpasses.quantize`, the command line, the sensitivity analysis and training call these
-functions. Each step does nothing where the settings do not ask for it. Training takes the first half; what follows in
-place of the second stands in :mod:`fxpasses.training`.
+This module is the only place with this order: :func:`fxpasses.quantize`, the command line, the sensitivity analysis
+and training call its functions. A step that the settings do not ask for does nothing. Training uses the first half;
+its own second half is in :mod:`fxpasses.training`.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from .rounding.learned_rounding import learn_rounding
 
 
 class Step(Protocol):
-    """A step that is being done."""
+    """A running step, which is told about its progress."""
 
     def advance(self, count: int) -> None:
-        """``count`` more samples are done."""
+        """Report that ``count`` more samples are done."""
 
     def at(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` parts are, and ``what`` is being done now."""
+        """Report that ``done`` of ``total`` parts are done, and that the part ``what`` is running."""
 
 
 class Steps(Protocol):
-    """Who is told about steps: a terminal, say."""
+    """A listener that is told about steps, for example a terminal."""
 
     def step(self, name: str, total: int | None = None) -> AbstractContextManager[Step]:
-        """A step begins; ``total`` samples will pass, 0 for an unknown number of parts."""
+        """Begin a step; ``total`` is the number of samples, or 0 for an unknown number of parts."""
 
 
 class _Silent:
@@ -64,16 +64,16 @@ class _Silent:
 
 
 SILENT: Steps = _Silent()
-"""Tells nobody."""
+"""A listener that ignores every report."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a recipe runs, whatever it makes.
+    """Settings of how a recipe runs; they do not change its result, except for the engine of a sweep.
 
     Attributes:
         steps: told about every step.
-        images: how many samples there are, where that is known, for ``steps``.
+        images: number of samples for ``steps``, if known.
         engine: runs int8 graphs of a sweep; None for the exact reference.
         device: that data is calibrated on; None for the CPU.
     """
@@ -85,19 +85,19 @@ class Run:
 
 
 PLAINLY = Run()
-"""Nobody is told, and a sweep runs in the exact reference."""
+"""The default: no listener, and a sweep runs in the exact reference."""
 
 Place = Callable[[fx.GraphModule, QuantConfig], QuantConfig]
-"""From a calibrated OBSERVED graph, with an observer at every tensor, and settings to settings that keep more float."""
+"""Function from a calibrated OBSERVED graph (an observer at every tensor) and settings to settings with more float."""
 
 
 Rewrite = Callable[[fx.GraphModule], tuple[fx.GraphModule, QuantConfig]]
-"""From an equalized FLOAT graph to the one that is observed, and the settings to observe it with."""
+"""Function from an equalized FLOAT graph to the graph to observe and the settings to observe it with."""
 
 
 @dataclass(frozen=True)
 class CalibratedGraph:
-    """An OBSERVED graph that has seen the data.
+    """An OBSERVED graph that has been calibrated.
 
     Attributes:
         graph: OBSERVED.
@@ -112,7 +112,7 @@ class CalibratedGraph:
 
 @dataclass(frozen=True)
 class Int8Graphs:
-    """A QUANTIZED graph; and, where its rounding was learned, the one rounded to nearest, to be measured beside it."""
+    """A QUANTIZED graph; with learned rounding also the graph rounded to nearest, for comparison."""
 
     graph: fx.GraphModule
     nearest: fx.GraphModule | None = None
@@ -129,20 +129,20 @@ def calibrated_graph(
     samples: int | None = None,
     run: Run = PLAINLY,
 ) -> CalibratedGraph:
-    """The first half: everything before integers.
+    """Run the first half of the recipe: all steps before integers are computed.
 
     Args:
         graph: FLOAT, fused.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it.
-        config: what will be quantized.
-        observe_as: other settings to observe with, for callers that take other ranges from what was seen.
-        rewrite: changes the equalized graph, and says what to observe it with.
-        every_tensor: put an observer at every tensor that some choice of operators could put on a grid.
-        samples: how many first samples to keep; None for what the second half needs.
-        run: who is told, and what a sweep runs in.
+        config: settings of the quantization.
+        observe_as: other settings to observe with, for callers that compute other ranges from the same data.
+        rewrite: changes the equalized graph, and returns the settings to observe it with.
+        every_tensor: put an observer at every tensor that could become int8 with other choices of operators.
+        samples: number of first samples to keep; None for the number that the second half needs.
+        run: the listener, and the engine of a sweep.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
+        GraphError, InputError: in the same cases as :func:`fxpasses.observe` and :func:`fxpasses.calibrate`.
     """
     steps = run.steps
     with steps.step("equalize"):
@@ -173,15 +173,15 @@ def quantize_graph(
     keep_nearest: bool = False,
     run: Run = PLAINLY,
 ) -> Int8Graphs:
-    """All of it: a fused FLOAT graph becomes a QUANTIZED one.
+    """Run the whole recipe: a fused FLOAT graph becomes a QUANTIZED one.
 
     Args:
         place: chooses operators that stay float once ranges are known.
-        keep_nearest: where rounding is learned, convert with rounding to nearest, too.
+        keep_nearest: with learned rounding, convert with rounding to nearest as well.
         graph, batches, config, run: as for :func:`calibrated_graph`.
 
     Raises:
-        GraphError, InputError: as :func:`calibrated_graph` and :func:`fxpasses.convert` say.
+        GraphError, InputError: in the same cases as :func:`calibrated_graph` and :func:`fxpasses.convert`.
     """
     steps = run.steps
     found = calibrated_graph(graph, batches, config, every_tensor=place is not None, run=run)
@@ -202,7 +202,7 @@ def quantize_graph(
 
 
 def samples_kept(config: QuantConfig) -> int:
-    """How many of the first calibration samples are needed once more behind calibration."""
+    """Number of first calibration samples that steps after calibration need again."""
     if config.rounding == "learned" or config.reestimation:
         return learned_rounding.SAMPLES
     return output_noise.SAMPLES if config.narrow_ranges else 0

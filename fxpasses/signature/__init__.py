@@ -1,1 +1,1 @@
-"""What a graph takes and gives: structure, names, shapes and free sizes of inputs and outputs."""
+"""Signature of a graph: structure, names, shapes and free sizes of its inputs and outputs."""

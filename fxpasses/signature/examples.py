@@ -1,7 +1,7 @@
-"""What a graph was captured with: shape and dtype of every tensor among its inputs, nested as the model takes them.
+"""The example inputs of a graph: shape and dtype of every tensor at capture, nested like the model's inputs.
 
-The fact ``example_inputs`` has an entry for each argument. A tensor is its :data:`Spec`, lists, tuples and dicts hold
-theirs, anything else is itself: it was fixed at capture.
+The fact ``example_inputs`` has an entry for each argument. A tensor is replaced by its :data:`Spec`; lists, tuples and
+dicts contain specs; any other value is stored as it is, since capture made a constant of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class InputTensor:
     """A tensor among the inputs of a graph.
 
     Attributes:
-        argument: which argument it is, or is part of.
-        name: the argument's, and the keys that lead to it: ``x``, ``maps_0``; its name in ONNX files.
+        argument: index of the argument that is, or contains, the tensor.
+        name: name of the argument, followed by keys if it is nested: ``x``, ``maps_0``; also its name in ONNX files.
+        spec: its shape and dtype.
     """
 
     argument: int
@@ -41,12 +42,12 @@ def is_spec(value: object) -> TypeGuard[Spec]:
 
 
 def specs_of(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The fact ``example_inputs`` for inputs."""
+    """The fact ``example_inputs`` for the given inputs."""
     return tuple(map(_spec_of, inputs))
 
 
 def _spec_of(value: Any) -> Any:
-    """Structures become plain ones: a named tuple is read as a tuple."""
+    """The spec of a value; structures become plain ones, a named tuple becomes a tuple."""
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype
     if isinstance(value, dict):
@@ -57,14 +58,14 @@ def _spec_of(value: Any) -> Any:
 
 
 def examples_of(gm: fx.GraphModule) -> tuple[Any, ...]:
-    """What a graph was captured with, an entry for each argument."""
+    """The example inputs of a graph, with an entry for each argument."""
     examples = graph_facts(gm).example_inputs
     assert examples is not None, "captured, or loaded"
     return examples
 
 
 def with_tensors(examples: tuple[Any, ...], make: Callable[[Spec], Any]) -> tuple[Any, ...]:
-    """The examples with something made of the spec in the place of each tensor, in order."""
+    """The examples with each tensor's spec replaced by ``make(spec)``, in order."""
     made: tuple[Any, ...] = pytree.tree_map(lambda e: make(e) if is_spec(e) else e, examples, is_leaf=is_spec)
     return made
 
@@ -80,7 +81,7 @@ def input_tensors(gm: fx.GraphModule) -> list[InputTensor]:
 
 
 def named_tensors(names: Sequence[str], examples: tuple[Any, ...]) -> list[InputTensor]:
-    """Every tensor among arguments of these names, in order."""
+    """Every tensor among arguments with these names, in order."""
     found = []
     for number, (name, example) in enumerate(zip(names, examples, strict=True)):
         for path, leaf in pytree.tree_flatten_with_path(example, is_leaf=is_spec)[0]:
@@ -90,12 +91,12 @@ def named_tensors(names: Sequence[str], examples: tuple[Any, ...]) -> list[Input
 
 
 def key_text(key: Any) -> str:
-    """A step of a path through nested values, as pytree writes it: a key, a number or a name."""
+    """One step of a path through nested values, as pytree writes it: a key, a number or a name."""
     return str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))))
 
 
 def argument_names_of(gm: fx.GraphModule) -> list[str]:
-    """The names of a graph's arguments, by which they may be given."""
+    """The names of a graph's arguments, which inputs by name must have."""
     return [str(n.target) for n in gm.graph.nodes if n.op == "placeholder"]
 
 
@@ -108,10 +109,10 @@ def inputs_of(gm: fx.GraphModule, batch: Any, what: str) -> tuple[Any, ...]:
     """A batch as a tuple of the graph's arguments: a tensor, a tuple or list of them, or a dict by their names.
 
     Args:
-        what: the batch in words, for the message.
+        what: description of the batch, for the message.
 
     Raises:
-        InputError: a dict has other keys than the graph has arguments.
+        InputError: the keys of a dict are not the names of the graph's arguments.
     """
     if not isinstance(batch, Mapping):
         return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)

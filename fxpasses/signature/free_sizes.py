@@ -1,11 +1,11 @@
-"""Which dimensions of a graph's inputs and outputs may have another size: learned by running it, kept as a fact of it.
+"""The dimensions of a graph's inputs and outputs that may have another size; they are found by running the graph.
 
-A batch need not be dimension 0. Outputs are ``[T, B, C]``, recurrent state is ``[layers, B, H]``, a prompt has one row,
-a time step none, and two inputs may have counts of their own. So after capture the graph is run once more with some
-samples repeated, or in another order, along the dimensions that may be the batch. They are, if every output repeats its
-own samples so. Dimension 0 is tried first; where samples are mixed, that sizes change must do. Then inputs that are not
-of the batch are tried for a count of their own. Other dimensions are free only where the caller says so
-(:mod:`fxpasses.capturing.dynamic_sizes`).
+The batch need not be dimension 0. Outputs may be ``[T, B, C]``, recurrent state ``[layers, B, H]``, a prompt has one
+row, a time step no batch, and two inputs may have different numbers of rows. So after capture the graph is run again
+with some samples repeated, or in another order, along the dimensions that may be the batch. They are the batch if every
+output repeats its samples in the same way. Dimension 0 is tried first; if the graph mixes samples, changed output sizes
+are enough. Then the other inputs are tried for sizes of their own. Further dimensions are free only at the caller's
+request (:mod:`fxpasses.capturing.dynamic_sizes`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .outputs import tensors_of
 
 BATCH = "batch"
 Dims = dict[int, str]
-"""The free dimensions of a tensor, and the names of their sizes: two that bear one name are equal."""
+"""The free dimensions of a tensor, with the names of their sizes: dimensions with the same name have equal sizes."""
 
 _MOST_TRIES = 48
 _NEAR = 1e-3
-"""Of an output's largest value: what a sample differs by, at most, when others are computed beside it."""
+"""Largest change of a sample's output when other samples are added, as a share of the output's largest value."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,12 @@ class FreeSizes:
     """The free dimensions of each tensor among a graph's inputs and outputs, in order.
 
     Attributes:
-        separate: whether what a sample gives depends on no other in its batch.
-        tried: another size than the example's, by name, that the graph was run with.
-        unasked: names of sizes that nobody asked to be free: they give way where a file cannot be written with them.
+        inputs: free dimensions of each input.
+        outputs: free dimensions of each output.
+        separate: whether the result for a sample does not depend on the other samples of its batch.
+        tried: for each name a size other than the example's with which the graph was run.
+        unasked: names of sizes that are free without a request; they become fixed if a file cannot be written with
+            them.
     """
 
     inputs: tuple[Dims, ...] = ()
@@ -53,7 +56,7 @@ class FreeSizes:
         return {name for dims in self.inputs for name in dims.values()}
 
     def without(self, names: Set[str]) -> FreeSizes:
-        """The same, with these sizes fixed."""
+        """A copy in which these sizes are fixed."""
 
         def kept(tensors: tuple[Dims, ...]) -> tuple[Dims, ...]:
             return tuple({d: name for d, name in dims.items() if name not in names} for dims in tensors)
@@ -65,7 +68,7 @@ class FreeSizes:
 
 
 def free_sizes(gm: fx.GraphModule) -> FreeSizes:
-    """What is free in a captured graph; dimension 0 of every input where nobody learned it."""
+    """The free sizes of a captured graph; dimension 0 of every input if they are unknown."""
     if (found := graph_facts(gm).free_sizes) is not None:
         return found
     return FreeSizes(tuple({0: BATCH} if tensor.spec[0] else {} for tensor in input_tensors(gm)))
@@ -76,11 +79,11 @@ def set_free_sizes(gm: fx.GraphModule, sizes: FreeSizes) -> None:
 
 
 def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
-    """Find the batch of a graph, and inputs with counts of their own.
+    """Find the batch of a graph, and inputs with free sizes of their own.
 
     Args:
         inputs: the example inputs.
-        expected: what the model returns for them.
+        expected: the model's output for them.
     """
     given, outputs = tensors_in(inputs), tensors_of(expected)
     sizes, found = fixed_sizes(inputs, expected), None
@@ -96,12 +99,12 @@ def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> F
 
 
 def fixed_sizes(inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
-    """No dimension of these inputs and outputs is free."""
+    """Free sizes for inputs and outputs without a free dimension."""
     return FreeSizes(tuple({} for _ in tensors_in(inputs)), tuple({} for _ in tensors_of(expected)))
 
 
 def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
-    """Where the batch may lie in each input: sizes of dimension 0, then of 1, wherever else they are found."""
+    """Possible batch dimensions of all inputs: for each size of dimension 0, then of 1, dimensions with that size."""
     for leading in (0, 1):
         for size in dict.fromkeys(x.shape[leading] for x in given if x.dim() > leading):
             found = [[d for d in range(x.dim()) if x.shape[d] == size] for x in given]
@@ -114,7 +117,7 @@ def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
 def _with_counts(
     gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], given: list[Tensor], sizes: FreeSizes
 ) -> FreeSizes:
-    """Free dimension 0 of inputs that are not of the batch, where their samples are separate, too."""
+    """Free dimension 0 of inputs outside the batch, if their samples are separate."""
     left = [n for n, x in enumerate(given) if not sizes.inputs[n] and x.dim()]
     for number, size in enumerate(dict.fromkeys(given[n].shape[0] for n in left)):
         places = tuple(0 if n in left and x.shape[0] == size else None for n, x in enumerate(given))
@@ -125,7 +128,7 @@ def _with_counts(
 
 
 def merged(sizes: FreeSizes, more: FreeSizes) -> FreeSizes:
-    """Both together; where both name a dimension, the second does."""
+    """Both together; if both name a dimension, the second one counts."""
     return replace(
         sizes,
         inputs=tuple({**a, **b} for a, b in zip(sizes.inputs, more.inputs, strict=True)),
@@ -137,7 +140,7 @@ def merged(sizes: FreeSizes, more: FreeSizes) -> FreeSizes:
 def _try(
     gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], places: tuple[int | None, ...], name: str
 ) -> FreeSizes | None:
-    """What follows if these are the dimensions of one size; None if the graph refuses others, or no output moves."""
+    """The free sizes if these are the dimensions of one size; None if other sizes fail, or no output changes."""
     size = next(x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None)
     if not size:
         return None
@@ -158,7 +161,7 @@ def _try(
 
 
 def picked(inputs: tuple[Any, ...], places: tuple[int | None, ...], order: Tensor) -> tuple[Any, ...]:
-    """Inputs with these indices of a dimension of each tensor; None leaves a tensor as it is."""
+    """Inputs with these indices along one dimension of each tensor; None leaves a tensor unchanged."""
     dims = iter(places)
 
     def pick(x: Any) -> Any:
@@ -173,7 +176,7 @@ def picked(inputs: tuple[Any, ...], places: tuple[int | None, ...], order: Tenso
 
 @torch.no_grad()
 def run_or_none(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
-    """The tensors a graph returns; None where it takes no such inputs: whatever its kernels raise says so."""
+    """The tensors that a graph returns; None if it fails with these inputs, with any exception."""
     try:
         return tensors_of(gm.forward(*inputs))
     except Exception:  # noqa: BLE001 - the question is whether it runs
@@ -181,12 +184,12 @@ def run_or_none(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | N
 
 
 def moved_dims(a: Tensor, b: Tensor) -> list[int]:
-    """The dimensions that two results differ in; none where they differ in their number."""
+    """The dimensions with different sizes in two results; none if the results have different numbers of dimensions."""
     return [d for d in range(a.dim()) if a.shape[d] != b.shape[d]] if a.dim() == b.dim() else []
 
 
 def _picks(expected: Tensor, found: Tensor, dims: list[int], order: Tensor, size: int) -> bool:
-    """Whether a result is that of the samples picked; one that does not move must be as it was."""
+    """Whether a result belongs to the picked samples; a result without the dimension must be unchanged."""
     if len(dims) > 1 or expected.dim() != found.dim():
         return False
     wanted = expected

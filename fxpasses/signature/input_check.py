@@ -1,4 +1,4 @@
-"""Inputs must fit what a graph was captured with: their number, structure, shapes and dtypes."""
+"""Check that inputs fit the example inputs of capture: their number, structure, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TENSOR = "tensor"
 
 
 def check_inputs(gm: fx.GraphModule, inputs: tuple[Any, ...], what: str) -> None:
-    """Raise InputError unless a graph takes inputs like these.
+    """Raise InputError unless a graph accepts these inputs.
 
     Args:
-        what: the inputs in words, for the message.
+        what: description of the inputs, for the message.
     """
     expected = examples_of(gm)
     if len(inputs) != len(expected):
@@ -37,7 +37,7 @@ def check_inputs(gm: fx.GraphModule, inputs: tuple[Any, ...], what: str) -> None
 
 
 def _check_structure(x: Any, example: Any, what: str) -> None:
-    """Tensors where there were tensors; what else there is was fixed at capture, and is not looked at."""
+    """Check that there are tensors in the same places as at capture; other values are constants and are not checked."""
     leaves = pytree.tree_leaves(example)
     if _TENSOR not in leaves:
         if tensors_in(x):

@@ -1,4 +1,4 @@
-"""Labels are classes of the model: whole numbers from 0 to one below the number of its logits."""
+"""Check that labels are classes of the model: whole numbers from 0 to the number of its logits minus 1."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from ..errors import InputError
 
 LARGEST = 2.0**62
-"""Far beyond any number of classes, and still exact as int64."""
+"""Largest label: far above any number of classes, and still exact as int64."""
 
 
 def require_classes(labels: Tensor, classes: int, source: str) -> None:
-    """Raise InputError, with both numbers, for a label that is no class of a model of that many."""
+    """Raise InputError with both numbers for a label that is not below the number of classes."""
     if not labels.numel():
         return
     low, high = int(labels.min()), int(labels.max())
@@ -28,7 +28,7 @@ def as_classes(labels: Tensor, count: int, what: str) -> Tensor:
     """Labels ``[count, ...]`` of any dtype as int64.
 
     Raises:
-        InputError: there is not one for each input, or they are not whole numbers.
+        InputError: the number of labels differs from the number of inputs, or they are not whole numbers.
     """
     if labels.layout != torch.strided or labels.device.type != "cpu":
         kept = labels.device if labels.layout == torch.strided else str(labels.layout).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""How a model is called: with inputs in order, or by the names of its parameters, and what may be among them."""
+"""The call of a model: inputs in order, or by the names of its parameters, and the types that are allowed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..errors import GraphError
 def bound(model: nn.Module, example_inputs: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Example inputs in the order of the model's parameters, and the names of those that are given by name.
 
-    A dict is inputs by name if ``forward`` can be called so; else it is one input.
+    A dict holds inputs by name if ``forward`` can be called with it; otherwise it is a single input.
 
     Raises:
-        GraphError: an input is an object that may hold tensors where no graph finds them.
+        GraphError: an input is an object that may contain tensors that capture cannot find.
     """
     inputs, keywords = (example_inputs,), tuple[str, ...]()
     if isinstance(example_inputs, tuple) and not hasattr(example_inputs, "_fields"):
@@ -33,7 +33,7 @@ def bound(model: nn.Module, example_inputs: Any) -> tuple[tuple[Any, ...], tuple
 
 
 def _by_name(model: nn.Module, given: Mapping[Any, Any]) -> dict[str, Any] | None:
-    """The inputs in the order of the parameters; None where these are no parameters."""
+    """The inputs in the order of the parameters; None if the keys are not names of parameters."""
     if not given or not all(isinstance(key, str) for key in given):
         return None
     signature = inspect.signature(model.forward)
@@ -46,13 +46,13 @@ def _by_name(model: nn.Module, given: Mapping[Any, Any]) -> dict[str, Any] | Non
 
 
 def called(function: Callable[..., Any], inputs: tuple[Any, ...], keywords: tuple[str, ...], *first: Any) -> Any:
-    """Call a function with inputs, of which the last ones are given by these names; ``first`` come before them."""
+    """Call a function with ``first``, then with inputs, of which the last ones are passed by these names."""
     behind = len(inputs) - len(keywords)
     return function(*first, *inputs[:behind], **dict(zip(keywords, inputs[behind:], strict=True)))
 
 
 def argument_names(function: Callable[..., Any], args: tuple[Any, ...], keywords: tuple[str, ...] = ()) -> list[str]:
-    """The name of each argument, those of ``*args`` numbered; of the last ones, ``keywords``."""
+    """The name of each argument; arguments in ``*args`` are numbered, the last names are ``keywords``."""
     signature = inspect.signature(function)
     behind = len(args) - len(keywords)
     names: list[str] = []

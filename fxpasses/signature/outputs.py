@@ -1,8 +1,8 @@
-"""The tensors that a model returns, in whatever structure, and the nodes of a graph that make them.
+"""The tensors that a model returns, in any structure, and the nodes of a graph that compute them.
 
-Tuples, lists and dicts are written into the output node of a graph. Named tuples, dataclasses and dicts that are
-dataclasses (as the outputs of Hugging Face's models) are calls of their class in front of it. In both, tensors are told
-in the same order; numbers, strings and None are left out.
+Tuples, lists and dicts are part of a graph's output node. Named tuples, dataclasses and dicts that are dataclasses (as
+outputs of Hugging Face's models) are calls of their class before it. In both forms tensors have the same order;
+numbers, strings and None are left out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class OutputTensor:
     """A tensor that a graph returns.
 
     Attributes:
-        keys: what leads to it: names and numbers; none where it is all that is returned.
-        node: what makes it.
+        keys: path to the tensor in the output: names and numbers; empty if the output is this tensor alone.
+        node: the node that computes it.
     """
 
     keys: tuple[str | int, ...]
@@ -30,22 +30,22 @@ class OutputTensor:
 
     @property
     def is_named(self) -> bool:
-        """Whether the caller knows it by a name."""
+        """Whether the path contains a name."""
         return any(isinstance(key, str) for key in self.keys)
 
     @property
     def name(self) -> str:
-        """``logits``, ``features.0``."""
+        """The path as text: ``logits``, ``features.0``."""
         return ".".join(map(str, self.keys))
 
 
 def tensors_of(value: Any) -> list[Tensor]:
-    """The tensors in what a model returned, in order."""
+    """The tensors in a model's output, in order."""
     return [leaf for leaf in leaves_of(value) if isinstance(leaf, Tensor)]
 
 
 def leaves_of(value: Any) -> Iterator[Any]:
-    """Everything in what a model returned that is no structure, in order."""
+    """All values in a model's output that are no structures, in order."""
     parts = _parts(value)
     if parts is None:
         yield value
@@ -55,7 +55,7 @@ def leaves_of(value: Any) -> Iterator[Any]:
 
 
 def _parts(value: Any) -> list[tuple[str | int, Any]] | None:
-    """What a structure holds, by key; None of anything else."""
+    """The parts of a structure by key; None for any other value."""
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -68,12 +68,12 @@ def _parts(value: Any) -> list[tuple[str | int, Any]] | None:
 
 
 def is_record(kind: object) -> bool:
-    """Whether something is a class of named tuples or dataclasses."""
+    """Whether a value is a class of named tuples or dataclasses."""
     return isinstance(kind, type) and (is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")))
 
 
 def hands_out(node: fx.Node) -> bool:
-    """Whether a node gives what it reads to the caller, and computes nothing of it."""
+    """Whether a node only passes its inputs on to the caller, without computing."""
     return node.op == "output" or is_record(node.target)
 
 
@@ -83,7 +83,7 @@ def output_tensors(gm: fx.GraphModule) -> list[OutputTensor]:
 
 
 def returned(gm: fx.GraphModule) -> Any:
-    """What the output node of a graph holds."""
+    """The value of a graph's output node."""
     return next(n for n in gm.graph.nodes if n.op == "output").args[0]
 
 
@@ -99,7 +99,7 @@ def _tensors(value: Any, keys: tuple[str | int, ...]) -> Iterator[OutputTensor]:
 
 
 def record_parts(node: fx.Node) -> dict[str, Any]:
-    """What a call of a class of named tuples or dataclasses is given, by field, in the order of the fields."""
+    """The arguments in a call of a class of named tuples or dataclasses, by field, in the order of the fields."""
     kind: Any = node.target
     names = list(kind._fields) if hasattr(kind, "_fields") else [f.name for f in fields(kind)]
     given = dict(zip(names, node.args, strict=False)) | node.kwargs
@@ -107,9 +107,9 @@ def record_parts(node: fx.Node) -> dict[str, Any]:
 
 
 def with_plain_outputs(gm: fx.GraphModule) -> fx.GraphModule:
-    """A graph that returns tuples for named tuples and dicts for dataclasses; ``gm`` itself where it returns neither.
+    """A graph that returns tuples for named tuples and dicts for dataclasses; ``gm`` itself if it returns neither.
 
-    Parameters are shared. A dataclass that is a dict itself holds only what is not None.
+    Parameters are shared. For a dataclass that is also a dict, fields with None are left out.
     """
     if not any(is_record(n.target) for n in gm.graph.nodes):
         return gm
@@ -127,7 +127,7 @@ def with_plain_outputs(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def only_tensors(gm: fx.GraphModule) -> fx.GraphModule:
-    """A graph that returns the tensors of another's outputs and nothing else, in order; parameters are shared."""
+    """A graph that returns only the tensors of another graph's outputs, in order; parameters are shared."""
     graph, env = fx.Graph(), dict[fx.Node, fx.Node]()
     graph.graph_copy(gm.graph, env)
     graph.output(tuple(env[tensor.node] for tensor in output_tensors(gm)))
@@ -138,7 +138,7 @@ def only_tensors(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def returns_only_tensors(gm: fx.GraphModule) -> bool:
-    """Whether nothing but tensors and None is returned."""
+    """Whether a graph returns only tensors and None."""
     found = sum(leaf is not None for leaf in leaves_of(returned(with_plain_outputs(gm))))
     return found == len(output_tensors(gm))
 

@@ -1,4 +1,4 @@
-"""The samples of a batch, wherever its inputs have them: how many there are, the first of them, and pieces."""
+"""The samples of a batch along any dimension: their number, the first of them, and pieces of the batch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .free_sizes import BATCH, free_sizes
 
 
 def batch_dims(gm: fx.GraphModule) -> tuple[int | None, ...]:
-    """The dimension of each input tensor that is the batch; None for one that has no samples of its own."""
+    """The batch dimension of each input tensor; None for a tensor without samples."""
     return tuple(next((d for d, name in dims.items() if name == BATCH), None) for dims in free_sizes(gm).inputs)
 
 
 def is_fixed_batch(gm: fx.GraphModule) -> bool:
-    """Whether some input of a graph has no samples along dimension 0: such batches are not taken apart or joined."""
+    """Whether some input of a graph has no samples along dimension 0: such batches are not split or joined."""
     return not all(map(is_spec, examples_of(gm))) or any(d != 0 for d in batch_dims(gm))
 
 
 def count_samples(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> int:
-    """How many samples a batch has; one where no input has a batch."""
+    """Number of samples in a batch; 1 if no input has a batch dimension."""
     for x, dim in zip(tensors_in(inputs), batch_dims(gm), strict=True):
         if dim is not None:
             return int(x.shape[dim])
@@ -31,12 +31,12 @@ def count_samples(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> int:
 
 
 def first_of(gm: fx.GraphModule, inputs: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-    """The first samples of a batch; all of it where it has none to take."""
+    """The first samples of a batch; the whole batch if it cannot be split."""
     return _narrowed(gm, inputs, 0, min(count, count_samples(gm, inputs)))
 
 
 def pieces_of(gm: fx.GraphModule, inputs: tuple[Any, ...], step: int) -> Iterator[tuple[Any, ...]]:
-    """A batch in pieces of so many samples; whole where it cannot be taken apart."""
+    """A batch in pieces of ``step`` samples; whole if it cannot be split."""
     samples = count_samples(gm, inputs)
     if step >= samples:
         yield inputs

@@ -1,10 +1,10 @@
-"""Temporary folders of dead processes, found and cleared by the next one: who lives holds a lock on his own.
+"""Temporary folders of dead processes: the next process finds and removes them; a live process holds a lock on its own.
 
-A killed process cleans nothing up. Whoever writes to the same place next finds its folder by the prefix, sees by the
-lock that nobody owns it, and removes it. One that holds ``ready`` was killed between the first and the last of its
-moves: they are finished, so that no mixture of two results stays.
+A killed process does not clean up. The next process that writes to the same place finds the folder by its prefix, sees
+that nobody holds its lock, and removes it. A folder that contains ``ready`` belonged to a process killed between the
+first and the last of its moves: these are finished, so that no mixture of two results remains.
 
-On file systems without locks, and on Windows, nothing is taken for abandoned.
+On file systems without locks, and on Windows, no folder counts as abandoned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 PREFIX = ".fxpasses-"
 READY = "ready"
-"""In a temporary folder: what is complete and belongs one folder above."""
+"""Name in a temporary folder of the folder with complete files, which belong one level higher."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 def clear_abandoned(parent: Path) -> None:
-    """Finish the moves of dead processes and remove their folders; those of the living and of other users stay.
+    """Finish the moves of dead processes and remove their folders, but not those of live processes or other users.
 
     Raises:
         OSError: moves cannot be finished.
@@ -50,7 +50,7 @@ def clear_abandoned(parent: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with all below it, even if Ctrl-C is pressed meanwhile."""
+    """Remove a folder with its contents, even if Ctrl-C is pressed meanwhile."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
     except BaseException:
@@ -59,7 +59,7 @@ def remove(folder: Path) -> None:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files below a folder, relative to it, in one order; without following links to folders."""
+    """The files below a folder, relative to it, sorted; links to folders are not followed."""
     found = [Path(root, name) for root, _, names in os.walk(folder) for name in names]
     return sorted(file.relative_to(folder) for file in found)
 
@@ -76,9 +76,9 @@ def _finish_moves(ready: Path, parent: Path) -> None:
 
 
 def _made_and_locked(folder: Path) -> int | None:
-    """Make the folder and lock it; None where there are no locks.
+    """Make the folder and lock it; None on systems without locks.
 
-    Between the two another process may take it for abandoned: it is waited for, and the folder made again.
+    Between the two another process may remove the folder as abandoned; then it is made again.
     """
     while True:
         folder.mkdir()
@@ -102,7 +102,7 @@ def _made_and_locked(folder: Path) -> int | None:
 
 @contextmanager
 def _locked_if_abandoned(folder: Path) -> Iterator[bool]:
-    """Whether it is a folder of this user's that no process holds; held by this one during the block if so."""
+    """Whether a folder belongs to this user and no process holds it; if so, this process holds it during the block."""
     if sys.platform == "win32":
         yield False
         return
@@ -118,7 +118,7 @@ def _locked_if_abandoned(folder: Path) -> Iterator[bool]:
 
 
 def _is_locked_now(lock: int) -> bool:
-    """Lock it without waiting; False where it is held, or on a file system without locks."""
+    """Lock it without waiting; False if another process holds it, or on a file system without locks."""
     if sys.platform == "win32":
         return False
     import fcntl

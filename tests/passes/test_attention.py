@@ -63,7 +63,7 @@ def test_a_module_called_twice_is_opened_into_the_same_layers() -> None:
     ("model", "why"),
     [
         (Attends(cross=True), "its query, key and value are not one tensor"),
-        (Attends({}, weights=True), "its weights are read, too"),
+        (Attends({}, weights=True), "its attention weights are used, too"),
         (Attends({"attn_mask": torch.zeros(6, 6), "need_weights": False}), "it is called with attn_mask"),
         (Attends(batch_first=False), "its input is not [batch, tokens, features]; batch_first=True makes it so"),
         (Attends(add_bias_kv=True), "it adds a key of its own"),

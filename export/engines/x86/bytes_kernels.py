@@ -1,4 +1,4 @@
-"""Everything but layers and pools on x86: add, cat, tables, and the ways in and out of an integer region."""
+"""Kernels on x86 other than layers and pools: add, cat, mul, tables, moves, and the conversion to float."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..reference import ReferenceKernel, integer_table, move_integers
 
 
 class Exit(Kernel):
-    """Integers -> float32."""
+    """Kernel that converts integers to float32."""
 
     def __init__(self, node: fx.Node) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Exit(Kernel):
 
 
 class OnBytes(Kernel):
-    """Any other kernel, handed plain tensors."""
+    """Wrapper of another kernel that passes it plain tensors."""
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class OnBytes(Kernel):
 
 
 class ByteAdd(Kernel):
-    """Two tensors of one shape -> their sum; a ReLU is in the saturation."""
+    """Sum of two tensors of the same shape; saturation replaces a ReLU."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ByteAdd(Kernel):
 
 
 class ByteCat(Kernel):
-    """Tensors -> one, each rescaled to the output's grid."""
+    """Concatenation of tensors, each rescaled to the output's parameters."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -89,15 +89,15 @@ class ByteCat(Kernel):
 
 
 class Table(Kernel):
-    """An elementwise operator as its table of 256 results; of large tensors, two neighbours are looked up at once.
+    """An elementwise operator as a table of its 256 results; for large tensors two neighbours are looked up at once.
 
-    At every call of a net a table of pairs comes from memory. At random that would be one wait after the other (188 000
-    values 120 us, not 55), so it is read in order first.
+    A table of pairs is not in the caches at the beginning of a call. Random reads would each wait for memory (188 000
+    values take 120 us instead of 55), so the table is read in order first.
     """
 
     def __init__(self, call: Int8Call, table: Tensor | None = None) -> None:
         super().__init__()
-        # no buffers: a module finds those by way of an AttributeError, which takes as long as an operator
+        # no buffers: a module finds them only after an AttributeError, which takes as long as an operator
         self.table = integer_table(call) if table is None else table
         large = math.prod(call.inputs[0].meta[SHAPE][1:]) >= _WORTH_PAIRS
         self.pairs = _table_of_pairs(self.table) if large else None
@@ -118,7 +118,7 @@ class Table(Kernel):
     def forward(self, q: Tensor) -> Tensor:
         count = q.numel()
         q = quint8.as_bytes(q)
-        # where operators take longer to call than to run, and in traces, which fix counts and strides as they are
+        # for small tensors, whose calls take longer than the work, and in traces, which fix counts and strides
         if (count <= quint8.TINY and q.is_contiguous()) or quint8.is_traced():
             return look_up(q, self.table)
         dense = q if q.is_contiguous() or q.is_contiguous(memory_format=torch.channels_last) else q.contiguous()
@@ -133,12 +133,12 @@ class Table(Kernel):
 
 
 def look_up(levels: Tensor, table: Tensor) -> Tensor:
-    # TorchScript, too
+    # also compiled by TorchScript
     return torch.take(table, levels.to(torch.int64))
 
 
 class ByteHardswish(Kernel):
-    """Hardswish by ATen's kernel, one pass where a table takes two."""
+    """Hardswish by ATen's kernel, which needs one pass; a table needs two."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class ByteHardswish(Kernel):
 
     @classmethod
     def if_exact(cls, call: Int8Call) -> ByteHardswish | None:
-        """The kernel, if it gives what the table holds for every byte, in its vectors and in what is left of them."""
+        """The kernel, if it gives the table's result for every byte, in full vectors and in their remainders."""
         with quint8.building():
             kernel, table = cls(call), integer_table(call)
             levels = torch.arange(256, dtype=torch.int32).to(torch.uint8)
@@ -164,17 +164,17 @@ class ByteHardswish(Kernel):
 
 
 _WORTH_PAIRS = 1 << 14
-"""Values of a sample. Pairs take two thirds of the time; smaller tensors gain too little for 128 KB of table each."""
+"""Fewest values per sample for a table of pairs, which takes two thirds of the time and 128 KB."""
 
 
 def _table_of_pairs(table: Tensor) -> Tensor:
-    """Results of two neighbours by the 16 bits they are in memory, of either byte order, as int16 ``[65536]``."""
+    """Results for two neighbours by their 16 bits in memory, in either byte order, as int16 ``[65536]``."""
     both = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16).view(torch.uint8)
     return table.index_select(0, both.to(torch.int32)).view(torch.int16)
 
 
 class ByteMul(Kernel):
-    """Two tensors -> their product; the smaller one is broadcast, as by squeeze and excitation."""
+    """Product of two tensors; the smaller one is broadcast, as in squeeze and excitation."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class ByteMul(Kernel):
 
     @classmethod
     def if_exact(cls, call: Int8Call) -> ByteMul | None:
-        """The kernel, if no product of two bytes lies so near a tie that floats may round it to the other side."""
+        """The kernel, if no product of two bytes is so near a tie that floats may round it to the other side."""
         a, b = (torch.arange(256, dtype=torch.float64) - x.zero_point for x in call.x)
         steps = torch.outer(a, b) * (call.x[0].scale * call.x[1].scale / call.y.scale)
         from_tie = (steps - steps.floor() - 0.5).abs()
@@ -201,11 +201,11 @@ class ByteMul(Kernel):
 
 
 _FLOAT_ERROR = 6 * 2.0**-24
-"""Relative, at most: both factors, their product, one over the scale and the quotient are rounded."""
+"""Largest relative error: two factors, their product, the inverse of the scale and the quotient are rounded."""
 
 
 def multiply(a: Tensor, b: Tensor, scale: float, zero_point: int) -> Tensor:
-    # TorchScript, too
+    # also compiled by TorchScript
     return torch.quantize_per_tensor(torch.dequantize(a) * torch.dequantize(b), scale, zero_point, torch.quint8)
 
 
@@ -221,7 +221,7 @@ class Move(Kernel):
 
 
 class Flatten(Kernel):
-    """Dimensions joined to one; no value changes."""
+    """Flatten dimensions; no value changes."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -237,17 +237,17 @@ class Flatten(Kernel):
 
 
 def is_gated(call: Int8Call) -> bool:
-    """Whether a product is of a tensor and its own sigmoid, as SiLU is."""
+    """Whether a product multiplies a tensor by its own sigmoid, as SiLU does."""
     x, gate = call.inputs
     source = gate.args[0] if gate.target is ops.quantize else None
     return isinstance(source, fx.Node) and source.target is torch.sigmoid and source.all_input_nodes[0].args[0] is x
 
 
 class GatedTable(Table):
-    """``x * sigmoid(x)`` as the table of its 256 results: both factors follow from one byte."""
+    """``x * sigmoid(x)`` as a table of its 256 results: both factors depend on one byte."""
 
     reads = 1
-    """The sigmoid need not be computed."""
+    """Number of inputs: the sigmoid is not needed."""
 
     def __init__(self, call: Int8Call) -> None:
         x, (_, gate) = call.x, call.inputs

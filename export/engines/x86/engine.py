@@ -1,7 +1,7 @@
-"""The engine of int8 kernels: which one computes which integer operation, on x86 and on ARM.
+"""The engine of int8 kernels: the choice of a kernel for each integer operation, on x86 and on ARM.
 
-oneDNN and fbgemm compute layers, ATen's byte kernels the rest; what has none goes through the exact reference. Where
-kernels of this machine would saturate on a layer's weights, float32 computes that layer, exactly.
+oneDNN and fbgemm compute layers, ATen's byte kernels other operators; an operator without kernel uses the exact
+reference. If this machine's kernels would saturate with a layer's weights, the layer is computed exactly in float32.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .net import X86Net
 from .pools import ByteMaxPool, GlobalAveragePool
 
 _ON_EITHER_DTYPE = frozenset("reshape permute transpose squeeze unsqueeze slice expand".split())
-"""Operators ATen runs on quint8 and uint8 alike."""
+"""Operators that ATen runs on both quint8 and uint8."""
 
 
 _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
@@ -50,11 +50,11 @@ _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
     PackedLinear: PlainLinear,
     ByteHardswish: Table,
 }
-"""The same integers by another way, sometimes faster: oneDNN's linear layers where there are many rows, for one."""
+"""Alternative of each kernel with the same integers; it may be faster, such as oneDNN's linear for many rows."""
 
 
 def to_x86(gm: fx.GraphModule, *, autotune: bool = False) -> X86Net:
-    """Lower a QUANTIZED graph to x86 kernels; with ``autotune`` to the faster one where there are two."""
+    """Lower a QUANTIZED graph to x86 kernels; ``autotune`` selects the faster one if there are two."""
     kernel_for = _faster_kernel if autotune else x86_kernel
     net = lower(gm, kernel_for, entrance, Exit, float_result_kernel)
     return X86Net(net, gm, partial(to_x86, autotune=autotune)).eval()
@@ -95,7 +95,7 @@ def _convolution(call: Int8Call) -> Kernel:
 
 
 def _linear(call: Int8Call) -> Kernel:
-    if len(call.inputs[0].meta[SHAPE]) < 2:  # a single vector, which no kernel takes
+    if len(call.inputs[0].meta[SHAPE]) < 2:  # a single vector, for which no kernel exists
         return ExactLinear(call)
     if quint8.is_available() and is_exact("fbgemm", call):
         return PackedLinear(call)

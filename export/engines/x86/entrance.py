@@ -1,4 +1,4 @@
-"""The ways into an integer region on x86: floats to bytes, in the memory layout the convolutions work in."""
+"""Conversion of floats to bytes on x86, in the memory layout that convolutions need."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..kernel import Kernel
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 _BYTE = 256
 _PACKED_CHANNELS = 3
-"""With one more they are the four bytes of an integer."""
+"""Number of image channels for packing: with a fourth they are the four bytes of an integer."""
 
 
 def entrance(node: fx.Node) -> Kernel:
-    """What computes a ``quantize`` node that float feeds."""
+    """The kernel for a ``quantize`` node with float input."""
     return PixelEntrance(node) if node.all_input_nodes[0].target is ops.pixels else Entrance(node)
 
 
 class Entrance(Kernel):
-    """float32 -> uint8."""
+    """Kernel that quantizes float32 to uint8."""
 
     def __init__(self, node: fx.Node) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class Entrance(Kernel):
 
 
 class PixelEntrance(Kernel):
-    """Images ``[N, C, H, W]`` -> numbers of pixels, uint8 ``[N, channels, H, W]``: ``pixels`` and ``quantize`` in one.
+    """Kernel that converts images ``[N, C, H, W]`` to integer pixels, uint8 ``[N, channels, H, W]``, in one step.
 
-    The bytes of three channels and of the fourth, which is the same everywhere, are those of one integer for each
-    position: a sum of whole numbers below 2**24, exact in float32, and of the fourth and all zero points, added as
-    integers. That way they lie channels last at once. Where constant channels stand between those of the image, eight
-    bytes are those of two integers.
+    It replaces ``pixels`` and ``quantize``. The bytes of three channels and of the constant fourth one form an integer
+    for each position: a sum of whole numbers below 2**24, exact in float32, to which the fourth byte and all zero
+    points are added as integers. So the result is already channels last. With constant channels between those of the
+    image, eight bytes form two integers.
     """
 
     def __init__(self, node: fx.Node) -> None:
@@ -89,7 +89,7 @@ class PixelEntrance(Kernel):
         return made
 
     def _two_integers(self, steps: Tensor) -> Tensor:
-        """Bytes ``R, K, G, K`` and ``B, K, K, K`` of each position."""
+        """Bytes ``R, K, G, K`` and ``B, K, K, K`` for each position."""
         n, _, h, w = steps.shape
         first, second, third = steps.add_(self.zero_point).unbind(1)
         halves = torch.empty((n, h, w, 2), dtype=torch.int32)

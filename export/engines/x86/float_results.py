@@ -1,8 +1,8 @@
-"""Linear layers on x86 that take bytes and give floats.
+"""Linear layers on x86 with byte input and float output.
 
-The kernels sum integers and add the bias as floats, both exactly below 2**24: weights are packed with scales of 1, and
-what a step is worth is multiplied in afterwards, once, as onnxruntime does. With their own scales packed, four results
-in ten would differ in the last bit.
+The kernels sum integers and add the bias as floats, both exactly below 2**24: weights are packed with scale 1, and the
+sums are multiplied once afterwards by the value of a step, as in onnxruntime. With the real scales packed, four in ten
+results would differ in the last bit.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..saturation import is_exact
 from .layers import per_channel
 
 _MATRIX = 2
-"""Dimensions of what the kernels multiply; a model may be called on a single vector."""
+"""Fewest dimensions of an input that the kernels take; a model may be called on a single vector."""
 
 
 def float_result_kernel(result: FloatResult) -> Kernel:
-    """The fastest of those below that can compute it."""
+    """The fastest kernel of this file that can compute the layer."""
     if result.x.grid.dtype is not torch.uint8:
         return ReferenceResult(result)
     if len(result.input.meta[SHAPE]) < _MATRIX:
@@ -53,7 +53,7 @@ _LINEAR = "linear_with_input_q_dq_qweight_dq_output_fp32"
 
 
 class FewRows(_Linear):
-    """``[N, C_in]`` -> ``[N, C_out]`` by fbgemm, whose calls take a quarter of oneDNN's time on one row."""
+    """Linear layer ``[N, C_in]`` -> ``[N, C_out]`` by fbgemm, which takes a quarter of oneDNN's time for one row."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__(result)
@@ -80,7 +80,7 @@ class FewRows(_Linear):
 
 
 class ManyRows(_Linear):
-    """``[*, C_in]`` -> ``[*, C_out]`` by oneDNN."""
+    """Linear layer ``[*, C_in]`` -> ``[*, C_out]`` by oneDNN."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__(result)

@@ -1,9 +1,9 @@
-"""Convolutions and linear layers on x86: oneDNN, weights packed when the module is built.
+"""Convolutions and linear layers on x86: oneDNN, with weights packed when the module is built.
 
-Two ways to the same kernels: ``quantized.conv*`` keeps the primitive between calls and saves some 25 us a call;
-``onednn.qconv_pointwise`` takes plain tensors. The engine of the packed way is oneDNN's, not fbgemm's, whose depthwise
-kernel saturates at full 8-bit range; but where an image has one position left, as in squeeze and excitation, a call of
-oneDNN's takes several times as long as the product, and fbgemm's less.
+There are two interfaces to the same kernels: ``quantized.conv*`` keeps the primitive between calls and saves some 25 us
+per call; ``onednn.qconv_pointwise`` takes plain tensors. The first uses oneDNN as engine and not fbgemm, whose
+depthwise kernel saturates with the full 8-bit range; but if an image has only one position left, as in squeeze and
+excitation, a call of oneDNN takes several times as long as the product, and fbgemm is faster.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..saturation import is_exact
 
 
 class _Layer(Kernel):
-    """What both ways to oneDNN share: parameters, a float bias on the integer grid, a clamp that is left."""
+    """Base of both interfaces to oneDNN: parameters, the bias as floats on the integer grid, and a remaining clamp."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class _Layer(Kernel):
 
 
 def packed_conv_engine(call: Int8Call) -> str | None:
-    """The engine to pack a convolution for: the faster one of those that compute it exactly; None if none does."""
+    """The engine to pack a convolution for: the fastest one that computes it exactly; None without one."""
     order = ("fbgemm", "onednn") if Geometry(call).is_one_product() else ("onednn",)
     return next((engine for engine in order if is_exact(engine, call)), None)
 
 
 class PackedConv(_Layer):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8, channels last; oneDNN keeps the primitive of its first shape."""
+    """Convolution ``[N, C_in, *]`` -> ``[N, C_out, *]``, quint8, channels last; it keeps its first primitive."""
 
     def __init__(self, call: Int8Call, engine: str = "onednn") -> None:
         super().__init__(call)
@@ -76,7 +76,7 @@ class PackedConv(_Layer):
         return Script((self.x,), (Call(self._name, (self._packed, self.y.scale, self.y.zero_point)),))
 
     def packed_again(self) -> PackedConv:
-        """The same layer with weights of its own, where they keep the primitive of their first shape."""
+        """The same layer with its own packed weights, if these keep the primitive of their first shape."""
         if self.engine != "onednn":
             return self
         twin = copy.copy(self)
@@ -89,7 +89,7 @@ class PackedConv(_Layer):
         self._function = self._as_function()
 
     def _as_function(self) -> Callable[[Tensor], Tensor]:
-        """With its constants as its own variables: attributes of modules are slow to look up."""
+        """The kernel as a function with constants in local variables, since attributes of modules are slow to read."""
         operator, packed, x, quint = self._convolve, self._packed, self.x, torch.quint8
         scale, zero_point = self.y.scale, self.y.zero_point
 
@@ -106,14 +106,14 @@ class PackedConv(_Layer):
 
 
 def per_channel(weight: Tensor, layer: LayerIntegers) -> Tensor:
-    """An int8 weight in the dtype that is packed."""
+    """An int8 weight in the dtype for packing."""
     zeros = torch.zeros(len(layer.weight_scale), dtype=torch.long)
     with quint8.building():
         return torch._make_per_channel_quantized_tensor(weight, layer.weight_scale.double(), zeros, 0)
 
 
 class PlainConv(_Layer):
-    """``[N, C_in, *]`` -> ``[N, C_out, *]``, plain uint8 and channels last."""
+    """Convolution ``[N, C_in, *]`` -> ``[N, C_out, *]``, plain uint8 and channels last."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
@@ -139,7 +139,7 @@ class PlainConv(_Layer):
 
 
 class PackedLinear(_Layer):
-    """``[*, C_in]`` -> ``[*, C_out]``, quint8, by fbgemm: oneDNN's packed linear layer unpacks at every call."""
+    """Linear layer ``[*, C_in]`` -> ``[*, C_out]``, quint8, by fbgemm: oneDNN's packed layer unpacks at each call."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)
@@ -160,7 +160,7 @@ class PackedLinear(_Layer):
 
 
 class PlainLinear(_Layer):
-    """``[*, C_in]`` -> ``[*, C_out]``, plain uint8."""
+    """Linear layer ``[*, C_in]`` -> ``[*, C_out]``, plain uint8."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__(call)

@@ -1,16 +1,16 @@
-"""A lowered net on x86, called with as little in between as Python allows.
+"""A lowered net on x86, called with as little overhead as Python allows.
 
-Four things cost a call of a small net as much as its kernels do, and are settled here once for the whole net:
+Four overheads cost a call of a small net as much as its kernels; each is avoided here for the whole net:
 
 * Packed weights of oneDNN keep the primitive of their first call, for its shape and number of threads (PyTorch,
-  ``aten/src/ATen/native/quantized/cpu/OnednnUtils.h``, ``PrimitiveCacheKey``). At any other shape a primitive is built
-  anew, 25 to 50 us a layer, for good. So a shape that keeps coming gets packed weights of its own; they cost some three
-  times the size of the int8 weights.
-* Torch asks every argument whether it overrides the operator. Packed weights say no by two C++ exceptions and one in
-  Python: 15 us a layer.
-* ``nn.Module`` looks for submodules and buffers only where ordinary attributes fail, and Python formats that failure:
-  1.5 us. So kernels are called by their functions, and keep their tensors as ordinary attributes.
-* A call from Python takes 3 to 5 us. So kernels that follow each other are called as one
+``aten/src/ATen/native/quantized/cpu/OnednnUtils.h``, ``PrimitiveCacheKey``). For any other shape a primitive is built
+at every call, 25 to 50 us per layer. So a frequent shape gets its own packed weights; they take some three times the
+memory of the int8 weights.
+* Torch asks every argument whether it overrides the operator. For packed weights the answer needs two C++ exceptions
+and one in Python: 15 us per layer.
+* ``nn.Module`` looks for submodules and buffers only after ordinary attributes fail, and Python formats that failure:
+1.5 us. So kernels are called as functions, and keep their tensors as ordinary attributes.
+* A call from Python takes 3 to 5 us. So consecutive kernels are called as one function
 (:mod:`fxpasses.export.engines.chains`).
 """
 
@@ -35,22 +35,23 @@ _without_overrides = getattr(torch._C, "DisableTorchFunctionSubclass", contextli
 
 
 class X86Net(nn.Module):
-    """Runs a lowered graph; any batch size, any number of threads, several callers at once.
+    """Runs a lowered graph for any batch size and number of threads, and for several callers at once.
 
     Args:
-        net: what :func:`lower` made with this engine's kernels. Its packed weights have not been called yet.
-        graph: the QUANTIZED graph it was made of, which its pickles hold: packed weights are for this machine.
-        again: what made this of ``graph``.
+        net: the result of :func:`lower` with this engine's kernels. Its packed weights have not been called yet.
+        graph: the QUANTIZED graph it was made from. Pickles contain this graph, since packed weights suit one machine
+            only.
+        again: function that makes this module from ``graph``.
 
     Attributes:
-        net: the same, kernel by kernel.
+        net: the net, kernel by kernel.
     """
 
     def __init__(self, net: fx.GraphModule, graph: fx.GraphModule, again: Callable[[fx.GraphModule], X86Net]) -> None:
         super().__init__()
         self.net = net
-        self._made_of = (graph, again)  # a tuple: its parameters are not those of this module
-        # Dynamo takes quint8 tensors for those of another dtype, and kernels would be handed the wrong ones
+        self._made_of = (graph, again)  # a tuple, so that its parameters are not registered here
+        # Dynamo mistakes the dtype of quint8 tensors, and kernels would get wrong ones
         self._run: Callable[..., Any] = torch.compiler.disable(self._untraced)
         self._nets = ByShape(_as_called(net), again=lambda _: _as_called(_packed_again(net)))
 
@@ -75,14 +76,14 @@ class X86Net(nn.Module):
 
 
 def _packed_again(net: fx.GraphModule) -> fx.GraphModule:
-    """The same net, its parameters shared, with packed weights that have not been called yet."""
+    """The same net with shared parameters and new packed weights, which have not been called yet."""
     kernels = {name: kernel for name, kernel in net.named_children() if isinstance(kernel, Kernel)}
     kernels |= {name: kernel.packed_again() for name, kernel in kernels.items() if isinstance(kernel, PackedConv)}
     return assembled(copy.deepcopy(net.graph), net, kernels)
 
 
 def _as_called(net: fx.GraphModule) -> fx.GraphModule:
-    """The same net, kernels as bare functions, those that can be called as one as one."""
+    """The net with kernels as plain functions, and consecutive kernels as chains."""
     called = chained(net)
     for name, child in called.named_children():
         called.__dict__[name] = child.function if isinstance(child, Kernel) else child

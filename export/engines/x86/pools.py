@@ -1,4 +1,4 @@
-"""Pools on x86: the average of a whole image, and maxima."""
+"""Pools on x86: the average of a whole image, and maximum pools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..reference import output_limits
 
 
 class GlobalAveragePool(Kernel):
-    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image."""
+    """Average pool ``[N, C, H, W]`` -> ``[N, C, 1, 1]`` for any image size."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class GlobalAveragePool(Kernel):
 
 
 _WORTH_COPYING = 1 << 17
-"""Values of a sample. TorchScript has no view of quint8 as bytes, and copies them in 0.3 ns each."""
+"""Largest number of values per sample for TorchScript, which has to copy quint8 to bytes (0.3 ns per value)."""
 
 
 def average(levels: Tensor, x_zero_point: int, ratio: float, zero_point: int, low: int, high: int) -> Tensor:
-    # TorchScript, too: an exact integer sum, one multiplication, one rounding
+    # also compiled by TorchScript: an exact integer sum, one multiplication, one rounding
     area = levels.size(2) * levels.size(3)
     total = torch.sum(levels, [2, 3], keepdim=True, dtype=torch.int32)
     steps = (total.to(torch.float64) - area * x_zero_point).mul_(ratio / area).round_().add_(zero_point)
@@ -53,7 +53,7 @@ def average(levels: Tensor, x_zero_point: int, ratio: float, zero_point: int, lo
 
 
 class ByteMaxPool(Kernel):
-    """``[N, C, H, W]`` -> ``[N, C, H', W']``; padding never wins."""
+    """Maximum pool ``[N, C, H, W]`` -> ``[N, C, H', W']``; padding is never the maximum."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()

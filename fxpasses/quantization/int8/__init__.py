@@ -1,1 +1,1 @@
-"""From a FLOAT graph to a QUANTIZED one: plan, observe, convert, and what can be proved of the result."""
+"""From a FLOAT graph to a QUANTIZED one: plan, observe, convert, and check which guarantees hold for the result."""

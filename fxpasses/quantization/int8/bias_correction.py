@@ -1,9 +1,9 @@
-"""Bias correction: what rounding the weights does to a layer's mean output, so that the bias can take it back.
+"""Bias correction: subtract from a layer's bias the mean error that rounding its weights adds to its output.
 
-Rounding moves weight ``w[o, i]`` by ``e[o, i]``, the same for every input, so output channel ``o`` is off by
+Rounding moves weight ``w[o, i]`` by ``e[o, i]``, the same for every input, so the error of output channel ``o`` is
 ``sum_i e[o, i] * mean(x_i)`` on average, where ``e`` is summed over the kernel and ``x_i`` is input channel ``i``. With
-few weights to a channel (depthwise: 9) such offsets are most of the error. Taking them from the bias is exact for
-linear layers and leaves out zero padding for convolutions: there the borders count as if they were inside.
+few weights per channel (depthwise: 9) such offsets are most of the error. The correction is exact for linear layers.
+For convolutions it ignores zero padding: positions at the border count like positions inside.
 
 Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721,
 section 4.2, with measured instead of derived means.
@@ -22,10 +22,10 @@ from ..ranges.observers import NothingObserved
 from .plan import Plan
 
 MEANS = "fxpasses_means"
-"""The submodule that holds the watchers, under a name no model has."""
+"""Path of the submodule that holds the :class:`ChannelMeans` modules; no user's model has this name."""
 
 CHANNELS, FEATURES = 1, -1
-"""The dimension of a layer's input that its weight sums over: a convolution's, a linear layer's."""
+"""The dimension that a layer's weight sums over in its input: of a convolution, of a linear layer."""
 
 
 def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
@@ -47,12 +47,12 @@ def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
 
 
 def find_means(gm: fx.GraphModule) -> list[fx.Node]:
-    """The watchers of an OBSERVED graph."""
+    """The :class:`ChannelMeans` nodes of an OBSERVED graph."""
     return [n for n in gm.graph.nodes if n.op == "call_module" and str(n.target).startswith(f"{MEANS}.")]
 
 
 def take_out_means(gm: fx.GraphModule) -> dict[str, Tensor]:
-    """The means, float64 ``[C_in]``, by the name of the layer's node; the watchers leave the graph.
+    """Remove the :class:`ChannelMeans` nodes; return the means, float64 ``[C_in]``, by the name of the layer's node.
 
     Raises:
         NothingObserved: no data has passed one of them.
@@ -67,12 +67,12 @@ def take_out_means(gm: fx.GraphModule) -> dict[str, Tensor]:
 
 
 def output_error(layer: nn.Module, error: Tensor, means: Tensor) -> Tensor:
-    """What rounding a layer's weight adds to its outputs on average: float64 ``[C_out]``, to be taken from its bias.
+    """Mean error that rounding a layer's weight adds to its outputs: float64 ``[C_out]``, to subtract from its bias.
 
     Args:
         layer: a convolution, transposed convolution or linear layer.
         error: rounded weight minus weight, in the weight's own layout.
-        means: of its input's channels, ``[C_in]``.
+        means: means of the input's channels, ``[C_in]``.
     """
     groups = int(getattr(layer, "groups", 1))
     if not getattr(layer, "transposed", False):
@@ -84,10 +84,10 @@ def output_error(layer: nn.Module, error: Tensor, means: Tensor) -> Tensor:
 
 
 class ChannelMeans(nn.Module):
-    """Watches a layer's input and keeps the mean of each channel; memory is one number a channel.
+    """Module that returns its input and records the mean of each channel; it stores one number per channel.
 
     Args:
-        axis: the channel dimension of what passes: 1 for a convolution's input, -1 for a linear layer's.
+        axis: the channel dimension of the input: 1 for a convolution, -1 for a linear layer.
     """
 
     def __init__(self, axis: int) -> None:
@@ -103,7 +103,7 @@ class ChannelMeans(nn.Module):
 
     @property
     def means(self) -> Tensor:
-        """float64 ``[C]``.
+        """Mean of each channel, float64 ``[C]``.
 
         Raises:
             NothingObserved: no value has been seen.
@@ -131,14 +131,14 @@ class ChannelMeans(nn.Module):
 
 
 def mean_output_error(error: Tensor, means: Tensor, *, groups: int = 1, spread: int | None = None) -> Tensor:
-    """How far off a layer's output channels are on average: float64 ``[C_out]``, to be taken from its bias.
+    """Mean error of a layer's output channels: float64 ``[C_out]``, to subtract from its bias.
 
     Args:
         error: rounded weight minus weight: ``[C_out, C_in / groups, ...kernel]``, for transposed convolutions
             ``[C_in, C_out / groups, ...kernel]``, for linear layers ``[C_out, C_in]``.
-        means: of the input's channels, ``[C_in]``.
-        spread: for transposed convolutions, how many outputs there are to an input: the product of the strides. An
-            output sees on average that part of the kernel.
+        means: means of the input's channels, ``[C_in]``.
+        spread: for transposed convolutions, the number of outputs per input, which is the product of the strides. On
+            average one output reads ``1 / spread`` of the kernel.
     """
     summed = error.double().flatten(2).sum(2) if error.dim() > 2 else error.double()
     by_group = summed.reshape(groups, -1, summed.shape[1])

@@ -2,7 +2,7 @@
 
 Every tensor on an int8 grid is followed by ``quantize`` and ``dequantize``; layers read ``dequantize_per_channel`` of
 int8 weights and int32 biases held as buffers under the layer's own path. The result is an ordinary GraphModule that
-runs in plain PyTorch, and the one source of every artifact. Lossy: this is where rounding happens.
+runs in plain PyTorch, and every artifact is made from it. Lossy: the values are rounded here.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from .weights import IntegerWeights, integer_weights
 
 
 def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphModule:
-    """Turn a calibrated graph into the int8 reference graph; the convert_fx of old.
+    """Turn a calibrated graph into the int8 reference graph (``convert_fx`` in ``torch.ao``).
 
     Args:
         gm: an OBSERVED graph. It is not changed, and can be calibrated further.
-        config: other settings than it was observed with; its observers stay as they are. Nodes that only now stay
-            float need ``observe(..., every_tensor=True)``.
+        config: settings other than those of :func:`observe`; the observers do not change. If these settings leave more
+            nodes in float, the graph needs ``observe(..., every_tensor=True)``.
 
     Raises:
         GraphError: the graph is not OBSERVED, no data has passed one of its observers, or ``config.exact`` is set and
@@ -49,12 +49,12 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     """
     check_stage(gm, Stage.OBSERVED, "convert")
     config = config or config_of(gm)
-    # files say what was done, not asked for
+    # the graph records what was done: rounding to nearest, whatever the settings asked for
     return converted(gm, replace(config, rounding="nearest", reestimation=False))
 
 
 def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
-    """What :func:`convert` makes; with ``rounding="learned"`` on the grid that learned rounding chooses from."""
+    """Convert as :func:`convert` does; ``rounding="learned"`` selects the integer range that learned rounding needs."""
     gm = copy_graph(gm)
     graph_facts(gm).config = config
     measured = take_out_observers(gm, config)
@@ -75,7 +75,7 @@ def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
 
 
 def clamp_is_redundant(bounds: tuple[float, float], q: QParams) -> bool:
-    """Whether saturating to the grid already does what a clamp to ``bounds`` does, for every value."""
+    """Whether rounding to the grid of ``q`` already has the same effect as a clamp to ``bounds``, for every value."""
     low_end, high_end = q.range
     return bounds[0] <= low_end + q.scale / 2 and low_end >= bounds[0] and bounds[1] >= high_end - q.scale / 2
 
@@ -89,7 +89,7 @@ class _Conversion:
         self.result = PassResult()
         self.calls: dict[str, int] = {}
         self.names: dict[fx.Node, str] = {}
-        """What the user's graph called a tensor that a new node computes now."""
+        """Name in the user's graph for each tensor that a new node computes now."""
 
     def run(self) -> PassResult:
         self._say_what_stays_float()
@@ -107,7 +107,7 @@ class _Conversion:
         return self.result
 
     def _say_what_stays_float(self) -> None:
-        """Of nodes that :func:`observe` did not know of: settings may have changed since."""
+        """Record the reason for nodes that :func:`observe` did not log as float: the settings may be others now."""
         known = {skip.node for log in pass_logs(self.gm) for skip in log.result.skipped}
         for node, why in self.plan.why_float.items():
             if node.name not in known:
@@ -155,7 +155,7 @@ class _Conversion:
         self._replace(node, new)
 
     def _weight_nodes(self, node: fx.Node, integers: IntegerWeights) -> tuple[fx.Node, fx.Node | None]:
-        """Buffers and the nodes that dequantize them; a layer called again gets integers of its own."""
+        """Add the buffers and the nodes that dequantize them; each further call of a layer gets its own integers."""
         path = str(node.target)
         call = self.calls[path] = self.calls.get(path, 0) + 1
         holder = nn.Module().eval()
@@ -195,7 +195,7 @@ class _Conversion:
         self._replace(node, new)
 
     def _integer_constant(self, tensor: fx.Node, q: QParams) -> fx.Node:
-        """A constant is quantized here and now, and held as integers."""
+        """Quantize a constant now, and hold it as integers."""
         path, _, name = str(tensor.target).rpartition(".")
         value: Tensor = getattr(self.gm.get_submodule(path), name).detach()
         place = add_module(self.gm, holder_path(str(tensor.target)), holder := nn.Module().eval())
@@ -205,12 +205,12 @@ class _Conversion:
         new.meta = carried_meta(node)
         self.names[new] = self.names.get(node, node.name)
         node.replace_all_uses_with(new)
-        if node in self.plan.root:  # else the grid is behind an activation that was kept
+        if node in self.plan.root:  # otherwise the output of an activation that was kept has the grid
             self.plan.root[new] = self.plan.root.pop(node)
         self.gm.graph.erase_node(node)
 
     def _put_on_grid(self, tensor: fx.Node, q: QParams) -> None:
-        """``tensor -> quantize -> dequantize``, and everybody reads the last."""
+        """Append ``quantize`` and ``dequantize`` to ``tensor``; all its readers read the dequantized value instead."""
         graph = self.gm.graph
         name = self.names.get(tensor, tensor.name)
         with graph.inserting_after(tensor):
@@ -229,7 +229,7 @@ class _Conversion:
 
 
 def _about(node: fx.Node, value: Tensor, dtype: torch.dtype) -> dict[str, Any]:
-    """What a node that reads a layer's integers knows: shape, dtype, and the source line of the layer."""
+    """Metadata of a node that reads a layer's integers: shape, dtype, and the source line of the layer."""
     return carried_meta(node) | {SHAPE: tuple(value.shape), DTYPE: dtype}
 
 

@@ -1,8 +1,8 @@
-"""How far each node of a QUANTIZED graph keeps from rounding ties: the proof behind bit-equality.
+"""Distance of each node of a QUANTIZED graph from rounding ties: the proof of bit-equality.
 
 The margin of a node is a lower bound, in output steps, of the distance between any unsaturated exact result and the
-nearest tie. Above :data:`~fxpasses.quantization.numbers.tie_free.MARGIN` every engine rounds it alike. Nodes that
-compute in float have no bound: libraries may differ in the last bit of ``exp``, and a rounding may sit just there.
+nearest tie. Above :data:`~fxpasses.quantization.numbers.tie_free.MARGIN` every engine rounds to the same integer. Nodes
+that compute in float have no bound: libraries may differ in the last bit of ``exp``, which can change the rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .scales import table_of, window_size
 
 @dataclass(frozen=True)
 class Margin:
-    """Distance from a tie of one integer tensor, and why it is not larger."""
+    """Distance of one integer tensor from a rounding tie, and the reason if it is too small."""
 
     node: str
     distance: float
@@ -54,7 +54,7 @@ def margins(gm: fx.GraphModule) -> list[Margin]:
 
 
 def unsafe_layers(gm: fx.GraphModule) -> list[str]:
-    """The layers of a QUANTIZED graph whose weights saturate kernels that add pairs of products in 16 bits, by name.
+    """Names of the layers of a QUANTIZED graph whose weights can saturate kernels that add product pairs in 16 bits.
 
     Such kernels run on x86 CPUs without VNNI; see :mod:`fxpasses.quantization.numbers.pair_sums`.
     """
@@ -67,7 +67,7 @@ def require_exact(gm: fx.GraphModule, *, pair_safe: bool = False) -> None:
 
     Args:
         gm: a QUANTIZED graph.
-        pair_safe: whether sums of 16 bits must not saturate either.
+        pair_safe: also refuse layers whose sums of two products can saturate 16 bits.
     """
     unsafe = unsafe_layers(gm) if pair_safe else []
     if unsafe:
@@ -91,7 +91,7 @@ def require_exact(gm: fx.GraphModule, *, pair_safe: bool = False) -> None:
 
 
 def _is_entrance(quantize: fx.Node) -> bool:
-    """Whether a ``quantize`` node reads an input or constant: one true division, the same everywhere."""
+    """Whether a ``quantize`` node reads an input or constant: a single division, which every engine rounds alike."""
     return quantize.all_input_nodes[0].op in ("placeholder", "get_attr")
 
 
@@ -120,7 +120,7 @@ def _of_layer(call: Int8Call) -> Margin:
 
 
 def _of_ratios(call: Int8Call, ratios: list[float]) -> Margin:
-    """All ratios over one denominator: odd, it keeps their sums from ties."""
+    """Margin of a sum of terms with these ratios; it exists if their common denominator is odd."""
     common = math.lcm(*(simplest_fraction(r, 2.0**-22).denominator for r in ratios))
     if common % 2 == 0:
         return Margin(call.name, 0.0, f"its scales are in a ratio with an even denominator ({Fraction(1, common)})")
@@ -137,7 +137,7 @@ def _of_table(call: Int8Call) -> Margin:
 
 
 def float_islands(gm: fx.GraphModule) -> list[str]:
-    """Float nodes between integers, by name."""
+    """Names of the float nodes between integer nodes."""
     calls = {c.node for c in find_int8_calls(gm).values()} | find_float_results(gm).keys()
     own = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
     return [

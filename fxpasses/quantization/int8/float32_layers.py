@@ -1,4 +1,4 @@
-"""Int8 is made of float32 models: one in half or double precision is told so before anything is measured."""
+"""A check that all layers are float32: int8 layers are made from float32 models only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...graph.edit import operator_of
 
 
 def require_float32(gm: fx.GraphModule, step: str) -> None:
-    """Raise GraphError for the first layer whose weights are of another floating dtype."""
+    """Raise GraphError for the first layer whose weights have another floating point dtype."""
     for node in gm.graph.nodes:
         operator = operator_of(gm, node) if node.op == "call_module" else None
         if operator is None or operator.weight_axis is None:

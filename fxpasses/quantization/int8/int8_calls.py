@@ -1,7 +1,7 @@
 """Read a QUANTIZED graph as integer operations: what every engine lowers, and what parity compares.
 
-``dequantize -> operator [-> clamp] -> quantize`` is one :class:`Int8Call`; a linear layer on integers whose result
-nothing quantizes is a :class:`FloatResult`. Whatever is not of these forms is a float island, and stays as it is.
+``dequantize -> operator [-> clamp] -> quantize`` is one :class:`Int8Call`; a linear layer on integers whose result is
+not quantized is a :class:`FloatResult`. All other nodes compute in float and are not changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .plan import shares_scale, tensors_of, why_no_integer_form
 LAYER_FUNCTIONS: dict[Callable[..., Any], Operator] = {
     getattr(F, name): op for name, op in VOCABULARY.by_name.items() if op.weight_axis is not None
 }
-"""Layers are functional in a QUANTIZED graph, because their weights are computed by ``dequantize_per_channel``."""
+"""The operators of layers by function. Layers are function calls in a QUANTIZED graph: their weights are computed."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Int8Call:
     """One operator on integers.
 
     Attributes:
-        operator: which.
+        operator: the operator.
         node: the float node of the QUANTIZED graph.
-        output: the ``quantize`` node that holds its result; its name is the call's name everywhere.
+        output: the ``quantize`` node that holds its result; all messages and files use its name for the call.
         inputs: the ``quantize`` nodes (or int8 constants) it reads.
         x: parameters of each input.
         y: parameters of the output.
-        clamp: (low, high) of an activation between operator and ``quantize`` that saturation does not cover.
-        layer: integers of a layer.
+        clamp: (low, high) of a clamp before ``quantize``, if it is tighter than the range of the integers.
+        layer: the integers of a layer; None for other operators.
     """
 
     operator: Operator
@@ -81,7 +81,7 @@ class Int8Call:
 
     @property
     def is_pair_safe(self) -> bool:
-        """Whether its weights, if it has any, keep kernels that add pairs of products in 16 bits exact."""
+        """Whether kernels that add pairs of products in 16 bits compute this call exactly; True without weights."""
         return self.layer is None or self.layer.is_pair_safe(int(self.settings.get("groups", 1)))
 
 
@@ -95,15 +95,15 @@ def layer_of(call: Int8Call) -> LayerIntegers:
 class FloatResult:
     """A linear layer on integers that gives floats: ``float(acc) * (s_x * s_w)``, each rounded once to float32.
 
-    ``acc`` is the exact sum with the bias. So says onnxruntime's QGemm, and every engine here: floats are equal bit for
-    bit as long as sums stay below 2**24.
+    ``acc`` is the exact sum including the bias. onnxruntime's QGemm and every engine here compute this formula: their
+    floats are bit-equal as long as sums stay below 2**24.
 
     Attributes:
-        operator: which.
+        operator: the operator.
         node: the float node of the QUANTIZED graph.
         input: the ``quantize`` node it reads.
         x: parameters of the input.
-        layer: its integers.
+        layer: the integers of the layer.
     """
 
     operator: Operator
@@ -118,17 +118,17 @@ class FloatResult:
 
     @property
     def is_pair_safe(self) -> bool:
-        """Whether its weights keep kernels that add pairs of products in 16 bits exact."""
+        """Whether kernels that add pairs of products in 16 bits compute this layer exactly."""
         return self.layer.is_pair_safe(groups=1)
 
     @property
     def scale(self) -> Tensor:
-        """What one step of each output's sum is worth: float32 ``[C_out]``."""
+        """Value of one integer step of each output's sum: float32 ``[C_out]``."""
         return torch.tensor(self.x.scale, dtype=torch.float32) * self.layer.weight_scale
 
 
 def find_float_results(gm: fx.GraphModule) -> dict[fx.Node, FloatResult]:
-    """The layers of a QUANTIZED graph that take integers and give floats, in order, by their node."""
+    """The layers of a QUANTIZED graph that take integers and give floats, by their node, in graph order."""
     rounded = {call.node for call in find_int8_calls(gm).values()}
     found = (_match_float_result(gm, node) for node in gm.graph.nodes if node not in rounded)
     return {result.node: result for result in found if result is not None}
@@ -143,13 +143,13 @@ def _match_float_result(gm: fx.GraphModule, node: fx.Node) -> FloatResult | None
 
 
 def find_int8_calls(gm: fx.GraphModule) -> dict[fx.Node, Int8Call]:
-    """All integer operations of a QUANTIZED graph in order, by their ``quantize`` node."""
+    """All integer operations of a QUANTIZED graph, by their ``quantize`` node, in graph order."""
     calls = (_match(gm, node) for node in gm.graph.nodes if node.target is ops.quantize)
     return {call.output: call for call in calls if call is not None}
 
 
 def qparams_of(node: fx.Node) -> QParams:
-    """Parameters a ``quantize`` or ``dequantize`` node carries."""
+    """Parameters of a ``quantize`` or ``dequantize`` node."""
     scale, zero_point = node.args[1], node.args[2]
     dtype = node.args[3] if node.target is ops.quantize else None
     if dtype is None:
@@ -173,7 +173,7 @@ def _match(gm: fx.GraphModule, quantize: fx.Node) -> Int8Call | None:
         return _layer_call(gm, quantize, node, operator, clamp)
     operator = operator_of(gm, node)
     if node.op != "call_function" or operator is None or why_no_integer_form(node, operator):
-        return None  # float, between integers
+        return None  # a float node between integer nodes
     ordered = tensors_of(node)
     if not ordered or any(n.target is not ops.dequantize for n in ordered):
         return None
@@ -199,7 +199,7 @@ def _layer_call(
 
 
 def _integers_of_layer(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, QParams, LayerIntegers] | None:
-    """The integers a layer reads, their parameters, and its own; None where one of them is float."""
+    """The integers that a layer reads, their parameters, and the layer's own integers; None if one of them is float."""
     x, weight, bias = (*node.args, None)[:3]
     if not (isinstance(x, fx.Node) and x.target is ops.dequantize and _is_integer_weight(weight)):
         return None

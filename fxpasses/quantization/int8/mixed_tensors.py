@@ -1,12 +1,12 @@
-"""Tensors that join parts so unlike that one int8 grid wipes some part out: what reads them stays float.
+"""Joined tensors whose parts have ranges too different for one int8 grid: the nodes that read them stay float.
 
 A concatenation of pixels up to 480 and scores below 1 has steps of 2: every score becomes 0. Inside a net such a tensor
-cannot have two grids, since a layer reads its input with one scale. So each part of each joined tensor that int8 reads,
-and each slice of a tensor on a grid, is watched during calibration, and judged when the grid is known: a part whose
-SQNR on it would be below ``LEAST_DB`` keeps the whole in float, and everything up to the layers that mix its channels.
+cannot have two grids, since a layer reads its input with one scale. So calibration records statistics of each part of
+each joined tensor that int8 reads, and of each slice of an int8 tensor. Once the grid is known, a part whose SQNR would
+be below ``LEAST_DB`` keeps the whole tensor in float, together with everything up to the layers that mix its channels.
 
-With steps of ``s`` rounding adds noise of power ``s**2 / 12``; a part's signal is its variance, or its mean square
-where it never changes. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
+With steps of ``s`` rounding adds noise of power ``s**2 / 12``. The signal power of a part is its variance, or its mean
+square if it is constant. 10 dB is a standard deviation of nine tenths of a step, about 4 levels.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from ..ranges.deferred import is_remote
 from .plan import Plan, shares_scale
 
 PARTS = "fxpasses_parts"
-"""The submodule that holds the watchers, under a name no model has."""
+"""Path of the submodule that holds the :class:`PartMoments` modules; no user's model has this name."""
 LEAST_DB = 10.0
-"""SQNR of a part on the grid of the whole, below which the part counts as wiped out."""
+"""Smallest SQNR of a part on the grid of the whole tensor; below it int8 loses the part."""
 WRITE_SLICE = torch.ops.aten.slice_scatter.default
-"""What capture makes of ``x[:, a:b] = y``."""
+"""The operator that capture gives for ``x[:, a:b] = y``."""
 _STACKS = frozenset({torch.stack, torch.ops.aten.stack.default})
 _DIMS = {torch.hstack: 1, torch.column_stack: 1, torch.dstack: 2}
 _CONSTANT = 1e-9
-"""Variance as a share of the mean square, below which a part is one value up to float rounding."""
+"""Variance as a share of the mean square, below which a part is constant except for float rounding."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Where the parts of a tensor lie: along ``dim``, so many values each, from the nodes ``sources``."""
+    """Position of the parts of a tensor: along ``dim``, with ``sizes`` values each, from the nodes ``sources``."""
 
     dim: int
     sizes: tuple[int, ...]
@@ -69,7 +69,7 @@ def joined_by(gm: fx.GraphModule, node: fx.Node) -> Joined | None:
 
 
 def _written_by(node: fx.Node) -> Joined | None:
-    """What is written into a slice is a part, and so is what lies before and behind it."""
+    """The parts of a tensor with a slice written into it: the slice, and the values before and after it."""
     shape, (whole, part, dim, start, end, *_) = shape_of(node) or (), (*node.args, 0, 0, None)[:6]
     if not (isinstance(whole, fx.Node) and isinstance(part, fx.Node) and isinstance(dim, int) and shape):
         return None
@@ -92,7 +92,7 @@ def _dim_of(gm: fx.GraphModule, node: fx.Node) -> int | None:
 
 
 def taken_from(gm: fx.GraphModule, plan: Plan, node: fx.Node) -> fx.Node | None:
-    """The root of the tensor on an int8 grid that a slice is taken from; None for other nodes."""
+    """The root of the int8 tensor that a slice is taken from; None for other nodes."""
     if operator_name(gm, node) != "slice" or not is_float_tensor(node):
         return None
     source = node.args[0]
@@ -110,10 +110,10 @@ Moments = tuple[int, Number, Number]
 
 
 class PartMoments(nn.Module):
-    """Watches a tensor and keeps mean and variance of each part; memory is three numbers a part.
+    """Module that returns its input and records mean and variance of each part; it stores three numbers per part.
 
     Args:
-        joined: where the parts are; None: the tensor is one part of another.
+        joined: position of the parts; None if the tensor itself is one part of another.
     """
 
     def __init__(self, joined: Joined | None) -> None:
@@ -128,13 +128,13 @@ class PartMoments(nn.Module):
         return x
 
     def powers(self) -> list[float]:
-        """The power of what each part tells: its variance; the mean square of one that never changes."""
+        """Signal power of each part: its variance, or its mean square if it is constant."""
         moments = [(float(m), float(v)) for _, m, v in self._moments]
         return [v if v > _CONSTANT * (m * m + v) else m * m for m, v in moments]
 
 
 def _merged(old: Moments, part: Tensor) -> Moments:
-    """Count, mean and variance of what was seen and one more batch (Chan et al. 1979)."""
+    """Count, mean and variance of the earlier values together with one more batch (Chan et al. 1979)."""
     count, mean, variance = old
     if not part.numel():
         return old
@@ -146,7 +146,7 @@ def _merged(old: Moments, part: Tensor) -> Moments:
 
 
 def watch_parts(gm: fx.GraphModule, plan: Plan) -> None:
-    """Put a :class:`PartMoments` behind each tensor that joins parts on one int8 grid, or is sliced off such a one."""
+    """Put a :class:`PartMoments` after each joined tensor on one int8 grid, and after each slice of such a tensor."""
     for node in list(gm.graph.nodes):
         joined = joined_by(gm, node)
         root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
@@ -161,12 +161,12 @@ def watch_parts(gm: fx.GraphModule, plan: Plan) -> None:
 
 
 def has_watched_parts(gm: fx.GraphModule) -> bool:
-    """Whether the parts of some joined tensor are watched."""
+    """Whether the graph records statistics of the parts of some joined tensor."""
     return any(n.op == "call_module" and str(n.target).startswith(f"{PARTS}.") for n in gm.graph.nodes)
 
 
 def take_out_parts(gm: fx.GraphModule) -> dict[str, list[float]]:
-    """Powers of the parts by the name of the node that joins them; the watchers leave the graph."""
+    """Remove the :class:`PartMoments` nodes; return the powers of the parts by the name of the node that joins them."""
     found: dict[str, list[float]] = {}
     for node in [n for n in gm.graph.nodes if n.op == "call_module" and str(n.target).startswith(f"{PARTS}.")]:
         found[node.all_input_nodes[0].name] = module_of(gm, node, PartMoments).powers()
@@ -176,7 +176,7 @@ def take_out_parts(gm: fx.GraphModule) -> dict[str, list[float]]:
 
 
 def grid_root(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> fx.Node | None:
-    """The root of the first tensor on an int8 grid that a join's values reach by moves alone; None if there is none."""
+    """The root of the first int8 tensor that a join's values reach through moves alone; None if there is none."""
     todo, seen = [join], {join}
     while todo:
         tensor = todo.pop(0)
@@ -195,7 +195,7 @@ def grid_root(gm: fx.GraphModule, plan: Plan, join: fx.Node) -> fx.Node | None:
 def find_wiped_out(
     gm: fx.GraphModule, plan: Plan, powers: Mapping[str, list[float]], scales: Mapping[fx.Node, QParams]
 ) -> dict[fx.Node, str]:
-    """Nodes that are to stay float, since one grid would wipe out a part of what they read; with the reason."""
+    """Nodes that must stay float because one grid would lose a part of the tensor they read, each with the reason."""
     kept: dict[fx.Node, str] = {}
     for node in gm.graph.nodes:
         if node.name not in powers:
@@ -220,12 +220,12 @@ def find_wiped_out(
 
 
 def _sqnr_db(power: float, scale: float) -> float:
-    """Of a signal rounded to steps of ``scale``; infinite where there is no signal."""
+    """SQNR of a signal rounded to steps of ``scale``; infinite if there is no signal."""
     return 10 * math.log10(12 * power / scale**2) if power > 0 else math.inf
 
 
 def _readers_in_int8(gm: fx.GraphModule, plan: Plan, mixed: fx.Node) -> Iterator[fx.Node]:
-    """The int8 nodes that see the parts apart: ``mixed``, what moves or scales its values, and the layers behind."""
+    """The int8 nodes that read the parts before they are mixed: up to and including the first layers."""
     todo, seen = [mixed], {mixed}
     while todo:
         tensor = todo.pop()
@@ -243,6 +243,6 @@ def _readers_in_int8(gm: fx.GraphModule, plan: Plan, mixed: fx.Node) -> Iterator
 
 
 def _keeps_apart(operator: Operator) -> bool:
-    """Whether parts of what an operator reads are parts of its result, with the same kinds of values."""
+    """Whether each part of an operator's input stays a part of its result, with values of the same kind."""
     mixes = operator.weight_axis is not None or Trait.MIXES in operator.traits
     return not (mixes or operator.scaling is Scaling.FIXED)

@@ -1,4 +1,4 @@
-"""Names in a QUANTIZED graph: of a tensor's integers, of the floats read back from them, and of a layer's buffers."""
+"""Names in a QUANTIZED graph: for a tensor's integers, for the floats read back from them, for a layer's buffers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _INTEGERS, _FLOATS, _CALL = "_int8", "_float", "_call"
 
 
 def int8_name(tensor: str) -> str:
-    """The ``quantize`` node that gives a tensor's integers."""
+    """Name of the ``quantize`` node that computes a tensor's integers."""
     return tensor + _INTEGERS
 
 
 def float_name(tensor: str) -> str:
-    """The ``dequantize`` node behind it."""
+    """Name of the ``dequantize`` node that reads a tensor's integers back as floats."""
     return tensor + _FLOATS
 
 
 def tensor_of(int8: str) -> str:
-    """The tensor whose integers a ``quantize`` node gives; a name of another form is a tensor's own."""
+    """Name of the tensor whose integers a ``quantize`` node computes; other names are returned unchanged."""
     return int8.removesuffix(_INTEGERS)
 
 
@@ -28,12 +28,12 @@ def is_int8_name(name: str) -> bool:
 
 
 def holder_path(path: str, call: int = 1) -> str:
-    """The submodule that holds the integers of a layer, or of a constant: at its ``call``-th call."""
+    """Path of the submodule that holds the integers of a layer at its ``call``-th call, or of a constant."""
     return f"{path}{_INTEGERS}" + (f"{_CALL}{call}" if call > 1 else "")
 
 
 def layer_path(holder: str) -> str:
-    """The layer, or constant, whose integers a submodule holds."""
+    """Path of the layer, or constant, whose integers a submodule holds."""
     return holder.rpartition(_INTEGERS)[0] or holder
 
 

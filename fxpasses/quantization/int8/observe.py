@@ -1,6 +1,6 @@
-"""FLOAT -> OBSERVED: put an observer behind every tensor that needs a scale of its own.
+"""FLOAT -> OBSERVED: put an observer after every tensor that needs a scale of its own.
 
-The float computation is unchanged (exact): observers return what they are given.
+The float results do not change (exact): observers return their input.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from .plan import Plan, plan_quantization
 from .rewrites import lowering
 
 OBSERVERS = "fxpasses_observers"
-"""The submodule that holds the observers, under a name no model has."""
+"""Path of the submodule that holds the observers; no user's model has this name."""
 WATCHERS = "fxpasses_"
-"""How the paths of all modules begin that :func:`observe` puts into a graph."""
+"""Path prefix of every module that :func:`observe` inserts."""
 
 
 def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tensor: bool = False) -> fx.GraphModule:
-    """Insert observers; the prepare_fx of old.
+    """Insert observers (``prepare_fx`` in ``torch.ao``).
 
     Args:
         gm: a FLOAT graph, fused. It is not changed.
         config: defaults to ``QuantConfig()``.
-        every_tensor: observe also what shares its input's scale, so that :func:`convert` may be asked to leave any
-            nodes in float: what an int8 node reads behind them has a range of its own then.
+        every_tensor: also observe tensors that share their input's scale, so that :func:`convert` may leave any nodes
+            in float: the int8 nodes after them then need ranges of their own.
 
     Raises:
         GraphError: the graph is not FLOAT.
@@ -59,7 +59,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
 
 
 def without_observers(gm: fx.GraphModule) -> fx.GraphModule:
-    """An OBSERVED graph without what watches it: FLOAT, with the nodes that conversion starts from."""
+    """Remove all inserted modules from an OBSERVED graph: the FLOAT graph that conversion starts from."""
     twin = copy_graph(gm)
     for node in list(twin.graph.nodes):
         if node.op == "call_module" and str(node.target).startswith(WATCHERS):
@@ -72,7 +72,7 @@ def without_observers(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
-    """Whether a root's range has to be measured; sigmoid's, pixels' and embedding tables' are known."""
+    """Whether a root's range has to be measured; those of sigmoid, pixels and embedding tables are known."""
     operator = operator_of(gm, root)
     if root.target is ops.pixels:
         return False
@@ -106,7 +106,7 @@ def _put_behind(gm: fx.GraphModule, root: fx.Node, observer: Observer) -> None:
 
 
 def find_observers(gm: fx.GraphModule) -> dict[str, fx.Node]:
-    """Observer nodes of an OBSERVED graph by the name of the tensor they watch."""
+    """Observer nodes of an OBSERVED graph, by the name of the tensor they observe."""
     prefix = f"{OBSERVERS}."
     return {
         n.all_input_nodes[0].name: n

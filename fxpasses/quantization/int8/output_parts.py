@@ -1,7 +1,7 @@
-"""The parts of each output of a FLOAT graph: what a concatenation or stack at its end joins, else the whole output.
+"""The parts of each output of a FLOAT graph: the tensors that its last concatenation or stack joins, or the whole.
 
-A detector's output of boxes and scores is one tensor with two meanings, and a single number about it says nothing of
-the scores. Parts are followed back through operators that move values, or change each by itself.
+A detector returns boxes and scores in one tensor; a single number about this tensor hides the error of the scores.
+Parts are followed back through operators that move values or change each value separately.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...signature.outputs import output_tensors
 from .mixed_tensors import WRITE_SLICE, joined_by
 
 MOST_PARTS = 32
-"""Of an output; one with more is judged whole: nobody reads so many lines."""
+"""Most parts of one output; an output with more is treated as a whole, because nobody reads so many lines."""
 
 WHOLE = "output"
 """The key of a model's only output."""
@@ -28,11 +28,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Piece:
-    """A box of a tensor, and the node that made its values.
+    """A box of a tensor, and the node that computed its values.
 
     Attributes:
-        node: the name.
-        spans: (first, behind the last) by dimension; what is not named is whole.
+        node: the name of the node.
+        spans: (first index, last index + 1) by dimension; dimensions that are left out are whole.
     """
 
     node: str
@@ -44,9 +44,9 @@ class OutputPart:
     """A part of an output.
 
     Attributes:
-        leaf: which of the tensors that the model returns.
-        key: what the caller knows the output by: ``output``, ``1``, ``boxes``, ``features.0``.
-        piece: where in it.
+        leaf: index of the tensor among those that the model returns.
+        key: the caller's key of the output: ``output``, ``1``, ``boxes``, ``features.0``.
+        piece: position of the part in the tensor.
     """
 
     leaf: int
@@ -55,7 +55,7 @@ class OutputPart:
 
     @property
     def where(self) -> str:
-        """``[:, 4:84]``; empty for a whole output."""
+        """The part as an index, for example ``[:, 4:84]``; empty for a whole output."""
         spans = self.piece.spans
         if not spans:
             return ""
@@ -67,7 +67,7 @@ class OutputPart:
         return f"{name}{self.where} ({self.piece.node})"
 
     def of(self, outputs: list[Any]) -> Tensor | None:
-        """This part of a model's outputs; None where that output is no tensor."""
+        """This part of a model's outputs; None if that output is no tensor."""
         value = outputs[self.leaf]
         if not isinstance(value, Tensor):
             return None
@@ -81,8 +81,8 @@ def output_parts(gm: fx.GraphModule, tensors_given: int | None = None) -> list[O
 
     Args:
         gm: a FLOAT graph.
-        tensors_given: how many tensors it was seen to return. If that is not what its output node lists, since a
-            function of the graph makes the structure, each of them is one part.
+        tensors_given: number of tensors that the model returned. If the output node lists another number, because a
+            function of the graph builds the structure, each tensor is one part.
     """
     tensors = output_tensors(gm)
     if tensors_given is not None and tensors_given != len(tensors):
@@ -100,7 +100,7 @@ def _pieces(gm: fx.GraphModule, node: fx.Node) -> list[Piece]:
 
 
 def pieces_of(gm: fx.GraphModule, node: fx.Node) -> list[Piece]:
-    """The pieces that a tensor is joined from; the tensor itself where it is not joined."""
+    """The pieces that a tensor is joined from; the tensor itself if it is not joined."""
     joined = joined_by(gm, node)
     if joined is not None:
         found, first = list[Piece](), 0
@@ -129,7 +129,7 @@ Move = Callable[[Mapping[int, Span]], "dict[int, Span] | None"]
 
 
 def _moved_from(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node | None, Move]:
-    """The tensor whose values a node hands on, one for one, and where a box of it comes to lie."""
+    """The tensor whose values a node only moves, and a function from a box in it to the box in the node's output."""
     operator = operator_of(gm, node)
     sources = [a for a in node.args if isinstance(a, fx.Node)]
     shape = shape_of(node) or ()
@@ -148,7 +148,7 @@ def _moved_from(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node | None, Move
 
 
 def _order(node: fx.Node, rank: int) -> list[int]:
-    """Which dimension of the input each of the output's is; empty where it is computed."""
+    """The input dimension that becomes each output dimension; empty if this is computed in the graph."""
     settings = node.kwargs
     if "dims" in settings:
         dims = settings["dims"]
@@ -162,7 +162,7 @@ def _order(node: fx.Node, rank: int) -> list[int]:
 
 
 def _reshaped(spans: Mapping[int, Span], old: tuple[int, ...], new: tuple[int, ...]) -> dict[int, Span] | None:
-    """Boxes of dimensions that a reshape leaves as they are; None where it does not."""
+    """Boxes after a reshape that keeps their dimensions; None if it changes one of them."""
     found: dict[int, Span] = {}
     for dim, span in spans.items():
         before, size = math.prod(old[:dim]), old[dim]

@@ -1,4 +1,4 @@
-"""The grid of tensors of pixels: what aligning pixels leaves in a graph, and conversion reads."""
+"""The scale and zero_point of tensors of pixels, which pixel alignment marks and conversion reads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..numbers import ops
 from ..numbers.qparams import QParams
 
 LEVELS = 255
-"""The largest pixel."""
+"""The largest value of a pixel."""
 
 
 def pixel_qparams(node: fx.Node, config: QuantConfig) -> QParams | None:
-    """The grid of a tensor of pixels; None for any other tensor."""
+    """Parameters of a tensor of pixels; None for any other tensor."""
     if node.target is not ops.pixels:
         return None
     rest = node.args[3]

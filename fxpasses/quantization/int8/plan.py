@@ -1,9 +1,9 @@
-"""Decide what runs in int8, before anything is changed.
+"""Decide which nodes run in int8, before the graph is changed.
 
-A *root* is a tensor with a scale of its own; everything that only moves its values shares that scale. The output of
-an int8 node is a root, or shares one; a float tensor that an int8 node reads is a root too (an entrance). A ReLU or
-clamp that alone reads an int8 node is absorbed: the node's root is what comes out of the activation, and where the
-grid saturates at the same values the activation costs nothing.
+A *root* is a tensor with a scale of its own; a tensor that only holds moved values of a root shares its scale. The
+output of an int8 node is a root, or shares one; a float tensor that an int8 node reads is a root, too (an entrance). A
+ReLU or clamp that is the only reader of an int8 node is absorbed: the activation's output is the root, and if the
+integers saturate at the same values the activation costs nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ..config import QuantConfig
 
 @dataclass
 class Plan:
-    """What :func:`plan_quantization` decided.
+    """The decisions of :func:`plan_quantization`.
 
     Attributes:
         int8: nodes that compute in int8, with their operator.
-        why_float: nodes of the vocabulary that stay float, with the reason.
-        float_results: those of ``int8`` that take integers and give floats.
-        root: for each tensor on an int8 grid, the tensor whose scale it has.
-        absorbed: activation -> the int8 node that takes it in.
+        why_float: nodes with a known operator that stay float, with the reason.
+        float_results: nodes among ``int8`` that take integers and give floats.
+        root: for each int8 tensor, the tensor whose scale it has.
+        absorbed: activation -> the int8 node that absorbs it.
     """
 
     int8: dict[fx.Node, Operator] = field(default_factory=dict)
@@ -42,21 +42,21 @@ class Plan:
 
     @property
     def roots(self) -> list[fx.Node]:
-        """Every tensor that needs parameters, once."""
+        """All tensors that need parameters, without repetition."""
         return list(dict.fromkeys(self.root.values()))
 
     def result_of(self, node: fx.Node) -> fx.Node:
-        """The tensor an int8 node's grid holds: the node itself, or the activation it absorbed."""
+        """The tensor that holds an int8 node's result as integers: the node itself, or the activation it absorbed."""
         return next((a for a, producer in self.absorbed.items() if producer is node), node)
 
 
 def plan_quantization(gm: fx.GraphModule, config: QuantConfig, kept_float: Mapping[fx.Node, str] | None = None) -> Plan:
-    """Decide for every node of a FLOAT graph; nothing is changed.
+    """Decide for every node of a FLOAT graph whether it runs in int8; the graph is not changed.
 
     Args:
         gm: the graph.
         config: the settings.
-        kept_float: nodes that stay float for a reason that calibration found, with that reason.
+        kept_float: nodes that stay float for a reason found by calibration, with the reason.
     """
     plan = Plan()
     in_float = _read_in_float(gm, config)
@@ -78,11 +78,11 @@ def plan_quantization(gm: fx.GraphModule, config: QuantConfig, kept_float: Mappi
 
 
 def _read_in_float(gm: fx.GraphModule, config: QuantConfig) -> set[fx.Node]:
-    """Tensors that only the caller or operators without an int8 form read, or sums and the like that are read so.
+    """Tensors whose readers are all float: the caller, operators without an int8 form, or cheap operators in float.
 
-    A transformer's residual stream is one, between LayerNorms and the next sum; so is what joins boxes and scores at
-    the end of a detector. Overrides do not count, so that a layer on trial in float changes nothing but itself.
-    Where ``config`` wants integers, the caller reads integers, too.
+    A transformer's residual stream is an example, between LayerNorms and the next sum; another is the tensor that joins
+    boxes and scores at the end of a detector. Overrides are ignored here, so that a trial with one layer in float
+    changes only that layer. If ``config`` asks for integer results, the caller reads integers, too.
     """
     found: set[fx.Node] = set()
     for node in reversed(gm.graph.nodes):
@@ -114,12 +114,12 @@ def _reads_integers(gm: fx.GraphModule, node: fx.Node, in_float: set[fx.Node]) -
 
 
 def _gives_several(node: fx.Node) -> bool:
-    """Whether a node takes a tensor apart, as chunk and split do."""
+    """Whether a node gives several tensors, as chunk and split do."""
     return isinstance(node.meta.get(SHAPE), list)
 
 
 def _is_light(operator: Operator) -> bool:
-    """Whether an operator does so little itself that int8 pays by what reads it, or not at all."""
+    """Whether an operator is so cheap that int8 only pays if its readers are int8, too."""
     return operator.elementwise or Trait.LIGHT in operator.traits
 
 
@@ -138,7 +138,7 @@ def tensors_of(node: fx.Node) -> list[fx.Node]:
 
 
 def why_not_int8(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> str | None:
-    """The reason a node stays in float, or None."""
+    """Reason for a node to stay in float, or None."""
     if config.keeps_float(gm, node):
         return "kept in float by an override"
     if operator.layers and operator.scaling is not Scaling.FLOAT:
@@ -150,7 +150,7 @@ def why_not_int8(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: 
 
 
 def why_no_integer_form(node: fx.Node, operator: Operator) -> str | None:
-    """Why this call of an operator that is no layer cannot be computed on integers, whatever its inputs' scales."""
+    """Reason why this call of an operator other than a layer has no integer form for any input scales, or None."""
     if operator.scaling is Scaling.FLOAT:
         return operator.why_float
     if shape_of(node) is None:
@@ -210,6 +210,6 @@ def _is_absorbable(gm: fx.GraphModule, activation: fx.Node, config: QuantConfig)
 
 
 def upper_bound(gm: fx.GraphModule, root: fx.Node) -> float:
-    """The largest value a clamp lets through to a root; infinity where there is none."""
+    """The largest value that a clamp before a root allows; infinity without a clamp."""
     bounds = clip_bounds(gm, root)
     return bounds[1] if bounds is not None else math.inf

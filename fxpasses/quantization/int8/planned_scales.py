@@ -1,7 +1,7 @@
-"""What runs in int8, and on which grids, once calibration has seen every range.
+"""Decide which nodes run in int8, and with which scales, once calibration has measured every range.
 
 A plan made before calibration cannot know whether the parts of a joined tensor fit one grid. So the plan is made again
-here, without what :mod:`~fxpasses.quantization.int8.mixed_tensors` finds.
+here, without the nodes found by :mod:`~fxpasses.quantization.int8.mixed_tensors`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .scales import Scales
 
 
 def why_float_once_calibrated(gm: fx.GraphModule, config: QuantConfig) -> dict[str, str]:
-    """Nodes of a calibrated graph that its plan has in int8 and conversion leaves in float; with the reason."""
+    """Nodes that were planned as int8 but stay float because of calibration results, with the reason."""
     if not has_watched_parts(gm):
         return {}
     gm = copy_graph(gm)
@@ -40,7 +40,7 @@ def why_float_once_calibrated(gm: fx.GraphModule, config: QuantConfig) -> dict[s
 def plan_with_scales(
     gm: fx.GraphModule, config: QuantConfig, measured: Mapping[str, QParams], powers: Mapping[str, list[float]]
 ) -> tuple[Plan, Scales]:
-    """What runs in int8 now that ranges are known: not what reads parts that their common grid would wipe out."""
+    """The plan for known ranges, without nodes that would read parts lost on their common grid; and the scales."""
     plan = plan_quantization(gm, config)
     scales: Scales = {r: measured.get(r.name) or _known_qparams(gm, r, config) for r in plan.roots}
     wiped_out = find_wiped_out(gm, plan, powers, scales)
@@ -51,7 +51,7 @@ def plan_with_scales(
 
 
 def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:
-    """Parameters by the name of the observed tensor; the graph is FLOAT again afterwards."""
+    """Remove the observers; return parameters by the name of the observed tensor. The graph is FLOAT again."""
     found, symmetric = {}, config.for_target.symmetric_activations
     for name, node in find_observers(gm).items():
         source = node.args[0]
@@ -70,7 +70,7 @@ def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QPa
 
 
 def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
-    """Parameters of a root that is not observed: fixed by its operator, its table of weights, or an image."""
+    """Parameters of a root without observer: fixed by its operator, its embedding table, or because it holds pixels."""
     if (of_pixels := pixel_qparams(root, config)) is not None:
         return of_pixels
     operator = operator_of(gm, root)
@@ -80,8 +80,9 @@ def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QP
     elif operator.name != "embedding":
         raise GraphError.at_node(
             root,
-            why="an int8 operator reads it, and it was not observed: with the settings it was observed with it is none",
-            fix="fx.observe(graph, config) with the settings to convert with, or leave its activation in float, too",
+            why="an int8 operator reads this tensor, but it has no observer: the config given to convert() makes that "
+            "operator int8, the config given to observe() did not",
+            fix="fx.observe(graph, config) and fx.convert(graph, config) with the same config",
             step="convert",
         )
     else:

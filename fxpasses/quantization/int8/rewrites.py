@@ -1,6 +1,6 @@
-"""Passes that give int8 kernels something to work with, where the float graph is as good either way.
+"""Passes that rewrite float operators without an int8 kernel as operators that have one.
 
-They run at the start of :func:`~fxpasses.quantization.int8.observe.observe`: useful for int8, of no use to float.
+They run at the start of :func:`~fxpasses.quantization.int8.observe.observe`; a float graph gains nothing from them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..config import QuantConfig
 
 
 def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
-    """Rewrite a BatchNorm that no layer could absorb as the depthwise 1x1 convolution it is.
+    """Rewrite a BatchNorm that no layer could absorb as an equivalent depthwise 1x1 convolution.
 
     ``y = a*x + b`` per channel is a grouped convolution with one 1x1 weight for each channel. Equal up to rounding.
     """
@@ -47,7 +47,7 @@ def batch_norm_to_conv(gm: fx.GraphModule) -> PassResult:
 def channel_pad_to_conv(gm: fx.GraphModule) -> PassResult:
     """Rewrite ``pad(x[:, :, ::s, ::s])`` on channels (He et al. 2015, shortcut option A) as a 1x1 convolution.
 
-    Its weights are 0 and 1 and its stride s: no runtime pads channels in int8, and all convolve. Exact.
+    The weights are 0 and 1, the stride is ``s``. No runtime pads channels in int8, all have an int8 convolution. Exact.
     """
     result = PassResult()
     for node in list(gm.graph.nodes):
@@ -88,13 +88,13 @@ def _why_not_channel_pad(node: fx.Node) -> str | None:
 
 
 def _sizes(value: object) -> list[int]:
-    """The numbers of a sequence of numbers; empty for anything else."""
+    """The integers of a tuple or list of integers; empty for any other value."""
     numbers = [v for v in value if isinstance(v, int)] if isinstance(value, (tuple, list)) else []
     return numbers if isinstance(value, (tuple, list)) and len(numbers) == len(value) else []
 
 
 def _strided_source(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, tuple[int, int]]:
-    """The tensor before a strided slice of height and width, if there is one, and the strides."""
+    """The tensor before a strided slice of height and width and the strides; without such a slice, the node's input."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     index = source.args[1] if operator_name(gm, source) == "slice" else None
@@ -117,9 +117,9 @@ def _call_instead(gm: fx.GraphModule, node: fx.Node, path: str, source: fx.Node)
 
 
 def split_silu(gm: fx.GraphModule, config: QuantConfig | None = None) -> PassResult:
-    """Rewrite ``silu(x)`` as ``x * sigmoid(x)``, which it is: onnxruntime multiplies in int8, and has no int8 SiLU.
+    """Rewrite ``silu(x)`` as ``x * sigmoid(x)``, which is equal: onnxruntime has an int8 product, and no int8 SiLU.
 
-    The product takes the node's name. Where the operator ``silu`` stays float, it is left whole.
+    The product gets the node's name. If an override keeps the operator ``silu`` in float, the node is not rewritten.
     """
     result = PassResult()
     stays_float = config is not None and config.keeps_operator_float("silu")
@@ -141,7 +141,7 @@ def split_silu(gm: fx.GraphModule, config: QuantConfig | None = None) -> PassRes
 
 
 def lowering(config: QuantConfig) -> tuple[Pass, ...]:
-    """:data:`LOWERING` for these settings."""
+    """The passes of :data:`LOWERING`, with the overrides of these settings."""
 
     def silu(gm: fx.GraphModule) -> PassResult:
         return split_silu(gm, config)

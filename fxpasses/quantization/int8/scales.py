@@ -1,7 +1,7 @@
-"""Settle the scales of all activations of a planned graph: from measured ranges to tie-free ones.
+"""Change the scales of all activations of a planned graph from measured ones to tie-free ones.
 
-See :mod:`fxpasses.quantization.numbers.tie_free` for why. Weight scales come last, in
-:mod:`fxpasses.quantization.int8.weights`, because they can follow whatever activations need.
+See :mod:`fxpasses.quantization.numbers.tie_free` for the reason. Weight scales are chosen last, in
+:mod:`fxpasses.quantization.int8.weights`, because they can be adapted to any activation scales.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .plan import Plan, tensors_of, upper_bound
 
 Scales = dict[fx.Node, QParams]
 _ROUNDS = 3
-"""An input that moved late may be read by something that was settled early: once more, and all hold still."""
+"""Largest number of rounds. A scale changed late can affect an earlier node; rounds end early at a fixed point."""
 
 
 def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QParams]) -> Scales:
-    """Move the scales of roots so that no int8 node but a layer can meet a rounding tie, where that is possible."""
+    """Change the scales of roots so that no int8 node except layers can meet a rounding tie, where possible."""
     scales = dict(measured)
     joined = _settle_joined(gm, plan, scales)
     for _ in range(_ROUNDS):
@@ -37,7 +37,7 @@ def settle_scales(gm: fx.GraphModule, plan: Plan, measured: Mapping[fx.Node, QPa
 
 
 def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
-    """Scales of what functions, products and averages compute, in graph order: each hangs on those of its inputs."""
+    """Change the scales of tables, products and averages, in graph order: each depends on the scales of its inputs."""
     taken: set[fx.Node] = set()
     for node, operator in plan.int8.items():
         if operator.scaling is Scaling.SHARED or operator.weight_axis is not None or Trait.JOINS in operator.traits:
@@ -54,13 +54,13 @@ def _settle_computed(plan: Plan, scales: Scales, joined: set[fx.Node]) -> None:
 
 
 def is_fixed(gm: fx.GraphModule, root: fx.Node) -> bool:
-    """Whether a root's scale cannot move: it is known beforehand."""
+    """Whether a root's scale must not change because its operator has a fixed range."""
     operator = operator_of(gm, root)
     return operator is not None and operator.scaling is Scaling.FIXED
 
 
 def _settle_joined(gm: fx.GraphModule, plan: Plan, scales: Scales) -> set[fx.Node]:
-    """Put all tensors that add and cat join, directly or through each other, on one lattice."""
+    """Give all tensors that add and cat join, directly or indirectly, scales on one lattice."""
     joined: set[fx.Node] = set()
     for group in _joined_groups(plan):
         joined |= set(group)
@@ -87,19 +87,19 @@ def _joined_groups(plan: Plan) -> list[list[fx.Node]]:
 
 
 def _cap(gm: fx.GraphModule, root: fx.Node, qparams: QParams) -> float:
-    """The largest scale at which the grid's end still does the clamping, for a root behind a clamp."""
+    """The largest scale at which the end of the integer range still clamps like the clamp before the root."""
     bound = upper_bound(gm, root)
     return bound / (qparams.grid.high - qparams.zero_point) if math.isfinite(bound) else math.inf
 
 
 def _settle_product(plan: Plan, node: fx.Node, root: fx.Node, scales: Scales, name: str) -> None:
-    """Averages, mul, matmul: one multiplier, and the output's scale is free to follow it."""
+    """Make the output's scale of an average, mul or matmul tie-free; it may follow their single multiplier."""
     factor = _factor(plan, node, scales, name)
     scales[root] = scales[root].with_scale(factor / tie_free_multiplier(factor / scales[root].scale))
 
 
 def _settle_input(plan: Plan, node: fx.Node, scales: Scales, held: set[fx.Node], name: str) -> None:
-    """The same where an add holds the output's scale: an input moves instead, one that nothing else holds."""
+    """Change the scale of an input whose scale nothing else sets, for a product whose output's scale an add sets."""
     inputs = [plan.root[t] for t in tensors_of(node)]
     free = [r for r in inputs if r not in held and inputs.count(r) == 1 and _hangs_on_nothing(plan, r)]
     if free:
@@ -109,18 +109,18 @@ def _settle_input(plan: Plan, node: fx.Node, scales: Scales, held: set[fx.Node],
 
 
 def _hangs_on_nothing(plan: Plan, root: fx.Node) -> bool:
-    """Whether a root's scale may be any: a layer's weights follow it, and float is rounded to whatever grid."""
+    """Whether a root's scale may be chosen freely: a layer's weights adapt to it, and float is rounded to any grid."""
     operator = plan.int8.get(plan.absorbed.get(root, root))
     return operator is None or operator.weight_axis is not None
 
 
 def _factor(plan: Plan, node: fx.Node, scales: Scales, name: str) -> float:
-    """What one integer step of a product, or of a sum over a window, is worth."""
+    """Value of one integer step of a product, or of a sum over a window."""
     return math.prod(scales[plan.root[t]].scale for t in tensors_of(node)) / window_size(node, name)
 
 
 def window_size(node: fx.Node, name: str) -> int:
-    """How many values an average is taken over; 1 for anything that is no average."""
+    """Number of values in each average; 1 for an operator that is no average."""
     source = node.args[0]
     shape = (shape_of(source) or ()) if isinstance(source, fx.Node) else ()
     if name == "adaptive_avg_pool2d":
@@ -136,7 +136,7 @@ def window_size(node: fx.Node, name: str) -> int:
 
 
 def table_of(node: fx.Node, qparams: QParams) -> Tensor:
-    """What an elementwise node makes of every integer of its input: ``[levels + 1]`` float32, in order."""
+    """Results of an elementwise node for every integer of its input: ``[levels + 1]`` float32, in order."""
     q = torch.arange(qparams.grid.low, qparams.grid.high + 1)
     x = (q - qparams.zero_point).to(torch.float32) * qparams.scale
     assert callable(node.target)

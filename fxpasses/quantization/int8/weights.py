@@ -1,7 +1,7 @@
 """Integer weights and biases of one layer.
 
 Weights are symmetric, one scale for each output channel: ``w = s_w * q``. The bias is int32 on the grid
-``s_x * s_w`` with zero_point 0, as ONNX QLinearConv wants it, so that it adds to the sum exactly.
+``s_x * s_w`` with zero_point 0, as ONNX QLinearConv requires; it is added to the sum exactly.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..ranges.range_search import weight_scales
 from .bias_correction import output_error
 
 LARGEST_BIAS = 2**22
-"""Bias integers stay below this, so that a sum is below 2**24 and exact in float32 wherever it is not saturated."""
+"""Bound of bias integers: a sum then stays below 2**24 and is exact in float32 unless it is saturated."""
 
 LARGEST_INT32_BIAS = 2**30
-"""The same with activations of 16 bits, whose sums are taken in float: that the integer fits is all that counts."""
+"""Bound of bias integers with 16-bit activations: sums are computed in float, so the bias only has to fit int32."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ def integer_weights(
 
     Args:
         layer: a convolution or linear layer.
-        y: None where the output is float: no integer is rounded to there, and nothing can tie.
         axis: output-channel dimension of its weight (1 for transposed convolutions).
-        means: of its input's channels, ``[C_in]``, to correct the bias by; None to leave it as it is.
+        x: parameters of the input.
+        y: parameters of the output; None if the output is float, which cannot tie.
+        config: the settings.
+        means: means of the input's channels, ``[C_in]``, for bias correction; None for no correction.
         bits: of its weight; default: ``config.weight_bits``.
     """
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
@@ -78,7 +80,7 @@ def integer_weights(
     scale = levels.double()
     if in_pairs:
         scale = pair_safe_scales(weight.double(), scale)
-    if groups > 1:  # a scale would be shared by one channel of every group: keep to one for the tensor
+    if groups > 1:  # one scale would serve a channel of every group: use one for the tensor
         scale = scale.max().expand_as(scale)
     per_output = scale.repeat(groups)
     if bias is not None:
@@ -114,7 +116,7 @@ def _without_ties(scale: Tensor, x: QParams, y: QParams, config: QuantConfig) ->
 
 
 def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None) -> Tensor:
-    """The nearest integers to weights counted in steps of their scale."""
+    """Round weights, given in steps of their scale, to the nearest integers."""
     if groups is None:
         return steps.round().clamp_(grid.low, grid.high)
     multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(steps.shape)

@@ -1,1 +1,1 @@
-"""The arithmetic of int8: linear mapping, grids, tie-free scales, weight groups, targets and operators."""
+"""The arithmetic of int8: linear mapping, integer types, tie-free scales, weight groups, targets and operators."""

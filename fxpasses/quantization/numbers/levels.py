@@ -1,8 +1,7 @@
 """Weights that already lie on a grid of two or three levels: ``s * {-1, +1}`` or ``s * {-1, 0, +1}`` for each output.
 
-Networks trained with binary or ternary weights have them, and keep them through the folding of BatchNorm, which
-multiplies each output's weights by one number. Their integers are -1, 0 and +1 on the scale ``s``; on any other grid
-they would be multiples that say nothing more. Exact.
+Networks trained with binary or ternary weights have them, also after the folding of BatchNorm, which multiplies each
+output's weights by one number. With the scale ``s`` their integers are -1, 0 and +1, so nothing is rounded. Exact.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import torch
 from torch import Tensor
 
 FEWEST = 16
-"""Weights that are not zero in each output with any: fewer of the same magnitude may be luck, or an identity."""
+"""Fewest nonzero weights in each output that has any; equal magnitudes of fewer weights may be a coincidence."""
 
 
 def level_scales(weight: Tensor, axis: int) -> Tensor | None:
-    """The scale of each index of ``axis``, float32; None where weights are no two or three levels.
+    """The scale of each index of ``axis``, float32; None if the weights have more than three levels.
 
-    An output of zeros gets the mean of the others.
+    An output with zero weights only gets the mean scale of the others.
     """
     if weight.dim() < 2 or not weight.numel():
         return None

@@ -1,17 +1,17 @@
-"""The linear mapping between real numbers and integers, by hand: what every pass here computes with.
+"""The linear mapping between real numbers and integers, which every pass here uses.
 
-As ONNX QuantizeLinear and DequantizeLinear define it, in float32:
+In float32, as ONNX defines QuantizeLinear and DequantizeLinear:
 
     q = saturate(round(x / scale) + zero_point)      to nearest, ties to even; then clipped to [qmin, qmax]
     x ~ (q - zero_point) * scale
 
-and how a range of real numbers [low, high], widened to hold zero, becomes ``scale`` and ``zero_point``:
+A range of real numbers [low, high], widened to contain zero, gives ``scale`` and ``zero_point``:
 
     affine      scale = (high - low) / (qmax - qmin),    zero_point = qmin - round(low / scale)
     symmetric   scale = max(|low|, |high|) / qmax,       zero_point = 0
 
-A smaller range than the data's clips what lies outside, and rounds what lies inside more finely. Both parameters are
-numbers for a whole tensor, or tensors ``[C]`` with one for each index of dimension ``axis``:
+A range smaller than that of the data clips the values outside, and rounds the values inside with smaller steps. Both
+parameters are numbers for a whole tensor, or tensors ``[C]`` with one for each index of dimension ``axis``:
 
     >>> import torch, fxpasses as fx
     >>> x = torch.tensor([[-1.0, 0.0, 0.26, 2.0], [-0.1, 0.0, 0.026, 0.2]])
@@ -45,23 +45,23 @@ _SMALLEST_BITS, _LARGEST_BITS = 2, 16
 
 
 def levels_of(x: Tensor, scale: float | Tensor, zero_point: float | Tensor, low: int, high: int) -> Tensor:
-    """The integers of ``x`` in its own floating point type; parameters broadcast, and nothing is checked."""
+    """Quantize ``x`` without casting: integers in the floating point type of ``x``; parameters broadcast, no checks."""
     return torch.round(x / scale).add_(zero_point).clamp_(low, high)
 
 
 def values_of(q: Tensor, scale: float | Tensor, zero_point: float | Tensor) -> Tensor:
-    """The float32 numbers of integers; parameters broadcast, and nothing is checked."""
+    """Dequantize integers to float32 numbers; parameters broadcast, no checks."""
     number = q.to(torch.float32, copy=True)
     return (number if isinstance(zero_point, int) and zero_point == 0 else number.sub_(zero_point)).mul_(scale)
 
 
 def integer_type(dtype: str | torch.dtype | IntType) -> IntType:
-    """The grid of a type: ``"int8"``, ``"uint4"``, ``torch.int16``; a grid, which may be narrower, is itself.
+    """The integer range of a type: ``"int8"``, ``"uint4"``, ``torch.int16``; an :class:`IntType` is returned unchanged.
 
-    Types of other than 8 or 16 bits are held in the next wider type of torch.
+    Types with other sizes than 8 or 16 bits are stored in the next wider type of torch.
 
     Raises:
-        InputError: no integers of 2 to 16 bits.
+        InputError: the type does not name integers of 2 to 16 bits.
     """
     if isinstance(dtype, IntType):
         return dtype
@@ -82,22 +82,22 @@ def quantize_linear(
     dtype: str | torch.dtype | IntType = "int8",
     axis: int | None = None,
 ) -> Tensor:
-    """Real numbers to integers: ``saturate(round(x / scale) + zero_point)``, bit for bit as ONNX QuantizeLinear.
+    """Quantize real numbers: ``saturate(round(x / scale) + zero_point)``, bit for bit as ONNX QuantizeLinear.
 
     Args:
-        x: float32 of any shape (float64 is computed in float64; halves in float32). Infinity saturates; what NaN
-            becomes is undefined.
+        x: float32 of any shape (float64 is computed in float64; half precision in float32). Infinity saturates; the
+            result for NaN is undefined.
         scale: a positive number, rounded to float32; or float ``[C]``, one for each index of ``axis``.
-        zero_point: an integer of ``dtype``; or ``[C]``. It is what zero becomes.
-        dtype: what integers: see :func:`integer_type`.
-        axis: the dimension that has the parameters; None where there is one pair for all of ``x``.
+        zero_point: the integer that represents zero, of ``dtype``; or ``[C]``.
+        dtype: type of the integers; see :func:`integer_type`.
+        axis: the dimension of per-channel parameters; None if ``scale`` and ``zero_point`` apply to all of ``x``.
 
     Returns:
-        Integers shaped as ``x``; those of 4 bits, say, in a tensor of int8, one to a byte.
+        Integers shaped as ``x``; 4-bit integers, for example, are in a tensor of int8, one to a byte.
 
     Raises:
-        InputError: ``x`` is no tensor of real numbers; a scale that is not positive and finite; a zero point that is no
-            integer of ``dtype``; shapes that do not fit; or no such dtype.
+        InputError: ``x`` is no tensor of real numbers; a scale is not positive and finite; a zero point is no integer
+            of ``dtype``; the shapes do not fit; or the dtype is unknown.
     """
     grid = integer_type(dtype)
     if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -109,7 +109,7 @@ def quantize_linear(
 def dequantize_linear(
     q: Tensor, scale: float | Tensor, zero_point: int | Tensor = 0, axis: int | None = None
 ) -> Tensor:
-    """Integers to float32 numbers: ``(q - zero_point) * scale``, bit for bit as ONNX DequantizeLinear.
+    """Dequantize integers to float32 numbers: ``(q - zero_point) * scale``, bit for bit as ONNX DequantizeLinear.
 
     Args:
         q: integers of any shape and type, below 2**24.
@@ -118,7 +118,7 @@ def dequantize_linear(
         axis: as for :func:`quantize_linear`.
 
     Raises:
-        InputError: ``q`` is no tensor of integers; or as :func:`quantize_linear`.
+        InputError: ``q`` is no tensor of integers; or in the cases of :func:`quantize_linear`.
     """
     if not isinstance(q, Tensor) or q.is_floating_point() or q.is_complex() or q.dtype is torch.bool:
         raise InputError(f"q of {_kind(q)}", why="integers are dequantized", fix="give what quantize_linear returned")
@@ -131,7 +131,7 @@ def linear_parameters(
     dtype: str | torch.dtype | IntType = "uint8",
     symmetric: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Scale and zero point for numbers between ``low`` and ``high``; what lies outside will be clipped.
+    """Scale and zero point for numbers between ``low`` and ``high``; values outside will be clipped.
 
     Args:
         low: the lower end of the range, a number; or ``[C]``, for parameters of each channel.
@@ -140,11 +140,11 @@ def linear_parameters(
         symmetric: zero point 0, as weights have it, and as large a range on both sides; needs signed integers.
 
     Returns:
-        Float32 scales and int32 zero points, shaped as ``low``. A range of nothing but zero has scale 1.
+        Float32 scales and int32 zero points, shaped as ``low``. A range that contains only zero has scale 1.
 
     Raises:
-        InputError: an end that is not finite, ``low`` above ``high``, shapes that differ, no such dtype, or unsigned
-            integers for a symmetric mapping.
+        InputError: an end is not finite, ``low`` is above ``high``, the shapes differ, the dtype is unknown, or the
+            integers of a symmetric mapping are unsigned.
     """
     grid = integer_type(dtype)
     if symmetric and grid.low >= 0:
@@ -195,7 +195,7 @@ def _check_scale(scale: float | Tensor) -> None:
 def _check_zero_point(zero_point: int | Tensor, grid: IntType | None) -> None:
     values = zero_point if isinstance(zero_point, Tensor) else torch.tensor(zero_point)
     if values.is_floating_point():
-        raise InputError("a zero point that is a float", why="it is what zero becomes, an integer", fix="round it")
+        raise InputError("a zero point that is a float", why="it is the integer that represents zero", fix="round it")
     if grid is None or not values.numel():
         return
     low, high = int(values.min()), int(values.max())
@@ -208,7 +208,7 @@ def _check_zero_point(zero_point: int | Tensor, grid: IntType | None) -> None:
 
 
 def _broadcast(x: Tensor, name: str, value: float | Tensor, axis: int | None, dtype: torch.dtype) -> float | Tensor:
-    """A parameter along ``axis`` of ``x``."""
+    """Shape a parameter so that it broadcasts along ``axis`` of ``x``."""
     if not isinstance(value, Tensor) or value.dim() == 0:
         return float(value)
     given = f"{name} of shape {list(value.shape)}"

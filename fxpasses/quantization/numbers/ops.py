@@ -1,8 +1,8 @@
 """The operators of a QUANTIZED graph: ``fxpasses::quantize``, ``fxpasses::dequantize`` and ``fxpasses::pixels``.
 
-They compute the linear mapping of :mod:`fxpasses.quantization.numbers.linear_mapping`, which is ONNX's. Registered with
-``torch.library``, so ``torch.export`` keeps them and a saved ``.pt2`` names them; importing this module is what
-registers them.
+They compute the linear mapping of :mod:`fxpasses.quantization.numbers.linear_mapping`, which is the one of ONNX.
+Importing this module registers them with ``torch.library``, so ``torch.export`` keeps them and a saved ``.pt2`` names
+them.
 """
 
 from __future__ import annotations
@@ -81,11 +81,14 @@ for _name, _kernel, _fake in (
     torch.library.register_fake(f"fxpasses::{_name}", _fake, lib=_LIBRARY)
 
 quantize: Callable[..., Tensor] = torch.ops.fxpasses.quantize.default
-"""``(x float32, scale, zero_point, dtype) -> q``, same shape."""
+"""Operator ``(x float32, scale, zero_point, dtype) -> q``, same shape."""
 dequantize: Callable[..., Tensor] = torch.ops.fxpasses.dequantize.default
-"""``(q, scale, zero_point) -> float32``, same shape."""
+"""Operator ``(q, scale, zero_point) -> float32``, same shape."""
 dequantize_per_channel: Callable[..., Tensor] = torch.ops.fxpasses.dequantize_per_channel.default
-"""``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""
+"""Operator ``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""
 pixels: Callable[..., Tensor] = torch.ops.fxpasses.pixels.default
-"""``(x [N, C, H, W], factor, offset, rest, channels) -> x * factor + offset [N, channels, H, W]``: one factor and one
-offset for each of C, applied one after the other in float32; ``rest`` in the channels from C on."""
+"""Operator ``(x [N, C, H, W], factor, offset, rest, channels) -> x * factor + offset [N, channels, H, W]``.
+
+Each of the C channels has one factor and one offset, applied one after the other in float32; the channels from C on are
+filled with ``rest``.
+"""

@@ -1,19 +1,20 @@
-"""Weights whose products survive kernels that add pairs of them in 16 bits.
+"""Weights that kernels with 16-bit sums of two products compute exactly ("pair-safe" weights).
 
 On x86 CPUs without VNNI, int8 kernels use ``vpmaddubsw``: it multiplies unsigned with signed bytes, adds two
-neighbouring products, and saturates the sum at 16 bits. Two weights ``a`` and ``b`` that meet there, with activations
-up to 255, are safe as long as ``255 * |a + b| <= 32767`` where they have one sign: ``|a| + |b| <= 128``. With different
-signs, each alone is at most 127, and nothing saturates.
+neighbouring products, and saturates the sum at 16 bits. Two weights ``a`` and ``b`` of one such sum, with activations
+up to 255, are safe if ``255 * |a + b| <= 32767``: for equal signs if ``|a| + |b| <= 128``. With different signs nothing
+saturates, since each magnitude is at most 127.
 
-Which weights meet follows from the order in which kernels lay a row out: kernel positions first, channels inside.
+The pairs follow from the order in which kernels store a row: kernel positions first, channels inside.
 
 - onnxruntime and fbgemm pair entries 2i and 2i + 1 of that order. With an even number of channels these are channels
   2i and 2i + 1 of one position; with an odd number pairs go across positions.
 - oneDNN pairs channels 2i and 2i + 1 of each position, whatever their number.
-- depthwise kernels (one input channel, one output channel to a group) multiply in 32 bits: nothing meets. Kernels of
+- depthwise kernels (one input channel, one output channel to a group) multiply in 32 bits: no pairs. Kernels of
   transposed convolutions compute in float.
 
-``tests/quantization/numbers/test_pair_sums.py`` asks the kernels themselves, by weights in which all but two are zero.
+``tests/quantization/numbers/test_pair_sums.py`` checks this with the kernels themselves, on weights that are zero
+except for two.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import torch
 from torch import Tensor
 
 LARGEST_PAIR = 128
-"""Largest sum of the magnitudes of two weights of one sign: 255 times one more exceeds 16 bits."""
+"""Largest sum of the magnitudes of two weights of one sign; 255 times a larger sum exceeds 16 bits."""
 
 _STEPS = 16
-"""Scales tried for a channel, from the one at which its pairs just fit down to the one its largest weight asks for."""
+"""Number of scales tried for a channel, from one at which all pairs are safe down to the one for its largest weight."""
 
 
 def pairs_meet(weight: Tensor, axis: int, groups: int) -> bool:
@@ -41,25 +42,14 @@ def pairs_meet(weight: Tensor, axis: int, groups: int) -> bool:
 
 
 def is_pair_safe(weight: Tensor, axis: int, groups: int) -> bool:
-    """Whether no kernel can saturate on an int8 weight, whatever the activations.
-
-    Args:
-        weight, axis, groups: as for :func:`pairs_meet`.
-    """
+    """Whether no kernel can saturate with an int8 weight, for any activations."""
     if not pairs_meet(weight, axis, groups):
         return True
     return all(int(_excess(pairs).max()) <= 0 for pairs in _pairings(_laid_out(weight.to(torch.int16))))
 
 
 def pair_safe(weight: Tensor) -> Tensor:
-    """The nearest integers at which no pair of a layer's weights is too large: each gives half of what is too much.
-
-    Args:
-        weight: whole numbers of magnitude up to 127, in any dtype, of a layer whose pairs meet.
-
-    Returns:
-        A tensor of the same shape and dtype; integers only ever move towards zero.
-    """
+    """Reduce weights until no pair is above the limit; both weights of a pair give half of the excess."""
     rows = _laid_out(weight).clone(memory_format=torch.contiguous_format)
     for pairs in _pairings(rows):
         excess = _excess(pairs).clamp_(min=0)
@@ -72,13 +62,9 @@ def pair_safe(weight: Tensor) -> Tensor:
 
 
 def pair_safe_scales(weight: Tensor, scale: Tensor) -> Tensor:
-    """The scale of each output channel that costs least in squares once pairs are made safe.
+    """The scale of each output channel with the least squared error after pairs are made safe.
 
-    Tried are scales from ``scale`` up to the one at which the channel's largest pair fits as it is.
-
-    Args:
-        weight: float, ``[C_out, C_in / groups, *kernel]``.
-        scale: of each channel, at which its largest weight fits: ``[C_out]``, positive.
+    Scales are tried from ``scale`` up to the one at which the channel's largest pair is safe without changes.
     """
     steps = weight / _column(scale, weight)
     widest = torch.ones_like(scale)
@@ -115,6 +101,6 @@ def _pairings(rows: Tensor) -> list[Tensor]:
 
 
 def _excess(pairs: Tensor) -> Tensor:
-    """By how much each pair ``[..., 2]`` of one sign is above what is safe; far below zero for two signs."""
+    """Excess of each pair ``[..., 2]`` of one sign over the safe limit; far below zero for two signs."""
     a, b = pairs.unbind(-1)
     return torch.where(a * b > 0, (a + b).abs() - LARGEST_PAIR, -LARGEST_PAIR)

@@ -1,4 +1,4 @@
-"""Quantization parameters: the linear mapping ``x = scale * (q - zero_point)`` and how a range becomes one.
+"""Quantization parameters: the linear mapping ``x = scale * (q - zero_point)``, and parameters for a range.
 
 Rounding is half to even and saturating, as ONNX QuantizeLinear specifies. ``scale`` is kept as a Python float that
 is exactly representable in float32, because both runtimes read it as float32.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 
 SMALLEST_SCALE = 2.0**-96
-"""Scales below this are replaced by 1: the tensor is constant zero for all int8 purposes."""
+"""Smallest scale; smaller ones are replaced by 1, because the tensor is zero for int8."""
 
 
 def as_float32(value: float) -> float:
@@ -27,7 +27,7 @@ def as_float32(value: float) -> float:
 
 @dataclass(frozen=True)
 class IntType:
-    """An integer grid: its torch dtype and the range in use."""
+    """An integer type: its torch dtype and the range of values in use."""
 
     dtype: torch.dtype
     low: int
@@ -56,7 +56,7 @@ class QParams:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The real numbers at both ends of the grid."""
+        """The real numbers that the smallest and the largest integer represent."""
         low, high = self.grid.low - self.zero_point, self.grid.high - self.zero_point
         return low * self.scale, high * self.scale
 
@@ -84,7 +84,7 @@ def symmetric_qparams(low: float, high: float, grid: IntType) -> QParams:
     """Parameters with zero_point 0 that cover [low, high] on a signed grid.
 
     Raises:
-        ValueError: as :func:`affine_qparams`.
+        ValueError: low or high is not finite, or low > high.
     """
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         raise ValueError(f"no quantization range: [{low}, {high}]")

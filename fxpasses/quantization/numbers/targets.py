@@ -1,6 +1,6 @@
-"""What each deployment target wants of its integers. A target is part of the model: it is written into every file.
+"""Deployment targets and the integers that suit them. The target is part of the model and is written into every file.
 
-A model made for one target computes the same integers on every CPU. What differs is which CPU computes them fast.
+A model made for one target computes the same integers on every CPU; the target decides on which CPU this is fast.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ...errors import InputError
 from .qparams import INT7_SYMMETRIC, INT8_SYMMETRIC, UINT8, IntType
 
 AUTO = "auto"
-"""The name that stands for the target of the machine a model is made on."""
+"""Name for the target of the machine on which the model is made."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Target:
     """A deployment target.
 
     Attributes:
-        name: as the command line spells it.
-        activations: the grid of activations.
+        name: the name on the command line.
+        activations: integer type of activations.
         symmetric_activations: whether their zero_point is fixed at 0.
-        weights: the symmetric grid of weights.
+        weights: symmetric integer type of weights.
         pair_safe: whether weights are chosen so that kernels which add two products in 16 bits do not saturate; see
             :mod:`fxpasses.quantization.numbers.pair_sums`.
-        about: one line on the choice.
+        about: one line about the target.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def free_weights(self) -> IntType:
-        """The grid on which weights may be chosen one by one: where pairs must be safe, any two of it are."""
+        """Integer type for weights chosen one by one: if pairs must be safe, any two of its values are a safe pair."""
         return INT7_SYMMETRIC if self.pair_safe else self.weights
 
 
@@ -62,7 +62,7 @@ class MachineTarget:
 
     Attributes:
         name: one of ``TARGETS``.
-        why: one sentence on what decided it.
+        why: one sentence with the reason.
     """
 
     name: str
@@ -70,7 +70,7 @@ class MachineTarget:
 
 
 def machine_target() -> MachineTarget:
-    """The target that runs fastest on this CPU; where the CPU cannot be told, the one that is fast on any x86."""
+    """The target that is fastest on this CPU; if the CPU is unknown, the one that is fast on any x86."""
     if is_arm():
         return MachineTarget("arm", "this CPU is a 64-bit ARM")
     if not is_x86():
@@ -89,10 +89,10 @@ def resolved_target(name: str) -> str:
 
 
 def find_target(name: str) -> Target:
-    """The target of that name; ``"auto"`` is the machine's own.
+    """The target with this name; ``"auto"`` gives the machine's own.
 
     Raises:
-        InputError: there is none; the nearest name is suggested.
+        InputError: the name is unknown; the nearest name is suggested.
     """
     known = resolved_target(name)
     if known in TARGETS:

@@ -1,15 +1,14 @@
-"""Scales under which no result can fall on a rounding tie, so that all engines round alike.
+"""Scales with which no result can be a rounding tie, so that all engines round to the same integer.
 
 An int8 kernel computes an exact integer ``acc`` and rounds ``acc * m`` with ``m = s_x * s_w / s_y``. Engines differ in
 how they multiply (float32 in another order, fixed point, after adding the bias as a float), so where ``acc * m`` lies
 within their error of ``k + 1/2`` they round to different integers. Let ``m = p / q`` with integers and ``q`` odd:
 ``2 * acc * p`` is even and ``(2k + 1) * q`` odd, so a tie cannot happen, and the distance to the nearest one is at
-least ``1 / (2q)``. With q at most :data:`LARGEST_Q` that is several times any engine's error, and every engine,
-whatever its order of operations, gives the integers of exact arithmetic.
+least ``1 / (2q)``. With q at most :data:`LARGEST_Q` this distance is several times the error of any engine, so every
+engine, in any order of operations, gives the integers of exact arithmetic.
 
 - Layers: each output channel's weight scale moves to the nearest such fraction (about 0.1 %).
-- add, cat: all tensors they join are put on one lattice ``s = n * u`` with odd ``n``; then each ratio is
-  ``n_x / n_y``.
+- add, cat: all joined tensors get scales ``s = n * u`` with odd ``n`` (one lattice); each ratio is then ``n_x / n_y``.
 - averages, mul, matmul: the output's scale moves.
 - elementwise functions: all 256 results are computed, and the output's scale moves until none is near a tie.
 """
@@ -26,19 +25,25 @@ from torch import Tensor
 from .qparams import as_float32
 
 LARGEST_Q = 1023
-"""Largest odd denominator that is tried first: ties are then at least 1/2046 of an output step away."""
+"""Largest odd denominator that is tried first; ties are then at least 1/2046 of an output step away."""
 
 MARGIN = 2.0**-13
-"""Distance from a tie, in output steps, that counts as proof: float32 engines make five roundings of values below
-512 (two operands of at most 255 steps), each off by at most 2**-16 steps."""
+"""Distance from a tie, in output steps, that counts as proof.
+
+Float32 engines round five times at values below 512 (two operands of at most 255 steps); each rounding changes the
+value by at most 2**-16 steps.
+"""
 
 LARGEST_RESULT = 256
-"""Results further from zero than this many output steps saturate on every 8-bit grid."""
+"""Largest result in output steps that counts; results further from zero saturate in every 8-bit type."""
 
 SMALLEST_PROVABLE = 1 / 3501
-"""A multiplier 1/q leaves 1/(2q) to the nearest tie, less what the rounding of its scales to float32 moves the largest
-result by (256 * 2**-24): below this that is less than :data:`MARGIN`. Exact recipes widen the weight scales of nearly
-dead channels up to here."""
+"""Smallest multiplier that has a margin.
+
+A multiplier 1/q leaves 1/(2q) to the nearest tie, minus the effect of rounding its scales to float32 on the largest
+result (256 * 2**-24). Below this multiplier the rest is less than :data:`MARGIN`. Exact recipes raise the weight scales
+of nearly dead channels up to this limit.
+"""
 
 _NUDGES = 64
 _LATTICE_SMALLEST, _LATTICE_LARGEST = 33, 511
@@ -49,7 +54,7 @@ def tie_free_multipliers(multipliers: Tensor, largest_q: int = LARGEST_Q) -> tup
 
     Args:
         multipliers: ``[C]`` float64, positive.
-        largest_q: odd bound of q; multipliers too small for it get p of 1 or 2 and the q that takes.
+        largest_q: odd bound of q; smaller multipliers get p of 1 or 2 and a larger q.
 
     Returns:
         ``p / q`` as float64 ``[C]`` and ``q`` as int64 ``[C]``.
@@ -74,11 +79,11 @@ def lattice(scales: Iterable[float], caps: Iterable[float], fixed: Iterable[bool
 
     Args:
         scales: the scales wanted.
-        caps: the largest value each may take (infinity where free).
-        fixed: which of them cannot move.
+        caps: the largest value of each scale (infinity if free).
+        fixed: whether each scale must not change.
 
     Returns:
-        The new scales in order, or None where no lattice holds all fixed ones.
+        The new scales in order, or None if no lattice contains all fixed ones.
     """
     wanted, limits, pinned = list(scales), list(caps), list(fixed)
     smallest, spread = min(wanted), max(wanted) / min(wanted)
@@ -104,21 +109,21 @@ def _nearest_odd(value: float) -> int:
 
 
 def _few_bits(value: float, bits: int = 11) -> float:
-    """``value`` with so short a mantissa that its multiples up to 2**12 are exact in float32."""
+    """Round ``value`` to a short mantissa, so that its multiples up to 2**12 are exact in float32."""
     mantissa, exponent = math.frexp(value)
     return math.ldexp(round(mantissa * 2**bits), exponent - bits)
 
 
 def distance_to_tie(values: Tensor) -> Tensor:
-    """How far each value is from the nearest ``k + 1/2``."""
+    """Distance of each value from the nearest ``k + 1/2``."""
     return (values - torch.floor(values) - 0.5).abs()
 
 
 def tie_free_table_scale(values: Tensor, scale: float) -> float | None:
-    """A scale near ``scale`` at which none of the values divided by it is near a tie; None if none is found.
+    """A scale near ``scale`` at which no value divided by it is near a tie; None if none is found.
 
     Args:
-        values: float64, every value the tensor can take.
+        values: float64, every value the tensor can have.
         scale: the scale wanted.
     """
     nudges = torch.arange(_NUDGES, dtype=torch.float64)
@@ -132,11 +137,11 @@ def tie_free_table_scale(values: Tensor, scale: float) -> float | None:
 
 
 def smallest_margin(multipliers: Tensor, largest_q: int = 2**14) -> float:
-    """A lower bound of the distance from a tie of ``acc * m`` for any integer ``acc``, 0 where none is shown.
+    """A lower bound of the distance from a tie of ``acc * m`` for any integer ``acc``, 0 if there is no proof.
 
-    Each multiplier (``[C]`` float64, carrying the float32 rounding of its scales) is recognised as the simplest
-    fraction within 2**-22 of it; an odd denominator q gives 1/(2q), less what the difference moves the largest result
-    by. Results that saturate do not count.
+    Each multiplier (``[C]`` float64, carrying the float32 rounding of its scales) is replaced by the simplest fraction
+    within 2**-22 of it; an odd denominator q gives 1/(2q), minus the effect of the difference on the largest result.
+    Results that saturate do not count.
     """
     worst = 0.5
     for multiplier in multipliers.tolist():
@@ -149,7 +154,7 @@ def smallest_margin(multipliers: Tensor, largest_q: int = 2**14) -> float:
 
 
 def simplest_fraction(value: float, relative: float) -> Fraction:
-    """The fraction of smallest denominator within a relative distance of a value (Stern-Brocot, by continued terms)."""
+    """The fraction with the smallest denominator within a relative distance of a value (Stern-Brocot)."""
     exact = Fraction(value)
     low, high = exact * Fraction(1 - relative), exact * Fraction(1 + relative)
     a, b, c, d = 0, 1, 1, 0

@@ -1,13 +1,13 @@
-"""Groups of weights with steps of their own, in the int8 arithmetic of one scale for each channel.
+"""Groups of weights with their own steps, in ordinary int8 arithmetic with one scale per channel.
 
-With few bits one step for a whole channel is too coarse for its small weights. Here the weights that neighbouring
-inputs are multiplied with form groups, and the step of a group is a whole multiple ``m`` of the channel's scale ``s``:
+With few bits one step for a whole channel is too coarse for its small weights. Here the weights of neighbouring inputs
+form groups, and the step of a group is an integer multiple ``m`` of the channel's scale ``s``:
 
     w = s * (m * q),   q in 4 bits or fewer,   m in 1 .. 15,   m * q in int8
 
-Kernels see int8 weights and one scale for each channel, and cost what they cost; files hold ``q`` and ``m``
-(:mod:`fxpasses.export.onnx_forms.nibbles`). Nothing but the int8 weights has to be remembered: the multiples are those
-that fit them best, and :func:`common_multiples` finds them again in the integers.
+Kernels read int8 weights and one scale per channel, so they are as fast as before; files hold ``q`` and ``m``
+(:mod:`fxpasses.export.onnx_forms.nibbles`). Only the int8 weights have to be stored: :func:`common_multiples` computes
+the multiples from them.
 
 Source: Dai et al. 2021, "VS-Quant: Per-Vector Scaled Quantization", arXiv:2102.04503, whose second level of scales is
 such integers.
@@ -21,34 +21,34 @@ from torch import Tensor
 from .qparams import SMALLEST_SCALE, IntType
 
 LARGEST_MULTIPLE = 15
-"""Multiples take four bits in a file."""
+"""Largest multiple; a multiple takes four bits in a file."""
 MOST_BITS = 4
-"""Weights of more bits take a byte each, multiplied or not."""
+"""Most bits of grouped weights; weights with more bits take a byte each with or without groups."""
 SHORTEST = 8
-"""Weights to a group below which multiples take too much of what they save."""
+"""Fewest weights in a group; with fewer the multiples take too much of the saved space."""
 _FRACTIONS = [k / 32 for k in range(34, 17, -1)]
-"""Of the scale whose largest multiple covers the largest weight: those tried for a channel."""
+"""Scales tried for a channel, as fractions of the scale whose largest multiple covers the largest weight."""
 
 
 def group_length(row: int, wanted: int) -> int:
-    """Weights to a group: the largest divisor of ``row`` up to ``wanted``; the whole row if they would be too small."""
+    """Weights in a group: the largest divisor of ``row`` up to ``wanted``; ``row`` if that is too small."""
     length = next(n for n in range(min(row, wanted), 0, -1) if row % n == 0)
     return length if length >= SHORTEST else row
 
 
 def largest_multiple(full: IntType, grid: IntType) -> int:
-    """What weights of ``grid`` may be multiplied with to stay in ``full``, the grid of 8 bits."""
+    """Largest multiple that keeps weights of ``grid`` inside ``full``, the range of 8 bits."""
     return min(LARGEST_MULTIPLE, full.high // -grid.low)
 
 
 def grouped_scales(rows: Tensor, grid: IntType, length: int, largest: int) -> Tensor:
-    """For each row the scale whose multiples cost least in squares: float32 ``[C]``.
+    """The scale of each row whose multiples give the least squared error: float32 ``[C]``.
 
     Args:
         rows: float32 ``[C, K]``.
-        grid: of ``q``.
-        length: weights to a group; divides ``K``.
-        largest: multiple.
+        grid: integer type of ``q``.
+        length: weights in a group; divides ``K``.
+        largest: largest multiple.
     """
     full = (rows.abs().amax(1) / (-grid.low * largest)).clamp(min=SMALLEST_SCALE)
     best, least = full, torch.full_like(full, torch.inf)
@@ -64,14 +64,14 @@ def grouped_scales(rows: Tensor, grid: IntType, length: int, largest: int) -> Te
 def group_multiples(
     steps: Tensor, grid: IntType, length: int, largest: int, importance: Tensor | None = None
 ) -> Tensor:
-    """The multiple of each weight's group that costs least.
+    """The multiple of each weight's group with the least squared error.
 
     Args:
-        steps: weights counted in steps of their channel's scale, ``[C, K]``.
-        importance: of a weight's squared error, ``[C, K]``; None: all the same.
+        steps: weights in steps of their channel's scale, ``[C, K]``.
+        importance: factor of each weight's squared error, ``[C, K]``; None: all equal.
 
     Returns:
-        Whole numbers, of the dtype and shape of ``steps``.
+        Whole numbers, with the dtype and shape of ``steps``.
     """
     found, _ = _best_multiples(steps, grid, length, largest, importance)
     return found.to(steps.dtype).repeat_interleave(length, 1)
@@ -80,7 +80,7 @@ def group_multiples(
 def _best_multiples(
     steps: Tensor, grid: IntType, length: int, largest: int, importance: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """For each group the best multiple and its sum of squared errors: ``[C, K / length]`` each."""
+    """The best multiple of each group and its sum of squared errors: ``[C, K / length]`` each."""
     groups = steps.unflatten(1, (-1, length))
     counts = torch.ones_like(groups) if importance is None else importance.unflatten(1, (-1, length))
     best = torch.ones(groups.shape[:2], dtype=torch.int64)
@@ -94,14 +94,14 @@ def _best_multiples(
 
 
 def common_multiples(integers: Tensor, grid: IntType, length: int) -> tuple[Tensor, Tensor] | None:
-    """Integers taken apart again into few bits and multiples.
+    """Split integers into few-bit integers and multiples.
 
     Args:
         integers: int8 ``[C, K]``.
 
     Returns:
-        ``q [C, K]`` and the multiples ``[C, K / length]``, int8, with ``q * multiple == integers``; None if
-        there are none that fit.
+        ``q [C, K]`` and the multiples ``[C, K / length]``, int8, with ``q * multiple == integers``; None if the
+        integers are no such products.
     """
     groups = integers.to(torch.int16).unflatten(1, (-1, length))
     best = torch.zeros(groups.shape[:2], dtype=torch.int16)

@@ -1,4 +1,4 @@
-"""Run calibration data through an OBSERVED graph. A step, not a pass: it changes no node."""
+"""Run calibration data through an OBSERVED graph. This is a step and not a pass: it changes no node."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def calibrate(
     """Feed batches to the observers; memory does not grow with their number.
 
     Args:
-        gm: an OBSERVED graph; its observers take in what they see. Calling again adds to it.
-        batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels behind them are left out.
+        gm: an OBSERVED graph; its observers record the data. Another call adds to it.
+        batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels after them are ignored.
         progress: called with the number of samples of each batch as it is done.
         device: where to run, ``"cuda"`` for one; the graph is back on the CPU afterwards. Nothing is read from a GPU
             until all batches have passed: NaN and infinity are told then, without their node.
@@ -43,7 +43,7 @@ def calibrate(
     Raises:
         InputError: no such device; no batches, a batch of another shape than the example inputs, or NaN or infinity in
             one.
-        GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite, naming the node.
+        GraphError: the graph is not OBSERVED; or an activation becomes NaN or infinite (the message names the node).
     """
     check_stage(gm, Stage.OBSERVED, "calibrate")
     seen = 0
@@ -68,7 +68,7 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
     """Each batch as a tuple of the graph's inputs.
 
     Raises:
-        InputError: when it comes to a batch that does not fit, or to the end without one sample.
+        InputError: a batch does not fit, or there was no sample at all.
     """
     seen = 0
     for number, batch in enumerate(batches_of(batches)):
@@ -86,20 +86,23 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
 
 
 PIECE = 4 * 3 * 224 * 224
-"""Input values run at a time: four images of 224x224. One by one, observers spend their time on calling small operators
-(mobilenet_v2: 24 ms an image, 14 in fours); of eight, tensors are so large that memory is mapped and given back."""
+"""Input values run at a time: four images of 224x224.
+
+With single images observers spend their time on calling small operators (mobilenet_v2: 24 ms per image, 14 in fours);
+with eight images tensors are so large that the system maps and unmaps their memory each time.
+"""
 
 
 def _observe_piece(gm: fx.GraphModule, fast: fx.GraphModule, piece: tuple[Any, ...]) -> None:
     try:
         fast(*piece)
     except FxPassesError:
-        _Calibration(gm).run(*piece)  # the same once more, node by node, to name the node
+        _Calibration(gm).run(*piece)  # run again, node by node, to name the node in the message
         raise
 
 
 def pieces(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """The batch in pieces, images with channels last; whole where a range depends on what makes a batch."""
+    """The batch in pieces, images as channels last; not split if an observer's range depends on the batches."""
     if any(isinstance(m, MovingAverageObserver) for m in gm.modules()):
         yield inputs
         return
@@ -114,7 +117,7 @@ def _channels_last(x: Any) -> Any:
 
 
 class _Calibration(fx.Interpreter):
-    """Tells which node an observer objected at."""
+    """Run a graph node by node, and name the node at which an observer raised an error."""
 
     def run_node(self, n: fx.Node) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The first samples of calibration data, for steps that need few, without losing them to those that need all."""
+"""The first samples of calibration data, for steps that need few; later steps still get all samples."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _END = object()
 
 
 def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iterable[Any]]:
-    """Whole batches from the beginning with at least so many samples, or all there are; and all batches, for one run.
+    """Whole batches from the beginning with at least this number of samples (or all), and all batches for one run.
 
     Args:
-        batches: may be an iterator; no more than the first batches are held.
+        batches: may be an iterator; only the first batches are kept in memory.
     """
     rest = iter(batches_of(batches))
     first: list[Any] = []
@@ -26,12 +26,12 @@ def first_samples(batches: Iterable[Any], samples: int) -> tuple[list[Any], Iter
 
 
 def batches_of(batches: Iterable[Any]) -> Iterable[Any]:
-    """The batches, which must be something to go through.
+    """The batches, after a check that they are iterable.
 
     Raises:
-        InputError: they are None, or anything else that is no iterable.
+        InputError: they are None, or anything else that is not iterable.
     """
-    given: Any = batches  # of callers that nobody type-checks
+    given: Any = batches  # callers need not use a type checker
     if isinstance(given, Iterable) or hasattr(given, "__getitem__"):
         return batches
     raise InputError(
@@ -42,12 +42,12 @@ def batches_of(batches: Iterable[Any]) -> Iterable[Any]:
 
 
 def _released(first: deque[Any], rest: Iterator[Any]) -> Iterator[Any]:
-    """All of them; none is held for longer than until it is asked for."""
+    """Yield all batches; each is kept only until it is requested."""
     while first:
         yield first.popleft()
     yield from rest
 
 
 def samples_of(batch: Any) -> int:
-    """How many samples a batch has, as far as dimension 0 of its first tensor tells."""
+    """Number of samples in a batch: the size of dimension 0 of its first tensor."""
     return next((len(x) for x in tensors_in(dict(batch) if isinstance(batch, Mapping) else batch) if x.dim()), 1)

@@ -1,4 +1,4 @@
-"""A histogram of a stream of tensors: memory fixed, result independent of order and of how the data is batched.
+"""A histogram of a stream of tensors with fixed memory; the order of the data and its batches do not change the result.
 
 Bin ``i`` holds ``i * width <= x < (i + 1) * width`` for ``-bins <= i < bins``; ``width`` is a power of two, the
 smallest for which the largest magnitude so far fits. So zero is always an edge, and when a larger value arrives,
@@ -7,11 +7,11 @@ or re-sampled, and multiplying by ``1 / width`` is exact in float32. The counts 
 multiset of values seen (torch.ao's HistogramObserver spreads old counts over new bins, and depends on their order).
 At least half of the bins of the longer side lie inside the data's range.
 
-Of a large tensor, counting is what would take the time. So of samples ``x[n]`` of more than ``limit`` values only every
-k-th run of neighbours in memory is counted, k times; a run is one cache line, so that the rest is not even read. The
-stride k shares no factor with the number of runs in a sample, and is kept up from one sample to the next: every row,
-column and channel gets its share, and no place is missed for good. How samples are batched still does not matter, their
-order hardly. Minimum and maximum are always those of every value.
+Counting would dominate the time for large tensors. So for samples ``x[n]`` with more than ``limit`` values only every
+k-th run of neighbours in memory is counted, k times; a run is one cache line, so the rest is not read at all. The
+stride k shares no factor with the number of runs in a sample, and continues from one sample to the next: every row,
+column and channel is counted equally often, and no position is always skipped. The result still does not depend on the
+batches, and hardly on the order of samples. Minimum and maximum always include every value.
 """
 
 from __future__ import annotations
@@ -29,15 +29,21 @@ from .deferred import DeferredCounts, is_remote
 
 DEFAULT_BINS = 2048
 DEFAULT_LIMIT = 1 << 16
-"""Values counted of a sample. On mobilenet_v2 and 256 images the ranges found cost 0.1 % more error than those of a
-full count, 2 % at worst; at 1 << 14 it is 0.5 % and 6 %."""
+"""Number of values counted per sample.
+
+On mobilenet_v2 and 256 images the resulting ranges have 0.1 % more error than those of a full count, at worst 2 %; with
+1 << 14 values it is 0.5 % and 6 %.
+"""
 _CHUNK = 1 << 18
-"""Values binned at a time, so that what is made of them (float32 and int16) stays small: 1.5 MB. Fewer at a time fit a
-core's first caches, and cost more in calls than that saves: 12.3 ms an image of mobilenet_v2 at 1 << 15, 9.8 here."""
+"""Number of values binned at a time; it bounds temporary memory (float32 and int16) to 1.5 MB.
+
+A smaller number fits the core's first caches, but the extra calls take longer: 12.3 ms per image of mobilenet_v2 with 1
+<< 15, 9.8 ms with this number.
+"""
 _RUN = 16
-"""Values of a cache line, in float32."""
+"""Values in a cache line, in float32."""
 _SMALLEST_EXPONENT = -100
-"""Smallest bin width, as a power of two: keeps ``1 / width`` finite in float32."""
+"""Smallest bin width, as a power of two; ``1 / width`` stays finite in float32."""
 
 
 def finite_range(x: Tensor) -> tuple[float, float]:
@@ -74,9 +80,9 @@ def require_finite(low: float, high: float, shape: Sequence[int] | None = None) 
 
 @dataclass(frozen=True)
 class Histogram:
-    """What was measured: ``counts`` [B] and ``edges`` [B + 1] (float64, ascending, from ``low`` to ``high``).
+    """A measured distribution: ``counts`` [B] and ``edges`` [B + 1] (float64, ascending, from ``low`` to ``high``).
 
-    The mass of a bin is taken to be uniform between its edges. ``low`` and ``high`` are the exact ends of the data.
+    Values are taken to be uniform between the edges of their bin. ``low`` and ``high`` are the exact ends of the data.
     """
 
     counts: Tensor
@@ -115,7 +121,7 @@ class Histogram:
 
 
 class StreamingHistogram:
-    """Counts values into ``2 * bins`` bins whose width doubles as needed; see the module's text."""
+    """Histogram of ``2 * bins`` bins whose width doubles as needed; see the docstring of this module."""
 
     def __init__(self, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
         if bins < 2 or bins & (bins - 1) or bins > 1 << 14:
@@ -138,12 +144,12 @@ class StreamingHistogram:
         return 2.0**self.exponent
 
     def add(self, x: Tensor) -> None:
-        """Counts a floating-point tensor of any shape and layout; dimension 0 holds the samples.
+        """Count a floating-point tensor of any shape and layout; dimension 0 holds the samples.
 
         Tensors on a GPU are counted there; what was found is here after :meth:`settle`.
 
         Raises:
-            InputError: as :func:`finite_range`; nothing has been counted then.
+            InputError: in the cases of :func:`finite_range`; nothing is counted then.
         """
         if x.numel() == 0:
             return
@@ -184,7 +190,7 @@ class StreamingHistogram:
             self.counts += deferred.read(self.width)
 
     def merge(self, other: StreamingHistogram) -> None:
-        """Adds what another histogram of as many bins has counted: the same as having seen its values."""
+        """Add the counts of another histogram with the same number of bins, as if its values had been added."""
         assert self.bins == other.bins, "only histograms of equal bins merge"
         self._make_room(other.low, other.high)
         self.counts += _doubled(other.counts, self.exponent - other.exponent)
@@ -192,14 +198,14 @@ class StreamingHistogram:
         self.samples += other.samples
 
     def measured(self) -> Histogram:
-        """The bins between the exact ends of the data; at least one value must have been seen."""
+        """The bins between the exact ends of the data; at least one value must have been added."""
         assert self.observed, "an empty histogram has no range"
         first, last = (self.bins + math.floor(end / self.width) for end in (self.low, self.high))
         counts = self.counts.double()
-        counts[[first, last]] = counts[[first, last]].clamp(min=1.0)  # the ends may be among those not counted
+        counts[[first, last]] = counts[[first, last]].clamp(min=1.0)  # the extremes may not have been counted
         numbers = torch.arange(first - self.bins, last + 2 - self.bins, dtype=torch.float64)
         edges = numbers * self.width
-        sliver = self.width / 1024  # a bin is never empty of width, even if all of its values are equal
+        sliver = self.width / 1024  # a bin's width is never 0, even if all of its values are equal
         edges[0] = min(max(float(edges[0]), self.low), float(edges[1]) - sliver)
         edges[-1] = max(min(float(edges[-1]), self.high), float(edges[-2]) + sliver)
         return Histogram(counts[first : last + 1], edges, self.low, self.high)
@@ -214,18 +220,18 @@ class StreamingHistogram:
         self.low, self.high = min(self.low, low), max(self.high, high)
         peak = max(abs(self.low), abs(self.high))
         if peak == 0 or math.isinf(peak):
-            return  # nothing but zeros so far, or nothing at all: any width will do
+            return  # only zeros so far, or no values: any width is right
         needed = max(math.frexp(peak)[1] - (self.bins.bit_length() - 1), _SMALLEST_EXPONENT)
         if needed > self.exponent:
             self.counts = _doubled(self.counts, needed - self.exponent)
             self.exponent = needed
 
     def _count(self, values: Tensor, times: int, *, signed: bool) -> None:
-        """Adds values that fit, so many times each; ``[V]``, or runs of them, ``[R, V]``."""
+        """Add values, each ``times`` times, that fit into the bins: ``[V]``, or runs of them, ``[R, V]``."""
         at_once = _CHUNK // max(1, values[:1].numel())
         for part in values.split(at_once) if len(values) > at_once else [values]:
             scaled = part.to(torch.float32) * (1.0 / self.width)
-            if signed:  # truncation is floor for what is not negative: two passes saved after a ReLU
+            if signed:  # without negative values truncation is floor, which saves two passes
                 scaled.floor_().add_(self.bins)
             places = scaled.to(torch.int16).flatten()
             counted = torch.bincount(places, minlength=2 * self.bins if signed else self.bins)
@@ -233,9 +239,9 @@ class StreamingHistogram:
 
 
 def _doubled(counts: Tensor, times: int) -> Tensor:
-    """Adds neighbours in pairs ``times`` times; the bins around zero stay in the middle. Never changes its input."""
+    """Merge neighbouring bins ``times`` times; the bins around zero stay in the middle. The input is not changed."""
     half = len(counts) // 2
-    with torch.inference_mode(False):  # what is made in inference mode could not be added to outside of it
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be added to outside of it
         for _ in range(min(times, half.bit_length())):
             pairs = counts.view(-1, 2).sum(1)
             counts = torch.zeros_like(counts)
@@ -252,12 +258,12 @@ def _in_memory_order(x: Tensor) -> Tensor:
 
 
 def _run(size: int) -> int:
-    """How many neighbours of a sample of so many values are counted together."""
+    """Number of neighbours of a sample of ``size`` values that are counted together."""
     return math.gcd(size, _RUN)
 
 
 def _stride(size: int, limit: int | None) -> int:
-    """1 for a sample within the limit, else the smallest stride that is, and shares no factor with its runs."""
+    """The counting stride: 1 up to the limit, else the smallest sufficient one that shares no factor with the runs."""
     stride = 1 if limit is None else math.ceil(size / limit)
     while math.gcd(stride, size // _run(size)) > 1:
         stride += 1

@@ -1,4 +1,4 @@
-"""Batches as DataLoaders give them, ``(images, labels)``: calibration takes the inputs and leaves labels out."""
+"""Batches in the form of DataLoaders, ``(images, labels)``: calibration uses the inputs and ignores the labels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LABEL_KEYS = frozenset({"label", "labels"})
-"""In dicts, as tokenizers and their collators make them."""
+"""Keys of labels in dicts from tokenizers and their collators."""
 
 
 def without_labels(batch: Any, names: Sequence[str]) -> Any:
-    """The inputs of a model with arguments of these names; what is no batch for it comes back as it is, to be refused.
+    """The inputs of a model with arguments of these names; a batch in another form is returned as it is.
 
-    One more entry than the model has inputs is the labels. ``((a, b), labels)`` is two inputs and their labels, so is
-    ``({"a": a, "b": b}, labels)``, and a single input may come alone.
+    A batch with one more entry than the model has inputs ends with the labels. ``((a, b), labels)`` is two inputs and
+    their labels, and so is ``({"a": a, "b": b}, labels)``. A single input needs no tuple.
     """
     if isinstance(batch, Mapping):
         return {key: value for key, value in batch.items() if key in names or key not in LABEL_KEYS}

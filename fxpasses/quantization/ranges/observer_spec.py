@@ -1,4 +1,4 @@
-"""Observers by name, as a command line or a saved recipe spells them: ``histogram``, ``percentile:99.99``."""
+"""Observers by name, as on the command line or in a saved recipe: ``histogram``, ``percentile:99.99``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .observers import (
 )
 
 SWEEP = "sweep"
-"""Chosen among the others by what it does to the outputs; see :mod:`fxpasses.quantization.repairs.observer_sweep`."""
+"""Name that stands for the best of several observers; see :mod:`fxpasses.quantization.repairs.observer_sweep`."""
 
 _DEFAULTS: dict[str, float | None] = {
     "minmax": None,
@@ -27,14 +27,14 @@ _DEFAULTS: dict[str, float | None] = {
     "entropy": None,
     SWEEP: None,
 }
-"""Each observer and the default of its one setting, where it has one."""
+"""Name of each observer and the default of its setting; None if it has no setting."""
 
 OBSERVER_NAMES = tuple(_DEFAULTS)
 
 
 @dataclass(frozen=True)
 class ObserverSpec:
-    """Which observer, and its setting; ``str()`` gives the spelling that :func:`parse_observer` reads.
+    """Name and setting of an observer; ``str()`` gives the spelling that :func:`parse_observer` reads.
 
     Attributes:
         name: one of :data:`OBSERVER_NAMES`.
@@ -72,7 +72,7 @@ class ObserverSpec:
         return self.name if self.value is None else f"{self.name}:{self.value!r}"
 
     def build(self) -> Observer:
-        """A fresh observer."""
+        """Create the observer."""
         value = _DEFAULTS[self.name] if self.value is None else self.value
         if value is None:
             kinds: dict[str, type[Observer]] = {"minmax": MinMaxObserver, "entropy": EntropyObserver, SWEEP: Sweeping}
@@ -85,10 +85,10 @@ class ObserverSpec:
 
 
 def parse_observer(spelling: str) -> ObserverSpec:
-    """Reads ``name`` or ``name:number``.
+    """Parse ``name`` or ``name:number``.
 
     Raises:
-        InputError: as :class:`ObserverSpec`, or what follows the colon is no number.
+        InputError: in the cases of :class:`ObserverSpec`, or the text after the colon is no number.
     """
     name, colon, number = spelling.strip().partition(":")
     if not name:

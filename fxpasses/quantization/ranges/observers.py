@@ -1,16 +1,17 @@
-"""Observers: modules that watch an activation pass by and turn what they saw into a range.
+"""Observers: modules that record statistics of an activation and compute a range from them.
 
-Each returns its input untouched, keeps none of it, and holds a fixed amount of memory however much data passes. All
-but the moving average give the same range for the same samples (dimension 0) in any order and any split into batches.
+Each returns its input unchanged and stores none of it; its memory does not grow with the data. All except the moving
+average give the same range for the same samples (dimension 0) in any order and any split into batches.
 
 | name | range | per value |
 |---|---|---|
 | `minmax` | exact minimum and maximum | one pass |
 | `moving_average` | smoothed minimum and maximum of the batches (Jacob et al. 2018, section 3.1) | one pass |
-| `histogram` | least quantization error over the measured distribution | min-max and a histogram |
+| `histogram` | least quantization error for the measured distribution | min-max and a histogram |
 | `percentile` | cuts a given share of the values at either end | min-max and a histogram |
-| `sweep` | that of the observer in this table that does best for the whole net | the same, and ten conversions |
-| `entropy` | least Kullback-Leibler divergence (Migacz 2017) at no more error than clipping nothing | the same |
+| `sweep` | the range of the observer in this table with the best outputs of the whole net | the same, and ten
+conversions | | `entropy` | least Kullback-Leibler divergence (Migacz 2017) with at most the error of no clipping | the
+same |
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from .range_search import Range, least_entropy_range, least_error_range, percent
 
 
 class NothingObserved(FxPassesError, ValueError):
-    """A range was asked of an observer that no value has passed."""
+    """Error: a range was requested from an observer before any data."""
 
     def __init__(self) -> None:
         super().__init__("no value has passed this observer: run the calibration data through the graph first")
 
 
 class Observer(nn.Module, ABC):
-    """Watches a tensor of any shape; ``observed`` is the number of values seen."""
+    """Module that returns its input and records its range; ``observed`` is the number of values so far."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.observe(x)
         return x
 
     def observe(self, x: Tensor) -> None:
-        """Takes in all values of ``x``.
+        """Record all values of ``x``.
 
         Raises:
-            InputError: ``x`` is not floating point, or holds NaN or infinity; nothing of it has been taken in.
+            InputError: ``x`` is not floating point, or holds NaN or infinity; none of it has been recorded.
         """
         if x.numel():
             self._take_in(x.detach() if x.requires_grad else x)
@@ -59,12 +60,12 @@ class Observer(nn.Module, ABC):
     @property
     @abstractmethod
     def observed(self) -> int:
-        """How many values have been seen."""
+        """Number of values recorded so far."""
 
     @property
     @abstractmethod
     def extremes(self) -> Range:
-        """Exact minimum and maximum of everything seen; (inf, -inf) before."""
+        """Exact minimum and maximum of all recorded values; (inf, -inf) before the first."""
 
     @abstractmethod
     def _take_in(self, x: Tensor) -> None: ...
@@ -73,10 +74,10 @@ class Observer(nn.Module, ABC):
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range: ...
 
     def range(self, grid: IntType = UINT8, symmetric: bool = False) -> Range:
-        """The calibrated (low, high). The grid matters to those that weigh rounding against clipping.
+        """The calibrated (low, high); observers that weigh rounding against clipping need to know the integer type.
 
         Raises:
-            NothingObserved: no value has been seen.
+            NothingObserved: no value has been recorded.
         """
         if not self.observed:
             raise NothingObserved
@@ -86,13 +87,13 @@ class Observer(nn.Module, ABC):
         """Scale and zero point for the calibrated range.
 
         Raises:
-            NothingObserved: no value has been seen.
+            NothingObserved: no value has been recorded.
         """
         return qparams_of(self.range(grid, symmetric), grid, symmetric=symmetric)
 
 
 class MinMaxObserver(Observer):
-    """The exact minimum and maximum."""
+    """Observer of the exact minimum and maximum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,14 +129,14 @@ class MinMaxObserver(Observer):
 
     @classmethod
     def of(cls, source: Observer) -> MinMaxObserver:
-        """What it would be after the data that another one saw."""
+        """The observer with the data that another observer has recorded."""
         made = cls()
         made._seen, made._ends = source.observed, source.extremes
         return made
 
 
 class MovingAverageObserver(MinMaxObserver):
-    """Exponential moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``."""
+    """Observer of a moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``."""
 
     def __init__(self, momentum: float = 0.01) -> None:
         super().__init__()
@@ -174,7 +175,7 @@ class _HistogramBased(Observer):
 
 
 class HistogramObserver(_HistogramBased):
-    """The range of least ``|error| ** norm``; norm 2 is MSE, a higher one clips less."""
+    """Observer of the range with the least ``|error| ** norm``; norm 2 is MSE, a higher norm clips less."""
 
     def __init__(self, norm: float = 2.0, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
         super().__init__(bins, limit)
@@ -185,13 +186,13 @@ class HistogramObserver(_HistogramBased):
 
 
 class Sweeping(HistogramObserver):
-    """A histogram until :func:`fxpasses.sweep_observers` puts in its place what came nearest to float."""
+    """A histogram observer that :func:`fxpasses.sweep_observers` replaces by the observer with the best outputs."""
 
 
 class PercentileObserver(_HistogramBased):
-    """Cuts ``100 - percentile`` per cent of the values at either end.
+    """Observer of a range without ``100 - percentile`` per cent of the values at either end.
 
-    99.9 took ViT-B/32 from 75.9 % to 6 %; 99.999 is harmless.
+    99.9 reduced the accuracy of ViT-B/32 from 75.9 % to 6 %; 99.999 does not harm it.
     """
 
     def __init__(self, percentile: float = 99.999, bins: int = DEFAULT_BINS, limit: int | None = DEFAULT_LIMIT) -> None:
@@ -203,7 +204,7 @@ class PercentileObserver(_HistogramBased):
 
 
 class EntropyObserver(_HistogramBased):
-    """The clipping that changes the distribution least, by Kullback-Leibler divergence."""
+    """Observer of the clipping that changes the distribution least, by Kullback-Leibler divergence."""
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
         return least_entropy_range(self.histogram.measured(), grid, symmetric=symmetric)

@@ -1,4 +1,4 @@
-"""From a histogram to a range: what to clip so that rounding inside and clipping outside cost least.
+"""Search the range of a histogram with the least error from rounding inside and clipping outside.
 
 The cost of a range is ``sum_x |x - dequantize(quantize(x))| ** norm``, with the mass of each bin spread evenly over
 it. That integral has a closed form. Let ``u = x / scale``, ``k`` the level that x is rounded or clipped to, and
@@ -30,16 +30,16 @@ from .histogram import Histogram
 Range = tuple[float, float]
 
 _COARSE = [2.0 ** (-k / 8) for k in range(65)]
-"""Fractions of the full range first tried: 1 down to 1/256 in steps of 8 %."""
+"""Fractions of the full range that are tried first: 1 down to 1/256 in steps of 8 %."""
 _FINE = [2.0 ** (k / 64) for k in range(8, -9, -1)]
-"""Multiples of the best so far tried next: one coarse step either way, in steps of 1 %."""
+"""Multiples of the best range so far that are tried next: one coarse step up or down, in steps of 1 %."""
 _ROUNDS = 3
-"""Each end is searched at most this many times with the other held."""
+"""Largest number of times that each end is searched with the other end held."""
 _ENTROPY_STEPS = 96
 _WEIGHT_FRACTIONS = [k / 64 for k in range(63, 31, -1)]
-"""Fractions of a channel's largest weight tried as its range; below a half, clipping has never paid at 7 or 8 bits."""
+"""Fractions of a channel's largest weight tried as its range; at 7 or 8 bits a fraction below a half was never best."""
 _DEAD = 2.0**-20
-"""A channel whose largest weight is this fraction of the layer's contributes nothing that int8 can show."""
+"""Largest weight of a dead channel, as a fraction of the layer's largest weight; int8 cannot represent less."""
 
 
 def qparams_of(span: Range, grid: IntType, *, symmetric: bool) -> QParams:
@@ -68,10 +68,11 @@ def _columns(candidates: Sequence[QParams]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def least_error_range(histogram: Histogram, grid: IntType, *, symmetric: bool = False, norm: float = 2.0) -> Range:
-    """The range that costs least on the measured distribution; never more than the exact minimum and maximum do.
+    """The range with the least error for the measured distribution; never worse than the exact minimum and maximum.
 
-    Symmetric: the one magnitude. Affine: both ends shrunk together first, then each in turn while the other is held.
-    An end at zero stays there, so what follows a ReLU keeps zero point 0 (on an unsigned grid).
+    A symmetric range has one magnitude. For an affine range both ends are reduced together first, then each in turn
+    while the other is held. An end at zero stays there, so the output of a ReLU keeps zero point 0 (with unsigned
+    integers).
     """
 
     def cheapest(spans: list[Range]) -> Range:
@@ -97,7 +98,7 @@ def least_error_range(histogram: Histogram, grid: IntType, *, symmetric: bool = 
 def _shrink(
     best: Range, full: Range, scaled: Callable[[Range, float], Range], cheapest: Callable[[list[Range]], Range]
 ) -> Range:
-    """The cheapest among the best so far and its multiples, coarse then fine; never outside the full range."""
+    """The best of the best range so far and its multiples, coarse then fine; never outside the full range."""
 
     def within(span: Range) -> Range:
         return max(span[0], full[0]), min(span[1], full[1])
@@ -108,7 +109,7 @@ def _shrink(
 
 
 def percentile_range(histogram: Histogram, percentile: float, *, symmetric: bool = False) -> Range:
-    """The range that at most ``100 - percentile`` per cent of the values exceed at either end."""
+    """The range that at most ``100 - percentile`` per cent of the values exceed at each end."""
     fraction = percentile / 100
     if symmetric:
         peak = histogram.folded().quantile(fraction)
@@ -119,11 +120,10 @@ def percentile_range(histogram: Histogram, percentile: float, *, symmetric: bool
 def least_entropy_range(histogram: Histogram, grid: IntType, *, symmetric: bool = False) -> Range:
     """The clipping whose quantized distribution has the least Kullback-Leibler divergence from the clipped one.
 
-    Ranges ``[max(low, -t), min(high, t)]`` are tried for thresholds t that leave at least one bin to each level, up
-    to the largest magnitude. On an affine grid the levels span the clipped range, so signed data need not be centred.
-
-    The divergence looks at how the values are distributed and not at how large they are: of a tensor that is mostly
-    zeros it keeps the zeros. So no range is taken whose mean square error is above that of clipping nothing.
+    Ranges ``[max(low, -t), min(high, t)]`` are tried for thresholds t with at least one bin for each level, up to the
+    largest magnitude. With zero points the levels span the clipped range, so signed data need not be centred. The
+    divergence depends on the distribution of the values and not on their size: for a tensor that is mostly zeros it
+    would keep only the zeros. So ranges with a larger mean square error than without clipping are not taken.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
     peak = max(-low, high)
@@ -143,8 +143,8 @@ def least_entropy_range(histogram: Histogram, grid: IntType, *, symmetric: bool 
 def _divergences(histogram: Histogram, candidates: Sequence[QParams]) -> Tensor:
     """KL(P || Q) for each of K candidates.
 
-    P is the clipped distribution with what was cut off added to its end bins; Q is the mass inside, spread over those
-    bins of each level that P occupies.
+    P is the clipped distribution, with the clipped mass added to its end bins; Q is the mass inside, spread over the
+    occupied bins of P in each level.
     """
     counts = histogram.counts
     scale, lowest, highest = _columns(candidates)
@@ -161,7 +161,7 @@ def _divergences(histogram: Histogram, candidates: Sequence[QParams]) -> Tensor:
     share = per_level.scatter_add(1, level, kept) / per_level.scatter_add(1, level, occupied.double()).clamp(min=1)
     spread = share.gather(1, level) * occupied
     p = reference / histogram.total
-    # An end bin that holds nothing but what was cut off has no mass in Q: it costs as if it had one count there.
+    # An end bin with clipped mass only has no mass in Q: its cost is computed as if it had one count there.
     q = (spread / spread.sum(1, keepdim=True).clamp(min=1)).clamp(min=1 / histogram.total)
     return torch.xlogy(p, p / q).sum(1)
 
@@ -176,13 +176,13 @@ def weight_scales(
 ) -> Tensor:
     """Symmetric scales of a weight, one for each index of ``axis``: float32 ``[C]``, all positive.
 
-    A dead channel (all zeros, or as good as) gets the median scale of the others, so that its bias, an integer on the
-    grid ``s_x * s_w``, stays in range; a layer of zeros gets 1.
+    A dead channel (all weights zero or negligible) gets the median scale of the others, so that its bias, an integer in
+    steps of ``s_x * s_w``, stays in range; a layer of zeros gets 1.
 
     Args:
         search: ``"minmax"``, or ``"mse"`` for the least ``sum |error| ** norm`` of each channel.
-        groups: weights to a group and the largest multiple of its step, where a channel has groups; these are always
-            searched for the least squares.
+        groups: number of weights in a group and the largest multiple of its step; the scale then always has the least
+            squared error. None: no groups.
 
     Raises:
         InputError: an unknown search, or a weight that holds NaN or infinity.
@@ -205,7 +205,7 @@ def weight_scales(
 
 
 def _least_error_scales(rows: Tensor, full: Tensor, grid: IntType, norm: float) -> Tensor:
-    """For each row, the fraction of its full scale that costs least; ties go to the wider."""
+    """The fraction of each row's full scale with the least error; of equal ones the wider."""
     full = full.clamp(min=SMALLEST_SCALE)
     best, least = full, _row_errors(rows, full, grid, norm)
     for fraction in _WEIGHT_FRACTIONS:

@@ -1,1 +1,1 @@
-"""Changes before or after conversion that bring int8 nearer to float, a file each."""
+"""Changes before or after conversion that bring int8 nearer to float, one per file."""

@@ -1,12 +1,13 @@
-"""Which channels of a FLOAT graph can be rescaled together without changing what it computes.
+"""Find the channels of a FLOAT graph that can be rescaled together without changing its results.
 
-If a channel is divided by ``d`` where it is made (rows of a weight and its bias) and multiplied by ``d`` where it is
-read (columns of a weight), everything in between must be positively homogeneous: ``f(x / d) = f(x) / d``. ReLU, pools
-and adds are; sigmoid is not. Every channel of every tensor gets a label, and channels that must move together (the two
-sides of an add) get the same one. A label that something inhomogeneous reads, or that leaves the graph, is fixed.
+If a layer's output channel is divided by ``d`` (rows of a weight and its bias) and multiplied by ``d`` where a later
+layer reads it (columns of a weight), everything in between must be positively homogeneous: ``f(x / d) = f(x) / d``.
+ReLU, pools and adds are homogeneous; sigmoid is not. Every channel of every tensor gets a label, and channels that must
+be rescaled together (the two sides of an add) get the same label. A label is fixed if an inhomogeneous operator reads
+it, or if it is among the graph's outputs.
 
-A clamp to ``[0, b]`` bounds its labels: they may only become wider (``d <= 1``), and the clamp cuts nothing off that it
-did not before as long as the channel stays below ``b * d``.
+A clamp to ``[0, b]`` bounds its labels: their channels may only become wider (``d <= 1``), and the clamp has the same
+effect as before if the channel stays below ``b * d``.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ class Channels:
 
 @dataclass
 class ChannelLabels:
-    """What :func:`label_channels` found.
+    """The result of :func:`label_channels`.
 
     Attributes:
-        of: the channels of each tensor; None where they are fixed.
-        reads: labels of a layer's input channels, by its node; layers whose input is fixed are not in it.
+        of: the channels of each tensor; None if they are fixed.
+        reads: labels of a layer's input channels, by its node; layers whose input is fixed are left out.
         makes: labels of a layer's output channels.
         fixed: labels that must keep their scale.
-        bound: the lowest clamp a label meets.
+        bound: the lowest clamp that a label passes.
         why_fixed: the node that fixed a label first.
     """
 
@@ -62,11 +63,11 @@ class ChannelLabels:
 
     @property
     def count(self) -> int:
-        """How many labels there are, numbered from 0."""
+        """Number of labels; they are numbered from 0."""
         return len(self._parent)
 
     def find(self, label: int) -> int:
-        """The one label that stands for all that move with this one."""
+        """The representative of all labels that must be rescaled together with this one."""
         while self._parent[label] != label:
             self._parent[label] = self._parent[self._parent[label]]
             label = self._parent[label]
@@ -81,7 +82,7 @@ class ChannelLabels:
             self.fixed.setdefault(label, by)
 
     def settle(self) -> ChannelLabels:
-        """Replace every label by the one that stands for it."""
+        """Replace every label by its representative."""
         one = self.find
         self.of = {n: c and Channels(c.axis, tuple(map(one, c.labels))) for n, c in self.of.items()}
         self.reads = {n: tuple(map(one, labels)) for n, labels in self.reads.items()}
@@ -95,7 +96,7 @@ class ChannelLabels:
 
 
 def label_channels(gm: fx.GraphModule) -> ChannelLabels:
-    """Label the channels of every tensor of a FLOAT graph; nothing is changed."""
+    """Label the channels of every tensor of a FLOAT graph; the graph is not changed."""
     labels = ChannelLabels()
     for node in gm.graph.nodes:
         if _asks_about_shape(node):
@@ -109,14 +110,14 @@ def label_channels(gm: fx.GraphModule) -> ChannelLabels:
 
 
 def _asks_about_shape(node: fx.Node) -> bool:
-    """Whether a node reads of a tensor what scales do not change; vision transformers ask every LayerNorm."""
+    """Whether a node reads only properties that scales do not change, for example shapes in vision transformers."""
     if node.op == "call_method":
         return node.target in ("size", "dim")
     return node.target is getattr and node.args[1] in ("shape", "dtype", "device", "ndim")
 
 
 class _Labelling:
-    """The channels of one node's output; None fixes those of its inputs as well."""
+    """Channels of one node's output; None also fixes the channels of its inputs."""
 
     def __init__(self, gm: fx.GraphModule, node: fx.Node, labels: ChannelLabels) -> None:
         self.gm, self.node, self.labels = gm, node, labels
@@ -178,7 +179,7 @@ class _Labelling:
         return first
 
     def _mul(self) -> Channels | None:
-        """A product is homogeneous in each factor: the one of the output's shape keeps its channels."""
+        """Channels of a product, homogeneous in each factor: those of the factor with the output's shape."""
         shape = shape_of(self.node)
         for position, factor in enumerate(self.node.args):
             channels = self._source(position)
@@ -220,7 +221,7 @@ class _Labelling:
         return Channels(source.axis, (*self.labels.fresh(before), *source.labels, *self.labels.fresh(after)))
 
     def _slice(self) -> Channels | None:
-        """``x[:, 2:5]``, and ``x[:, 0]`` of another dimension, which is gone then."""
+        """Channels of a slice ``x[:, 2:5]``; ``x[:, 0]`` removes a dimension."""
         source = self._source()
         index = self.node.args[1] if len(self.node.args) > 1 else self.node.kwargs.get("index")
         if source is None or not isinstance(index, tuple) or not all(isinstance(i, (slice, int)) for i in index):

@@ -1,6 +1,6 @@
-"""Where the dimension of channels lies behind operators that only move values: what attention over windows does.
+"""The dimension of channels after operators that only move values, such as those of windowed attention.
 
-An answer of None means that channels are mixed with other dimensions, or that it depends on the batch.
+None means that channels are mixed with other dimensions, or that the answer depends on the batch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...graph.shapes import shape_of
 
 
 def moved_axis(node: fx.Node, axis: int) -> int | None:
-    """The dimension of the output that the channels in dimension ``axis`` of the input have become."""
+    """The output dimension that holds the channels of dimension ``axis`` of the input."""
     source = node.args[0]
     before, after = shape_of(source) if isinstance(source, fx.Node) else None, shape_of(node)
     rule = _RULES.get(node.target) if callable(node.target) else None
@@ -23,7 +23,11 @@ def moved_axis(node: fx.Node, axis: int) -> int | None:
 
 
 def _reshape(node: fx.Node, axis: int, before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
-    """Values keep their order: a last dimension of the same size is the same one, and so is one behind equal ones."""
+    """Axis after a reshape, which keeps the order of values.
+
+    A last dimension of unchanged size stays the last one. A dimension also keeps its place if all before it are
+    unchanged.
+    """
     shape = node.kwargs.get("shape")
     asked = shape if isinstance(shape, (tuple, list)) else ()
     if axis == len(before) - 1 and after[-1:] == before[-1:] and asked and _is_the_same_for_all_batches(asked[-1]):
@@ -33,7 +37,7 @@ def _reshape(node: fx.Node, axis: int, before: tuple[int, ...], after: tuple[int
 
 
 def _is_the_same_for_all_batches(size: object) -> bool:
-    """A number, or a size of another dimension than the first."""
+    """Whether a size is a number, or the size of another dimension than the first."""
     if isinstance(size, int):
         return True
     if not isinstance(size, fx.Node) or len(size.args) != 2:

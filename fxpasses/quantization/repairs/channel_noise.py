@@ -1,6 +1,6 @@
-"""What int8 rounding costs the channels that are rescaled together.
+"""Predict the noise of int8 rounding for channels that are rescaled together.
 
-All of it in double precision, on statistics of the calibration data and the weights; nothing is run.
+Everything is computed in double precision from statistics of the calibration data and from the weights; no graph runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEPS = 255.0
 
 @dataclass(frozen=True)
 class ChannelRanges:
-    """Of one tensor over the calibration data, float64 ``[C]`` each: lowest, highest, mean square."""
+    """Lowest value, highest value and mean square of one tensor's channels over the data, float64 ``[C]`` each."""
 
     low: Tensor
     high: Tensor
@@ -32,18 +32,18 @@ class ChannelRanges:
 
 @dataclass(frozen=True)
 class Reader:
-    """A layer that reads the group, its weight as ``[rows, inputs to a row]``.
+    """A layer that reads the group, with its weight as ``[rows, inputs per row]``.
 
-    Where all rows read the same channels, ``channel``, ``squares`` (summed) and ``energy`` have one row for all.
+    If all rows read the same channels, ``channel``, ``squares`` (summed) and ``energy`` have one row for all.
 
     Attributes:
-        channel: for each entry of the weight, its channel's place in the group.
+        channel: for each entry of the weight, the position of its channel in the group.
         widest: largest magnitude over the kernel.
         squares: sum of squares over the kernel.
-        energy: of the input channel.
-        kernel: weights to an entry.
-        weight_steps: the largest integer its weights may be.
-        shares: for each of the group's tensors, how much of its rounding noise (a variance) reaches this layer.
+        energy: mean square of the input channel.
+        kernel: number of weights per entry.
+        weight_steps: the largest integer of its weights.
+        shares: for each of the group's tensors, the share of its rounding noise (a variance) that reaches this layer.
     """
 
     shares: Tensor
@@ -56,7 +56,7 @@ class Reader:
 
     @cached_property
     def power(self) -> Tensor:
-        """Of its outputs, as far as the inputs' channels are independent; a scalar."""
+        """Power of the layer's outputs if the input channels are independent; a scalar."""
         return (self.squares * self.energy).sum().clamp(min=1e-30)
 
     @property
@@ -69,12 +69,12 @@ class ChannelGroup:
     """Labels that share tensors, and everything that depends on their divisors.
 
     Attributes:
-        labels: in order; all places below are places in this list.
-        tensors: of each int8 tensor the places and ranges of its channels.
+        labels: in order; all positions below are positions in this list.
+        tensors: for each int8 tensor the positions and ranges of its channels.
         readers: layers that read some of the channels.
-        bound: the clamp a channel meets, ``[len(labels)]``; infinite where there is none.
-        fixed: whether it must keep its scale.
-        name: of the first node that makes one of the channels.
+        bound: the lowest clamp of each channel, ``[len(labels)]``; infinite without a clamp.
+        fixed: whether the channel must keep its scale.
+        name: name of the first node that computes one of the channels.
     """
 
     labels: list[int]
@@ -108,12 +108,12 @@ def channel_groups(
     ranges: Mapping[fx.Node, ChannelRanges],
     weight_steps: int,
 ) -> list[ChannelGroup]:
-    """The groups that int8 tensors and layers make of the labels; those that nobody reads are left out.
+    """Group the labels by the int8 tensors and layers that share them; groups without readers are left out.
 
     Args:
-        held: tensors with an int8 grid of their own, all with channels.
-        ranges: of them, and of the inputs of all layers in ``labels.reads``.
-        weight_steps: the largest integer a weight may be.
+        held: tensors with an int8 scale of their own, all with channels.
+        ranges: ranges of these tensors, and of the inputs of all layers in ``labels.reads``.
+        weight_steps: the largest integer of a weight.
     """
     sets = [c.labels for c in labels.of.values() if c is not None] + [*labels.reads.values()]
     groups: dict[int, ChannelGroup] = {}
@@ -150,7 +150,7 @@ def _group(members: list[int], labels: ChannelLabels, first_makers: Mapping[int,
 
 
 def _first_makers(labels: ChannelLabels) -> dict[int, tuple[int, str]]:
-    """By the first label a node makes: which node in order that is, and its name."""
+    """Position in graph order and name of a node, by the first label among its output channels."""
     found: dict[int, tuple[int, str]] = {}
     for order, (node, made) in enumerate(labels.makes.items()):
         if made:
@@ -159,7 +159,7 @@ def _first_makers(labels: ChannelLabels) -> dict[int, tuple[int, str]]:
 
 
 def _connected(sets: list[tuple[int, ...]]) -> list[list[int]]:
-    """Labels that occur together, directly or through others."""
+    """Groups of labels that occur together, directly or indirectly."""
     parent: dict[int, int] = {}
 
     def find(a: int) -> int:
@@ -178,7 +178,7 @@ def _connected(sets: list[tuple[int, ...]]) -> list[list[int]]:
 
 
 def _noise_reaching(source: fx.Node, labels: ChannelLabels) -> dict[fx.Node, float]:
-    """The tensors whose rounding noise is in ``source``, and the share of it: averaging evens noise out."""
+    """The tensors whose rounding noise reaches ``source``, and the share that does: averaging reduces noise."""
     shares: dict[fx.Node, float] = {}
     waiting = [(source, 1.0)]
     while waiting:
@@ -194,7 +194,7 @@ def _noise_reaching(source: fx.Node, labels: ChannelLabels) -> dict[fx.Node, flo
 
 
 def _left_of_noise(node: fx.Node, before: fx.Node) -> float:
-    """What averaging leaves of the variance of independent noise: one over the number of values averaged."""
+    """Share of the variance of independent noise after averaging: one divided by the number of averaged values."""
     if node.target not in (F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean):
         return 1.0
     return math.prod(shape_of(node) or ()) / max(1, math.prod(shape_of(before) or ()))
@@ -210,7 +210,7 @@ def _reader(layer: nn.Module, places: Tensor, energy: Tensor, shares: Tensor, we
 
 
 def input_channels(layer: nn.Module, channels: int) -> Tensor:
-    """Which input channel each entry of a weight reads: ``[C_out, C_in / groups]``; one row if all rows are alike."""
+    """Input channel of each entry of a weight: ``[C_out, C_in / groups]``; one row if all rows are the same."""
     groups = int(getattr(layer, "groups", 1))
     by_group = torch.arange(channels).reshape(groups, -1)
     rows = len(layer.get_parameter("weight"))

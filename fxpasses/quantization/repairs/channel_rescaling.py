@@ -1,8 +1,8 @@
-"""Divide channels where they are made and multiply them where they are read: what equalization and smoothing share.
+"""Divide the output channels of layers and multiply them in the layers that read them: shared code of two repairs.
 
-Both leave the function as it is and differ in the divisors they choose. Which channels move together is found by
-:mod:`fxpasses.quantization.repairs.channel_labels`; here their ranges are measured and the divisors written into the
-weights.
+Equalization and smoothing both keep the function and differ in their divisors. The channels to rescale together are
+found by :mod:`fxpasses.quantization.repairs.channel_labels`; this module measures their ranges and writes the divisors
+into the weights.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .channel_labels import ChannelLabels, Channels, label_channels
 from .channel_noise import ChannelGroup, ChannelRanges, channel_groups, input_channels
 
 SAMPLES = 64
-"""Calibration samples that are looked at: ranges of channels need fewer than histograms do."""
+"""Number of calibration samples used: ranges of channels need fewer samples than histograms."""
 
 
 @dataclass(frozen=True)
 class ScalableGraph:
-    """A copy of a FLOAT graph, and which of its channels can be rescaled together.
+    """A copy of a FLOAT graph, and its groups of channels that can be rescaled together.
 
     Attributes:
-        labels: of its channels.
-        ranges: of the tensors that will be int8, and of what layers read.
+        labels: labels of its channels.
+        ranges: ranges of the tensors that will be int8, and of the inputs of layers.
         groups: labels that share tensors; one divisor for each label.
     """
 
@@ -49,12 +49,12 @@ class ScalableGraph:
 
     @classmethod
     def of(cls, gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig, step: str) -> ScalableGraph:
-        """Label and measure.
+        """Label the channels of a graph and measure their ranges.
 
         Args:
             batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 64 samples are used.
-            config: what will be quantized.
-            step: in whose name errors are raised.
+            config: settings of the quantization.
+            step: name of the step for errors.
 
         Raises:
             GraphError: the graph is not FLOAT.
@@ -86,7 +86,7 @@ class ScalableGraph:
 
 
 def times_columns(layer: nn.Module, weight: Tensor, factors: Tensor) -> Tensor:
-    """A layer's weight with the entries that read input channel ``c`` multiplied by ``factors[c]``."""
+    """Multiply the entries of a layer's weight that read input channel ``c`` by ``factors[c]``."""
     flat = weight.reshape(len(weight), -1)
     read = factors[input_channels(layer, len(factors))]
     return (flat * read.repeat_interleave(flat.shape[1] // read.shape[1], dim=1)).reshape(weight.shape)
@@ -110,7 +110,7 @@ def _measure(
 
 
 class _RangesOfChannels(fx.Interpreter):
-    """Runs a graph and keeps, of some tensors, each channel's lowest and highest value and its mean square."""
+    """Run a graph and record each channel's lowest and highest value and its mean square, for some tensors."""
 
     def __init__(self, gm: fx.GraphModule, channels: Mapping[fx.Node, Channels | None], step: str) -> None:
         super().__init__(gm)
@@ -151,7 +151,7 @@ def _extremes(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def _sums_of_squares(x: Tensor, axis: int) -> Tensor:
-    """Of each channel, sample by sample: the squares of a whole piece are too many for memory that is kept at hand."""
+    """Sum of squares of each channel, computed one sample at a time to need less memory."""
     inside = [d - 1 for d in range(1, x.dim()) if d != axis]
     squares = [sample.square().sum(inside) if inside else sample.square() for sample in x]
     return torch.stack(squares).sum(0)

@@ -1,8 +1,8 @@
-"""The divisors that predict the least noise: the best exponent for a group of channels, and downhill from there.
+"""Search the divisors with the least predicted noise: first the best exponent per group, then gradient descent.
 
 The exponents are eight points on a curve; the noise depends on each channel's divisor. In MobileNetV2 gradient descent
-takes a fifth of what the best exponents leave (20.7 to 21.1 dB at the logits), nearly all of it in the few groups that
-hold several tensors: the residual streams.
+removes a fifth of the noise that remains with the best exponents (20.7 to 21.1 dB at the logits), nearly all of it in
+the few groups that hold several tensors: the residual streams.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from .channel_noise import ChannelGroup
 
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MARGIN = 1.1
-"""How far above the largest value seen a channel below a clamp may still reach."""
+"""Largest value that a clamped channel may reach, as a factor of the largest value measured."""
 SMALLEST_DIVISOR = 2.0**-6
-"""Channels are widened 64 times at most: what calibration hardly saw is no ground for more."""
+"""Smallest divisor: channels become at most 64 times wider, since calibration data shows little of tiny ones."""
 STEPS, RATE = 40, 0.1
-"""Of Adam, on logarithms; the rate falls to zero."""
+"""Steps and learning rate of Adam, on logarithms; the rate falls to zero."""
 SMALL = 0.01
-"""A group with less than this share of all noise stays at its exponent."""
+"""Smallest share of all noise for gradient descent; a group with less keeps its exponent."""
 
 
 def best_divisors(groups: Sequence[ChannelGroup], *, descend: bool = True) -> list[Tensor]:
-    """For each group the divisors found with the least predicted noise, float64; ones where nothing helps.
+    """The divisors of each group with the least predicted noise, float64; ones if nothing helps.
 
-    Not for inference mode: gradients are taken.
+    Gradients are computed, so this does not work in inference mode.
 
     Args:
-        descend: whether to go on from the best exponent.
+        descend: whether to continue from the best exponent by gradient descent.
     """
     found = [_best_exponent(group) for group in groups]
     if not descend:
@@ -52,7 +52,7 @@ def _best_exponent(group: ChannelGroup) -> Tensor:
 def _downhill(groups: Sequence[ChannelGroup], starts: Sequence[Tensor]) -> list[Tensor]:
     """The best of some steps of Adam (Kingma and Ba 2015, arXiv:1412.6980) on the logarithms of the predicted noise.
 
-    No group sees another: what each has of the sum's gradient is its own.
+    Groups are independent, so the gradient of the sum is the gradient of each.
     """
     with torch.enable_grad():
         logs = [start.log().requires_grad_() for start in starts]
@@ -73,7 +73,7 @@ def _downhill(groups: Sequence[ChannelGroup], starts: Sequence[Tensor]) -> list[
 
 
 def balanced_divisors(group: ChannelGroup, alpha: float) -> Tensor:
-    """``range ** alpha / weight ** (1 - alpha)`` of each channel, float64, as near as the group admits it."""
+    """Divisors ``range ** alpha / weight ** (1 - alpha)``, float64, adjusted to clamps and fixed channels."""
     return _admitted(group, _balanced(group, alpha))
 
 
@@ -93,7 +93,7 @@ def _balanced(group: ChannelGroup, alpha: float) -> Tensor:
 
 
 def _admitted(group: ChannelGroup, divisors: Tensor) -> Tensor:
-    """The nearest divisors, up to a factor for all, that keep clamps and fixed channels what they are."""
+    """The nearest divisors, up to a common factor, that do not change the effect of clamps, nor fixed channels."""
     divisors = (divisors / divisors.amax()).clamp(min=SMALLEST_DIVISOR)
     for at, ranges in group.tensors:
         least = (ranges.high * MARGIN / group.bound[at]).clamp(max=1.0)  # 0 where there is no bound

@@ -1,14 +1,14 @@
 """Cross-layer equalization: rescale channels so that one scale suits all of a tensor's channels.
 
-A tensor on an int8 grid has one scale, set by its widest channel; a channel a tenth as wide keeps three bits less.
-Dividing channel ``c`` by ``d_c`` where it is made and multiplying by ``d_c`` where it is read leaves the function as it
-is. Weights have a scale for each output channel, so the making side costs nothing; on the reading side, input channels
-of one row share a scale, so ``d`` weighs activations against weights::
+An int8 tensor has one scale, set by its widest channel; a channel a tenth as wide has three bits less. Dividing channel
+``c`` by ``d_c`` in the layer that computes it and multiplying by ``d_c`` in the layers that read it does not change the
+function. Weights have per-channel scales for outputs, so the division costs no accuracy; the input channels of one row
+share a scale, so ``d`` is a compromise between activations and weights::
 
     d_c = r_c ** alpha / w_c ** (1 - alpha)      r_c: range of the channel, w_c: of the weights that read it
 
-``alpha`` is chosen for each group of channels by the noise it predicts, and ``d`` itself moved downhill from there.
-Depthwise layers read each channel with a row of its own: there ``alpha = 1`` is free.
+For each group of channels the ``alpha`` with the least predicted noise is chosen, and ``d`` is improved by gradient
+descent. In depthwise layers each channel has a row of its own, so ``alpha = 1`` costs nothing.
 
 Sources: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721
 (``alpha = 1/2``, from weights alone); Xiao et al. 2023, "SmoothQuant", arXiv:2211.10438 (measured ranges, ``alpha``).
@@ -35,14 +35,14 @@ from .smoothing import smooth
 
 
 def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
-    """Rescale channels for quantization; the graph computes what it did, to float rounding.
+    """Rescale channels for quantization; the graph's results stay the same up to float rounding.
 
     Where a clamp bounds a channel (ReLU6), values above 1.1 times the largest one seen are clipped.
 
     Args:
         gm: a FLOAT graph, fused. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 64 samples are used.
-        config: what will be quantized; defaults to ``QuantConfig()``.
+        config: settings of the quantization; defaults to ``QuantConfig()``.
 
     Raises:
         GraphError: the graph is not FLOAT.
@@ -62,15 +62,15 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
 
 
 def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
-    """The graph, smoothed, equalized and reading pixels as ``config`` says, and all batches, for calibration.
+    """Apply smoothing, equalization and pixel alignment as ``config`` says; return the graph, and all batches.
 
     Args:
-        batches: may be an iterator; what is taken from it here is kept for calibration.
+        batches: may be an iterator; batches used here are kept for calibration.
     """
     if not config.equalization and config.smoothing is None and not config.pixel_grid:
         return gm, batches
     first, batches = first_samples(batches, SAMPLES)
-    whole = replace(config, overrides=())  # so that what one layer is left in does not change the others
+    whole = replace(config, overrides=())  # so that a layer left in float does not change the others
     if config.smoothing is not None:
         gm = smooth(gm, first, config.smoothing, whole)
     gm = equalize(gm, first, whole) if config.equalization else gm

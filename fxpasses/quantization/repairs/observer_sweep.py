@@ -1,16 +1,16 @@
-"""Try several observers on one calibration and keep the one whose int8 outputs come nearest to float.
+"""Try several observers on one calibration and keep the one whose int8 outputs are nearest to float.
 
-Which share of a tensor's values may be clipped differs from net to net: ``histogram:1.75`` clips more than
-``histogram``, costs MobileNetV2 nothing and ResNet-20 1.2 dB; cutting 0.1 % at either end takes ViT-B/32 from 75.9 %
-to 6 %. Every histogram knows the whole distribution, so the ranges of all observers follow from one run over the data.
+The best amount of clipping differs from net to net: ``histogram:1.75`` clips more than ``histogram``, which does not
+harm MobileNetV2 and costs ResNet-20 1.2 dB; clipping 0.1 % at either end reduces the accuracy of ViT-B/32 from 75.9 %
+to 6 %. Every histogram holds the whole distribution, so the ranges of all observers follow from one run over the data.
 
-The guard: candidates are judged on the last samples, which neither ranges nor equalization were taken from. On the
-samples that ranges are made of clipping looks better than it is: SqueezeNet at 99.995 came to 35.4 dB there, to 31.5 on
-the last samples and to 32.7 on new images. ``minmax`` is always a candidate and ``histogram`` stays unless another is
-:data:`MARGIN_DB` nearer, so what is kept is, on them, never worse than either.
+Candidates are compared on the last samples, which neither the ranges nor equalization have used. On the samples used
+for ranges clipping looks better than it is: SqueezeNet at 99.995 had 35.4 dB there, 31.5 on the last samples and 32.7
+on new images. ``minmax`` is always a candidate, and ``histogram`` is kept unless another is :data:`MARGIN_DB` nearer,
+so on these samples the result is never worse than both.
 
 Sources: McKinstry et al. 2019, arXiv:1809.04191; Wu et al. 2020, "Integer Quantization for Deep Learning Inference",
-arXiv:2004.09602 (percentiles, and that the best one has to be tried).
+arXiv:2004.09602 (percentiles, and the advice to try several).
 """
 
 from __future__ import annotations
@@ -52,23 +52,26 @@ CANDIDATES = (
 GUARD = "minmax"
 DEFAULT = str(ObserverSpec())
 MARGIN_DB = 0.5
-"""Less than this is within what other samples would say: CIFAR-10 nets on 64 images changed order within 0.4 dB."""
+"""Smallest advantage over the default; smaller differences depend on the samples.
+
+CIFAR-10 nets on 64 images changed order within 0.4 dB.
+"""
 HELD_OUT = 64
-"""Samples that judge; of no more than that, half."""
+"""Number of samples held out for the comparison; half of the samples if there are no more than this."""
 
 Engine = Callable[[fx.GraphModule], Callable[..., Any]]
-"""Makes something to run of a QUANTIZED graph."""
+"""Function from a QUANTIZED graph to a callable that runs it."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes:
-        chosen: the observer kept, as :class:`QuantConfig` spells it.
-        sqnr_db: of the outputs on the samples held out, by observer; infinite where they equal float's.
-        samples: calibrated on, those held out included.
-        held_out: samples that judged.
+        chosen: the chosen observer, as :class:`QuantConfig` spells it.
+        sqnr_db: SQNR of the outputs on the held-out samples, by observer; infinite if they equal those of float.
+        samples: number of calibration samples, including the held-out ones.
+        held_out: number of held-out samples.
     """
 
     chosen: str
@@ -85,24 +88,24 @@ def sweep_observers(
     engine: Engine | None = None,
     device: str | None = None,
 ) -> Sweep:
-    """Calibrate and choose the observer: takes the place of :func:`fxpasses.calibrate`.
+    """Calibrate and choose the observer; use it instead of :func:`fxpasses.calibrate`.
 
-    The last samples judge what those before them calibrate; then they calibrate as well. Observers that an override
-    names for some tensors stay.
+    Observers are calibrated on the first samples and compared on the last ones, on which they are then calibrated, too.
+    Observers that an override names for some tensors stay.
 
     Args:
         gm: an OBSERVED graph, observed with ``QuantConfig(observer="sweep")``. Its observers are replaced.
-        batches: calibration data, as :func:`fxpasses.calibrate` takes it; two samples at least.
-        candidates: observers to try; ``minmax`` and ``histogram`` always are.
+        batches: calibration data, as :func:`fxpasses.calibrate` takes it; at least two samples.
+        candidates: observers to try; ``minmax`` and ``histogram`` are always tried.
         progress: as for :func:`fxpasses.calibrate`.
         device: that calibration runs on; None for the CPU.
-        engine: what int8 graphs run in while they are judged, :func:`fxpasses.export.to_torch` for speed; the graph
-            itself if not given.
+        engine: runs int8 graphs during the comparison, for example :func:`fxpasses.export.to_torch` for speed; without
+            it the graph itself runs.
 
     Raises:
-        InputError: nothing waits for an observer, there are fewer than two samples, or a candidate depends on how data
-            comes in batches.
-        GraphError: as :func:`fxpasses.calibrate` and :func:`fxpasses.convert` say.
+        InputError: no tensor has ``observer="sweep"``, there are fewer than two samples, or the range of a candidate
+            depends on the batches.
+        GraphError: in the cases of :func:`fxpasses.calibrate` and :func:`fxpasses.convert`.
     """
     check_stage(gm, Stage.OBSERVED, "sweep_observers")
     waiting = _waiting(gm)
@@ -122,7 +125,7 @@ def sweep_observers(
 
 
 def _waiting(gm: fx.GraphModule) -> list[str]:
-    """Tensors whose observer is to be chosen."""
+    """Names of the tensors whose observer still has to be chosen."""
     found = [name for name, node in find_observers(gm).items() if isinstance(module_of(gm, node, Observer), Sweeping)]
     if not found:
         raise InputError(
@@ -134,7 +137,7 @@ def _waiting(gm: fx.GraphModule) -> list[str]:
 
 
 def _all_but_last(batches: Iterable[Any], held: deque[Any]) -> Iterator[Any]:
-    """The batches in order; the last ones are left in ``held``: 64 samples or more, half where there are no more."""
+    """The batches in order, without the last ones, which stay in ``held``: 64 samples or more, or half of all."""
     few = True
     for batch in batches:
         held.append(batch)
@@ -161,10 +164,10 @@ def _halves(batch: Any) -> list[Any]:
 
 
 def observed_by(spec: ObserverSpec, source: Observer) -> Observer:
-    """What another observer would have become on the data that a histogram saw, bit for bit.
+    """The observer that ``spec`` would have become on the data of a histogram observer, bit for bit.
 
     Raises:
-        InputError: its range depends on how the data came in batches.
+        InputError: the range of ``spec`` depends on the batches.
     """
     assert isinstance(source, HistogramObserver)
     wanted = spec.build()
@@ -197,7 +200,7 @@ def _sqnr_of_each(
 
 
 def _observe_by(gm: fx.GraphModule, spec: ObserverSpec) -> None:
-    """Give the tensors that wait for it this observer, and say so in the settings."""
+    """Replace the observers still to be chosen by this one, also in the settings."""
     for node in find_observers(gm).values():
         observer = module_of(gm, node, Observer)
         if isinstance(observer, Sweeping):

@@ -1,15 +1,17 @@
-"""Narrow the range of a tensor where that halves what its rounding does to the outputs.
+"""Use a narrower range for a tensor if that halves the error that its rounding causes at the outputs.
 
-A range is chosen by the error of the tensor itself. Near the outputs some tensors are loud: their rounding is what the
-logits hear, and what would be clipped lies where the logits do not look. Halving the ranges of five tensors of
-MobileNetV2's last blocks is ten times worse for the tensors, and takes a quarter of the noise from the logits.
+A range is chosen by the error of the tensor itself. A few tensors near the outputs cause most of the outputs' rounding
+error, while clipping their extreme values hardly changes the outputs: for these a narrower range is better. Halving the
+ranges of five tensors in MobileNetV2's last blocks multiplies the error of these tensors by ten, and removes a quarter
+of the noise at the logits.
 
-Each tensor in turn is quantized alone, the rest of the net in float, with its range and with parts of it; the outputs
-are compared on two sets of samples, and both must agree. A tensor that is not loud keeps its range: what a few samples
-gain there is lost on others (with all ranges free ResNet-56 fell from 30.7 to 29.3 dB). Only the end of the net is
-looked at: noise of what comes before is spread over many values by then, and running it again would take long.
+Each tensor in turn is quantized alone, with the rest of the net in float, with its range and with parts of it; the
+outputs are compared on two sets of samples, and both must agree. A tensor that causes little noise keeps its range: a
+gain on a few samples is lost on others (with all ranges free ResNet-56 fell from 30.7 to 29.3 dB). Only the end of the
+net is examined: noise from earlier tensors is spread over many values there, and running the whole net again would take
+long.
 
-A search for ranges by the loss of the task instead of the tensor: Nahshan et al. 2021, arXiv:1911.07190.
+Related: Nahshan et al. 2021, arXiv:1911.07190, search ranges by the loss of the task instead of the tensor's error.
 """
 
 from __future__ import annotations
@@ -37,21 +39,21 @@ from ..ranges.observers import HistogramObserver, Observer
 from ..ranges.range_search import Range, qparams_of
 
 SAMPLES = 32
-"""Half of them measure, the others have to agree."""
+"""Number of samples: half of them measure, the other half must agree."""
 END = 1 / 12
-"""Of all values the net computes, how many are computed behind the point where its end begins, at most."""
+"""Size of the end of the net: largest share of all computed values that may come after its first tensor."""
 FRACTIONS = (0.7, 0.5)
-"""Of a range, tried. A third of it would be better still for some tensor alone, but what is clipped adds up."""
+"""Fractions of a range that are tried; with smaller ones the clipping errors of several tensors add up too much."""
 SQUARED = 2.0
-"""The norm of observers that may be overruled: others were asked for by name."""
+"""Norm of the observers whose range may be changed; observers with other norms were requested by name."""
 LOUD = 1e-4
-"""Noise at the outputs, as a share of their power, from which on a tensor is loud."""
+"""Smallest noise at the outputs, as a share of their power, for which narrower ranges are tried."""
 WORTH = 0.5
-"""What may be left of it for a range to be narrowed."""
+"""Largest remaining share of the noise for which a narrower range is used."""
 
 
 class NarrowedObserver(Observer):
-    """A part of the range another observer chooses."""
+    """Observer with a fraction of the range that another observer chooses."""
 
     def __init__(self, source: Observer, fraction: float) -> None:
         super().__init__()
@@ -74,13 +76,13 @@ class NarrowedObserver(Observer):
 
 
 def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable[[str], bool] | None = None) -> None:
-    """Narrow the ranges of loud tensors; between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`.
+    """Narrow the ranges of tensors whose rounding causes much output noise; runs after :func:`fxpasses.calibrate`.
 
     Args:
-        gm: an OBSERVED graph, calibrated. Observers of loud tensors are replaced.
+        gm: an OBSERVED graph, calibrated. Observers of such tensors are replaced.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 32 samples are used.
-        may_move: of a tensor's name, whether its range is to be searched. Default: where the observer is ``histogram``,
-            which chooses by squared error.
+        may_move: whether the tensor with this name may get a narrower range. Default: tensors whose observer is
+            ``histogram``, which chooses by squared error.
 
     Raises:
         GraphError: the graph is not OBSERVED.
@@ -91,24 +93,24 @@ def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable
     nodes = find_observers(gm)
     observers = {name: module_of(gm, node, Observer) for name, node in nodes.items()}
     asked = {name: o for name, o in observers.items() if (is_by_error(o) if may_move is None else may_move(name))}
-    for name, (fraction, quieter_db) in _best_fractions(exact, batches, asked, config_of(gm)).items():
+    for name, (fraction, less_db) in _best_fractions(exact, batches, asked, config_of(gm)).items():
         gm.set_submodule(str(nodes[name].target), NarrowedObserver(observers[name], fraction))
-        told = f"{fraction:g} of its range: its rounding is {quieter_db:.1f} dB quieter at the outputs"
+        told = f"{fraction:g} of its range: its rounding causes {less_db:.1f} dB less noise at the outputs"
         result.changed.append(Change(name, told))
     pass_logs(gm).append(PassLog("narrow_ranges", result))
 
 
 def is_by_error(observer: Observer) -> bool:
-    """Whether a range was chosen by squared error; what else it is chosen by was asked for by name."""
+    """Whether the observer chose its range by squared error; other observers were requested by name."""
     return type(observer) is HistogramObserver and observer.norm == SQUARED
 
 
 def _best_fractions(
     gm: fx.GraphModule, batches: Iterable[Any], observers: Mapping[str, Observer], config: QuantConfig
 ) -> dict[str, tuple[float, float]]:
-    """By tensor: the part of its range that leaves least noise at the outputs, and how much less that is in dB.
+    """By tensor: the fraction of its range with the least noise at the outputs, and the reduction in dB.
 
-    Both halves of the samples have to agree. Of those that measure first, only loud tensors are tried.
+    Both halves of the samples must agree. After the first half only tensors with much noise are tried.
     """
     cut = _begin_of_end(gm)
     at_cut = None if cut is None or is_fixed_batch(gm) else _values_at(gm, cut, batches)
@@ -126,7 +128,7 @@ def _best_fractions(
 
 
 def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tensor | None:
-    """What the first samples make of one tensor; None if its first dimension turns out to be no batch."""
+    """Values of one tensor for the first samples; None if its first dimension is not the batch."""
     head = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], cut)
     made: list[Tensor] = []
     with torch.no_grad():
@@ -141,7 +143,7 @@ def _values_at(gm: fx.GraphModule, cut: fx.Node, batches: Iterable[Any]) -> Tens
 
 
 def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
-    """The first batch that all data flows through behind which little is left to compute."""
+    """The earliest tensor near the outputs that all data passes through and that has the batch in front."""
     batch = {shape[0] for n in gm.graph.nodes if n.op == "placeholder" and (shape := shape_of(n))}
     cuts = {n for n in cut_points(gm.graph) if is_float_tensor(n) and {*(shape_of(n) or ())[:1]} == batch}
     sizes = {n: math.prod(shape[1:]) for n in gm.graph.nodes if n.op != "placeholder" and (shape := shape_of(n))}
@@ -156,7 +158,7 @@ def _begin_of_end(gm: fx.GraphModule) -> fx.Node | None:
 
 
 def _noises(end: _End, observers: Mapping[str, Observer], config: QuantConfig) -> dict[str, dict[float, float]]:
-    """Noise at the outputs by loud tensor and part of its range."""
+    """Noise at the outputs by tensor and fraction of its range, for tensors that cause enough noise."""
     symmetric, found = config.for_target.symmetric_activations, dict[str, dict[float, float]]()
     for name, observer in observers.items():
         low, high = observer.range(config.activation_grid, symmetric)
@@ -176,7 +178,7 @@ def _least(noises: Sequence[Mapping[float, float]], fractions: Sequence[float]) 
 
 
 class _End:
-    """The last part of a FLOAT graph with all its values on some samples, run again from any of its tensors."""
+    """The last part of a FLOAT graph with all its values on some samples; it can run again from any of its tensors."""
 
     def __init__(self, end: fx.GraphModule, x: Tensor) -> None:
         self._run, self._order = fx.Interpreter(end), list(end.graph.nodes)
@@ -195,7 +197,7 @@ class _End:
 
     @torch.no_grad()
     def noise(self, name: str, q: QParams) -> float:
-        """What quantizing one tensor alone adds to the outputs, as a share of their power."""
+        """Noise at the outputs from quantizing one tensor alone, as a share of the outputs' power."""
         node = self._named[name]
         integers = ops.quantize(self._values[node], q.scale, q.zero_point, q.grid.dtype)
         changed: dict[fx.Node, Any] = {node: ops.dequantize(integers, q.scale, q.zero_point)}

@@ -1,23 +1,23 @@
-"""Have the first convolution read the very pixels of an image: its rounding is then no rounding at all.
+"""Let the first convolution read an image's own pixels as integers, so that the image is not rounded at all.
 
-An image has 256 levels to a channel, and normalizing leaves them: ``x = (p / 255 - mean_c) / std_c``. But ``std_c`` and
-``mean_c`` differ between channels, and a tensor on an int8 grid has one scale and one zero_point, so each channel is
-rounded to a grid that is not its own: a fifth of all noise at the logits of CIFAR-10's ResNets. Calibration data shows
-the levels, ``x = s_c * p + l_c``. Undone, every value is a whole number::
+An image has 256 levels per channel, and normalization keeps them: ``x = (p / 255 - mean_c) / std_c``. But ``std_c`` and
+``mean_c`` differ between channels, and an int8 tensor has one scale and one zero_point, so each channel is rounded to
+levels other than its own: this is a fifth of all noise at the logits of CIFAR-10's ResNets. The levels can be found in
+the calibration data, ``x = s_c * p + l_c``. Without normalization every value is an integer::
 
     u = (x - l_c) / s_c - Z = p - Z        scale 1, zero_point Z for all channels
-    w_c' = s_c * w_c                       the convolution takes the factor back
+    w_c' = s_c * w_c                       the convolution's weights contain the factor
 
 The offset ``s_c * Z + l_c`` is a constant inside the image and zero on its padding. One more channel holds a constant
-``K`` inside the image, and the weights ``sum_c (s_c * Z + l_c) * w_c / K``, so the function stays what it was, borders
-included. The channel costs nothing: integer kernels round three channels up to four.
+``K`` inside the image, and has the weights ``sum_c (s_c * Z + l_c) * w_c / K``, so the function does not change, also
+at the borders. The extra channel costs no time: integer kernels round three channels up to four.
 
-Where weights of neighbouring channels must not saturate a sum of 16 bits together (``Target.pair_safe``), each channel
-of the image is followed by a constant one: ``R, K, G, K, B, K, K, K``. The weights of colours, which mostly have one
-sign, then meet zeros, keep 8 bits, and the last two channels carry the offsets. Kernels take eight channels in the time
-of four.
+If weights of neighbouring channels must not saturate a 16-bit sum (``Target.pair_safe``), a constant channel follows
+each channel of the image: ``R, K, G, K, B, K, K, K``. The weights of colours, which mostly have the same sign, are then
+paired with zeros and keep 8 bits; the last two channels carry the offsets. Kernels need the same time for eight
+channels as for four.
 
-Values that are no pixels (another normalization, resized floats) are rounded to the nearest level, as they were before.
+Values that are no pixels (another normalization, resized floats) are rounded to the nearest level, as before.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import samples_of
 
 SAMPLES = 64
-"""Images that are looked at."""
+"""Number of images used."""
 FEWEST_LEVELS = 16
-"""A channel that shows fewer of them says too little of where they lie."""
+"""Fewest levels that a channel must show; with fewer their positions are uncertain."""
 _LOOKED_AT = 1 << 16
-"""Values of a channel the levels are found from; all others are only compared with them."""
+"""Number of values of a channel that the levels are computed from; the others are only compared with them."""
 _AT_A_TIME = 8
-"""Images whose values are compared with the levels together: of 64, the copies would be seen in peak memory."""
+"""Number of images compared with the levels at a time; copies of all 64 would increase peak memory."""
 _OFF = 0.02
-"""How far from its level, in steps, a value may lie."""
+"""Largest distance of a value from its level, in steps."""
 _BLOCK = 4
-"""Integer kernels take input channels by fours."""
+"""Number of input channels that integer kernels process together."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Where the levels of each channel lie, ``x = step * p + lowest`` for p from 0 to 255: float64 ``[C]`` each."""
+    """Positions of each channel's levels, ``x = step * p + lowest`` for p from 0 to 255: float64 ``[C]`` each."""
 
     step: Tensor
     lowest: Tensor
 
     @property
     def zero_point(self) -> int:
-        """The level nearest to 0, on average over the channels; on the grid, as padding is 0."""
+        """The level nearest to 0, on average over the channels; limited to 0 to 255, because padding is 0."""
         return int((-self.lowest / self.step).mean().round().clamp(0, LEVELS))
 
     @property
     def are_one_grid(self) -> bool:
-        """Whether one scale and one whole zero_point already hold the levels of all channels."""
+        """Whether one scale and one integer zero_point already fit the levels of all channels."""
         zero = -self.lowest / self.step
         return bool(((self.step / self.step[0] - 1).abs() * LEVELS < _OFF).all()) and bool(
             ((zero - zero[0].round()).abs() < _OFF).all()
@@ -79,16 +79,16 @@ class Levels:
 
 
 def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
-    """Put images on the grid of their own pixels; the graph computes what it did, to float rounding.
+    """Let the graph read images as integer pixels; its results stay the same up to float rounding.
 
-    Takes place where calibration data has at most 256 evenly spaced levels to a channel, only convolutions over all
-    channels read it, and activations and weights have 8 bits, the former with a zero_point (not ``target="cuda"``).
-    After :func:`fxpasses.equalize`, if that is used: it rescales the convolutions.
+    This happens if calibration data has at most 256 evenly spaced levels per channel, only convolutions over all
+    channels read it, and activations and weights have 8 bits, activations with a zero_point (not ``target="cuda"``).
+    Run it after :func:`fxpasses.equalize`, which rescales the convolutions.
 
     Args:
         gm: a FLOAT graph, fused. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 64 samples are used.
-        config: what will be quantized; defaults to ``QuantConfig()``.
+        config: settings of the quantization; defaults to ``QuantConfig()``.
 
     Raises:
         GraphError: the graph is not FLOAT.
@@ -104,7 +104,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
         levels = find_levels(*seen) if why is None else None
         if levels is None or levels.are_one_grid:
             result.skipped.append(
-                Skip(node.name, why or ("one grid holds it" if levels else "its values have no levels"))
+                Skip(node.name, why or ("one scale fits its channels" if levels else "its values have no levels"))
             )
             continue
         new = _align(gm, node, levels, spread=config.for_target.pair_safe)
@@ -118,9 +118,9 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
 
 
 def can_align(config: QuantConfig) -> bool:
-    """Whether the grids asked for hold 256 levels around any zero_point, with more exact weights than 4 bits have.
+    """Whether activations have 256 levels with any zero_point, and weights have 8 bits.
 
-    Not with ``exact``: its proof is about inputs that are divided once.
+    Never with ``exact``: its proof assumes that inputs are divided once.
     """
     fits = not config.for_target.symmetric_activations and config.activation_bits == LARGEST_BITS
     return fits and config.weight_bits == LARGEST_BITS and not config.exact
@@ -158,14 +158,14 @@ def _why_not_read(gm: fx.GraphModule, image: fx.Node, config: QuantConfig) -> st
 
 
 def _readers(image: fx.Node) -> list[fx.Node]:
-    """Who reads its values; others read its size."""
+    """The nodes that read an image's values; other nodes read its size."""
     return [reader for reader in image.users if hands_out(reader) or is_float_tensor(reader)]
 
 
 def find_levels(*images: Tensor) -> Levels | None:
-    """The levels of each channel of batches ``[N, C, H, W]``; None where a channel's values lie on none.
+    """The levels of each channel of batches ``[N, C, H, W]``; None if a channel's values lie on no levels.
 
-    Levels that no image shows are shared out evenly at both ends, if less than 256 are seen.
+    If fewer than 256 levels are seen, the others are added evenly at both ends.
     """
     found = [
         _levels_of([x[:, c] for batch in images for x in batch.split(_AT_A_TIME)]) for c in range(images[0].shape[1])
@@ -177,7 +177,7 @@ def find_levels(*images: Tensor) -> Levels | None:
 
 
 def _levels_of(parts: Sequence[Tensor]) -> tuple[float, float] | None:
-    """Step and lowest level of one channel, of which a part is looked at at a time: images are large."""
+    """Step and lowest level of one channel; images are large, so one part is compared at a time."""
     every = max(1, sum(x.numel() for x in parts) // _LOOKED_AT)
     some = torch.cat([x.reshape(-1)[::every] for x in parts]).double().unique()
     if not FEWEST_LEVELS <= len(some) <= LEVELS + 1 or not all(bool(torch.isfinite(x).all()) for x in parts):
@@ -224,9 +224,9 @@ def _align(gm: fx.GraphModule, image: fx.Node, levels: Levels, *, spread: bool) 
 
 
 def _weight_of_pixels(weight: Tensor, levels: Levels, rest: float, wide: int, *, spread: bool) -> Tensor:
-    """A weight ``[O, C, h, w]`` for whole numbers ``[O, wide, h, w]``; what lies in the offsets goes to the last ones.
+    """A weight ``[O, C, h, w]`` for integer pixels ``[O, wide, h, w]``; the last channels carry the offsets.
 
-    That is channel C, or, with constant channels between those of the image, the last two.
+    These are channel C, or, with constant channels between those of the image, the last two.
     """
     channels, apart = weight.shape[1], 2 if spread else 1
     shape = (1, channels, 1, 1)

@@ -1,17 +1,17 @@
-"""Re-estimate what BatchNorm would have normalized: scale and bias of each channel, from what rounding made of it.
+"""Re-estimate scale and bias of each channel from the layer's outputs after rounding, as BatchNorm would.
 
-Rounding weights and activations changes the mean and the variance of a layer's outputs, and layer after layer that
-adds up. Where BatchNorms still run, their statistics would be taken again; here they are folded, so their scale and
-bias are the weight's scale and the bias of each output channel, which can move without costing anything. From the
-inputs on, each layer's output ``y_q``, computed from what the corrected int8 layers before it give, is brought as near
-as scale and bias can to the float layer's ``y``::
+Rounding weights and activations changes the mean and the variance of a layer's outputs, and the changes add up over
+layers. A BatchNorm could measure its statistics again; here it is folded, so its scale and bias are the weight's scale
+and the bias of each output channel, which can change at no cost. From the inputs on, each layer's output ``y_q``,
+computed from the outputs of the corrected int8 layers before it, is fitted to the float layer's ``y`` by scale and
+bias::
 
     gain = cov(y, y_q) / var(y_q)      bias' = gain * bias + mean(y) - gain * mean(y_q)
 
-``gain = std(y) / std(y_q)``, BatchNorm's own, takes rounding noise for signal; it came out the same within 0.3 dB.
-Layers of fewer than :data:`PAIRS` values a channel (behind a global pool) are left alone, and nothing is changed unless
-outputs come nearer to float on samples that nothing was taken from. With 4-bit weights, rounded to nearest, ResNet-20
-and 56 gain 3 dB; with 8 bits less than 0.1. MobileNetV2 comes no nearer, and is left as it is.
+BatchNorm's own ``gain = std(y) / std(y_q)`` treats rounding noise as signal; its results were the same within 0.3 dB.
+Layers with fewer than :data:`PAIRS` values per channel (after a global pool) are not changed, and all changes are
+undone unless the outputs are nearer to float on held-out samples. With 4-bit weights, rounded to nearest, ResNet-20 and
+56 gain 3 dB; with 8 bits less than 0.1. MobileNetV2 gains nothing and is not changed.
 
 Sources: Hubara et al. 2020, "Improving Post Training Neural Quantization: Layer-wise Calibration and Integer
 Programming", arXiv:2006.10518 (batch normalization tuning); Finkelstein et al. 2019, "Fighting Quantization Bias With
@@ -45,29 +45,29 @@ from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
 
 SAMPLES = 256
-"""Calibration samples looked at."""
+"""Number of calibration samples used."""
 JUDGING = 64
-"""The last of them judge, a third where there are few: equalization suits the first ones better than others."""
+"""Number of last samples held out for the final comparison, or a third of few; equalization has used the first ones."""
 VALUES = 1 << 25
-"""Values of the largest tensor over all samples that correct: they are held in memory, some four times."""
+"""Largest number of values of the largest tensor over all samples: they are held in memory, some four times."""
 POSITIONS = 64
-"""Of each sample, looked at in a feature map."""
+"""Number of positions of a feature map used per sample."""
 PAIRS = 1000
 LARGEST_GAIN = 4 / 3
 PIECE = 16
 
 
 def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
-    """Convert, and correct each layer's scale and bias: takes the place of :func:`fxpasses.convert`, for seconds more.
+    """Convert, and correct each layer's scale and bias; used instead of :func:`fxpasses.convert`, and seconds slower.
 
     Args:
         gm: an OBSERVED graph, calibrated. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; of the first 256 samples
-            as many are used as memory allows.
+            only as many are used as fit into memory.
         config: as for :func:`fxpasses.convert`.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.convert` and :func:`fxpasses.calibrate` say.
+        GraphError, InputError: in the cases of :func:`fxpasses.convert` and :func:`fxpasses.calibrate`.
     """
     check_stage(gm, Stage.OBSERVED, "reestimate")
     int8, exact = convert(gm, config), without_observers(gm)
@@ -96,7 +96,7 @@ Tensors = Sequence[Tensor]
 
 
 def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> tuple[Tensors, Tensors]:
-    """What to correct by, and what to judge by: a tensor for each of the model's inputs."""
+    """Samples for the correction and held-out samples: a tensor for each of the model's inputs."""
     kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
     shapes = {tuple(x.shape[1:] for x in inputs if isinstance(x, Tensor)) for inputs in kept}
     if is_fixed_batch(gm) or len(shapes) > 1:
@@ -121,7 +121,7 @@ def _sqnr_db(exact: fx.GraphModule, int8: fx.GraphModule, inputs: Tensors) -> fl
 
 
 def _values(y: Tensor, is_linear: bool) -> Tensor:
-    """``[C, values]`` of some positions of each sample, the same for all that have the shape of ``y``."""
+    """Values at some positions of each sample: ``[C, values]``; the same positions for equal shapes."""
     spread = y.movedim(-1, 1) if is_linear else y
     spread = spread.flatten(2) if y.dim() > 2 else spread[:, :, None]
     return spread[:, :, :: max(1, spread.shape[2] // POSITIONS)].transpose(0, 1).flatten(1).double()
@@ -147,7 +147,7 @@ def _float_outputs(exact: fx.GraphModule, inputs: Tensors) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer on integers, the scale of what it reads, and of what it gives unless that is float."""
+    """The integers of a layer, the scale of its input, and the scale of its output (None if that is float)."""
 
     integers: LayerIntegers
     x: float
@@ -165,7 +165,7 @@ def _layers(int8: fx.GraphModule) -> dict[fx.Node, _Layer]:
 
 
 class _Correction(fx.Interpreter):
-    """Runs a QUANTIZED graph on all samples and corrects each layer as it comes to it."""
+    """Run a QUANTIZED graph on all samples and correct each layer when it is reached."""
 
     def __init__(self, int8: fx.GraphModule, expected: dict[str, Tensor], config: QuantConfig) -> None:
         super().__init__(int8)
@@ -189,7 +189,7 @@ class _Correction(fx.Interpreter):
         return y
 
     def _correct(self, node: fx.Node, layer: _Layer, y: Tensor, wanted: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-        """The layer's output after correction, and what its scales were multiplied by, ``[C]``."""
+        """The layer's output after correction, and the factors of its scales, ``[C]``."""
         integers, x = layer.integers, layer.x
         assert integers.bias is not None
         means, means_found = wanted.mean(1), found.mean(1)
@@ -214,7 +214,7 @@ class _Correction(fx.Interpreter):
         return y * gain.float().reshape(shape) + shift.float().reshape(shape), gain
 
     def _settled(self, scale: Tensor, x: float, y: float | None) -> Tensor:
-        """Scales near these on which nothing can tie, as conversion chose them: float32."""
+        """Tie-free scales near the given ones, as in conversion: float32."""
         if y is not None and self.config.avoids_ties:
             wanted = scale * x / y
             wanted = wanted.clamp(min=SMALLEST_PROVABLE) if self.config.exact else wanted
@@ -236,5 +236,5 @@ def _why_not(layer: LayerIntegers, found: Tensor) -> str | None:
     if layer.axis != 0:
         return "its weights have no scale of their own for each output"
     if found.shape[1] < PAIRS:
-        return f"{found.shape[1]} values of a channel say too little"
+        return f"{found.shape[1]} values per channel are too few"
     return None

@@ -1,19 +1,20 @@
-"""SmoothQuant: move what is hard to quantize in activations into the weights that read them.
+"""SmoothQuant: move the wide ranges of activation channels into the weights that read them.
 
-Channel ``j`` of a tensor that linear layers or convolutions read is divided by ``s_j`` where it is made (the affine of
-a LayerNorm, rows of a weight and its bias) and multiplied by ``s_j`` in the columns of the weights that read it::
+Channel ``j`` of a tensor that linear layers or convolutions read is divided by ``s_j`` in the layer that computes it
+(the affine parameters of a LayerNorm, rows of a weight and its bias) and multiplied by ``s_j`` in the columns of the
+weights that read it::
 
     s_j = max|x_j| ** alpha / max|w_j| ** (1 - alpha)
 
-``alpha`` says how much of the difficulty weights take: 0 makes them even and leaves activations as they come, 1 makes
-activations even. The function stays what it is. Where several layers read one tensor, each weight counts relative to
-its own largest; only ratios between channels matter.
+``alpha`` sets how much is moved into the weights: with 0 all weights have equal ranges and activations are not
+considered, with 1 all activations have equal ranges. The function does not change. If several layers read one tensor,
+each weight counts relative to its own largest; only ratios between channels matter.
 
 ``alpha="auto"`` rounds inputs and weights of the layers that read a tensor on a few samples, for each ``alpha`` of a
-grid and for none, and takes the one with the least error at their outputs.
+grid and without smoothing, and takes the one with the least error at their outputs.
 
-:func:`fxpasses.equalize`, which is on by default, chooses ``alpha`` for each group of channels from a model of the
-noise instead of one for all. Smoothing is the published recipe by itself.
+:func:`fxpasses.equalize`, which is on by default, predicts the noise and chooses ``alpha`` for each group of channels
+instead of one for all. Smoothing is the published recipe alone.
 
 Source: Xiao et al. 2023, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models",
 arXiv:2211.10438, equation 4.
@@ -44,25 +45,25 @@ from .divisor_search import ALPHAS, balanced_divisors
 
 DEFAULT_ALPHA = 0.5
 TRIED = 8
-"""Calibration samples on which ``"auto"`` rounds each layer, once for each alpha."""
+"""Number of calibration samples on which ``"auto"`` rounds each layer, once for each alpha."""
 
 
 def smooth(
     gm: fx.GraphModule, batches: Iterable[Any], alpha: float | str = DEFAULT_ALPHA, config: QuantConfig | None = None
 ) -> fx.GraphModule:
-    """Migrate the ranges of activations into weights; the graph computes what it did, to float rounding.
+    """Move the ranges of activations into weights; the graph's results stay the same up to float rounding.
 
-    The log says of each linear layer and convolution what its input was divided by, or why it was left.
+    For each linear layer and convolution the log holds the divisors of its input, or the reason for not changing it.
 
     Args:
         gm: a FLOAT graph, fused. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 64 samples are used.
         alpha: from 0 to 1, or ``"auto"`` for the best of a grid for each group of channels.
-        config: what will be quantized; defaults to ``QuantConfig()``.
+        config: settings of the quantization; defaults to ``QuantConfig()``.
 
     Raises:
         GraphError: the graph is not FLOAT.
-        InputError: another alpha, there is no data, or values become NaN or infinite.
+        InputError: ``alpha`` is out of range, there is no data, or values become NaN or infinite.
     """
     check_smoothing(alpha)
     config = config or QuantConfig()
@@ -81,7 +82,7 @@ def smooth(
 def _alphas(
     scalable: ScalableGraph, alpha: float | str, batches: Iterable[Any], config: QuantConfig
 ) -> list[float | None]:
-    """Of each group; None leaves it as it is."""
+    """The alpha of each group; None leaves it unchanged."""
     if alpha != AUTO:
         return [float(alpha) for _ in scalable.groups]
     tried: list[float | None] = [None, *ALPHAS]
@@ -111,10 +112,10 @@ def _divisors(scalable: ScalableGraph, alpha: float | None) -> Tensor:
 
 
 class _OutputErrors(fx.Interpreter):
-    """Runs a FLOAT graph and rounds each layer that reads channels, alone, once for each trial.
+    """Run a FLOAT graph and round each layer that reads channels, alone, once for each trial.
 
     Attributes:
-        errors: of each layer the squared error of its output relative to the square of the output, ``[trials]``.
+        errors: for each layer the squared error of its output relative to the square of the output, ``[trials]``.
     """
 
     def __init__(self, scalable: ScalableGraph, trials: list[Tensor], config: QuantConfig) -> None:
@@ -155,7 +156,7 @@ def _qparams(ranges: ChannelRanges, divisors: Tensor, config: QuantConfig) -> QP
 
 
 def _account(scalable: ScalableGraph, divisors: Tensor) -> PassResult:
-    """What became of the input of each linear layer and convolution."""
+    """The log: how the input of each linear layer and convolution was rescaled, or why not."""
     result, labels = PassResult(), scalable.labels
     movable = set(chain.from_iterable(group.labels for group in scalable.groups))
     for node in scalable.gm.graph.nodes:
@@ -179,7 +180,7 @@ def _why_left(scalable: ScalableGraph, node: fx.Node, movable: set[int]) -> str 
         shared = why_not_replaceable(scalable.gm, node)
         if source.op == "placeholder":
             return "it reads the model's input"
-        return shared or f"{source.name} has no channels that what makes it could be divided by"
+        return shared or f"{source.name} is computed by no layer whose channels could be divided"
     fixed = [labels.fixed[label] for label in read if label in labels.fixed]
     if len(fixed) == len(read):
         return f"{fixed[0].name} needs its input as it is"

@@ -1,1 +1,1 @@
-"""Which integer each weight becomes, learned from what it does to the outputs."""
+"""Learned rounding: choose the integer of each weight by its effect on the outputs."""

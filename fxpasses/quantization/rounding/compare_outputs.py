@@ -1,7 +1,7 @@
-"""How far off each output of a layer is, seen from behind the activation that its rounding is part of.
+"""Measure the error of each output of a layer after the activation that follows it.
 
-A sum that ReLU makes zero may be anything below it. Who judges sums finds those best that are right on average, also
-where nobody reads them.
+Comparing sums before the activation would also count errors that ReLU removes, so outputs are compared after the
+activation.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from ...graph.shapes import shape_of
 from .learned_integers import dequantize_straight_through, float_name, quantize_straight_through
 
 VALUES = 1 << 25
-"""Of one tensor that is looked at, at most: early layers have many positions in few samples."""
+"""Largest number of values of one tensor in the comparison; early layers have many positions in few samples."""
 FEWEST = 4
-"""Samples that are looked at, whatever their size."""
+"""Fewest samples in the comparison, for any tensor size."""
 ENOUGH = 512
-"""Values of an output that tell it apart from the others of its layer."""
+"""Fewest values per output for errors of single outputs; with fewer all outputs of a layer get the mean error."""
 PIECE = 16
-"""Samples that are run at a time through the layers before."""
+"""Number of samples run at a time through the layers before."""
 
 
 class OutputJudge:
-    """Compares one layer of a trainable twin, as it is when called, with the float one.
+    """Callable that compares one layer of a trainable twin, in its current state, with the float layer.
 
     Args:
         exact, integer: a block in float, and its trainable twin.
         layer, node: the layer in both.
-        float_in, int8_in: what they read: samples that nothing is learned from.
+        float_in, int8_in: their inputs: samples that are not used for learning.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class OutputJudge:
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
-        """Mean square error of each output, float32 ``[C_out]``; of all of them together where few values are known."""
+        """Mean square error of each output, float32 ``[C_out]``; the mean over all outputs if there are few values."""
         found: Tensor = self.rest(self.inputs)
         error = (found - self.wanted).square_().mean(self.others)
         return error if found.numel() >= ENOUGH * error.numel() else error.mean().expand_as(error)
 
 
 def _behind(exact: fx.GraphModule, layer: fx.Node, node: fx.Node) -> tuple[fx.Node, fx.Node]:
-    """The layer's result once it is rounded, and the same in float; the sums themselves where it is not."""
+    """The layer's rounded result and the same in float; the sums themselves if they are not rounded."""
     rounded = _only_user(node, quantize_straight_through)
     floats = None if rounded is None else _only_user(rounded, dequantize_straight_through)
     named = {n.name: n for n in exact.graph.nodes}
@@ -78,12 +78,12 @@ def _only_user(node: fx.Node, function: object) -> fx.Node | None:
 
 
 def _values(node: fx.Node) -> int:
-    """Of one sample."""
+    """Number of values in one sample."""
     return max(1, math.prod((shape_of(node) or (1,))[1:]))
 
 
 def _run(gm: fx.GraphModule, result: fx.Node, inputs: Sequence[Tensor]) -> Tensor:
-    """What ``result`` is for these inputs of the graph."""
+    """The value of ``result`` for these inputs of the graph."""
     run = part(gm, [n for n in gm.graph.nodes if n.op == "placeholder"], result)
     with torch.no_grad():
         return torch.cat([run(*piece) for piece in zip(*(x.split(PIECE) for x in inputs), strict=True)])

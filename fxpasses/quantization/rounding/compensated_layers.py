@@ -1,6 +1,6 @@
-"""Round the layers of a block one after the other, each for what the layers before it have become.
+"""Round the layers of a block one after the other, each with the outputs of the rounded layers before it.
 
-The arithmetic is in :mod:`fxpasses.quantization.rounding.compensated_rounding`; this gathers the inputs it needs.
+The arithmetic is in :mod:`fxpasses.quantization.rounding.compensated_rounding`; this module collects its inputs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .layer_inputs import input_columns
 from .learned_integers import LearnedBias, LearnedWeight
 
 POSITIONS = 64
-"""Output positions looked at in each sample, at least."""
+"""Fewest output positions used per sample."""
 SAMPLES_TO_AN_INPUT = 8
-"""Positions looked at for each input of a row, in all samples together, at least."""
+"""Fewest positions used for each input of a row, over all samples."""
 PIECE = 16
 JUDGING = 0.25
-"""Share of the samples that are not learned from until it is settled how far to believe the others."""
+"""Share of the samples that are held out from learning until the weight of the statistics is chosen."""
 
 
 def round_layers(
@@ -37,11 +37,11 @@ def round_layers(
     int8_in: Sequence[Tensor],
     generator: torch.Generator,
 ) -> None:
-    """Settle weights and biases of a block, in order; layers of other kinds than those below keep theirs.
+    """Choose the integers of a block's weights and biases, layer by layer; other kinds of layers are not changed.
 
     Args:
         exact, integer: the block in float, and its trainable twin.
-        float_in, int8_in: what they read, all samples.
+        float_in, int8_in: their inputs, all samples.
         generator: chooses positions.
     """
     layers = {n.name: n for n in exact.graph.nodes if n.op == "call_module"}
@@ -59,12 +59,12 @@ def round_layers(
 
 
 def learned_from(samples: int) -> int:
-    """How many of the samples are learned from; the others judge. A single one does both."""
+    """Number of samples used for learning; the others are held out. A single sample is used for both."""
     return math.ceil(samples * (1 - JUDGING))
 
 
 def _learned(integer: fx.GraphModule, node: fx.Node, place: int) -> nn.Module | None:
-    """The parameter that a layer's argument is."""
+    """The learned parameter behind an argument of a layer; None if there is none."""
     argument = node.args[place] if node.op == "call_function" and len(node.args) > place else None
     if not isinstance(argument, fx.Node) or argument.op != "call_module":
         return None
@@ -72,7 +72,7 @@ def _learned(integer: fx.GraphModule, node: fx.Node, place: int) -> nn.Module | 
 
 
 class _Inputs:
-    """What a layer reads in both graphs, as columns."""
+    """Inputs of a layer in the float graph and in the int8 graph, as columns."""
 
     def __init__(self, exact: fx.GraphModule, integer: fx.GraphModule, layer: fx.Node, node: fx.Node) -> None:
         self.layer, self.node = module_of(exact, layer, nn.Module), node
@@ -82,7 +82,7 @@ class _Inputs:
     def columns(
         self, weight: Tensor, float_in: Sequence[Tensor], int8_in: Sequence[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of both, ``[G, K, N * positions]``, in pieces; nothing for a layer that has no columns."""
+        """Inputs of both graphs, ``[G, K, N * positions]``, in pieces; nothing for a layer that has no columns."""
         pieces = zip(*(x.split(PIECE) for x in (*float_in, *int8_in)), strict=True)
         for piece in pieces:
             inputs = (piece[: len(float_in)], piece[len(float_in) :])
@@ -128,7 +128,7 @@ def _round(
 
 
 def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
-    """Of each weight's error for its output: the variance of its input."""
+    """Factor of each weight's error in the error of its output: the variance of its input."""
     power = moments.centred()[0].diagonal(dim1=1, dim2=2)
     power = power + power.mean(1, keepdim=True) * DAMPING
     rows = len(weight.in_scales) // len(power)
@@ -138,7 +138,7 @@ def _importance(moments: Moments, weight: LearnedWeight) -> Tensor:
 def _moments(
     inputs: _Inputs, weight: Tensor, float_in: Sequence[Tensor], int8_in: Sequence[Tensor], generator: torch.Generator
 ) -> tuple[Moments, Moments] | None:
-    """Of the samples learned from, and of all; None for a layer that has no columns."""
+    """Moments of the samples for learning, and of all samples; None for a layer that has no columns."""
     samples = len(float_in[0])
     parts = [slice(0, learned_from(samples)), slice(learned_from(samples), samples)]
     sums: list[Moments] = []

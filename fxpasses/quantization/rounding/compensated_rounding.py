@@ -1,16 +1,16 @@
-"""Round a layer's weights one input at a time, each time moving those not yet rounded to mend what that did.
+"""Round a layer's weights one input at a time, and change the remaining weights to compensate for each error.
 
-For ``y = W x`` the error of integers ``Q`` is ``tr((W - Q) H (W - Q)^T)`` with ``H = E[x x^T]``: correlated inputs can
-make up for each other. Columns are rounded in order of their power; the error of each is spread over the rest, in the
-proportions the inverse of ``H`` gives, which is optimal for the rest.
+For ``y = W x`` the error of integers ``Q`` is ``tr((W - Q) H (W - Q)^T)`` with ``H = E[x x^T]``: errors of correlated
+inputs can cancel. Columns are rounded in order of their power; the error of each is distributed over the remaining ones
+with the factors given by the inverse of ``H``, which is optimal for them.
 
-The int8 layer reads ``x_q``, what int8 layers before it made of ``x``. The real weights that best give ``W x`` from
-``x_q`` are ``W E[x x_q^T] E[x_q x_q^T]^-1``: those are rounded. Means are taken out of both: they are for the bias.
+The int8 layer reads ``x_q``, the result of the int8 layers before it for ``x``. The real weights that best give ``W x``
+from ``x_q`` are ``W E[x x_q^T] E[x_q x_q^T]^-1``; these are rounded. Means are removed from both, since the bias
+corrects them.
 
-Both learn from few samples, and may learn them by heart: on MobileNetV2 in 8 bits believing all of it ends 5 dB below
-rounding to nearest. And both want sums right that an activation behind them may forget: one block of MobileNetV2 came
-2.6 dB farther off by sums that were nearer. So how far to believe is tried out for each output, behind its activation,
-on samples that nothing was learned from.
+Both steps overfit few calibration samples (MobileNetV2 with 8 bits: 5 dB worse than rounding to nearest), and both
+reduce errors of sums that the activation clips (one block of MobileNetV2 became 2.6 dB worse with better sums). So for
+each output several weights of these statistics are tried, and compared after its activation on held-out samples.
 
 Sources: Frantar et al. 2023, "GPTQ", arXiv:2210.17323 (one order of columns for all rows, the Cholesky form, blocks);
 Li et al. 2025, "GPTAQ", arXiv:2504.02692 (the asymmetric target); Ledoit and Wolf 2004, "A well-conditioned estimator
@@ -29,18 +29,18 @@ from ..numbers.qparams import IntType
 from .input_moments import Moments
 
 DAMPING = 0.01
-"""Added to the diagonal of ``H``, in units of its mean: inputs hardly seen must not get weights without bounds."""
+"""Share of the mean of ``H``'s diagonal that is added to it; it bounds the weights of inputs with almost no power."""
 BLOCK = 64
-"""Columns whose errors are spread over the columns behind them at once."""
+"""Number of columns whose errors are distributed over the later columns at once."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How far to believe what samples say, from 0 to 1.
+    """Weights of the statistics from samples, from 0 (ignored) to 1 (used fully).
 
     Attributes:
-        together: which inputs vary together.
-        errors: how the errors made before go with the inputs.
+        together: weight of the correlations between inputs.
+        errors: weight of the correlations between earlier errors and inputs.
     """
 
     together: float
@@ -49,27 +49,31 @@ class Trust:
 
 NO_TRUST = Trust(0.0, 0.0)
 TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) for errors in (0.0, 0.5)))
-"""Those tried. Believing errors wholly, too, takes 1.5 times as long: ResNet-20 gains 0.15 dB, MobileNetV2 nothing."""
+"""The weights that are tried.
+
+``errors=1`` would take 1.5 times as long: ResNet-20 gains 0.15 dB, MobileNetV2 nothing.
+"""
 
 Judge = Callable[[Tensor], Tensor]
-"""From integers ``[G, R, K]`` to how far off their outputs are, ``[G, R]``."""
+"""Function from integers ``[G, R, K]`` to the error of each output, ``[G, R]``."""
 
 
 def compensated_rounding(
     weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, judge: Judge
 ) -> tuple[Tensor, Tensor]:
-    """Integers for weights counted in steps of their scale.
+    """Choose integers for weights, which are given in steps of their scale.
 
     Args:
         weight: ``[G, R, K]``: for each group, ``R`` outputs of ``K`` inputs.
-        learned: inputs of the samples that ``judge`` does not look at.
-        everything: inputs of all samples: learned from once it is settled how far to believe them.
-        grid: what the integers may be.
-        multiples: whole numbers of the shape of ``weight``: integers are those times one of the grid.
-        judge: how far off each output is with given integers.
+        learned: moments of the samples that ``judge`` does not use.
+        everything: moments of all samples, used once the weight of the statistics is chosen.
+        grid: integer type of the weights.
+        multiples: whole numbers with the shape of ``weight``: an integer weight is its multiple times a value of
+            ``grid``.
+        judge: computes the error of each output for given integers.
 
     Returns:
-        Whole numbers, float64 ``[G, R, K]``, and which of :data:`TRUSTS` was chosen for each output, ``[G, R]``.
+        Whole numbers, float64 ``[G, R, K]``, and the index in :data:`TRUSTS` chosen for each output, ``[G, R]``.
     """
     weight, multiples = weight.double(), multiples.double()
     off = torch.stack([judge(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
@@ -81,7 +85,7 @@ def compensated_rounding(
 
 
 def rounded_with(weight: Tensor, moments: Moments, grid: IntType, multiples: Tensor, trust: Trust) -> Tensor:
-    """The integers for one trust; all float64."""
+    """The integers for one choice of :class:`Trust`; all float64."""
     nearest = (weight / multiples).round_().clamp_(grid.low, grid.high).mul_(multiples)
     if trust == NO_TRUST:
         return nearest
@@ -89,7 +93,7 @@ def rounded_with(weight: Tensor, moments: Moments, grid: IntType, multiples: Ten
     power = squares.diagonal(dim1=1, dim2=2)
     floor = power.mean(1, keepdim=True).clamp(min=1e-12) * DAMPING
     squares = trust.together * squares + torch.diag_embed((1 - trust.together) * power + floor)
-    if bool(torch.linalg.cholesky_ex(squares).info.any()):  # samples that say less than their own rounding errors
+    if bool(torch.linalg.cholesky_ex(squares).info.any()):  # the statistics are smaller than float rounding errors
         return nearest
     if trust.errors:
         target = torch.linalg.solve(squares, (weight @ cross).transpose(1, 2)).transpose(1, 2)
@@ -102,12 +106,12 @@ def rounded_with(weight: Tensor, moments: Moments, grid: IntType, multiples: Ten
 
 
 def _columns(matrix: Tensor, order: Tensor) -> Tensor:
-    """``[G, R, K]`` with each group's columns in its order."""
+    """Permute each group's columns of ``[G, R, K]`` by the group's order."""
     return matrix.gather(2, order.unsqueeze(1).expand_as(matrix))
 
 
 def _round_columns(left: Tensor, multiples: Tensor, spread: Tensor, grid: IntType) -> Tensor:
-    """Round column by column; ``left`` is used up."""
+    """Round column by column; ``left`` is overwritten."""
     rounded = torch.empty_like(left)
     width = left.shape[2]
     for start in range(0, width, BLOCK):

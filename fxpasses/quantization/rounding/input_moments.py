@@ -1,4 +1,4 @@
-"""How a layer's inputs vary together, in float and as the int8 layers before it give them."""
+"""Means and correlations of a layer's inputs, in float and as computed by the int8 layers before it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Moments:
     """Sums over samples of a layer's inputs, float64, for each of ``G`` groups of ``K`` inputs.
 
     Attributes:
-        shift: near the mean of ``x_q``, ``[G, K, 1]``, taken from all that is summed: far from it nothing would be left
-            of the variances in float32.
-        count: samples.
+        shift: a value near the mean of ``x_q``, ``[G, K, 1]``, subtracted from all samples before summation: without it
+            the variances would be lost in float32 rounding.
+        count: number of samples.
         exact, integer: sums of ``x`` and ``x_q``: ``[G, K]``.
-        squares: of ``x_q x_q^T``: ``[G, K, K]``.
-        cross: of ``(x - x_q) x_q^T``: ``[G, K, K]``.
+        squares: sums of ``x_q x_q^T``: ``[G, K, K]``.
+        cross: sums of ``(x - x_q) x_q^T``: ``[G, K, K]``.
     """
 
     shift: Tensor
@@ -30,20 +30,20 @@ class Moments:
 
     @classmethod
     def around(cls, shift: Tensor) -> Moments:
-        """Of no samples yet."""
+        """Moments without samples."""
         groups, inputs, _ = shift.shape
         zeros = torch.zeros(groups, inputs, inputs, dtype=torch.float64)
         return cls(shift, 0, zeros[:, 0].clone(), zeros[:, 0].clone(), zeros, zeros.clone())
 
     @classmethod
     def of(cls, exact: Tensor, integer: Tensor) -> Moments:
-        """Of the first samples: ``[G, K, S]``."""
+        """Moments of the first samples, ``[G, K, S]``."""
         found = cls.around(integer.mean(2, keepdim=True))
         found.take_in(exact, integer)
         return found
 
     def take_in(self, exact: Tensor, integer: Tensor) -> None:
-        """Samples of both: ``[G, K, S]``."""
+        """Add samples of both, ``[G, K, S]``."""
         exact, integer = exact - self.shift, integer - self.shift
         self.count += exact.shape[2]
         self.exact += exact.sum(2).double()
@@ -52,7 +52,7 @@ class Moments:
         self.cross += ((exact - integer) @ integer.transpose(1, 2)).double()
 
     def __add__(self, other: Moments) -> Moments:
-        """Of the samples of both, which have one shift."""
+        """Moments of the samples of both, which must have the same shift."""
         assert torch.equal(self.shift, other.shift)
         pairs = (
             (self.exact, other.exact),
@@ -63,12 +63,12 @@ class Moments:
         return Moments(self.shift, self.count + other.count, *(a + b for a, b in pairs))
 
     def means(self) -> tuple[Tensor, Tensor]:
-        """Of ``x`` and ``x_q``: ``[G, K]``."""
+        """Means of ``x`` and ``x_q``: ``[G, K]``."""
         shift = self.shift[:, :, 0].double()
         return self.exact / self.count + shift, self.integer / self.count + shift
 
     def centred(self) -> tuple[Tensor, Tensor]:
-        """``squares`` and ``cross`` per sample, without what the means make of them."""
+        """``squares`` and ``cross`` per sample, with the means removed."""
         exact, integer = self.exact / self.count, self.integer / self.count
         outer = integer.unsqueeze(2) * integer.unsqueeze(1)
         shift = (exact - integer).unsqueeze(2) * integer.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""What a layer's weights are multiplied with: its input, cut into one column for each output value."""
+"""Inputs of a layer as columns: one column of factors of the weights for each output value."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def input_columns(operator: Any, x: Tensor, weight: Tensor, settings: dict[str, 
     Args:
         operator: ``F.linear``, ``F.conv1d`` or ``F.conv2d``.
         x: ``[N, ..., K]`` or ``[N, C, *]``.
-        settings: stride, padding, dilation and groups, as the operator takes them.
+        settings: stride, padding, dilation and groups of the operator.
 
     Returns:
-        ``[G, K, N * positions]``: ``G`` groups, ``K`` inputs to one output, in the order of the weight's own.
+        ``[G, K, N * positions]``: ``G`` groups, ``K`` inputs to one output, in the order of the weight.
     """
     if operator is F.linear:
         return x.reshape(1, -1, x.shape[-1]).transpose(1, 2)

@@ -1,8 +1,8 @@
-"""A QUANTIZED graph that gradients pass through, and whose weights and biases can be moved by them.
+"""A trainable copy of a QUANTIZED graph: gradients pass its rounding and change its weights and biases.
 
-Rounding has no gradient. Taking it for the identity where it does not saturate (the straight-through estimator) tells
-which way to move a weight that is about to be rounded: the parameters here are weights counted in steps of their
-scale, rounded whenever they are used.
+Rounding has no gradient. The straight-through estimator uses the gradient of the identity where rounding does not
+saturate. It shows in which direction to change a weight before rounding: the parameters here are weights in steps of
+their scale, which are rounded at each use.
 
 Source: Bengio et al. 2013, "Estimating or Propagating Gradients Through Stochastic Neurons", arXiv:1308.3432.
 """
@@ -26,9 +26,9 @@ from ..numbers.qparams import IntType
 from ..numbers.weight_groups import group_multiples
 
 NEAR = 0.45
-"""How far a weight starts from its integer at most: clipped weights start where the gradient still reaches them."""
+"""Largest distance of a weight from its integer at the start; clipped weights then still get a gradient."""
 LEARNED = "fxpasses_learned"
-"""The submodule that holds the parameters, under a name no model has."""
+"""Path of the submodule that holds the parameters; no user's model has this name."""
 
 
 class _RoundStraightThrough(torch.autograd.Function):
@@ -47,23 +47,26 @@ def _round(x: Tensor) -> Tensor:
 
 
 def quantize_straight_through(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
-    """:func:`fxpasses.quantization.numbers.ops.quantize` as float integers, with the gradient of a clamp."""
+    """Quantize as :func:`fxpasses.quantization.numbers.ops.quantize` to float integers; the gradient is a clamp's."""
     limits = torch.iinfo(dtype)
     return _round(x / scale).add(zero_point).clamp(limits.min, limits.max)
 
 
 def dequantize_straight_through(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    """:func:`fxpasses.quantization.numbers.ops.dequantize`, of float integers too."""
+    """Dequantize as :func:`fxpasses.quantization.numbers.ops.dequantize`, also from float integers."""
     return q.to(torch.float32).sub(zero_point).mul(scale)
 
 
 class LearnedWeight(nn.Module):
-    """A weight in steps of its scale, one for each index of ``axis``; called, it gives the rounded weight.
+    """A weight in steps of its scale, one scale for each index of ``axis``; calling it gives the rounded weight.
 
     Args:
-        integers: int8, where it starts.
-        weight: float32, of the same shape: how far to the next integer.
-        groups: weights to a group and the largest multiple of its step, where it has groups.
+        integers: int8, the first value.
+        weight: float32, of the same shape: the weight before rounding.
+        scale: float32, one for each index of ``axis``.
+        axis: the dimension of per-channel scales.
+        grid: integer type of the weight.
+        groups: number of weights in a group and the largest multiple of its step; None: no groups.
     """
 
     multiples: Tensor
@@ -89,10 +92,10 @@ class LearnedWeight(nn.Module):
         self.start_at(integers)
 
     def regroup(self, importance: Tensor | None = None) -> None:
-        """Choose the multiples of groups anew; :meth:`start_at` must follow.
+        """Choose the multiples of groups again; :meth:`start_at` must follow.
 
         Args:
-            importance: of each weight's squared error, of the weight's shape; None: all the same.
+            importance: factor of each weight's squared error, with the weight's shape; None: all equal.
         """
         if self.groups is not None:
             flat = None if importance is None else importance.double().flatten(1)
@@ -105,7 +108,7 @@ class LearnedWeight(nn.Module):
         return (self.in_scales / self.multiples).float()
 
     def start_at(self, integers: Tensor) -> None:
-        """Round to these int8 weights from now on, ready to go on to the next in the direction of the weight."""
+        """Set the integers; each step starts as near to its real value as it can without changing its integer."""
         with torch.no_grad():
             steps = integers / self.multiples
             self.steps.copy_(steps + (self.real - steps).clamp_(-NEAR, NEAR))
@@ -114,17 +117,17 @@ class LearnedWeight(nn.Module):
         return _round(self.steps.clamp(self.grid.low - NEAR, self.grid.high + NEAR)) * (self.scale * self.multiples)
 
     def integers(self) -> Tensor:
-        """int8."""
+        """The current integers, int8."""
         steps = self.steps.detach().round().clamp_(self.grid.low, self.grid.high)
         return (steps * self.multiples).to(torch.int8)
 
 
 class LearnedBias(nn.Module):
-    """A bias in units of its own size; its grid is so fine that it is rounded only at the end.
+    """A bias in units of its own root mean square; its steps are so small that it is rounded only at the end.
 
     Args:
-        integers: int32, where it starts.
-        scale: of those, one for each.
+        integers: int32, the first value.
+        scale: scale of each integer.
     """
 
     def __init__(self, integers: Tensor, scale: Tensor) -> None:
@@ -137,12 +140,12 @@ class LearnedBias(nn.Module):
         return self.start + self.unit * self.moved
 
     def start_at(self, bias: Tensor) -> None:
-        """Be this bias from now on."""
+        """Set the current value to this bias."""
         with torch.no_grad():
             self.moved.copy_((bias - self.start) / self.unit)
 
     def integers(self) -> Tensor:
-        """int32."""
+        """The current integers, int32."""
         bias: Tensor = self().detach().double()
         q = (bias / self.scale.double()).round_()
         return q.clamp_(-LARGEST_BIAS, LARGEST_BIAS).to(torch.int32)
@@ -150,7 +153,7 @@ class LearnedBias(nn.Module):
 
 @dataclass(frozen=True)
 class Learner:
-    """One parameter, and the buffer of the QUANTIZED graph its integers go to."""
+    """One parameter, and the buffer of the QUANTIZED graph for its integers."""
 
     module: LearnedWeight | LearnedBias
     buffer: str
@@ -159,10 +162,10 @@ class Learner:
 def trainable_twin(
     int8: fx.GraphModule, float_graph: fx.GraphModule, config: QuantConfig
 ) -> tuple[fx.GraphModule, dict[str, Learner]]:
-    """A copy of a QUANTIZED graph, computing the same, that can learn; and its parameters by the node that reads them.
+    """A trainable copy of a QUANTIZED graph with the same results, and its parameters by the node that reads them.
 
     Args:
-        float_graph: what ``int8`` was made from; its layers hold the weights before rounding.
+        float_graph: the FLOAT graph of ``int8``; its layers hold the weights before rounding.
     """
     twin = copy_graph(int8)
     twin.requires_grad_(False)
@@ -184,7 +187,7 @@ def trainable_twin(
 
 def _learner(twin: fx.GraphModule, node: fx.Node, float_graph: fx.GraphModule, config: QuantConfig) -> Learner:
     integers, scale = (buffer_of(twin, argument) for argument in node.args[:2])
-    buffer = str(node.args[0].target)  # type: ignore[union-attr]  # buffer_of has looked at it
+    buffer = str(node.args[0].target)  # type: ignore[union-attr]  # buffer_of has checked it
     if not buffer.endswith(".weight"):
         return Learner(LearnedBias(integers, scale), buffer)
     called = next(n for n in float_graph.graph.nodes if n.name == node.meta[LAYER])
@@ -197,19 +200,19 @@ def _learner(twin: fx.GraphModule, node: fx.Node, float_graph: fx.GraphModule, c
 
 
 def buffer_of(gm: fx.GraphModule, node: object) -> Tensor:
-    """The buffer a node reads."""
+    """The buffer that a node reads."""
     assert isinstance(node, fx.Node) and node.op == "get_attr"
     return gm.get_buffer(str(node.target))
 
 
 def take_over(int8: fx.GraphModule, learners: dict[str, Learner]) -> None:
-    """Write what was learned into the buffers of a QUANTIZED graph."""
+    """Write the learned integers into the buffers of a QUANTIZED graph."""
     for learner in learners.values():
         int8.get_buffer(learner.buffer).copy_(learner.module.integers())
 
 
 def float_name(node: fx.Node) -> str:
-    """What the float graph calls a tensor of a twin; empty for integers, which it does not have."""
+    """Name in the float graph of a tensor of the trainable copy; empty for integers, which it does not have."""
     if node.target is dequantize_straight_through:
         return tensor_of(node.all_input_nodes[0].name)
     return "" if node.target is quantize_straight_through else node.name

@@ -1,17 +1,17 @@
-"""Learned rounding: choose each weight's integer by what it does to the outputs, not by which is nearest.
+"""Learned rounding: choose each weight's integer by its effect on the outputs instead of the nearest integer.
 
-With few bits, rounding to nearest is far from the best: errors of the weights of one row add up, and which way each
-goes is free. Block by block, from the inputs on, the int8 block, fed what the int8 blocks before it give, is brought as
-near as it can to the float block fed what the float blocks give: errors made so far are mended too. First each
-layer's weights are rounded so that they mend each other (:mod:`fxpasses.quantization.rounding.compensated_rounding`),
-then, with fewer than 4 bits, the block is trained as a whole; what comes nearest on samples it was not trained on is
-kept. A block is what lies between two tensors that all data flows through, widened to at least :data:`LAYERS` layers.
-Scales stay as they are, so everything that was shown of them (no ties) still holds.
+With few bits, rounding to nearest is far from optimal: the errors of the weights of one row add up, and each weight may
+be rounded up or down. Block by block, from the inputs on, the int8 block, which reads the outputs of the int8 blocks
+before it, is fitted to the float block, which reads the outputs of the float blocks; this also corrects earlier errors.
+First each layer's weights are rounded so that their errors cancel
+(:mod:`fxpasses.quantization.rounding.compensated_rounding`); then, with fewer than 4 bits, the block is trained as a
+whole. The result that is nearest to float on held-out samples is kept. A block lies between two tensors that all data
+passes through, and has at least :data:`LAYERS` layers. Scales do not change, so proofs about them (no ties) still hold.
 
 Sources: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568 (learn the
 rounding, from the quantized input to the float output); Li et al. 2021, "BRECQ", arXiv:2102.05426 (block by block).
-Instead of their annealed relaxation, weights move freely and are rounded with the straight-through estimator: at equal
-time it came 4 dB nearer on ResNet-20.
+Instead of their annealed relaxation, weights change freely and are rounded with the straight-through estimator: in the
+same time it was 4 dB nearer on ResNet-20.
 """
 
 from __future__ import annotations
@@ -41,24 +41,26 @@ from .compensated_layers import learned_from, round_layers
 from .learned_integers import LearnedBias, LearnedWeight, Learner, float_name, take_over, trainable_twin
 
 SAMPLES = 256
-"""Calibration samples that are learned from; they and two tensors for each of them are held in memory."""
+"""Number of calibration samples for learning; they and two tensors for each of them are held in memory."""
 STEPS = 100
-"""Steps of Adam for each block of a model with weights of fewer than :data:`ENOUGH_BITS` bits."""
+"""Number of Adam steps for each block of a model with weights of fewer than :data:`ENOUGH_BITS` bits."""
 ENOUGH_BITS = 4
-"""From here on training gains nothing over what weights mend by themselves: ResNet-20 comes to 25.7 dB with 4 bits
-either way, but from 19.5 to 20.0 with 3, and from 7.9 to 10.7 with 2."""
+"""Number of bits from which training gains nothing over compensated rounding.
+
+ResNet-20 has 25.7 dB with 4 bits either way, but training improves 19.5 to 20.0 dB with 3 bits, and 7.9 to 10.7 with 2.
+"""
 LAYERS = 3
-"""Layers a block has at least, but for the last."""
+"""Fewest layers of a block, except for the last block."""
 PIECE = 16
-"""Samples run at a time where nothing is learned."""
+"""Number of samples run at a time without learning."""
 BATCH = 32
 VALUES = 1 << 22
-"""Values of a block's largest tensor in a step, which sets the batch: early layers see many positions in few images."""
+"""Largest number of values of a block's largest tensor in a step; it sets the batch size."""
 SMALLEST_BATCH = 4
 RATE = 0.003
-"""Learning rate of weights, in steps of their scale, at the start of its cosine."""
+"""Initial learning rate of weights, in steps of their scale; it decays along a cosine."""
 BIAS_RATE = 0.0005
-"""Of biases, in units of a layer's root mean square bias."""
+"""Initial learning rate of biases, in units of a layer's root mean square bias."""
 
 
 Tensors = Sequence[Tensor]
@@ -66,14 +68,14 @@ Tensors = Sequence[Tensor]
 
 @dataclass(frozen=True)
 class _Block:
-    """One stretch of the graph, twice.
+    """One part of the graph, in float and with rounding.
 
     Attributes:
-        name: of the last tensor.
-        exact: in float.
-        integer: the same with rounding, trainable.
+        name: name of the last tensor.
+        exact: the part in float.
+        integer: the part with rounding, trainable.
         learners: its parameters.
-        batch: samples to a step.
+        batch: samples in a step.
     """
 
     name: str
@@ -92,21 +94,21 @@ def learn_rounding(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> fx.GraphModule:
-    """Convert, and learn how weights are rounded: takes the place of :func:`fxpasses.convert`.
+    """Convert, and learn how weights are rounded; used instead of :func:`fxpasses.convert`.
 
-    Takes minutes where :func:`fxpasses.convert` takes seconds.
+    Takes minutes; :func:`fxpasses.convert` takes seconds.
 
     Args:
         gm: an OBSERVED graph, calibrated. It is not changed.
         batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 256 samples are used.
         config: as for :func:`fxpasses.convert`.
-        steps: of gradient descent, for each block. Default: 100 if weights have fewer than 4 bits, else none.
-        seed: of the choice of samples for each step.
-        progress: called after each step and each block's compensation with the block's name, how many of both are
-            done, and how many there are.
+        steps: number of training steps for each block. Default: 100 if weights have fewer than 4 bits, else none.
+        seed: seed of the choice of samples for each step.
+        progress: called after each step and after each block's compensation, with the block's name, the number of those
+            done, and their total.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.convert` and :func:`fxpasses.calibrate` say.
+        GraphError, InputError: in the cases of :func:`fxpasses.convert` and :func:`fxpasses.calibrate`.
     """
     check_stage(gm, Stage.OBSERVED, "learn_rounding")
     config = replace(config or config_of(gm), rounding="learned", reestimation=False)
@@ -127,13 +129,13 @@ def learn_rounding(
 
 
 def _steps(learners: dict[str, Learner]) -> int:
-    """How much training pays."""
+    """Default number of training steps for these parameters."""
     grids = [m.module.grid for m in learners.values() if isinstance(m.module, LearnedWeight)]
     return STEPS if any(grid.high < (1 << (ENOUGH_BITS - 1)) - 1 for grid in grids) else 0
 
 
 def _first_samples(gm: fx.GraphModule, batches: Iterable[Any]) -> Tensors:
-    """One tensor for each of the model's inputs."""
+    """The first samples as one tensor for each of the model's inputs."""
     kept, _ = first_samples(checked_batches(gm, batches), SAMPLES)
     if is_fixed_batch(gm) or len({tuple(x.shape[1:] for x in inputs) for inputs in kept}) > 1:
         raise InputError(
@@ -145,7 +147,7 @@ def _first_samples(gm: fx.GraphModule, batches: Iterable[Any]) -> Tensors:
 
 
 def _blocks(exact: fx.GraphModule, twin: fx.GraphModule, learners: dict[str, Learner]) -> list[_Block]:
-    """The graph in blocks that end at tensors both graphs have."""
+    """Split the graph into blocks that end at tensors of both graphs."""
     float_cuts = {n.name: n for n in cut_points(exact.graph)}
     cuts = [(c, float_cuts[name]) for c in cut_points(twin.graph) if (name := float_name(c)) in float_cuts]
     ends: list[tuple[Any, Any]] = [*cuts, (_result(twin), _result(exact))]
@@ -181,7 +183,7 @@ def _tell_nobody(name: str, done: int) -> None:
 
 @dataclass(frozen=True)
 class _Try:
-    """One way to round a block: its parameters, what it then makes of all samples, and how far that is off."""
+    """One way to round a block: its parameters, its outputs for all samples, and their error."""
 
     what: str
     states: list[dict[str, Any]]
@@ -203,7 +205,7 @@ class _Learning:
         self.result, self.done = PassResult(), 0
 
     def learn(self, block: _Block, float_in: Tensors, int8_in: Tensors) -> tuple[Tensors, Tensors]:
-        """Settle one block; returns what its float twin and it make of all samples, for the next one to read."""
+        """Round one block; return its outputs for all samples in float and in int8, the inputs of the next block."""
         wanted = _outputs(block.exact, float_in)
         tried = [_Try.of("rounded to nearest", block, int8_in, wanted)]
         if not block.learners:
@@ -248,7 +250,7 @@ class _Learning:
 
 
 def _outputs(block: fx.GraphModule, inputs: Tensors) -> Tensors:
-    """What a block makes of all samples."""
+    """Outputs of a block for all samples."""
     with torch.no_grad():
         pieces = zip(*(x.split(PIECE) for x in inputs), strict=True)
         made = [_tensors(block(*piece)) for piece in pieces]
@@ -256,7 +258,7 @@ def _outputs(block: fx.GraphModule, inputs: Tensors) -> Tensors:
 
 
 def _tensors(result: Any) -> Tensors:
-    """The float tensors of an output of any structure."""
+    """The float tensors of an output with any structure."""
     return [x for x in tensors_of(result) if x.is_floating_point()]
 
 
@@ -265,7 +267,7 @@ def _power(tensors: Tensors) -> list[float]:
 
 
 def _error(outputs: Tensors, wanted: Tensors, power: list[float]) -> Tensor:
-    """Mean square error relative to the power of what is wanted, summed over tensors."""
+    """Mean square error relative to the power of the wanted tensors, summed over tensors."""
     errors = [(y - w).square().mean() / p for y, w, p in zip(outputs, wanted, power, strict=True)]
     return torch.stack(errors).sum()
 

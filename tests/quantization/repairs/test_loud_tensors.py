@@ -88,7 +88,7 @@ def test_a_tensor_whose_widest_channel_nobody_hears() -> None:
     narrow_ranges(gm, images())
     assert narrowed(gm) == {"hidden": min(FRACTIONS)}
     (change,) = log_of(gm, "narrow_ranges").result.changed
-    assert change.node == "hidden" and "dB quieter at the outputs" in change.what
+    assert change.node == "hidden" and "dB less noise at the outputs" in change.what
     assert noise(gm, LOUD_NET) < 0.5 * before
 
 

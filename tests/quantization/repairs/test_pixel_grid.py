@@ -181,7 +181,7 @@ def test_a_saved_graph_has_the_same_pixels(tmp_path: Any) -> None:
 
 GREY = (0.0,) * 3, (1.0,) * 3
 REFUSED: dict[str, tuple[Callable[[], nn.Module], Tensor, str]] = {
-    "one_grid": (Net, normalized(pixels(4), *GREY), "one grid holds it"),
+    "one_grid": (Net, normalized(pixels(4), *GREY), "one scale fits its channels"),
     "another_reader": (
         lambda: OneInput(lambda net, x: net.a(x).mean((2, 3)) + x.mean(), a=nn.Conv2d(3, 8, 3)),
         normalized(pixels(4)),

@@ -74,7 +74,7 @@ def test_the_log_tells_each_layer() -> None:
     assert [c.node for c in log.result.changed] == [*(f"layers_{k}" for k in range(5)), "head"]
     assert all("scales times" in c.what and "dB before" in c.what for c in log.result.changed)
     few = pass_logs(reestimate(graph, [x[:3]]))[-1].result
-    assert {s.why for s in few.skipped} == {"144 values of a channel say too little"}
+    assert {s.why for s in few.skipped} == {"144 values per channel are too few"}
     assert PAIRS > 144
 
 

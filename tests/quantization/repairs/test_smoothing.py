@@ -91,7 +91,7 @@ def test_the_log_says_what_and_why_not(outliers: tuple[Outliers, Tensor]) -> Non
     assert {c.node for c in result.changed} == {"up", "query"}
     assert all("16 input channels divided, " in c.what for c in result.changed)
     assert [(s.node, s.why) for s in result.skipped] == [
-        ("down", "gelu_1 has no channels that what makes it could be divided by")
+        ("down", "gelu_1 is computed by no layer whose channels could be divided")
     ]
     first = pass_logs(smooth(fused("conv_bn_relu"), calibration_data(TINY["conv_bn_relu"])))[-1].result
     assert [s.why for s in first.skipped] == ["it reads the model's input"]

@@ -61,5 +61,5 @@ def test_convert_says_what_new_settings_leave_in_float(observed: fx.GraphModule)
     in_float = {s.node for s in result.skipped if s.stays_float}
     assert in_float == {"add_2", "add_3", "relu_1", "flatten_1"}
     assert not pass_logs(fxpasses.convert(observed))[-1].result.skipped
-    with pytest.raises(GraphError, match=r"it was not observed(.|\n)*fx\.observe"):
+    with pytest.raises(GraphError, match=r"it has no observer(.|\n)*fx\.observe"):
         fxpasses.convert(observed, replace(CONFIG, overrides=both[:1]))
