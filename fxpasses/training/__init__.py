@@ -1,4 +1,4 @@
-"""Quantization-aware training, from a FLOAT graph to the integers that training saw. Its public interface is below."""
+"""Quantization-aware training, from a FLOAT graph to the integers of its int8 graph. The public interface is below."""
 
 from __future__ import annotations
 
