@@ -147,7 +147,7 @@ def score(
             mask takes less space.
         base: "cifar100", "imagenet", "wikitext", or "effdl" for the course's later score.
         accumulator: width of sums: "32" bits, "16", or "exact", the narrowest that holds every sum.
-        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Only for graphs that quantize nothing.
+        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Not for quantized graphs.
         weight_bits: for a FLOAT graph: assume this number of bits for every parameter.
         activation_bits: for a FLOAT graph: assume this number of bits for every computed value.
         block: outputs and inputs of a block; a mask then has one bit for each block, not for each element.
