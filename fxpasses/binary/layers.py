@@ -27,8 +27,8 @@ class LatentRule:
     """Rule that makes a binary or ternary weight from a real one, and keeps the real one in range.
 
     Attributes:
-        weights: ``"sign"`` and ``"stochastic"`` are of BinaryConnect, ``"scaled"`` of BWN and XNOR-Net, ``"ternary"`` of
-            TWN.
+        weights: ``"sign"`` and ``"stochastic"`` are of BinaryConnect, ``"scaled"`` of BWN and XNOR-Net, and
+            ``"ternary"`` of TWN.
         gradient: gradient of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
         centred: whether the mean over input channels is subtracted from filters before every step (BWN, XNOR-Net).
         clipped: whether real weights are kept in [-1, 1].

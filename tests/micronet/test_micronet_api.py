@@ -1,4 +1,4 @@
-"""``score`` of graphs in every stage, of files, and what it refuses."""
+"""``score`` of graphs in every stage and of files, and its refusals."""
 
 from __future__ import annotations
 
