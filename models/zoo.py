@@ -69,12 +69,9 @@ def load_model(
     """Load the model that a spec names, in eval mode.
 
     ``image_size`` replaces the published height and width of torchvision and timm models. ``fresh`` leaves random
-    weights as
-    the architecture's author initialises them, for training, instead of settling them. ``weights_key`` chooses the
-    weights
-    of a checkpoint that holds several. Raises :class:`InputError` for an unknown name, a file that cannot be used, or
-    weights
-    that do not fit.
+    weights as the architecture's author initialises them, for training, instead of settling them. ``weights_key``
+    chooses the weights of a checkpoint that holds several. Raises :class:`InputError` for an unknown name, a file that
+    cannot be used, or weights that do not fit.
     """
     # Random weights must depend on the seed alone, and the caller's random state must not change.
     with torch.random.fork_rng(devices=[]):

@@ -6,8 +6,8 @@
 Each criterion scores the channels, and as few as the budget allows are removed. Accuracy is measured three times: after
 the removal (``removed``), after the weights left are adjusted (``stood in``), and with new BatchNorm statistics
 (``statistics``), as in ``fxpasses prune``. Loss and agreement with the dense model are those of the last step. On a
-small
-test set they distinguish criteria that have the same accuracy. ``--joined`` removes channels of residual streams, too.
+small test set they distinguish criteria that have the same accuracy. ``--joined`` removes channels of residual streams,
+too.
 """
 
 from __future__ import annotations

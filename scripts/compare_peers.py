@@ -1,18 +1,16 @@
 """Compares fxpasses with torch.ao, onnxruntime's quantize_static (MinMax, Entropy, Percentile) and NNCF on the same
 nets.
 
-python scripts/compare_peers.py --data-root DATA
-python scripts/compare_peers.py --models torchvision/resnet18 --peers minmax nncf --runs 300 --json peers.json
-python scripts/compare_peers.py --models all --calib 256 --data-root DATA
+python scripts/compare_peers.py --data-root DATA python scripts/compare_peers.py --models torchvision/resnet18 --peers
+minmax nncf --runs 300 --json peers.json python scripts/compare_peers.py --models all --calib 256 --data-root DATA
 
 DATA holds models/ (weights), imagenet/, cifar10/ and mnist/. A net without weights or images there gets random weights
 (with settled BatchNorms) and noise: agreement and speed are still meaningful, accuracy is left out.
 
 Every tool quantizes in its own process, on all cores. "made in" is the time from the float model in memory (for ONNX
 quantizers: from the float file) to int8 files on disk, of which fxpasses writes two. "peak" is the largest memory of
-the
-process, "added" the part of it that imports and the float model did not need. Latency is on one thread at batch 1; all
-contestants of a net take turns, and ratios are medians of paired rounds. On CPUs without VNNI quantize_static gets
+the process, "added" the part of it that imports and the float model did not need. Latency is on one thread at batch 1;
+all contestants of a net take turns, and ratios are medians of paired rounds. On CPUs without VNNI quantize_static gets
 ``reduce_range``.
 """
 

@@ -6,8 +6,7 @@
 Weights are random and BatchNorm statistics settled; nothing is downloaded. Channels are chosen by L1 in every group. A
 model is ok if the small graph gives, in float64, the outputs of the large one with zeros, up to rounding. Layers that
 keep their channels are counted by reason in the JSON. ``--torch-pruning`` runs Torch-Pruning, if it is installed, on
-the
-same models.
+the same models.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ def torch_pruning(module: nn.Module, images: Tensor, ratio: float) -> str:
         ).step()
         with torch.no_grad():
             model(images)
-    except Exception as error:  # noqa: BLE001  # whatever a rival raises is its answer
+    except Exception as error:  # noqa: BLE001  # an error of the other library is a result
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:80]}"
     return f"{sum(p.numel() for p in model.parameters()) / before:.3f}"
 

@@ -40,8 +40,7 @@ class Run:
 @functools.cache
 def _commands() -> Callable[..., Any]:
     """Group of commands that typer makes from their signatures at every call; cached, because this takes longer than
-    most
-    calls in tests.
+    most calls in tests.
     """
     return typer.main.get_command(app.app)
 

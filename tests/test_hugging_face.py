@@ -20,8 +20,7 @@ FLOAT_OPERATORS = {
     "add",
 }
 """Operators without an int8 form, operators that only move values, and the residual stream, which only LayerNorms read:
-no
-linear layer is among them.
+no linear layer is among them.
 """
 LARGEST_LSB = 1
 """Largest difference in LSB after LayerNorm and softmax, which run in float: the runtimes round them differently."""

@@ -146,8 +146,7 @@ def test_efficientnet_b0_pruned(
 
 def parts_of_weights(graph: fx.GraphModule, dense: MicroNetScore, share: float) -> tuple[float, float, float]:
     """Differences between the notebook and a mask of whole weights: parts of weights that it keeps, their products, and
-    the
-    adds that it subtracts for filters of less than one weight, (1 - L (1 - s)) E of them.
+    the adds that it subtracts for filters of less than one weight, (1 - L (1 - s)) E of them.
     """
     positions = {row.name: row.work[0].macs for row in dense.rows if row.work}
     weights = products = empty = 0.0

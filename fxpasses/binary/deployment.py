@@ -1,10 +1,8 @@
 """Replaces real weights by the binary ones: the result is an ordinary FLOAT graph of plain layers.
 
 Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer gets the weight
-it
-computed with. A BatchNorm that is folded later multiplies the weights of each output by one number. So they keep two
-(or
-three) values, and are the integers -1, 0 and +1 on that output's scale.
+it computed with. A BatchNorm that is folded later multiplies the weights of each output by one number. So they keep two
+(or three) values, and are the integers -1, 0 and +1 on that output's scale.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; ``arguments`` default to those of the process.
 
     Exit codes: 0 done; 1 done, and the answer is no (of ``parity``, ``audit`` and ``doctor``); 2 bad input, explained
-    in
-    one message; 70 a defect of fxpasses; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
+    in one message; 70 a defect of fxpasses; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
     """
     from . import interruption
 

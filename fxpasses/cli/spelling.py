@@ -2,8 +2,7 @@
 
 The library writes a parameter in backticks, as Python has it: ```bits=3```, ```keep_float=["conv1"]```, or ```metric```
 alone. Here each becomes the option that sets it: ``--bits 3``, ``--keep-float conv1``, ``--metric``. A parameter
-without
-an option stays as it is.
+without an option stays as it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Rows of a QUANTIZED graph: its integers, and every scale and zero point that belongs to them.
 
 Quantizing and dequantizing are free, as are conversions between formats that float32 holds exactly; so is requantizing
-a
-sum to the scale of its output. A saturation that replaces a ReLU (an output grid that begins at zero) counts as the
+a sum to the scale of its output. A saturation that replaces a ReLU (an output grid that begins at zero) counts as the
 ReLU. Float operators between integers are counted as in a FLOAT graph.
 """
 

@@ -1,8 +1,7 @@
 """Number of bits of a stored tensor, by the challenge's rules.
 
 A value of n bits is n/32 parameter. A tensor with zeros may be stored without them, with one bit for each element of
-its
-whole shape (or one for each block) that gives their places; this is done wherever it is shorter. Tensors of one
+its whole shape (or one for each block) that gives their places; this is done wherever it is shorter. Tensors of one
 dimension are stored whole. Weights that are ``-s`` and ``+s`` for each output take one bit each and a scale of 32.
 """
 

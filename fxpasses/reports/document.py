@@ -49,8 +49,7 @@ class Variant:
     """One artifact in one runtime, as it is stored in report.json.
 
     ``accuracy`` and ``vs_fp32`` always have all their keys; the value is None if it was not measured. ``file`` is the
-    name of
-    the artifact in the folder of the report, if it has one.
+    name of the artifact in the folder of the report, if it has one.
     """
 
     name: str

@@ -71,8 +71,7 @@ def prune_targets(
     """Find the layers of a FLOAT graph that can be pruned, or those that a pattern (a path, or an operator) matches.
 
     The channels of the layer that makes the output are the model's answers. It is left out if channels are pruned,
-    unless a
-    pattern names it.
+    unless a pattern names it.
 
     Raises:
         InputError: nothing can be pruned, or a pattern matches nothing.

@@ -2,8 +2,7 @@
 
 An override of the caller's comes first, then the bits for first and last layers, then those for the rest. A layer is
 first if there is no other layer before it, and last if there is none after it. Layers made only by lowering (a
-BatchNorm
-as a convolution, a shortcut's padding) keep 8 bits.
+BatchNorm as a convolution, a shortcut's padding) keep 8 bits.
 """
 
 from __future__ import annotations

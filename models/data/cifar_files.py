@@ -1,8 +1,7 @@
 """CIFAR-10 in its two published layouts: binary records, or the python batches.
 
 Binary: ``cifar-10-batches-bin/data_batch_1..5.bin`` and ``test_batch.bin``, each record 1 label byte and 3072 pixel
-bytes
-(red, green, blue planes of 32x32). Records are read by index, so memory holds only one batch. Python:
+bytes (red, green, blue planes of 32x32). Records are read by index, so memory holds only one batch. Python:
 ``cifar-10-batches-py/data_batch_1..5`` and ``test_batch``, pickled dicts of ``data`` and ``labels``.
 """
 

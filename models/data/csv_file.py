@@ -8,9 +8,8 @@ A header names the columns, separated by commas::
 ``label`` is a class, as a whole number, or any number to be predicted. Several columns that begin with ``target`` are
 predicted together. Without either, the last column is the label. ``split`` is ``train`` or ``val``; without it every
 fifth row is held out. A column ``image`` names files relative to this one, which are fed as by ``images=DIR``;
-otherwise
-all other columns, in order and unchanged, are the input. Labels are int64 ``[B]`` if they are whole numbers in one
-column named ``label``, else float32 ``[B]``, or ``[B, targets]``.
+otherwise all other columns, in order and unchanged, are the input. Labels are int64 ``[B]`` if they are whole numbers
+in one column named ``label``, else float32 ``[B]``, or ``[B, targets]``.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@
     DIR/val/images/b.jpg     DIR/val/masks/b.png        for evaluation
 
 A mask has its image's name and size, and one channel of 8 bits (grey or a palette), which holds the index of each
-pixel's
-class; 255 is a pixel of no class. Both are scaled to the model's height and width, images bilinearly, masks to the
-nearest pixel. Labels are int64 ``[B, H, W]``.
+pixel's class; 255 is a pixel of no class. Both are scaled to the model's height and width, images bilinearly, masks to
+the nearest pixel. Labels are int64 ``[B, H, W]``.
 """
 
 from __future__ import annotations

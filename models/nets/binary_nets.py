@@ -40,9 +40,8 @@ class BinaryConnectCifar(nn.Module):
     """BinaryConnect's form of a network for CIFAR-10: each layer is convolution, max-pool or none, BatchNorm, ReLU.
 
     ``widths`` are those of the convolutions and ``pooled`` tells which of them have a pool after them. The paper has
-    (128,
-    128, 256, 256, 512, 512), with a pool after every second one, and 1024 and 1024 hidden units. ``[B, 3, 32, 32]`` to
-    ``[B, num_classes]``.
+    (128, 128, 256, 256, 512, 512), with a pool after every second one, and 1024 and 1024 hidden units.
+    ``[B, 3, 32, 32]`` to ``[B, num_classes]``.
     """
 
     def __init__(

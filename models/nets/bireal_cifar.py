@@ -1,11 +1,9 @@
 """A residual network for binary convolutions: Bi-Real Net's shortcuts with ReActNet's shifted signs and PReLUs.
 
 Liu et al. 2018 and 2020: every binary convolution has a shortcut around it, which keeps real values. One block is
-shift,
-sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. If a block halves the image,
-its
-shortcut is an average pool and, if channels double, a 1x1 convolution. Both are float, as are the stem and the
-classifier.
+shift, sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. If a block halves the
+image, its shortcut is an average pool and, if channels double, a 1x1 convolution. Both are float, as are the stem and
+the classifier.
 """
 
 from __future__ import annotations

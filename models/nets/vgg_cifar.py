@@ -1,9 +1,8 @@
 """VGG-16 with batch normalisation for 32x32 inputs: the usual subject of filter pruning.
 
 Simonyan and Zisserman 2014, configuration D, with one linear layer after the convolutions as in Li et al. 2016
-("Pruning
-Filters for Efficient ConvNets") and Liu et al. 2017 ("Network Slimming"). A width may be any number, so that a pruned
-network is the same class with smaller widths.
+("Pruning Filters for Efficient ConvNets") and Liu et al. 2017 ("Network Slimming"). A width may be any number, so that
+a pruned network is the same class with smaller widths.
 """
 
 from __future__ import annotations

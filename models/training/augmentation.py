@@ -1,9 +1,8 @@
 """Mirrors and shifts images in training: He et al. 2015, section 4.2, the usual augmentation of CIFAR-10.
 
 The border that a shift uncovers is black, as if images were padded before they are normalised. A network trained that
-way
-has statistics of images with black borders, and other statistics reduce its accuracy. Suitable for photographs, but not
-for digits and letters, which must not be mirrored.
+way has statistics of images with black borders, and other statistics reduce its accuracy. Suitable for photographs, but
+not for digits and letters, which must not be mirrored.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """A small plain training loop: seeded, one device, cosine schedule, cross entropy.
 
 Loshchilov and Hutter 2016 (cosine annealing, AdamW). The same seed gives the same weights on the same machine and
-number
-of threads. With ``bf16`` products are computed from bfloat16 numbers and sums stay float32 (Kalamkar et al. 2019): this
-is faster on CPUs with avx512_bf16 or AMX, slower on others. The loop is not meant for long trainings such as those on
-ImageNet.
+number of threads. With ``bf16`` products are computed from bfloat16 numbers and sums stay float32 (Kalamkar et al.
+2019): this is faster on CPUs with avx512_bf16 or AMX, slower on others. The loop is not meant for long trainings such
+as those on ImageNet.
 """
 
 from __future__ import annotations
@@ -75,10 +74,8 @@ def train(
 
     ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. ``loss`` replaces cross entropy;
     ``after_step`` is called after every step of the optimizer, for example to restore the zeros of masks. The learning
-    rate
-    falls on a cosine, after every batch if ``images_per_epoch`` is given, else after every epoch. Raises
-    :class:`InputError`
-    if an epoch is empty or the loss is no longer finite.
+    rate falls on a cosine, after every batch if ``images_per_epoch`` is given, else after every epoch. Raises
+    :class:`InputError` if an epoch is empty or the loss is no longer finite.
     """
     config = config or TrainConfig()
     run = _Run(module, config, _optimizer(module, config), loss or _loss_of(config), after_step, images_per_epoch)

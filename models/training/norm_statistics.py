@@ -2,14 +2,12 @@
 
 New statistics are those of the activations that are left after pruning. But they may come from other images than the
 network was trained with: if it was trained on images shifted over black, statistics of unshifted images can do more
-harm
-than good. So several are tried, and the choice is the one with which the outputs are nearest to those of the unchanged
-network, on images that no statistics were taken from.
+harm than good. So several are tried, and the choice is the one with which the outputs are nearest to those of the
+unchanged network, on images that no statistics were taken from.
 
 The distance is the mean Kullback-Leibler divergence ``sum p log(p / q)`` of the class probabilities ``q`` from ``p``,
 those of the reference. For outputs that are no logits ``[B, classes]`` it is the squared error relative to the square
-of
-the reference's.
+of the reference's.
 """
 
 from __future__ import annotations

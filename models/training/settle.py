@@ -33,10 +33,8 @@ def settle(module: AnyModule, seed: int = 0, example_inputs: tuple[Tensor, ...] 
     """Give fresh norms, biases and placeholders random values; return the same module, in eval mode.
 
     ``example_inputs`` is one batch of at least two inputs. Without it the running statistics are random, too; this is
-    enough
-    for small nets but lets activations of very deep ones grow. With it, a net without any norm gets weights that keep
-    the
-    variance, because torch's own initialisation makes it fade.
+    enough for small nets but lets activations of very deep ones grow. With it, a net without any norm gets weights that
+    keep the variance, because torch's own initialisation makes it fade.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

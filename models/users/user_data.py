@@ -1,14 +1,11 @@
 """Data from the caller's file: ``path/file.py:factory``.
 
 The factory returns an iterable of batches, such as a DataLoader: tensors ``[B, *input_shape]``, or pairs of such a
-tensor
-and labels ``[B]``, ready to be fed to the model. For a model of several inputs a batch is a tuple of them, or a dict as
-a
-tokenizer returns it, with labels after them or under ``labels``. With ``--metric``, labels have the form that the
-metric
-takes. Or the factory returns an object with the methods of :class:`fxpasses.models.DataSource`. It is called again for
-every pass over the data, so it may be a generator function. With one iterable, calibration and evaluation get the same
-batches. Batches may be endless: only as many are read as are needed.
+tensor and labels ``[B]``, ready to be fed to the model. For a model of several inputs a batch is a tuple of them, or a
+dict as a tokenizer returns it, with labels after them or under ``labels``. With ``--metric``, labels have the form that
+the metric takes. Or the factory returns an object with the methods of :class:`fxpasses.models.DataSource`. It is called
+again for every pass over the data, so it may be a generator function. With one iterable, calibration and evaluation get
+the same batches. Batches may be endless: only as many are read as are needed.
 """
 
 from __future__ import annotations

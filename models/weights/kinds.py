@@ -61,7 +61,7 @@ def as_the_model_has(state: OrderedDict[str, Tensor], module: nn.Module, path: P
         if not safe:
             raise InputError(
                 f"{path}: the weight {name} is {_short(value.dtype)}",
-                why=f"the model has {_short(wanted)} there, and what other numbers mean nobody knows",
+                why=f"the model has {_short(wanted)} there, and the meaning of other numbers is unknown",
                 fix="save the weights of the float model, as float32",
             )
         if wanted in _FLOATS:

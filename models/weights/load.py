@@ -28,8 +28,7 @@ def load_weights(module: nn.Module, path: Path, key: str | None = None) -> None:
     """Copy every weight of the file into the module; names and shapes must match exactly.
 
     Checkpoints of trainings are accepted: weights under ``state_dict``, ``model``, ``params_ema`` or any other key,
-    with
-    ``module.``, ``_orig_mod.`` or any other prefix, if exactly one such reading fits; a warning names it.
+    with ``module.``, ``_orig_mod.`` or any other prefix, if exactly one such reading fits; a warning names it.
 
     Args:
         module: gets the weights.

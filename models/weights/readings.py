@@ -1,13 +1,10 @@
 """Finds the tensors of a checkpoint that belong to the model, by names and shapes that fit.
 
 Trainings store weights under keys (``state_dict``, ``model``, ``net``, ``params_ema``, ``weights``) beside optimizers
-and
-counters, and with prefixes (``module.``, ``model.``, ``_orig_mod.``). A *reading* is one such key and prefix. It fits
-if
-it has every weight of the model in its shape, and without a prefix no other. The one that fits is taken, with a
-warning.
-Several that fit, such as weights and their moving average, are refused unless they are equal: ``--weights-key`` chooses
-one.
+and counters, and with prefixes (``module.``, ``model.``, ``_orig_mod.``). A *reading* is one such key and prefix. It
+fits if it has every weight of the model in its shape, and without a prefix no other. The one that fits is taken, with a
+warning. Several that fit, such as weights and their moving average, are refused unless they are equal:
+``--weights-key`` chooses one.
 """
 
 from __future__ import annotations

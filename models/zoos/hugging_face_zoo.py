@@ -2,8 +2,7 @@
 
 ``config.json`` names the architecture, ``model.safetensors`` holds the weights; pickled weights and code in the folder
 are not read. Images are ``[B, C, H, W]``, sound is ``[B, samples]``, text is tokens. If the second parameter of the
-model
-is the mask, text comes with it: its data gives dicts, as a tokenizer does with ``padding="max_length"``.
+model is the mask, text comes with it: its data gives dicts, as a tokenizer does with ``padding="max_length"``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Models of Ultralytics, if the caller has installed that package: architectures alone, no download.
 
 The package is under the AGPL-3.0, which asks more of a distributor of programs with it than this project's license
-does.
-It is no dependency, and nothing here is imported unless a model of it is named. Models are built from the package's
-files
-of settings (``yolov8n``, ``yolo11n``, ``yolov8n-seg`` ...) with random weights. Their output is that of the package's
-export: one tensor ``[B, 4 + classes, boxes]`` for detection, as ``--metric map`` reads it. Pixels are divided by 255.
+does. It is no dependency, and nothing here is imported unless a model of it is named. Models are built from the
+package's files of settings (``yolov8n``, ``yolo11n``, ``yolov8n-seg`` ...) with random weights. Their output is that of
+the package's export: one tensor ``[B, 4 + classes, boxes]`` for detection, as ``--metric map`` reads it. Pixels are
+divided by 255.
 """
 
 from __future__ import annotations

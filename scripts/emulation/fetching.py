@@ -1,10 +1,8 @@
 """Fetches files that emulated CPUs need: qemu 10, an ARM root with Python, wheels for it, and a qemu that counts.
 
 There are two versions of qemu: Debian links the newer ones statically, without plugins, so instructions are counted
-under
-7.2. That version shows ARM programs the x86 host's /proc/cpuinfo and /sys, and onnxruntime crashes on these. Each ARM
-CPU
-therefore gets its own root for counting, with the description of the CPU by qemu 10.
+under 7.2. That version shows ARM programs the x86 host's /proc/cpuinfo and /sys, and onnxruntime crashes on these. Each
+ARM CPU therefore gets its own root for counting, with the description of the CPU by qemu 10.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Child processes to be disturbed: forked from this process, which has imported everything, or started anew.
 
-Importing takes longer than the rest of a small command. A forked child runs the same ``main`` as ``python -m
-fxpasses``,
-with the same streams, signals and exit codes.
+Importing takes longer than the rest of a small command. A forked child runs the same ``main`` as
+``python -m fxpasses``, with the same streams, signals and exit codes.
 """
 
 from __future__ import annotations

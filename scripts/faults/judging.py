@@ -17,7 +17,7 @@ DONE, BAD_INPUT = 0, 2
 _CODES: dict[signal.Signals | None, tuple[int, ...]] = {
     signal.SIGKILL: (-signal.SIGKILL,),
     signal.SIGINT: (130,),
-    signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),  # before it is prepared for, a shell sees the same
+    signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),  # the second code: it came before the handler was set
     None: (BAD_INPUT,),
 }
 

@@ -168,7 +168,6 @@ def _environment(root: Path) -> dict[str, str]:
 
 def _unreadable(root: Path) -> str:
     """Names of the files that cannot be read. They are read in a child, because reading starts threads, and this
-    process
-    must stay able to fork.
+    process must stay able to fork.
     """
     return fork(lambda: print("\n".join(unreadable(root / OUT))), {}).end(LIMIT_S).said.strip()

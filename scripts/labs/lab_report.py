@@ -86,8 +86,7 @@ class LabReport:
     """Results of a lab: filled by its sections, written at the end.
 
     ``load`` is the number of processes that wanted a CPU when the lab began: if it exceeds the number of CPUs, times
-    are
-    not reliable.
+    are not reliable.
     """
 
     name: str

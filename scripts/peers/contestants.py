@@ -1,8 +1,7 @@
 """Contestants: each quantizes in its own process and writes files, which are opened as runners here.
 
 Each peer is used as its own documentation says; see ``onnx_quantizers.py`` and ``torch_quantizers.py``. All get the
-same
-float model and the same calibration batches, and all the machine's cores.
+same float model and the same calibration batches, and all the machine's cores.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ LEGAL = (
     *("int8 node: the module itself", "int8 node: what generated code calls", "int8 node: what generated code reads"),
 )
 """Allowed names: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8 nodes have
-a
-number after their name.
+a number after their name.
 """
 
 HARMLESS = (*UNREAD, *LEGAL)

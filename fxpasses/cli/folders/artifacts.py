@@ -19,8 +19,7 @@ QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --o
 
 def journal_beside(out: Path) -> Path:
     """Path of the journal of a search, beside ``out``; it exists until ``out`` is complete. ``.`` and ``..`` are
-    resolved
-    first, because they have no name of their own.
+    resolved first, because they have no name of their own.
     """
     named = out if out.name not in ("", "..") else Path(os.path.realpath(out))
     return named.parent / f"{named.name}.journal.jsonl"

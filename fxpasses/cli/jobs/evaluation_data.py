@@ -25,8 +25,7 @@ Batch = tuple[Tensor, Tensor | None]
 
 def evaluation_batches(data: DataSource, images: int) -> Callable[[], Iterable[Batch]]:
     """Return a function that gives the evaluation data from the start, in batches whose size fits the caches. The data
-    is
-    kept in memory if it is small enough.
+    is kept in memory if it is small enough.
     """
     images = min(images, data.evaluation_images)
     values = math.prod(data.input_shape)

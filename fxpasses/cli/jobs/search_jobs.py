@@ -125,8 +125,7 @@ def _observers(config: QuantConfig) -> list[str]:
 @lru_cache(maxsize=4)
 def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) -> Calibrated:
     """Calibrate for these settings, ready to convert. Settings that differ only in ranges and rounding share one run
-    over
-    the data.
+    over the data.
     """
     if any(parse_observer(name).name == "moving_average" for name in _observers(config)):
         data = loaded(subject).data

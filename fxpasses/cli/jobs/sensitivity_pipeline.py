@@ -158,7 +158,7 @@ def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Call
 
 def frame(given: Input, target: str | None, calibration_images: int | None, terminal: Terminal) -> dict[str, Any]:
     """Entries of every document on its origin: environment, model, data, command and warnings."""
-    warnings = [] if given.model.pretrained else ["the weights are random: what they are sensitive to says nothing"]
+    warnings = [] if given.model.pretrained else ["the weights are random: trained ones differ in sensitivity"]
     for warning in warnings:
         terminal.remark(warning)
     return {

@@ -15,8 +15,7 @@ def training_batches(
     data: DataSource, batch: int, seed: int, *, augment: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training split, shuffled, and mirrored and shifted if asked to. Images have the layout that is fastest
-    on
-    CPUs.
+    on CPUs.
 
     The caller's own batches come in the caller's order.
 

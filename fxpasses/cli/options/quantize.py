@@ -97,7 +97,7 @@ class QuantizeOptions:
     ] = True
     reestimate: Annotated[
         bool,
-        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm would; for few bits."),
+        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm does; for few bits."),
         _static(
             "it corrects what rounding calibrated activations does",
             sets="reestimation",
@@ -195,8 +195,8 @@ class QuantizeOptions:
             "--qat",
             callback=shared.finite,
             metavar="EPOCHS",
-            help="Train so many epochs with what rounding does: --bits and --activation-bits of 2 to 8, not only of "
-            "weights. Data with labels.",
+            help="Train for this number of epochs with simulated rounding, of weights and activations: --bits and "
+            "--activation-bits of 2 to 8. Needs data with labels.",
             show_default=False,
         ),
         _static(_TRAINED, sets="epochs"),

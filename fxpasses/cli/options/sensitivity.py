@@ -52,7 +52,7 @@ class SensitivityOptions:
         str, typer.Option("--ratios", metavar="R,R,...", help="Shares of a layer's weights to prune, for prune.")
     ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
     granularity: Annotated[
-        str, typer.Option("--granularity", metavar="NAME", help="What is pruned: weight or channel.")
+        str, typer.Option("--granularity", metavar="NAME", help="Unit of pruning: weight or channel.")
     ] = "weight"
     criterion: pruning.Criterion = "l1"
     layers: pruning.Layers = None

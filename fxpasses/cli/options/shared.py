@@ -79,7 +79,7 @@ WeightsKey = Annotated[
     typer.Option(
         "--weights-key",
         metavar="KEY",
-        help="Which weights of a checkpoint that holds several: a key or a prefix of names in it, as the error says.",
+        help="Key, or prefix of names, of the weights in a checkpoint that holds several; the error lists them.",
         show_default=False,
     ),
 ]
@@ -97,7 +97,7 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="How models are judged: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
+        help="Metric that judges models: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
         "path/file.py:function; NAME@KEY is of another output than the first.",
         show_default=False,
     ),
@@ -113,7 +113,7 @@ ImageSize = Annotated[
     ),
 ]
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="What `fxpasses quantize --out DIR` wrote.", show_default=False)
+    Path, typer.Argument(metavar="DIR", help="Folder that `fxpasses quantize --out DIR` wrote.", show_default=False)
 ]
 Seed = Annotated[
     int,

@@ -45,8 +45,7 @@ class Lowering(Protocol):
     """One method with its settings.
 
     ``method`` is as the command line spells it; ``precision`` names files and variants; ``target`` is None if the
-    result
-    does not depend on one.
+    result does not depend on one.
     """
 
     @property
@@ -119,9 +118,9 @@ class Half:
 
     def why_slow(self, runtime: str) -> str:
         if self.precision == "bf16":
-            return "what is gained is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
+            return "the gain is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
         how = "torch falls back to slow kernels" if runtime == TORCH else "onnxruntime casts to float32 and back"
-        return f"without fp16 arithmetic in the CPU, {how}; what is gained is half the size, and speed on a GPU"
+        return f"without fp16 arithmetic in the CPU, {how}; the gain is half the size, and speed on a GPU"
 
 
 def open_capture(model: LoadedModel) -> fx.GraphModule:

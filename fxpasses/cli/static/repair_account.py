@@ -50,8 +50,7 @@ def repair_steps(config: QuantConfig) -> list[RepairStep]:
     """Steps from no repair to ``config``: each one adds a repair to those before it.
 
     Bias correction comes before equalization, which alone can lose accuracy, since it makes weights harder to round,
-    but
-    gains some after bias correction.
+    but gains some after bias correction.
     """
     bare = replace(
         config,

@@ -5,8 +5,7 @@ channels that a layer reads, removing channel ``c`` and solving for the rest cha
 ``||W_c||^2 / [H^-1]_cc`` in the mean square. This error is left after :func:`.compensation.compensate`. The score of a
 channel is the sum over all layers that read it, each in units of the energy of the layer's output. It needs inputs, but
 neither labels nor gradients. Scores do not compare across layers: an equal share of the energy matters more in one
-layer
-than in another.
+layer than in another.
 """
 
 from __future__ import annotations

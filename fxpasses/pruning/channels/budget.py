@@ -93,8 +93,7 @@ def choose_within(
     """Find by bisection the smallest ratio of channels whose removal meets the budget.
 
     If counts are rounded, a small step of the ratio may remove channels of many layers at once, more than needed. These
-    are
-    then restored group by group, the most important first, as long as the budget holds; not if costs are measured.
+    are then restored group by group, the most important first, as long as the budget holds; not if costs are measured.
 
     Args:
         dependencies, scores, layers, scope, round_to, keep_joined, comparable: as for

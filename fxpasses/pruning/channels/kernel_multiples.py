@@ -9,8 +9,7 @@ MULTIPLES = {"x86": 16, "x86-avx2": 16, "arm": 16, "cuda": 32}
 """Multiple of channels by target, for int8 and float32 kernels of both runtimes; docs/pruning.md has the measurements.
 
 ``scripts/bench_channel_counts.py`` repeats them on a machine. The values of ``arm`` and ``cuda`` were not measured:
-they
-follow from the number of bytes in a register and in a product of a tensor core.
+they follow from the number of bytes in a register and in a product of a tensor core.
 """
 
 

@@ -1,8 +1,7 @@
 """Updates sizes that are written into a graph: those of reshapes, slices, pads and scales, after channels are removed.
 
 A size that the graph reads from a tensor keeps its old value (a scale of ``1 / sqrt(x.shape[-1])`` belongs to the
-trained
-weights); shapes that hold channel counts are rewritten.
+trained weights); shapes that hold channel counts are rewritten.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Every channel that a layer makes is an atom, which is a number. Atoms that an operator ties together (the two sides of a
 residual add) are united; the resulting sets are the classes, and each class is removed as a whole or not at all. An
-atom
-that an unknown operator reads is frozen, with the first reason, and so is its class.
+atom that an unknown operator reads is frozen, with the first reason, and so is its class.
 """
 
 from __future__ import annotations

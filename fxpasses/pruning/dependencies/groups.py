@@ -1,10 +1,9 @@
 """Groups of channels that belong together: the layers they belong to, and the channels that must stay.
 
 The labels of :mod:`.labels` give classes of atoms. Classes that occur at exactly the same dimensions of the same
-tensors
-are interchangeable, and form a group. Any classes of a group may be removed as long as one is left, so no tensor ever
-loses its last channel. The output channels of a convolution are usually one group. Those of a residual stage are one
-group, together with all layers that add to it.
+tensors are interchangeable, and form a group. Any classes of a group may be removed as long as one is left, so no
+tensor ever loses its last channel. The output channels of a convolution are usually one group. Those of a residual
+stage are one group, together with all layers that add to it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The label of a dimension is an array of atoms, one for each index, or None if it is no channel dimension: batch, height,
 width, tokens. Each operator of the vocabulary has a rule for the labels of its output. A convolution makes new atoms,
-an
-add unites those of its inputs, a concatenation concatenates arrays, a slice slices them, a flatten repeats them. A
+an add unites those of its inputs, a concatenation concatenates arrays, a slice slices them, a flatten repeats them. A
 reshape that splits a dimension unites atoms, so that the result stays rectangular. An operator without a rule freezes
 the channels it reads: a graph is never refused, but parts of it are not prunable, each with its reason.
 

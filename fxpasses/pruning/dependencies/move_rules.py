@@ -52,8 +52,7 @@ def reshaped(state: Labelling, node: fx.Node, labels: Labels, before: Shape, aft
     """Labels of a reshape; if a dimension is split into several, the last part keeps the atoms.
 
     Splitting C into ``[G, C/G]`` unites the i-th channels of the G parts, so that the result stays rectangular. The
-    parts of
-    a channel shuffle, query, key and value, or the heads of attention then all shrink alike.
+    parts of a channel shuffle, query, key and value, or the heads of attention then all shrink alike.
     """
     made: list[Dim] = [None] * len(after)
     for ins, outs in blocks(before, after):

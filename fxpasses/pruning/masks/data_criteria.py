@@ -1,8 +1,7 @@
 """Scores from data: gradients of a loss (Taylor, movement) and activations. The graph is run, never changed.
 
 Movement pruning accumulates ``-w g`` while a model is fine-tuned; here it is the same sum at fixed weights, which is
-its
-first step.
+its first step.
 """
 
 from __future__ import annotations

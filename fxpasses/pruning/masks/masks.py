@@ -2,8 +2,7 @@
 
 A mask belongs to a layer, named by its path, and is a bool tensor, True for weights that are kept. It has the shape of
 the weight, or ``[C_out]`` for whole output channels, and then covers the bias, too. Applying masks is exact: it sets
-the
-other weights to zero in a copy of the graph. The copy is an ordinary graph and stores its masks, so that
+the other weights to zero in a copy of the graph. The copy is an ordinary graph and stores its masks, so that
 :func:`reapply_masks` can restore the zeros after an optimizer step.
 """
 

@@ -15,10 +15,8 @@ def schedule_ratios(schedule: Schedule, ratio: float, steps: int = 1, *, initial
     """The ratio after each of ``steps`` prunings; the last is ``ratio``.
 
     ``"one-shot"``: all at the first step. ``"iterative"``: each step prunes the same share of the weights left by the
-    step
-    before (Han et al. 2015). ``"cubic"``: ``s_t = s_f + (s_i - s_f) (1 - t/n)^3``, much at first and little at the end
-    (Zhu
-    and Gupta 2017).
+    step before (Han et al. 2015). ``"cubic"``: ``s_t = s_f + (s_i - s_f) (1 - t/n)^3``, much at first and little at the
+    end (Zhu and Gupta 2017).
 
     Raises:
         InputError: an unknown schedule, a ratio outside [0, 1), ``initial`` above ``ratio``, no step.

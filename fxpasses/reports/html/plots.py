@@ -1,8 +1,7 @@
 """The plots of report.html: inline SVG by matplotlib, in colours that follow the page's light or dark theme.
 
 Plots are drawn in placeholder colours; in the finished SVG each is replaced by the page's CSS variable for its role.
-Text
-stays text, in the page's font.
+Text stays text, in the page's font.
 """
 
 from __future__ import annotations

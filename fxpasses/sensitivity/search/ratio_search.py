@@ -120,10 +120,8 @@ def largest_ratios(
     """Ratios for the whole net from the curves of its layers; all layers get the same budget.
 
     The budget of the layers is bisected until the net, with all layers pruned, loses at most ``max_drop``. The search
-    runs
-    over shares of four times the net's budget, because the layers together can lose less than the sum of their own
-    losses,
-    or more.
+    runs over shares of four times the net's budget, because the layers together can lose less than the sum of their own
+    losses, or more.
 
     Returns:
         Ratio by layer, and the search over the share.

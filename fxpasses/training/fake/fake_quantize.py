@@ -1,10 +1,9 @@
 """Fake quantization: round to a grid and back in float, with gradients for the rounded tensor and for the step.
 
 With ``v = x / s`` and ``q = clamp(round(v) + z, low, high)`` the output is ``(q - z) * s``. Rounding passes the
-gradient
-straight through (Bengio et al. 2013). The gradient of the step is ``round(v) - v`` inside the grid and the grid's end
-outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero. With this factor
-steps learn as fast as weights.
+gradient straight through (Bengio et al. 2013). The gradient of the step is ``round(v) - v`` inside the grid and the
+grid's end outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero. With
+this factor steps learn as fast as weights.
 
 Source: Esser et al. 2020, "Learned Step Size Quantization", arXiv:1902.08153, sections 2.1 and 2.2.
 """

@@ -2,8 +2,7 @@
 
 The tensor after the clamp has its own scale and uses ``2**bits`` levels of the 8-bit grid. Every engine implements the
 clamp as a table of 256 results or fewer, so no engine, file or check needs to support other widths. Other operators
-that
-read the tensor (a residual sum, a pool) read it with 8 bits. During training the clamp does nothing and the
+that read the tensor (a residual sum, a pool) read it with 8 bits. During training the clamp does nothing and the
 fake-quantize module after it clamps, so that its range can change; bounds are written when the graph is frozen.
 """
 
@@ -81,8 +80,7 @@ def set_bounds(node: fx.Node, q: QParams) -> None:
     """Write the range of a narrow grid into its clamp.
 
     If the grid's low end is that of the 8-bit grid, saturation replaces the lower bound. With a bound of zero there,
-    the
-    layer before would absorb the clamp.
+    the layer before would absorb the clamp.
     """
     low, high = q.range
     node.target = torch.clamp

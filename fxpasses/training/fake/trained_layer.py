@@ -125,8 +125,7 @@ def with_norm(
     """Split a layer into a layer without bias and a BatchNorm that together compute the same.
 
     Rows get the length they had before a BatchNorm was folded into them. Before a BatchNorm the length does not change
-    the
-    result, but the shorter a row, the larger is the relative effect of each gradient step.
+    the result, but the shorter a row, the larger is the relative effect of each gradient step.
 
     Args:
         layer: the layer with a BatchNorm folded in.

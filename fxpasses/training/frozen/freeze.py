@@ -1,8 +1,8 @@
 """TRAINING, open -> TRAINING, frozen: settle every scale, fold BatchNorms, and train the int8 graph itself.
 
 The graph is converted as after post-training quantization, with learned ranges instead of measured ones. Then each
-layer
-gets its learned steps, moved to the nearest values without rounding ties, instead of those chosen by the conversion.
+layer gets its learned steps, moved to the nearest values without rounding ties, instead of those chosen by the
+conversion.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Losses: of the labels, of the float model's logits, and of the distance of weights from their integers.
 
 Distillation (Hinton et al. 2015): ``(1 - w) CE(logits, labels) + w T^2 KL(teacher / T || logits / T)``. Dampening
-(Nagel
-et al. 2022, "Overcoming Oscillations in Quantization-Aware Training", arXiv:2203.11086, section 4.1):
+(Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training", arXiv:2203.11086, section 4.1):
 ``lambda * ||clip(w) - q(w)||^2``, with ``lambda`` growing as half a cosine, moves weights away from the borders between
 two integers, across which weights of few bits oscillate from step to step.
 """

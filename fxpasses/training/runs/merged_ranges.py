@@ -27,8 +27,8 @@ def merge_ranges(gm: fx.GraphModule) -> int:
     """Add the histograms of all processes to the observers of a calibrated OBSERVED graph, in place.
 
     Call it in every process once, between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`. Means for bias
-    correction
-    stay those of each process: with ``bias_correction=True`` convert in one process, or give all the same samples.
+    correction stay those of each process: with ``bias_correction=True`` convert in one process, or give all the same
+    samples.
 
     Returns:
         Number of observers.

@@ -47,8 +47,7 @@ class Measured:
     """Measurements of one network: its float parameters, and the files it is deployed as.
 
     ``top1`` is that of the trained graph, with its binary weights; ``lsb`` is the largest difference between both
-    runtimes,
-    at any integer tensor.
+    runtimes, at any integer tensor.
     """
 
     name: str

@@ -1,8 +1,7 @@
 """Nets and data of the MNIST and SST-2 lab: multilayer perceptrons on cropped digits and on counted words.
 
 MNIST: the middle 20x20 pixels of each image, divided by 255, as one row of 400. SST-2: counts of the 5000 words that
-are
-most frequent in the training sentences.
+are most frequent in the training sentences.
 """
 
 from __future__ import annotations

@@ -16,8 +16,7 @@ from fxpasses.pruning import Removal, channel_scores, choose_channels, cost_of, 
 
 RELATIVE_TOLERANCE = 1e-12
 """Tolerance relative to the largest output, in float64: shorter sums round differently, by 1e-16 for each of a few
-dozen
-terms.
+dozen terms.
 """
 RANDOM_SHARES = (0.3, 0.7)
 WITH_BATCH_NORM = ("chain", "residual", "dense_cat", "depthwise", "one_dimension")
@@ -131,7 +130,7 @@ def test_a_number_that_depends_on_a_channel_count() -> None:
 
 
 def test_verification_catches_a_wrong_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With unchanged sizes in its graph, the small graph would not run, or compute something else."""
+    """The small graph would not run, or would compute something else, if sizes in it were not updated."""
     from fxpasses.pruning.channels import shrinking
 
     monkeypatch.setattr(shrinking, "fix_sizes", lambda *_: None)

@@ -252,12 +252,10 @@ def sqnr_db(expected: Tensor, found: Tensor) -> float:
 def least_sqnr_db(gm: fx.GraphModule, target: str) -> float:
     """Least SQNR that rounding alone explains.
 
-    One rounding of a full-range signal whose peak is c times its root mean square leaves 6.02 * 8 + 4.77 - 20 log10(c)
-    decibels with 256 levels; peaks of seven make that 36 dB. A layer rounds its weights, too. Symmetric grids have half
-    the
-    levels for positive values, weights in safe pairs at worst half of those for weights: -6 dB. n roundings in a row
-    add up:
-    -10 log10(n).
+    One rounding of a full-range signal with a peak of c root mean squares leaves 6.02 * 8 + 4.77 - 20 log10(c) dB with
+    256 levels; peaks of seven: 36 dB. A layer rounds its weights, too. Symmetric grids have half the levels for
+    positive values, weights in safe pairs at worst half of those for weights: -6 dB. n roundings in a row add up: -10
+    log10(n).
     """
     roundings = sum(1 + (c.layer is not None) for c in find_int8_calls(gm).values()) + 1
     return 36.0 - 6.0 * (target in ("cuda", "x86-avx2")) - 10 * math.log10(roundings)
