@@ -69,7 +69,7 @@ Criterion = Annotated[
     typer.Option(
         "--criterion",
         metavar="NAME",
-        help="Measure of importance; the least important is pruned: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
+        help="Measure of importance: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
     ),
 ]
 Granularity = Annotated[
