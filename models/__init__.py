@@ -1,7 +1,7 @@
-"""Models, weights, data sets and the training loop: what the toolkit is tried on.
+"""Models, weights, data sets and the training loop, to use the toolkit on.
 
-Import the part that is needed (``from fxpasses.models.zoo import load_model``); nothing heavy is loaded here.
-The folder stands at the top of the checkout, but its import name is ``fxpasses.models``.
+Import the part that is needed (``from fxpasses.models.zoo import load_model``); nothing heavy is loaded here. The
+folder is at the top of the checkout, but its import name is ``fxpasses.models``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a model is built, and what it is fed."""
+"""Blueprints: instructions to build a model, and a description of its input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES_LISTED = 20
 
 @dataclass(frozen=True)
 class Blueprint:
-    """How to build a model, and what it is fed."""
+    """Instructions to build a model, and a description of its input."""
 
     build: Callable[[], nn.Module]
     input_shape: InputShape
@@ -29,7 +29,7 @@ class Blueprint:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> InputError:
-    """The error for a name nobody knows, with the nearest one that exists."""
+    """Error for an unknown name, with the nearest known one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     listed = ", ".join(names[:NAMES_LISTED]) + (", ..." if len(names) > NAMES_LISTED else "")

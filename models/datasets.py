@@ -1,4 +1,4 @@
-"""Data by name: what the ``--data`` of every command means.
+"""Data by name: the meaning of ``--data`` of every command.
 
     digits                               scikit-learn's 8x8 digits, embedded
     mnist=DIR, fashion=DIR               idx files
@@ -40,9 +40,9 @@ _MEANINGS = {"random": "SHAPE, for example random=3x224x224", "csv": "FILE, for 
 
 
 def open_dataset(spec: str, model: TakesInput, labels: Path | None = None) -> DataSource:
-    """The data a spec names, preprocessed for the model; ``labels`` is for ``images=`` only.
+    """Open the data that a spec names, preprocessed for the model; ``labels`` is for ``images=`` only.
 
-    Raises :class:`InputError` when the data cannot be used or does not have the model's input shape.
+    Raises :class:`InputError` if the data cannot be used or does not have the model's input shape.
     """
     kind, equals, argument = spec.partition("=")
     if labels is not None and kind != "images":
@@ -94,7 +94,7 @@ def _arrays(
 
 
 def home_expanded(path: str, spec: str) -> Path:
-    """The path with ``~`` and ``~user`` expanded; InputError where there is no such user."""
+    """Expand ``~`` and ``~user`` in a path; InputError if there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

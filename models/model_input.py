@@ -1,4 +1,4 @@
-"""What a model is fed: the shape of one input and how pixels become numbers.
+"""Description of a model's input: the shape of one input, and the preprocessing of pixels.
 
 ``value = (pixel / 255 - mean) / std`` per channel, in float32.
 """
@@ -31,7 +31,7 @@ class Preprocessing:
             raise ValueError(f"std must be positive, got {self.std}")
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """uint8 ``[B, C, H, W]`` to float32 ``[B, C, H, W]``."""
+        """Convert uint8 ``[B, C, H, W]`` to float32 ``[B, C, H, W]``."""
         mean = torch.tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
         std = torch.tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
         return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
@@ -42,7 +42,7 @@ UNIT_RANGE = Preprocessing(mean=(0.0,), std=(1.0,))
 
 
 class TakesInput(Protocol):
-    """Anything that says what it is fed: a loaded model, or a :class:`ModelInput` alone."""
+    """Anything that describes a model's input: a loaded model, or a :class:`ModelInput` alone."""
 
     @property
     def input_shape(self) -> InputShape: ...
@@ -55,7 +55,7 @@ class TakesInput(Protocol):
 class ModelInput:
     """Shape of one input without the batch (``(C, H, W)`` for images) and its preprocessing.
 
-    A model of several inputs has ``further_shapes``, and ``input_names`` where its batches are dicts.
+    A model of several inputs has ``further_shapes``, and ``input_names`` if its batches are dicts.
     """
 
     input_shape: InputShape
@@ -65,11 +65,13 @@ class ModelInput:
 
 
 MOST_VALUES = 1 << 31
-"""In one input: eight gigabytes of float32."""
+"""Largest number of values in one input: eight gigabytes of float32."""
 
 
 def checked_shape(shape: object, what: str) -> InputShape:
-    """A shape from outside, as a tuple; InputError, which begins with ``what``, for anything else."""
+    """Check a shape from outside and return it as a tuple; InputError, which begins with ``what``,
+    for anything else.
+    """
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if not sizes or not all(type(size) is int and size > 0 for size in sizes):
         raise InputError(
@@ -83,5 +85,5 @@ def checked_shape(shape: object, what: str) -> InputShape:
 
 
 def shape_text(shape: InputShape) -> str:
-    """``3x224x224``."""
+    """A shape as text: ``3x224x224``."""
     return "x".join(str(size) for size in shape)

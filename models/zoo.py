@@ -1,13 +1,13 @@
-"""Models by name: our own small zoo, torchvision, timm, and the caller's own file.
+"""Models by name: the zoo of this project, torchvision, timm, and the caller's own file.
 
     cifar_resnet20 | lenet | digits_cnn | vgg_cifar ...      the zoo
     torchvision/resnet18, timm/resnet18                      architectures only: nothing is ever downloaded
-    ultralytics/yolov8n                                      the same, where the caller installed that package
-    hf/FOLDER                                                what transformers' save_pretrained wrote there
+    ultralytics/yolov8n                                      architecture only, if the caller installed that package
+    hf/FOLDER                                                a folder written by transformers' save_pretrained
     path/file.py:factory                                     the caller's: see :mod:`fxpasses.models.users.user_model`
 
 Without weights a model has random ones from the seed and is settled (:mod:`fxpasses.models.training.settle`), so that
-passes and quantization have something to lose.
+errors of passes and quantization can be noticed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from .training.settle import settle
 from .users.user_code import file_of, is_user_code
 from .weights.load import load_weights
 
-# Values per channel that statistics are measured on where a net is down to 1/32 of its input: 2 images of 224x224.
+# Number of values per channel from which statistics are measured if a net shrinks its input to 1/32: that of 2 images
+# of 224x224.
 SETTLING_VALUES = 98
 STRIDE = 32
 ONNX_ENDING = ".onnx"
@@ -65,14 +66,14 @@ def load_model(
     fresh: bool = False,
     weights_key: str | None = None,
 ) -> LoadedModel:
-    """The model a spec names, in eval mode.
+    """Load the model that a spec names, in eval mode.
 
     ``image_size`` replaces the published height and width of torchvision and timm models. ``fresh`` leaves random
-    weights as the architecture's author initialises them, for training, instead of settling them. ``weights_key`` says
-    which weights of a checkpoint that holds several.
-    Raises :class:`InputError` for an unknown name, a file that cannot be used, or weights that do not fit.
+    weights as the architecture's author initialises them, for training, instead of settling them. ``weights_key``
+    chooses the weights of a checkpoint that holds several. Raises :class:`InputError` for an unknown name, a file that
+    cannot be used, or weights that do not fit.
     """
-    # Random weights must depend on the seed alone, and the caller's random stream must not notice.
+    # Random weights must depend on the seed alone, and the caller's random state must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         blueprint = find_blueprint(spec, image_size)
@@ -94,13 +95,13 @@ def load_model(
 
 
 def settling_batch(shape: InputShape) -> int:
-    """How many inputs to measure statistics on: the smaller the images, the more."""
+    """Number of inputs to measure statistics on; smaller images need more."""
     positions = math.prod(math.ceil(size / STRIDE) for size in shape[1:])
     return max(2, math.ceil(SETTLING_VALUES / positions))
 
 
 def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
-    """How to build what the spec names; nothing is built yet, except by the caller's own factory."""
+    """Return the blueprint that the spec names; nothing is built yet, except by the caller's own factory."""
     if is_user_code(spec):
         from .users.user_model import user_blueprint
 
@@ -130,7 +131,7 @@ def find_blueprint(spec: str, image_size: int | None = None) -> Blueprint:
 
 
 def onnx_refused(spec: str) -> InputError:
-    """Why an ONNX file is no model to start from."""
+    """Error for an ONNX file, which is not a model to start from."""
     return InputError(
         f"cannot start from the ONNX file {spec}",
         why="it says what is computed, not by which layers: translators back to PyTorch guess these, and none is "

@@ -1,4 +1,4 @@
-"""Calibration against torch.ao's: the same graph, the same tensors watched, histogram observers of either kind.
+"""Compares calibration with torch.ao's: the same graph, the same observed tensors, histogram observers of either kind.
 
 python scripts/bench_calibration.py                                       random weights, random images
 python scripts/bench_calibration.py --weights FILE --data images=DIR      a trained model on real images
@@ -34,7 +34,7 @@ CHILD_TIMES, CHILD_MEMORY = "--times", "--memory"
 
 
 def observed_graph(options: argparse.Namespace, who: str) -> tuple[fx.GraphModule, DataSource]:
-    """The model, fused, with our histogram observers in place, and its data."""
+    """Fuse the model and insert our histogram observers; return the graph and the data."""
     import torch
 
     import fxpasses
@@ -49,7 +49,7 @@ def observed_graph(options: argparse.Namespace, who: str) -> tuple[fx.GraphModul
 
 
 def with_observers_of(who: str, graph: fx.GraphModule) -> fx.GraphModule:
-    """A copy with fresh observers: ours as they are, or each replaced by torch.ao's of as many bins and levels."""
+    """Copy the graph with fresh observers: ours, or torch.ao's with as many bins and levels."""
     graph = copy.deepcopy(graph)
     if who == OURS:
         return graph
@@ -65,7 +65,7 @@ def with_observers_of(who: str, graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def calibration_seconds(who: str, graph: fx.GraphModule, batches: Iterable[Tensor]) -> float:
-    """How long it takes to run the batches and to work out every scale."""
+    """Seconds to run the batches and to compute every scale."""
     import torch
 
     import fxpasses
@@ -109,18 +109,18 @@ def measure_memory(options: argparse.Namespace) -> dict[str, float]:
 
 
 def peak_memory_mb() -> float:
-    """The most this process has held resident."""
+    """Largest resident memory of this process so far."""
     return peak_memory_bytes() / 2**20
 
 
 def in_child(arguments: Sequence[str]) -> Any:
-    """What this script, run in a fresh process with these arguments, prints as JSON."""
+    """Run this script in a fresh process with these arguments, and return the JSON it prints."""
     done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def summary(seconds: dict[str, list[float]], memory: dict[str, list[dict[str, float]]], images: int) -> list[str]:
-    """The lines to print."""
+    """Lines to print."""
     lines = [f"{'':10}{'seconds':>22}{'images/s':>10}   peak memory, MB"]
     for who, taken in seconds.items():
         spread = f"{min(taken):.1f} (best of {len(taken)})"
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = parse(arguments)
     if options.times or options.memory:
-        warnings.simplefilter("ignore")  # torch.ao announces its own deletion
+        warnings.simplefilter("ignore")  # torch.ao warns of its own deletion
         print(json.dumps(measure_times(options) if options.times else measure_memory(options)))
         return 0
     seconds = in_child([*arguments, CHILD_TIMES])

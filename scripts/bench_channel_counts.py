@@ -1,9 +1,9 @@
-"""What convolutions cost by their number of channels, in both runtimes, float32 and int8: which multiples kernels like.
+"""Time of convolutions by their number of channels, in both runtimes, float32 and int8, to find the best multiples.
 
 python scripts/bench_channel_counts.py [--kind conv3 conv1 depthwise] [--counts 16 20 24 28 32 36 40 48 56 64]
 
-Nets of eight equal layers behind a 1x1 convolution of an image, one thread, batch 1, all in turns in one run. A cell is
-the median in microseconds; behind it, where a larger number of channels takes less time, how much more this one takes.
+Nets of eight equal layers after a 1x1 convolution of an image, one thread, batch 1, all in turns in one run. A cell is
+the median in microseconds; if a larger number of channels takes less time, the difference in percent comes after it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORMS = ("onnxruntime fp32", "onnxruntime int8", "torch fp32", "torch int8")
 
 
 def net(channels: int, kind: str) -> nn.Module:
-    """Equal layers behind one that makes the channels."""
+    """Net of equal layers after one that makes the channels."""
     kernel, depthwise, _ = KINDS[kind]
     groups = channels if depthwise else 1
     layers: list[nn.Module] = [nn.Conv2d(3, channels, 1)]
@@ -43,7 +43,7 @@ def net(channels: int, kind: str) -> nn.Module:
 
 
 def runners_of(channels: int, kind: str, folder: Path) -> list[Runner]:
-    """One for each of ``FORMS``, named ``"FORM CHANNELS"``."""
+    """Runners for each of ``FORMS``, named ``"FORM CHANNELS"``."""
     model, inputs = net(channels, kind), _image(kind, 2)
     graph = fx.fuse(fx.capture(model, (inputs,)))
     int8 = fx.quantize(model, (inputs,), [inputs])
@@ -58,7 +58,7 @@ def runners_of(channels: int, kind: str, folder: Path) -> list[Runner]:
 
 
 def measured(kind: str, counts: list[int], seconds: float) -> Table:
-    """The times of all nets of a kind."""
+    """Table of the times of all nets of a kind."""
     with tempfile.TemporaryDirectory() as folder:
         runners = [runner for count in counts for runner in runners_of(count, kind, Path(folder))]
         found = benchmark(runners, lambda batch: _image(kind, batch), BenchSettings(runs=200, max_seconds=seconds))

@@ -1,4 +1,4 @@
-"""Everything a change has to pass before it is pushed: ruff, its formatter, mypy, pytest. All run, whatever fails.
+"""Runs all checks that a change must pass before it is pushed: ruff, its formatter, mypy, pytest. All run in any case.
 
 python scripts/check.py            the checks
 python scripts/check.py --fix      let ruff mend and format first
@@ -26,7 +26,7 @@ SLOW = {"slow tests": ("pytest", "--quiet", "-m", "slow")}
 
 
 def failed(checks: Mapping[str, Sequence[str]]) -> list[str]:
-    """Run each check as ``python -m ...`` at the root of the checkout; the names of those that failed."""
+    """Run each check as ``python -m ...`` at the root of the checkout; return the names of those that failed."""
     names = []
     for name, arguments in checks.items():
         started = time.monotonic()

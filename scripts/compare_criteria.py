@@ -1,13 +1,13 @@
-"""All pruning criteria on one model at one budget, without fine-tuning: what each of them leaves of the accuracy.
+"""Compares all pruning criteria on one model at one budget, by accuracy without fine-tuning.
 
     python scripts/compare_criteria.py [MODEL] --weights FILE --data DATA [--budget macs=0.8] [--criteria NAME ...]
                                        [--scopes layer global] [--joined] [--eval N] [--threads N] [--json FILE]
 
-Each criterion scores the channels, and the least that meets the budget goes. Accuracy is measured three times: when the
-channels are gone (``removed``), when the rest stands in for them (``stood in``), and when BatchNorm has its statistics
-(``statistics``), which is what ``fxpasses prune`` gives. Loss and agreement with the dense model are those of the last:
-where a test set is small, they tell criteria apart that have the same accuracy. ``--joined`` lets the channels of
-residual streams go, too.
+Each criterion scores the channels, and as few as the budget allows are removed. Accuracy is measured three times: after
+the removal (``removed``), after the weights left are adjusted (``stood in``), and with new BatchNorm statistics
+(``statistics``), as in ``fxpasses prune``. Loss and agreement with the dense model are those of the last step. On a
+small test set they distinguish criteria that have the same accuracy. ``--joined`` removes channels of residual streams,
+too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Row:
 
 
 class Trial:
-    """One dense model, its data, and what it makes of ``images`` of them."""
+    """One dense model, its data, and its outputs for ``images`` of them."""
 
     def __init__(self, graph: GraphModule, data: DataSource, images: int) -> None:
         self.graph, self.data, self.images = graph, data, images
@@ -85,7 +85,7 @@ class Trial:
             self.expected: list[Tensor] = [self.fused(inputs) for inputs, _ in data.evaluation(BATCH, images)]
 
     def measure(self, network: GraphModule) -> AccuracySums:
-        """Against labels and against the dense model."""
+        """Measure a network against labels and against the dense model."""
         sums, fused = AccuracySums(), fx.fuse(network)
         with torch.no_grad():
             for (inputs, labels), expected in zip(self.data.evaluation(BATCH, self.images), self.expected, strict=True):
@@ -94,7 +94,7 @@ class Trial:
 
 
 def try_criterion(trial: Trial, settings: Pruning) -> Row:
-    """Prune by it, recover without training, and measure on the way."""
+    """Prune by a criterion, recover without training, and measure each step."""
     start = time.perf_counter()
     assert settings.budget is not None
     fit = choose_within(
@@ -127,7 +127,7 @@ def try_criterion(trial: Trial, settings: Pruning) -> Row:
 
 
 def top1(sums: AccuracySums) -> float:
-    """In percent.
+    """Top-1 in percent.
 
     Raises:
         InputError: there are no labels.
@@ -139,12 +139,12 @@ def top1(sums: AccuracySums) -> float:
 
 
 def silent() -> Terminal:
-    """One that shows nothing: the steps within a trial are not worth a bar of their own."""
+    """Terminal that shows nothing: the steps within a trial need no progress bar."""
     return Terminal(Console(file=io.StringIO()), Console(file=io.StringIO()))
 
 
 def rows_of(trial: Trial, budget: Budget, arguments: argparse.Namespace) -> Iterator[Row]:
-    """One trial after the other."""
+    """Run one trial after the other and yield its row."""
     for criterion in arguments.criteria:
         for scope in arguments.scopes:
             settings = Pruning(
@@ -154,7 +154,7 @@ def rows_of(trial: Trial, budget: Budget, arguments: argparse.Namespace) -> Iter
 
 
 def table_of(title: str, rows: Sequence[Row]) -> Table:
-    """The best last measurement first."""
+    """Table of the rows, the best last measurement first."""
     table = Table(title=title)
     table.add_column("criterion")
     table.add_column("scope")
@@ -176,7 +176,7 @@ def table_of(title: str, rows: Sequence[Row]) -> Table:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="cifar_resnet56", metavar="MODEL")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a state dict; without it the weights are random")
@@ -193,7 +193,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def compared(given: argparse.Namespace, said: Console) -> tuple[str, list[Row]]:
-    """The table's title and rows; ``--json`` is written after each."""
+    """Run all trials and return the table's title and rows; ``--json`` is written after each."""
     budget, rows = Budget.parse(given.budget), list[Row]()
     model = load_model(given.model, given.weights, given.seed)
     data = open_dataset(given.data, model)

@@ -1,16 +1,17 @@
-"""fxpasses beside torch.ao, onnxruntime's quantize_static (MinMax, Entropy, Percentile) and NNCF, on the same nets.
+"""Compares fxpasses with torch.ao, onnxruntime's quantize_static (MinMax, Entropy, Percentile) and NNCF on the same
+nets.
 
-python scripts/compare_peers.py --data-root DATA
-python scripts/compare_peers.py --models torchvision/resnet18 --peers minmax nncf --runs 300 --json peers.json
-python scripts/compare_peers.py --models all --calib 256 --data-root DATA
+python scripts/compare_peers.py --data-root DATA python scripts/compare_peers.py --models torchvision/resnet18 --peers
+minmax nncf --runs 300 --json peers.json python scripts/compare_peers.py --models all --calib 256 --data-root DATA
 
-DATA holds models/ (weights), imagenet/, cifar10/ and mnist/; a net whose weights or images are not there gets random
-weights (its BatchNorms settled) and noise: agreement and speed still say something, accuracy is left out.
+DATA holds models/ (weights), imagenet/, cifar10/ and mnist/. A net without weights or images there gets random weights
+(with settled BatchNorms) and noise: agreement and speed are still meaningful, accuracy is left out.
 
-Everyone quantizes in a process of its own, on all cores. "made in" is from the float model in memory (ONNX quantizers:
-from the float file) to int8 files on disk, of which ours are two; "peak" is the most memory that process held, "added"
-what of it was not there before: imports and the float model. Latency is on one thread at batch 1; all contestants of
-a net take turns, and ratios are medians of paired rounds. On CPUs without VNNI quantize_static gets ``reduce_range``.
+Every tool quantizes in its own process, on all cores. "made in" is the time from the float model in memory (for ONNX
+quantizers: from the float file) to int8 files on disk, of which fxpasses writes two. "peak" is the largest memory of
+the process, "added" the part of it that imports and the float model did not need. Latency is on one thread at batch 1;
+all contestants of a net take turns, and ratios are medians of paired rounds. On CPUs without VNNI quantize_static gets
+``reduce_range``.
 """
 
 from __future__ import annotations
@@ -67,13 +68,13 @@ RATIOS = (
     ("torch: fxpasses over torch.ao", "torch.ao FX x86 (torch)", OURS_TORCH),
     ("fxpasses: onnxruntime int8 over torch int8", OURS_TORCH, OURS_ORT),
 )
-"""What is compared: a sentence, the slower one as we hope, the faster one."""
+"""Comparisons: a sentence, the contestant expected to be slower, and the one expected to be faster."""
 FASTEST_PEER = "onnxruntime: fxpasses over the fastest peer"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything measured of one net."""
+    """All measurements of one net."""
 
     model: str
     data: str
@@ -82,7 +83,7 @@ class Outcome:
     bench: BenchResult
 
     def rows(self) -> list[dict[str, Any]]:
-        """One per contestant, ready for JSON."""
+        """One row for each contestant, ready for JSON."""
         return [self._row(entry) for entry in self.entries]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
@@ -99,7 +100,7 @@ class Outcome:
         }
 
     def ratios(self) -> dict[str, tuple[float, float, float]]:
-        """Median and quartiles of each ratio both of whose contestants ran."""
+        """Median and quartiles of each ratio for which both contestants ran."""
         names = self.bench.runners
         pairs = {what: (a, b) for what, a, b in RATIOS if a in names and b in names}
         fastest = self.fastest_peer()
@@ -109,14 +110,14 @@ class Outcome:
         return {what: (ratio.median, ratio.q25, ratio.q75) for what, ratio in found.items()}
 
     def fastest_peer(self) -> str | None:
-        """Whose int8 file is the fastest in onnxruntime, ours left out."""
+        """Name of the peer whose int8 file is the fastest in onnxruntime; fxpasses is left out."""
         int8 = [name for name, runs_as in self.bench.runners.items() if runs_as == (ONNXRUNTIME, "int8")]
         peers = [name for name in int8 if name != OURS_ORT]
         return min(peers, key=lambda name: median(self.bench.cell().milliseconds(name)), default=None)
 
 
 def open_case(spec: str, root: Path | None) -> tuple[LoadedModel, DataSource, Path | None]:
-    """A net, images, and the file of its weights; where one is not under ``root``, random weights, noise and None."""
+    """Open a net, images, and the file of its weights; random weights, noise and None if one is not under ``root``."""
     weights, data = WEIGHTS_AND_DATA.get(spec, ("", ""))
     kind, _, folder = data.partition("=")
     if root is not None and weights and (path := root / "models" / weights).is_file() and (root / folder).is_dir():
@@ -129,7 +130,7 @@ def open_case(spec: str, root: Path | None) -> tuple[LoadedModel, DataSource, Pa
 def quantized_by_all(
     spec: str, model: LoadedModel, case: Case, chosen: argparse.Namespace, console: Console
 ) -> list[Entry]:
-    """Float in both runtimes, then what every contestant makes of it, one after the other."""
+    """Runners of the float model in both runtimes, then of every contestant's result."""
     fxpasses.export.to_onnx(fxpasses.fuse(fxpasses.capture(model.module, model.example_inputs())), case.float_onnx)
     entries = [
         Entry(TORCH_FP32, torch_runner(model.module, "fp32", name=TORCH_FP32)),
@@ -142,13 +143,13 @@ def quantized_by_all(
 
 
 def measure(spec: str, chosen: argparse.Namespace, console: Console, folder: Path) -> Outcome:
-    """Quantize one net with everyone, and measure all of them together."""
+    """Quantize one net with every contestant, and measure all results together."""
     model, source, weights = open_case(spec, chosen.data_root)
     batches = (batch.numpy() for batch in source.calibration(chosen.calib))
     entries = quantized_by_all(spec, model, write_case(folder, spec, weights, batches), chosen, console)
     runners = [entry.runner for entry in entries if entry.runner is not None]
     console.print(f"{spec}: latency of {len(runners)} contestants, then accuracy", style="dim")
-    # in this order, since torch.ao's layers are fastest at the batch size they see first
+    # torch.ao's layers are fastest at the batch size they get first
     settings = BenchSettings(runs=chosen.runs, max_seconds=chosen.seconds)
     bench = benchmark(runners, lambda batch: model.example_inputs(batch)[0], settings)
     limit = NOISE_FOR_EVALUATION if weights is None else chosen.eval
@@ -158,7 +159,7 @@ def measure(spec: str, chosen: argparse.Namespace, console: Console, folder: Pat
 
 
 def table_of(outcome: Outcome) -> Table:
-    """The table of one net."""
+    """Table of one net."""
     images = next(iter(outcome.comparisons.values())).images
     table = Table(title=f"{outcome.model}, {outcome.data}, {images} images", title_justify="left", title_style="bold")
     for i, column in enumerate(
@@ -186,7 +187,7 @@ def table_of(outcome: Outcome) -> Table:
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """The table, who did not run, and the ratios."""
+    """Print the table, the contestants that did not run, and the ratios."""
     console.print(table_of(outcome))
     for entry in outcome.entries:
         if entry.made.why_not:
@@ -214,7 +215,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def compared(spec: str, chosen: argparse.Namespace, console: Console, said: Console) -> dict[str, Any]:
-    """Measure one net, print what came out, and give it for JSON."""
+    """Measure one net, print the result, and return it for JSON."""
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure(spec, chosen, said, Path(folder))
         print_outcome(outcome, console)

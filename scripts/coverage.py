@@ -1,4 +1,4 @@
-"""Models through the whole toolkit: capture, quantize, export, load in onnxruntime, compare.
+"""Runs models through the whole toolkit: capture, quantize, export, load in onnxruntime, compare.
 
     python scripts/coverage.py [--json FILE]            all torchvision classifiers
     python scripts/coverage.py --timm [--json FILE]     the smallest model of every timm family
@@ -37,7 +37,7 @@ LAST_LINES = 3
 
 
 def in_process(spec: str, limit_seconds: float) -> Outcome:
-    """Cover one model in a process of its own, so that nothing it does can end the run, and its memory comes back."""
+    """Cover one model in its own process, so that a crash cannot end the run, and memory is released."""
     command = [sys.executable, "-m", "zoo_coverage.case", spec]
     places = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": places}
@@ -55,7 +55,7 @@ def in_process(spec: str, limit_seconds: float) -> Outcome:
 
 
 def outcomes(groups: Iterable[Sequence[str]], file: Path | None, limit_seconds: float) -> Iterator[Outcome]:
-    """What became of the smallest model of each group; those that ``file`` knows are not done again.
+    """Yield the outcome of the smallest model of each group; outcomes in ``file`` are not computed again.
 
     The file lists outcomes, each with its group, and is written anew after every model.
     """
@@ -74,14 +74,14 @@ def outcomes(groups: Iterable[Sequence[str]], file: Path | None, limit_seconds: 
 
 
 def _chosen(group: Sequence[str]) -> str:
-    """``timm/NAME`` of the smallest one, or the only one."""
+    """Spec of the smallest model of a group, ``timm/NAME``, or of the only one."""
     if len(group) == 1:
         return group[0]
     return f"timm/{smallest_of([spec.removeprefix('timm/') for spec in group])}"
 
 
 def table_of(found: Sequence[Outcome]) -> Table:
-    """One row a model."""
+    """Table with one row for each model."""
     table = Table(title="coverage: capture, quantize, export, load, compare")
     for heading in (
         "model",
@@ -105,13 +105,13 @@ def table_of(found: Sequence[Outcome]) -> Table:
 
 
 def short_reason(outcome: Outcome) -> str:
-    """The line of an error that says what happened: the first, or the last of a traceback."""
+    """The most informative line of an error: the first, or the last of a traceback."""
     lines = outcome.reason.strip().splitlines()
     return lines[-1 if outcome.status == CRASH else 0] if lines else ""
 
 
 def summary(found: Sequence[Outcome]) -> str:
-    """How many are ok, of those that torch itself takes."""
+    """Sentence on the number of models that are ok, among those that torch itself can capture."""
     counts = Counter(o.status for o in found)
     taken = len(found) - counts[NOT_OURS]
     share = 100 * counts[OK] / taken if taken else 0.0

@@ -47,9 +47,9 @@ QUICK = (*(net.name for net in TINY_NETS), RESNET20.name)
 QUICK_IMAGES = 4
 TORCH_NET = TINY_NETS[0].name
 QUICK_TORCH_CPUS = (HERE, "Haswell", "neoverse-n1")
-"""PyTorch takes one to two minutes to import under emulation."""
+"""CPUs for a quick run in PyTorch, which takes one to two minutes to import under emulation."""
 TESTS = Path(__file__).resolve().parent.parent / "tests"
-"""The tiny nets are fixtures of the tests."""
+"""Folder of the tests, whose fixtures include the tiny nets."""
 CACHE = Path.home() / ".cache" / "fxpasses" / "every_cpu"
 WIDTH = 160
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, progress: TextIO = sys.stderr) 
 
 
 class _Log:
-    """What is known so far, written after each CPU, so that a run that is stopped was not for nothing."""
+    """Outcomes so far, written to a file after each CPU, so that a stopped run keeps its results."""
 
     def __init__(self, file: Path | None, said: Console) -> None:
         self.outcomes: list[Outcome] = []
@@ -118,7 +118,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path, said: Console) -> list[Check]:
-    """What is to be run: every file in onnxruntime, a few in PyTorch; the machine itself comes first."""
+    """Checks to run: every file in onnxruntime, a few in PyTorch; this machine comes first."""
     plain, counting, with_torch = _fetched_all(chosen, said)
     if isinstance(plain, Emulation):
         describe_x86(folder / "described")
@@ -160,7 +160,7 @@ def planned_bundles(chosen: argparse.Namespace, folder: Path, said: Console) -> 
 
 
 def _on(check: Check, emulation: Emulation | str) -> Check:
-    """The check with what it needs, or with the reason why it cannot be had."""
+    """Return the check with its emulation, or with the reason why there is none."""
     return replace(check, why_not=emulation) if isinstance(emulation, str) else replace(check, emulation=emulation)
 
 

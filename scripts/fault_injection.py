@@ -39,7 +39,7 @@ WIDTH = 120
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)  # what was mounted is unmounted
+    signal.signal(signal.SIGTERM, _stop)  # mounted file systems are unmounted
     faults = [fault for fault in plan(chosen.kills, chosen.disks, chosen.seed) if chosen.only in (None, fault.label)]
     if not faults:
         raise SystemExit(f"there is no trial {chosen.only} among {chosen.kills} kills and {chosen.disks} disks")

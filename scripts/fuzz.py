@@ -1,4 +1,4 @@
-"""Damage good files at random and read them: every reader must take each one or refuse it with an FxPassesError.
+"""Damages good files at random and reads them: every reader must accept each or refuse it with an FxPassesError.
 
     python scripts/fuzz.py                          2000 mutations for every reader
     python scripts/fuzz.py --seconds 3600           an hour, shared between them

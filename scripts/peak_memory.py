@@ -9,7 +9,9 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes() -> int:
-    """The most this process has held resident. Not ``ru_maxrss`` on Linux: it starts with what the parent held."""
+    """Largest resident memory of this process. On Linux not ``ru_maxrss``, which starts with the
+    memory of the parent.
+    """
     if _STATUS.exists():
         return next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM")) << 10
     import resource

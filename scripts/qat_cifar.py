@@ -1,4 +1,4 @@
-"""Quantization-aware training of a CIFAR-10 net of the zoo, with figures before and after on the test images.
+"""Trains a CIFAR-10 net of the zoo quantization-aware, and measures it before and after on the test images.
 
     python scripts/qat_cifar.py --data cifar10=DIR --weights cifar10_resnet20.pt --bits 4 --epochs 3 --out w4a4
 
@@ -41,11 +41,11 @@ from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
 CALIBRATION_BATCH = 64
 COMPARED = 256
-"""Test images on which every integer of fake quantization, reference, PyTorch and onnxruntime is compared."""
+"""Number of test images on which the integers of fake quantization, reference, PyTorch and onnxruntime are compared."""
 
 
 def main() -> None:
-    """Train, measure, write."""
+    """Train, measure, and write the results."""
     arguments = _arguments()
     (out := Path(arguments.out)).mkdir(parents=True, exist_ok=True)
     model = load_model(arguments.model, arguments.weights)
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _remembered(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What was measured before a kill is not measured again."""
+    """Measure once and keep the result in a file, so that a resumed run does not measure again."""
     if not path.exists():
         path.write_text(json.dumps(measure()))
     found: dict[str, float] = json.loads(path.read_text())
@@ -98,7 +98,7 @@ def _remembered(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str
 def _before(
     graph: fx.GraphModule, module: nn.Module, data: DataSource, calibration: list[Any], config: TrainingConfig
 ) -> dict[str, float]:
-    """Test accuracy in float, rounded without training, and rounded with BatchNorm statistics taken again."""
+    """Test accuracy in float, rounded without training, and rounded with new BatchNorm statistics."""
     prepared = prepare_training(graph, calibration, config)
     rounded, restated = freeze_training(prepared).eval(), freeze_training(prepared, calibration).eval()
     return {
@@ -109,7 +109,7 @@ def _before(
 
 
 def _compared(frozen: fx.GraphModule, int8: fx.GraphModule, data: DataSource, path: Path) -> dict[str, object]:
-    """How many integers of fake quantization are those of the graph, and how far the runtimes are from it."""
+    """Number of integers that are equal in fake quantization and graph, and the parity of the runtimes."""
     equal = 0
     for inputs, _ in data.evaluation(CALIBRATION_BATCH, COMPARED):
         equal += require_same_integers(frozen, int8, (inputs,))

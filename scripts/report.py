@@ -1,4 +1,4 @@
-"""Write the README's results table from what compare_peers.py measured.
+"""Writes the README's results table from the measurements of compare_peers.py.
 
 python scripts/compare_peers.py --data-root DATA --json peers.json
 python scripts/report.py peers.json [--readme README.md]
@@ -27,11 +27,11 @@ SHOWN = {
     "torch.ao FX x86 (torch)": "torch.ao FX, x86",
     "fxpasses (torch)": "**fxpasses, PyTorch**",
 }
-"""The rows of the table, in order, by the names compare_peers.py gives them."""
+"""Rows of the table, in order, by the names that compare_peers.py gives them."""
 
 
 def table(measured: dict[str, Any]) -> str:
-    """The results as a Markdown table with the machine they come from."""
+    """Results as a Markdown table, with the machine they were measured on."""
     lines = ["| | agrees with fp32 | SQNR | ms | top-1 | made in | peak memory |", "|---|---|---|---|---|---|---|"]
     for model in measured["models"]:
         lines.append(f"| **{model['model'].removeprefix('torchvision/')}** | | | | | | |")
@@ -61,7 +61,7 @@ def _peers(environment: dict[str, Any]) -> str:
 
 
 def _untrained(models: list[dict[str, Any]]) -> str:
-    """Nets without an accuracy have random weights: a sentence on them, if there are any."""
+    """Sentence on nets without an accuracy, which have random weights; empty if there are none."""
     found = [m["model"].removeprefix("torchvision/") for m in models if all(r["top1"] is None for r in m["rows"])]
     return f"Random weights, of which agreement says little: {', '.join(found)}. " if found else ""
 
@@ -80,7 +80,7 @@ def _line(heading: str, row: dict[str, Any]) -> str:
 
 
 def with_results(readme: str, text: str) -> str:
-    """The README with its results replaced.
+    """Replace the results in the README.
 
     Raises:
         SystemExit: the README has no place for them.

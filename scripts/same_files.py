@@ -1,4 +1,4 @@
-"""Do two versions of fxpasses write the same files? Eight nets are quantized, and one pruned, by each of two checkouts.
+"""Compares the files that two versions of fxpasses write for eight quantized nets and a pruned one.
 
     python scripts/same_files.py BEFORE AFTER
 
@@ -40,10 +40,10 @@ NETS = {
     ),
     "digits_cnn, pruned": ("prune", "digits_cnn", "--data", "digits", "--ratio", "0.3", "--quantize"),
 }
-"""Arguments of the command line, without those that all have."""
+"""Arguments of the command line for each net, without those that all have."""
 ENDINGS = (".onnx", ".pt2", ".pt", ".toml")
 PLACES = ("from_node", "stack_trace", "nn_module_stack")
-"""Metadata of nodes that torch.export writes: addresses in memory, lines of code, and the modules classes lie in."""
+"""Metadata of nodes that torch.export writes: addresses in memory, lines of code, and the modules of classes."""
 SAMPLES = ("--calib", "16", "--eval", "8", "--no-bench", "--threads", "1")
 
 
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def made(checkout: Path, name: str, folder: Path) -> dict[str, str]:
-    """A digest of each file that a checkout makes of a net."""
-    out = folder / "result"  # of one name in both: reports may say it
+    """Digests of the files that a checkout makes of a net."""
+    out = folder / "result"  # the same name for both, because reports may contain it
     command = [sys.executable, "-m", "fxpasses", *NETS[name], *SAMPLES, "--out", str(out)]
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
@@ -80,7 +80,7 @@ def made(checkout: Path, name: str, folder: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """The first figures of a SHA-256 of the bytes; of an archive, of its entries' names and bytes."""
+    """Start of a SHA-256 of the bytes; for an archive, of its entries' names and bytes."""
     content = hashlib.sha256()
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -92,7 +92,9 @@ def digest(path: Path) -> str:
 
 
 def lasting(entry: str, content: bytes) -> bytes:
-    """An archive's entry without what differs between two runs of one version: addresses, and places in the code."""
+    """Content of an archive's entry without parts that differ between runs of one version: addresses, places in the
+    code.
+    """
     if entry.endswith("serialization_id"):
         return b""
     return json.dumps(_without_places(json.loads(content))).encode() if entry.endswith(".json") else content

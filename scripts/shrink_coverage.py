@@ -1,12 +1,12 @@
-"""Every torchvision classifier shrunk: 30 % of the channels removed, compared with the same channels at zero.
+"""Shrinks every torchvision classifier: removes 30 % of the channels, and compares with the same channels at zero.
 
     python scripts/shrink_coverage.py [--models NAME ...] [--ratio 0.3] [--method trace|export]
                                       [--through-layer-norm] [--json FILE] [--torch-pruning]
 
-Weights are random and BatchNorm statistics settled; nothing is downloaded. Channels are chosen by L1 in every group.
-A model is ok when the small graph gives, in float64, what the large one does with zeros: any difference is rounding.
-What keeps its channels is counted by reason in the JSON. ``--torch-pruning`` runs Torch-Pruning, where it is
-installed, on the same models.
+Weights are random and BatchNorm statistics settled; nothing is downloaded. Channels are chosen by L1 in every group. A
+model is ok if the small graph gives, in float64, the outputs of the large one with zeros, up to rounding. Layers that
+keep their channels are counted by reason in the JSON. ``--torch-pruning`` runs Torch-Pruning, if it is installed, on
+the same models.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from fxpasses.pruning import channel_scores, choose_channels, find_dependencies,
 from fxpasses.pruning.channels.cost import cost_of
 
 RELATIVE_TOLERANCE = 1e-9
-"""Of the largest logit, in float64: sums of 10^5 terms of rounding 1e-16, in some 100 layers one after the other."""
+"""Tolerance relative to the largest logit, in float64: sums of 10^5 terms with rounding 1e-16, in some 100 layers."""
 
 
 @dataclass
 class Outcome:
-    """What became of one model. Shares are of what the model had; ``kept`` counts layers by reason."""
+    """Outcome of one model. Shares are relative to the whole model; ``kept`` counts layers by reason."""
 
     name: str
     status: str = "ok"
@@ -98,7 +98,7 @@ def _shrink(graph: GraphModule, images: Tensor, ratio: float, through_layer_norm
 
 
 def torch_pruning(module: nn.Module, images: Tensor, ratio: float) -> str:
-    """What Torch-Pruning (Fang et al. 2023) makes of the model: the share of parameters left, or its error."""
+    """Result of Torch-Pruning (Fang et al. 2023) for the model: the share of parameters left, or its error."""
     import torch_pruning as tp  # type: ignore[import-not-found, unused-ignore]
 
     model = copy.deepcopy(module)
@@ -111,7 +111,7 @@ def torch_pruning(module: nn.Module, images: Tensor, ratio: float) -> str:
         ).step()
         with torch.no_grad():
             model(images)
-    except Exception as error:  # noqa: BLE001  # whatever a rival raises is its answer
+    except Exception as error:  # noqa: BLE001  # an error of the other library is a result
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:80]}"
     return f"{sum(p.numel() for p in model.parameters()) / before:.3f}"
 

@@ -1,4 +1,4 @@
-"""A small network for binary weights, and what becomes of it, made once for all tests that look at it."""
+"""A small network for binary weights, trained and converted once for all tests that use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGITS, IMAGES = (4, 1, 28, 28), (4, 3, 32, 32)
 
 @dataclass(frozen=True)
 class Made:
-    """A network at each step."""
+    """A network after each step."""
 
     float_graph: fx.GraphModule
     binary: fx.GraphModule
@@ -35,7 +35,7 @@ def inputs_of(shape: tuple[int, ...]) -> Tensor:
 
 
 def network(method: str) -> tuple[nn.Module, tuple[int, ...]]:
-    """The smallest network of the form each method is for."""
+    """The smallest network of the form that each method is for."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if method == "xnor":

@@ -1,6 +1,6 @@
-"""Passes that are wrong, each in one way. The contract must reject every one of them.
+"""Wrong passes, each with one error. The contract must reject every one of them.
 
-Found a new kind of bug? Add the pass that has it here first, and see the contract bite before mending the real one.
+Found a new kind of bug? Add the pass that has it here first, and check that the contract rejects it, before the fix.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _module(gm: fx.GraphModule, node: fx.Node) -> Any:
 
 
 def _pairs(gm: fx.GraphModule, result: PassResult) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """BatchNorms behind convolutions that nobody else reads or calls; the others are skipped with a reason."""
+    """BatchNorms after convolutions that nothing else reads or calls; the others are skipped with a reason."""
     for bn in [n for n in gm.graph.nodes if operator_name(gm, n) == "batch_norm"]:
         conv = bn.all_input_nodes[0]
         calls = [n for n in gm.graph.nodes if n.target == conv.target]
@@ -42,7 +42,7 @@ def _per_output(weight: Tensor, factor: Tensor) -> Tensor:
 
 
 def _fold(scale: Callable[[nn.Module, nn.Module], tuple[Tensor, Tensor]]) -> Callable[[fx.GraphModule], PassResult]:
-    """A fold of BatchNorm that is right, but for the weight and bias that ``scale(conv, bn)`` gives."""
+    """A fold of BatchNorm that is right, except for the weight and bias that ``scale(conv, bn)`` gives."""
 
     def fold(gm: fx.GraphModule) -> PassResult:
         result = PassResult()
@@ -88,7 +88,7 @@ def _factor_and_shift(bn: Any) -> tuple[Tensor, Tensor]:
 
 
 def _along_the_first_axis(conv: Any, bn: Any) -> tuple[Tensor, Tensor]:
-    """Takes axis 0 of a transposed convolution for the outputs; it is the inputs."""
+    """Take axis 0 of a transposed convolution for the outputs; it is the inputs."""
     factor, shift = _factor_and_shift(bn)
     inputs = conv.weight.shape[0]
     repeated = factor.repeat(math.ceil(inputs / len(factor)))[:inputs]
@@ -180,7 +180,7 @@ def folds_forward_through_padding(gm: fx.GraphModule) -> PassResult:
 
 
 def drops_every_dropout(gm: fx.GraphModule) -> PassResult:
-    """Also the one that is told ``training=True``."""
+    """Drop every dropout, also one with ``training=True``."""
     result = drop_identities(gm)
     dropouts = [n for n in gm.graph.nodes if n.target is F.dropout]
     for node in dropouts:
@@ -191,7 +191,7 @@ def drops_every_dropout(gm: fx.GraphModule) -> PassResult:
 
 
 def _merge(compose: Callable[[Any, Any], tuple[float, float]]) -> Callable[[fx.GraphModule], PassResult]:
-    """A merge of clips that is right, but for the bounds that ``compose(inner, outer)`` gives."""
+    """A merge of clips that is right, except for the bounds that ``compose(inner, outer)`` gives."""
 
     def merge(gm: fx.GraphModule) -> PassResult:
         result = PassResult()

@@ -1,4 +1,4 @@
-"""Passes that compute the right thing and report, repeat or leave behind the wrong one. The contract rejects each."""
+"""Passes that compute the right result but report it wrongly, repeat it, or leave something wrong behind."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def reports_twice(gm: fx.GraphModule) -> PassResult:
 
 
 def folds_only_the_first(gm: fx.GraphModule) -> PassResult:
-    """Stops after one change: the next run finds more."""
+    """Stop after one change: the next run finds more."""
     result = PassResult()
     for node in [n for n in gm.graph.nodes if operator_name(gm, n) == "relu"]:
         result.change(node, "is a clamp")
@@ -76,7 +76,7 @@ _CALLS = itertools.count()
 
 
 def depends_on_a_counter(gm: fx.GraphModule) -> PassResult:
-    """Another graph at each run: every second time the other spelling."""
+    """Give another graph at each run: every second time the other spelling."""
     result, odd = PassResult(), next(_CALLS) % 2
     for node in [n for n in gm.graph.nodes if operator_name(gm, n) == "relu"]:
         new = insert_call(gm, node, torch.clamp, node.args[0], like=node, min=0.0 if odd else 0)
@@ -96,7 +96,7 @@ def forgets_the_shape(gm: fx.GraphModule) -> PassResult:
 
 
 def notes_a_wrong_shape(gm: fx.GraphModule) -> PassResult:
-    """A mean rewritten as a pool that keeps the mean's shape in its notes."""
+    """Rewrite a mean as a pool, but keep the mean's shape in its metadata."""
     result = PassResult()
     for node in [n for n in gm.graph.nodes if operator_name(gm, n) == "mean"]:
         if node.kwargs.get("dim") not in ((2, 3), [2, 3]) or node.kwargs.get("keepdim"):
@@ -153,7 +153,7 @@ def leaves_nodes_out_of_order(gm: fx.GraphModule) -> PassResult:
 
 
 def merges_integers(gm: fx.GraphModule) -> PassResult:
-    """Turns clamps of integers into clamps of floats."""
+    """Turn clamps of integers into clamps of floats."""
     result = merge_clips(gm)
     for node in [n for n in gm.graph.nodes if operator_name(gm, n) == "clip" and not n.meta["dtype"].is_floating_point]:
         result.skipped = [s for s in result.skipped if s.node != node.name]

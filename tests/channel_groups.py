@@ -1,4 +1,4 @@
-"""Groups of channels made by hand, and what rounding really does to them."""
+"""Groups of channels made by hand, and the real effect of rounding on them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ONE = torch.tensor([1.0], dtype=torch.float64)
 
 
 def ranges_of(x: Tensor) -> ChannelRanges:
-    """Of ``[samples, channels]``."""
+    """Ranges of the channels of ``[samples, channels]``."""
     x = x.double()
     return ChannelRanges(x.amin(0), x.amax(0), x.square().mean(0))
 
 
 def group_of(x: Tensor, weight: Tensor, bound: float = torch.inf) -> ChannelGroup:
-    """One tensor read by one linear layer ``[rows, channels]``."""
+    """Group of one tensor that one linear layer ``[rows, channels]`` reads."""
     channels = x.shape[1]
     group = ChannelGroup(
         labels=list(range(channels)),
@@ -33,7 +33,7 @@ def group_of(x: Tensor, weight: Tensor, bound: float = torch.inf) -> ChannelGrou
 
 
 def measured_noise(x: Tensor, weight: Tensor, d: Tensor) -> float:
-    """Of real rounding: uint8 per tensor, int8 per row; relative to the output's power."""
+    """Noise of real rounding: uint8 per tensor, int8 per row; relative to the output's power."""
     x, weight, d = x.double(), weight.double(), d.double()
     even, columns = x / d, weight * d
     low, high = min(0.0, float(even.min())), max(0.0, float(even.max()))

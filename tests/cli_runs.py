@@ -1,4 +1,4 @@
-"""Running the command line in tests: in this process where that will do, in one of its own where it will not."""
+"""Runs of the command line in tests: in this process if possible, else in a separate one."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from fxpasses.cli import app
 OLD = b"what was there"
 LONG_ENOUGH_S = 120.0
 SMALL = ("digits_cnn", "--data", "digits", "--calib", "16", "--eval", "40", "--no-bench", "--threads", "1")
-"""Arguments of a quantization of seconds, without weights; ``--out`` is missing."""
+"""Arguments of a quantization that takes seconds, without weights; ``--out`` is missing."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of the command line gave."""
+    """Output and exit code of a run of the command line."""
 
     code: int
     out: str
@@ -39,7 +39,9 @@ class Run:
 
 @functools.cache
 def _commands() -> Callable[..., Any]:
-    """What typer makes of the commands' signatures at every call, which takes longer than most calls in tests."""
+    """Group of commands that typer makes from their signatures at every call; cached, because this takes longer than
+    most calls in tests.
+    """
     return typer.main.get_command(app.app)
 
 
@@ -55,12 +57,12 @@ def fxpasses(*arguments: str | Path) -> Run:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """The command line of a process of its own."""
+    """Command line that runs in a separate process."""
     return [sys.executable, "-m", "fxpasses", *map(str, arguments)]
 
 
 def fxpasses_process(*arguments: str | Path, **settings: str) -> Run:
-    """Run the command line in a process of its own; ``settings`` are added to its environment."""
+    """Run the command line in a separate process; ``settings`` are added to its environment."""
     done = subprocess.run(
         command(*arguments),
         capture_output=True,
@@ -74,14 +76,14 @@ def fxpasses_process(*arguments: str | Path, **settings: str) -> Run:
 
 @functools.cache
 def quickstart() -> tuple[Path, Run]:
-    """A folder that ``fxpasses quickstart`` made in a process of its own, once for all tests; copy it to change it."""
+    """A folder that ``fxpasses quickstart`` made in a separate process, once for all tests; copy it to change it."""
     parent = Path(tempfile.mkdtemp(prefix="fxpasses-quickstart-"))
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
     return parent / "qs", fxpasses_process("quickstart", "--out", parent / "qs")
 
 
 def copied(folder: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """A copy that a test may change."""
     shutil.copytree(folder, tmp_path / folder.name)
     return tmp_path / folder.name
 

@@ -1,4 +1,4 @@
-"""Brute force: how near any result of an integer operation can come to a rounding tie."""
+"""Brute force: the smallest distance of any result of an integer operation from a rounding tie."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fxpasses.quantization.numbers.qparams import QParams
 from fxpasses.quantization.numbers.tie_free import LARGEST_RESULT, distance_to_tie
 
 _JUST_OUTSIDE = 0.75
-"""Results up to here beyond the grid's end could still be rounded onto it."""
+"""Distance beyond the grid's end up to which results could still be rounded onto it."""
 _MOST_RESULTS = 2**22
 
 
 def closest_tie(call: Int8Call) -> float | None:
-    """The least distance from a tie over all inputs the grids allow; None for what computes in float."""
+    """Least distance from a tie over all inputs that the grids allow; None for an operator that computes in float."""
     name, y = call.operator.name, call.y
     if call.shares_scale:
         return math.inf
@@ -42,7 +42,7 @@ def _centred(x: QParams) -> Tensor:
 
 
 def _largest_sum(call: Int8Call) -> float:
-    """No accumulator of a layer is larger."""
+    """Upper limit of the accumulators of a layer."""
     assert call.layer is not None
     weights = call.layer.weight.double().abs().movedim(call.layer.axis, 0).flatten(1).sum(1).max()
     bias = 0.0 if call.layer.bias is None else float(call.layer.bias.abs().max())
@@ -50,7 +50,7 @@ def _largest_sum(call: Int8Call) -> float:
 
 
 def _of_multiples(multiplier: float, largest: float) -> float:
-    """Over acc * multiplier, for every integer acc that is possible and does not saturate."""
+    """Least distance of acc * multiplier from a tie, for every integer acc that is possible and does not saturate."""
     most = min(LARGEST_RESULT / multiplier, largest)
     assert most < _MOST_RESULTS, "too many to try"
     return float(distance_to_tie(torch.arange(0, most + 1, dtype=torch.float64) * multiplier).min())

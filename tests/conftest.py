@@ -1,4 +1,4 @@
-"""What every test may ask for: the folder of real data, where there is one, and golden files."""
+"""Fixtures of all tests: the folder of real data, if there is one, and golden files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def data_dir() -> Path:
 
 @pytest.fixture
 def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], targets.MachineTarget]:
-    """The function that decides what "auto" is, which is back in its place while the test runs."""
+    """The function that decides the target "auto", restored while the test runs."""
     monkeypatch.setattr(targets, "machine_target", MACHINE_TARGET)
     return MACHINE_TARGET
 

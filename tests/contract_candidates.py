@@ -1,4 +1,4 @@
-"""The nodes of a graph that a pass has to change, or to give a reason for: found apart from the pass."""
+"""The nodes of a graph that a pass must change, or give a reason for; found independently of the pass."""
 
 from __future__ import annotations
 

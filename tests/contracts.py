@@ -1,4 +1,4 @@
-"""What every pass promises, and the check that it keeps the promise on a net.
+"""Promises of every pass, and the check that a pass keeps them on a net.
 
 A pass must: leave the graph it is given alone, keep its promise on the outputs (fresh inputs, another batch size),
 report exactly what it changed, give every candidate a change or a reason, change nothing the second time, give the
@@ -48,11 +48,12 @@ from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
 from fxpasses.quantization.int8.rewrites import batch_norm_to_conv, channel_pad_to_conv, split_silu
 
 ROUNDINGS = 5000.0
-"""Rounding errors of one unit that an output may hold: sums of the tiny nets have at most 500 terms, each rounded once
-more than before, and no output is more than ten times smaller than the sum of its terms' magnitudes."""
+"""Largest number of rounding errors of one unit in an output: sums of the tiny nets have at most 500 terms, each
+rounded once more than before, and no output is more than ten times smaller than the sum of its terms' magnitudes.
+"""
 
 FIXED_BATCH = frozenset({"cat_rows"})
-"""Nets that take no other batch size than their example's: a constant of that size is joined to it."""
+"""Nets that take no other batch size than their example's, because a constant of that size is concatenated."""
 
 
 class Promise(Enum):
@@ -62,19 +63,19 @@ class Promise(Enum):
 
 
 class ContractBroken(AssertionError):
-    """A pass did not do what a pass must do."""
+    """Error of a pass that breaks its contract."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a pass promises.
+    """Promises of a pass.
 
     Attributes:
         graph_pass: the pass.
-        promise: what becomes of the outputs.
-        candidates: names of all nodes of a graph that the pass has to change or to give a reason for.
+        promise: effect on the outputs.
+        candidates: names of all nodes of a graph that the pass must change or give a reason for.
         stage: the stage it works on.
-        refuses: whether there are candidates it leaves alone without being told to.
+        refuses: whether there are candidates that it leaves alone without a setting.
     """
 
     graph_pass: Pass
@@ -107,11 +108,11 @@ CONTRACTS: dict[str, Contract] = {
 
 
 def check_contract(contract: Contract, net: TinyNet) -> PassResult:
-    """Run a pass on a net's captured graph and check everything it promises; returns what it reported.
+    """Run a pass on a net's captured graph and check all its promises; return its report.
 
     Raises:
-        ContractBroken: the first thing that does not hold.
-        GraphError: the runner itself refused what the pass left.
+        ContractBroken: the first promise that does not hold.
+        GraphError: the runner itself refused the result of the pass.
     """
     before = _captured(net, torch.float64)
     untouched = fingerprint(before)
@@ -142,7 +143,7 @@ def _check_again(contract: Contract, before: fx.GraphModule, after: fx.GraphModu
 
 
 def fingerprint(gm: fx.GraphModule) -> dict[str, tuple[object, ...]]:
-    """Everything that makes a graph what it is, by node: target, arguments, settings and parameters."""
+    """Everything that defines a graph, by node: target, arguments, settings and parameters."""
     return {n.name: (n.op, _target(gm, n), _readable(n.args), _readable(n.kwargs)) for n in gm.graph.nodes}
 
 
@@ -193,7 +194,7 @@ def _check_report(contract: Contract, before: fx.GraphModule, after: fx.GraphMod
 
 
 def changed_between(before: fx.GraphModule, after: fx.GraphModule) -> set[str]:
-    """Nodes that are gone, or compute something else; reading the successor of a node that is gone does not count."""
+    """Nodes that are gone, or compute something else; reading the successor of a removed node does not count."""
     olds, news = fingerprint(before), fingerprint(after)
     gone = set(olds) - set(news)
     return gone | {name for name in set(olds) & set(news) if not _same(olds[name], news[name], gone)}
@@ -209,7 +210,7 @@ def _check_graph(contract: Contract, before: fx.GraphModule, after: fx.GraphModu
 
 
 def _notes(gm: fx.GraphModule) -> list[tuple[object, ...]]:
-    """What the nodes say about themselves."""
+    """Metadata of the nodes."""
     return [(n.name, n.meta.get(SHAPE), n.meta.get(DTYPE), source_line(n)) for n in gm.graph.nodes]
 
 
@@ -276,7 +277,7 @@ def _readable(value: Any) -> object:
 
 
 def _same(old: object, new: object, gone: set[str]) -> bool:
-    """Whether two readable values are the same; what used to read a node that is gone may read any other."""
+    """Whether two readable values are equal; a reader of a removed node may read any other."""
     if isinstance(old, _Read) and old.name in gone:
         return isinstance(new, _Read)
     if isinstance(old, tuple) and isinstance(new, tuple):

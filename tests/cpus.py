@@ -1,4 +1,4 @@
-"""CPUs we do not have, as /proc/cpuinfo describes them, for tests of what is decided by the CPU."""
+"""CPUs that are not available, as /proc/cpuinfo describes them, to test decisions that depend on the CPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = ""
 
 
 def pretend_cpu(monkeypatch: pytest.MonkeyPatch, cpuinfo: str, machine: str) -> None:
-    """Let this process believe that it runs on another CPU."""
+    """Make this process detect another CPU."""
     monkeypatch.setattr(cpu, "_cpuinfo", cpuinfo.splitlines)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "processor", lambda: "")

@@ -1,4 +1,4 @@
-"""Calls of single integer operators, and how their results are compared, for tests of engines."""
+"""Calls of single integer operators, and the comparison of their results, for tests of engines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import Int8Call, find_int8_calls
 
 INTEGERS = QuantConfig(float_results=False)
-"""Logits are rounded, too: every result is an integer tensor."""
+"""Settings with rounded logits, so that every result is an integer tensor."""
 
 
 def random_integers(call: Int8Call, seed: int, extreme: bool = False) -> list[Tensor]:
-    """Integers of the inputs' shapes: anything on the grid, or its ends alone."""
+    """Random integers of the inputs' shapes: any value of the grid, or only its ends."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for node, x in zip(call.inputs, call.x, strict=True):

@@ -1,4 +1,4 @@
-"""Every place in the sources that makes an error with a remedy, found in their syntax trees."""
+"""Every place in the sources that makes an error with a remedy, found in the syntax trees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Site:
 
 
 def error_sites() -> list[Site]:
-    """All of them, by file and line; links between packages are not followed twice."""
+    """All sites, by file and line; links between packages are not followed twice."""
     found: list[Site] = []
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):

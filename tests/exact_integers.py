@@ -1,4 +1,4 @@
-"""Integer operations in Python's own integers and fractions: slow, short, and with nothing to trust but Python."""
+"""Integer operations in Python's own integers and fractions: slow and short, and independent of any library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Values = dict[Index, Fraction]
 
 
 def exact_result(call: Int8Call, inputs: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-    """What exact arithmetic makes of integer inputs; ``shape`` is that of the output."""
+    """Result of exact arithmetic on integer inputs; ``shape`` is that of the output."""
     reals = [_reals(q, Fraction(x.scale), x.zero_point) for q, x in zip(inputs, call.x, strict=True)]
     sizes = [tuple(q.shape) for q in inputs]
     value_at = _OPERATORS[call.operator.name](call, reals, sizes)

@@ -1,4 +1,4 @@
-"""Tiny int8 nets as files: each exported once for all tests, and run as deployed."""
+"""Tiny int8 nets as files: each is exported once for all tests, and run as in deployment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import fxpasses
 from fxpasses.export.exact_sums import set_exact_sums
 
 ENDS_IN_FLOATS = frozenset({"squeeze_excite"})
-"""Nets whose last product is of floats, since only the caller reads it: runtimes round it each in their way."""
+"""Nets that end in a product of floats, since only the caller reads it; the runtimes round it differently."""
 NETS = (
     "conv_bn_relu",
     "residual_block",
@@ -37,7 +37,7 @@ NETS = (
 """One of every kind: conv-relu, add, concat, gate, reshape, matmul, pad, depthwise, average, table, two outputs."""
 
 BATCH = 3
-"""Another than that of the example inputs."""
+"""Batch size, different from that of the example inputs."""
 
 
 class ImageNet3(nn.Module):
@@ -101,5 +101,5 @@ def run_file(content: bytes, inputs: tuple[Any, ...]) -> list[Tensor]:
 
 
 def are_equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    """Bit for bit."""
+    """Whether two results are equal bit for bit."""
     return all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))

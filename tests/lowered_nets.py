@@ -37,7 +37,7 @@ def images(batch: int = 6) -> Tensor:
 
 
 def reasons(gm: fx.GraphModule) -> dict[str, str]:
-    """Node -> why the last pass left it alone."""
+    """Reasons of the last pass for nodes that it did not change."""
     from fxpasses.graph.pass_runner import pass_logs
 
     return {skip.node: skip.why for skip in pass_logs(gm)[-1].result.skipped}

@@ -1,4 +1,4 @@
-"""Where the batch may lie, and inputs without one."""
+"""Structures with the batch at unusual places, and inputs without a batch."""
 
 from __future__ import annotations
 

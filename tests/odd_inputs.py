@@ -1,4 +1,4 @@
-"""What a net may be given."""
+"""Structures with unusual inputs."""
 
 from __future__ import annotations
 

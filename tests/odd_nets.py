@@ -1,4 +1,4 @@
-"""More awkward nets, for the passes: each is a way in which some pass could go wrong."""
+"""More unusual nets for the passes: each shows a way in which some pass could go wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VOCABULARY = 17
 
 
 def _hooked() -> nn.Module:
-    """A convolution whose output a hook shifts before the BatchNorm sees it."""
+    """A convolution whose output a hook shifts before the BatchNorm."""
     net = nn.Sequential(conv(), nn.BatchNorm2d(8), nn.ReLU(), conv(8, 3))
     net[0].register_forward_hook(lambda module, inputs, output: output + 1)
     return net

@@ -1,4 +1,4 @@
-"""What a net may return."""
+"""Structures with unusual outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Found:
 
 @dataclass
 class Answer(OrderedDict):  # type: ignore[type-arg]
-    """Like the outputs of Hugging Face's models: a dict of what is not None, and a dataclass."""
+    """Output like that of Hugging Face's models: a dict without None values, and a dataclass."""
 
     logits: Any = None
     loss: Any = None
@@ -45,7 +45,7 @@ pytree.register_pytree_node(
 
 
 def of_rows(name: str, returns: Callable[[Tensor, Tensor], Any], **more: Any) -> Structure:
-    """A linear layer on rows, and what is returned of its input and output."""
+    """A linear layer on rows; the net returns a structure of its input and output."""
     build = net(lambda self, x: returns(x, self.fc(x)), fc=fc)
     return structure(name, build, lambda n: (rows(n),), B0, **more)
 

@@ -1,4 +1,4 @@
-"""Nets that take other sizes than those of a batch alone."""
+"""Nets that take different sizes, not only batch sizes."""
 
 from __future__ import annotations
 

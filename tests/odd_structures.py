@@ -1,4 +1,4 @@
-"""Nets whose batch, inputs or outputs are not one tensor with the batch in front, and what is free of them."""
+"""Nets with unusual batches, inputs or outputs, and the dimensions that are free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ B0, B1, FIXED = {0: "batch"}, {1: "batch"}, dict[int, str]()
 
 @dataclass(frozen=True)
 class Structure:
-    """A net, what it is given for ``n`` samples, and which dimensions of each input tensor are found free."""
+    """A net, its inputs for ``n`` samples, and the free dimensions of each input tensor."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -50,7 +50,7 @@ def structure(
 
 
 def net(forward: Callable[..., Any], **layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-    """A class with these layers and this forward; its parameters are named as they are there."""
+    """A class with these layers and this forward; its parameters have the names of the forward's."""
 
     def init(self: nn.Module) -> None:
         nn.Module.__init__(self)

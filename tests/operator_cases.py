@@ -1,4 +1,4 @@
-"""Every operator of the vocabulary in the settings torch documents, each as a small net with int8 around it."""
+"""Every operator of the vocabulary with the settings that torch documents, each as a small net with int8 around it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 CHANNELS = 8
 SIZES = {1: (13,), 2: (13, 11), 3: (9, 7, 8)}
-"""Odd, so that windows do not come out even."""
+"""Odd sizes, so that windows do not divide them."""
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net around one operator.
+    """A net with one operator.
 
     Attributes:
         dims: spatial dimensions of its input ``[B, 3, ...]``.
@@ -68,7 +68,7 @@ class Together(nn.Module):
 
 
 class Call(nn.Module):
-    """A function as a module."""
+    """Module that calls a function."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -288,6 +288,6 @@ def _others() -> Iterator[tuple[str, Case]]:
 
 
 def all_cases() -> dict[str, Case]:
-    """By a name that says operator and settings."""
+    """All cases by a name with operator and settings."""
     kinds = (_average_pools, _max_pools, _adaptive_pools, _convolutions, _recurrent, _others)
     return dict(itertools.chain.from_iterable(kind() for kind in kinds))

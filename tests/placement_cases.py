@@ -12,7 +12,7 @@ CONFIG = QuantConfig(observer="minmax", equalization=False, float_results=False)
 
 
 class Net(nn.Module):
-    """Two sums, a product, a sigmoid and what only moves values."""
+    """Two sums, a product, a sigmoid and operators that only move values."""
 
     def __init__(self) -> None:
         super().__init__()

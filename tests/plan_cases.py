@@ -1,4 +1,4 @@
-"""Bodies of nets, and the plan of what runs in int8 in them."""
+"""Bodies of nets, and the plan of their int8 operators."""
 
 from __future__ import annotations
 

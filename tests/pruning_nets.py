@@ -1,4 +1,4 @@
-"""Nets whose channels go together in every way that pruning must understand, each with a head that keeps its own."""
+"""Nets with all kinds of dependencies between channels, each with a head that keeps its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _shuffled(x: Tensor, groups: int = 2) -> Tensor:
 
 
 class _ScaledByWidth(nn.Module):
-    """Attention of one head whose scale is asked of a tensor that shrinks."""
+    """Attention of one head whose scale is read from a tensor that shrinks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _ScaledByWidth(nn.Module):
 
 
 class _FusedAttention(nn.Module):
-    """The same as one kernel, whose scale nobody wrote down."""
+    """Attention of one head as one kernel, with its default scale."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _FusedAttention(nn.Module):
 
 
 class _ChannelsLast(nn.Module):
-    """As in ConvNeXt: depthwise, permuted, LayerNorm, two linear layers, a scale for each channel, and back."""
+    """Block like ConvNeXt's: depthwise, permuted, LayerNorm, two linear layers, a scale for each channel, and back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ PRUNING_NETS: dict[str, TinyNet] = by_name((
 
 
 class SelfAttention(nn.Module):
-    """``nn.MultiheadAttention`` in a residual block with LayerNorm; torch.export opens it."""
+    """Residual block with ``nn.MultiheadAttention`` and LayerNorm; torch.export expands the attention."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Awkward and usual surroundings for one operator, as builders of graphs: for the tests of the audit's rules."""
+"""Usual and unusual surroundings of one operator, as builders of graphs: for the tests of the audit's rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def conv_case(
     groups: int = 1,
     **weight: Any,
 ) -> Build:
-    """DQ -> Conv [-> Relu or Clip] -> Q."""
+    """Graph DQ -> Conv [-> Relu or Clip] -> Q."""
 
     def build(graph: Graph) -> None:
         zero = 128 if act is U8 else 0
@@ -46,7 +46,7 @@ def conv_case(
 def gemm_case(
     quantized: bool = True, bias: str | dict[str, Any] | None = None, axis: int | None = 0, **more: Any
 ) -> Build:
-    """DQ -> Gemm [-> Q]."""
+    """Graph DQ -> Gemm [-> Q]."""
 
     def build(graph: Graph) -> None:
         zero = more.get("input_zero", 128)
@@ -76,7 +76,7 @@ def matmul_case(
     act: bool = False,
     relu: int | None = None,
 ) -> Build:
-    """DQ -> MatMul [-> Add of a bias] [-> Q]."""
+    """Graph DQ -> MatMul [-> Add of a bias] [-> Q]."""
 
     def build(graph: Graph) -> None:
         x = graph.qdq(graph.input(*shape))
@@ -104,7 +104,7 @@ def nothing(_: Graph) -> list[str]:
 
 
 def one(op: str, more: Operands = nothing, out: dict[str, Any] | None = None, **attributes: Any) -> Build:
-    """DQ -> op -> Q."""
+    """Graph DQ -> op -> Q."""
 
     def build(graph: Graph) -> None:
         y = graph.node(op, [image(graph), *more(graph)], **attributes)
@@ -114,7 +114,7 @@ def one(op: str, more: Operands = nothing, out: dict[str, Any] | None = None, **
 
 
 def two(op: str, second: Callable[[Graph], str], **attributes: Any) -> Build:
-    """DQ, second -> op -> Q."""
+    """Graph DQ, second -> op -> Q."""
 
     def build(graph: Graph) -> None:
         graph.output(graph.qdq(graph.node(op, [image(graph), second(graph)], **attributes), 0.1))
@@ -123,7 +123,7 @@ def two(op: str, second: Callable[[Graph], str], **attributes: Any) -> Build:
 
 
 def between_convs(op: str, more: Operands = nothing, channels: int = 4, **attributes: Any) -> Build:
-    """Q -> DQ -> op -> Conv: no Q/DQ behind op."""
+    """Graph Q -> DQ -> op -> Conv: no Q/DQ after op."""
 
     def build(graph: Graph) -> None:
         x = graph.qdq(conv(graph, image(graph)))
@@ -134,7 +134,7 @@ def between_convs(op: str, more: Operands = nothing, channels: int = 4, **attrib
 
 
 def behind_conv(op: str, more: Operands = nothing, **attributes: Any) -> Build:
-    """Conv -> op -> Q: no Q/DQ before op."""
+    """Graph Conv -> op -> Q: no Q/DQ before op."""
 
     def build(graph: Graph) -> None:
         graph.output(graph.qdq(graph.node(op, [conv(graph, image(graph)), *more(graph)], **attributes)))
@@ -191,7 +191,7 @@ def argmax(zero: int | None) -> Build:
 
 
 def read_by(*others: str) -> Build:
-    """A Conv read by a QuantizeLinear and by others."""
+    """Graph of a Conv read by a QuantizeLinear and by others."""
 
     def build(graph: Graph) -> None:
         y = conv(graph, image(graph))
@@ -203,7 +203,7 @@ def read_by(*others: str) -> Build:
 
 
 def no_zero(op: str, **attributes: Any) -> Build:
-    """DQ -> op -> Q without zero points."""
+    """Graph DQ -> op -> Q without zero points."""
 
     def build(graph: Graph) -> None:
         graph.output(graph.qdq(graph.node(op, [image(graph, zero=None)], **attributes), zero=None))

@@ -1,4 +1,4 @@
-"""Small ONNX graphs with Q/DQ pairs, built by hand, for the tests of what onnxruntime does with them."""
+"""Small ONNX graphs with Q/DQ pairs, built by hand, to test what onnxruntime does with them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ U8, S8 = np.uint8, np.int8
 
 
 def weights(*shape: int) -> NDArray[np.float32]:
-    """The same weights at every call, none of them special."""
+    """Weights that are the same at every call, without special values."""
     return np.random.default_rng(1).normal(scale=0.2, size=shape).astype(np.float32)
 
 
 class Graph:
-    """A graph under construction. Every method adds a node and gives the name of its output."""
+    """A graph under construction. Every method adds a node and returns the name of its output."""
 
     def __init__(self, opset: int = OPSET) -> None:
         self.opset = opset
@@ -45,7 +45,7 @@ class Graph:
         return self.const(np.array(values, np.int64))
 
     def node(self, op: str, inputs: Sequence[str], outputs: int = 1, name: str | None = None, **attributes: Any) -> Any:
-        """The output's name; a list of them if there are several. Nodes are named by their operator: Conv, Conv_2."""
+        """Name of the output; a list if there are several. Nodes are named by their operator: Conv, Conv_2."""
         same = sum(node.op_type == op for node in self.nodes)
         name = (f"{op}_{same + 1}" if same else op) if name is None else name
         made = [f"{op.lower()}{len(self.nodes)}.{index}" for index in range(outputs)]
@@ -108,7 +108,7 @@ def conv(graph: Graph, x: str, channels_in: int = 4, **attributes: Any) -> str:
 
 
 def conv_net(**metadata: str) -> onnx.ModelProto:
-    """Everything that is usual and right: conv-relu, residual add, pool, concat, linear head."""
+    """A net of all usual parts: conv-relu, residual add, pool, concat, linear head."""
     graph = Graph()
     first = graph.qdq(graph.node("Relu", [conv(graph, image(graph))]), zero=0)
     second = graph.qdq(conv(graph, first))

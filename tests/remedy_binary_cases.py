@@ -1,4 +1,4 @@
-"""What raises an error of binary networks or of scores, a part of its remedy, and the same with the remedy taken."""
+"""Errors of binary networks and of scores: code that raises one, a part of its remedy, and the code with the remedy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def train(batches: Any, settings: BinaryTraining = ONE, checkpoint: Path | None 
 
 
 def trained_with(settings: BinaryTraining, folder: Path, name: str = "run") -> nn.Module:
-    """A run beside the checkpoint of another."""
+    """A run with the checkpoint of another run."""
     train([(WIDE, LABELS)], ONE, folder / "run")
     return train([(WIDE, LABELS)], settings, folder / name)
 

@@ -1,4 +1,6 @@
-"""Errors of capture, quantization and pruning: what raises one, a part of its remedy, and the same with it taken."""
+"""Errors of capture, quantization and pruning: code that raises one, a part of its remedy, and the code with the
+remedy.
+"""
 
 from __future__ import annotations
 

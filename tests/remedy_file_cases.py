@@ -1,4 +1,4 @@
-"""What raises an error over a file or an engine, a part of its remedy, and the same with the remedy taken."""
+"""Errors of files and engines: code that raises one, a part of its remedy, and the code with the remedy."""
 
 from __future__ import annotations
 

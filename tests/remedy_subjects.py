@@ -1,4 +1,4 @@
-"""Models, graphs and files that errors are tried on."""
+"""Models, graphs and files for tests of errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def config(**settings: Any) -> QuantConfig:
 
 
 class WithLayers(nn.Module):
-    """Asks a value, between layers."""
+    """Model that branches on a value, between layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class WithLayers(nn.Module):
 
 
 class Detector(nn.Module):
-    """Layers in a backbone, and a forward that loops over as many boxes as values say."""
+    """Model with layers in a backbone, and a forward that loops over a number of boxes that depends on values."""
 
     def __init__(self) -> None:
         super().__init__()

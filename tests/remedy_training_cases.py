@@ -1,4 +1,4 @@
-"""Errors of training: what raises one, a part of its remedy, and the same with it taken."""
+"""Errors of training: code that raises one, a part of its remedy, and the code with the remedy."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def _torn(folder: Path) -> Path:
 
 
 def _weights(folder: Path) -> Path:
-    """A file, and no checkpoint."""
+    """A file that is no checkpoint."""
     torch.save({"weight": torch.zeros(2)}, folder / "weights.pt")
     return folder / "weights.pt"
 
 
 def _moved() -> torch.fx.GraphModule:
-    """A frozen graph whose biases have moved."""
+    """A frozen graph whose biases have changed."""
     graph = frozen()
     with torch.no_grad():
         for name, parameter in graph.named_parameters():

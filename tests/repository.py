@@ -1,4 +1,4 @@
-"""Where the repository is, for tests in any folder."""
+"""Path of the repository, for tests in any folder."""
 
 from __future__ import annotations
 

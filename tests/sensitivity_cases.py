@@ -39,13 +39,13 @@ def net() -> nn.Module:
 
 @cache
 def graph() -> fx.GraphModule:
-    """Its FLOAT graph as captured; not to be changed."""
+    """FLOAT graph of the classifier as captured; not to be changed."""
     return fxpasses.capture(net(), torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
 
 
 @cache
 def evaluation() -> tuple[Batch, ...]:
-    """Noise, labelled with the net's own classes, but every sixth wrongly."""
+    """Noise, labelled with the net's own classes, except for every sixth label, which is wrong."""
     images = torch.randn(IMAGES, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = graph()(images).argmax(1)
@@ -59,7 +59,7 @@ def unlabelled() -> tuple[Batch, ...]:
 
 @cache
 def calibrated(float_results: bool = True) -> Calibrated:
-    """int8 for x86, ranges by minmax; not to be changed."""
+    """Calibration for int8 on x86, ranges by minmax; not to be changed."""
     batches = [images for images, _ in evaluation()]
     config = QuantConfig(observer="minmax", float_results=float_results)
     return calibrate_once(fxpasses.fuse(graph()), config, batches)
@@ -72,7 +72,7 @@ def yardstick() -> Yardstick:
 
 @cache
 def sensitivity() -> QuantSensitivity:
-    """Of the calibrated net to int8; not to be changed."""
+    """Sensitivity of the calibrated net to int8; not to be changed."""
     return quant_sensitivity(calibrated(), evaluation)
 
 

@@ -1,4 +1,4 @@
-"""Files of an old result and of a new one, for tests of how one takes the place of the other."""
+"""Files of an old result and of a new one, for tests of the replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runners and reports made by hand, for tests of everything that reads them."""
+"""Runners and reports made by hand, to test their readers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.machine.environment import environment
 
 @dataclass(frozen=True)
 class StubRunner:
-    """A function that poses as an artifact and counts its calls."""
+    """A function in the role of an artifact, which counts its calls."""
 
     name: str
     function: Callable[..., Tensor] = field(default=lambda x: x, repr=False)
@@ -39,7 +39,7 @@ def latency_entry(p50_ms: float, **changes: Any) -> dict[str, Any]:
 
 
 def sample_variant(runtime: str, precision: str, **changes: Any) -> dict[str, Any]:
-    """A variant as it stands in report.json."""
+    """A variant as in report.json."""
     is_float = precision == "fp32"
     speedup = {} if is_float else {"speedup_vs_fp32": 2.5, "speedup_quartiles": [2.4, 2.6]}
     return {
@@ -71,7 +71,7 @@ def sample_parity(**changes: Any) -> dict[str, Any]:
 
 
 def sample_report(**changes: Any) -> dict[str, Any]:
-    """A whole report, every part in it."""
+    """A complete report with every part."""
     conv = {"node": "relu_int8", "module": "features.0", "operator": "conv2d", "precision": "int8", "why": None}
     norm = {"node": "norm", "module": "head.norm", "operator": "layer_norm", "precision": "float", "why": "no kernel"}
     return {
@@ -104,5 +104,5 @@ def readable_report(**changes: Any) -> dict[str, Any]:
 
 
 def two_class_logits(*scores: float) -> Tensor:
-    """Logits ``[B, 2]`` whose class is 1 where the score is positive."""
+    """Logits ``[B, 2]`` whose class is 1 if the score is positive."""
     return torch.tensor([[0.0, score] for score in scores])

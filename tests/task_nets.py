@@ -1,4 +1,4 @@
-"""A regressor, a net of two outputs, one of two inputs, and data for each, as a user's file would have them."""
+"""A regressor, a net of two outputs, one of two inputs, and data for each, in the form of a user's file."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ number.higher_is_better = True
 
 @pytest.fixture(scope="session")
 def task_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of them all."""
+    """File with all nets and data."""
     path = tmp_path_factory.mktemp("tasks") / "own.py"
     path.write_text(SOURCE)
     return path

@@ -1,4 +1,4 @@
-"""The guide's example works as it is printed: an operator that nobody knew goes through to two runtimes."""
+"""The guide's example works as printed: a new operator is quantized and runs in both runtimes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GUIDE = ROOT / "docs" / "adding_an_operator.md"
 
 
 def test_the_operator_becomes_int8_in_both_runtimes() -> None:
-    """In a process of its own: the vocabulary of this one stays as it is."""
+    """Tested in a separate process, so that the vocabulary of this one does not change."""
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL))
     code = "import torch\ntorch.manual_seed(0)\n" + code
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Files and folders that cannot be written or read, and Ctrl-C: exit 2 or 130, and nothing half-written."""
+"""Files and folders that cannot be written or read, and Ctrl-C: exit 2 or 130, and no incomplete files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def slow():
 
 
 class _Payload:
-    """Pickled, it is a program that makes a folder."""
+    """Object whose pickle is a program that makes a folder."""
 
     def __init__(self, canary: Path) -> None:
         self.canary = canary
@@ -51,7 +51,7 @@ class _Payload:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder that already holds a report, which must not be touched."""
+    """A folder that already holds a report, which must not change."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.json").write_bytes(OLD)
     return tmp_path / "out"
@@ -59,7 +59,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(out: Path) -> Iterator[Path]:
-    """``out`` on a file system of its own, too small for the files, still holding its report."""
+    """``out`` on a separate file system that is too small for the files and still holds its report."""
     if not mounted(out, "-t", "tmpfs", "-o", "size=200k", "tmpfs"):
         pytest.skip("mounting a small file system is not permitted here")
     (out / "report.json").write_bytes(OLD)
@@ -82,7 +82,7 @@ def test_a_full_disk_of_temporary_files(small_disk: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_file_size_limit(out: Path) -> None:
-    """``ulimit -f``: writing fails as on a full disk, whoever writes, torch and onnxruntime included."""
+    """``ulimit -f``: writing fails as on a full disk, also in torch and onnxruntime."""
     done = subprocess.run(
         command("quantize", *SMALL, "--out", out),
         capture_output=True,
@@ -94,7 +94,7 @@ def test_a_file_size_limit(out: Path) -> None:
 
 
 def test_a_read_only_folder(out: Path) -> None:
-    """Root ignores permissions, so for root a read-only mount."""
+    """Root ignores permissions; for root a read-only mount is used."""
     is_mount = mounted(out, "-t", "tmpfs", "tmpfs")
     (out / "report.json").write_bytes(OLD)
     if is_mount:

@@ -1,4 +1,4 @@
-"""Bad input through the real command line: exit 2 (130 for Ctrl-C), one clear message, nothing half-written."""
+"""Bad input on the real command line: exit 2 (130 for Ctrl-C), one clear message, no incomplete files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def factories(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder that already holds a report, which must not be touched."""
+    """A folder that already holds a report, which must not change."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.json").write_bytes(OLD)
     return tmp_path / "out"
@@ -151,7 +151,7 @@ def test_constant_activations_are_no_error(tmp_path: Path, factories: Path, mode
 
 
 class _Payload:
-    """Pickled, it is a program that makes a file."""
+    """Object whose pickle is a program that makes a file."""
 
     def __init__(self, canary: Path) -> None:
         self.canary = canary

@@ -1,4 +1,4 @@
-"""The caller's code, run so that what it raises is told as theirs."""
+"""The caller's code is run so that its errors are reported as the caller's."""
 
 from __future__ import annotations
 

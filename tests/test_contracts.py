@@ -33,14 +33,16 @@ def test_keeps_its_contract(graph_pass: str, net: str) -> None:
 
 @pytest.mark.parametrize("graph_pass", CONTRACTS)
 def test_the_nets_try_both_changing_and_refusing(graph_pass: str) -> None:
-    """A contract that is never put to the test holds of anything."""
+    """The nets must test both changes and refusals, since otherwise a contract would hold for anything."""
     results = [checked(graph_pass, net) for net in NETS]
     assert sum(bool(result.changed) for result in results) >= 1
     assert (sum(bool(result.skipped) for result in results) >= 1) == CONTRACTS[graph_pass].refuses
 
 
 def test_every_pass_has_a_contract() -> None:
-    """All functions of fxpasses/passes that report a PassResult, and everything that fuse and observe run."""
+    """Contracts exist for all functions of fxpasses/passes that return a PassResult, and for every pass of fuse and
+    observe.
+    """
     written = set()
     for module in pkgutil.iter_modules(fxpasses.passes.__path__):
         for name, function in vars(import_module(f"fxpasses.passes.{module.name}")).items():

@@ -25,7 +25,7 @@ def _nothing(gm: fx.GraphModule) -> set[str]:
 
 
 ANY_RELU = Contract(fold_batch_norm, Promise.EXACT, _nothing)
-"""The contract of a made-up pass that rewrites ReLUs."""
+"""Contract of an invented pass that rewrites ReLUs."""
 FOLD = CONTRACTS["fold_batch_norm"]
 
 BROKEN: list[tuple[Pass, Contract, str, str]] = [
@@ -97,7 +97,7 @@ def test_a_runner_that_does_not_copy_is_rejected(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_pass_that_edits_another_graph_is_rejected() -> None:
-    """A pass that keeps hold of a graph it saw, and edits that one too."""
+    """The pass keeps a graph that it was given before, and edits that one, too."""
     seen: list[fx.GraphModule] = []
     net = replace(TINY["conv_bn_relu"], name="conv_bn_relu_for_keeping")
 

@@ -1,4 +1,4 @@
-"""What is said of the CPU, on CPUs we do not have."""
+"""Description of the CPU, tested with CPUs that are not available here."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def python_blocks(document: str) -> list[str]:
 
 @pytest.fixture
 def names() -> dict[str, object]:
-    """What the documents take for given: a trained model, an example input and batches."""
+    """Names that the documents use without a definition: a trained model, an example input and batches."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     batches = [torch.randn(4, 3, 9, 7) for _ in range(2)]

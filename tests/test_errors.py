@@ -1,4 +1,4 @@
-"""Each error names what was found, where, why it will not do, and the one thing to do next."""
+"""Each error names what was found, where, why it cannot be used, and the one thing to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of an exception from somebody else's code: its first line, and the user's own."""
+"""Text of an exception from foreign code: its first line, and the user's own line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_first_line_skips_what_is_empty() -> None:
 
 
 class Peculiar(Exception):
-    """Not one of Python's."""
+    """Exception class that is not Python's."""
 
 
 def test_only_pythons_own_exceptions_are_named() -> None:

@@ -35,11 +35,11 @@ NETS = {
     "channel_shuffle": "x86",
     "attention": "x86",
 }
-"""Golden nets and their targets. Ranges are minima and maxima: what a search finds may hang on the last bit."""
+"""Golden nets and their targets. Ranges are minima and maxima: the result of a search may depend on the last bit."""
 
 
 def story(name: str) -> str:
-    """The graph in its three stages, and what every pass said on the way."""
+    """The graph in its three stages, and the log of every pass."""
     config = QuantConfig(target=NETS[name], observer="minmax")
     stages = [fused(name), observed(name, config), quantized(name, config)]
     parts = [graph_text(gm) for gm in stages]

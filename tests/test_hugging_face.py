@@ -19,12 +19,15 @@ FLOAT_OPERATORS = {
     "slice",
     "add",
 }
-"""What of it has no int8 form, what moves its values, and the residual stream, which only LayerNorms read: no linear
-layer is among them."""
+"""Operators without an int8 form, operators that only move values, and the residual stream, which only LayerNorms read:
+no linear layer is among them.
+"""
 LARGEST_LSB = 1
-"""Behind LayerNorm and softmax, which run in float: the runtimes round them differently."""
+"""Largest difference in LSB after LayerNorm and softmax, which run in float: the runtimes round them differently."""
 CLOSE_DB = 15.0
-"""Random weights of ten times the usual spread give 21 dB; lost scales or swapped tokens would give none."""
+"""Least SQNR: random weights of ten times the usual spread give 21 dB; lost scales or swapped
+tokens would give none.
+"""
 
 
 @pytest.mark.slow  # torch.export, and the whole pipeline in a process of its own

@@ -1,4 +1,6 @@
-"""Importing the package and asking the command for help load nothing slow: judged by what is loaded, not by time."""
+"""Importing the package and asking the command for help load nothing slow: tested by the loaded
+modules, not by time.
+"""
 
 from __future__ import annotations
 

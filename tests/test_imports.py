@@ -1,4 +1,4 @@
-"""Imports flow one way, as the data does: fxpasses -> export, fxpasses.errors -> models, everything -> cli.
+"""Imports have the direction of the data: fxpasses -> export, fxpasses.errors -> models, everything -> cli.
 
 Read from the syntax tree, so that lazy imports inside functions count too. The rules are functions of a module's
 name and text; each is shown to bite on a text that breaks it.
@@ -20,7 +20,7 @@ UNITS = (
     *("fxpasses.bundles", "fxpasses.comparing", "fxpasses.serving", "fxpasses.layouts", "fxpasses.measure"),
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
-"""What imports are judged between; the last one is the core: all of fxpasses that is in none of the others."""
+"""Units whose imports of each other are tested; the last is the core: all of fxpasses that is in no other unit."""
 
 _EXPORTING = {"fxpasses", "fxpasses.export"}
 _MEASURING = {*_EXPORTING, "fxpasses.machine", "fxpasses.measure"}
@@ -83,21 +83,23 @@ ALWAYS = {
     *("fxpasses.errors", "fxpasses.user_frames", "fxpasses.callers_code"),
     *("fxpasses.formats", "fxpasses.formats.regular_files", "fxpasses.signature.label_check"),
 }
-"""What stands at the door: it knows errors and tensors, and nothing of graphs."""
+"""Modules that every unit may import: they use errors and tensors, but no graphs."""
 LAZY_ONLY = {
     *("torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"),
     *("torchmetrics", "pycocotools", "transformers", "ultralytics"),
 }
-"""Slow to import, or an extra: inside the function that needs them, never at the top of a module."""
+"""Modules that are slow to import, or an extra: to be imported inside functions, never at the top of a module."""
 
 ENGINES = "fxpasses.export.engines"
 LEAVING_TORCH = (
     *("torch.ao", "torch.quantization", "torch.ops.quantized", "torch.ops.onednn"),
     *("torch.qint8", "torch.quint8", "torch.qint32", "torch.quantize_per_tensor", "torch.quantize_per_channel"),
 )
-"""What torch has announced to delete, and its kernels' raw names: for the engine adapters alone."""
+"""Modules that torch has announced to delete, and raw names of its kernels: only the engine adapters may use them."""
 UNPICKLING = {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "joblib.load"}
-"""A subclass of Unpickler that lets only data through is fine, and so is catching UnpicklingError."""
+"""Functions that would run code of a file. A subclass of Unpickler that accepts only data is fine, and so is catching
+UnpicklingError.
+"""
 
 
 def unit_of(module: str) -> str | None:
@@ -106,7 +108,7 @@ def unit_of(module: str) -> str | None:
 
 @cache
 def modules() -> dict[str, Path]:
-    """Name -> file of every module; the public names of fxpasses and fxpasses.export lead everywhere."""
+    """Files of every module by name; the public names of fxpasses and fxpasses.export are left out."""
     found = {}
     for folder, prefix in (("fxpasses", ""), ("export", "fxpasses."), ("models", "fxpasses.")):
         for path in (ROOT / folder).rglob("*.py"):
@@ -151,7 +153,7 @@ def why_wrong_direction(module: str, imported: str) -> str | None:
 
 
 def why_wrong_spelling(module: str, imported: str, *, relative: bool) -> str | None:
-    """Relative inside one unit, in full across; the command line, which sees everything, as it likes."""
+    """Problem in the spelling of an import: relative inside one unit, full across units; free in the command line."""
     if unit_of(imported) is None or unit_of(module) == "fxpasses.cli":
         return None
     inside = unit_of(module) == unit_of(imported)
@@ -171,7 +173,7 @@ def unsafe_loads(text: str) -> Iterator[str]:
 
 
 def top_level(text: str) -> set[str]:
-    """The roots of what a module imports as soon as it is imported itself."""
+    """Top-level packages that a module imports when it is itself imported."""
     body: list[ast.stmt] = []
     for statement in ast.parse(text).body:
         guarded = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
@@ -181,7 +183,7 @@ def top_level(text: str) -> set[str]:
 
 
 def why_wrong(module: str, text: str, *, is_package: bool = False) -> list[str]:
-    """Everything this module imports or names and should not, as sentences."""
+    """Sentences on everything that this module must not import or name."""
     reasons: list[str | None] = [
         why_wrong_direction(module, imported) or why_wrong_spelling(module, imported, relative=relative)
         for _, imported, relative in imports(text, module, is_package=is_package)

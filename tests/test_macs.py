@@ -1,4 +1,4 @@
-"""Multiply-accumulates from shapes: by hand for each operator, and beside torch's own counter."""
+"""Multiply-accumulates from shapes: compared with counts by hand for each operator, and with torch's own counter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fxpasses.macs import count_graph_macs
 
 
 class Does(nn.Module):
-    """``body(net, x)`` with parts."""
+    """Model that computes ``body(net, x)`` with parts."""
 
     def __init__(self, body: Any, **parts: nn.Module) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def test_an_opened_attention_layer_counts_as_the_closed_one(batch_first: bool) -
 
 
 SKIPPED = frozenset({"lstm", "gru"})
-"""torch's counter has no formula for recurrent layers."""
+"""Operators without a formula in torch's counter: recurrent layers."""
 
 
 @pytest.mark.parametrize("name", sorted(TINY.keys() - SKIPPED))

@@ -1,4 +1,4 @@
-"""Published scores, reproduced: of whole networks where their definition is known, else from stated parts."""
+"""Published scores are reproduced: for whole networks if their definition is known, else from stated parts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fxpasses.micronet.bases import BASES
 from fxpasses.micronet.rows import Row
 
 IN_THOUSANDS = 0.0006
-"""Golden figures are in millions with three digits behind the point."""
+"""Tolerance of golden figures, which are in millions with three digits after the point."""
 
 SKIP_ADDS = 210_112
-"""Values that EfficientNet-B0's nine residual adds sum, from its definition."""
+"""Number of values that EfficientNet-B0's nine residual adds sum, from its definition."""
 EXPANSION = 6
-"""The challenge's notebook counts a residual add over the block's expanded channels, six times as many as it has."""
+"""Factor by which the challenge's notebook overcounts residual adds: it takes the block's expanded channels."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def with_freebie(efficientnet: fx.GraphModule) -> MicroNetScore:
 
 
 def in_millions(found: MicroNetScore) -> tuple[float, float, float]:
-    """MB, multiplies and adds as the challenge's notebook prints them, its slip with residual adds included."""
+    """MB, multiplies and adds as the challenge's notebook prints them, including its error with residual adds."""
     slip = SKIP_ADDS * (EXPANSION - 1)
     return found.storage_mb, found.multiplies / 1e6, (found.adds() + slip) / 1e6
 
@@ -90,7 +90,7 @@ def test_efficientnet_b0_line_by_line(with_freebie: MicroNetScore, name: str) ->
 
 
 BLOCK_0 = ("silu_1", "adaptive_avg_pool2d", "silu_2", "sigmoid", "mul_16")
-"""Nodes of the first block that are no layers of its own."""
+"""Nodes of the first block that are no layers."""
 
 
 def belongs(row: Row, places: tuple[str, ...], name: str) -> bool:
@@ -103,7 +103,7 @@ def total(values: object) -> Fraction:
 
 
 def masked(graph: fx.GraphModule, share: float) -> fx.GraphModule:
-    """A copy with that share of each layer's weights zero, spread evenly over its filters."""
+    """Copy with that share of each layer's weights zero, spread evenly over its filters."""
     twin = fxpasses.fuse(graph)
     for module in twin.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -131,7 +131,7 @@ def test_efficientnet_b0_pruned(
     multiplies: float,
     adds: float,
 ) -> None:
-    """The notebook multiplies every length by a share, so that parts of weights are left; a mask leaves whole ones."""
+    """The notebook multiplies every length by a share, so that parts of weights are left; a mask keeps whole ones."""
     pruned = masked(efficientnet, share)
     found = score(pruned, "imagenet", freebie=True)
     weights, products, empty = parts_of_weights(efficientnet, with_freebie, share)
@@ -145,8 +145,9 @@ def test_efficientnet_b0_pruned(
 
 
 def parts_of_weights(graph: fx.GraphModule, dense: MicroNetScore, share: float) -> tuple[float, float, float]:
-    """What the notebook counts otherwise than a mask of whole weights: parts of weights that it keeps, their products,
-    and the adds that it takes away from filters of less than one weight, (1 - L (1 - s)) E of them."""
+    """Differences between the notebook and a mask of whole weights: parts of weights that it keeps, their products, and
+    the adds that it subtracts for filters of less than one weight, (1 - L (1 - s)) E of them.
+    """
     positions = {row.name: row.work[0].macs for row in dense.rows if row.work}
     weights = products = empty = 0.0
     for name, module in graph.named_modules():
@@ -204,7 +205,7 @@ def test_wrn_28_10_with_the_freebie(wrn: fx.GraphModule) -> None:
 
 
 FIRST_ACTIVATION = 16 * 32 * 32
-"""Values of the first block's BatchNorm and ReLU, which the golden figures leave out."""
+"""Number of values of the first block's BatchNorm and ReLU, which the golden figures leave out."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Calibration data as it comes: empty and missing batches, whatever observer or method reads them."""
+"""Unusual calibration data: empty and missing batches, for every observer and method."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_each_step_alone_says_so(name: str) -> None:
 
 
 def test_the_remedy_works() -> None:
-    """As its message has it: a list of tensors, or a DataLoader."""
+    """The remedy in the message works: a list of tensors, or a DataLoader."""
     assert math.isfinite(float(_outputs([SAMPLES[:2]], _config()).sum()))
     loader: Any = torch.utils.data.DataLoader(SAMPLES, batch_size=3)  # type: ignore[arg-type]  # a tensor is a data set
     assert math.isfinite(float(_outputs(loader, _config()).sum()))

@@ -1,4 +1,4 @@
-"""Every odd structure through all steps: the same structure and values in both runtimes and from disk."""
+"""Every unusual structure through all steps: the same structure and values in both runtimes and from disk."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from fxpasses.sqnr import sqnr_db
 STRUCTURES = [*BATCHES, *OUTPUTS, *INPUTS, *SIZES]
 
 FROM_FLOAT_DB = 20.0
-"""Of one layer in int8: 8 bits give 40 dB, ranges of a few samples cost some."""
+"""Least SQNR of one layer in int8: 8 bits give 40 dB, ranges from a few samples reduce it."""
 SAME_DB = 24.0
-"""Between two ways to run the same integers: an LSB, a 255th of the range, in one of ten values is 29 dB."""
+"""Least SQNR between two ways to run the same integers: an LSB, a 255th of the range, in one of ten values is 29 dB."""
 
 QUICK = fx.QuantConfig(target="x86-avx2", equalization=False, narrow_ranges=False, bias_correction=False)
 
@@ -39,13 +39,13 @@ def built(case: Structure) -> nn.Module:
 
 
 def made(case: Structure, samples: int) -> Any:
-    """The same inputs at every call."""
+    """Inputs that are the same at every call."""
     torch.manual_seed(samples)
     return case.make(samples)
 
 
 def call(model: Any, given: Any) -> Any:
-    """As the caller would: by name, if the inputs are a dict that the model does not take for one input."""
+    """Call a module by name if the inputs are a dict that the model does not take for one input."""
     with torch.no_grad():
         if isinstance(given, dict):
             return model(given) if "rows" in given else model(**given)
@@ -88,7 +88,7 @@ def test_goes_all_the_way(case: Structure, tmp_path: Path) -> None:
 
 
 def structure(value: Any, *, plain: bool = False) -> Any:
-    """Types and keys, with a word for each tensor; ``plain``: dataclasses as the dicts that a file has for them."""
+    """Types and keys, with a word for each tensor; ``plain``: dataclasses as dicts, as a file has them."""
     if isinstance(value, Tensor):
         return str(value.dtype)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Facts have types: no text of a message and no ending of a name decides anything outside the file it belongs to."""
+"""Facts have types: no text of a message and no ending of a name decides anything outside its own file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ONLY_IN = {
     "folded into": "fxpasses.graph.pass_runner",
     "_as_conv": "fxpasses.quantization.int8.rewrites",
 }
-"""Texts that reports and files hold; what they mean is asked of an attribute, an enum or a function of names."""
+"""Texts that reports and files hold; code must ask an attribute, an enum or a function for their meaning."""
 DECIDING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "find", "index"}
 
 
 def places(text: str) -> list[str]:
-    """The texts of this list that a module compares, cuts or looks for."""
+    """Texts of this list that a module compares, splits or searches for."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DECIDING:

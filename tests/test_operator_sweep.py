@@ -1,4 +1,4 @@
-"""The sweep: every operator in every setting, as float and as int8 file, against the graph it was made from."""
+"""The sweep: every operator with every setting, as float and as int8 file, compared with its graph."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fxpasses.quantization.config import QuantConfig
 
 CASES = all_cases()
 CONFIG = QuantConfig(target="x86-avx2", narrow_ranges=False, equalization=False)
-"""What this runs on has AVX2 at least; ``x86`` asks for VNNI."""
+"""Settings for machines with AVX2; the target ``x86`` needs VNNI."""
 REFUSED = {"lstm proj": "which no ONNX operator does"}
-"""What has no right form, and what the refusal says; by the beginning of a case's name."""
+"""Cases without a correct ONNX form, by the start of their names, with the text of the refusal."""
 NOT_EXPORTED = ("adaptive_avg_pool3d 2", "adaptive_avg_pool3d 4")
-"""What torch's exporter has no function for: windows of different sizes in three dimensions."""
+"""Cases for which torch's exporter has no function: windows of different sizes in three dimensions."""
 TOGETHER = 12
-"""Cases to a net: exporting takes as long for one as for all of them."""
+"""Number of cases in a net: exporting takes as long for one as for all of them."""
 
 
 def refusal_of(name: str) -> str | None:
@@ -36,7 +36,7 @@ def _groups() -> Iterator[list[str]]:
 
 
 def _why_wrong(net: nn.Module, name: str, folder: Path) -> str | None:
-    """What verification, or a step before it, says of a net; ``name`` is of a case with its inputs."""
+    """Error of a net in verification or in a step before it; ``name`` is that of a case with its inputs."""
     case = CASES[name]
     x = case.inputs(0)
     try:
@@ -58,7 +58,9 @@ def test_there_are_many() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("names", list(_groups()), ids=lambda names: f"{names[0]} to {names[-1]}")
 def test_files_compute_what_their_graphs_do(names: list[str], tmp_path: Path) -> None:
-    """``to_onnx`` verifies: floats within rounding, integers within one step. Of a net that fails, each case alone."""
+    """Files are verified by ``to_onnx``: floats within rounding, integers within one step. If a net fails, each case is
+    tested.
+    """
     if _why_wrong(Together([CASES[name] for name in names]), names[0], tmp_path) is not None:
         alone = {name: _why_wrong(CASES[name].net(), name, tmp_path) for name in names}
         assert not any(alone.values()), "\n\n".join(f"{name}: {why}" for name, why in alone.items() if why)

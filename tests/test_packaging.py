@@ -1,4 +1,6 @@
-"""The package list in pyproject.toml is kept by hand; here it is compared with the folders, and names are judged."""
+"""The package list in pyproject.toml is written by hand and compared with the folders; names and
+sizes are tested, too.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,12 @@ SOURCE_FOLDERS = ("fxpasses", "export", "models", "scripts", "tests")
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
-"""Lines, signature included, docstring not."""
+"""Largest number of lines of a function, with signature, without docstring."""
 MOST_PARAMETERS = 8
 LONG_FILES = {
     "fxpasses/graph/operator_table.py": "the table of operators, an entry each; halves of a table are harder to read"
 }
-"""Files that may be longer, and their functions too, each with the reason."""
+"""Files that may be longer, with longer functions, each with the reason."""
 _OPTIONS = "the options of a command are the parameters of its function"
 _COMMANDS = "fxpasses/cli/commands"
 _CUDA = "export/engines/cuda/kernels"
@@ -52,7 +54,7 @@ LARGE_FUNCTIONS = {
     ("fxpasses/pruning/channels/budget.py", "choose_within"): "what choose_channels is told, and the budget",
     ("fxpasses/training/runs/whole_run.py", "train_quantized"): "all of training in one call, settings by keyword",
 }
-"""Functions that may be longer or take more, each with the reason."""
+"""Functions that may be longer or take more parameters, each with the reason."""
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 

@@ -1,4 +1,4 @@
-"""``fxpasses quickstart``, run once as a newcomer would."""
+"""``fxpasses quickstart``, run once in the way of a new user."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FILES = {
     "digits_cnn.pt",
 }
 LOWEST_TOP1 = 97.0
-"""Percent of 359 digits: the net reaches 99; chance is 10."""
+"""Least top-1 in percent of 359 digits: the net reaches 99; chance is 10."""
 LOWEST_SQNR_DB = 25.0
-"""8 bits over a range give about 40 dB per tensor; a broken scale gives less than 10."""
+"""Least SQNR: 8 bits over a range give about 40 dB per tensor; a broken scale gives less than 10."""
 
 
 def test_succeeds_and_is_silent_where_nobody_watches() -> None:

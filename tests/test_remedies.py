@@ -1,4 +1,4 @@
-"""Each error's remedy is tried on an input that raises it: what raises it, and the same with the remedy taken.
+"""Each error's remedy is tried: a call that raises the error, and the same call with the remedy.
 
 ``untried_remedies.txt`` lists the places whose remedy nothing here tries. It may only become shorter: a new error gets
 its remedy tried in ``remedy_cases.py`` or a file beside it. ``pytest --update-golden`` writes it anew.
@@ -37,7 +37,7 @@ CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
 
 @pytest.fixture
 def made_at(monkeypatch: pytest.MonkeyPatch) -> dict[int, str | None]:
-    """Where in the sources each error was made, by its identity."""
+    """Places in the sources where errors were made, by the identity of the error."""
     found: dict[int, str | None] = {}
     for kind in (fxpasses.GraphError, fxpasses.InputError):
         monkeypatch.setattr(kind, "__init__", _noting(kind.__init__, found))
@@ -82,7 +82,7 @@ def test_the_sources_are_read() -> None:
 
 
 def test_a_whole_detector_is_told_to_capture_its_backbone() -> None:
-    """No module could be kept whole: all layers are in it, or the forward of the model itself is in the way."""
+    """No module could be kept whole: one contains all layers, or the forward of the model itself cannot be traced."""
     for method in ("auto", "trace", "export"):
         with pytest.raises(FxPassesError, match=r"capture the part that holds the layers, .*'backbone'") as caught:
             fxpasses.capture(Detector().eval(), X, method=method)

@@ -27,7 +27,7 @@ def test_a_folder_says_what_is_in_it(folder: Path) -> None:
 
 
 def used(module: str, path: Path) -> Iterator[str]:
-    """The modules that a file imports when it runs, at once or later."""
+    """Modules that a file imports when it runs, at once or later."""
     known, text = modules(), path.read_text()
     tree = ast.parse(text)
     for node in list(ast.walk(tree)):
@@ -41,7 +41,7 @@ def used(module: str, path: Path) -> Iterator[str]:
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[str]:
-    """What is left once everything that nothing, or only what is gone, leads to has been taken away."""
+    """Names in circles: names without arrows to or from remaining names are removed until none is left to remove."""
     left = dict(arrows)
     while True:
         read = set[str]().union(*left.values())
@@ -64,7 +64,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 TOPS = {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.quantization", "fxpasses.pruning"}
 TOPS |= {"fxpasses.sensitivity", "fxpasses.cli", "fxpasses.training", "fxpasses.bundles"}
-"""Folders with rooms in them: a file beside the rooms is one of its own."""
+"""Folders with rooms in them: a file beside the rooms counts as a room."""
 
 
 def room_of(module: str, path: Path) -> str:

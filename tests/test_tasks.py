@@ -1,4 +1,4 @@
-"""docs/tasks.md: nets trained on generated pictures, and on sentences, judged by their own metric before and after."""
+"""docs/tasks.md: nets trained on generated images, and on sentences, measured by their own metric before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guide's example works as it is printed: the pass, its contract, its tests, and the broken one."""
+"""The guide's example works as printed: the pass, its contract, its tests, and the broken pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def guide() -> dict[str, Any]:
-    """What the guide's code defines, run from top to bottom."""
+    """Names that the guide's code defines, run from top to bottom."""
     names: dict[str, Any] = {"__name__": "the_guide"}
     for number, block in enumerate(blocks("python")):
         exec(compile(block, f"docs/writing_a_pass.md, block {number}", "exec"), names)

@@ -1,4 +1,4 @@
-"""Graphs of the tiny nets for tests: captured, fused and quantized once, and inputs they have not seen."""
+"""Graphs of the tiny nets for tests: captured, fused and quantized once, and new inputs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fxpasses.quantization.config import QuantConfig
 
 CALIBRATION_BATCHES = 4
 X86 = QuantConfig(target="x86", observer="minmax")
-"""What most tests quantize with: ranges that need no search."""
+"""Settings of most tests: ranges that need no search."""
 INTEGERS = QuantConfig(target="x86", observer="minmax", float_results=False)
-"""For operators at the end of a net, which else compute in float for the caller."""
+"""Settings for operators at the end of a net, which else compute in float for the caller."""
 PAIR_SAFE = QuantConfig(target="x86-avx2", observer="minmax")
-"""The same with weights that the packed kernels of every CPU compute exactly: for tests of these kernels."""
+"""Settings with weights that the packed kernels of every CPU compute exactly: for tests of these kernels."""
 _TOKENS = 17
 """Size of the vocabulary of the tiny nets that read tokens."""
 
 
 def fresh_inputs(net: TinyNet, seed: int, batch: int | None = None) -> tuple[Tensor, ...]:
-    """Inputs of the shapes of a net's example inputs, with other values and perhaps another batch size."""
+    """Inputs with the shapes of a net's example inputs, with other values and perhaps another batch size."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for example in net.example_inputs():
@@ -41,14 +41,14 @@ def fresh_inputs(net: TinyNet, seed: int, batch: int | None = None) -> tuple[Ten
 
 @cache
 def captured(name: str) -> fx.GraphModule:
-    """The FLOAT graph of a tiny net as captured; not to be changed."""
+    """FLOAT graph of a tiny net as captured; not to be changed."""
     net = TINY[name]
     return fxpasses.capture(net.build(), net.example_inputs())
 
 
 @cache
 def fused(name: str) -> fx.GraphModule:
-    """The same after ``fuse``; not to be changed."""
+    """Fused FLOAT graph of a tiny net; not to be changed."""
     return fxpasses.fuse(captured(name))
 
 
@@ -63,7 +63,7 @@ def calibration_data(net: TinyNet) -> list[tuple[Tensor, ...]]:
 
 @cache
 def observed(name: str, config: QuantConfig = X86) -> fx.GraphModule:
-    """The OBSERVED graph, calibrated on :func:`calibration_data`; not to be changed."""
+    """OBSERVED graph, calibrated on :func:`calibration_data`; not to be changed."""
     graph = fxpasses.observe(fused(name), config)
     fxpasses.calibrate(graph, calibration_data(TINY[name]))
     return graph
@@ -71,7 +71,7 @@ def observed(name: str, config: QuantConfig = X86) -> fx.GraphModule:
 
 @cache
 def quantized(name: str, config: QuantConfig = X86) -> fx.GraphModule:
-    """The QUANTIZED graph; not to be changed."""
+    """QUANTIZED graph of a tiny net; not to be changed."""
     return fxpasses.convert(observed(name, config))
 
 
@@ -82,18 +82,18 @@ def quantize_net(net: TinyNet, config: QuantConfig = X86) -> fx.GraphModule:
 
 @torch.no_grad()
 def outputs_of(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """All tensors a module gives, on copies of the inputs."""
+    """All tensors in a module's output, for copies of the inputs."""
     leaves: list[Any] = pytree.tree_leaves(module(*(x.clone() for x in inputs)))
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def exact_outputs(gm: fx.GraphModule, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """What exact arithmetic makes of a QUANTIZED graph. Its own torch operators sum floats, in some order."""
+    """Outputs of a QUANTIZED graph by exact arithmetic; its own torch operators would sum floats, in some order."""
     return outputs_of(fxpasses.export.to_torch(gm, "reference"), inputs)
 
 
 def close(found: list[Tensor], expected: list[Tensor]) -> bool:
-    """Equal but for the rounding of float32 sums."""
+    """Whether values are equal except for the rounding of float32 sums."""
     pairs = zip(found, expected, strict=True)
     return all(torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max())) for a, b in pairs)
 
@@ -104,7 +104,7 @@ def node_named(gm: fx.GraphModule, name: str) -> fx.Node:
 
 
 def operators_of(gm: fx.GraphModule) -> list[str]:
-    """The operators of the vocabulary in a graph, in order; a node outside it by its target."""
+    """Operators of the vocabulary in a graph, in order; a node outside it by its target."""
     from fxpasses.graph.edit import operator_name
 
     calls = [n for n in gm.graph.nodes if n.op.startswith("call_")]
@@ -112,7 +112,7 @@ def operators_of(gm: fx.GraphModule) -> list[str]:
 
 
 def log_of(gm: fx.GraphModule, name: str) -> PassLog:
-    """What the pass or step of that name last did to a graph."""
+    """Last log entry of the pass or step with a name."""
     return [log for log in pass_logs(gm) if log.name == name][-1]
 
 

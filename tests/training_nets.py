@@ -15,7 +15,7 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig
 
 X86 = QuantConfig(target="x86", equalization=False, pixel_grid=False, narrow_ranges=False)
-"""Without the steps whose search takes longer than everything else with so small a net."""
+"""Settings without the steps whose search would take longer than everything else with so small a net."""
 FEW_BITS = TrainingConfig(quant=X86, weight_bits=4, activation_bits=3)
 BYTES = TrainingConfig(quant=X86)
 SHORT = RunSettings(epochs=2, frozen_share=0.4, lr=0.02, distillation=0.5)
@@ -23,7 +23,7 @@ SHORT = RunSettings(epochs=2, frozen_share=0.4, lr=0.02, distillation=0.5)
 
 
 class Small(nn.Module):
-    """``[B, 3, 9, 7]`` to logits ``[B, 4]``."""
+    """Net from ``[B, 3, 9, 7]`` to logits ``[B, 4]``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def images(seed: int, count: int = 8) -> Tensor:
 
 
 def labelled(batches: int = 4) -> list[tuple[Tensor, Tensor]]:
-    """Batches and what the float net says of them, one label in eight wrong."""
+    """Batches with the float net's classes as labels, one in eight wrong."""
     found = []
     for seed in range(batches):
         x = images(seed)
@@ -64,7 +64,7 @@ def calibration() -> list[Tensor]:
 
 @cache
 def small() -> Small:
-    """Not to be changed."""
+    """The small net; not to be changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         net = Small()
@@ -73,7 +73,7 @@ def small() -> Small:
 
 @cache
 def float_graph() -> fx.GraphModule:
-    """Captured; not to be changed."""
+    """Captured FLOAT graph; not to be changed."""
     return fxpasses.capture(small(), images(0, 2))
 
 
@@ -83,7 +83,7 @@ def _prepared(config: TrainingConfig) -> fx.GraphModule:
 
 
 def prepared(config: TrainingConfig = FEW_BITS) -> fx.GraphModule:
-    """An open TRAINING graph of one's own."""
+    """An open TRAINING graph that a test may change."""
     return copy_graph(_prepared(config))
 
 
@@ -93,5 +93,5 @@ def _frozen(config: TrainingConfig) -> fx.GraphModule:
 
 
 def frozen(config: TrainingConfig = FEW_BITS) -> fx.GraphModule:
-    """A frozen one."""
+    """A frozen TRAINING graph."""
     return copy_graph(_frozen(config))

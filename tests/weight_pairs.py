@@ -1,4 +1,4 @@
-"""Layers that tell which two weights of a row an int8 kernel adds in 16 bits: all weights but two are zero.
+"""Layers that show which two weights of a row an int8 kernel adds in 16 bits: all weights but two are zero.
 
 Output k of such a layer has weights 127 at the k-th pair of places. On inputs of 255 its sum is 64770; a kernel that
 adds just these two products in 16 bits gives 32767.
@@ -24,7 +24,7 @@ _SATURATED = 100
 
 
 def pair_weights(channels: int, kernel: tuple[int, ...]) -> Tensor:
-    """int8 ``[pairs, channels, *kernel]``."""
+    """Weights int8 ``[pairs, channels, *kernel]``."""
     row = channels * math.prod(kernel)
     pairs = list(itertools.combinations(range(row), 2))
     weight = torch.zeros(len(pairs), row, dtype=torch.int8)
@@ -107,4 +107,6 @@ LAYERS = [
     (1, (5, 5), 8, True),
     (1, (3,), 9, True),
 ]
-"""Input channels, kernel, size of the input, and whether it is depthwise: one input channel for each output."""
+"""Layers: input channels, kernel, size of the input, and whether it is depthwise (one input channel
+for each output).
+"""

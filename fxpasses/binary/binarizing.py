@@ -1,4 +1,4 @@
-"""The passes that give a FLOAT graph binary or ternary layers, and signs for inputs: before it is trained.
+"""Passes that replace layers of a FLOAT graph by binary or ternary ones, and inputs by signs, before it is trained.
 
 | method | weights | inputs | first and last layer |
 |---|---|---|---|
@@ -37,19 +37,19 @@ _RULES = {
 METHODS = tuple(_RULES)
 _KEEPS_ENDS = frozenset({"bwn", "xnor", "bireal"})
 _SIGNS = {"xnor": False, "bireal": True}
-"""Methods whose inputs are signs, and whether their gradient is the smooth one."""
+"""Methods whose inputs are signs; True if the gradient of these is the smooth one."""
 
 
 def binarize(
     gm: fx.GraphModule, method: str, *, rule: LatentRule | None = None, keep_ends: bool | None = None
 ) -> fx.GraphModule:
-    """A graph with binary layers, to be trained; the one handed in is not changed.
+    """Return a copy of the graph with binary layers, to be trained.
 
     Args:
         gm: a FLOAT graph with its BatchNorm in it: captured, not fused.
         method: one of :data:`METHODS`.
-        rule: another rule for weights than the method's.
-        keep_ends: whether the first and the last layer stay float; None is as the method has it.
+        rule: rule for weights, instead of the method's.
+        keep_ends: whether the first and the last layer stay float; None: the method decides.
 
     Raises:
         InputError: there is no such method.
@@ -65,14 +65,14 @@ def binarize(
 
 
 class BinarizeWeights:
-    """Give convolutions and linear layers a real weight to train and a binary one to compute with."""
+    """Pass that gives convolutions and linear layers a real weight to train and a binary one to compute with."""
 
     def __init__(self, rule: LatentRule, *, keep_ends: bool, keep_pointwise: bool = False) -> None:
         self.rule, self.keep_ends, self.keep_pointwise = rule, keep_ends, keep_pointwise
         self.__name__ = "binarize_weights"
 
     def __call__(self, gm: fx.GraphModule) -> PassResult:
-        """The pass."""
+        """Apply the pass."""
         result = PassResult()
         layers = [node for node in gm.graph.nodes if operator_name(gm, node) in ("conv2d", "linear")]
         for node in layers:
@@ -96,14 +96,14 @@ class BinarizeWeights:
 
 
 class BinarizeInputs:
-    """Turn each clamp to [-1, 1] that binary layers alone read into a sign."""
+    """Pass that turns each clamp to [-1, 1] that only binary layers read into a sign."""
 
     def __init__(self, *, smooth: bool) -> None:
         self.smooth = smooth
         self.__name__ = "binarize_inputs"
 
     def __call__(self, gm: fx.GraphModule) -> PassResult:
-        """The pass."""
+        """Apply the pass."""
         result = PassResult()
         for node in list(gm.graph.nodes):
             if clip_bounds(gm, node) != (-1.0, 1.0):

@@ -1,8 +1,8 @@
-"""Put the binary weights where the real ones were: what is left is an ordinary FLOAT graph of plain layers.
+"""Replaces real weights by the binary ones: the result is an ordinary FLOAT graph of plain layers.
 
-Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer has the very
-weight it computed with. BatchNorm behind a layer, folded later, multiplies each output's weights by one number, so that
-they remain two (or three) values and are integers -1, 0 and +1 on that output's scale.
+Exact: ``deploy(graph)`` computes what the trained graph computes in evaluation mode, since each layer gets the weight
+it computed with. A BatchNorm that is folded later multiplies the weights of each output by one number. So they keep two
+(or three) values, and are the integers -1, 0 and +1 on that output's scale.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .layers import LatentConv2d, LatentLinear
 
 
 def deploy(gm: fx.GraphModule) -> fx.GraphModule:
-    """A FLOAT graph of plain layers with binary weights; the one handed in is not changed.
+    """Return a FLOAT graph of plain layers with binary weights; the given graph is not changed.
 
     Raises:
         GraphError: the graph has no binary layer.
@@ -24,7 +24,7 @@ def deploy(gm: fx.GraphModule) -> fx.GraphModule:
 
 
 def deploy_weights(gm: fx.GraphModule) -> PassResult:
-    """Make a plain layer of each binary one."""
+    """Replace each binary layer by a plain one."""
     result = PassResult()
     for node in gm.graph.nodes:
         layer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None

@@ -1,7 +1,7 @@
 """Layers that keep a real weight for the optimizer and compute with a binary or ternary one.
 
-They are subclasses of ``nn.Conv2d`` and ``nn.Linear`` outside the vocabulary of operators: no other pass takes their
-real weight for the one that computes. ``deploy`` makes plain layers of them.
+They are subclasses of ``nn.Conv2d`` and ``nn.Linear`` outside the vocabulary of operators, so that no other pass uses
+their real weight. ``deploy`` turns them into plain layers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ RULES: tuple[WeightRule, ...] = ("sign", "stochastic", "scaled", "ternary")
 
 @dataclass(frozen=True)
 class LatentRule:
-    """How a real weight becomes the one that computes, and what keeps it in range.
+    """Rule that makes a binary or ternary weight from a real one, and keeps the real one in range.
 
     Attributes:
-        weights: ``"sign"`` and ``"stochastic"`` are BinaryConnect, ``"scaled"`` is BWN and XNOR-Net, ``"ternary"`` is
-        TWN. gradient: of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
-        centred: whether filters lose their mean over input channels before every step (BWN, XNOR-Net).
+        weights: ``"sign"`` and ``"stochastic"`` are of BinaryConnect, ``"scaled"`` of BWN and XNOR-Net, and
+            ``"ternary"`` of TWN.
+        gradient: gradient of ``"scaled"``; see :mod:`fxpasses.binary.straight_through`.
+        centred: whether the mean over input channels is subtracted from filters before every step (BWN, XNOR-Net).
         clipped: whether real weights are kept in [-1, 1].
-        by_filter: of ``"ternary"``: a threshold and a scale for each output, or one for the layer.
+        by_filter: for ``"ternary"``: a threshold and a scale for each output, or one for the layer.
     """
 
     weights: WeightRule
@@ -47,7 +48,9 @@ class LatentRule:
             raise InputError(f"gradient {self.gradient!r}", why="there is none such", fix=f"use one of {GRADIENTS}")
 
     def computing(self, real: Tensor, *, training: bool) -> Tensor:
-        """The weight that computes. Stochastic ones are drawn in training only; at test time they are ``sign(w)``."""
+        """Binary weight to compute with. Stochastic weights are drawn in training only; at test time they are
+        ``sign(w)``.
+        """
         if self.weights == "scaled":
             return scaled_sign_through(real, self.gradient)
         if self.weights == "ternary":
@@ -56,13 +59,13 @@ class LatentRule:
         return straight_through(real, stochastic_sign(real.detach()) if drawn else sign_of(real.detach()))
 
     def deployed(self, real: Tensor) -> Tensor:
-        """The weight that is deployed."""
+        """Binary weight to deploy."""
         if self.weights == "scaled":
             return scaled_sign(real)
         return ternary(real, by_filter=self.by_filter) if self.weights == "ternary" else sign_of(real)
 
     def settle(self, real: Tensor) -> None:
-        """Bring a real weight into its range, in place: behind each step of the optimizer."""
+        """Bring a real weight into its range, in place, as is needed after each step of the optimizer."""
         with torch.no_grad():
             if self.centred:
                 real.copy_(centred_and_clamped(real))
@@ -71,7 +74,7 @@ class LatentRule:
 
 
 class LatentLayer:
-    """What both kinds of layers have: ``rule``, and the parameter ``weight`` that is real."""
+    """Base of both kinds of layers, with ``rule`` and the real parameter ``weight``."""
 
     rule: LatentRule
     weight: Tensor
@@ -81,7 +84,7 @@ class LatentLayer:
         self.rule.settle(self.weight)
 
     def deployed_weight(self) -> Tensor:
-        """The weight that is deployed."""
+        """Binary weight to deploy."""
         return self.rule.deployed(self.weight.detach())
 
 
@@ -89,7 +92,7 @@ class LatentConv2d(LatentLayer, nn.Conv2d):
     """A 2d convolution that computes with the rule's weight."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As ``nn.Conv2d``."""
+        """Convolve as ``nn.Conv2d`` does, with the rule's weight."""
         weight = self.rule.computing(self.weight, training=self.training)
         result: Tensor = self._conv_forward(x, weight, self.bias)
         return result
@@ -99,7 +102,7 @@ class LatentLinear(LatentLayer, nn.Linear):
     """A linear layer that computes with the rule's weight."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As ``nn.Linear``."""
+        """Multiply as ``nn.Linear`` does, with the rule's weight."""
         return F.linear(x, self.rule.computing(self.weight, training=self.training), self.bias)
 
 
@@ -107,7 +110,7 @@ _CONV_SETTINGS = tuple("in_channels out_channels kernel_size stride padding dila
 
 
 def latent_twin(layer: nn.Conv2d | nn.Linear, rule: LatentRule) -> LatentConv2d | LatentLinear:
-    """A layer with the same settings and a copy of the weight, settled; the one handed in is not touched."""
+    """Make a binary layer with the same settings and a settled copy of the weight; the given layer is not changed."""
     bias, weight = layer.bias is not None, layer.weight.detach().clone()
     twin: LatentConv2d | LatentLinear
     if isinstance(layer, nn.Linear):
@@ -124,11 +127,11 @@ def latent_twin(layer: nn.Conv2d | nn.Linear, rule: LatentRule) -> LatentConv2d 
 
 
 def latent_layers(module: nn.Module) -> dict[str, LatentConv2d | LatentLinear]:
-    """All such layers of a module, by path."""
+    """All binary layers of a module, by path."""
     return {path: m for path, m in module.named_modules() if isinstance(m, (LatentConv2d, LatentLinear))}
 
 
 def settle_latent_weights(module: nn.Module) -> None:
-    """Bring all real weights into their ranges: before the first step, and behind each."""
+    """Bring all real weights into their ranges, before the first step and after each one."""
     for layer in latent_layers(module).values():
         layer.settle()

@@ -1,4 +1,4 @@
-"""BinaryConnect for any module and any training loop: weights are overwritten for a step, and put back.
+"""BinaryConnect for any module and any training loop: weights are overwritten for a step, and then restored.
 
     bc = BinaryConnect(model)
     for inputs, labels in batches:
@@ -9,11 +9,11 @@
         bc.restore()
         optimizer.step()
         bc.clip()
-    bc.binarization()            # what is tested and deployed
+    bc.binarization()            # weights to test and deploy
 
-Every ``nn.Conv2d`` and ``nn.Linear``, the first and the last too, in the order of ``model.modules()``; no bias and no
-BatchNorm. ``sign(0)`` is +1. It is what :func:`fxpasses.binary.binarize` makes of a graph, without the scaled steps
-of the paper's code.
+It applies to every ``nn.Conv2d`` and ``nn.Linear``, including the first and the last, in the order of
+``model.modules()``, but to no bias and no BatchNorm. ``sign(0)`` is +1. The weights are those of
+:func:`fxpasses.binary.binarize`, without the scaled steps of the paper's code.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ class BinaryConnect(nn.Module):
 
     @torch.no_grad()
     def save_params(self) -> None:
-        """Keep the real weights."""
+        """Store the real weights."""
         for saved, weight in zip(self.saved_params, self.target_modules, strict=True):
             saved.copy_(weight)
 
     @torch.no_grad()
     def binarization(self) -> None:
-        """Keep the real weights and put their signs in their place."""
+        """Store the real weights and replace them by their signs."""
         self.save_params()
         for weight in self.target_modules:
             weight.copy_(sign_of(weight))
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put the real weights back."""
+        """Restore the real weights."""
         for saved, weight in zip(self.saved_params, self.target_modules, strict=True):
             weight.copy_(saved)
 
     @torch.no_grad()
     def clip(self) -> None:
-        """Bring the real weights into [-1, 1]."""
+        """Clamp the real weights to [-1, 1]."""
         for weight in self.target_modules:
             weight.clamp_(-1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The module's outputs, with the weights as they are now."""
+        """Compute the module's outputs, with its current weights."""
         outputs: Tensor = self.model(x)
         return outputs

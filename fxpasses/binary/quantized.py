@@ -1,9 +1,9 @@
-"""From a deployed graph to integers: weights of -1, 0 and +1, on the kernels and in the files of every int8 graph.
+"""From a deployed graph to integers: weights of -1, 0 and +1, in the kernels and files of every int8 graph.
 
 Conversion finds the two or three levels of each layer's weights (:mod:`fxpasses.quantization.numbers.levels`) and takes
-their magnitude as the scale. Equalization and the grid of pixels multiply weights by numbers of their own for each
-input channel, which would make many levels of two, so :func:`binary_config` turns both off. Lossy where any int8 graph
-is: in the rounding of activations; weights are exact.
+their magnitude as the scale. Equalization and the pixel grid multiply the weights of each input channel by another
+number, which would give more levels, so :func:`binary_config` turns both off. Lossy in the rounding of activations, as
+in any int8 graph; weights are exact.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ..quantization.ranges.calibration import calibrate
 
 
 def binary_config(config: QuantConfig | None = None) -> QuantConfig:
-    """The settings with what would take levels apart turned off."""
+    """Return the settings with repairs turned off that would change the number of levels."""
     return replace(config or QuantConfig(), equalization=False, smoothing=None, pixel_grid=False)
 
 
 def quantize_binary(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
-    """The QUANTIZED graph of a deployed one, its binary layers with integers -1, 0 and +1.
+    """Convert a deployed graph to a QUANTIZED one, with integers -1, 0 and +1 in its binary layers.
 
     Args:
-        gm: what :func:`fxpasses.binary.deploy` made.
-        batches: for calibration, of the data it was trained on.
-        config: the settings; what would take levels apart is turned off.
+        gm: result of :func:`fxpasses.binary.deploy`.
+        batches: calibration data, from the data it was trained on.
+        config: the settings; repairs that would change the number of levels are turned off.
 
     Raises:
         GraphError: the graph is not FLOAT, or no layer of it has weights of two or three levels.

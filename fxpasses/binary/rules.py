@@ -1,4 +1,4 @@
-"""What binary and ternary weights are made of: functions of a real weight ``[C_out, ...]``, and nothing else.
+"""Rules of binary and ternary weights: functions of a real weight ``[C_out, ...]`` alone.
 
 ``sign(0) = +1`` everywhere. The original code of BinaryConnect rounds half to even, which makes -1 of a zero.
 
@@ -17,16 +17,16 @@ from torch import Tensor
 from ..graph.binary_ops import sign_of
 
 TERNARY_THRESHOLD = 0.7
-"""Of TWN, in means of the weights' magnitudes: near the optimum for normal and for uniform weights."""
+"""Threshold of TWN, in means of the weights' magnitudes: near the optimum for normal and for uniform weights."""
 
 
 def hard_sigmoid(w: Tensor) -> Tensor:
-    """``clip((w + 1) / 2, 0, 1)``: the probability of +1 in stochastic BinaryConnect."""
+    """Probability of +1 in stochastic BinaryConnect: ``clip((w + 1) / 2, 0, 1)``."""
     return ((w + 1) / 2).clamp(0, 1)
 
 
 def stochastic_sign(w: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """-1 or +1 of each value, +1 with the probability :func:`hard_sigmoid` gives."""
+    """Draw -1 or +1 for each value; +1 has the probability of :func:`hard_sigmoid`."""
     drawn = torch.rand(w.shape, generator=generator, dtype=w.dtype)
     return torch.where(drawn < hard_sigmoid(w), 1.0, -1.0).to(w.dtype)
 
@@ -37,12 +37,12 @@ def filter_means(w: Tensor) -> Tensor:
 
 
 def scaled_sign(w: Tensor) -> Tensor:
-    """``mean |w| * sign(w)`` for each output: the nearest binary weight in the least-squares sense."""
+    """Nearest binary weight in the least-squares sense: ``mean |w| * sign(w)`` for each output."""
     return filter_means(w) * sign_of(w)
 
 
 def ternary(w: Tensor, *, by_filter: bool = True) -> Tensor:
-    """``alpha * {-1, 0, +1}`` with threshold and alpha for each output, or for the whole layer."""
+    """Ternary weight ``alpha * {-1, 0, +1}``, with threshold and alpha for each output, or for the whole layer."""
     rows = w.flatten(1) if by_filter else w.reshape(1, -1)
     magnitudes = rows.abs()
     kept = magnitudes > TERNARY_THRESHOLD * magnitudes.mean(1, keepdim=True)
@@ -51,5 +51,7 @@ def ternary(w: Tensor, *, by_filter: bool = True) -> Tensor:
 
 
 def centred_and_clamped(w: Tensor) -> Tensor:
-    """What XNOR-Net does before each step: every filter less its mean over input channels, clamped to [-1, 1]."""
+    """Subtract its mean over input channels from every filter and clamp to [-1, 1], as XNOR-Net
+    does before each step.
+    """
     return (w - w.mean(1, keepdim=True)).clamp(-1, 1)

@@ -1,11 +1,10 @@
-"""Binary and ternary linear layers with weights of 2 bits, multiplied as onnxruntime's MatMulNBits does.
+"""Binary and ternary linear layers with weights of 2 bits, multiplied as by onnxruntime's MatMulNBits.
 
-A deployed graph's layers whose weights are ``s * {-1, 0, +1}`` for each output are stored as ``q - 2`` with q in {1,
-2, 3}, four
-to a byte, the earlier in the lower bits, and one scale for each block of 32. Activations stay float in PyTorch;
-onnxruntime rounds them to int8 by blocks (``accuracy_level`` 4, for which it has kernels: with float activations its
-2-bit kernel takes 16 times as long as that of 4 bits). Weights are exact. For one row of 1024 to 1024 units it takes
-the time of 4 bits, for 64 rows 1.3 times as long; convolutions have no such kernel and stay float.
+Layers of a deployed graph with weights ``s * {-1, 0, +1}`` for each output are stored as ``q - 2`` with q in {1, 2, 3},
+four to a byte, the first in the lowest bits, and one scale for each block of 32. Activations stay float in PyTorch;
+onnxruntime rounds them to int8 by blocks (``accuracy_level`` 4), because its 2-bit kernel for float activations is much
+slower. Weights are exact. The 2-bit kernel is not faster than that of 4 bits, but needs half the memory. Convolutions
+have no such kernel and stay float.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _MIDDLE = 2
 
 
 def to_two_bits(gm: fx.GraphModule) -> fx.GraphModule:
-    """Lower the binary and ternary linear layers of a fused, deployed graph; the rest stays float.
+    """Lower the binary and ternary linear layers of a fused, deployed graph; the other operators stay float.
 
     Returns:
-        A LOWERED graph; its pass log says of every layer whether it has 2-bit weights, and why not.
+        A LOWERED graph; its pass log says for every layer whether it has 2-bit weights, and if not, why.
 
     Raises:
         InputError: no linear layer has weights of two or three levels.
@@ -38,7 +37,7 @@ def to_two_bits(gm: fx.GraphModule) -> fx.GraphModule:
 
 class _LowerLevels(LowerLinear):
     def why_not(self, gm: fx.GraphModule, node: fx.Node, operator: str) -> str | None:
-        """Of a linear layer: also whether its weights have two or three levels."""
+        """Reason why a node is not lowered; for a linear layer, also that its weights have more than three levels."""
         why = super().why_not(gm, node, operator)
         if why is not None or operator != "linear":
             return why
@@ -48,7 +47,7 @@ class _LowerLevels(LowerLinear):
 
 
 class TwoBitLinear(WeightOnlyLinear):
-    """A linear layer of packed weights; its buffers are those of its class, ``weight`` ``[N, blocks, 8]``."""
+    """A linear layer with packed 2-bit weights; it has the buffers of its base class, ``weight`` ``[N, blocks, 8]``."""
 
     def __init__(self, layer: nn.Linear) -> None:
         nn.Module.__init__(self)
@@ -64,7 +63,7 @@ class TwoBitLinear(WeightOnlyLinear):
 
 
 def two_bits(levels: Tensor) -> Tensor:
-    """-1, 0 and +1 ``[N, blocks, 32]`` as MatMulNBits stores them: uint8 ``[N, blocks, 8]``."""
+    """Pack -1, 0 and +1, ``[N, blocks, 32]``, in the format of MatMulNBits: uint8 ``[N, blocks, 8]``."""
     digits = (levels.to(torch.int16) + _MIDDLE).unflatten(2, (-1, 4))
     weights = torch.tensor([1, 4, 16, 64], dtype=torch.int16)
     packed: Tensor = (digits * weights).sum(3).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The command ``fxpasses``. This package may see every other; of the others only ``calls`` may see it.
+"""The command ``fxpasses``. This package may import every other package; only ``calls`` may import this one.
 
 Nothing slow is imported before a command runs: each command module declares its options at the top and imports what
 it needs inside. ``fxpasses --help`` loads neither torch nor onnxruntime.
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; ``arguments`` default to the process's own.
+    """Run the command line and exit; ``arguments`` default to those of the process.
 
-    Exit codes: 0 done; 1 done, and the answer is no (of ``parity``, ``audit`` and ``doctor``); 2 bad input, told in
-    one message; 70 a defect of ours; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
+    Exit codes: 0 done; 1 done, and the answer is no (of ``parity``, ``audit`` and ``doctor``); 2 bad input, explained
+    in one message; 70 a defect of fxpasses; 130 interrupted by Ctrl-C; 128 + n stopped by signal n.
     """
     from . import interruption
 

@@ -1,4 +1,4 @@
-"""The commands, and what becomes of their errors."""
+"""The list of commands; errors of a command become one message and an exit code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ from .spelling import as_options, spellings_of
 
 
 class _Commands(TyperGroup):
-    """Keeps Ctrl-C out of typer's hands, which, by version, says "Aborted" and exits with 1, or says nothing."""
+    """Group of commands that handles Ctrl-C itself. Typer prints "Aborted" and exits with 1, or prints nothing; this
+    depends on its version.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted from error
-        except EOFError as error:  # typer would take it for the end of the user's input, and say "Aborted"
+        except EOFError as error:  # typer would read it as the end of the user's input, and print "Aborted"
             raise RuntimeError(f"EOFError: {error}") from error
 
 
@@ -92,10 +94,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=given, prog_name="fxpasses")
     except SystemExit as leaving:
-        if leaving.code and interruption.was_pressed():  # typer met the interruption first, and was silent
+        if leaving.code and interruption.was_pressed():  # typer saw the interruption first, and printed nothing
             exit_with(Interrupted(), given)
         raise
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - the outermost edge of the program: everything is told, with its exit code
+    except BaseException as error:  # noqa: BLE001 - every error gets a message and an exit code
         exit_with(error, given, lambda message: as_options(message, spellings_of(app)))

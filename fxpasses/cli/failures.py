@@ -1,4 +1,4 @@
-"""Every way a command can fail: what is said on stderr, and the exit code."""
+"""Every way a command can fail: the message on stderr, and the exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEBUG = "--debug"
 
 BAD_INPUT = 2
 DEFECT = 70
-"""EX_SOFTWARE of sysexits.h."""
+"""Exit code of a defect of fxpasses; EX_SOFTWARE in sysexits.h."""
 BROKEN_PIPE = 141
 
 _NO_MEMORY = ("can't allocate memory", "bad_alloc", "not enough memory", "Failed to allocate memory")
@@ -33,11 +33,11 @@ class Interrupted(Exception):
 def exit_with(
     error: BaseException, arguments: Sequence[str] = (), spelled: Callable[[str], str] = lambda message: message
 ) -> NoReturn:
-    """Say what happened, in one message, and exit.
+    """Print one message about an error, and exit.
 
     Args:
-        arguments: of the command.
-        spelled: gives a message of the library the names that the command line has for parameters.
+        arguments: those of the command.
+        spelled: replaces parameter names in a message of the library by the options of the command line.
     """
     if DEBUG in arguments:
         traceback.print_exception(error)
@@ -50,7 +50,7 @@ def exit_with(
 
 
 def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]:
-    """The message of an error and its exit code."""
+    """Return the message of an error and its exit code."""
     if isinstance(error, KeyboardInterrupt | Interrupted) or interruption.was_pressed():
         return "interrupted: nothing was left half-written", interruption.INTERRUPTED
     if isinstance(error, FxPassesError):
@@ -75,7 +75,7 @@ def told(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, int]
 
 
 def _callers_line(error: BaseException) -> str | None:
-    """The line that raised it; None where that is in this package or in an installed one."""
+    """Return the line that raised the error; None if it is in this package or in an installed one."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
@@ -89,7 +89,7 @@ def _callers_line(error: BaseException) -> str | None:
 
 
 def _os_error(error: OSError) -> tuple[str, int]:
-    """Files of ours that cannot be written are told by fxpasses/writing; this is the rest: temporary and input ones."""
+    """Message for an OSError. Output files are handled in fxpasses/writing; these are temporary and input files."""
     what = f"cannot use {error.filename}" if error.filename else "a file cannot be read or written"
     fix = "check the path and its permissions"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -108,11 +108,11 @@ def _first_line(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception class of somebody else's, whose text fails: its type is told
+    except Exception:  # noqa: BLE001 - the text of a foreign exception can fail: use its type
         return ""
 
 
 def _leave_stdout() -> None:
-    """Nobody reads on; Python must not complain when it flushes at exit."""
+    """Send stdout to the null device: the reader closed the pipe, and Python must not fail when it flushes at exit."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())

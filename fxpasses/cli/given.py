@@ -1,4 +1,4 @@
-"""What a command is given: a model and its data, opened and found to fit; and how many images are used by default."""
+"""Opens the model and the data of a command and checks that they fit; default numbers of images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARITY_BATCH = 8
 
 @dataclass(frozen=True)
 class Input:
-    """What is quantized, on what data, and how the report says so."""
+    """A loaded model with its data, the entries of the report on both, and the metric."""
 
     model: LoadedModel
     data: DataSource
@@ -42,7 +42,7 @@ def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Inpu
 
 
 def open_both(model: ModelChoice, data: DataChoice) -> Input:
-    """The model, its data and its metric, found to fit each other."""
+    """Load the model, its data and its metric, and check that they fit each other."""
     loaded = model.load()
     metric = metric_of(data.metric, loaded)
     source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
@@ -50,6 +50,6 @@ def open_both(model: ModelChoice, data: DataChoice) -> Input:
 
 
 def default_threads(threads: int | None) -> int:
-    """What ``--threads`` means: all that the process may use, unless it says otherwise."""
+    """Number of threads: the value of ``--threads``, or by default all that the process may use."""
     check_threads(threads)
     return usable_threads() if threads is None else threads

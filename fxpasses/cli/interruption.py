@@ -1,8 +1,8 @@
-"""Ctrl-C, remembered.
+"""Remembers that Ctrl-C was pressed.
 
-Between the key and us stand libraries that swallow KeyboardInterrupt or turn it into errors of their own: a bare
-``except`` in torch leaves a module half imported, an extension module answers with ImportError. So the handler notes
-that the key was pressed; steps ask, and an error that comes after it is told as what it is: an interruption.
+Some libraries swallow KeyboardInterrupt or turn it into errors of their own: a bare ``except`` in torch leaves a module
+half imported, an extension module answers with ImportError. So the signal handler records that the key was pressed.
+Steps check the record, and an error that comes after it is reported as an interruption.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _holds: list[bool] = []
 
 
 def watch() -> None:
-    """Note Ctrl-C from here on; it raises KeyboardInterrupt as before."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it is ignored: stay so
+    """Record Ctrl-C from here on; it raises KeyboardInterrupt as before."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # background processes ignore it: keep that
         signal.signal(signal.SIGINT, _note)
 
 
@@ -36,13 +36,13 @@ def check() -> None:
 
 
 def forget() -> None:
-    """Ctrl-C was what the command waited for."""
+    """Forget the Ctrl-C that ended the server: it is the normal way to stop it."""
     _presses.clear()
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Raise nothing inside the block, but after it: for C extensions, which abort if interrupted while imported."""
+    """Delay KeyboardInterrupt until the end of the block: C extensions abort if interrupted while they are imported."""
     _holds.append(True)
     try:
         yield
@@ -52,13 +52,13 @@ def held() -> Iterator[None]:
 
 
 def leave_if_pressed() -> None:
-    """End the process with 130, if Ctrl-C was pressed.
+    """End the process with exit code 130 if Ctrl-C was pressed.
 
-    Python would end it by SIGINT where the KeyboardInterrupt passed through C code, and import what it had begun to.
-    Everything has been cleaned up: this runs after the last ``finally``.
+    At exit Python might otherwise end the process by SIGINT, or continue an import that was interrupted, if the
+    KeyboardInterrupt passed through C code. Everything has been cleaned up: this runs after the last ``finally``.
     """
     if was_pressed():
-        with suppress(OSError):  # nobody reads any more
+        with suppress(OSError):  # the reader may have closed the pipe
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What a process of its own is set up for: its streams, its signals, other packages' logs."""
+"""Prepares the process of the command line: its streams, its signals, and the logs of other packages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from .failures import DEBUG
 
 
 class Stopped(SystemExit):
-    """A signal ended the program: of a class of its own, so that nobody takes it for a ``sys.exit`` of the caller's."""
+    """SystemExit raised by a signal: a class of its own, so that it is not mistaken for a ``sys.exit`` of the caller's
+    code.
+    """
 
 
 def prepare_process(arguments: Sequence[str] | None = None) -> None:
-    """Once, before the command runs."""
+    """Prepare the process; called once, before the command runs."""
     given = sys.argv[1:] if arguments is None else arguments
     if DEBUG not in given:
-        logging.disable(logging.ERROR)  # what a user should know, our errors say; torch logs even a Ctrl-C
+        logging.disable(logging.ERROR)  # our errors say what a user should know; torch logs even a Ctrl-C
     _print_what_the_terminal_can()
     _clean_up_when_stopped()
 
 
 def _print_what_the_terminal_can() -> None:
-    """A ✓ on a terminal without Unicode becomes a question mark, not an error."""
+    """Print a question mark for characters that the terminal cannot show, such as ✓, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -33,7 +35,7 @@ def _print_what_the_terminal_can() -> None:
 
 
 def _clean_up_when_stopped() -> None:
-    """Have `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
+    """Make `kill`, `timeout` and a closed terminal end the program through its ``finally`` blocks."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(128 + number)

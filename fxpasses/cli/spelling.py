@@ -1,8 +1,8 @@
-"""Errors of the library name parameters of its Python interface; a person at the command line reads options instead.
+"""Replaces parameter names in errors by options of the command line.
 
 The library writes a parameter in backticks, as Python has it: ```bits=3```, ```keep_float=["conv1"]```, or ```metric```
-alone. Here each becomes the option that sets it: ``--bits 3``, ``--keep-float conv1``, ``--metric``. What has no option
-stays as it is.
+alone. Here each becomes the option that sets it: ``--bits 3``, ``--keep-float conv1``, ``--metric``. A parameter
+without an option stays as it is.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .options.table import options_of
 
 _PARAMETER = re.compile(r"`(?P<name>[a-z]\w*)(?:=(?P<value>[^`]+))?`")
 _OVERRIDE = re.compile(r'\[Override\("(?P<match>[^"]+)", keep_float=True\)\]')
-"""The one setting of ``overrides`` that an option of its own has."""
+"""Pattern of the one setting of ``overrides`` that has its own option."""
 
 
 _NO_QUOTES = str.maketrans("", "", "\"'")
 Spellings = Mapping[str, tuple[str, ...]]
-"""Of each parameter, the options that set it: ``{"exact": ("--exact",), "equalization": ("--equalize", ...)}``."""
+"""Options that set each parameter: ``{"exact": ("--exact",), "equalization": ("--equalize", ...)}``."""
 
 
 def as_options(message: str, spellings: Spellings) -> str:
-    """A message with options in place of parameters."""
+    """Return a message with options in place of parameters."""
     return _PARAMETER.sub(lambda found: _option(found, spellings), message)
 
 
@@ -44,10 +44,10 @@ def _option(found: re.Match[str], spellings: Spellings) -> str:
 
 
 def spellings_of(app: typer.Typer | TyperGroup) -> Spellings:
-    """How a command line spells each parameter: what the table says, and else the option of the same name.
+    """Map each parameter to its options: from the table, else the option of the same name.
 
     Args:
-        app: with all its commands, as declared or as typer makes it.
+        app: the application with all its commands, as declared or as typer makes it.
     """
     own = {option.row.sets: option.spellings for option in options_of(QuantizeOptions) if option.row.sets}
     group = app if isinstance(app, TyperGroup) else typer.main.get_group(app)

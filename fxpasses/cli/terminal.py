@@ -1,4 +1,4 @@
-"""Where commands write: results to stdout, progress to stderr (only to a terminal), JSON where it is asked for."""
+"""Output of commands: results to stdout, progress to stderr (only to a terminal), JSON if it is asked for."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Step:
     _shown_at: float = 0.0
 
     def advance(self, count: int) -> None:
-        """``count`` more are done."""
+        """Report that ``count`` more are done."""
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], count)
             self._refresh()
 
     def at(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` are, and ``what`` is being done now."""
+        """Report that ``done`` of ``total`` are done, and that ``what`` is being done now."""
         if self._bar is not None:
             description = what if what.startswith(self.name) else f"{self.name}: {what}"
             self._bar.update(self._bar.task_ids[0], description=description, completed=done, total=total)
@@ -59,12 +59,12 @@ class Terminal:
     """The consoles of one command.
 
     Attributes:
-        results: what was asked for; stdout, or stderr where JSON takes stdout.
-        notes: progress and remarks; stderr.
-        document: what ``--json`` writes at the end.
-        ok: whether what was found is as promised; if not, the command ends with exit code 1.
+        results: console of the results: stdout, or stderr if JSON takes stdout.
+        notes: console of progress and remarks: stderr.
+        document: the value that ``--json`` writes at the end.
+        ok: whether the promise holds; if not, the command ends with exit code 1.
         durations: seconds by step.
-        warnings: what the packages below warned of, for the report.
+        warnings: warnings of the packages below, for the report.
     """
 
     results: Console
@@ -76,9 +76,9 @@ class Terminal:
 
     @contextmanager
     def step(self, name: str, total: int | None = None, *, timing: bool = False) -> Iterator[Step]:
-        """Show a step while it runs, and that it is done; remember how long it took.
+        """Show a step while it runs and when it is done, and record its duration.
 
-        ``timing`` draws only between measurements, never from a thread of its own beside them.
+        With ``timing`` the step is drawn only between measurements, never by a thread beside them.
         """
         interruption.check()
         started = time.monotonic()
@@ -95,7 +95,7 @@ class Terminal:
             self.notes.print(f"[green]✓[/] {name}[dim]{_after(seconds)}[/]")
 
     def load(self, *packages: str) -> None:
-        """Import slow packages where the user sees what takes so long, and Ctrl-C does no harm."""
+        """Import slow packages in a visible step, in which Ctrl-C does no harm."""
         with self.step(f"load {packages[0]}"):
             for package in packages:
                 with interruption.held():
@@ -103,7 +103,7 @@ class Terminal:
 
     @contextmanager
     def notes_of_warnings(self) -> Iterator[None]:
-        """Warnings of fxpasses become remarks; those of other packages, which a user cannot act on, are dropped."""
+        """Turn warnings of fxpasses into remarks; drop those of other packages, because a user cannot act on them."""
 
         def note(message: Warning | str, *_: object, **__: object) -> None:
             self.warnings.append(str(message))
@@ -116,7 +116,7 @@ class Terminal:
             yield
 
     def remark(self, text: str) -> None:
-        """One line about something left out, on stderr."""
+        """Print one line about something left out, on stderr."""
         from rich.text import Text
 
         self.notes.print(Text(f"note: {text}"), soft_wrap=True)
@@ -124,12 +124,12 @@ class Terminal:
 
 @contextmanager
 def open_terminal(json: str | None = None) -> Iterator[Terminal]:
-    """The terminal of a command; at the end of the block its ``document`` goes to ``json``: a file, or ``-``.
+    """Open the terminal of a command; at the end of the block its ``document`` goes to ``json``: a file, or ``-``.
 
-    A file that cannot be written is an error at the beginning, not after minutes of work.
+    A file that cannot be written is reported at the beginning, not after minutes of work.
 
     Raises:
-        typer.Exit: with code 1, behind everything else, if the terminal is not ``ok``.
+        typer.Exit: with code 1, after everything else, if the terminal is not ``ok``.
     """
     from rich.console import Console
 

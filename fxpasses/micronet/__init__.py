@@ -1,4 +1,4 @@
-"""The score of the MicroNet challenge (2019): what a network stores and computes, in units of 32 bits.
+"""The score of the MicroNet challenge (2019): storage and operations of a network, in units of 32 bits.
 
     score = storage / storage_of_the_base + operations / operations_of_the_base
 

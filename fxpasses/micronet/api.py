@@ -1,4 +1,4 @@
-"""``score``: what a graph stores and computes, by the rules of the MicroNet challenge."""
+"""``score``: counts the storage and operations of a graph by the rules of the MicroNet challenge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .rows import Row, Widths
 from .storage import FLOAT_BITS, Block, check_block
 
 ACCUMULATORS = ("32", "exact", "16")
-"""How wide sums are: entrants of the challenge were judged differently, so a score shows all three."""
+"""Widths of sums. Entrants of the challenge were scored by different ones, so a score shows all three."""
 FREEBIE_BITS = 16
 CIFAR10_REMARK = (
     "CIFAR-10 was no task of the challenge: relative to WRN-28-10 on CIFAR-100 it is a convention of this project."
@@ -28,14 +28,14 @@ CIFAR10_REMARK = (
 
 @dataclass(frozen=True)
 class MicroNetScore:
-    """The account of one graph.
+    """Score of one graph, with its rows.
 
     Attributes:
-        rows: a line for each node that stores or computes something.
-        base: what it is relative to.
-        accumulator: which of :data:`ACCUMULATORS` counts.
+        rows: a row for each node that stores or computes something.
+        base: reference of the score.
+        accumulator: the one of :data:`ACCUMULATORS` that the score uses.
         freebie: whether values of 32 bits count as 16.
-        uncounted: what no rule covers, and is therefore left out.
+        uncounted: operators without a rule, which are left out.
     """
 
     rows: tuple[Row, ...]
@@ -44,11 +44,13 @@ class MicroNetScore:
     freebie: bool
     uncounted: tuple[str, ...]
     of_cifar10: bool = False
-    """Whether the graph takes images of 3x32x32 and gives ten values, for which ``cifar100`` is a stand-in."""
+    """Whether the graph takes images of 3x32x32 and gives ten values; ``cifar100`` is then a convention of this
+    project.
+    """
 
     @property
     def remark(self) -> str | None:
-        """What has to be said beside the score."""
+        """Remark to show beside the score; None if there is none."""
         return CIFAR10_REMARK if self.of_cifar10 and self.base.name == "cifar100" else None
 
     @property
@@ -58,7 +60,7 @@ class MicroNetScore:
 
     @property
     def storage_mb(self) -> float:
-        """Storage, in megabytes of 10^6 bytes."""
+        """Storage in megabytes of 10^6 bytes."""
         return self.params * FLOAT_BITS / 8 / 1e6
 
     @property
@@ -72,7 +74,7 @@ class MicroNetScore:
         return float(sum((row.adds(wanted) for row in self.rows), Fraction(0)))
 
     def operations(self, accumulator: str | None = None) -> float:
-        """Multiplies and adds."""
+        """Number of multiplies and adds of one example, in operations of 32 bits."""
         return self.multiplies + self.adds(accumulator)
 
     @property
@@ -83,7 +85,7 @@ class MicroNetScore:
         return self.params / self.base.storage
 
     def operation_score(self, accumulator: str | None = None) -> float:
-        """Relative to the base; the course's base counts multiply-accumulates, zeros included."""
+        """Operations relative to the base; the course's base counts multiply-accumulates, zeros included."""
         if self.base.name == COURSE:
             work = (w for row in self.rows for w in row.work)
             macs = sum((Fraction(w.macs * (w.operand_bits or w.multiply_bits), FLOAT_BITS) for w in work), Fraction(0))
@@ -91,11 +93,11 @@ class MicroNetScore:
         return self.operations(accumulator) / self.base.operations
 
     def score(self, accumulator: str | None = None) -> float:
-        """Storage and operations, each relative to the base."""
+        """Sum of storage and operations, each relative to the base."""
         return self.storage_score + self.operation_score(accumulator)
 
     def to_json(self) -> dict[str, object]:
-        """The account as JSON."""
+        """The score and its rows as JSON."""
         return {
             "base": self.base.name,
             "relative_to": self.base.network,
@@ -138,23 +140,22 @@ def score(
     activation_bits: int | None = None,
     block: Block | None = None,
 ) -> MicroNetScore:
-    """Storage and operations of a graph for one example, by the rules of the MicroNet challenge.
+    """Score the storage and operations of a graph for one example, by the rules of the MicroNet challenge.
 
     Args:
-        graph: FLOAT (BatchNorm is merged as the rules allow), QUANTIZED or LOWERED. Zeros of weights are left out where
-            a mask pays.
+        graph: FLOAT (BatchNorm is merged as the rules allow), QUANTIZED or LOWERED. Zeros of weights are left out if a
+            mask takes less space.
         base: "cifar100", "imagenet", "wikitext", or "effdl" for the course's later score.
-        accumulator: how wide sums are: "32" bits, "16", or "exact", the narrowest that holds every sum.
-        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Only of graphs that quantize
-            nothing.
-        weight_bits: of a FLOAT graph: as if every parameter had so many.
-        activation_bits: of a FLOAT graph: as if every value computed had so many.
-        block: one bit of a mask for each block of so many outputs and inputs, not for each element.
+        accumulator: width of sums: "32" bits, "16", or "exact", the narrowest that holds every sum.
+        freebie: count values of 32 bits as 16, and their multiplies; adds stay 32. Not for quantized graphs.
+        weight_bits: for a FLOAT graph: assume this number of bits for every parameter.
+        activation_bits: for a FLOAT graph: assume this number of bits for every computed value.
+        block: outputs and inputs of a block; a mask then has one bit for each block, not for each element.
 
     Raises:
-        InputError: an unknown base or accumulator, widths that do not go with the graph, or a freebie for a graph in
-            which something has fewer than 16 bits.
-        GraphError: the graph is OBSERVED, or none of the toolkit's.
+        InputError: an unknown base or accumulator, widths that do not go with the graph, or a freebie for a graph with
+            values of fewer than 16 bits.
+        GraphError: the graph is OBSERVED, or has no stage.
     """
     found = find_base(base)
     if accumulator not in ACCUMULATORS:
@@ -216,6 +217,6 @@ def _require_unquantized(rows: list[Row]) -> None:
         if any(bits < FREEBIE_BITS for bits in narrow):
             raise InputError(
                 "the freebie does not hold for this graph",
-                why=f"{row.name} has values of {min(narrow)} bits, and what quantizes below 16 gets nothing for free",
+                why=f"{row.name} has values of {min(narrow)} bits, values below 16 bits exclude the freebie",
                 fix="leave `freebie=True` out",
             )

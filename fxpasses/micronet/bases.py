@@ -1,4 +1,4 @@
-"""What a score is relative to: the challenge's three tasks, and the one of the course that came after it."""
+"""Reference networks of a score: those of the challenge's three tasks, and one of a later course."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Base:
-    """One task.
+    """Reference network of one task.
 
     Attributes:
-        name: what ``--base`` calls it.
-        network: whose numbers the two below are.
-        storage: parameters of 32 bits.
-        operations: of 32 bits, for one example: multiplies and adds; of ``effdl`` multiply-accumulates.
-        bar: the accuracy an entry had to reach.
+        name: value of ``--base``.
+        network: name of the network that the numbers are of.
+        storage: its parameters of 32 bits.
+        operations: its operations of 32 bits, for one example: multiplies and adds; for ``effdl`` multiply-accumulates.
+        bar: accuracy that an entry had to reach.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Base:
     bar: str
 
     def score(self, params: float, operations: float) -> float:
-        """What so many parameters and operations of 32 bits come to."""
+        """Score of a network with these parameters and operations of 32 bits."""
         return params / self.storage + operations / self.operations
 
 
@@ -40,11 +40,13 @@ BASES = {
     )
 }
 COURSE = "effdl"
-"""Its score has other rules: no masks, no biases' adds, one product for each multiply-accumulate."""
+"""Name of the course's base. Other rules hold for it: no masks, no adds of biases, one product per
+multiply-accumulate.
+"""
 
 
 def find_base(name: str) -> Base:
-    """The base of a name.
+    """Return the base with a name.
 
     Raises:
         InputError: there is none.

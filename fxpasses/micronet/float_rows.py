@@ -1,4 +1,4 @@
-"""Rows of a FLOAT graph: what each node stores and computes, for one example."""
+"""Rows of a FLOAT graph: storage and operations of each node, for one example."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _FREE = frozenset(
     "cat flatten reshape permute transpose squeeze unsqueeze chunk split unbind slice pixel_shuffle expand roll pad "
     "identity embedding".split()
 )
-"""What only moves values; a table's look-up, too. Nearest interpolation is one of them, other modes are not counted."""
+"""Operators that only move values or look them up; nearest interpolation is one, and its other
+modes are not counted.
+"""
 
 _DOT_PRODUCTS = frozenset("conv1d conv2d conv3d linear".split())
 
 
 class FloatRows:
-    """Makes the row of one node after the other, and remembers what no rule covers."""
+    """Makes the rows of nodes one after the other, and records operators without a rule."""
 
     def __init__(self, gm: fx.GraphModule, widths: Widths) -> None:
         self.gm, self.widths = gm, widths
@@ -34,12 +36,12 @@ class FloatRows:
         self.uncounted: list[str] = []
 
     def values(self, node: fx.Node) -> int:
-        """How many values a node's tensor has for one example."""
+        """Number of values in a node's tensor for one example."""
         shape = shape_of(node)
         return 0 if shape is None else math.prod(shape) // (self.batch if shape[:1] == (self.batch,) else 1)
 
     def row(self, node: fx.Node) -> Row | None:
-        """The row of a node; None where it neither stores nor computes anything."""
+        """Return the row of a node; None if it neither stores nor computes anything."""
         name = operator_name(self.gm, node)
         if node.op == "get_attr":
             return self._constant(node)
@@ -52,12 +54,12 @@ class FloatRows:
         return None if work is None else Row(node.name, name or str(node.target), stored, (work,))
 
     def input_bits(self, node: fx.Node) -> int:
-        """How wide the values are that a node reads."""
+        """Width in bits of the values that a node reads."""
         source = next((n for n in node.all_input_nodes if is_floating_point(n)), None)
         return self.width(source) if source is not None else self.widths.activation_bits or FLOAT_BITS
 
     def width(self, source: fx.Node) -> int:
-        """How wide a tensor's values are: 1 bit of signs, else as asked for, else its dtype's."""
+        """Width in bits of a tensor's values: 1 for signs, else as asked for, else that of its dtype."""
         if operator_name(self.gm, source) == "sign":
             return 1
         if operator_name(self.gm, source) in _FREE and source.all_input_nodes:
@@ -69,7 +71,9 @@ class FloatRows:
         return node in self.macs or isinstance(node.meta.get(SHAPE), (tuple, list))
 
     def _first(self, path: str) -> bool:
-        """Whether a module's parameters were not counted before: they are stored once, however often it is called."""
+        """Whether a module's parameters were not counted before: they are stored once, even if it is called several
+        times.
+        """
         fresh = path not in self.seen
         self.seen.add(path)
         return fresh
@@ -100,7 +104,7 @@ class FloatRows:
         return Row(node.name, name or type(module).__name__, stored, () if work is None else (work,))
 
     def _everything(self, module: nn.Module, name: str | None) -> tuple[Stored, ...]:
-        """All tensors of a module; of a BatchNorm nothing merged, one number a channel."""
+        """All tensors of a module; of an unmerged BatchNorm, one number for each channel."""
         if name == "batch_norm":
             return plain("bias", getattr(module, "bias", None), self.widths.weight_bits) or plain(
                 "bias", getattr(module, "running_mean", None), self.widths.weight_bits
@@ -176,6 +180,6 @@ def _sizes(stored: Stored) -> tuple[int, int, int, int]:
 
 
 def _permutation(node: fx.Node) -> tuple[Stored, ...]:
-    """A shuffle of channels is a product with a sparse matrix of ones, which the challenge counts as stored."""
+    """Stored matrix of a channel shuffle, which the challenge counts as a product with a sparse matrix of ones."""
     channels = (shape_of(node) or (1, 1))[1]
     return (Stored("permutation", channels * channels, channels, 1, channels * channels),)

@@ -1,8 +1,8 @@
-"""Rows of a QUANTIZED graph: integers are read from it, with every scale and zero point that belongs to them.
+"""Rows of a QUANTIZED graph: its integers, and every scale and zero point that belongs to them.
 
-Quantizing and dequantizing is free, as conversions between formats that float32 holds exactly are: so is bringing a
-sum onto its output's scale. A saturation that takes a ReLU's place (an output grid that begins at zero) counts as
-the ReLU. What is computed in float between integers is counted as in a FLOAT graph.
+Quantizing and dequantizing are free, as are conversions between formats that float32 holds exactly; so is requantizing
+a sum to the scale of its output. A saturation that replaces a ReLU (an output grid that begins at zero) counts as the
+ReLU. Float operators between integers are counted as in a FLOAT graph.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MULTIPLE_BITS = 4
 
 
 def int8_rows(gm: fx.GraphModule, widths: Widths) -> tuple[list[Row], list[str]]:
-    """Rows of a QUANTIZED graph in order, and what no rule covers."""
+    """Rows of a QUANTIZED graph in order, and the operators without a rule."""
     maker = _Int8Rows(gm, widths)
     rows = [row for node in gm.graph.nodes if (row := maker.row(node)) is not None]
     return rows, maker.floats.uncounted
@@ -57,7 +57,7 @@ class _Int8Rows:
         return self.floats.row(node)
 
     def _entrance(self, node: fx.Node) -> Row | None:
-        """A float tensor that is brought onto a grid: a scale and a zero point, and no work."""
+        """Row of a float tensor that is quantized: a scale and a zero point, and no work."""
         source = node.args[0] if node.target is ops.quantize else None
         if not isinstance(source, fx.Node) or source in self.calls:
             return None
@@ -106,7 +106,7 @@ class _Int8Rows:
         return () if work is None else (work,)
 
     def _width(self, node: fx.Node, q: QParams) -> int:
-        """Bits of an integer tensor: 1 where signs were put on the grid."""
+        """Bits of an integer tensor; 1 if it holds signs."""
         source = node.args[0] if node.target is ops.quantize else None
         return 1 if isinstance(source, fx.Node) and self._is_sign(source) else dtype_bits(q.grid.dtype)
 
@@ -127,7 +127,7 @@ class _Int8Rows:
         return (*(grouped or weight.stored), *beside)
 
     def _in_groups(self, layer: LayerIntegers) -> tuple[Stored, ...] | None:
-        """Few bits and a multiple for each group, where the graph was made so."""
+        """Storage of a weight with few bits and a multiple for each group, if the graph was made so."""
         if self.config is None or self.config.group_size is None or layer.axis != 0:
             return None
         bits, flat = self.config.weight_bits, layer.weight.flatten(1)
@@ -150,7 +150,7 @@ def _grid_stored(count: int) -> tuple[Stored, ...]:
 
 
 def _read_by_layers(gm: fx.GraphModule) -> set[fx.Node]:
-    """Buffers of layers, which are counted with them."""
+    """Buffers that belong to layers, and are counted with them."""
     found: set[fx.Node] = set()
     for node in gm.graph.nodes:
         if node.target is ops.dequantize_per_channel:

@@ -1,7 +1,7 @@
 """Rows of a LOWERED graph: weights of 8 or 4 bits, or half precision, with float activations; and dynamic int8.
 
-Products of stored integers and floats are as wide as the floats. Layers that quantize their input themselves multiply
-8 bits.
+Products of stored integers and floats have the width of the floats. Layers that quantize their own input multiply 8
+bits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BITS = 8
 
 
 def lowered_rows(gm: fx.GraphModule, widths: Widths) -> tuple[list[Row], list[str]]:
-    """Rows of a LOWERED graph in order, and what no rule covers."""
+    """Rows of a LOWERED graph in order, and the operators without a rule."""
     floats = FloatRows(gm, widths)
     rows = []
     for node in gm.graph.nodes:
@@ -51,7 +51,7 @@ def _row(node: fx.Node, module: nn.Module, floats: FloatRows) -> Row:
 
 
 def _stored(module: nn.Module) -> tuple[Stored, ...]:
-    """All buffers; packed integers by their own width."""
+    """All buffers; packed integers count with their own width."""
     found: tuple[Stored, ...] = ()
     for name, value in module.named_buffers():
         found += _packed(module, value) if _is_packed(module, name) else plain(name, value)

@@ -1,4 +1,4 @@
-"""One line of the account: what a node stores and what it computes."""
+"""A row of the score: storage and operations of one node."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .work import Work
 
 @dataclass(frozen=True)
 class Widths:
-    """What a score is asked to assume.
+    """Widths that a score assumes.
 
     Attributes:
-        weight_bits: of every parameter of a FLOAT graph; None: as it is.
-        activation_bits: of every value that a FLOAT graph computes; None: as it is.
-        block: of masks; None: one bit for each element.
+        weight_bits: bits of every parameter of a FLOAT graph; None: as they are.
+        activation_bits: bits of every value that a FLOAT graph computes; None: as they are.
+        block: block of masks; None: one bit for each element.
     """
 
     weight_bits: int | None = None
@@ -26,13 +26,13 @@ class Widths:
 
 @dataclass(frozen=True)
 class Row:
-    """A node.
+    """Storage and operations of a node.
 
     Attributes:
-        name: of the node.
-        operator: its name in the vocabulary, else what the graph calls.
-        stored: tensors that it reads and nobody before it.
-        work: what it computes for one example.
+        name: name of the node.
+        operator: its name in the vocabulary, else the name of the function or module it calls.
+        stored: tensors that it reads and no node before it.
+        work: operations for one example.
     """
 
     name: str
@@ -49,27 +49,27 @@ class Row:
         return sum((s.params(freebie=freebie) for s in self.stored), Fraction(0))
 
     def multiplies(self, *, freebie: bool) -> Fraction:
-        """In operations of 32 bits."""
+        """Multiplies, in operations of 32 bits."""
         return sum((w.multiply_ops(freebie=freebie) for w in self.work), Fraction(0))
 
     def adds(self, accumulator: str) -> Fraction:
-        """In operations of 32 bits."""
+        """Adds, in operations of 32 bits."""
         return sum((w.add_ops(accumulator) for w in self.work), Fraction(0))
 
     @property
     def weight_bits(self) -> int | None:
-        """Of the values of its largest tensor."""
+        """Bits of the values of its largest tensor."""
         return max(self.stored, key=lambda s: s.elements).bits if self.stored else None
 
     @property
     def multiply_bits(self) -> int | None:
-        """Of most of its multiplies."""
+        """Bits of most of its multiplies."""
         found = [w for w in self.work if w.multiplies]
         return max(found, key=lambda w: w.multiplies).multiply_bits if found else None
 
     @property
     def exact_bits(self) -> int | None:
-        """Of the accumulator that holds most of its sums exactly."""
+        """Bits of the accumulator that holds most of its sums exactly."""
         found = [w for w in self.work if w.adds]
         return max(found, key=lambda w: w.adds).exact_bits if found else None
 

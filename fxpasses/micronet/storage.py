@@ -1,7 +1,7 @@
-"""How many bits a tensor takes in a file, by the challenge's rules.
+"""Number of bits of a stored tensor, by the challenge's rules.
 
 A value of n bits is n/32 parameter. A tensor with zeros may be stored without them, with one bit for each element of
-its whole shape (or one for each block) that says where they are; here it is wherever that is shorter. Tensors of one
+its whole shape (or one for each block) that gives their places; this is done wherever it is shorter. Tensors of one
 dimension are stored whole. Weights that are ``-s`` and ``+s`` for each output take one bit each and a scale of 32.
 """
 
@@ -20,19 +20,19 @@ from ..quantization.numbers.levels import level_scales
 
 FLOAT_BITS = 32
 Block = tuple[int, int]
-"""Rows (outputs) and columns (inputs and taps, as they lie in memory) of a block of weights."""
+"""Rows (outputs) and columns (inputs and taps, in memory order) of a block of weights."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor.
+    """One stored tensor.
 
     Attributes:
-        name: what it is: "weight", "bias", "scale".
-        elements: of its shape.
-        kept: values that are stored: all, or those a mask does not leave out.
-        bits: of a value.
-        mask_bits: of the mask; 0 where there is none.
+        name: its role: "weight", "bias", "scale".
+        elements: number of elements of its shape.
+        kept: number of stored values: all, or those that the mask keeps.
+        bits: bits of a value.
+        mask_bits: bits of the mask; 0 if there is none.
     """
 
     name: str
@@ -46,20 +46,20 @@ class Stored:
         return self.kept * self.bits + self.mask_bits
 
     def params(self, *, freebie: bool = False) -> Fraction:
-        """In parameters of 32 bits; with the freebie values of 32 bits count as 16."""
+        """Size in parameters of 32 bits; with the freebie, values of 32 bits count as 16."""
         bits = min(self.bits, 16) if freebie else self.bits
         return Fraction(self.kept * bits + self.mask_bits, FLOAT_BITS)
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A layer's weight as it is stored and multiplied with.
+    """A layer's weight, as it is stored and multiplied.
 
     Attributes:
-        stored: the tensor, and a scale for each output where it takes one.
-        kept: which weights are multiplied with: bool, shaped as the weight.
-        bits: of one.
-        signs: whether they are -1 and +1 (and left out): a product with a float is a change of sign.
+        stored: the tensor, and a scale for each output if it needs one.
+        kept: flags of the weights that are multiplied: bool, with the shape of the weight.
+        bits: bits of one weight.
+        signs: whether weights are -1 and +1 (or left out): a product with a float is then a change of sign.
     """
 
     stored: tuple[Stored, ...]
@@ -69,12 +69,13 @@ class Weight:
 
 
 def weight_of(value: Tensor, bits: int | None = None, block: Block | None = None, *, scaled: bool = True) -> Weight:
-    """How a weight ``[C_out, ...]`` is stored.
+    """Storage of a weight ``[C_out, ...]``.
 
     Args:
-        bits: of its values; None: what they need (integers, signs), or their dtype's.
-        block: of the mask; None: one bit for each element.
-        scaled: whether signs in float come with a scale of their own; integers have theirs beside them.
+        value: the weight.
+        bits: bits of its values; None: the bits that they need (integers, signs), or those of their dtype.
+        block: block of the mask; None: one bit for each element.
+        scaled: whether float signs have their own scale; integers have a scale that is stored separately.
     """
     value = value.detach()
     signs = bits is None and level_scales(value, 0) is not None
@@ -92,19 +93,21 @@ def weight_of(value: Tensor, bits: int | None = None, block: Block | None = None
 
 
 def plain(name: str, value: Tensor | None, bits: int | None = None) -> tuple[Stored, ...]:
-    """A tensor stored whole, at a width or its dtype's; nothing for None."""
+    """Storage of a whole tensor, with the given width or that of its dtype; empty for None."""
     if value is None:
         return ()
     return (Stored(name, value.numel(), value.numel(), bits or dtype_bits(value.dtype)),)
 
 
 def dtype_bits(dtype: torch.dtype) -> int:
-    """Bits of one value; 1 of a truth value."""
+    """Bits of one value; 1 for bool."""
     return 1 if dtype is torch.bool else dtype.itemsize * 8
 
 
 def width_of(value: Tensor) -> int:
-    """Bits that values need: of floats their dtype's, of integers what the extremes take in two's complement."""
+    """Bits that values need: for floats those of their dtype, for integers those of the extremes in
+    two's complement.
+    """
     if value.is_floating_point() or not value.numel():
         return dtype_bits(value.dtype)
     low, high = (int(v) for v in torch.aminmax(value))
@@ -112,7 +115,7 @@ def width_of(value: Tensor) -> int:
 
 
 def kept_weights(value: Tensor, block: Block | None) -> Tensor:
-    """Which elements a mask keeps: those that are not zero, or all of a block in which one is not."""
+    """Flags of the elements that a mask keeps: those that are not zero, or all of a block with one that is not."""
     nonzero = value != 0
     if block is None or value.dim() < 2:
         return nonzero

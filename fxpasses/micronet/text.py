@@ -1,4 +1,4 @@
-"""A score as text: a line for each layer, and what it comes to with each accumulator."""
+"""A score as text: a line for each layer, and the score with each accumulator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEADINGS = ("layer", "operator", "params", "bits", "multiplies", "bits", "adds"
 
 
 def score_text(found: MicroNetScore, *, layers: bool = True) -> str:
-    """The whole account; ``layers`` says whether a line for each of them comes first."""
+    """Text of the whole score; with ``layers``, a line for each of them comes first."""
     lines = _table([_cells(found, row) for row in found.rows]) if layers else []
     lines += [
         f"storage     {found.params:,.0f} parameters of 32 bits, {found.storage_mb:.3f} MB",
@@ -34,7 +34,7 @@ def _scored(found: MicroNetScore, accumulator: str) -> str:
 
 
 def _named(accumulator: str) -> str:
-    return "sums as wide as they need" if accumulator == "exact" else f"sums of {accumulator} bits"
+    return "sums of the exact width" if accumulator == "exact" else f"sums of {accumulator} bits"
 
 
 def _cells(found: MicroNetScore, row: Row) -> tuple[str, ...]:

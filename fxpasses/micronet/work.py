@@ -1,4 +1,4 @@
-"""What one operator computes, counted as the challenge's own counter does.
+"""Operations of one operator, counted as by the challenge's own counter.
 
 | operator | multiplies | adds |
 |---|---|---|
@@ -59,10 +59,10 @@ class Work:
     """Operations of one kind.
 
     Attributes:
-        multiplies: how many, and ``multiply_bits`` how wide.
-        adds: how many; ``exact_bits`` is the accumulator that holds every sum exactly.
+        multiplies: their number; ``multiply_bits`` is their width.
+        adds: their number; ``exact_bits`` is the accumulator that holds every sum exactly.
         macs: multiply-accumulates with nothing left out for zeros, for the course's score.
-        operand_bits: how wide the wider operand is, where a multiply counts as less; 0: as ``multiply_bits``.
+        operand_bits: width of the wider operand, if a multiply counts as less; 0: equal to ``multiply_bits``.
     """
 
     multiplies: int
@@ -82,12 +82,12 @@ class Work:
 
 
 def product_bits(weight_bits: int, value_bits: int, *, signs: bool, is_float: bool) -> int:
-    """How wide the multiply of a weight and a value is."""
+    """Width in bits of the multiply of a weight and a value."""
     return 1 if signs and is_float else max(weight_bits, value_bits)
 
 
 def accumulator_bits(weight: Weight, value_bits: int, length: int, *, is_float: bool) -> int:
-    """The narrowest accumulator that holds any sum of that many products; float sums take 32 bits."""
+    """Width in bits of the narrowest accumulator that holds any sum of ``length`` products; 32 for float sums."""
     if is_float or weight.bits + value_bits >= FLOAT_BITS:
         return FLOAT_BITS
     product = value_bits if weight.signs else weight.bits + value_bits
@@ -95,7 +95,7 @@ def accumulator_bits(weight: Weight, value_bits: int, length: int, *, is_float: 
 
 
 def dot_products(weight: Weight, positions: int, value_bits: int, *, is_float: bool, bias: bool) -> Work:
-    """A layer whose every output is computed at so many positions.
+    """Operations of a layer that computes every output at ``positions`` positions.
 
     Products with weights that a mask leaves out are not computed.
     """
@@ -114,7 +114,7 @@ def dot_products(weight: Weight, positions: int, value_bits: int, *, is_float: b
 
 
 def pooled(outputs: int, window: int, bits: int, *, average: bool, is_float: bool) -> Work:
-    """An average, or a maximum, of windows."""
+    """Operations of an average or maximum over windows."""
     if not average:
         return Work(outputs * (window - 1), bits, 0)
     exact = FLOAT_BITS if is_float else min(FLOAT_BITS, bits + math.ceil(math.log2(max(window, 1))))

@@ -1,4 +1,4 @@
-"""Pruning: masks over weights, and graphs that are physically smaller. The names below are its public interface."""
+"""Pruning: masks over weights, and graphs with fewer channels. The names below are its public interface."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""``report.json`` and what people read of it: numbers, words and alerts, in the terminal and as a page."""
+"""``report.json`` and its presentation: numbers, words and alerts, in the terminal and as a page."""

@@ -1,4 +1,4 @@
-"""What makes the result of a report unfit for use as it is: said before everything else, each with a remedy."""
+"""Alerts: problems that make a result unfit for use as it is. They come before everything else, each with a remedy."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from .measure_text import Measure
 from .numbers import accuracy_of
 
 LARGEST_LOSS = 5.0
-"""Points of top-1, or of another metric in percent, that pruning may cost without being called wrong."""
+"""Points of top-1, or of another metric in percent, that pruning may cost without an alert."""
 
 
 def alerts(report: Mapping[str, Any]) -> list[str]:
-    """A sentence for each broken promise of equal integers, and for pruning that cost accuracy or time."""
+    """Return a sentence for each broken promise of equal integers, and for pruning that cost accuracy or time."""
     return [*broken_promises(report), *_lost_accuracy(report), *_slower_than_dense(report)]
 
 
 def broken_promises(report: Mapping[str, Any]) -> list[str]:
-    """What report.json's ``parity`` breaks, with what to do; empty where all holds or nothing was compared."""
+    """Sentences on promises that report.json's ``parity`` breaks, with remedies; empty if all hold or nothing was
+    compared.
+    """
     if report.get("parity") is None:
         return []
     remedy = "keep the operator it names in float (--keep-float), and do not deploy this file"
@@ -29,7 +31,7 @@ def broken_promises(report: Mapping[str, Any]) -> list[str]:
 
 
 def _lost_accuracy(report: Mapping[str, Any]) -> list[str]:
-    """Whether pruning cost so much that nobody would deploy the result."""
+    """Alert for pruning that cost too much accuracy."""
     measure = Measure.of(report["variants"])
     if not report.get("pruning") or measure.unit != "%":
         return []
@@ -62,6 +64,6 @@ def _remedy_for_slow(pruning: Mapping[str, Any]) -> str:
     if pruning["granularity"] != "channel":
         return "zeros among weights make no kernel faster: prune with --granularity channel"
     rounding = (
-        "keep channel counts that kernels like with --round-to auto, or " if pruning.get("round_to", 1) == 1 else ""
+        "keep channel counts that suit the kernels with --round-to auto, or " if pruning.get("round_to", 1) == 1 else ""
     )
     return f"{rounding}ask for the time itself with --budget latency=0.8, or deploy the dense model"

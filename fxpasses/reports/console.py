@@ -33,7 +33,7 @@ _COLOURS = {"good": "green", "fair": "yellow", "bad": "red", "none": "dim"}
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Everything worth knowing at a glance: what is wrong, variants, latency, parity, and what stayed float."""
+    """Print an overview: alerts, variants, latency, parity, and the operators that stayed float."""
     from rich.text import Text
 
     about = [str(report["model"])] + [f"{key} {report[key]}" for key in ("data", "target") if report[key]]
@@ -54,14 +54,14 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 
 
 def print_benchmark(report: Mapping[str, Any], console: Console) -> None:
-    """The latency table and the kernels that ran; nothing where nothing was measured."""
+    """Print the latency table and the level of kernels; nothing if latency was not measured."""
     if any(variant["latency"] for variant in report["variants"]):
         console.print(latency_table(report))
         print_kernels(report, console)
 
 
 def print_kernels(report: Mapping[str, Any], console: Console) -> None:
-    """One line on the level of int8 kernels and the CPU; nothing where it is not known."""
+    """Print one line on the level of int8 kernels and the CPU; nothing if it is not known."""
     from rich.text import Text
 
     if text := kernels_text(report):
@@ -69,7 +69,7 @@ def print_kernels(report: Mapping[str, Any], console: Console) -> None:
 
 
 def print_parity(parity: Mapping[str, Any] | None, console: Console) -> None:
-    """One line on agreement, and the first node that differs."""
+    """Print one line on agreement, and the first node that differs."""
     from rich.text import Text
 
     level, words = parity_verdict(parity)
@@ -85,7 +85,7 @@ def print_parity(parity: Mapping[str, Any] | None, console: Console) -> None:
 
 
 def variant_table(report: Mapping[str, Any]) -> Table:
-    """Size and accuracy of every variant."""
+    """Table of the size and accuracy of every variant."""
     measure = Measure.of(report["variants"])
     table = _table("variant", "size", "params", "MACs", measure.name, "agrees with fp32", "SQNR")
     for variant in report["variants"]:
@@ -103,7 +103,7 @@ def variant_table(report: Mapping[str, Any]) -> Table:
 
 
 def repair_table(found: Mapping[str, Any]) -> Table:
-    """What each repair gained, added to those above it."""
+    """Table of the gain of each repair, added to those above it."""
     table = _table(*COLUMNS, first=2)
     for cells in repair_cells(found):
         table.add_row(*cells)
@@ -111,7 +111,7 @@ def repair_table(found: Mapping[str, Any]) -> Table:
 
 
 def latency_table(report: Mapping[str, Any]) -> Table:
-    """Latency of every variant at every batch size and thread count."""
+    """Table of the latency of every variant at every batch size and thread count."""
     table = _table("latency in ms", "variant", "p50", "p90", "p99", "mean ± std", "throughput", "vs fp32", first=2)
     conditions = dict.fromkeys(condition_text(e) for v in report["variants"] for e in v["latency"])
     for condition in conditions:

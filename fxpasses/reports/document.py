@@ -1,9 +1,9 @@
-"""``report.json``: what was made, what it was made from, and every number measured, under keys that do not change.
+"""``report.json``: model and data, artifacts, and every measured number, under keys that do not change.
 
-    environment, model, data, target       where, what, on what
+    environment, model, data, target       machine, model, data, target
     variants                               one for each artifact in each runtime: size, accuracy, latency
-    parity                                 how far the int8 artifacts agree, or null
-    recipe, qparams_sha256, passes, layers how the int8 graph came about
+    parity                                 agreement of the int8 artifacts, or null
+    recipe, qparams_sha256, passes, layers how the int8 graph was made
     created, command, durations ...        added by the caller
 
 Keys may be added, never renamed. A number that was not measured is null, never a guess.
@@ -46,10 +46,10 @@ RUNTIMES = ("torch", "onnxruntime")
 
 @dataclass(frozen=True)
 class Variant:
-    """One artifact in one runtime, as report.json tells it.
+    """One artifact in one runtime, as it is stored in report.json.
 
-    ``accuracy`` and ``vs_fp32`` always have their keys; what was not measured is None in them. ``file`` is the
-    artifact's name in the folder of the report, where it has one.
+    ``accuracy`` and ``vs_fp32`` always have all their keys; the value is None if it was not measured. ``file`` is the
+    name of the artifact in the folder of the report, if it has one.
     """
 
     name: str
@@ -78,7 +78,7 @@ def variant_of(
     bench: BenchResult | None = None,
     file: str | None = None,
 ) -> Variant:
-    """The variant a runner is, with whatever was measured of it."""
+    """Make the variant of a runner from the given measurements."""
     measured: dict[str, Any] = {}
     if comparison is not None:
         measured |= {"accuracy": comparison.accuracy, "vs_fp32": comparison.vs_fp32}
@@ -105,9 +105,9 @@ def build_report(
 
     Args:
         model, data, target: as the user spelled them.
-        variants: in the order they shall be shown.
-        parity: ``ParityReport.to_json()``, or None if it was not run.
-        graph: the QUANTIZED graph, which tells its recipe, what each pass did and what runs in int8.
+        variants: in the order in which they are shown.
+        parity: ``ParityReport.to_json()``, or None if parity was not measured.
+        graph: the QUANTIZED graph, for its recipe, the log of its passes and the operators in int8.
         details: further top-level keys: ``command``, ``model_details``, ``data_details``, ``durations`` (seconds by
             step), ``audit``, ``warnings`` (sentences) and the like.
     """
@@ -131,7 +131,9 @@ def build_report(
 
 
 def with_variants(report: Mapping[str, Any], variants: Sequence[Variant]) -> Report:
-    """A report with newly measured variants: those of the same name take over what was measured anew."""
+    """Return a report with new variants; a value that was not measured again is taken from the old variant of that
+    name.
+    """
     merged = {variant["name"]: dict(variant) for variant in report["variants"]}
     for variant in variants:
         old = merged.get(variant.name, {})
@@ -147,7 +149,7 @@ def _is_unknown(value: object) -> bool:
 
 
 def write_report(report: Mapping[str, Any], path: str | Path) -> None:
-    """Write report.json, all or nothing. Raises InputError where it cannot be written."""
+    """Write report.json; the file is complete or not there. Raises InputError if it cannot be written."""
     problem = why_not_a_report(report)
     assert problem is None, problem
     write_json_atomic(Path(path), report)
@@ -157,7 +159,7 @@ def read_report(path: str | Path) -> Report:
     """Read report.json.
 
     Raises:
-        InputError: there is no such file, it is not JSON, or not a report; the key is named.
+        InputError: there is no such file, it is not JSON, or not a report; the error names the key.
     """
     from fxpasses.formats.report import Report as Format
 
@@ -174,7 +176,7 @@ def read_report(path: str | Path) -> Report:
 
 
 def why_not_a_report(report: object) -> str | None:
-    """What keeps a document from being a report, in words; None where all keys of the contract are there."""
+    """Reason why a document is not a report, in words; None if it has all required keys."""
     problem = _missing("it", report, TOP_KEYS)
     if problem or not isinstance(report, Mapping):
         return problem

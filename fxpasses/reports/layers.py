@@ -1,4 +1,4 @@
-"""What a QUANTIZED graph tells of itself for the report: its recipe, what each pass did, and each of its operators."""
+"""Report entries of a QUANTIZED graph: its recipe, the log of its passes, and each of its operators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUANTIZING = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 
 
 def graph_account(gm: fx.GraphModule) -> dict[str, Any]:
-    """``recipe``, ``qparams_sha256``, ``passes`` and ``layers``, ready for JSON."""
+    """Entries ``recipe``, ``qparams_sha256``, ``passes`` and ``layers``, ready for JSON."""
     config = graph_facts(gm).config
     return {
         "recipe": json.loads(recipe_text(config)) if config is not None else None,
@@ -40,10 +40,10 @@ def graph_account(gm: fx.GraphModule) -> dict[str, Any]:
 
 
 def layers(gm: fx.GraphModule) -> list[dict[str, Any]]:
-    """Every operator of the graph, in order.
+    """Entries of every operator of the graph, in order.
 
-    ``precision`` is int8 or float; ``why`` is the reason for float; ``node`` is the name of the integer tensor it
-    computes, by which parity knows it; ``module`` is the layer the user knows, where it is one.
+    ``precision`` is int8 or float; ``why`` is the reason for float; ``node`` is the name of the integer tensor that it
+    computes, by which parity names it; ``module`` is the path of the layer in the user's model, if it is one.
     """
     reasons = _reasons(gm)
     results = find_float_results(gm)
@@ -63,7 +63,7 @@ def layers(gm: fx.GraphModule) -> list[dict[str, Any]]:
 
 
 def _is_integer(call: Int8Call, reasons: dict[str, str]) -> bool:
-    """Whether an operator between integers was meant to compute on them; some only stand there, in float."""
+    """Whether an operator between integers computes on them; some of these compute in float."""
     is_float = call.operator.scaling is Scaling.FLOAT or call.node.op == "call_module" or call.node.name in reasons
     return not is_float
 
@@ -99,7 +99,7 @@ def _float_result(result: FloatResult) -> dict[str, Any]:
 
 
 def _grid(node: fx.Node) -> dict[str, Any]:
-    """Where float becomes int8: the input, or what a float operator gave."""
+    """Entry of a place where float becomes int8: the input, or the result of a float operator."""
     q = qparams_of(node)
     return {
         "node": node.name,
@@ -139,12 +139,12 @@ def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> 
 
 
 def _name_of(target: Any) -> str:
-    """``sinc`` for torch.sinc, ``pixels`` for torch.ops.fxpasses.pixels.default."""
+    """Name of a function: ``sinc`` for torch.sinc, ``pixels`` for torch.ops.fxpasses.pixels.default."""
     return str(getattr(target, "__name__", target)).removesuffix(".default")
 
 
 def _computes(gm: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node makes a float tensor of others; reading a buffer or a size is none of it."""
+    """Whether a node makes a float tensor from others; reading a buffer or a size does not count."""
     if node.op not in ("call_module", "call_function", "call_method") or node.target in _QUANTIZING:
         return False
     return operator_of(gm, node) is not None or is_float_tensor(node)
@@ -156,7 +156,7 @@ def _reasons(gm: fx.GraphModule) -> dict[str, str]:
 
 
 def _layer_path(layer: fx.Node) -> str:
-    """``layer1.0.conv1``, from where its integers lie."""
+    """Path of a layer, ``layer1.0.conv1``, from the path of its integers."""
     weight = layer.args[1]
     assert isinstance(weight, fx.Node)
     holder = str(weight.all_input_nodes[0].target).rpartition(".")[0]
@@ -164,6 +164,6 @@ def _layer_path(layer: fx.Node) -> str:
 
 
 def _one_item(node: fx.Node) -> list[int] | None:
-    """The shape without the batch."""
+    """Shape without the batch."""
     shape = shape_of(node)
     return [int(size) for size in shape[1:]] if shape else None

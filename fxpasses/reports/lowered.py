@@ -1,4 +1,4 @@
-"""What a LOWERED graph tells of itself for the report: what each pass did, and the precision of each operator."""
+"""Report entries of a LOWERED graph: the log of its passes, and the precision of each operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .numbers import condition_text
 
 
 def lowered_account(gm: fx.GraphModule, precision: str) -> dict[str, Any]:
-    """``passes`` and ``layers`` of report.json, as for a QUANTIZED graph; ``precision`` is that of changed layers."""
+    """Entries ``passes`` and ``layers``, as for a QUANTIZED graph; ``precision`` is that of changed layers."""
     passes = [
         {
             "name": log.name,
@@ -56,7 +56,9 @@ def _layer(gm: fx.GraphModule, node: fx.Node, precision: str, why: str | None) -
 
 
 def slower_than_float(variants: Sequence[dict[str, Any]], reason: str) -> list[str]:
-    """One sentence for each variant that is slower than float32 in its runtime beyond the noise of the measurement."""
+    """Return a sentence for each variant that is slower than float32 in its runtime, beyond the noise of the
+    measurement.
+    """
     found = []
     for variant in variants:
         for entry in variant["latency"]:

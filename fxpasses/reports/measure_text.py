@@ -1,4 +1,4 @@
-"""What a report's variants are judged by, in words: top-1 in percent, or the metric that ``--metric`` named."""
+"""Text on the accuracy measure of a report: top-1 in percent, or the metric that ``--metric`` named."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Variants = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Measure:
-    """The number that stands for accuracy.
+    """The measure that stands for accuracy.
 
     Attributes:
-        title: as tables say it.
+        title: its name in tables.
         unit: ``"%"``, ``"dB"`` or ``""``.
         falls: whether less is better.
-        output: the output it is of, where it is not the model's only one.
+        output: name of the output it is measured on, if the model has several.
     """
 
     title: str = "top-1"
@@ -29,13 +29,13 @@ class Measure:
 
     @classmethod
     def of(cls, variants: Variants) -> Measure:
-        """What these variants were judged by."""
+        """Return the measure of these variants."""
         found = (variant["accuracy"].get("metric") for variant in variants)
         return cls.about(next((metric for metric in found if metric is not None), None))
 
     @classmethod
     def about(cls, metric: Mapping[str, Any] | None) -> Measure:
-        """What a document says it was judged by; top-1 where it does not say."""
+        """Return the measure that a document names; top-1 if it names none."""
         if metric is None:
             return cls()
         output = None if metric["output"] == "output" else str(metric["output"])
@@ -43,22 +43,22 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """``mIoU of out``."""
+        """Name with the output: ``mIoU of out``."""
         return self.title if self.output is None else f"{self.title} of {self.output}"
 
     @property
     def direction(self) -> str:
-        """Said of what is no accuracy, which everybody knows to rise."""
+        """Note on the direction, empty for accuracy, which is known to be better if it is larger."""
         return "less is better" if self.falls else ""
 
     def text(self, value: float | None) -> str:
-        """``91.5 %``, ``31.2 dB``, ``0.0123``."""
+        """Value as text: ``91.5 %``, ``31.2 dB``, ``0.0123``."""
         if value is None:
             return UNKNOWN
         return {"%": percent_text, "dB": decibel_text}.get(self.unit, lambda bare: f"{bare:.4g}")(value)
 
     def change_text(self, change: float | None) -> str:
-        """``−0.3 points``, ``+0.0012``."""
+        """Change as text: ``−0.3 points``, ``+0.0012``."""
         if change is None:
             return UNKNOWN
         if self.unit == "%":

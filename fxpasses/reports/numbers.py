@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same in the terminal and in report.html; and the few that make the headline."""
+"""Numbers as text for people, the same in the terminal and in report.html; and the headline numbers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TEN = 10
 
 
 def bytes_text(size: float | None) -> str:
-    """``1.08 MB`` (10**6 bytes)."""
+    """Size as text: ``1.08 MB`` (10**6 bytes)."""
     return UNKNOWN if size is None else f"{count_text(size, ' ')}B"
 
 
 def count_text(count: float | None, space: str = " ") -> str:
-    """``269 k``; three significant digits."""
+    """Count as text with three significant digits: ``269 k``."""
     if count is None:
         return UNKNOWN
     for unit, letter in _UNITS:
@@ -30,7 +30,7 @@ def count_text(count: float | None, space: str = " ") -> str:
 
 
 def three_digits(value: float | None) -> str:
-    """Three significant digits, never in powers of ten: ``0.348``, ``2.61``, ``41.0``, ``160``."""
+    """Value with three significant digits, never in powers of ten: ``0.348``, ``2.61``, ``41.0``, ``160``."""
     if value is None:
         return UNKNOWN
     magnitude = abs(value)
@@ -38,7 +38,7 @@ def three_digits(value: float | None) -> str:
 
 
 def percent_text(value: float | None, digits: int = 1) -> str:
-    """``99.2 %``; 100 only for exactly 100."""
+    """Percentage as text, ``99.2 %``; 100 only for exactly 100."""
     if value is None:
         return UNKNOWN
     rounded = f"{value:.{digits}f}"
@@ -52,12 +52,12 @@ def decibel_text(value: float | None) -> str:
 
 
 def ratio_text(value: float | None) -> str:
-    """``3.71×``."""
+    """Ratio as text: ``3.71×``."""
     return UNKNOWN if value is None else f"{value:.2f}×"
 
 
 def points_text(value: float | None) -> str:
-    """``−0.3 points``."""
+    """Change in points as text: ``−0.3 points``."""
     if value is None:
         return UNKNOWN
     return f"{'±' if not round(value, 1) else '+' if value > 0 else '−'}{abs(value):.1f} points"
@@ -68,21 +68,21 @@ def per_second_text(value: float | None) -> str:
 
 
 def condition_text(entry: Mapping[str, Any]) -> str:
-    """``batch 1, 1 thread``."""
+    """Condition of a latency as text: ``batch 1, 1 thread``."""
     return f"batch {entry['batch']}, {entry['threads']} thread{'' if entry['threads'] == 1 else 's'}"
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The numbers of the quantized variant that leads the report, beside float32's; None where unknown."""
+    """The numbers of the leading quantized variant, beside those of float32; None if unknown."""
 
     variant: Mapping[str, Any]
     reference: Mapping[str, Any] | None
     size_ratio: float | None
     accuracy_change: float | None
-    """In points of top-1, or in units of the metric that was asked for."""
+    """Change of accuracy in points of top-1, or in units of the metric that was asked for."""
     speedups: dict[str, float]
-    """By runtime, at the first condition measured."""
+    """Speedups by runtime, at the first condition measured."""
 
 
 def is_float(variant: Mapping[str, Any]) -> bool:
@@ -90,7 +90,7 @@ def is_float(variant: Mapping[str, Any]) -> bool:
 
 
 def headline(variants: Sequence[Mapping[str, Any]]) -> Headline | None:
-    """What to say first: of the onnxruntime variant that is not float32, else of any other; None if all are float32."""
+    """Headline of the first onnxruntime variant that is not float32, else of any other; None if all are float32."""
     lowered = [v for v in variants if not is_float(v)]
     if not lowered:
         return None
@@ -125,14 +125,16 @@ def _difference(twin: Mapping[str, Any] | None, lead: Mapping[str, Any]) -> floa
 
 
 def accuracy_of(variant: Mapping[str, Any]) -> float | None:
-    """By the metric that was asked for, else top-1; None where it was not measured."""
+    """Accuracy by the metric that was asked for, else top-1; None if it was not measured."""
     found = variant["accuracy"].get("metric")
     value: float | None = variant["accuracy"]["top1"] if found is None else found["value"]
     return value
 
 
 def parity_verdict(parity: Mapping[str, Any] | None) -> tuple[str, str]:
-    """(``"good"``, ``"fair"``, ``"bad"`` or ``"none"``; a few words) on how far the int8 artifacts agree."""
+    """Verdict on the agreement of the int8 artifacts: (``"good"``, ``"fair"``, ``"bad"`` or
+    ``"none"``; a few words).
+    """
     if parity is None:
         return "none", "parity not checked"
     if not parity["max_lsb"] and not parity["max_lsb_at_any_node"]:
@@ -143,7 +145,7 @@ def parity_verdict(parity: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def kernels_text(report: Mapping[str, Any]) -> str:
-    """The level of int8 kernels of each runtime, and the CPU: ``torch VNNI, onnxruntime VNNI, on AMD EPYC``."""
+    """Level of int8 kernels of each runtime, and the CPU: ``torch VNNI, onnxruntime VNNI, on AMD EPYC``."""
     levels = report.get("kernels")
     if not levels:
         return ""

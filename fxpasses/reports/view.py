@@ -1,4 +1,4 @@
-"""Open Netron, the viewer of model graphs, on a file.
+"""Opens Netron, the viewer of model graphs, on a file.
 
 Netron serves the file's folder from this process to this machine only (localhost), until Ctrl-C.
 """
@@ -27,7 +27,7 @@ class Viewer:
         return f"http://{self.host}:{self.port}"
 
     def stop(self) -> None:
-        """Stop serving; harmless if it has stopped."""
+        """Stop serving; does nothing if it has stopped."""
         import netron
 
         netron.stop((self.host, self.port))
@@ -39,7 +39,7 @@ def view(path: Path, port: int | None = None, *, browse: bool = True, wait: bool
     Without ``port`` a free one is found.
 
     Raises:
-        InputError: no such file, a kind Netron does not draw, or a port that cannot be had.
+        InputError: no such file, a kind of file that Netron does not draw, or a port that is not available.
     """
     require_viewable(path)
     if port is not None and not 0 < port <= _LARGEST_PORT:
@@ -58,7 +58,7 @@ def require_viewable(path: Path) -> None:
 
 
 def why_not_viewable(path: Path) -> str | None:
-    """Why Netron cannot draw this file; None if, by its name, it can."""
+    """Reason why Netron cannot draw this file; None if its name suggests that it can."""
     if path.is_dir():
         return "it is a folder"
     if not path.is_file():
@@ -71,9 +71,9 @@ def why_not_viewable(path: Path) -> str | None:
 def _serve(path: Path, port: int | None, *, browse: bool) -> Viewer:
     import netron
 
-    logging.getLogger("netron.server").setLevel(logging.WARNING)  # the caller says where it is served
+    logging.getLogger("netron.server").setLevel(logging.WARNING)  # the caller prints the address
     if port is not None and netron.status(("localhost", port)):
-        raise _port_taken(port)  # else netron would end the other view without a word
+        raise _port_taken(port)  # netron would end the other view silently
     try:
         host, found = netron.start(str(path), address=("localhost", port), browse=browse)
     except (OSError, OverflowError) as error:
@@ -85,12 +85,12 @@ def _port_taken(port: int | None) -> InputError:
     return InputError(
         f"cannot serve on port {port}",
         why="another program uses it, or it is reserved",
-        fix="choose another `port`, or leave the choice to us",
+        fix="choose another `port`, or leave it out to get a free one",
     )
 
 
 def _wait(viewer: Viewer) -> None:
-    """Until Ctrl-C, which is how one leaves: not an error."""
+    """Wait until Ctrl-C, which is the normal way to stop."""
     import threading
 
     try:

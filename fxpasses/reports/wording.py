@@ -8,12 +8,12 @@ from typing import Any
 from .numbers import UNKNOWN, decibel_text, percent_text
 
 _ALL, _NEARLY_ALL = 100.0, 98.0
-"""Percent of images of one class in both runtimes: good, and fair, from here on."""
+"""Percent of images of one class in both runtimes from which agreement is good, and from which it is fair."""
 COLUMNS = ("repair", "", "SQNR", "gain", "agrees with fp32")
 
 
 def repair_cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The rows, in the order of :data:`COLUMNS`, as text."""
+    """Rows of the table of repairs as text, with the columns :data:`COLUMNS`."""
     return [
         (
             step["repair"],
@@ -27,7 +27,7 @@ def repair_cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def gain_text(decibel: float | None) -> str:
-    """``+1.2 dB``."""
+    """Gain as text: ``+1.2 dB``."""
     if decibel is None:
         return UNKNOWN
     sign = "±" if not round(decibel, 1) else "+" if decibel > 0 else "−"
@@ -35,7 +35,7 @@ def gain_text(decibel: float | None) -> str:
 
 
 def agreement_text(found: Mapping[str, Any]) -> tuple[str, str]:
-    """(``"good"``, ``"fair"`` or ``"bad"``; a few words) on the same."""
+    """Verdict on the agreement of runtimes: (``"good"``, ``"fair"`` or ``"bad"``; a few words)."""
     share = found["top1_agreement"]
     apart = "equal logits" if found["sqnr_db"] is None else f"logits {decibel_text(found['sqnr_db'])} apart"
     if share is None:

@@ -1,4 +1,4 @@
-"""Knowing where it hurts: what int8 or pruning costs at each layer, and the cheapest choice that keeps accuracy.
+"""Measures the cost of int8 or pruning at each layer, and searches for the cheapest model that keeps accuracy.
 
 Sits between ``fxpasses.export``, whose runners and files it measures, and the command line. The names below are its
 public interface::

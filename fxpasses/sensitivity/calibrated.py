@@ -1,7 +1,7 @@
 """A graph calibrated once, from which int8 graphs are made with any choice of units in float.
 
-Every tensor that some choice could put on an int8 grid has an observer of its own, so a conversion needs no data: its
-scales are those that observing, calibrating and converting with the same overrides would give, bit for bit.
+Every tensor that can be int8 in some choice has its own observer, so a conversion needs no data. The scales are bit for
+bit those of observing, calibrating and converting with the same overrides.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from .units import Unit, find_units
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What :func:`calibrate_once` made.
+    """Result of :func:`calibrate_once`.
 
     Attributes:
-        float_graph: FLOAT, with the same nodes as the int8 graphs are made from.
-        observed: OBSERVED, an observer at every tensor.
-        config: of the quantization.
-        units: what can be left in float, in order.
+        float_graph: FLOAT, with the same nodes as the graph that int8 graphs are made from.
+        observed: OBSERVED, with an observer at every tensor.
+        config: settings of the quantization.
+        units: units that can be left in float, in order.
     """
 
     float_graph: fx.GraphModule
@@ -48,19 +48,19 @@ class Calibrated:
     units: tuple[Unit, ...]
 
     def convert(self, *in_float: Unit) -> fx.GraphModule:
-        """The QUANTIZED graph with these units in float.
+        """Return the QUANTIZED graph with these units in float.
 
         Raises:
-            GraphError: as :func:`fxpasses.convert` says.
+            GraphError: see :func:`fxpasses.convert`.
         """
         return convert(self.observed, self.config_of(*in_float))
 
     def alone(self, unit: Unit) -> fx.GraphModule:
-        """The QUANTIZED graph in which one unit is int8 and everything else float."""
+        """Return the QUANTIZED graph in which one unit is int8 and everything else float."""
         return self.convert(*(other for other in self.units if other is not unit))
 
     def config_of(self, *in_float: Unit) -> QuantConfig:
-        """The settings that leave these units in float."""
+        """Return the settings that leave these units in float."""
         kept = tuple(override for unit in in_float for override in unit.keep_float)
         return replace(self.config, overrides=(*self.config.overrides, *kept))
 
@@ -68,10 +68,10 @@ class Calibrated:
 def calibrate_once(
     gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
 ) -> Calibrated:
-    """Observe a FLOAT graph, fused, as ``config`` says, and calibrate it.
+    """Observe a fused FLOAT graph with the settings ``config``, and calibrate it.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
+        GraphError, InputError: see :func:`fxpasses.observe` and :func:`fxpasses.calibrate`.
     """
     observed = calibrated_graph(gm, batches, config, every_tensor=True, run=Run(_Advancing.of(progress))).graph
     float_graph = without_observers(observed)
@@ -80,17 +80,17 @@ def calibrate_once(
 
 
 def _units(float_graph: fx.GraphModule, observed: fx.GraphModule, config: QuantConfig) -> tuple[Unit, ...]:
-    """What runs in int8 with these settings, given the ranges that calibration saw."""
+    """Units that run in int8 with these settings and the ranges found by calibration."""
     in_float = why_float_once_calibrated(observed, config)
     return tuple(unit for unit in find_units(float_graph, config) if unit.name not in in_float)
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """A calibration that knows the whole distribution of every tensor, so that any observer's range follows from it.
+    """A calibration with a histogram of every tensor: the range of any observer can be computed from it.
 
     Attributes:
-        first: the first samples, to hear which tensors are loud.
+        first: the first samples, to measure which tensors cause most noise at the outputs.
     """
 
     float_graph: fx.GraphModule
@@ -98,10 +98,10 @@ class Distributions:
     first: Sequence[Any]
 
     def settle(self, config: QuantConfig) -> Calibrated:
-        """What calibrating with ``config`` would have given, bit for bit.
+        """Return the result that calibrating with ``config`` would give, bit for bit.
 
         Raises:
-            InputError: an observer that depends on how the data came in batches (``moving_average``).
+            InputError: an observer that depends on the split of the data into batches (``moving_average``).
         """
         plan = plan_quantization(self.float_graph, config)
         nodes = {node.name: plan.absorbed.get(node, node) for node in self.float_graph.graph.nodes}
@@ -119,17 +119,17 @@ class Distributions:
 
 
 def shaping_overrides(config: QuantConfig) -> tuple[Override, ...]:
-    """The overrides that decide which nodes there are to observe, not only what becomes of them."""
+    """Overrides that change which nodes exist to be observed, and not only how these are quantized."""
     return tuple(o for o in config.overrides if o.keep_float and o.names_operator("silu"))
 
 
 def measure_distributions(
     gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
 ) -> Distributions:
-    """Calibrate a FLOAT graph, fused, once for all observers; of ``config`` only what is no observer's matters.
+    """Calibrate a fused FLOAT graph once for all observers; the observers that ``config`` names are ignored.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.observe` and :func:`fxpasses.calibrate` say.
+        GraphError, InputError: see :func:`fxpasses.observe` and :func:`fxpasses.calibrate`.
     """
     neutral = replace(config, observer="histogram", narrow_ranges=False, overrides=shaping_overrides(config))
     found = calibrated_graph(
@@ -140,7 +140,7 @@ def measure_distributions(
 
 @dataclass(frozen=True)
 class _Advancing:
-    """Tells a callback of the samples that pass, and nothing else."""
+    """Reports to a callback the number of samples processed."""
 
     advance: Callable[[int], None]
 
@@ -159,7 +159,7 @@ RangeOf = Callable[[IntType, bool], Range]
 
 
 def _range_by(spec: ObserverSpec, source: Observer) -> RangeOf:
-    """The range an observer would have found, from the histogram another one kept."""
+    """The range of one kind of observer, computed from the histogram of another one."""
     return observed_by(spec, source).range
 
 
@@ -173,7 +173,9 @@ def _observers(observed: fx.GraphModule) -> dict[str, Observer]:
 
 
 class SettledObserver(Observer):
-    """The range another observer found, and nothing of how: searching for it is most of a conversion's time."""
+    """An observer with a fixed range. It replaces one that searches for its range, which takes most of a conversion's
+    time.
+    """
 
     def __init__(self, source: Observer, chosen: Range) -> None:
         super().__init__()

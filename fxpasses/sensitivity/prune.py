@@ -1,8 +1,8 @@
-"""What pruning costs, layer by layer: each one pruned alone, at several ratios, nothing retrained.
+"""Measures the cost of pruning layer by layer: each layer is pruned alone, at several ratios, without retraining.
 
-Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks", section 4: the scan from which
-a ratio for each layer is chosen. Masks are those of :mod:`fxpasses.pruning`. A channel that is pruned is zero behind
-the layer's BatchNorm, too, whose shift would stay otherwise: whoever reads it reads zero, as in a graph that is shrunk.
+Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks", section 4, choose a ratio for
+each layer from such a scan. Masks are those of :mod:`fxpasses.pruning`. If a channel is pruned, the layer's BatchNorm
+gives zero for it, too, without its shift: the layers after it read zero, as they do in a graph that is shrunk.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DEFAULT_RATIOS = tuple(step / 10 for step in range(1, 10))
 
 @dataclass(frozen=True)
 class PruneChoice:
-    """How weights are chosen.
+    """Method by which weights to prune are chosen.
 
     Attributes:
         granularity: ``"weight"`` or ``"channel"``; see :func:`fxpasses.pruning.make_masks`.
         criterion: one of ``fxpasses.pruning.CRITERIA``.
-        seed: of the criterion ``"random"``.
+        seed: seed of the criterion ``"random"``.
     """
 
     granularity: str = "weight"
@@ -45,7 +45,7 @@ class PruneChoice:
 
 @dataclass(frozen=True)
 class PrunableLayer:
-    """A layer that can be pruned; ``macs`` are those of one input, at all places it is called."""
+    """A layer that can be pruned; ``macs`` are those of one input, over all its calls."""
 
     path: str
     operator: str
@@ -55,23 +55,23 @@ class PrunableLayer:
 
 @dataclass
 class LayerScan:
-    """One layer's scores, pruned alone, by ratio."""
+    """Scores of one layer by ratio; only this layer is pruned."""
 
     layer: PrunableLayer
     scores: dict[float, Score] = field(default_factory=dict)
 
     def drops(self, float_score: Score) -> dict[float, float]:
-        """Points of accuracy (agreement where there are no labels) lost at each ratio, ascending."""
+        """Points of accuracy (or agreement, without labels) lost at each ratio, ascending."""
         return {ratio: float_score.quality - score.quality for ratio, score in sorted(self.scores.items())}
 
 
 def prune_targets(
     gm: fx.GraphModule, layers: Sequence[str] | None = None, granularity: str = "weight"
 ) -> list[PrunableLayer]:
-    """Every layer of a FLOAT graph that can be pruned, or those some pattern matches (a path, or an operator).
+    """Find the layers of a FLOAT graph that can be pruned, or those that a pattern (a path, or an operator) matches.
 
-    The channels of the layer that makes the output are the answers themselves: it is left out where channels are
-    pruned, unless it is asked for.
+    The channels of the layer that makes the output are the model's answers. It is left out if channels are pruned,
+    unless a pattern names it.
 
     Raises:
         InputError: nothing can be pruned, or a pattern matches nothing.
@@ -91,7 +91,7 @@ def _makers_of_the_output(gm: fx.GraphModule) -> set[str]:
 def pruned(
     gm: fx.GraphModule, ratios: Mapping[str, float], choice: PruneChoice, batches: Batches | None = None
 ) -> fx.GraphModule:
-    """A copy of a FLOAT graph with these shares of these layers pruned; ``batches`` for criteria that ask data."""
+    """Copy a FLOAT graph and prune these shares of these layers; ``batches`` are for criteria that need data."""
     data = None if batches is None else _scoring_data(batches)
     masks = make_masks(
         gm, ratios, criterion=choice.criterion, granularity=choice.granularity, data=data, seed=choice.seed
@@ -103,7 +103,7 @@ def pruned(
 
 
 def _silence_batch_norms(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> None:
-    """Make what BatchNorm makes of masked channels zero, in place, where nobody else is behind the layer."""
+    """Set the BatchNorm output of masked channels to zero, in place, if the BatchNorm alone reads the layer."""
     for node in gm.graph.nodes:
         if node.op != "call_module" or str(node.target) not in masks or len(call_sites(gm, node)) > 1:
             continue
@@ -118,12 +118,12 @@ def _silence_batch_norms(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> Non
 
 
 def score_pruned(gm: fx.GraphModule, yardstick: Yardstick, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
-    """The score of a FLOAT graph with these shares of these layers pruned."""
+    """Score a FLOAT graph with these shares of these layers pruned."""
     return yardstick.score(pruned(gm, ratios, choice, yardstick.batches))
 
 
 def check_ratios(ratios: Sequence[float]) -> tuple[float, ...]:
-    """Ratios in order, each once.
+    """Return the ratios in ascending order, each once.
 
     Raises:
         InputError: one is not in [0, 1), or there is none.
@@ -147,7 +147,7 @@ def _target(gm: fx.GraphModule, path: str, layer: Layer) -> PrunableLayer:
 
 
 def _macs(node: fx.Node, layer: Layer) -> int:
-    """Products of one input: each place (of the output; of the input if transposed) takes every weight once."""
+    """Products of one input: every weight is used once for each place of the output (of the input, if transposed)."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     shape = shape_of(source if isinstance(layer, TRANSPOSED) else node) or ()

@@ -1,11 +1,12 @@
-"""What int8 costs, layer by layer: each one quantized alone, each one left in float alone, and every tensor in place.
+"""Measures the cost of int8 layer by layer: each layer alone in int8, each one alone in float, and every tensor in
+place.
 
-Three questions, which have different answers:
+Three measurements, with different meanings:
 
-- *alone*: everything is float but this layer; how much noise reaches the logits? It ranks the layers.
-- *kept float*: everything is int8 but this layer; how much is won? It is what mixed precision pays.
-- *in place*: in the whole int8 graph, as it runs in each runtime, how far is this tensor from float? Noise of the
-  layers before it is in it, so it shows where noise grows, not who made it.
+- *alone*: only this layer is int8. The noise at the logits ranks the layers.
+- *kept float*: only this layer is float. The gain is that of mixed precision.
+- *in place*: the distance of this tensor from float in the whole int8 graph, in each runtime. It includes the noise of
+  the layers before it, so it shows where noise grows, but not which layer causes it.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from .tensor_error import TensorError
 from .units import Unit
 
 Integers = Callable[[Inputs], Mapping[str, Tensor]]
-"""Every integer tensor of one runtime, by the name of its ``quantize`` node."""
+"""Function that returns every integer tensor of one runtime, by the name of its ``quantize`` node."""
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+"""Callback that is called with the current work, the number of items done, and their total."""
 
 
 @dataclass(frozen=True)
 class WeightError:
-    """A layer's weights against the integers that stand for them."""
+    """Error of a layer's integer weights against its float weights."""
 
     low: float
     high: float
@@ -51,11 +52,11 @@ class WeightError:
 
 @dataclass
 class LayerSensitivity:
-    """One unit; see the module's text for what the scores say.
+    """Measurements of one unit; the scores are explained in the text of the module.
 
     Attributes:
         alone_at_node_db: SQNR of its own output when it alone is int8: its own noise, on the first batch.
-        noise_percent: of the noise that all layers, each alone, bring to the logits.
+        noise_percent: its share of the noise that all layers, each alone, add to the logits.
     """
 
     unit: Unit
@@ -68,15 +69,15 @@ class LayerSensitivity:
 
 @dataclass
 class QuantSensitivity:
-    """What :func:`quant_sensitivity` found.
+    """Result of :func:`quant_sensitivity`.
 
     Attributes:
-        float_score: of the float model.
+        float_score: score of the float model.
         int8: score of the whole int8 graph, by runtime.
-        layers: by their place in the graph.
+        layers: measurements by place in the graph.
         tensors: float against int8 at every integer tensor, by runtime and the tensor's name.
-        ranges: (low, high) of every tensor, as calibration saw it.
-        node_images: that ``tensors`` were compared on.
+        ranges: calibrated (low, high) of every tensor.
+        node_images: number of images that ``tensors`` were compared on.
     """
 
     float_score: Score
@@ -88,7 +89,7 @@ class QuantSensitivity:
 
     @property
     def ranked(self) -> list[LayerSensitivity]:
-        """The most sensitive first: the most noise at the logits when it alone is int8."""
+        """Layers by sensitivity: first the one that adds most noise to the logits when it alone is int8."""
         return sorted(self.layers, key=lambda layer: -layer.noise_percent)
 
 
@@ -106,15 +107,15 @@ def quant_sensitivity(
 
     Args:
         calibrated: see :func:`~fxpasses.sensitivity.calibrated.calibrate_once`.
-        batches: makes the evaluation data anew each time; see :data:`~fxpasses.sensitivity.scoring.PIECE` for its size.
+        batches: makes the evaluation data from the start; see :data:`~fxpasses.sensitivity.scoring.PIECE` for its size.
         runtimes: model and integer tensors of the int8 graph by name of runtime; PyTorch's if not given.
-        node_batches: how many batches to compare every tensor on.
-        layers: what :func:`layer_sensitivity` found of each unit, where others measured that.
-        metric: how models are judged, if not by the classes of their logits.
+        node_batches: number of batches to compare every tensor on.
+        layers: results of :func:`layer_sensitivity` for every unit, if they are known already.
+        metric: metric of the models' accuracy, if it is not top-1 of their logits.
         progress: called before each layer.
 
     Raises:
-        GraphError, InputError: the graph cannot be converted, or the data not be used.
+        GraphError, InputError: the graph cannot be converted, or the data cannot be used.
     """
     yardstick = Yardstick(calibrated.float_graph, batches, metric)
     found = QuantSensitivity(yardstick.float_score, ranges=_ranges(calibrated.observed))
@@ -129,9 +130,9 @@ def quant_sensitivity(
 
 
 def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) -> LayerSensitivity:
-    """Measure one layer: alone in int8, and alone in float. ``noise_percent`` needs all of them, and is 0."""
+    """Measure one layer alone in int8, and alone in float. ``noise_percent`` needs all layers, and is 0 here."""
     alone = calibrated.alone(unit)
-    gives_floats = list(find_float_results(alone).values())  # nothing else is int8: this layer, or none
+    gives_floats = list(find_float_results(alone).values())  # nothing else is int8: the result of this layer, or none
     layer: LayerIntegers | None
     if gives_floats:
         node, layer = gives_floats[0].node, gives_floats[0].layer
@@ -178,7 +179,7 @@ def _ranges(observed: fx.GraphModule) -> dict[str, tuple[float, float]]:
 
 
 class _Values(fx.Interpreter):
-    """The values of some tensors of a graph; nothing runs after the last of them."""
+    """Interpreter that records some tensors of a graph, and runs nothing after the last of them."""
 
     def __init__(self, gm: fx.GraphModule, names: set[str]) -> None:
         super().__init__(gm)
@@ -196,7 +197,7 @@ class _Values(fx.Interpreter):
 
 @torch.inference_mode()
 def values_of(gm: fx.GraphModule, names: set[str], inputs: Inputs) -> dict[str, Tensor]:
-    """Some tensors of a graph on some inputs, by name."""
+    """Compute some tensors of a graph on some inputs, by name."""
     values = _Values(gm, names)
     values.run(*inputs)
     return values.found
@@ -229,7 +230,7 @@ def _in_place(
 def _own_noise(
     float_graph: fx.GraphModule, alone: fx.GraphModule, node: fx.Node, unit: Unit, inputs: Inputs
 ) -> float | None:
-    """SQNR at a unit's output, integers or floats, when its inputs are the float ones."""
+    """SQNR at a unit's output, integers or floats, when its inputs are those of the float graph."""
     exact = values_of(float_graph, {unit.result}, inputs)[unit.result].double()
     found = values_of(alone, {node.name}, inputs)[node.name]
     if node.target is ops.quantize:
@@ -257,7 +258,7 @@ def _weight_error(gm: fx.GraphModule, unit: Unit, integers: LayerIntegers | None
 
 
 def _share_noise(layers: Sequence[LayerSensitivity]) -> None:
-    """Noise at the logits relative to their signal, as shares of the sum over all layers."""
+    """Set ``noise_percent``: noise at the logits relative to their signal, as share of the sum over all layers."""
     noises = [0.0 if layer.alone.sqnr_db is None else 10 ** (-layer.alone.sqnr_db / 10) for layer in layers]
     whole = sum(noises) or 1.0
     for layer, noise in zip(layers, noises, strict=True):

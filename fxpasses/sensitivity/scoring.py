@@ -1,4 +1,4 @@
-"""How good a changed model still is, against the float model on the same data; float runs only once.
+"""Scores a changed model against the float model on the same data; the float model runs only once.
 
 top1            share of images whose highest logit is the label, in percent
 top1_agreement  share of images whose highest logit is the float model's, in percent
@@ -25,27 +25,29 @@ from fxpasses.measure.runners import first_tensor
 
 Inputs = tuple[Any, ...]
 Run = Callable[..., object]
-"""A model: takes its inputs, gives logits ``[B, classes]``, or something that starts with them."""
+"""Function that runs a model: takes its inputs, returns logits ``[B, classes]`` or a structure that
+starts with them.
+"""
 Batches = Callable[[], Iterable[tuple[Any, Any]]]
-"""Makes the evaluation data anew: inputs (a tensor, or a tuple of them) and labels, ``[B]`` or what a metric takes."""
+"""Function that makes the evaluation data from the start: inputs (a tensor, or a tuple) and labels for each batch."""
 
 Outputs = tuple[Tensor, ...]
 _OF_A_METRIC = ("metric", "falls")
 
 PIECE = 1 << 17
-"""Input values a batch should have, one 224x224 image: larger batches only cost page faults and cache misses."""
+"""Recommended number of input values in a batch, one 224x224 image; larger batches only add cache misses."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a model made of the data; None where there are no labels, or no logits.
+    """Accuracy figures of a model on the data; a figure is None without labels, or without logits.
 
     Attributes:
-        images: seen.
+        images: number of images.
         top1, loss: against the labels.
-        top1_agreement, sqnr_db: against the float model; ``sqnr_db`` is None where the outputs equal its, bit for bit.
-        metric: its value, where one was asked for.
-        falls: whether less of it is better.
+        top1_agreement, sqnr_db: against the float model; ``sqnr_db`` is None if the outputs are equal, bit for bit.
+        metric: value of the metric that was asked for.
+        falls: whether a smaller metric is better.
     """
 
     images: int
@@ -62,7 +64,7 @@ class Score:
 
     @property
     def quality(self) -> float:
-        """What must not drop: the metric, turned round where it falls; else accuracy in percent, or agreement."""
+        """Value that must not drop: the metric (negative if less is better), else accuracy in percent, or agreement."""
         if self.metric is not None:
             return -self.metric if self.falls else self.metric
         value = self.top1_agreement if self.top1 is None else self.top1
@@ -70,16 +72,16 @@ class Score:
             raise InputError(
                 "cannot tell how good the model is",
                 why="its outputs are no logits of classes",
-                fix='name how it is judged: `metric="mse"`, miou, path/file.py:function ...',
+                fix='name a metric: `metric="mse"`, miou, path/file.py:function ...',
             )
         return value
 
 
 class Yardstick:
-    """The data, and what the float model makes of it."""
+    """The data, the float model's outputs for it, and the metric."""
 
     def __init__(self, float_model: Run, batches: Batches, metric: Metric | None = None) -> None:
-        """Runs the float model over the data.
+        """Run the float model over the data.
 
         Raises:
             InputError: there is no data, labels do not fit, or the float model gives NaN or infinity.
@@ -94,7 +96,9 @@ class Yardstick:
 
     @property
     def standard_error(self) -> float:
-        """Of the float model's quality; 0 where it is no share of decisions, and no formula tells."""
+        """Standard error of the float model's quality; 0 if the metric is no share of decisions,
+        for lack of a formula.
+        """
         if self.metric is not None and not self.metric.is_share:
             return 0.0
         quality = self.float_score.quality
@@ -102,11 +106,11 @@ class Yardstick:
 
     @property
     def what_is_lost(self) -> str:
-        """The unit of a drop in quality."""
+        """Unit of a drop in quality."""
         return POINTS if self.metric is None else self.metric.what_is_lost
 
     def score(self, model: Run | None, progress: Callable[[int], None] | None = None) -> Score:
-        """The score of a model; None is the float model."""
+        """Score a model; None scores the float model."""
         sums = MeasuredSums.of(self.metric)
         if model is None:
             labels = (labels for _, labels in self.batches())
@@ -137,7 +141,7 @@ class Yardstick:
             yield self._read(given), labels
 
     def _read(self, given: object) -> Outputs:
-        """The outputs that are compared, the leading one first."""
+        """Outputs to compare, the leading one first."""
         if self.metric is None or (not self.metric.reads_all and not self.metric.index):
             return (first_tensor(given, "the model").float(),)
         leaves = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
@@ -145,7 +149,7 @@ class Yardstick:
 
 
 def in_memory_order(inputs: object) -> Inputs:
-    """A batch as the arguments of a model, images with channels last: that is how convolutions are fast."""
+    """A batch as the arguments of a model; images get the channels-last layout, with which convolutions are fast."""
     given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     return tuple(
         x.contiguous(memory_format=torch.channels_last) if isinstance(x, Tensor) and x.dim() == 4 else x for x in given

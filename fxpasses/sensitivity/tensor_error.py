@@ -1,7 +1,7 @@
-"""Float against int8 at one tensor: error, range, and the distribution before and after.
+"""Compares float with int8 at one tensor: error, range, and both distributions.
 
-Histogram bins hold a whole number of the grid's steps each, so the integers do not beat against them: a comb in the
-int8 histogram would be in the data, not in the drawing.
+Each histogram bin covers a whole number of the grid's steps. Otherwise the int8 histogram would show a comb pattern
+that is not in the data.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from fxpasses.sqnr import sqnr_db
 
 STEPS_PER_BIN = 4
 MOST_BINS_OUTSIDE = 32
-"""On either side of the grid; what lies beyond them is counted in the last one."""
+"""Largest number of bins on either side of the grid; values beyond them are counted in the last bin."""
 
 
 @dataclass
 class TensorError:
-    """Accumulates float values ``x`` and the integers ``q`` that stand for them.
+    """Accumulates the error between float values ``x`` and integers ``q``.
 
     Attributes:
-        grid: of the integers.
-        low, high: least and greatest float value expected; they decide how far the histogram reaches.
+        grid: grid of the integers.
+        low, high: least and greatest float value expected; they set the range of the histogram.
     """
 
     grid: QParams
@@ -47,7 +47,7 @@ class TensorError:
         self.int8_counts = torch.zeros_like(self.float_counts)
 
     def add(self, x: Tensor, q: Tensor) -> None:
-        """Take in float values and the integers found in their place, of the same shape."""
+        """Add float values and the integers in their place, of the same shape."""
         grid = self.grid
         values = x.detach().float().reshape(-1)
         found = (q.reshape(-1).float() - grid.zero_point) * grid.scale

@@ -1,7 +1,7 @@
-"""What can be int8 or float on its own: a *unit*, one operator that computes, with the activation it absorbs.
+"""Units: parts of a graph that can be int8 or float on their own. A unit is one operator with its absorbed activation.
 
-Operators that only move values (max pooling, reshape) are no units: they follow their input, and cost nothing either
-way.
+Operators that only move values (max pooling, reshape) are no units: they have the type of their input, and cost nothing
+in either type.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from fxpasses.quantization.int8.plan import Plan, plan_quantization, shares_scal
 
 @dataclass(frozen=True)
 class Unit:
-    """One operator of a FLOAT graph that would run in int8.
+    """One operator of a FLOAT graph that can run in int8.
 
     Attributes:
-        name: its node's.
-        path: of the layer, ``layer1.0.conv1``; None where it is no layer.
+        name: name of its node.
+        path: path of the layer, ``layer1.0.conv1``; None if it is no layer.
         operator: ``conv2d``, ``add`` and so on.
-        result: the tensor that holds its output on the int8 grid: the node's, or the absorbed activation's.
+        result: the tensor that holds its output on the int8 grid: that of the node, or of the absorbed activation.
         inputs: the tensors it reads on an int8 grid.
-        nodes: those to keep in float to keep it in float.
-        weights: how many it has.
+        nodes: nodes to keep in float so that the unit is float.
+        weights: number of its weights.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Unit:
 
     @property
     def label(self) -> str:
-        """What the user calls it."""
+        """Name for the user: the layer's path, or the node's name."""
         return self.path or self.name
 
     @property
     def keep_float(self) -> tuple[Override, ...]:
-        """The overrides that leave it in float, and nothing else."""
+        """Overrides that leave this unit, and nothing else, in float."""
         return tuple(Override(f"node:{name}", keep_float=True) for name in self.nodes)
 
 
 def find_units(gm: fx.GraphModule, config: QuantConfig) -> list[Unit]:
-    """Every unit of a FLOAT graph, in order; overrides of ``config`` that keep nodes in float leave them out."""
+    """Find every unit of a FLOAT graph, in order; nodes that ``config`` keeps in float are no units."""
     plan = plan_quantization(gm, config)
     return [_unit(gm, plan, node) for node, operator in plan.int8.items() if not shares_scale(node, operator)]
 

@@ -1,4 +1,4 @@
-"""Quantization-aware training, from a FLOAT graph to the integers that training saw. Its public interface is below.
+"""Quantization-aware training, from a FLOAT graph to the integers of its int8 graph. The public interface is below.
 
 Each name is loaded at its first use (PEP 562): a caller of one part does not load the others.
 """

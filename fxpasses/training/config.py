@@ -10,7 +10,7 @@ from ..quantization.config import LARGEST_BITS, SMALLEST_BITS, Override, QuantCo
 
 
 def check_training_bits(what: str, bits: int) -> None:
-    """Raises :class:`InputError` for a number of bits that integers of int8 kernels cannot have."""
+    """Raise :class:`InputError` for a number of bits that int8 kernels do not support."""
     if isinstance(bits, bool) or not isinstance(bits, int) or not SMALLEST_BITS <= bits <= LARGEST_BITS:
         raise InputError(
             f"`{what}={bits!r}`",
@@ -21,18 +21,18 @@ def check_training_bits(what: str, bits: int) -> None:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What is trained for.
+    """Settings of the quantization that a training prepares for.
 
     Attributes:
-        quant: target, equalization, overrides and the rest of what post-training quantization asks; an override's
-            ``weight_bits`` stands above ``weight_bits`` and ``end_bits`` here.
-        weight_bits: 2 to 8, of every layer but the first and the last.
-        activation_bits: 2 to 8, of what these layers read. Sums and what else no layer reads have 8.
-        end_bits: 2 to 8, of weights and inputs of the first and the last layer.
-        ranges: of activations: ``"learned"`` as parameters (LSQ), or ``"observed"`` as moving averages.
+        quant: target, equalization, overrides and the other settings of post-training quantization; the ``weight_bits``
+            of an override have priority over ``weight_bits`` and ``end_bits`` here.
+        weight_bits: 2 to 8, for every layer except the first and the last.
+        activation_bits: 2 to 8, for the inputs of these layers. Sums and other tensors that no layer reads have 8.
+        end_bits: 2 to 8, for weights and inputs of the first and the last layer.
+        ranges: ranges of activations: ``"learned"`` as parameters (LSQ), or ``"observed"`` as moving averages.
 
     Raises:
-        InputError: bits outside 2 to 8, unknown ranges, or a ``quant`` that training cannot keep to.
+        InputError: bits outside 2 to 8, unknown ranges, or a ``quant`` that training does not support.
     """
 
     quant: QuantConfig = field(default_factory=QuantConfig)
@@ -65,7 +65,9 @@ class TrainingConfig:
             )
 
     def observing(self, overrides: tuple[Override, ...] = ()) -> QuantConfig:
-        """How the graph is observed and converted: weights on grids that are safe one by one, means not corrected."""
+        """Settings to observe and convert the graph with: 8-bit weight grids, and no correction of biases or
+        statistics.
+        """
         return replace(
             self.quant,
             weight_bits=LARGEST_BITS,

@@ -1,8 +1,8 @@
-"""Several processes, as ``torchrun`` starts them: one set of calibration samples, and gradients averaged.
+"""Training in several processes, as ``torchrun`` starts them: one set of calibration samples, and averaged gradients.
 
 Every process prepares the same graph from the same samples: those of all processes, in the order in which one process
-would have seen them if process ``r`` of ``n`` has every ``n``-th batch from the ``r``-th on. So ranges, histograms and
-whatever else hangs on samples are those of one process, bit for bit. Without a process group nothing happens here.
+would read them if process ``r`` of ``n`` has every ``n``-th batch from the ``r``-th on. So ranges, histograms and all
+else that depends on samples are those of one process, bit for bit. Without a process group these functions do nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..errors import InputError
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes files and talks."""
+    """Whether this is the process that writes files and prints."""
     return processes() == 1 or dist.get_rank() == 0
 
 
 def samples_of_all(batches: Sequence[Any]) -> list[Any]:
-    """The batches of all processes, in turn: the first of each, the second of each, and so on.
+    """Return the batches of all processes, in turn: the first of each, the second of each, and so on.
 
     Raises:
         InputError: processes have different numbers of batches, or batches of other shapes.
@@ -61,7 +61,7 @@ def _require_alike(numbers: list[int], what: str) -> None:
 
 
 def check_alike(numbers: Sequence[Sequence[int]], what: str) -> None:
-    """Raises :class:`InputError` where processes, in turn, say different things of their calibration data."""
+    """Raise :class:`InputError` if processes have calibration data with different counts or shapes."""
     if any(of_one != numbers[0] for of_one in numbers):
         raise InputError(
             f"calibration data of {len(numbers)} processes",
@@ -71,7 +71,7 @@ def check_alike(numbers: Sequence[Sequence[int]], what: str) -> None:
 
 
 def average_gradients(module: nn.Module) -> None:
-    """Replace each gradient by its mean over the processes; the sum is the same in every process."""
+    """Replace each gradient by its mean over the processes, which is the same in every process."""
     if processes() == 1:
         return
     for parameter in module.parameters():

@@ -1,8 +1,8 @@
-"""How many bits each layer's weights and input have in training.
+"""Bits of each layer's weights and input in training.
 
-An override of the caller's stands above all, then the first and last layers' own bits, then the rest. First is a layer
-that no other layer comes before, last one that no other comes after. Layers that only lowering made (a BatchNorm as a
-convolution, a shortcut's padding) keep 8.
+An override of the caller's comes first, then the bits for first and last layers, then those for the rest. A layer is
+first if there is no other layer before it, and last if there is none after it. Layers made only by lowering (a
+BatchNorm as a convolution, a shortcut's padding) keep 8 bits.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..quantization.int8.plan import Plan
 from .config import TrainingConfig
 
 MADE_BY_LOWERING = ("batch_norm_to_conv", "channel_pad_to_conv")
-"""Passes that make layers of what is none."""
+"""Passes that replace operators without weights by layers."""
 
 
 @dataclass(frozen=True)
 class LayerBits:
-    """Bits of one layer's weight, and of what it reads."""
+    """Bits of one layer's weight, and of its input."""
 
     weight: int
     input: int
@@ -51,13 +51,13 @@ def bits_of_layers(gm: fx.GraphModule, plan: Plan, config: TrainingConfig) -> di
 
 
 def made_by_lowering(gm: fx.GraphModule, passes: Iterable[str] = MADE_BY_LOWERING) -> set[str]:
-    """Paths of the layers that these passes put into a graph."""
+    """Paths of the layers that these passes added to a graph."""
     changes = [c for log in pass_logs(gm) if log.name in tuple(passes) for c in log.result.changed]
     return {c.made for c in changes if c.made is not None}
 
 
 def _without(layers: set[fx.Node], onwards: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
-    """Those of the layers from which no other one is reached."""
+    """Layers from which no other one is reached."""
     return {layer for layer in layers if not _reaches(layer, layers, onwards)}
 
 

@@ -1,4 +1,4 @@
-"""What a TRAINING graph knows about itself beside its modules: facts, which its copies have too."""
+"""Facts that a TRAINING graph stores beside its modules; its copies have them, too."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .layer_bits import LayerBits
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """Of one TRAINING graph.
+    """Facts of one TRAINING graph.
 
     Attributes:
-        config: what it was prepared with.
-        quant: how it is converted.
-        bits: of its layers, by the name of their node.
-        narrow: the grid behind each clamp that stands for fewer than 8 bits, by the clamp's name.
+        config: settings it was prepared with.
+        quant: settings to convert it with.
+        bits: bits of its layers, by the name of their node.
+        narrow: grid after each clamp for fewer than 8 bits, by the clamp's name.
         samples: a few real inputs, on which integers are compared.
-        int8: of a frozen graph, the QUANTIZED graph it computes; its integers are those from when it was frozen.
-        buffers: where that has the weight and bias of each layer of the frozen graph, by the layer's path.
+        int8: QUANTIZED graph that a frozen graph computes; its integers are those from when it was frozen.
+        buffers: paths of weight and bias in ``int8`` for each layer of the frozen graph, by the layer's path.
     """
 
     config: TrainingConfig
@@ -44,7 +44,7 @@ def set_facts(gm: fx.GraphModule, facts: TrainingFacts) -> None:
 
 
 def facts_of(gm: fx.GraphModule, step: str) -> TrainingFacts:
-    """What is known of a TRAINING graph.
+    """Return the facts of a TRAINING graph.
 
     Raises:
         GraphError: the graph is in another stage.
@@ -56,12 +56,12 @@ def facts_of(gm: fx.GraphModule, step: str) -> TrainingFacts:
 
 
 def take_out_facts(gm: fx.GraphModule) -> None:
-    """Forget them: what is made of a TRAINING graph is none."""
+    """Remove the facts: a graph made from a TRAINING graph is in another stage."""
     graph_facts(gm).training = None
 
 
 def require_open(gm: fx.GraphModule, step: str) -> TrainingFacts:
-    """The facts of a graph whose scales still move.
+    """Return the facts of a graph whose scales still change.
 
     Raises:
         GraphError: it is frozen, or no TRAINING graph.

@@ -1,1 +1,1 @@
-"""Data sets by kind: files and folders as they are published, read into batches."""
+"""Data sets by kind: published files and folders, read into batches."""

@@ -1,4 +1,4 @@
-"""Images that lie in memory, or in files mapped into it."""
+"""Images in memory, or in files mapped into memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """CIFAR-10 in its two published layouts: binary records, or the python batches.
 
 Binary: ``cifar-10-batches-bin/data_batch_1..5.bin`` and ``test_batch.bin``, each record 1 label byte and 3072 pixel
-bytes (red, green, blue planes of 32x32). Read by index, so a batch costs only itself.
-Python: ``cifar-10-batches-py/data_batch_1..5`` and ``test_batch``, pickled dicts of ``data`` and ``labels``.
+bytes (red, green, blue planes of 32x32). Records are read by index, so memory holds only one batch. Python:
+``cifar-10-batches-py/data_batch_1..5`` and ``test_batch``, pickled dicts of ``data`` and ``labels``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIX = "point to the folder that holds cifar-10-batches-bin or cifar-10-batches-p
 
 
 def cifar_splits(folder: Path, source: str) -> tuple[Split, Split]:
-    """The training and the test split of a folder in either layout, or of the layout's own folder."""
+    """Return the training and the test split of a folder that holds either layout, or is the layout's own folder."""
     for place in (folder / "cifar-10-batches-bin", folder):
         if (place / "test_batch.bin").is_file():
             return _binary(place, TRAINING), _binary(place, HELD_OUT)
@@ -74,7 +74,9 @@ class CifarRecords:
 
 
 def _records(file: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """``[N, 3073]``. Mapped anew for each use: a lasting map would count as memory page by page."""
+    """Records ``[N, 3073]`` of a file. It is mapped anew for each use: a lasting map would count as memory page by
+    page.
+    """
     return np.memmap(file, np.uint8, mode="r").reshape(-1, RECORD_BYTES)
 
 
@@ -96,7 +98,7 @@ def _binary(folder: Path, names: tuple[str, ...]) -> CifarRecords:
 
 
 def _empty_array(_subtype: object, _shape: object, _type_code: object) -> np.ndarray[Any, Any]:
-    """An array for pickle to fill in, as numpy's private ``_reconstruct`` makes it."""
+    """Empty array that pickle fills, as numpy's private ``_reconstruct`` makes it."""
     return np.empty(0, np.uint8)
 
 
@@ -133,7 +135,7 @@ def _read_batch(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[i
     require_regular(path, FIX)
     try:
         batch = _DataOnlyUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except Exception as error:  # whatever a damaged pickle stumbles over
+    except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"cannot read {path}", why=str(error) or type(error).__name__, fix="fetch it again") from error
     data, labels = (batch.get(b"data"), batch.get(b"labels")) if isinstance(batch, Mapping) else (None, None)
     if not isinstance(data, np.ndarray) or data.shape[1:] != (PIXEL_BYTES,) or data.dtype != np.uint8:

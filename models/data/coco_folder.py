@@ -1,12 +1,12 @@
-"""``coco=DIR``: images and boxes as COCO's data sets have them.
+"""``coco=DIR``: images and boxes in the layout of COCO's data sets.
 
     DIR/annotations/instances_train2017.json   DIR/train2017/*.jpg      for calibration
     DIR/annotations/instances_val2017.json     DIR/val2017/*.jpg        for evaluation
 
-Whatever is behind ``instances_`` names the folder of the images, and begins with ``train`` or ``val``. Images are
-scaled to the model's height and width, boxes with them. Labels are float32 ``[B, M, 5]``: class, left, top, right,
-bottom in pixels of the scaled image; a row that pads has the class -1. Classes are numbered from 0 in the order of
-their category ids. Boxes of crowds are left out.
+The name after ``instances_`` is that of the images' folder, and begins with ``train`` or ``val``. Images are scaled to
+the model's height and width, boxes with them. Labels are float32 ``[B, M, 5]``: class, left, top, right, bottom in
+pixels of the scaled image; a row that pads has the class -1. Classes are numbered from 0 in the order of their category
+ids. Boxes of crowds are left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .image_folder import read_image, require_image_shape
 FIX = "lay it out as COCO does: annotations/instances_val2017.json beside val2017/*.jpg, and the same for train"
 NO_BOX = (-1.0, 0.0, 0.0, 0.0, 0.0)
 Box = tuple[float, float, float, float, float]
-"""Class, and left, top, right, bottom as shares of the image's width and height."""
+"""Class of a box, and its left, top, right, bottom as shares of the image's width and height."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class CocoSplit:
         return torch.stack([read_image(self.files[index], self.shape, crop=False) for index in indices.tolist()])
 
     def targets(self, indices: Tensor) -> Tensor:
-        """float32 ``[B, M, 5]``, M the most boxes of an image among these, one at least."""
+        """Boxes float32 ``[B, M, 5]``; M is the largest number of boxes in one of these images, at least one."""
         found = [list(self.boxes[index]) for index in indices.tolist()]
         most = max(1, *map(len, found))
         _, height, width = self.shape
@@ -60,10 +60,10 @@ class CocoSplit:
 
 
 def coco_splits(folder: Path, shape: InputShape, source: str) -> tuple[CocoSplit, CocoSplit, int]:
-    """The training split, the held-out split and the number of classes.
+    """Return the training split, the held-out split and the number of classes.
 
     Raises:
-        InputError: a file or a folder is missing, or the annotations are not what COCO writes.
+        InputError: a file or a folder is missing, or the annotations are not in COCO's format.
     """
     require_image_shape(shape, source)
     training, first = _split(folder, "train", shape, source)
@@ -98,7 +98,7 @@ def _split(folder: Path, part: str, shape: InputShape, source: str) -> tuple[Coc
 
 
 def _boxes(content: object, classes: Mapping[int, int], path: Path) -> dict[int, list[Box]]:
-    """By image, in the order of the images."""
+    """Boxes by image, in the order of the images."""
     sizes = {
         _whole(entry, "id", path): (_whole(entry, "width", path), _whole(entry, "height", path))
         for entry in _entries(content, "images", path)

@@ -1,15 +1,15 @@
-"""``csv=FILE``: rows of numbers, or of image files, and what they are labelled with.
+"""``csv=FILE``: rows of numbers, or of image files, with their labels.
 
 A header names the columns, separated by commas::
 
     width,height,weight,label                image,split,target_x,target_y
     1.5,0.2,7,0                              pictures/a.png,train,0.25,0.5
 
-``label`` is a class, a whole number, or whatever number is to be predicted; several columns that begin with ``target``
-are predicted together; where there are neither, the last column is the label. ``split`` is ``train`` or ``val``;
-without it every fifth row is held out. A column ``image`` names files beside this one, fed as ``images=DIR`` feeds
-them; otherwise all other columns, in order, are the input, as they are. Labels are int64 ``[B]`` where all of them are
-whole numbers of one column named ``label``, else float32 ``[B]``, or ``[B, targets]``.
+``label`` is a class, as a whole number, or any number to be predicted. Several columns that begin with ``target`` are
+predicted together. Without either, the last column is the label. ``split`` is ``train`` or ``val``; without it every
+fifth row is held out. A column ``image`` names files relative to this one, which are fed as by ``images=DIR``;
+otherwise all other columns, in order and unchanged, are the input. Labels are int64 ``[B]`` if they are whole numbers
+in one column named ``label``, else float32 ``[B]``, or ``[B, targets]``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ FIX = "write a header such as a,b,label and a number under each name"
 
 @dataclass(frozen=True)
 class CsvSplit:
-    """Rows: ``values`` ``[N, columns]``, or ``files`` that are read when asked for; and what they are labelled with."""
+    """Rows of a table: ``values`` ``[N, columns]``, or ``files`` that are read when needed; and ``answers``, their
+    labels.
+    """
 
     values: Tensor
     files: tuple[Path, ...]
@@ -49,7 +51,7 @@ class CsvSplit:
 
     @property
     def labels(self) -> Tensor | None:
-        """Classes; None where rows have numbers to predict."""
+        """Classes; None if rows have numbers to predict."""
         return None if self.answers.is_floating_point() else self.answers
 
     def inputs(self, indices: Tensor) -> Tensor:
@@ -62,10 +64,10 @@ class CsvSplit:
 
 
 def csv_splits(path: Path, shape: InputShape, source: str) -> tuple[CsvSplit, CsvSplit]:
-    """The training split and the held-out split.
+    """Return the training split and the held-out split.
 
     Raises:
-        InputError: the file cannot be read, a cell is not what its column holds, or rows do not fit the model.
+        InputError: the file cannot be read, a cell does not fit its column, or rows do not fit the model.
     """
     header, rows = _read(path)
     answers = _answers(header, rows, path)

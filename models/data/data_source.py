@@ -1,7 +1,7 @@
-"""What a data set gives: batches to calibrate on and labelled batches to evaluate on.
+"""Data sources: batches to calibrate on, and labelled batches to evaluate on.
 
-A :class:`Split` reads a few images at a time by index; :class:`SplitSource` makes batches of two splits. Only one
-batch is in memory at once, whatever the number of images.
+A :class:`Split` reads a few images at a time by index; :class:`SplitSource` makes batches of two splits. Only one batch
+is in memory at once, for any number of images.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class DataSource(Protocol):
 
     @property
     def calibration_images(self) -> int:
-        """How many there are to draw from."""
+        """Number of images available for calibration."""
 
     @property
     def evaluation_images(self) -> int: ...
 
     def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
-        """``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller.
+        """Yield ``images`` inputs of the training split, ``[B, *input_shape]``; the last batch may be smaller.
 
         For a model of several inputs a batch is a tuple of tensors.
         """
 
     def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[tuple[Any, Any]]:
-        """Inputs and labels, int64 ``[B]`` for classes, of the other split.
+        """Yield inputs and labels of the other split; labels are int64 ``[B]`` for classes.
 
         ``limit`` takes that many, evenly spread over it.
         """
@@ -61,10 +61,10 @@ class Split(Protocol):
 
     @property
     def labels(self) -> Tensor | None:
-        """int64 ``[N]``, or None where images have no class."""
+        """Classes int64 ``[N]``, or None if images have no class."""
 
     def inputs(self, indices: Tensor) -> Tensor:
-        """uint8 ``[B, C, H, W]``; what is no picture comes as the model wants it."""
+        """Images uint8 ``[B, C, H, W]``; data other than images comes in the form that the model takes."""
 
 
 @runtime_checkable
@@ -72,11 +72,11 @@ class TargetSplit(Protocol):
     """A split whose labels are more than a class for each image: masks, boxes, numbers to predict."""
 
     def targets(self, indices: Tensor) -> Any:
-        """Labels of these images, as the data source documents them."""
+        """Labels of these images; the data source documents their form."""
 
 
 def targets_of(split: Split, indices: Tensor) -> Any:
-    """Labels of these images; None where there are none."""
+    """Labels of these images; None if there are none."""
     if isinstance(split, TargetSplit):
         return split.targets(indices)
     return None if split.labels is None else split.labels[indices]
@@ -102,14 +102,14 @@ class SplitSource:
         return len(self.held_out)
 
     def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Tensor]:
-        """See :class:`DataSource`. A larger number of images begins with the same ones."""
+        """Yield calibration inputs; see :class:`DataSource`. A larger number of images begins with the same ones."""
         check_count("calibration images", images, self.calibration_images, self.name)
         check_count("batch size", batch_size)
         order = spread_over_classes(len(self.training), self.training.labels, seed)[:images]
         return (self._inputs(self.training, indices) for indices in torch.split(order, batch_size))
 
     def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[tuple[Tensor, Any]]:
-        """See :class:`DataSource`."""
+        """Yield inputs and labels of the held-out split; see :class:`DataSource`."""
         check_count("batch size", batch_size)
         order = torch.arange(len(self.held_out))
         if limit is not None:
@@ -122,7 +122,9 @@ class SplitSource:
         )
 
     def training_batches(self, batch_size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Any]]:
-        """The whole training split once, shuffled by the seed; images without labels are an :class:`InputError`."""
+        """Yield the whole training split once, shuffled by the seed; images without labels are an
+        :class:`InputError`.
+        """
         if self.training.labels is None and not isinstance(self.training, TargetSplit):
             raise InputError(f"cannot train on {self.name}", why="it has no labels", fix="choose a labelled data set")
         order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
@@ -137,7 +139,9 @@ class SplitSource:
 
 
 def spread_over_classes(count: int, labels: Tensor | None, seed: int) -> Tensor:
-    """All indices ``[count]`` in an order fixed by the seed, of which every beginning is balanced over classes."""
+    """All indices ``[count]`` in an order fixed by the seed, such that every first part of it is
+    balanced over classes.
+    """
     shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     if labels is None:
         return shuffled

@@ -16,7 +16,7 @@ DARKEST = 16
 
 
 def digits_splits() -> tuple[ArraySplit, ArraySplit]:
-    """The training and the held-out split."""
+    """Return the training and the held-out split."""
     from sklearn.datasets import load_digits
 
     data, target = load_digits(return_X_y=True)

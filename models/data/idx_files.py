@@ -1,4 +1,4 @@
-"""MNIST's and Fashion-MNIST's idx files, plain or gzipped, in torchvision's folder layout.
+"""Idx files of MNIST and Fashion-MNIST, plain or gzipped, in torchvision's folder layout.
 
 An idx file is two zero bytes, a type (8: unsigned byte), the number of dimensions, each dimension as a big-endian
 int32, then the values. Looked for in DIR, DIR/raw, DIR/MNIST/raw and DIR/FashionMNIST/raw.
@@ -55,7 +55,7 @@ class IdxSplit:
 
 
 def idx_splits(folder: Path, source: str) -> tuple[IdxSplit, IdxSplit]:
-    """The training and the test split of a folder; its labels are read at once, its pixels when needed."""
+    """Return the training and the test split of a folder; labels are read at once, pixels when needed."""
     splits = []
     for prefix in ("train", "t10k"):
         images = _find(folder, f"{prefix}-images-idx3-ubyte", source)

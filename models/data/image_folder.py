@@ -28,7 +28,7 @@ LABELS_FILE = "labels.json"
 
 @dataclass(frozen=True)
 class ImageFolderSplit:
-    """Image files and their classes, decoded when asked for."""
+    """Image files and their classes; files are decoded when needed."""
 
     files: tuple[Path, ...]
     labels: Tensor
@@ -54,7 +54,7 @@ def require_image_shape(shape: InputShape, source: str) -> None:
 def image_folder_splits(
     folder: Path, shape: InputShape, source: str, labels_file: Path | None = None
 ) -> tuple[ImageFolderSplit, ImageFolderSplit, int]:
-    """The training split, the held-out split and the number of classes."""
+    """Return the training split, the held-out split and the number of classes."""
     require_image_shape(shape, source)
     for part in ("train", "val"):
         if not (folder / part).is_dir():
@@ -120,7 +120,7 @@ def _split(folder: Path, index_of: Mapping[str, int], shape: InputShape) -> Imag
 
 
 def read_image(path: Path, shape: InputShape, *, crop: bool = True) -> Tensor:
-    """uint8 ``[C, H, W]`` of the given shape, its centre cut out, or, without ``crop``, all of it scaled to that shape.
+    """Read an image as uint8 ``[C, H, W]`` of the given shape: its centre, or without ``crop`` all of it, scaled.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""``random=3x224x224``: seeded normal noise without labels, for speed and agreement where there is no data."""
+"""``random=3x224x224``: seeded normal noise without labels, to measure speed and agreement without data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..model_input import InputShape, checked_shape
 TRAINING_IMAGES = 4096
 HELD_OUT_IMAGES = 256
 LONGEST_SIZE = 20
-"""Digits; Python refuses to read numbers of thousands."""
+"""Largest number of digits of a size; Python refuses to read numbers of thousands of digits."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class NoiseSplit:
 
 
 def noise_splits(shape: InputShape) -> tuple[NoiseSplit, NoiseSplit]:
-    """The training and the held-out split; no image is in both."""
+    """Return the training and the held-out split; no image is in both."""
     training = NoiseSplit(shape, TRAINING_IMAGES, first_seed=0)
     return training, NoiseSplit(shape, HELD_OUT_IMAGES, first_seed=TRAINING_IMAGES)
 
 
 def parse_shape(text: str) -> InputShape:
-    """``3x224x224`` to ``(3, 224, 224)``."""
+    """Parse ``3x224x224`` to ``(3, 224, 224)``."""
     sizes = text.lower().split("x")
     if not all(size.isdecimal() and len(size) <= LONGEST_SIZE and int(size) > 0 for size in sizes):
         raise InputError(

@@ -1,11 +1,11 @@
-"""``segmentation=DIR``: images, and masks that say the class of every pixel.
+"""``segmentation=DIR``: images, and masks with the class of every pixel.
 
     DIR/train/images/a.jpg   DIR/train/masks/a.png      for calibration
     DIR/val/images/b.jpg     DIR/val/masks/b.png        for evaluation
 
-A mask has its image's name and size, one channel of 8 bits (grey or a palette), and in it the index of each pixel's
-class; 255 is a pixel of no class. Both are scaled to the model's height and width, images bilinearly, masks to the
-nearest pixel. Labels are int64 ``[B, H, W]``.
+A mask has its image's name and size, and one channel of 8 bits (grey or a palette), which holds the index of each
+pixel's class; 255 is a pixel of no class. Both are scaled to the model's height and width, images bilinearly, masks to
+the nearest pixel. Labels are int64 ``[B, H, W]``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LAYOUT = "lay it out as train/images/a.jpg, train/masks/a.png, val/images/b.jpg 
 
 @dataclass(frozen=True)
 class SegmentationSplit:
-    """Image files and their masks, decoded when asked for."""
+    """Image files and their masks; files are decoded when needed."""
 
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
@@ -45,13 +45,13 @@ class SegmentationSplit:
         return torch.stack([read_image(self.images[index], self.shape, crop=False) for index in indices.tolist()])
 
     def targets(self, indices: Tensor) -> Tensor:
-        """int64 ``[B, H, W]``."""
+        """Masks int64 ``[B, H, W]``."""
         pairs = [(self.masks[index], self.images[index]) for index in indices.tolist()]
         return torch.stack([read_mask(mask, image, self.shape) for mask, image in pairs])
 
 
 def segmentation_splits(folder: Path, shape: InputShape, source: str) -> tuple[SegmentationSplit, SegmentationSplit]:
-    """The training split and the held-out split.
+    """Return the training split and the held-out split.
 
     Raises:
         InputError: a folder, an image or a mask is missing, or the model takes no images.
@@ -77,10 +77,10 @@ def _split(folder: Path, shape: InputShape, source: str) -> SegmentationSplit:
 
 
 def read_mask(path: Path, image: Path, shape: InputShape) -> Tensor:
-    """int64 ``[H, W]`` of the given shape's height and width.
+    """Read a mask as int64 ``[H, W]`` of the given shape's height and width.
 
     Raises:
-        InputError: the file is damaged, has other channels than one of 8 bits, or another size than its image.
+        InputError: the file is damaged, is not one channel of 8 bits, or has another size than its image.
     """
     from PIL import Image
 

@@ -1,7 +1,7 @@
 """``sst2=DIR``: ``train.tsv`` and ``dev.tsv``, each line a sentence, a tab and 0 or 1, without a header.
 
-A word's token is a hash of it (1 to vocabulary - 1; 0 pads), so no vocabulary file is needed and a word has the
-same token everywhere. A sentence longer than the model's input is cut.
+A word's token is its hash (1 to vocabulary - 1; 0 pads), so no vocabulary file is needed and a word has the same token
+everywhere. A sentence longer than the model's input is cut.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class SentenceSplit:
 
 
 def tokens_of(sentence: str, length: int) -> list[int]:
-    """``length`` tokens, the missing ones padding."""
+    """Tokens of a sentence, cut or padded to ``length``."""
     words = sentence.lower().split()[:length]
     tokens = [1 + zlib.crc32(word.encode()) % (VOCABULARY - 1) for word in words]
     return tokens + [PADDING_TOKEN] * (length - len(tokens))
 
 
 def sentence_splits(folder: Path, model: TakesInput, source: str) -> tuple[SentenceSplit, SentenceSplit]:
-    """The training and the dev split."""
+    """Return the training and the dev split."""
     shape: InputShape = model.input_shape
     if len(shape) != 1:
         raise InputError(

@@ -1,1 +1,1 @@
-"""Small nets that the toolkit is tried on."""
+"""Small nets to use the toolkit on."""

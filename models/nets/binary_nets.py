@@ -1,6 +1,6 @@
-"""Networks for binary weights and inputs, each also its own float twin.
+"""Networks for binary weights and inputs; each is its own float twin, too.
 
-``F.hardtanh`` stands where a sign will be; its gradient is the one XNOR-Net hands through a sign.
+``F.hardtanh`` marks the place of a sign; its gradient is that of XNOR-Net's sign.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPS = 1e-4
-"""Of BatchNorm, in BinaryConnect and XNOR-Net."""
+"""Epsilon of BatchNorm in BinaryConnect and XNOR-Net."""
 
 
 class MnistMlp(nn.Module):
-    """BinaryConnect's network for MNIST: three hidden layers, BatchNorm behind every layer, the last too.
+    """BinaryConnect's network for MNIST: three hidden layers, and BatchNorm after every layer, including the last.
 
     ``[B, 1, 28, 28]`` to ``[B, num_classes]``.
     """
@@ -39,9 +39,9 @@ class MnistMlp(nn.Module):
 class BinaryConnectCifar(nn.Module):
     """BinaryConnect's form of a network for CIFAR-10: each layer is convolution, max-pool or none, BatchNorm, ReLU.
 
-    ``widths`` are those of the convolutions and ``pooled`` says which of them are followed by a pool; the paper has
-    (128, 128, 256, 256, 512, 512), every second one pooled, and 1024 and 1024 hidden units. ``[B, 3, 32, 32]`` to
-    ``[B, num_classes]``.
+    ``widths`` are those of the convolutions and ``pooled`` tells which of them have a pool after them. The paper has
+    (128, 128, 256, 256, 512, 512), with a pool after every second one, and 1024 and 1024 hidden units.
+    ``[B, 3, 32, 32]`` to ``[B, num_classes]``.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class BinaryConnectCifar(nn.Module):
 
 
 class XnorLeNet(nn.Module):
-    """LeNet with XNOR-Net's blocks: BatchNorm, clamp, layer, pool; the first and the last layer as they always are.
+    """LeNet with XNOR-Net's blocks: BatchNorm, clamp, layer, pool; the first and the last layer are ordinary ones.
 
-    ``[B, 1, 28, 28]`` to ``[B, num_classes]``. The clamp becomes a sign, and the middle layers binary.
+    ``[B, 1, 28, 28]`` to ``[B, num_classes]``. The clamp becomes a sign, and the middle layers become binary.
     """
 
     def __init__(self, num_classes: int = 10, widths: Sequence[int] = (20, 50, 500)) -> None:
@@ -104,7 +104,7 @@ class XnorLeNet(nn.Module):
 class XnorCifar(nn.Module):
     """XNOR-Net's blocks on CIFAR-10: a float stem, then BatchNorm, clamp, convolution, pool; a float classifier.
 
-    ``[B, 3, 32, 32]`` to ``[B, num_classes]``; every convolution but the first is binary and followed by a pool.
+    ``[B, 3, 32, 32]`` to ``[B, num_classes]``; every convolution except the first is binary and has a pool after it.
     """
 
     def __init__(self, widths: Sequence[int] = (48, 96, 192), hidden: int = 256, num_classes: int = 10) -> None:

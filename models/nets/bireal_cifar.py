@@ -1,10 +1,9 @@
 """A residual network for binary convolutions: Bi-Real Net's shortcuts with ReActNet's shifted signs and PReLUs.
 
-Liu et al. 2018 and 2020: a shortcut goes around every binary convolution, so that real values survive it. One block is
-shift, sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. Where a block halves
-the image,
-its shortcut is an average pool and, where channels double, a 1x1 convolution, both float, as the stem and the
-classifier are.
+Liu et al. 2018 and 2020: every binary convolution has a shortcut around it, which keeps real values. One block is
+shift, sign (here ``F.hardtanh``), convolution, BatchNorm, plus the input, shift, PReLU, shift. If a block halves the
+image, its shortcut is an average pool and, if channels double, a 1x1 convolution. Both are float, as are the stem and
+the classifier.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Shift(nn.Module):
-    """``x + b``, one learned number for each channel."""
+    """Shift of each channel by a learned number: ``x + b``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

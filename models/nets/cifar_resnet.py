@@ -1,7 +1,7 @@
 """ResNets for 32x32 inputs: He et al. 2015, "Deep Residual Learning", section 4.2, shortcut option A.
 
-Three stages of ``n = (depth - 2) / 6`` basic blocks with 16, 32 and 64 channels. Where a stage begins, the
-shortcut takes every second pixel and pads the new channels with zeros, so it has no parameters.
+Three stages of ``n = (depth - 2) / 6`` basic blocks with 16, 32 and 64 channels. At the start of a stage the shortcut
+takes every second pixel and pads the new channels with zeros, so it has no parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ STAGE_WIDTHS = (16, 32, 64)
 
 
 class OptionAShortcut(nn.Module):
-    """``[B, C_in, H, W]`` to ``[B, C_out, H/2, W/2]``: subsample, then zero channels on both sides."""
+    """Shortcut ``[B, C_in, H, W]`` to ``[B, C_out, H/2, W/2]``: subsample, then zero channels on both sides."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class OptionAShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """``relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))`` with 3x3 convolutions."""
+    """Block ``relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))`` with 3x3 convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def _stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.
 
 
 class CifarResNet(nn.Module):
-    """``[B, 3, 32, 32]`` to logits ``[B, num_classes]``."""
+    """ResNet from ``[B, 3, 32, 32]`` to logits ``[B, num_classes]``."""
 
     def __init__(self, depth: int, num_classes: int = 10) -> None:
         super().__init__()

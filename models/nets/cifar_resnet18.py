@@ -1,8 +1,8 @@
-"""ResNet-18 for 32x32 inputs: the widths of He et al. 2015 for ImageNet, behind a stem that keeps small images whole.
+"""ResNet-18 for 32x32 inputs: the widths of He et al. 2015 for ImageNet, after a stem that does not shrink the image.
 
 The stem is one 3x3 convolution of stride 1 without a pool. Four stages of two basic blocks have 64, 128, 256 and 512
-channels; where a stage begins, the shortcut is a 1x1 convolution with BatchNorm (option B). 11.17 million parameters,
-0.56 billion multiply-accumulates. Courses that use CIFAR-10 mean this net when they say ResNet-18.
+channels; at the start of a stage the shortcut is a 1x1 convolution with BatchNorm (option B). 11.17 million parameters,
+0.56 billion multiply-accumulates. Courses that use CIFAR-10 mean this net by ResNet-18.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..model_input import Preprocessing
 STAGE_WIDTHS = (64, 128, 256, 512)
 BLOCKS_PER_STAGE = 2
 CIFAR_STATISTICS = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
-"""The mean of CIFAR-10's pixels, and the spread that courses divide by: the mean of each image's own."""
+"""Mean of CIFAR-10's pixels, and the standard deviation that courses divide by: the mean of those of single images."""
 
 
 class ProjectedBlock(nn.Module):
-    """``relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))``; the shortcut is ``bn(1x1 conv)`` where shapes differ."""
+    """Block ``relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))``; the shortcut is ``bn(1x1 conv)`` if shapes differ."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -39,7 +39,9 @@ class ProjectedBlock(nn.Module):
 
 
 class CifarResNet18(nn.Module):
-    """``[B, 3, 32, 32]`` to logits ``[B, num_classes]``; ``width`` is the first stage's, each next one has twice it."""
+    """ResNet-18 from ``[B, 3, 32, 32]`` to logits ``[B, num_classes]``; ``width`` of the first stage doubles at each
+    next.
+    """
 
     def __init__(self, num_classes: int = 10, width: int = STAGE_WIDTHS[0]) -> None:
         super().__init__()

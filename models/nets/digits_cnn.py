@@ -1,7 +1,7 @@
-"""A small residual network for scikit-learn's 8x8 digits: what the quickstart trains in seconds.
+"""A small residual network for scikit-learn's 8x8 digits; the quickstart trains it in seconds.
 
-It holds one of each thing a larger network has: conv-bn-relu, a residual add, max pooling, ReLU6, global average
-pooling and a linear layer, so a run of it exercises the whole tool chain.
+It has one example of each part of a larger network: conv-bn-relu, a residual add, max pooling, ReLU6, global average
+pooling and a linear layer. A run of it uses the whole tool chain.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class DigitsBlock(nn.Module):
-    """``relu(bn(conv(relu6(bn(conv(x))))) + x)``."""
+    """Block ``relu(bn(conv(relu6(bn(conv(x))))) + x)``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class DigitsBlock(nn.Module):
 
 
 class DigitsCnn(nn.Module):
-    """``[B, 1, 8, 8]`` to logits ``[B, num_classes]``; 52 000 parameters."""
+    """Network from ``[B, 1, 8, 8]`` to logits ``[B, num_classes]``; 52 000 parameters."""
 
     def __init__(self, num_classes: int = 10, narrow: int = 16, wide: int = 48) -> None:
         super().__init__()

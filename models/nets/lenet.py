@@ -1,4 +1,4 @@
-"""LeNet in the form Caffe made common, for 28x28 grey images: two convolutions, two linear layers."""
+"""LeNet in the form made common by Caffe, for 28x28 grey images: two convolutions, two linear layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LeNet(nn.Module):
-    """``[B, 1, 28, 28]`` to logits ``[B, num_classes]``."""
+    """LeNet from ``[B, 1, 28, 28]`` to logits ``[B, num_classes]``."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ PADDING_TOKEN = 0
 
 
 class TextBag(nn.Module):
-    """int64 tokens ``[B, T]`` to logits ``[B, num_classes]``."""
+    """Classifier from int64 tokens ``[B, T]`` to logits ``[B, num_classes]``."""
 
     def __init__(self, num_classes: int = 2, width: int = 32) -> None:
         super().__init__()

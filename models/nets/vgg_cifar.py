@@ -1,8 +1,8 @@
 """VGG-16 with batch normalisation for 32x32 inputs: the usual subject of filter pruning.
 
-Simonyan and Zisserman 2014, configuration D, with one linear layer behind the convolutions as in Li et al. 2016
-("Pruning Filters for Efficient ConvNets") and Liu et al. 2017 ("Network Slimming"). A width may be any number, so
-that a pruned network is the same class with smaller widths.
+Simonyan and Zisserman 2014, configuration D, with one linear layer after the convolutions as in Li et al. 2016
+("Pruning Filters for Efficient ConvNets") and Liu et al. 2017 ("Network Slimming"). A width may be any number, so that
+a pruned network is the same class with smaller widths.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ POOL: Literal["pool"] = "pool"
 Plan = Sequence[int | Literal["pool"]]
 VGG16: Plan = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512)
 VGG16_HALF: Plan = (32, 32, POOL, 64, 64, POOL, 128, 128, 128, POOL, 256, 256, 256, POOL, 256, 256, 256)
-"""A quarter of the products: one epoch of CIFAR-10 takes one CPU core two minutes and a half, not ten."""
+"""Plan with half of the widths, and a quarter of the products, for shorter training."""
 
 
 class VggCifar(nn.Module):
-    """``[B, 3, 32, 32]`` to logits ``[B, num_classes]``."""
+    """VGG from ``[B, 3, 32, 32]`` to logits ``[B, num_classes]``."""
 
     def __init__(self, plan: Plan = VGG16, num_classes: int = 10) -> None:
         super().__init__()

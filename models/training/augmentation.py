@@ -1,8 +1,8 @@
-"""Mirror and shift images while training: He et al. 2015, section 4.2, the usual augmentation of CIFAR-10.
+"""Mirrors and shifts images in training: He et al. 2015, section 4.2, the usual augmentation of CIFAR-10.
 
-What a shift uncovers is black, as it is where images are padded before they are normalised: a network trained that way
-has statistics of images with black borders, and other statistics cost it points (3.3 of the published ResNet-20's).
-For photographs; digits and letters do not survive a mirror.
+The border that a shift uncovers is black, as if images were padded before they are normalised. A network trained that
+way has statistics of images with black borders, and other statistics reduce its accuracy. Suitable for photographs, but
+not for digits and letters, which must not be mirrored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ PIXELS = 4
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Each image mirrored or not, and moved by up to ``pixels`` each way; ``background`` ``[C]`` is behind it."""
+    """Mirror each image at random, and shift it by up to ``pixels`` in each direction; ``background`` ``[C]`` fills the
+    border.
+    """
 
     background: Tensor
     pixels: int = PIXELS
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``[B, C, H, W]`` to the same shape; the generator decides, so that a seed gives the same images again."""
+        """Augment ``[B, C, H, W]``; the generator decides, so that a seed gives the same images again."""
         count, channels, height, width = images.shape
         mirrored = torch.rand(count, generator=generator) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
@@ -39,7 +41,9 @@ class Augmentation:
 
 
 def augmentation_of(data: DataSource) -> Augmentation | None:
-    """With the black of the data's preprocessing, or zeros where it has none; None where inputs are no images."""
+    """Make the augmentation for data: the background is the preprocessed black, or zeros without preprocessing. None if
+    inputs are no images.
+    """
     if len(data.input_shape) != 3:
         return None
     channels = data.input_shape[0]

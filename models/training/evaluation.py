@@ -1,4 +1,4 @@
-"""How often the highest logit is the right class."""
+"""Top-1 accuracy: the share of inputs whose highest logit is that of the right class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.errors import InputError
 def evaluate_top1(run: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor | None]]) -> float:
     """Top-1 accuracy in percent of logits ``[B, classes]`` against labels ``[B]``.
 
-    Raises :class:`InputError` when there is nothing to evaluate or a batch has no labels.
+    Raises :class:`InputError` if there is nothing to evaluate or a batch has no labels.
     """
     right = images = 0
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""Recover what pruning lost: train a little more, from labels and, if there is one, from the model as it was.
+"""Recovers accuracy lost by pruning: trains a little more, from labels and, if there is one, from the dense model.
 
 Distillation (Hinton et al. 2015): the loss is ``(1 - w) CE(logits, labels) + w T^2 KL(teacher / T || logits / T)``.
-BatchNorm statistics are averages over the data, so that they can simply be taken again; after pruning they belong to
-activations that are no longer there, and taking them again costs no training at all.
+BatchNorm statistics are averages over the data, so they can be estimated again without training. This is needed after
+pruning, because the old ones are those of activations that no longer exist.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 @dataclass(frozen=True)
 class Distillation:
-    """Learn from a teacher, which is run and not changed. ``weight`` 0 is labels alone, 1 is the teacher alone."""
+    """Loss with a teacher, which is run and not changed. ``weight`` 0 is labels alone, 1 is the teacher alone."""
 
     teacher: nn.Module
     temperature: float = 4.0
@@ -37,7 +37,7 @@ class Distillation:
             )
 
     def __call__(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch."""
+        """Compute the loss of a batch."""
         with torch.no_grad():
             taught = F.log_softmax(self.teacher(inputs).float() / self.temperature, 1)
         learned = F.log_softmax(logits / self.temperature, 1)
@@ -50,8 +50,8 @@ def reestimate_batch_norm(
 ) -> int:
     """Set the running statistics of every BatchNorm to their averages over the batches, in place.
 
-    Everything else stays in eval mode. Returns how many BatchNorms there are; without one the data is not touched.
-    ``on_batch`` hears the size of each batch.
+    Everything else stays in eval mode. Returns the number of BatchNorms; if there are none, the data is not read.
+    ``on_batch`` gets the size of each batch.
 
     Raises:
         InputError: there is not one batch.

@@ -1,9 +1,9 @@
 """A small plain training loop: seeded, one device, cosine schedule, cross entropy.
 
 Loshchilov and Hutter 2016 (cosine annealing, AdamW). The same seed gives the same weights on the same machine and
-number of threads. With ``bf16`` products are made of bfloat16 numbers and everything that sums stays float32
-(Kalamkar et al. 2019): 1.7 times as fast on CPUs that have avx512_bf16 or AMX, slower on others. For a thousand epochs
-of ImageNet use something else.
+number of threads. With ``bf16`` products are computed from bfloat16 numbers and sums stay float32 (Kalamkar et al.
+2019): this is faster on CPUs with avx512_bf16 or AMX, slower on others. The loop is not meant for long trainings such
+as those on ImageNet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fxpasses.user_frames import first_line, users_frame
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""The loss of a batch from its inputs, the logits of the model, and the labels."""
+"""Function that returns the loss of a batch from its inputs, the logits of the model, and the labels."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the callback hears after each epoch; ``loss`` is the epoch's mean."""
+    """Progress that the callback gets after each epoch; ``loss`` is the epoch's mean."""
 
     epoch: int
     epochs: int
@@ -72,16 +72,16 @@ def train(
 ) -> nn.Module:
     """Train the module in place and return it in eval mode.
 
-    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. ``loss`` takes the place of cross
-    entropy; ``after_step`` is called after every step of the optimizer: to restore the zeros of masks, say. The
-    learning rate falls on a cosine, after every batch where ``images_per_epoch`` is given, else after every epoch.
-    Raises :class:`InputError` when an epoch is empty or the loss is no longer finite.
+    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. ``loss`` replaces cross entropy;
+    ``after_step`` is called after every step of the optimizer, for example to restore the zeros of masks. The learning
+    rate falls on a cosine, after every batch if ``images_per_epoch`` is given, else after every epoch. Raises
+    :class:`InputError` if an epoch is empty or the loss is no longer finite.
     """
     config = config or TrainConfig()
     run = _Run(module, config, _optimizer(module, config), loss or _loss_of(config), after_step, images_per_epoch)
     module.train()
     try:
-        # Dropout draws from the global stream, which the caller gets back as it was.
+        # Dropout draws from the global random state; fork_rng restores it afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             for epoch in range(config.epochs):
@@ -103,7 +103,7 @@ class _Run:
     images_per_epoch: int | None
 
     def epoch(self, epoch: int, batches: Batches) -> float:
-        """The mean loss of the epoch."""
+        """Train one epoch and return its mean loss."""
         total, images = 0.0, 0
         for inputs, labels in batches:
             self._set_learning_rate(epoch, images)
@@ -127,11 +127,11 @@ class _Run:
         return total / images
 
     def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """What the loss is taken of; InputError where the model fails on the batch, or labels are no classes of it."""
+        """Logits for the loss; InputError if the model fails on the batch, or labels are no classes of it."""
         given = f"a batch of shape {list(inputs.shape)}"
         try:
             logits = self.module(inputs)
-        except BaseException as error:  # a forward may raise anything, and exit, and is the caller's to mend
+        except BaseException as error:  # the caller's forward may raise anything, even SystemExit
             if not is_a_failure(error):
                 raise
             why, at = first_line(error), users_frame(error)

@@ -1,13 +1,13 @@
-"""Which BatchNorm statistics a changed network should have: its own, or others taken again, whichever serve it best.
+"""Chooses the BatchNorm statistics of a changed network: its own, or new ones, whichever give the better outputs.
 
-Statistics taken again belong to the activations that are left after pruning. But they also are those of other images
-than the network was trained with: where it was trained on images moved over black, statistics of unmoved ones cost it
-more than they give. So several are tried, and those stay with which the outputs are nearest to the unchanged network's,
-on images that no statistics were taken of.
+New statistics are those of the activations that are left after pruning. But they may come from other images than the
+network was trained with: if it was trained on images shifted over black, statistics of unshifted images can do more
+harm than good. So several are tried, and the choice is the one with which the outputs are nearest to those of the
+unchanged network, on images that no statistics were taken from.
 
 The distance is the mean Kullback-Leibler divergence ``sum p log(p / q)`` of the class probabilities ``q`` from ``p``,
-those of the reference, and for outputs that are no logits ``[B, classes]`` the squared error relative to the square of
-the reference's.
+those of the reference. For outputs that are no logits ``[B, classes]`` it is the squared error relative to the square
+of the reference's.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .fine_tuning import BATCH_NORMS, reestimate_batch_norm
 
 KEPT = "kept"
 Batches = Callable[[], Iterable[Any]]
-"""Gives the same batches ``[B, ...]``, or tuples of them, each time it is called."""
+"""Function that returns the same batches ``[B, ...]``, or tuples of them, each time it is called."""
 
 
 def choose_statistics(
     module: nn.Module, reference: nn.Module, candidates: Mapping[str, Batches], held_out: Batches
 ) -> dict[str, float]:
-    """Give every BatchNorm the statistics, in place, with which the outputs are nearest to the reference's.
+    """Give every BatchNorm, in place, the statistics with which the outputs are nearest to the reference's.
 
     Args:
-        module: in eval mode; nothing but its running statistics is changed.
+        module: in eval mode; only its running statistics are changed.
         reference: the network it should agree with, in eval mode.
-        candidates: images to take statistics of, by a name for them.
+        candidates: images to take statistics from, by a name for them.
         held_out: images to measure the distance on.
 
     Returns:
-        The distance of each candidate, the nearest first, :data:`KEPT` for the statistics the module came with. Empty
-        where it has no BatchNorm: then nothing is run.
+        Distance of each candidate, the nearest first; :data:`KEPT` names the statistics the module came with. Empty if
+        it has no BatchNorm: then nothing is run.
 
     Raises:
         InputError: a candidate gave no batch.
@@ -63,14 +63,14 @@ def choose_statistics(
 
 
 def leading_output(module: nn.Module, inputs: Any) -> Tensor:
-    """The first tensor of what a module makes of a tensor, or of a tuple of them."""
+    """First tensor in the output of a module for a tensor, or for a tuple of them."""
     found = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
     first: Tensor = next(x for x in pytree.tree_leaves(found) if isinstance(x, Tensor))
     return first
 
 
 def distance(module: nn.Module, expected: Sequence[Tensor], held_out: Iterable[Any]) -> float:
-    """How far the outputs are from those expected; infinity where they are not finite."""
+    """Distance of the outputs from the expected ones; infinity if they are not finite."""
     apart = total = 0.0
     with torch.no_grad():
         for inputs, wanted in zip(held_out, expected, strict=True):

@@ -1,9 +1,9 @@
-"""Make a network with fresh weights behave like a trained one, as far as a test can tell.
+"""Makes a network with fresh weights behave like a trained one, as far as a test can notice.
 
-A fresh BatchNorm is the identity, a fresh bias is zero and some heads start as all zeros: a pass that loses any of
-them goes unnoticed. ``settle`` gives them random values, the same for the same seed, and with ``example_inputs``
-measures the running statistics in one forward pass, so that activations keep a variance near one at any depth.
-The module is changed in place and left in eval mode.
+A fresh BatchNorm is the identity, a fresh bias is zero and some heads start as all zeros: a pass that loses one of them
+is not noticed. ``settle`` gives them random values, the same for the same seed. With ``example_inputs`` it measures the
+running statistics in one forward pass, so that activations keep a variance near one at any depth. The module is changed
+in place and left in eval mode.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
-# A parameter whose values are all the same and below this is a placeholder (ViT's head is 0, ConvNeXt's layer
-# scale 1e-6): left alone it would hide whatever stands before it.
+# A parameter whose values are all the same and below this is a placeholder (ViT's head is 0, ConvNeXt's layer scale
+# 1e-6). Unchanged, it would hide errors in the layers before it.
 PLACEHOLDER = 1e-3
 NEGATIVE_GAMMAS = 0.2
-# A channel that hardly varied on the few measured inputs would magnify every other input without bound.
+# A channel that hardly varied on the few measured inputs would enlarge every other input without bound.
 VARIANCE_FLOOR = 0.02
 
 
 def settle(module: AnyModule, seed: int = 0, example_inputs: tuple[Tensor, ...] | None = None) -> AnyModule:
-    """Give fresh norms, biases and placeholders random values; returns the same module, in eval mode.
+    """Give fresh norms, biases and placeholders random values; return the same module, in eval mode.
 
-    ``example_inputs`` is one batch of at least two inputs; without it the running statistics are random too,
-    which is enough for small nets but lets activations of very deep ones grow. With it, a net that has no norm at
-    all gets weights that keep the variance, as torch's own initialisation lets it fade.
+    ``example_inputs`` is one batch of at least two inputs. Without it the running statistics are random, too; this is
+    enough for small nets but lets activations of very deep ones grow. With it, a net without any norm gets weights that
+    keep the variance, because torch's own initialisation makes it fade.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def _fill_placeholder(name: str, parameter: Tensor, generator: torch.Generator) 
 
 
 def _strengthen(module: nn.Module, generator: torch.Generator) -> None:
-    """He et al. 2015, "Delving Deep into Rectifiers": variance 2 / fan-in."""
+    """Initialise weights with variance 2 / fan-in (He et al. 2015, "Delving Deep into Rectifiers")."""
     for part in module.modules():
         if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
             nn.init.kaiming_normal_(part.weight, generator=generator)
@@ -99,7 +99,7 @@ def _strengthen(module: nn.Module, generator: torch.Generator) -> None:
 
 @contextmanager
 def _measuring(module: nn.Module) -> Iterator[None]:
-    """Let every BatchNorm take the statistics of the next batch; everything else stays in eval mode."""
+    """Make every BatchNorm take the statistics of the next batch; everything else stays in eval mode."""
     norms = [part for part in module.modules() if isinstance(part, BATCH_NORMS)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -1,1 +1,1 @@
-"""Models and data from the caller's own Python file, each answer checked."""
+"""Models and data from the caller's own Python file; all their results are checked."""

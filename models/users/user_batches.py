@@ -1,4 +1,4 @@
-"""What the caller's code gives, checked batch by batch: only plain tensors of the model's shape go on."""
+"""Checks batches from the caller's code one by one: only plain tensors of the model's shape are passed on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fxpasses.signature.label_check import as_classes, require_classes
 from ..model_input import InputShape, TakesInput, shape_text
 
 Batch = tuple[Any, Any]
-"""Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list where a metric takes one."""
+"""Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list if a metric takes one."""
 COUNTED = 16_384
-"""Images, or empty batches; what goes on after as many, and does not say how long, is taken to be without end."""
+"""Number of images, or of empty batches, after which data without a length counts as endless."""
 _DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
@@ -28,16 +28,16 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class BatchRules:
-    """What a batch must be.
+    """Rules that a batch must satisfy.
 
     Attributes:
-        name: of the data, for messages.
-        input_shape: without the batch.
-        vocabulary: of a model that reads tokens.
-        logits: ``(classes, ...)``, what the model gives for one input; None where that is not known.
-        further_shapes: of the inputs behind the first.
-        input_names: where batches may be dicts.
-        any_labels: whether labels are for a metric that looks at them itself: a tensor, or a list, with one entry for
+        name: name of the data, for messages.
+        input_shape: shape without the batch.
+        vocabulary: size of the vocabulary, for a model that reads tokens.
+        logits: ``(classes, ...)``, shape of the model's output for one input; None if it is not known.
+        further_shapes: shapes of the inputs after the first.
+        input_names: names of the inputs, if batches may be dicts.
+        any_labels: whether labels are for a metric that checks them itself: a tensor, or a list, with one entry for
             each sample.
     """
 
@@ -51,7 +51,7 @@ class BatchRules:
 
     @classmethod
     def of(cls, name: str, model: TakesInput) -> BatchRules:
-        """For what a model takes."""
+        """Rules for the input of a model."""
         return cls(
             name,
             model.input_shape,
@@ -61,10 +61,10 @@ class BatchRules:
         )
 
     def checked(self, batch: object, number: int) -> Batch:
-        """Inputs and labels, free of gradients; classes as int64.
+        """Check a batch; return inputs and labels, without gradients, classes as int64.
 
         Raises:
-            InputError: the batch is something else than the model takes.
+            InputError: the batch does not fit the model.
         """
         what = f"{self.name}: batch {number}"
         given, labels = parts_of_batch(batch, 1 + len(self.further_shapes), self.input_names)
@@ -126,9 +126,9 @@ class BatchRules:
 
 
 def parts_of_batch(batch: object, count: int, names: tuple[str, ...] = ()) -> tuple[tuple[object, ...], object]:
-    """The inputs of a model that takes ``count`` of them, and the labels, of a batch as DataLoaders spell it.
+    """Split a batch, in any of the forms of DataLoaders, into the ``count`` inputs of a model and the labels.
 
-    A dict has its labels under ``labels``; ``(dict, labels)`` will do, too.
+    A dict has its labels under ``labels``; ``(dict, labels)`` is allowed, too.
     """
     if isinstance(batch, Mapping):
         inputs = tuple(batch[name] for name in names if name in batch) if names else tuple(batch.values())
@@ -144,7 +144,7 @@ def parts_of_batch(batch: object, count: int, names: tuple[str, ...] = ()) -> tu
 
 
 def kind_of(batch: object) -> str:
-    """What a batch is, and of what, for a message."""
+    """Type of a batch and of its parts, for a message."""
     held = ""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         held = f" of {type(batch[0]).__name__} and {type(batch[1]).__name__}"
@@ -154,15 +154,15 @@ def kind_of(batch: object) -> str:
 
 
 def samples_of(inputs: Tensor | tuple[Tensor, ...]) -> int:
-    """How many samples a batch has."""
+    """Number of samples in a batch."""
     return len(inputs[0]) if isinstance(inputs, tuple) else len(inputs)
 
 
 def checked_batches(made: Callable[[], object], rules: BatchRules, file: Path) -> Iterator[Batch]:
-    """The batches of the iterable that ``made()`` gives, checked; empty ones are left out.
+    """Yield the checked batches of the iterable that ``made()`` returns, without empty ones.
 
     Raises:
-        InputError: the caller's code fails, gives no batch, or none but empty ones without end; only some have labels.
+        InputError: the caller's code fails, gives no batch, or endless empty ones; or only some batches have labels.
     """
     number, empty, first_labels = -1, 0, None
     for number, batch in enumerate(_each(made, rules.name, file)):
@@ -188,10 +188,10 @@ def checked_batches(made: Callable[[], object], rules: BatchRules, file: Path) -
 
 
 def _each(made: Callable[[], object], name: str, file: Path) -> Iterator[object]:
-    """What the iterable gives; its failures are told with the number of the batch."""
+    """Yield the items of the iterable; an error names the number of the batch."""
     fix = "make the factory's batches readable to the end"
     with told_as_the_callers(f"{name} failed at batch 0", fix, file):
-        iterator = iter(made())  # type: ignore[call-overload]  # what is no iterable is told as any other failure
+        iterator = iter(made())  # type: ignore[call-overload]  # no iterable: reported like any other failure
     number = 0
     while True:
         with told_as_the_callers(f"{name} failed at batch {number}", fix, file):
@@ -204,7 +204,7 @@ def _each(made: Callable[[], object], name: str, file: Path) -> Iterator[object]
 
 
 def _one_for_each(labels: Any, count: int, what: str) -> Any:
-    """Labels for a metric that looks at them itself."""
+    """Check labels for a metric that reads them itself."""
     if isinstance(labels, Tensor):
         if labels.layout != torch.strided or labels.device.type != "cpu":
             raise InputError(

@@ -1,6 +1,6 @@
-"""Load ``path/file.py:factory``: the caller's own models and data.
+"""Loads ``path/file.py:factory``: the caller's own models and data.
 
-The file is the caller's program and is run as such; this is the one place where outside code is executed.
+The file is the caller's program and is run as such; this is the only place where outside code is executed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def is_user_code(spec: str) -> bool:
 
 
 def load_factory(spec: str) -> Callable[[], object]:
-    """The callable that ``path/file.py:factory`` names, its file run once per call of this function."""
+    """Return the callable that ``path/file.py:factory`` names; the file is run once per call of this function."""
     path_text, _, name = spec.rpartition(":")
     if not path_text or not name.isidentifier():
         raise InputError(
@@ -54,11 +54,11 @@ def load_factory(spec: str) -> Callable[[], object]:
 
 
 def call_factory(factory: Callable[[], object], spec: str) -> object:
-    """``factory()``, its failure told as bad input."""
+    """Call ``factory()``; a failure becomes an error of bad input."""
     with told_as_the_callers(f"{spec} failed", "make the factory work without arguments", file_of(spec)):
         return factory()
 
 
 def file_of(spec: str) -> Path:
-    """The file of ``path/file.py:factory``, as tracebacks name it."""
+    """Path of the file in ``path/file.py:factory``, as tracebacks show it."""
     return Path(spec.rpartition(":")[0]).absolute()

@@ -1,11 +1,11 @@
 """Data from the caller's file: ``path/file.py:factory``.
 
-The factory returns an iterable of batches, as a DataLoader is: tensors ``[B, *input_shape]`` or pairs of such a tensor
-and labels ``[B]``, ready to be fed to the model; of a model of several inputs tuples of them, or dicts as a tokenizer
-gives them, with labels behind them or under ``labels``. With ``--metric`` labels are what the metric takes. Or it
-returns an object with the methods of :class:`fxpasses.models.DataSource`. It is called again for every pass over the
-data, so it may be a generator function. With one iterable, calibration and evaluation see the same batches. Batches may
-go on without end: only as many are read as are asked for.
+The factory returns an iterable of batches, such as a DataLoader: tensors ``[B, *input_shape]``, or pairs of such a
+tensor and labels ``[B]``, ready to be fed to the model. For a model of several inputs a batch is a tuple of them, or a
+dict as a tokenizer returns it, with labels after them or under ``labels``. With ``--metric``, labels have the form that
+the metric takes. Or the factory returns an object with the methods of :class:`fxpasses.models.DataSource`. It is called
+again for every pass over the data, so it may be a generator function. With one iterable, calibration and evaluation get
+the same batches. Batches may be endless: only as many are read as are needed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .user_code import call_factory, file_of, load_factory
 from .user_source import UserSource
 
 WITHOUT_END = sys.maxsize
-"""Images of batches that say no number of theirs and go on after ``COUNTED`` images."""
+"""Number of images of data that has no length and does not end after ``COUNTED`` images."""
 
 
 def user_data(spec: str, model: TakesInput) -> DataSource:
-    """The caller's own :class:`DataSource`, or their batches as one."""
+    """Open the caller's own :class:`DataSource`, or make one from their batches."""
     factory = load_factory(spec)
     given = call_factory(factory, spec)
     if isinstance(given, SplitSource):
@@ -52,7 +52,7 @@ def user_data(spec: str, model: TakesInput) -> DataSource:
 
 @dataclass(frozen=True)
 class UserBatches:
-    """The iterable a factory makes, as a :class:`fxpasses.models.DataSource`."""
+    """A :class:`fxpasses.models.DataSource` from the iterable of a factory."""
 
     factory: Callable[[], object]
     rules: BatchRules
@@ -69,7 +69,7 @@ class UserBatches:
 
     @cached_property
     def calibration_images(self) -> int:
-        """Counted in one pass, at first use; ``WITHOUT_END`` where there is none in sight."""
+        """Number of images, counted in one pass at first use; ``WITHOUT_END`` if the data seems endless."""
         images, known = 0, self._known_batches()
         for number, (inputs, _) in enumerate(self._batches()):
             if images >= COUNTED and number >= known:
@@ -84,21 +84,23 @@ class UserBatches:
         return self.calibration_images
 
     def for_logits(self, logits: tuple[int, ...]) -> UserBatches:
-        """The same data for a model that gives ``logits``, a shape without the batch: other labels are refused."""
+        """Return this data for a model with outputs of shape ``logits``, without the batch: other
+        labels are refused.
+        """
         return replace(self, rules=replace(self.rules, logits=logits))
 
     def with_any_labels(self) -> UserBatches:
-        """The same data for a metric of its own, which looks at the labels itself."""
+        """Return this data for a metric that checks the labels itself."""
         return replace(self, rules=replace(self.rules, any_labels=True))
 
     def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
-        """The first ``images`` inputs in the caller's order; the seed changes nothing."""
+        """Yield the first ``images`` inputs in the caller's order; the seed has no effect."""
         check_count("calibration images", images, self.calibration_images, self.name)
         check_count("batch size", batch_size)
         return (inputs for inputs, _ in self._resized(batch_size, images))
 
     def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[Batch]:
-        """The first ``limit`` inputs in the caller's order, with their labels where given."""
+        """Yield the first ``limit`` inputs in the caller's order, with their labels, if there are any."""
         check_count("batch size", batch_size)
         if limit is not None:
             check_count("evaluation images", limit)
@@ -111,7 +113,7 @@ class UserBatches:
         return self._resized(batch_size, limit)
 
     def _resized(self, batch_size: int, limit: int | None) -> Iterator[Batch]:
-        """The caller's batches cut and joined to ``batch_size``."""
+        """Yield the caller's batches, cut and joined to ``batch_size``."""
         left = limit
         kept: list[Any] = []
         kept_labels: list[Any] = []
@@ -140,26 +142,26 @@ class UserBatches:
         return checked_batches(lambda: call_factory(self.factory, self.name), self.rules, file_of(self.name))
 
     def _known_batches(self) -> int:
-        """How many batches the iterable says it has; 0 where it does not say."""
+        """Number of batches by the iterable's length; 0 if it has none."""
         batches = call_factory(self.factory, self.name)
         with told_as_the_callers(f"len() of {self.name} failed", "give the true number", file_of(self.name)):
             return len(batches) if isinstance(batches, Sized) else 0
 
 
 def _at(inputs: Tensor | tuple[Tensor, ...], index: int) -> Tensor | tuple[Tensor, ...]:
-    """One sample."""
+    """One sample of a batch."""
     return tuple(x[index] for x in inputs) if isinstance(inputs, tuple) else inputs[index]
 
 
 def _together(samples: list[Any]) -> Tensor | tuple[Tensor, ...]:
-    """Samples as a batch again."""
+    """Stack samples to a batch."""
     if isinstance(samples[0], tuple):
         return tuple(torch.stack(each) for each in zip(*samples, strict=True))
     return torch.stack(samples)
 
 
 def _stacked(labels: list[Any]) -> Any:
-    """Labels as a tensor where they are tensors of one shape, else as the list they are; None without labels."""
+    """Labels as one tensor if they are tensors of one shape, else as a list; None without labels."""
     if any(label is None for label in labels):
         return None
     if all(isinstance(label, Tensor) for label in labels) and len({label.shape for label in labels}) == 1:

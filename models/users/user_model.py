@@ -1,10 +1,9 @@
 """Models from the caller's file: ``path/file.py:factory``.
 
 The factory returns a module, ``(module, (C, H, W))``, ``(module, example inputs)``, or a whole
-:class:`fxpasses.models.LoadedModel`. A module alone is taken to want 3x224x224; three channels mean ImageNet's
+:class:`fxpasses.models.LoadedModel`. A module alone gets inputs of 3x224x224. Three channels mean ImageNet's
 normalisation, others pixels / 255. Example inputs are a tensor ``[B, ...]``, a tuple of them, or a dict as a tokenizer
-gives it, whose names are the first parameters of the module's ``forward``. The weights are taken to be those the caller
-wants.
+returns it, whose names are the first parameters of the module's ``forward``. The weights are used as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ DEFAULT_USER_SHAPE = (3, 224, 224)
 
 
 def user_blueprint(spec: str) -> Blueprint:
-    """What the caller's factory gave.
+    """Build a blueprint from the result of the caller's factory.
 
     Raises:
         InputError: it fails, or gives no model.
@@ -49,7 +48,7 @@ def user_blueprint(spec: str) -> Blueprint:
 def _of_loaded(loaded: LoadedModel, spec: str) -> Blueprint:
     module = _require_module(loaded.module, spec)
     shape = checked_shape(loaded.input_shape, f"{spec} gave the input shape {loaded.input_shape!r}")
-    preprocessing: object = loaded.preprocessing  # the caller's code keeps to no annotation
+    preprocessing: object = loaded.preprocessing  # the caller's code may ignore annotations
     vocabulary: object = loaded.vocabulary
     if not isinstance(preprocessing, Preprocessing) or not isinstance(vocabulary, int | None):
         why = f"its preprocessing is {preprocessing!r}, its vocabulary {vocabulary!r}"
@@ -60,7 +59,7 @@ def _of_loaded(loaded: LoadedModel, spec: str) -> Blueprint:
 
 
 def _examples(given: object) -> tuple[Tensor, ...]:
-    """Example inputs in order; nothing where what was given is a shape."""
+    """Example inputs in order; empty if a shape was given."""
     values = list(given.values()) if isinstance(given, Mapping) else given
     if isinstance(values, Tensor):
         values = [values]
@@ -90,7 +89,7 @@ def _of_examples(module: nn.Module, examples: tuple[Tensor, ...], names: tuple[s
 
 
 def _require_module(module: object, spec: str) -> nn.Module:
-    """A model of float32 on the CPU; InputError for anything else."""
+    """Check that a model is float32 on the CPU; InputError for anything else."""
     if not isinstance(module, nn.Module):
         raise InputError(
             f"{spec} gave a {type(module).__name__}",

@@ -1,4 +1,4 @@
-"""The caller's own :class:`fxpasses.models.DataSource`, each of its answers checked."""
+"""Checks every result of the caller's own :class:`fxpasses.models.DataSource`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .user_code import file_of
 
 @dataclass(frozen=True)
 class UserSource:
-    """What ``given`` answers, checked; what it gives too much is not read."""
+    """The source ``given``, with all its results checked; images beyond the limit are not read."""
 
     given: DataSource
     rules: BatchRules
@@ -51,22 +51,24 @@ class UserSource:
         return self._number("evaluation_images", found)
 
     def for_logits(self, logits: tuple[int, ...]) -> UserSource:
-        """The same data for a model that gives ``logits``, a shape without the batch: other labels are refused."""
+        """Return this data for a model with outputs of shape ``logits``, without the batch: other
+        labels are refused.
+        """
         return replace(self, rules=replace(self.rules, logits=logits))
 
     def with_any_labels(self) -> UserSource:
-        """The same data for a metric of its own, which looks at the labels itself."""
+        """Return this data for a metric that checks the labels itself."""
         return replace(self, rules=replace(self.rules, any_labels=True))
 
     def calibration(self, images: int, batch_size: int = CALIBRATION_BATCH, seed: int = 0) -> Iterator[Any]:
-        """``images`` inputs, at most."""
+        """Yield at most ``images`` inputs."""
         check_count("calibration images", images, self.calibration_images, self.name)
         check_count("batch size", batch_size)
         batches = self._batches(lambda: self.given.calibration(images, batch_size, seed), images)
         return (inputs for inputs, _ in batches)
 
     def evaluation(self, batch_size: int = EVALUATION_BATCH, limit: int | None = None) -> Iterator[Batch]:
-        """``limit`` inputs, or as many as the source says it has, at most, with their labels."""
+        """Yield at most ``limit`` inputs with their labels, by default the number that the source reports."""
         check_count("batch size", batch_size)
         if limit is not None:
             check_count("evaluation images", limit)

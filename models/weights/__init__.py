@@ -1,1 +1,1 @@
-"""Weights from files into a module: checkpoints as people have them, never code."""
+"""Loads weights from files into a module: common forms of checkpoints, never code."""

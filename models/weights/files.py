@@ -1,4 +1,4 @@
-"""State dicts as files: ``.pt`` and ``.pth`` as torch writes them, or ``.safetensors``. :mod:`.load` reads them."""
+"""Writes state dicts to files: ``.pt`` and ``.pth`` by torch, or ``.safetensors``. :mod:`.load` reads them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = (".pt", ".pth", SAFETENSORS)
 
 
 def check_weight_file(path: Path) -> None:
-    """Raise InputError for a kind of file that is not written."""
+    """Raise InputError for a file type that is not supported for writing."""
     if path.suffix not in SUFFIXES:
         raise InputError(
             f"cannot write weights to {path}",
@@ -25,7 +25,7 @@ def check_weight_file(path: Path) -> None:
 
 
 def weights_as_bytes(module: nn.Module, suffix: str = ".pt") -> bytes:
-    """The content of the file; in memory, because torch.save aborts the process when the disk is full."""
+    """Return the content of the file; in memory, because torch.save aborts the process when the disk is full."""
     if suffix == SAFETENSORS:
         from safetensors.torch import save
 

@@ -1,4 +1,4 @@
-"""Whether a state dict fits a module: asked of a copy without storage, before the first value is copied."""
+"""Checks whether a state dict fits a module, on a copy without storage, before the first value is copied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES_SHOWN = 3
 
 
 def why_not_loadable(module: nn.Module, state: OrderedDict[str, Tensor]) -> str | None:
-    """What keeps the state dict from loading strictly, in words; None when it fits."""
+    """Reason why the state dict does not load strictly, in words; None if it fits."""
     own = module.state_dict()
     wrong = [
         f"{name} is {list(state[name].shape)}, the model has {list(own[name].shape)}"
@@ -24,7 +24,7 @@ def why_not_loadable(module: nn.Module, state: OrderedDict[str, Tensor]) -> str 
     # The trial load goes through torch's own hooks, which rename keys of older files (ViT, BatchNorm counters).
     try:
         outcome = _skeleton(module).load_state_dict(state, strict=False, assign=True)
-    except RuntimeError as error:  # a hook of a module makes nothing of the file's version
+    except RuntimeError as error:  # a hook of the module fails on the file's version
         return str(error).partition("\n")[0]
     missing = [name for name in outcome.missing_keys if not name.endswith("num_batches_tracked")]
     complaints = []
@@ -40,7 +40,7 @@ def why_not_loadable(module: nn.Module, state: OrderedDict[str, Tensor]) -> str 
 
 
 def _skeleton(module: nn.Module) -> nn.Module:
-    """The same module without storage: a copy whose tensors are on the meta device."""
+    """Copy of a module without storage: all tensors are on the meta device."""
     empty: dict[int, object] = {}
     for parameter in module.parameters():
         empty[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
@@ -50,6 +50,6 @@ def _skeleton(module: nn.Module) -> nn.Module:
 
 
 def first_of(names: list[str]) -> str:
-    """The first few of many names."""
+    """The first few of many names, as text."""
     rest = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

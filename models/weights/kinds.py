@@ -1,7 +1,7 @@
-"""Which tensors of a weight file become weights of a float model: as they are, converted and told, or refused by name.
+"""Checks the kinds of tensors in a weight file: each is used unchanged, converted with a warning, or refused by name.
 
-float16, bfloat16, float64 and sparse tensors are converted: they mean the same numbers. Complex, quantized, 8-bit
-and whole numbers are not what a float weight is, and would be read as something else.
+float16, bfloat16, float64 and sparse tensors are converted: they hold the same numbers. Complex, quantized, 8-bit and
+whole numbers are no float weights, and would be misread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 3
 
 
 def plain_tensors(state: Mapping[str, Tensor], path: Path) -> OrderedDict[str, Tensor]:
-    """The state dict with dense tensors only.
+    """Return the state dict with dense tensors only.
 
     Raises:
         InputError: a tensor has no values, or values that no dense tensor of real numbers has.
@@ -45,7 +45,7 @@ def plain_tensors(state: Mapping[str, Tensor], path: Path) -> OrderedDict[str, T
 
 
 def as_the_model_has(state: OrderedDict[str, Tensor], module: nn.Module, path: Path) -> None:
-    """Check dtypes against those of the module's own tensors; what is rounded or widened is told in a warning.
+    """Check dtypes against those of the module's own tensors; a warning lists converted weights.
 
     Raises:
         InputError: a weight is of another kind of number.
@@ -61,7 +61,7 @@ def as_the_model_has(state: OrderedDict[str, Tensor], module: nn.Module, path: P
         if not safe:
             raise InputError(
                 f"{path}: the weight {name} is {_short(value.dtype)}",
-                why=f"the model has {_short(wanted)} there, and what other numbers mean nobody knows",
+                why=f"the model has {_short(wanted)} there, and the meaning of other numbers is unknown",
                 fix="save the weights of the float model, as float32",
             )
         if wanted in _FLOATS:
@@ -72,7 +72,7 @@ def as_the_model_has(state: OrderedDict[str, Tensor], module: nn.Module, path: P
 
 
 def why_not_metadata(versions: object) -> str | None:
-    """What keeps the ``_metadata`` of a state dict from being versions of modules; None where they are."""
+    """Reason why the ``_metadata`` of a state dict does not hold versions of modules; None if it does."""
     if not isinstance(versions, Mapping):
         return f"it is a {type(versions).__name__}"
     for name, entry in versions.items():

@@ -1,7 +1,7 @@
-"""Weights from a file into a module: checkpoints as ``.pt``/``.pth`` or ``.safetensors``, never code.
+"""Loads weights from a file into a module: checkpoints as ``.pt``/``.pth`` or ``.safetensors``, never code.
 
 The whole file is checked against the module before the first value is copied, so a refused file changes nothing.
-Which of the tensors in a checkpoint are the model's is found by :mod:`.readings`.
+:mod:`.readings` finds the tensors of a checkpoint that belong to the model.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ TORCH_PROTOCOL = 2
 def load_weights(module: nn.Module, path: Path, key: str | None = None) -> None:
     """Copy every weight of the file into the module; names and shapes must match exactly.
 
-    Checkpoints are taken as training leaves them: under ``state_dict``, ``model``, ``params_ema`` or whatever key, with
-    ``module.``, ``_orig_mod.`` or whatever prefix, where exactly one such reading fits; it is told in a warning.
+    Checkpoints of trainings are accepted: weights under ``state_dict``, ``model``, ``params_ema`` or any other key,
+    with ``module.``, ``_orig_mod.`` or any other prefix, if exactly one such reading fits; a warning names it.
 
     Args:
         module: gets the weights.
-        path: of the file.
-        key: which reading to take, where several fit: as :class:`InputError` names them.
+        path: path of the file.
+        key: the reading to take if several fit, by the name that :class:`InputError` shows.
 
     Raises:
-        InputError: no reading fits, or several of other values; the module is untouched.
+        InputError: no reading fits, or several with different values; the module is unchanged.
     """
     state = model_weights(read_checkpoint(path), module, path, key)
     as_the_model_has(state, module, path)
@@ -44,7 +44,7 @@ def load_weights(module: nn.Module, path: Path, key: str | None = None) -> None:
 
 
 def read_checkpoint(path: Path) -> object:
-    """What a weight file holds; nothing in it is executed."""
+    """Read the content of a weight file; nothing in it is executed."""
     require_regular(path, "give the path of a .pt, .pth or .safetensors file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -61,7 +61,7 @@ def _read_torch(path: Path) -> object:
     if _is_plain_pickle(path):
         raise _code(path)
     try:
-        # torch warns before it refuses; the refusal says it all.
+        # torch warns before it refuses; the error of the refusal is enough.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -80,7 +80,7 @@ def _read_torch(path: Path) -> object:
 
 
 def _is_plain_pickle(path: Path) -> bool:
-    """Whether the file begins as ``pickle.dump`` writes it; torch writes archives, and once wrote protocol 2."""
+    """Whether the file begins as ``pickle.dump`` writes it. torch writes archives, and formerly protocol 2."""
     with path.open("rb") as file:
         mark = file.read(2)
     return len(mark) == 2 and mark[0] == PICKLE_MARK and TORCH_PROTOCOL < mark[1] <= pickle.HIGHEST_PROTOCOL

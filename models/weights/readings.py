@@ -1,10 +1,10 @@
-"""Which tensors of a checkpoint are the model's: found by what fits, not by guessing names.
+"""Finds the tensors of a checkpoint that belong to the model, by names and shapes that fit.
 
-Training leaves weights under keys (``state_dict``, ``model``, ``net``, ``params_ema``, ``weights``) beside optimizers
-and counters, and with prefixes (``module.``, ``model.``, ``_orig_mod.``). A *reading* is one such key and prefix; it
-fits where it has every weight of the model in its shape, and without a prefix no other. One that fits is taken and
-told. Several that fit, as weights and their moving average, are refused unless they are equal: ``--weights-key`` says
-which.
+Trainings store weights under keys (``state_dict``, ``model``, ``net``, ``params_ema``, ``weights``) beside optimizers
+and counters, and with prefixes (``module.``, ``model.``, ``_orig_mod.``). A *reading* is one such key and prefix. It
+fits if it has every weight of the model in its shape, and without a prefix no other. The one that fits is taken, with a
+warning. Several that fit, such as weights and their moving average, are refused unless they are equal:
+``--weights-key`` chooses one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .kinds import as_the_model_has, plain_tensors, why_not_metadata
 
 SAVE_TENSORS = "save it with torch.save(model.state_dict(), path)"
 _DEPTH = 2
-"""Keys in keys that are looked into: ``{"checkpoint": {"state_dict": ...}}``."""
+"""Depth of keys that are searched: ``{"checkpoint": {"state_dict": ...}}``."""
 _TRIED = 8
 _COUNTER = "num_batches_tracked"
 Tensors = dict[str, Tensor]
@@ -34,12 +34,12 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Reading:
-    """The tensors under a key of a checkpoint whose names begin with a prefix, and what is left out beside them.
+    """Tensors under a key of a checkpoint whose names begin with a prefix, and the names that are left out.
 
     Attributes:
         key: ``state_dict``, ``checkpoint.state_dict``; empty for the checkpoint itself.
         prefix: empty, or ends with a dot.
-        tensors: by name, without the prefix.
+        tensors: tensors by name, without the prefix.
         left_out: names under the key that do not begin with the prefix, or are no tensors.
         versions: ``_metadata`` of the state dict.
     """
@@ -52,18 +52,18 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """What ``--weights-key`` calls it; empty for a plain state dict."""
+        """Value of ``--weights-key`` for this reading; empty for a plain state dict."""
         return "/".join(part for part in (self.key, self.prefix) if part)
 
     @property
     def words(self) -> str:
-        """``under 'state_dict', without the prefix 'module.'``."""
+        """Description in words: ``under 'state_dict', without the prefix 'module.'``."""
         key = f"under {self.key!r}" if self.key else ""
         prefix = f"without the prefix {self.prefix!r}" if self.prefix else ""
         return ", ".join(part for part in (key, prefix) if part) or "as they are"
 
     def is_called(self, name: str) -> bool:
-        """Whether ``--weights-key`` means it: by its name, its key or its prefix."""
+        """Whether ``--weights-key`` names this reading: by its name, its key or its prefix."""
         return name in (self.name, self.key, self.prefix, self.prefix.removesuffix(".") or None)
 
     def equals(self, other: Reading) -> bool:
@@ -74,23 +74,23 @@ class Reading:
 
 
 def model_weights(content: object, module: nn.Module, path: Path, key: str | None = None) -> OrderedDict[str, Tensor]:
-    """The state dict for a module in what a file holds.
+    """Find the state dict for a module in the content of a file.
 
     Raises:
-        InputError: no reading fits, several of other values do, or ``key`` names none of them.
+        InputError: no reading fits, several with different values do, or ``key`` names none of them.
     """
     wanted = _shapes(module)
     found = [reading for reading in _readings(content, wanted) if key is None or reading.is_called(key)]
     if not found:
         raise _no_state_dict(content, wanted, path, key)
     fitting = [reading for reading in found if _has_all(reading, wanted)]
-    # Names of older versions are no names of the model: its hooks rename them, as it is loaded.
+    # Names of older versions are not in the model: its hooks rename them when it is loaded.
     closest = sorted(found, key=lambda r: (-sum(name in r.tensors for name in wanted), len(r.prefix), -len(r.tensors)))
     checked = [(reading, _state(reading, path)) for reading in fitting or closest[:_TRIED]]
     problems = [why_not_loadable(module, state) for _, state in checked]
     good = [pair for pair, problem in zip(checked, problems, strict=True) if problem is None]
     if not good:
-        as_the_model_has(checked[0][1], module, path)  # says better what is wrong with another kind of numbers
+        as_the_model_has(checked[0][1], module, path)  # its message is better for another kind of numbers
         raise _does_not_fit(module, checked[0][0], problems[0] or "", path)
     reading, state = good[0]
     others = [other for other, _ in good[1:] if not other.equals(reading)]
@@ -101,12 +101,12 @@ def model_weights(content: object, module: nn.Module, path: Path, key: str | Non
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
-    """Of all that a checkpoint must have; counters of BatchNorm may be missing."""
+    """Shapes of all tensors that a checkpoint must have; counters of BatchNorm may be missing."""
     return {name: value.shape for name, value in module.state_dict().items() if not name.endswith(_COUNTER)}
 
 
 def _readings(content: object, wanted: Mapping[str, torch.Size]) -> Iterator[Reading]:
-    """Every key with tensors below it, as it is and with each prefix that one of the model's names has there."""
+    """Every key with tensors below it, without a prefix and with each prefix that a name of the model has there."""
     for key, mapping in _mappings(content, "", _DEPTH):
         tensors = {
             name: value for name, value in mapping.items() if isinstance(name, str) and isinstance(value, Tensor)
@@ -133,7 +133,7 @@ def _mappings(content: object, key: str, depth: int) -> Iterator[tuple[str, Mapp
 
 
 def _prefixes(tensors: Tensors, wanted: Mapping[str, torch.Size]) -> list[str]:
-    """What stands before the longest name of the model, wherever it occurs; and before all names, if anything does."""
+    """Prefixes before the longest name of the model, wherever it occurs, and a prefix that all names have, if any."""
     found = dict[str, None]()
     if wanted:
         longest = max(wanted, key=len)
@@ -147,14 +147,14 @@ def _prefixes(tensors: Tensors, wanted: Mapping[str, torch.Size]) -> list[str]:
 
 
 def _has_all(reading: Reading, wanted: Mapping[str, torch.Size]) -> bool:
-    """Whether every weight of the model is there in its shape, and, without a prefix, nothing else."""
+    """Whether every weight of the model is there in its shape."""
     own = reading.tensors
     return all(name in own and (own[name].is_nested or own[name].shape == shape) for name, shape in wanted.items())
 
 
 def _state(reading: Reading, path: Path) -> OrderedDict[str, Tensor]:
     state = plain_tensors(reading.tensors, path)
-    # Modules read from here which version wrote the file.
+    # Modules read the version of the file from here.
     if reading.versions is not None:
         problem = why_not_metadata(reading.versions)
         if problem:

@@ -1,8 +1,8 @@
 """``hf/FOLDER``: a model that transformers' ``save_pretrained`` wrote, from its folder alone; nothing is downloaded.
 
 ``config.json`` names the architecture, ``model.safetensors`` holds the weights; pickled weights and code in the folder
-are not read. Images are fed as ``[B, C, H, W]``, sound as ``[B, samples]``, text as tokens, with their mask where the
-model takes that second: data for it gives dicts, as a tokenizer does with ``padding="max_length"``.
+are not read. Images are ``[B, C, H, W]``, sound is ``[B, samples]``, text is tokens. If the second parameter of the
+model is the mask, text comes with it: its data gives dicts, as a tokenizer does with ``padding="max_length"``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..model_input import UNIT_RANGE, InputShape, Preprocessing
 TOKENS, SAMPLES = 128, 16_000
 MASK = "attention_mask"
 HALF = Preprocessing((0.5,), (0.5,))
-"""What most of its image processors use, where the folder has no ``preprocessor_config.json``."""
+"""Normalisation that most image processors of transformers use; taken without ``preprocessor_config.json``."""
 
 
 def hugging_face_blueprint(name: str, image_size: int | None = None) -> Blueprint:
-    """How to build the model in a folder, and what it is fed.
+    """Return the blueprint of the model in a folder.
 
     Raises:
-        InputError: transformers is missing, the folder is none of its, or the model takes something else.
+        InputError: transformers is missing, the folder is not one of its models, or the model takes other inputs.
     """
     folder = Path(name).expanduser()
     for file, fix in (("config.json", "name a folder that save_pretrained wrote"), ("model.safetensors", SAFE)):

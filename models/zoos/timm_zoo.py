@@ -1,4 +1,4 @@
-"""timm's models, where timm is installed: architecture, input size and normalisation; no download."""
+"""Models of timm, if it is installed: architecture, input size and normalisation; no download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..model_input import Preprocessing
 
 
 def timm_blueprint(name: str, image_size: int | None = None) -> Blueprint:
-    """Raises :class:`InputError` when timm is missing or has no such model."""
+    """Return the blueprint of a timm model; :class:`InputError` if timm is missing or has no such model."""
     try:
         import timm
     except ImportError as error:

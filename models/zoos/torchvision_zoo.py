@@ -1,4 +1,4 @@
-"""torchvision's classification models: architecture, published input size and normalisation; no download."""
+"""Classification models of torchvision: architecture, published input size and normalisation; no download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.errors import InputError
 from ..blueprint import Blueprint, unknown_name
 from ..model_input import IMAGENET, Preprocessing
 
-# Sizes are fixed in the layers of these; torchvision has one keyword each for them.
+# The layers of these models have fixed sizes; torchvision has a keyword for each.
 IMAGE_SIZE_ARGUMENT: Mapping[str, Callable[[int], dict[str, object]]] = {
     "vit": lambda size: {"image_size": size},
     "maxvit": lambda size: {"input_size": (size, size)},
@@ -34,7 +34,7 @@ class _Weights(Protocol):
 
 
 def torchvision_names() -> list[str]:
-    """The names of all classification models torchvision has."""
+    """Names of all classification models that torchvision has."""
     from torchvision import models
 
     names: list[str] = models.list_models(module=models)
@@ -42,7 +42,9 @@ def torchvision_names() -> list[str]:
 
 
 def torchvision_blueprint(name: str, image_size: int | None = None) -> Blueprint:
-    """Raises :class:`InputError` for a name torchvision does not have, or an image too small for it."""
+    """Return the blueprint of a torchvision model; :class:`InputError` for an unknown name or an image too small for
+    it.
+    """
     from torchvision import models
 
     names = torchvision_names()
@@ -86,7 +88,7 @@ def _published_input(name: str) -> tuple[int, int, Preprocessing]:
     entries = [cast("_Weights", entry) for entry in models.get_model_weights(name)]
     if not entries:
         return DEFAULT_SIZE, 1, IMAGENET
-    # Version 1 is the architecture's own size; fine-tuned weights of some are for larger images.
+    # Version 1 has the architecture's own size; fine-tuned weights of some models are for larger images.
     presets = [entry.transforms() for entry in entries]
     preset = min(presets, key=lambda preset: int(preset.crop_size[0]))
     smallest = min(int(entry.meta["min_size"][0]) for entry in entries)

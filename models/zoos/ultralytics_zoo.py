@@ -1,9 +1,10 @@
-"""Ultralytics' models, where the caller has installed that package: architectures alone, no download.
+"""Models of Ultralytics, if the caller has installed that package: architectures alone, no download.
 
-The package is under the AGPL-3.0, which asks more of whoever distributes a program with it than this project does; it
-is no dependency, and nothing here is imported unless a model of it is named. Models are built from the files of
-settings in the package (``yolov8n``, ``yolo11n``, ``yolov8n-seg`` ...) with random weights, and give what the package
-exports: one tensor ``[B, 4 + classes, boxes]`` for detection, as ``--metric map`` reads it. Pixels are divided by 255.
+The package is under the AGPL-3.0, which asks more of a distributor of programs with it than this project's license
+does. It is no dependency, and nothing here is imported unless a model of it is named. Models are built from the
+package's files of settings (``yolov8n``, ``yolo11n``, ``yolov8n-seg`` ...) with random weights. Their output is that of
+the package's export: one tensor ``[B, 4 + classes, boxes]`` for detection, as ``--metric map`` reads it. Pixels are
+divided by 255.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ STRIDE = 32
 
 
 def ultralytics_blueprint(name: str, image_size: int | None = None) -> Blueprint:
-    """Raises :class:`InputError` when ultralytics is missing, has no such model, or it takes no images of that size."""
+    """Return the blueprint of an Ultralytics model.
+
+    Raises:
+        InputError: ultralytics is missing, has no such model, or it takes no images of that size.
+    """
     size = image_size or IMAGE_SIZE
     if size % STRIDE:
         why = f"its features are {STRIDE} pixels apart"
@@ -50,7 +55,7 @@ def _built(name: str, size: int) -> nn.Module:
         ) from error
     module: nn.Module = model.eval()
     heads = [part for part in module.modules() if hasattr(part, "export")]
-    for head in heads:  # they give one tensor where they are exported, else what losses read, too
+    for head in heads:  # in export mode heads give one tensor, else the inputs of losses, too
         head.export, head.format = True, "onnx"  # type: ignore[assignment]  # modules have any attribute
     with torch.no_grad():
         module(torch.zeros(1, 3, size, size))  # makes the anchors, which follow from the size of the images
@@ -60,7 +65,9 @@ def _built(name: str, size: int) -> nn.Module:
 
 
 class _AnyShape:
-    """Equal to every shape: anchors are made anew for another one, and a batch of another size would count as one."""
+    """Shape that equals every other: anchors are made again for each other shape, and a batch size is part of the
+    shape.
+    """
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -68,4 +75,4 @@ class _AnyShape:
     def __ne__(self, other: object) -> bool:
         return False
 
-    __hash__ = None  # type: ignore[assignment]  # what is equal to all has no hash
+    __hash__ = None  # type: ignore[assignment]  # an object equal to all others has no hash

@@ -1,1 +1,1 @@
-"""Emulated CPUs: what qemu needs, fetched once, and int8 files run under it. For ``every_cpu.py``."""
+"""Emulated CPUs: fetches qemu and its files once, and runs int8 files under it. For ``every_cpu.py``."""

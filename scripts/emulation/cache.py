@@ -1,6 +1,7 @@
-"""A folder of things that are fetched once: each is made beside its place and renamed, so it is whole or not there.
+"""A folder of things that are fetched once: each is made beside its place and renamed, so it is complete or not there.
 
-What an interrupted run left half-made is named after its process; the next run removes it once that process is gone.
+Unfinished folders of an interrupted run have the number of its process in their names; the next run removes them if the
+process has ended.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ _MARK = ".making-"
 
 
 class Unavailable(InputError):
-    """Something that emulation needs cannot be had on this machine: no registry, no qemu, no compiler."""
+    """Something that emulation needs is not available on this machine: no registry, no qemu, no compiler."""
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """``folder``, which ``make`` fills if it is not there yet.
+    """Return ``folder``; if it does not exist yet, ``make`` fills it.
 
-    ``make`` is given an empty folder beside it, which becomes ``folder`` if it ends well and is removed if it does not.
+    ``make`` is given an empty folder beside it, which becomes ``folder`` if it succeeds and is removed if it fails.
     """
     if folder.is_dir():
         return folder
@@ -42,12 +43,12 @@ def _put_in_place(making: Path, folder: Path) -> None:
     try:
         making.rename(folder)
     except OSError:
-        if not folder.is_dir():  # otherwise another process was faster, and its folder is as good
+        if not folder.is_dir():  # otherwise another process was faster, and its folder is equally good
             raise
 
 
 def remove_leftovers(cache: Path) -> list[str]:
-    """Remove what processes that are gone left half-made in ``cache``; returns the names of these folders."""
+    """Remove unfinished folders of ended processes in ``cache``; return the names of these folders."""
     removed = []
     for left in cache.glob(f"{_MARK}*"):
         process = left.name.removeprefix(_MARK).partition("-")[0]
@@ -62,11 +63,11 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # the process belongs to another user
         return True
     return True
 
 
 def size_bytes(folder: Path) -> int:
-    """What the files below ``folder`` take, links not followed."""
+    """Size of the files below ``folder``; links are not followed."""
     return sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir() or file.is_symlink())

@@ -1,4 +1,4 @@
-"""Every file on one CPU: run, compared with exact arithmetic, and on ARM its instructions counted."""
+"""Runs every file on one CPU, compares it with exact arithmetic, and on ARM counts its instructions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from emulation.outcome import ONNXRUNTIME, TORCH, Difference, Instructions, Outc
 RUNNER = Path(__file__).with_name("runner.py")
 TORCH_RUNNER = Path(__file__).with_name("torch_runner.py")
 RUNS = 3
-"""With instructions counted: the first one prepares."""
+"""Number of runs for which instructions are counted; the first one prepares."""
 LIMIT_S = 3600.0
 
 
@@ -47,7 +47,7 @@ class Check:
     why_uncounted: str | None = None
 
     def options_for(self, file: Int8File) -> dict[str, str]:
-        """What onnxruntime is told of a file on this CPU."""
+        """Session options that onnxruntime gets for a file on this CPU."""
         is_told = self.runtime == ONNXRUNTIME and self.cpu.saturates and self.use_options
         return dict(file.needs) if is_told else {}
 
@@ -57,7 +57,7 @@ class Check:
 
 
 def outcomes_of(check: Check, children: Children) -> list[Outcome]:
-    """What became of each file."""
+    """Outcome of each file."""
     if check.why_not is not None:
         return [_outcome(check, file, why_not=check.why_not, skipped=True) for file in check.files]
     entries = [_entry(check, file) for file in check.files]
@@ -71,7 +71,7 @@ def outcomes_of(check: Check, children: Children) -> list[Outcome]:
 def _told(
     check: Check, file: Int8File, entry: dict[str, Any], why: str | None, counted: dict[str, Instructions] | str
 ) -> Outcome:
-    """The outcome of a file that was tried."""
+    """Outcome of a file that was tried."""
     if why is not None:
         return _outcome(check, file, why_not=why)
     difference = _compared(file, Path(entry["outputs"]))
@@ -86,7 +86,7 @@ def _outcome(check: Check, file: Int8File, **known: Any) -> Outcome:
 
 
 def _entry(check: Check, file: Int8File) -> dict[str, Any]:
-    """A file as the runners read it."""
+    """Entry of a file in the form that the runners read."""
     return {
         "name": file.name,
         "path": str(file.folder / "model.onnx"),
@@ -117,7 +117,7 @@ def _job(check: Check, entries: Sequence[dict[str, Any]], folder: Path, marks: P
 
 
 def _counted(check: Check, entries: Sequence[dict[str, Any]], children: Children) -> dict[str, Instructions] | str:
-    """Instructions of one inference of each file, all in one process; or why they could not be counted."""
+    """Instructions of one inference of each file, all in one process; or the reason why they were not counted."""
     if check.counting is None or not entries:
         return check.why_uncounted or {}
     folder = check.folder / "count"

@@ -1,4 +1,4 @@
-"""Child processes that run side by side, none of which outlives the block it was started in."""
+"""Child processes that run side by side; none of them outlives the block it was started in."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended; ``returncode`` is None if it took too long and was killed."""
+    """Result of a child; ``returncode`` is None if it took too long and was killed."""
 
     returncode: int | None
     printed: str
 
 
 class Children:
-    """Starts children, from any thread; whoever still runs at the end of the block is killed."""
+    """Starts children, from any thread; children that still run at the end of the block are killed."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[str]] = set()
@@ -43,7 +43,7 @@ class Children:
                 child.kill()
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], errors: Path, limit_s: float) -> Ended:
-        """Run a command to its end; what it says on stderr goes to the file ``errors``."""
+        """Run a command to its end; its stderr goes to the file ``errors``."""
         with errors.open("w", encoding="utf-8") as written:
             with self._lock:
                 if self._closed:
@@ -65,7 +65,9 @@ class Children:
 
 
 def side_by_side(work: Callable[[Given], Made], given: Iterable[Given], children: Children, jobs: int) -> list[Made]:
-    """``work`` of each one, ``jobs`` at a time, in the order given; the first failure ends the children of all."""
+    """Call ``work`` for each item, ``jobs`` at a time, and return results in order; the first failure ends all
+    children.
+    """
     with ThreadPoolExecutor(jobs) as pool:
         futures: list[Future[Made]] = [pool.submit(work, one) for one in given]
         try:

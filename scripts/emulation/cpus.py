@@ -1,4 +1,4 @@
-"""The CPUs that int8 files are run on, and how a program is started on each."""
+"""CPUs that int8 files are run on, and commands that run a program on each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ X86, ARM = "x86_64", "aarch64"
 
 @dataclass(frozen=True)
 class Cpu:
-    """A CPU.
+    """One CPU, real or emulated.
 
     Attributes:
         name: as qemu spells it.
@@ -68,7 +68,7 @@ def this_machine() -> Cpu:
 
 @dataclass(frozen=True)
 class Emulation:
-    """What emulated CPUs need.
+    """Files that emulated CPUs need.
 
     Attributes:
         qemu: the folder of ``qemu-x86_64`` and ``qemu-aarch64``.
@@ -86,7 +86,7 @@ class Emulation:
 
 
 def describe_x86(folder: Path) -> None:
-    """Write a /proc/cpuinfo for each emulated x86 CPU: qemu shows programs that of the host."""
+    """Write a /proc/cpuinfo for each emulated x86 CPU, because qemu shows that of the host to programs."""
     for cpu in EMULATED:
         if cpu.architecture == X86:
             (folder / cpu.folder_name / "proc").mkdir(parents=True)
@@ -97,7 +97,7 @@ def describe_x86(folder: Path) -> None:
 def command_on(
     cpu: Cpu, emulation: Emulation | None, arguments: Sequence[str], plugin: str | None = None
 ) -> tuple[list[str], dict[str, str]]:
-    """The command, and its environment, that runs a Python program on a CPU.
+    """Return the command, and its environment, that runs a Python program on a CPU.
 
     On x86 it is this interpreter with its packages, on ARM the one of the ARM root.
     """

@@ -1,8 +1,8 @@
-"""Fetch what emulated CPUs need: qemu 10, an ARM root with Python, wheels for it, and a qemu that counts.
+"""Fetches files that emulated CPUs need: qemu 10, an ARM root with Python, wheels for it, and a qemu that counts.
 
-Two versions of qemu: Debian links the newer ones statically, without plugins, so instructions are counted under 7.2.
-That one shows ARM programs the x86 host's /proc/cpuinfo and /sys, of which onnxruntime dies; each ARM CPU therefore
-gets a root of its own for counting, with the description that qemu 10 gives of the CPU.
+There are two versions of qemu: Debian links the newer ones statically, without plugins, so instructions are counted
+under 7.2. That version shows ARM programs the x86 host's /proc/cpuinfo and /sys, and onnxruntime crashes on these. Each
+ARM CPU therefore gets its own root for counting, with the description of the CPU by qemu 10.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from emulation.packages import COUNTING_RELEASE, RELEASE, run_tool, unpack_debia
 
 ARM_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6")
 ARM_TORCH = "2.10.0"
-"""The last release whose aarch64 wheel in the registry is a CPU build."""
+"""Version of PyTorch for ARM: the last release whose aarch64 wheel in the registry is a CPU build."""
 TORCH_NEEDS = ("typing_extensions", "sympy", "networkx", "jinja2", "filelock", "fsspec", "setuptools", "numpy")
-"""Named one by one: pip reads torch's own list as for this machine, and would fetch CUDA libraries."""
+"""Packages that torch needs, named one by one: pip would read torch's list for this machine, and
+fetch CUDA libraries.
+"""
 COUNTER = Path(__file__).with_name("instructions.c")
 PLUGIN = "instructions.so"
 _QEMU = ("qemu-x86_64", "qemu-aarch64")
@@ -34,7 +36,7 @@ exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$lib/qemu-aarch64" "$@"
 
 
 def fetch_qemu(cache: Path) -> Path:
-    """The folder of qemu 10's programs."""
+    """Fetch the folder of qemu 10's programs."""
 
     def make(folder: Path) -> None:
         unpack_debian(["qemu-user"], "amd64", folder / "all", release=RELEASE)
@@ -46,7 +48,7 @@ def fetch_qemu(cache: Path) -> Path:
 
 
 def fetch_arm_root(cache: Path) -> Path:
-    """The file system of an ARM machine with Python, unpacked; nothing in it was configured."""
+    """Fetch the file system of an ARM machine with Python, unpacked but not configured."""
 
     def make(folder: Path) -> None:
         unpack_debian(ARM_PACKAGES, "arm64", folder, release=RELEASE)
@@ -58,7 +60,7 @@ def fetch_arm_root(cache: Path) -> Path:
 
 
 def arm_python(root: Path) -> str:
-    """The version of Python below the root: ``"3.13"``."""
+    """Version of Python below the root: ``"3.13"``."""
     found = sorted((root / "usr" / "bin").glob("python3.*[0-9]"))
     if not found:
         raise Unavailable(f"no Python in {root}", why="its packages hold none", fix=f"remove {root} and run again")
@@ -66,7 +68,7 @@ def arm_python(root: Path) -> str:
 
 
 def fetch_emulation(cache: Path) -> Emulation:
-    """All that onnxruntime needs to run on every emulated CPU."""
+    """Fetch all files that onnxruntime needs on every emulated CPU."""
     qemu, root = fetch_qemu(cache), fetch_arm_root(cache)
     python = arm_python(root)
     wanted = f"onnxruntime=={version('onnxruntime')}"
@@ -75,7 +77,7 @@ def fetch_emulation(cache: Path) -> Emulation:
 
 
 def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
-    """The same with PyTorch for ARM in place of onnxruntime."""
+    """Replace onnxruntime by PyTorch for ARM in an emulation."""
     assert emulation.arm_root is not None
     python = arm_python(emulation.arm_root)
     wanted = f"torch=={ARM_TORCH}"
@@ -90,14 +92,16 @@ def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
 
 
 def with_project(emulation: Emulation, folder: Path) -> Emulation:
-    """The same with this project's own code; ``folder`` gets a link to it, without what is installed beside it."""
+    """Add this project's own code to an emulation; ``folder`` gets a link to it, without other installed packages."""
     folder.mkdir(parents=True)
     (folder / "fxpasses").symlink_to(Path(fxpasses.__file__).parent)
     return replace(emulation, arm_wheels=(folder, *emulation.arm_wheels))
 
 
 def fetch_counting(cache: Path, emulation: Emulation) -> dict[str, Emulation]:
-    """For each ARM CPU, by name: a qemu that takes plugins, and a root that describes the CPU."""
+    """Emulation with counted instructions for each ARM CPU, by name: a qemu with plugins, and a root that describes the
+    CPU.
+    """
     qemu = made_once(cache / f"qemu-{COUNTING_RELEASE}", _make_counting_qemu)
     counting = {}
     for cpu in EMULATED:
@@ -108,7 +112,7 @@ def fetch_counting(cache: Path, emulation: Emulation) -> dict[str, Emulation]:
 
 
 def _make_counting_qemu(folder: Path) -> None:
-    """qemu 7.2 with the libraries it is linked to, started through their own loader, and its plugin."""
+    """Unpack qemu 7.2 with its libraries and its plugin; it is started through its own loader."""
     unpack_debian(["qemu-user"], "amd64", folder / "all", release=COUNTING_RELEASE)
     (folder / "lib").mkdir()
     for part in ("lib", "lib64", "usr/lib"):
@@ -125,7 +129,7 @@ def _make_counting_qemu(folder: Path) -> None:
 
 
 def _describe(cpu: Cpu, emulation: Emulation, folder: Path) -> None:
-    """An ARM root that says in /proc and /sys that it has one CPU, this one."""
+    """Make an ARM root whose /proc and /sys describe this CPU alone."""
     assert emulation.arm_root is not None
     show = "print(open('/proc/cpuinfo').read().split('\\n\\n')[0])"
     command, environment = command_on(cpu, emulation, ["-c", show])

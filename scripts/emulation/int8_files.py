@@ -1,6 +1,6 @@
-"""The int8 files under test: nets, targets, their inputs, and what exact integer arithmetic makes of them.
+"""The int8 files under test: nets, targets, their inputs, and their results by exact integer arithmetic.
 
-In a folder ``NET/TARGET`` lie ``model.onnx``, ``model.pt2``, ``inputs.npz`` and ``exact.npz``.
+A folder ``NET/TARGET`` holds ``model.onnx``, ``model.pt2``, ``inputs.npz`` and ``exact.npz``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CALIBRATION_BATCH, BATCH = 8, 10
 
 @dataclass(frozen=True)
 class Net:
-    """A net, and how many inputs it is tried on.
+    """A net, and the number of inputs to try.
 
     Attributes:
-        spec: as the command line names it, or that of a tiny net.
-        weights, data: of the folder of real data; None: random weights, noise.
+        spec: its spec on the command line, or the name of a tiny net.
+        weights, data: names in the folder of real data; None: random weights, noise.
     """
 
     name: str
@@ -69,8 +69,8 @@ class Int8File:
     """An int8 model as files.
 
     Attributes:
-        needs: what onnxruntime is to be told on x86 CPUs whose int8 kernels would saturate.
-        lsbs: the step of each output; None where it is float.
+        needs: session options of onnxruntime for x86 CPUs whose int8 kernels saturate.
+        lsbs: the step of each output; None if it is float.
     """
 
     net: str
@@ -85,12 +85,12 @@ class Int8File:
         return f"{self.net}, {self.target}"
 
     def exact(self) -> list[Any]:
-        """The outputs of exact integer arithmetic."""
+        """Outputs by exact integer arithmetic."""
         return arrays_of(self.folder / "exact.npz")
 
 
 def arrays_of(path: Path) -> list[Any]:
-    """The arrays of an .npz, in order."""
+    """Arrays of an .npz file, in order."""
     with np.load(path) as stored:
         return [stored[key] for key in stored.files]
 
@@ -106,7 +106,7 @@ def make_files(net: Net, targets: Sequence[str], folder: Path, data_root: Path |
 
 @torch.inference_mode()
 def write_files(int8: fx.GraphModule, inputs: tuple[Tensor, ...], file: Int8File) -> Int8File:
-    """Export a QUANTIZED graph and run its exact reference; returns ``file`` with what it needs."""
+    """Export a QUANTIZED graph and run its exact reference; return ``file`` with its session options and steps."""
     file.folder.mkdir(parents=True)
     fxpasses.export.to_onnx(int8, file.folder / "model.onnx")
     fxpasses.export.save(int8, file.folder / "model.pt2")
@@ -120,7 +120,7 @@ def write_files(int8: fx.GraphModule, inputs: tuple[Tensor, ...], file: Int8File
 
 
 def _opened(net: Net, root: Path | None) -> tuple[nn.Module, list[tuple[Tensor, ...]], tuple[Tensor, ...], str]:
-    """The module, calibration batches, inputs to try, and a word on the weights and the data."""
+    """The module, calibration batches, inputs to try, and a note on the weights and the data."""
     if net in TINY_NETS:
         from tiny_nets.all_nets import TINY  # a fixture of the tests: every_cpu.py puts them on the path
 

@@ -1,4 +1,6 @@
-"""Run files in a process that may die of any of them: each is told apart, and the rest go on in a new process."""
+"""Runs files in a process that any of them may crash: the crash is reported for its file, and a new process runs the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ class Job:
     """Files for one runner on one CPU.
 
     Attributes:
-        command: gives the command and its environment that runs the file of a job.
+        command: returns the command, and its environment, that runs the file of a job.
         files: entries as the runner reads them, each with a name.
-        folder: for the job and what is said on stderr.
-        limit_s: for one process.
+        folder: folder of the job and of the text on stderr.
+        limit_s: time limit of one process.
     """
 
     command: Callable[[Path], Command]
@@ -34,7 +36,7 @@ class Job:
 
 
 def run_job(job: Job, children: Children) -> dict[str, str | None]:
-    """Why each file did not run, by name; None for those that did."""
+    """Reason why each file did not run, by name; None for files that ran."""
     job.folder.mkdir(parents=True, exist_ok=True)
     description, errors = job.folder / "job.json", job.folder / "errors.txt"
     outcomes: dict[str, str | None] = {}
@@ -56,7 +58,7 @@ def run_job(job: Job, children: Children) -> dict[str, str | None]:
 
 
 def _told(printed: str) -> tuple[dict[str, str | None], str | None]:
-    """What the runner said of each file it finished, and which one it was at."""
+    """Results printed by the runner for each finished file, and the file that it was running."""
     outcomes: dict[str, str | None] = {}
     begun = None
     for line in printed.splitlines():
@@ -72,7 +74,7 @@ def _told(printed: str) -> tuple[dict[str, str | None], str | None]:
 
 
 def why_ended(ended: Ended, errors: str, limit_s: float) -> str:
-    """Why a runner ended before it was done, in a few words."""
+    """Reason why a runner ended before it was done, in a few words."""
     if ended.returncode is None:
         return f"not done after {limit_s:.0f} s"
     if ended.returncode == -signal.SIGILL:

@@ -1,4 +1,4 @@
-"""One int8 file on one CPU in one runtime: how far from exact arithmetic it was, or why it did not run."""
+"""Outcome of one int8 file on one CPU in one runtime: the difference from exact arithmetic, or why it did not run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from emulation.jobs import ILLEGAL_INSTRUCTION
 TORCH, ONNXRUNTIME = "torch", "onnxruntime"
 LEVELS = 255
 SMALLEST_DIFFERENCE = 0.5
-"""In LSB. Float results may differ in their last bits; a difference of integers is at least one."""
+"""Smallest difference that counts, in LSB. Float results may differ in their last bits; integers differ by at least
+one.
+"""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Between outputs and exact arithmetic: the largest in LSB, and how many values differ at all."""
+    """Difference between outputs and exact arithmetic: the largest in LSB, and the number of values that differ."""
 
     max_lsb: float
     differing: int
@@ -27,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Instructions:
-    """Executed in one inference, and of them those that sum int8 products."""
+    """Instructions executed in one inference, and the number of those that sum int8 products."""
 
     all: int
     dot: int
@@ -36,13 +38,13 @@ class Instructions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """Outcome of one file.
 
     Attributes:
-        options: what onnxruntime was told.
-        why_not: why it did not run, or was not tried.
+        options: session options of onnxruntime.
+        why_not: reason why it did not run, or was not tried.
         skipped: it could not be tried on this machine.
-        why_uncounted: why there are no instructions, on ARM.
+        why_uncounted: reason why there are no counts of instructions, on ARM.
     """
 
     file: str
@@ -88,7 +90,7 @@ def difference_of(found: Sequence[Any], exact: Sequence[Any], lsbs: Sequence[flo
 
 
 def instructions_of(marks: str, runs: int) -> list[Instructions]:
-    """Of each file, from the marks before and behind its runs: the later run less the earlier one.
+    """Instructions of each file, from the marks before and after its runs: the later count less the earlier one.
 
     The first run of a file is left out, because it prepares; of the others the shortest counts.
     """

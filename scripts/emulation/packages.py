@@ -1,7 +1,7 @@
-"""Debian packages and Python wheels of any architecture, fetched and unpacked into a folder; nothing is installed.
+"""Fetches Debian packages and Python wheels of any architecture and unpacks them; nothing is installed.
 
-apt is given a configuration of its own: another release, another state folder, an empty list of installed packages. So
-the machine's apt is not touched, and no administrator is needed. Mirror, proxy and certificates are the machine's.
+apt gets its own configuration: another release, another state folder, an empty list of installed packages. So the
+machine's apt is not changed, and no administrator is needed. Mirror, proxy and certificates are the machine's.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from emulation.cache import Unavailable
 
 RELEASE = "trixie"
-"""Of Debian: the first one whose qemu knows all CPUs and runs current onnxruntime and PyTorch on ARM."""
+"""Release of Debian: the first whose qemu knows all CPUs and runs current onnxruntime and PyTorch on ARM."""
 COUNTING_RELEASE = "bookworm"
-"""The last one whose qemu takes plugins, which count instructions."""
+"""Release of Debian for counting: the last whose qemu takes plugins, which count instructions."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LIMIT_S = 900.0
 LAST_LINES = 3
@@ -38,7 +38,7 @@ Acquire::Languages "none";
 
 
 def unpack_debian(packages: Sequence[str], architecture: str, folder: Path, release: str = RELEASE) -> None:
-    """Unpack Debian packages and what they depend on below ``folder``.
+    """Unpack Debian packages and their dependencies below ``folder``.
 
     Raises:
         Unavailable: there is no apt, it knows no Debian mirror, or the mirror cannot be reached.
@@ -54,7 +54,7 @@ def unpack_debian(packages: Sequence[str], architecture: str, folder: Path, rele
 
 
 def _configured_apt(apt: Path, architecture: str, release: str) -> dict[str, str]:
-    """Write apt's configuration; returns the environment that names it."""
+    """Write apt's configuration; return the environment that names it."""
     for part in ("state/lists/partial", "cache/archives/partial"):
         (apt / part).mkdir(parents=True)
     (apt / "state" / "status").touch()
@@ -66,7 +66,7 @@ def _configured_apt(apt: Path, architecture: str, release: str) -> dict[str, str
 
 
 def debian_mirror() -> str:
-    """The address of the Debian mirror that the machine's own apt uses.
+    """Address of the Debian mirror that the machine's own apt uses.
 
     Raises:
         Unavailable: there is no apt, or it uses none.
@@ -83,12 +83,12 @@ def debian_mirror() -> str:
 
 
 def mirror_among(addresses: Sequence[str]) -> str | None:
-    """The first address of a Debian archive; those of its security updates end differently."""
+    """First address of a Debian archive; addresses of security updates have another ending."""
     return next((a for a in addresses if a.rstrip("/").rpartition("/")[2] == "debian"), None)
 
 
 def unpack_wheels(requirements: Sequence[str], python: str, folder: Path) -> None:
-    """Unpack wheels for aarch64 and CPython ``python`` ("3.13"), and what they depend on, into ``folder``.
+    """Unpack wheels for aarch64 and CPython ``python`` ("3.13"), and their dependencies, into ``folder``.
 
     Raises:
         Unavailable: there is no pip, or the registry cannot be reached or has no such wheel.
@@ -101,10 +101,10 @@ def unpack_wheels(requirements: Sequence[str], python: str, folder: Path) -> Non
 
 
 def run_tool(command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
-    """Run a command; returns what it printed.
+    """Run a command; return its output.
 
     Raises:
-        Unavailable: it is not installed, fails, or takes longer than a quarter of an hour; with its own last words.
+        Unavailable: it is not installed, fails, or takes longer than a quarter of an hour; the error quotes its output.
     """
     name = " ".join(command[:3]) if command[0] == sys.executable else " ".join(command[:2])
     environment = {**os.environ, "LC_ALL": "C", **(settings or {})}

@@ -1,12 +1,12 @@
-"""Run int8 ONNX files in onnxruntime: ``python runner.py job.json``. Stands alone, with numpy and onnxruntime only.
+"""Runs int8 ONNX files in onnxruntime: ``python runner.py job.json``. It needs only numpy and onnxruntime.
 
 The job is ``{"files": [{"name", "path", "inputs", "options", "batch", "outputs"}, ...]}``. ``inputs`` is an .npz of
 arrays in the order of the file's inputs; they are given to the file in batches, and all results go to the .npz
-``outputs``. With ``"runs"`` instead of ``"outputs"`` the first input alone is run so often, with a mark before each run
-and one at the end.
+``outputs``. With ``"runs"`` instead of ``"outputs"`` only the first input is run, that many times, with a mark before
+each run and one at the end.
 
-Prints a line of JSON before each file, ``{"begun": NAME}``, and one after it, ``{"done": NAME}`` or
-``{"failed": NAME, "why": ...}``. So whoever started it knows which file a crash belongs to.
+The program prints a line of JSON before each file, ``{"begun": NAME}``, and one after it, ``{"done": NAME}`` or
+``{"failed": NAME, "why": ...}``. So its caller knows to which file a crash belongs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime
 
 MARK = 0x5F3A0000
-"""The plugin that counts instructions looks for system calls with this argument; see instructions.c."""
+"""Argument of the system calls that the plugin counts instructions between; see instructions.c."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def say(**told: Any) -> None:
 
 
 def run_file(file: dict[str, Any]) -> None:
-    """Run one file on all its inputs and write what it gives, or on the first one with marks."""
+    """Run one file on all its inputs and write its outputs, or run the first input with marks."""
     session = session_of(file["path"], file["options"])
     with np.load(file["inputs"]) as stored:
         given = {i.name: stored[key] for i, key in zip(session.get_inputs(), stored.files, strict=True)}
@@ -63,7 +63,7 @@ def run_with_marks(session: Any, first: dict[str, Any], runs: int) -> None:
 
 
 def session_of(path: str, options: dict[str, str]) -> Any:
-    """A session of one thread, with the entries of configuration that the file wants on this CPU."""
+    """Session of one thread, with the options that the file needs on this CPU."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
@@ -73,7 +73,7 @@ def session_of(path: str, options: dict[str, str]) -> Any:
 
 
 def mark() -> None:
-    """A system call that does nothing: closing a file that is not open."""
+    """Make a system call that does nothing: close a file that is not open."""
     try:
         os.close(MARK)
     except OSError:

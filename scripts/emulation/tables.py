@@ -1,4 +1,4 @@
-"""The outcomes as tables: a row for each file, a column for each CPU."""
+"""Outcomes as tables: a row for each file, a column for each CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = 60
 
 
 def difference_table(outcomes: Sequence[Outcome], runtime: str) -> Table:
-    """The largest difference from exact arithmetic, in LSB."""
+    """Table of the largest difference from exact arithmetic, in LSB."""
     chosen = [o for o in outcomes if o.runtime == runtime]
     versions = " and ".join(dict.fromkeys(o.version for o in chosen))
     table = _table(f"{runtime} {versions}: largest difference from exact arithmetic, in LSB", chosen)
@@ -22,7 +22,7 @@ def difference_table(outcomes: Sequence[Outcome], runtime: str) -> Table:
 
 
 def instructions_table(outcomes: Sequence[Outcome]) -> Table:
-    """Instructions of one inference on ARM, and the share of those that sum int8 products."""
+    """Table of the instructions of one inference on ARM, and the share of those that sum int8 products."""
     chosen = [o for o in outcomes if o.instructions is not None]
     table = _table("onnxruntime: millions of instructions for one inference", chosen)
     _add_rows(table, chosen, instructions_text)
@@ -30,7 +30,7 @@ def instructions_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def notes(outcomes: Sequence[Outcome]) -> list[str]:
-    """What the tables leave out: options, reasons for skipping, why nothing was counted."""
+    """Notes beside the tables: options, reasons for skipping, and reasons why nothing was counted."""
     told = []
     options = dict.fromkeys(f"{key}={value}" for o in outcomes for key, value in o.options.items())
     if options:
@@ -46,7 +46,7 @@ def notes(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def difference_text(outcome: Outcome) -> str:
-    """``0``; ``0 (3 of 500 in the last bits)``; ``14 (321 of 500)``; or why not."""
+    """Text of a cell: ``0``; ``0 (3 of 500 in the last bits)``; ``14 (321 of 500)``; or a reason."""
     mark = WITH_OPTION if outcome.options else ""
     found = outcome.difference
     if found is None:
@@ -60,7 +60,7 @@ def difference_text(outcome: Outcome) -> str:
 
 
 def instructions_text(outcome: Outcome) -> str:
-    """``12.3 (21 % dot)``."""
+    """Text of a cell: ``12.3 (21 % dot)``."""
     found = outcome.instructions
     if found is None:
         return ""
@@ -91,12 +91,12 @@ def _add_rows(table: Table, outcomes: Sequence[Outcome], text: object) -> None:
 
 
 def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Those that are not exact."""
+    """Outcomes that are not exact."""
     return [o for o in outcomes if not o.is_good]
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """One line: how many were exact, how many could not be tried."""
+    """One line with the number of exact outcomes and of those that could not be tried."""
     compared = [o for o in outcomes if o.difference is not None]
     exact = sum(o.is_good for o in compared)
     skipped = sum(o.skipped for o in outcomes)

@@ -1,7 +1,7 @@
-"""Run int8 ``.pt2`` files in PyTorch: ``python torch_runner.py job.json``, told apart as in runner.py.
+"""Runs int8 ``.pt2`` files in PyTorch: ``python torch_runner.py job.json``; prints the same lines as runner.py.
 
-The job is ``{"files": [{"name", "pt2", "inputs", "engine", "outputs", "batch"}, ...]}``; an engine of null is the one
-the toolkit chooses.
+The job is ``{"files": [{"name", "pt2", "inputs", "engine", "outputs", "batch"}, ...]}``; with an engine of null the
+toolkit chooses one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def say(**told: Any) -> None:
 
 @torch.inference_mode()
 def run_file(file: dict[str, Any]) -> None:
-    """Run one file on all its inputs, and write what it gives."""
+    """Run one file on all its inputs, and write its outputs."""
     module = fxpasses.export.to_torch(fxpasses.export.load(file["pt2"]), engine=file["engine"])
     with np.load(file["inputs"]) as stored:
         given = [torch.from_numpy(stored[key]) for key in stored.files]

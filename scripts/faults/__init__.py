@@ -1,1 +1,3 @@
-"""Faults: commands that are killed, interrupted, and out of disk at random moments. For ``fault_injection.py``."""
+"""Faults: commands that are killed or interrupted, or run out of disk, at random moments. For
+``fault_injection.py``.
+"""

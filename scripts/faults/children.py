@@ -1,7 +1,7 @@
-"""Children to be disturbed: forked from this process, which has imported everything, or processes of their own.
+"""Child processes to be disturbed: forked from this process, which has imported everything, or started anew.
 
-Importing takes longer than the rest of a small command. A forked child runs the same ``main`` as ``python -m
-fxpasses``, with the same streams, signals and exit codes.
+Importing takes longer than the rest of a small command. A forked child runs the same ``main`` as
+``python -m fxpasses``, with the same streams, signals and exit codes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _POLL_S = 0.002
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its exit code, or minus the signal that ended it; None if it took too long and was killed."""
+    """Result of a child: its exit code, or minus the signal that ended it; None if it took too long and was killed."""
 
     code: int | None
     said: str
@@ -49,7 +49,7 @@ class Ended:
 
 
 def preload() -> None:
-    """Import what commands import; nothing is computed, so that no thread is there to be lost by a fork."""
+    """Import the modules of commands; nothing is computed, because a fork would lose the threads of a computation."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in PRELOADED:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
@@ -57,7 +57,7 @@ def preload() -> None:
 
 
 class Child:
-    """A child that runs; what it says on both streams is kept."""
+    """A running child; the text on both of its streams is kept."""
 
     def __init__(self, pid: int, said: int) -> None:
         self.pid, self._said, self._begun = pid, said, time.monotonic()
@@ -70,7 +70,7 @@ class Child:
         return self._status is not None
 
     def is_ready(self) -> bool:
-        """Whether it has its own answer to SIGTERM, which a command prepares before anything else."""
+        """Whether it has set its own handler of SIGTERM, which a command does before anything else."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
@@ -83,7 +83,7 @@ class Child:
     def wait_until(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Wait for a condition; False if the child ended first, or it took too long.
 
-        Who is interrupted meanwhile leaves no child behind.
+        An interruption of this process kills the child.
         """
         end = time.monotonic() + limit_s
         try:
@@ -113,7 +113,7 @@ class Child:
 
 
 def fork(work: Callable[[], object], environment: dict[str, str]) -> Child:
-    """Run ``work`` in a copy of this process; a ``SystemExit`` of it is the exit code."""
+    """Run ``work`` in a copy of this process; a ``SystemExit`` gives the exit code."""
     reading, writing = _pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -135,7 +135,7 @@ def _be_the_child(work: Callable[[], object], writing: int, environment: dict[st
 
 
 def start(line: list[str], environment: dict[str, str]) -> Child:
-    """Run a command line as a process of its own."""
+    """Run a command line in a new process."""
     reading, writing = _pipe()
     process = subprocess.Popen(line, stdout=writing, stderr=writing, env={**os.environ, **environment})
     os.close(writing)
@@ -144,12 +144,12 @@ def start(line: list[str], environment: dict[str, str]) -> Child:
 
 
 def _pipe() -> tuple[int, int]:
-    """A pipe, not a file: what is said must not meet the limit on the size of files."""
+    """Make a pipe instead of a file, because a file could reach the limit on file sizes."""
     return os.pipe()
 
 
 def _leave(work: Callable[[], object]) -> NoReturn:
-    """What the interpreter does around a program, without going back to the code of the parent."""
+    """Run ``work`` and exit as the interpreter does, without returning to the code of the parent."""
     code: object = DEFECT_OF_THE_CHILD
     try:
         work()

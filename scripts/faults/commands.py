@@ -1,4 +1,4 @@
-"""The commands that are disturbed, on a net of a few weights and generated data, so that one run takes seconds."""
+"""The commands to disturb, on a net of a few weights and generated data, so that one run takes seconds."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Command:
     """One command line.
 
     Attributes:
-        options: behind the model and the data.
+        options: options after the model and the data.
         takes_model: whether there are a model and data.
-        file: what ``--out`` names in the folder; None for the folder itself.
-        kept: beside the folder, to go on with after an interruption: promised, and nothing left behind.
-        is_optimised: whether onnxruntime writes a file of it.
-        share: how often it is drawn.
+        file: name of ``--out`` in the folder; None for the folder itself.
+        kept: files beside the folder that an interrupted command promises to leave, to continue with.
+        is_optimised: whether onnxruntime writes a file in it.
+        share: weight with which it is drawn.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Command:
     share: int = 2
 
     def line(self, root: Path) -> list[str]:
-        """The arguments of ``fxpasses``, for a result in ``root / OUT``."""
+        """Arguments of ``fxpasses`` for a result in ``root / OUT``."""
         mine = str(root / MINE)
         given = [f"{mine}:net", "--data", f"{mine}:data", "--threads", "1"] if self.takes_model else []
         out = root / OUT if self.file is None else root / OUT / self.file
@@ -68,12 +68,12 @@ COMMANDS = (
 
 
 def prepare(root: Path) -> Path:
-    """A folder for a command to work in: the caller's code, and room for temporary files."""
+    """Prepare a folder for a command to work in: the caller's code, and a folder of temporary files."""
     (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
     (root / MINE).write_text(CALLERS_CODE)
     return root
 
 
 def process_line(command: Command, root: Path) -> list[str]:
-    """The same as a process of its own."""
+    """Command line that runs it in its own process."""
     return [sys.executable, "-m", "fxpasses", *command.line(root)]

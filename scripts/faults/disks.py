@@ -1,8 +1,8 @@
-"""Disks that become full: a small file system of its own where this user may mount one, else a limit on file sizes.
+"""Disks that become full: a small file system if this user may mount one, else a limit on file sizes.
 
-On the small file system (tmpfs, for root) a file beside the result takes all the room that is to be missing: every
-write meets a really full disk, whoever writes, C++ included. ``RLIMIT_FSIZE`` fails the writes of the child in the same
-way, but with another error (EFBIG), and never those that make folders or names.
+On the small file system (tmpfs, for root) a file beside the result fills the space that is to be missing: every write,
+also from C++, meets a really full disk. ``RLIMIT_FSIZE`` makes the writes of the child fail in the same way, but with
+another error (EFBIG), and it never stops the creation of folders or names.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _FILLER = "filler"
 
 @dataclass(frozen=True)
 class Disk:
-    """A folder, and how it becomes full."""
+    """A folder that can be made full."""
 
     folder: Path
     is_mounted: bool
 
     def leave(self, free_bytes: int) -> None:
-        """Leave so much room, or up to a block less; to be called in the child where the disk is no mount."""
+        """Leave this much space, or up to a block less; to be called in the child if the disk is no mount."""
         if not self.is_mounted:
             resource.setrlimit(resource.RLIMIT_FSIZE, (free_bytes, resource.RLIM_INFINITY))
             return
@@ -47,13 +47,13 @@ class Disk:
             os.close(handle)
 
     def free(self) -> None:
-        """Give all room back."""
+        """Free all space."""
         (self.folder / _FILLER).unlink(missing_ok=True)
 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
-    """A disk in ``folder``, which must be empty."""
+    """Provide a disk in ``folder``, which must be empty."""
     is_mounted = _can_mount() and _mount(folder)
     try:
         yield Disk(folder, is_mounted)

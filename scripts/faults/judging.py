@@ -1,4 +1,4 @@
-"""What must be true after a fault: one result, complete and readable; the exit code promised; nothing left behind."""
+"""Checks the state after a fault: one result, complete and readable; the promised exit code; nothing left behind."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DONE, BAD_INPUT = 0, 2
 _CODES: dict[signal.Signals | None, tuple[int, ...]] = {
     signal.SIGKILL: (-signal.SIGKILL,),
     signal.SIGINT: (130,),
-    signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),  # before it is prepared for, a shell sees the same
+    signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),  # the second code: it came before the handler was set
     None: (BAD_INPUT,),
 }
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of one trial.
+    """Judgement of one trial.
 
     Attributes:
-        state: what the folder holds.
+        state: result that the folder holds.
         was_finished: it was killed between its moves, which had to be finished first.
-        came_too_late: the command had ended, or the disk sufficed.
-        needs_a_run: a killed process clears nothing up; the next one must.
-        why_wrong: the first thing that is not as it must be; None where all is right.
+        came_too_late: the command had ended, or the disk had enough space.
+        needs_a_run: a killed process removes nothing; the next one must.
+        why_wrong: the first problem; None if there is none.
     """
 
     state: str
@@ -42,7 +42,8 @@ class Judgement:
 
 
 def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: Callable[[], str]) -> Judgement:
-    """Judge a folder; that of a killed process after its moves are finished, as every command that opens it does.
+    """Judge a folder after a fault. After a kill the moves are finished first, as every command that opens the folder
+    does.
 
     The files of an old result, unchanged byte by byte, were read when they were new.
     """
@@ -63,7 +64,7 @@ def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unre
 
 
 def after_a_run(judgement: Judgement, command: Command, ended: Ended, root: Path, before: Snapshot) -> Judgement:
-    """Judge what the next run made of it."""
+    """Judge the folder after the next run."""
     left = [path for path in left_behind(root, _expected(command, before)) if not path.startswith(f"{TEMPORARY}/")]
     if ended.code != DONE:
         return replace(judgement, why_wrong=f"the next run ended with {ended.code}: {ended.said}")

@@ -1,7 +1,7 @@
-"""Moments in a child: its operations on files, counted, and onnxruntime writing its optimised file.
+"""Moments in a child: its operations on files, counted, and the writing of the optimised file by onnxruntime.
 
-Python's audit events tell of an operation just before it is done. At the chosen one the fault strikes, so that the
-short steps between the long ones are hit as often as these: by the clock, they never would be.
+Python's audit events report an operation just before it is done. The fault comes at the chosen one, so that short steps
+between long ones are hit as often as these; at random times they almost never would be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @dataclass
 class Counts:
-    """How many moments there are in one run."""
+    """Number of moments in one run."""
 
     operations: int = 0
     optimised_files: int = 0
@@ -67,7 +67,7 @@ def _watch_onnxruntime(counts: Counts, strike: Callable[[int], None]) -> None:
     session = onnxruntime.InferenceSession
 
     class Watched(session):  # type: ignore[misc, valid-type]  # onnxruntime has no annotations
-        """Tells that it is about to write a file."""
+        """Session that calls back before it writes a file."""
 
         def __init__(self, given: object, sess_options: Any = None, **more: object) -> None:
             if sess_options is not None and sess_options.optimized_model_filepath:

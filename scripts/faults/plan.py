@@ -1,4 +1,4 @@
-"""Which fault strikes which command at which moment: everything follows from a seed."""
+"""Plan of the trials: the fault, the command and the moment of each follow from a seed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from faults.commands import COMMANDS, Command
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 CLOCK, OPERATION, OPTIMISED_FILE, ROOM = "clock", "operation", "onnxruntime's file", "room"
-"""Moments: a time; an operation on files; onnxruntime about to write; as many bytes as there is room for."""
+"""Moments: a time; an operation on files; onnxruntime about to write; the number of bytes that fit on the disk."""
 KILL_MOMENTS = (CLOCK, OPERATION)
 DISK_MOMENTS = (ROOM, OPERATION, OPTIMISED_FILE)
 _LATEST = 0.95
-"""Of a run that is not disturbed; later, there would be nothing to disturb."""
+"""Latest time of a fault, as share of an undisturbed run; later, there would be nothing to disturb."""
 _MOST_ROOM = 64 << 10
 _IN_A_PROCESS = 7
-"""One kill by the clock in so many strikes a process of its own."""
+"""One in this many kills by the clock hits a command in its own process."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Fault:
     """One trial.
 
     Attributes:
-        label: names it, and with the seed says all of it.
-        signal: what is sent; None for a full disk.
+        label: its name, which together with the seed determines it.
+        signal: signal to send; None for a full disk.
         moment: one of the kinds above.
-        at: where between its begin and its end (0 to 1), by the clock, by the count of operations, or by bytes.
+        at: place between begin and end (0 to 1): of the time, of the operations, or of the bytes.
         room: bytes that are left on a disk that becomes full at a moment.
-        in_process: whether the command runs in a process of its own.
+        in_process: whether the command runs in its own process.
     """
 
     label: str
@@ -47,7 +47,7 @@ class Fault:
 
 
 def plan(kills: int, disks: int, seed: int) -> list[Fault]:
-    """The trials, those of a kind evenly over signals and moments, over commands by their share."""
+    """Trials, evenly distributed over signals and moments, and over commands by their share."""
     return [_kill(number, seed) for number in range(kills)] + [_disk(number, seed) for number in range(disks)]
 
 

@@ -1,4 +1,4 @@
-"""What a folder holds after a fault: the old result, the new one, or neither; and whether each file can be read."""
+"""State of a folder after a fault: the old result, the new one, or neither; and whether each file can be read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 OLD, NEW, MIXED = "old", "new", "mixed"
 OF_OTHERS = ("tmp/.ses",)
-"""What onnxruntime leaves among temporary files, in undisturbed runs, too."""
+"""Temporary files that onnxruntime leaves, in undisturbed runs, too."""
 Snapshot = Mapping[str, tuple[int, bytes]]
-"""Of each file below a folder its number on the file system and its content."""
+"""Number on the file system and content of each file below a folder."""
 
 
 def snapshot(folder: Path) -> Snapshot:
@@ -19,7 +19,7 @@ def snapshot(folder: Path) -> Snapshot:
 
 
 def state_of(before: Snapshot, folder: Path) -> str:
-    """Which result a folder holds, by the numbers of its files; temporary folders aside."""
+    """Result that a folder holds, by the numbers of its files; temporary folders are ignored."""
     after = {name: known for name, known in snapshot(folder).items() if not name.startswith(".fxpasses-")}
     if after == before:
         return OLD
@@ -28,20 +28,20 @@ def state_of(before: Snapshot, folder: Path) -> str:
 
 
 def left_behind(root: Path, expected: frozenset[str]) -> list[str]:
-    """What is in a folder beside the files and folders expected there."""
+    """Files and folders in a folder that are not expected there."""
     found = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
     return [path for path in found if path not in expected and path not in OF_OTHERS]
 
 
 def unreadable(folder: Path) -> list[str]:
-    """Each file that its own reader refuses, with what it raised."""
+    """Files that their own readers refuse, with the errors."""
     found = []
     for file in sorted(folder.rglob("*")):
         if not file.is_file():
             continue
         try:
             _reader_of(file)(file)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        except Exception as error:  # noqa: BLE001 - every error is reported
             found.append(f"{file.name}: {type(error).__name__}: {error}")
     return found
 

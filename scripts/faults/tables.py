@@ -1,4 +1,4 @@
-"""The counts as a table, and each trial that went wrong in words."""
+"""The counts as a table, and a sentence on each trial that went wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faults.trials import Trial
 
 
 def count_table(trials: Sequence[Trial]) -> Table:
-    """A row for each kind of fault and of moment."""
+    """Table with a row for each kind of fault and of moment."""
     table = Table()
     table.add_column("fault")
     table.add_column("at")
@@ -25,7 +25,7 @@ def count_table(trials: Sequence[Trial]) -> Table:
 
 
 def wrong(trials: Sequence[Trial]) -> list[str]:
-    """What was wrong, and the label by which it is tried again."""
+    """Sentences on the problems, with the label by which a trial is run again."""
     return [
         f"{trial.fault.label}: {trial.fault.command.name}, {trial.fault.kind} at {trial.fault.moment}: "
         f"{trial.judgement.why_wrong}"

@@ -1,4 +1,4 @@
-"""One trial: a command over an older complete result, a fault in the middle, and what is there afterwards."""
+"""One trial: a command over an older complete result, a fault during it, and a check of the state afterwards."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from faults.plan import CLOCK, OPERATION, OPTIMISED_FILE, ROOM, Fault
 from faults.state import snapshot, unreadable
 
 LIMIT_S = 300.0
-"""The longest a run of seconds may take on a busy machine."""
+"""Time limit of one run; it takes seconds, but longer on a busy machine."""
 TRIES, EARLIER = 4, 0.6
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run to its end: how long it takes, how many moments it has, how much room its result needs."""
+    """An undisturbed run: its duration, the number of its moments, and the size of its result."""
 
     seconds: float
     counts: Counts
@@ -34,7 +34,7 @@ class Undisturbed:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one."""
+    """One trial: its fault, the end of the child, and the judgement."""
 
     fault: Fault
     ended: Ended
@@ -42,14 +42,14 @@ class Trial:
 
 
 class Bench:
-    """Folders with an older result of each command, and what is known of undisturbed runs."""
+    """Folders with an older result of each command, and the facts of undisturbed runs."""
 
     def __init__(self, folder: Path, disk: Disk) -> None:
         self.folder, self.disk = folder, disk
         self._known: dict[tuple[Command, bool], Undisturbed] = {}
 
     def run(self, fault: Fault) -> Trial:
-        """Have a fault strike; if it came too late, a little earlier the next time."""
+        """Run a trial; if the fault came too late, try again with an earlier one."""
         trial = self._try(fault)
         for _ in range(TRIES):
             if not trial.judgement.came_too_late or trial.judgement.why_wrong is not None:
@@ -59,7 +59,7 @@ class Bench:
         return trial
 
     def _try(self, fault: Fault) -> Trial:
-        """Make the older result, have the fault strike, and judge."""
+        """Make the older result, run the command with the fault, and judge."""
         known = self._undisturbed(fault.command, fault.in_process)
         root = self._root(fault.command)
         if fault.signal is None:
@@ -86,7 +86,9 @@ class Bench:
         return Path(shutil.copytree(root, self.disk.folder / root.name))
 
     def _undisturbed(self, command: Command, in_process: bool) -> Undisturbed:
-        """Run it once, which is the older result as well; a process of its own only to know how long it takes."""
+        """Run the command undisturbed, which also makes the older result; a separate process only measures its
+        duration.
+        """
         root = prepare(self._root(command))
         if (command, False) not in self._known or not (root / OUT).is_dir():
             self._known[command, False] = _first_run(command, root)
@@ -111,7 +113,7 @@ class Bench:
         return _forked(fault.command, root, lambda: self._watch(fault, root, known))
 
     def _watch(self, fault: Fault, root: Path, known: Undisturbed) -> None:
-        """In the child: have the fault strike at a moment of its own."""
+        """Let the fault come at its moment; called in the child."""
         moments = known.counts.optimised_files if fault.moment == OPTIMISED_FILE else known.counts.operations
         chosen = 1 + int(fault.at * moments)
 
@@ -132,7 +134,7 @@ class Bench:
 
 
 def _first_run(command: Command, root: Path) -> Undisturbed:
-    """Run a command, and count its moments; each file that it replaces next time is one more."""
+    """Run a command, and count its moments; each file that the next run replaces adds one."""
     counted = root.parent / f"{root.name}.counts"
 
     def counting() -> None:
@@ -165,5 +167,7 @@ def _environment(root: Path) -> dict[str, str]:
 
 
 def _unreadable(root: Path) -> str:
-    """The files that cannot be read; found in a child, for reading computes, and this process must stay fit to fork."""
+    """Names of the files that cannot be read. They are read in a child, because reading starts threads, and this
+    process must stay able to fork.
+    """
     return fork(lambda: print("\n".join(unreadable(root / OUT))), {}).end(LIMIT_S).said.strip()

@@ -1,4 +1,4 @@
-"""docs/labs.md: every question of every lab with its number and where more is shown, from the labs' report.json files.
+"""Writes docs/labs.md: every question of every lab with its number and answer, from the labs' report.json files.
 
 python scripts/labs/answers_page.py labs/*/report.json
 """
@@ -36,7 +36,7 @@ good the published net is. Plots are in the notebooks, `docs/labs/NAME.ipynb`.
 
 
 def page(documents: Sequence[Mapping[str, Any]]) -> str:
-    """The page of some reports, in the order given."""
+    """Make the page of some reports, in the order given."""
     parts = [INTRODUCTION]
     for document in documents:
         answers = [Answer(**{k: v for k, v in answer.items() if k != "text"}) for answer in document["answers"]]
@@ -45,7 +45,7 @@ def page(documents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _made(document: Mapping[str, Any]) -> str:
-    """When, on what, and how."""
+    """Lines on date, machine and settings."""
     machine = document["environment"]
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("torch", "onnxruntime"))
     settings = "quick settings" if document["quick"] else "full settings"

@@ -35,7 +35,7 @@ COLUMNS = ("model", "test top-1 %", "batch 1, ms", "batch 32, ms", "FLOPs", "MB"
 
 @dataclass
 class Driving:
-    """The frames, the float net once it is trained, and its forms by name: what is measured, and the graph it is of."""
+    """Frames, the float net once it is trained, and its forms by name: the subject to measure, and its graph."""
 
     report: LabReport
     training: Frames
@@ -54,7 +54,7 @@ class Driving:
         return self.net
 
     def make_input(self, batch: int) -> Tensor:
-        """The first test frames."""
+        """First test frames."""
         return UNIT_RANGE(self.test.images[:batch])
 
 

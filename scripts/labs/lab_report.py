@@ -1,4 +1,4 @@
-"""What every lab shares: sections run in order, answers by number, tables, plots, and the files they end in.
+"""Parts that all labs share: sections run in order, answers by number, tables, plots, and the files of the results.
 
 A lab is a module with a title and ``SECTIONS``, a tuple of functions that take the lab's own state. The state holds a
 :class:`LabReport`, which the sections fill; :func:`run_lab` runs them and writes
@@ -33,19 +33,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 Number = int | float
 Value = str | int | float | None
 Row = Sequence[Value]
-"""A row of a table: texts, numbers, and nothing."""
+"""A row of a table: texts, numbers, and empty cells."""
 PLOT_INCHES = (7.0, 4.2)
 
 
 @dataclass(frozen=True)
 class LabSettings:
-    """How a lab is run.
+    """Settings of a lab's run.
 
     Attributes:
         data: folder of data sets.
         out: folder of the results.
         quick: smaller nets and fewer images, in minutes.
-        weights: of the lab's large net, as ``long_training.py`` writes them; without them the lab trains a small one.
+        weights: weights of the lab's large net from ``long_training.py``; without them the lab trains a small one.
     """
 
     data: Path
@@ -67,7 +67,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The number as people write it, with its unit."""
+        """Value as text, with its unit."""
         number = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
         spread = "" if self.spread is None else f" ± {self.spread:.2g}"
         return f"{number}{spread} {self.unit}".rstrip()
@@ -83,9 +83,10 @@ class Rows:
 
 @dataclass
 class LabReport:
-    """What a lab found: filled by its sections, written at the end.
+    """Results of a lab: filled by its sections, written at the end.
 
-    ``load`` is how many processes wanted a CPU when the lab began: with more of them than CPUs, times say little.
+    ``load`` is the number of processes that wanted a CPU when the lab began: if it exceeds the number of CPUs, times
+    are not reliable.
     """
 
     name: str
@@ -107,10 +108,10 @@ class LabReport:
         where: str = "",
         spread: float | None = None,
     ) -> None:
-        """Answer a question of the course.
+        """Add the answer to a question of the course.
 
         Raises:
-            ValueError: the number was given before, or the value is no finite number: a question is answered or not.
+            ValueError: the number was given before, or the value is not finite.
         """
         if number in {answer.number for answer in self.answers}:
             raise ValueError(f"question {number} has an answer already")
@@ -119,7 +120,7 @@ class LabReport:
         self.answers.append(Answer(number, question, value, unit, where, spread))
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Keep a table; every row has a cell for each column."""
+        """Add a table; every row has a cell for each column."""
         wrong = [row for row in rows if len(row) != len(columns)]
         if wrong:
             raise ValueError(f"table {name}: a row of {len(wrong[0])} cells for {len(columns)} columns")
@@ -139,11 +140,11 @@ class LabReport:
         self.plots[name] = path
 
     def remark(self, sentence: str) -> None:
-        """Keep a sentence that the numbers need beside them."""
+        """Add a sentence that readers of the numbers need."""
         self.remarks.append(sentence)
 
     def document(self) -> dict[str, Any]:
-        """report.json."""
+        """Content of report.json."""
         return {
             "lab": self.name,
             "title": self.title,
@@ -159,7 +160,7 @@ class LabReport:
         }
 
     def write(self) -> Path:
-        """Write report.json and report.md; the path of the first."""
+        """Write report.json and report.md; return the path of the first."""
         self.settings.out.mkdir(parents=True, exist_ok=True)
         path = self.settings.out / "report.json"
         path.write_text(json.dumps(self.document(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -167,7 +168,7 @@ class LabReport:
         return path
 
     def markdown(self) -> str:
-        """report.md."""
+        """Content of report.md."""
         lines = [f"# {self.title}", "", *answer_lines(self.answers)]
         for name, table in self.tables.items():
             lines += ["", f"## {name}", "", *markdown_table(table.columns, table.rows)]
@@ -201,7 +202,7 @@ def cell_text(cell: Value) -> str:
 
 
 class LabState(Protocol):
-    """What the sections of a lab share."""
+    """State that the sections of a lab share."""
 
     @property
     def report(self) -> LabReport: ...
@@ -212,7 +213,7 @@ State = TypeVar("State", bound=LabState)
 
 @dataclass(frozen=True)
 class Lab(Generic[State]):
-    """A lab: its name (that of its module), its title, how its state begins, and its sections in order."""
+    """A lab: its name (that of its module), its title, the function that makes its state, and its sections in order."""
 
     name: str
     title: str
@@ -236,7 +237,7 @@ def run_lab(lab: Lab[State], settings: LabSettings, console: Console | None = No
 
 
 def run_section(section: Callable[[State], None], state: State) -> None:
-    """Run one section and keep how long it took."""
+    """Run one section and record its duration."""
     started = time.perf_counter()
     section(state)
     state.report.seconds[section.__name__] = time.perf_counter() - started
@@ -248,7 +249,7 @@ def title_of(section: Callable[..., object]) -> str:
 
 
 def answers_table(report: LabReport) -> Table:
-    """The answers for the terminal."""
+    """Table of the answers for the terminal."""
     table = Table("", "question", "answer", "where", title=report.title)
     for answer in report.answers:
         table.add_row(answer.number, answer.question, answer.text, answer.where)
@@ -256,7 +257,7 @@ def answers_table(report: LabReport) -> Table:
 
 
 def settings_of(name: str, arguments: Sequence[str] | None = None) -> LabSettings:
-    """The settings that the command line of a lab gives."""
+    """Parse the command line of a lab."""
     parser = argparse.ArgumentParser(description=f"Lab {name}: every question of the course with its number.")
     default = Path(os.environ.get("FXPASSES_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=default, help=f"folder of data sets (default {default})")

@@ -1,15 +1,15 @@
-"""Train a net on CIFAR-10 for as long as the machine is there: in rounds, resumable after a kill at any moment.
+"""Trains a net on CIFAR-10 in rounds of growing length, resumable after a kill at any moment.
 
     python scripts/labs/long_training.py --net resnet18 --data CIFAR --folder RUN
 
-A round is a cosine from the full learning rate to zero; each is longer than the one before, and begins where it ended
-(Loshchilov and Hutter 2016, warm restarts). Early epochs see crops smaller than 32x32, at the images' own scale: a crop
+A round is a cosine from the full learning rate to zero; each is longer than the one before, and continues from its end
+(Loshchilov and Hutter 2016, warm restarts). Early epochs use crops smaller than 32x32, at the images' own scale. A crop
 of 20x20 takes a third of the time, and since the nets end in an average over positions, the weights fit images of any
-size. What the run is worth at any moment is the moving average of its weights (decay 0.999).
+size. The result of the run at any moment is the moving average of its weights (decay 0.999).
 
 Everything is a function of the step: the order of the images, crops and mirrors are drawn from generators seeded with
-the epoch or the step, so a checkpoint is weights, averages, momenta and one number, and a resumed run goes on exactly
-as if nobody had stopped it. ``RUN/checkpoint.pt`` is written every 200 steps (all or nothing) and
+the epoch or the step. So a checkpoint is weights, averages, momenta and one number, and a resumed run gives exactly the
+result of an uninterrupted one. ``RUN/checkpoint.pt`` is written every 200 steps (to a second file, then renamed) and
 ``RUN/weights.pt`` after every epoch; both load with ``weights_only=True``.
 """
 
@@ -38,9 +38,9 @@ from fxpasses.models.training.evaluation import evaluate_top1
 from fxpasses.writing.atomic import write_bytes_atomic
 
 ROUNDS: tuple[tuple[int, ...], ...] = ((20, 24, 32), (24, 24, 32, 32, 32, 32), (32,) * 12, (32,) * 24, (32,) * 48)
-"""For each round the size of the crops of each of its epochs."""
+"""Size of the crops in each epoch of each round."""
 SHORT_ROUNDS: tuple[tuple[int, ...], ...] = ((24, 24, 28, 32, 32, 32), (32,) * 12, (32,) * 24)
-"""For narrow nets, whose epochs take minutes."""
+"""Rounds of narrow nets, whose epochs take minutes: size of the crops in each epoch."""
 WARM_UP_STEPS = 200
 CHECKPOINT_STEPS = 200
 PUBLISHED, CHECKPOINT, LOG = "weights.pt", "checkpoint.pt", "log.jsonl"
@@ -61,7 +61,7 @@ class LongRun:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A net that can be trained, and what its pixels become first."""
+    """A net that can be trained, with its preprocessing and its rounds."""
 
     build: Callable[[], nn.Module]
     preprocessing: Preprocessing
@@ -78,7 +78,7 @@ CANDIDATES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a step is: its epoch among all, its step in the epoch, the crop, and how far its round has come, 0 to 1."""
+    """Place of a step: its epoch among all, its step in the epoch, the crop, and the progress of its round, 0 to 1."""
 
     epoch: int
     step: int
@@ -87,7 +87,7 @@ class Place:
 
 
 def place_of(step: int, steps_per_epoch: int, rounds: tuple[tuple[int, ...], ...]) -> Place | None:
-    """Where the step is, counted from 0 over the whole run; None behind the last."""
+    """Place of a step, counted from 0 over the whole run; None after the last."""
     epoch, within = divmod(step, steps_per_epoch)
     first = 0
     for crops in rounds:
@@ -99,7 +99,7 @@ def place_of(step: int, steps_per_epoch: int, rounds: tuple[tuple[int, ...], ...
 
 
 def cropped(images: Tensor, size: int, background: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrored and shifted images ``[B, C, size, size]``: one window for the whole batch where it is a small one."""
+    """Mirror and shift images ``[B, C, size, size]``; a smaller size takes one window for the whole batch."""
     shifted = Augmentation(background)(images, generator)
     room = images.shape[2] - size
     y, x = torch.randint(room + 1, (2,), generator=generator).tolist()
@@ -118,7 +118,7 @@ class Trainer:
         self.background = preprocessing(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
 
     def train_step(self, place: Place) -> float:
-        """One step of the optimizer; the loss of its batch."""
+        """Do one step of the optimizer; return the loss of its batch."""
         images, labels = self.batch_of(place)
         self.net.train()
         warm = min(1.0, (self.next_step + 1) / WARM_UP_STEPS)
@@ -135,7 +135,7 @@ class Trainer:
         return loss.item()
 
     def batch_of(self, place: Place) -> tuple[Tensor, Tensor]:
-        """The batch of a step, whoever asks and whenever."""
+        """Batch of a step; it depends on nothing else."""
         order = torch.randperm(len(self.training), generator=_generator(self.run.seed, place.epoch))
         indices = order[place.step * self.run.batch :][: self.run.batch]
         labels = self.training.labels
@@ -146,7 +146,9 @@ class Trainer:
         return cropped(images, place.crop, self.background, drawn), labels[indices]
 
     def _follow(self) -> None:
-        """Early averages forget faster, or they would remember the random start for thousands of steps."""
+        """Update the average; early averages forget faster, since otherwise they would keep the
+        random start for long.
+        """
         decay = min(self.run.average, (1 + self.next_step) / (10 + self.next_step))
         for name, value in self.net.state_dict().items():
             if value.is_floating_point():
@@ -155,7 +157,7 @@ class Trainer:
                 self.average[name].copy_(value)
 
     def save(self, path: Path) -> None:
-        """A checkpoint that is there as a whole or not at all."""
+        """Write a checkpoint; the file is complete or not there."""
         content = {
             "net": self.net.state_dict(),
             "average": self.average,
@@ -165,7 +167,7 @@ class Trainer:
         written(content, path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         content = torch.load(path, weights_only=True)
         self.net.load_state_dict(content["net"])
         self.average = content["average"]
@@ -185,13 +187,13 @@ def _generator(seed: int, number: int) -> torch.Generator:
 
 
 def averaged_net(trainer: Trainer, fresh: nn.Module) -> nn.Module:
-    """A net with the moving averages, in eval mode."""
+    """Net with the moving averages, in eval mode."""
     fresh.load_state_dict(trainer.average)
     return fresh.eval()
 
 
 def train_on(trainer: Trainer, held_out: Split, folder: Path, spare: nn.Module) -> None:
-    """Run to the end of the last round, leaving checkpoints, weights and a log in the folder."""
+    """Run to the end of the last round, and write checkpoints, weights and a log to the folder."""
     started = time.monotonic()
     losses: list[float] = []
     while (place := place_of(trainer.next_step, trainer.steps_per_epoch, trainer.run.rounds)) is not None:

@@ -37,7 +37,7 @@ BITS = (8, 4, 3, 2)
 
 @dataclass
 class LowBit:
-    """The data, and what sections leave for those behind them."""
+    """The data, and results that later sections use."""
 
     report: LabReport
     mini: Sets
@@ -67,7 +67,7 @@ def begin(report: LabReport) -> LowBit:
 
 
 def mini_plan(lab: LowBit, method: str | None) -> Plan:
-    """MiniCIFAR's network, float or binary."""
+    """Plan of MiniCIFAR's network, float or binary."""
     epochs, width = (6, 16) if lab.quick else (60, 48)
     settings = BinaryTraining(epochs, 3e-3, 1e-5, loss="squared_hinge", scaled_steps=method is not None)
 
@@ -172,7 +172,7 @@ def course_net(lab: LowBit) -> float:
 
 
 def step(bc: BinaryConnect, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> None:
-    """One step in the course's order."""
+    """Do one step in the course's order."""
     bc.binarization()
     optimizer.zero_grad()
     torch.autograd.backward(nn.functional.cross_entropy(bc(inputs), labels))
@@ -216,7 +216,7 @@ COLUMNS = (
 
 
 def row_of(found: Measured) -> list[str | int | float | None]:
-    """A line of the table."""
+    """Row of the table."""
     parts = (found.score.storage_score, found.score.operation_score(), found.score.score())
     sizes = (found.float_bytes / 1e3, found.shipped_bytes / 1e3)
     return [found.name, found.params, found.top1, found.int8_top1, *sizes, found.lsb, *parts]
@@ -249,7 +249,7 @@ def accuracy_against_size(lab: LowBit) -> None:
 
 
 def checkpoint(lab: LowBit, name: str) -> Path | None:
-    """Where a long run goes on from; quick ones begin anew."""
+    """File from which a long run resumes; None for quick runs."""
     if lab.quick:
         return None
     lab.report.settings.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the cells of the labs' notebooks call: begin a lab, run one section, and show what it found.
+"""Functions for the cells of the labs' notebooks: begin a lab, run one section, and show its results.
 
 FXPASSES_LAB_FULL=1      the full settings; without it a notebook runs as ``--quick`` does
 FXPASSES_DATA            folder of data sets
@@ -15,7 +15,7 @@ from lab_report import ROOT, Lab, LabReport, LabSettings, State, answer_lines, m
 
 
 def settings_of_notebook(name: str) -> LabSettings:
-    """From the environment, since a notebook has no command line."""
+    """Read the settings from the environment, since a notebook has no command line."""
     data = Path(os.environ.get("FXPASSES_DATA", ROOT.parent / "shared" / "data"))
     weights = os.environ.get("FXPASSES_LAB_WEIGHTS")
     quick = not os.environ.get("FXPASSES_LAB_FULL")
@@ -24,7 +24,7 @@ def settings_of_notebook(name: str) -> LabSettings:
 
 
 def begin_notebook(lab: Lab[State]) -> State:
-    """The state that the sections share: data, and nets that are there from the start."""
+    """Make the state that the sections share: data, and nets that exist from the start."""
     return lab.begin(LabReport(lab.name, lab.title, settings_of_notebook(lab.name)))
 
 

@@ -1,4 +1,4 @@
-"""Write the labs' notebooks: percent scripts that jupytext reads, and notebooks that ran from top to bottom.
+"""Writes the labs' notebooks: percent scripts that jupytext reads, and notebooks that ran from top to bottom.
 
     pip install "fxpasses[labs]"
     python scripts/labs/notebooks.py                                all labs: docs/labs/NAME.py and NAME.ipynb, minutes
@@ -49,13 +49,13 @@ lab = begin_notebook({name}.LAB)
 
 
 def lab_named(name: str) -> Lab[Any]:
-    """The lab of a module of this folder."""
+    """Return the lab of a module in this folder."""
     lab: Lab[Any] = importlib.import_module(name).LAB
     return lab
 
 
 def percent_script(lab: Lab[Any], folder: str) -> str:
-    """The notebook as a percent script; ``folder`` is that of the labs as the notebook's own folder sees it."""
+    """Notebook as a percent script; ``folder`` is the path of the labs from the notebook's folder."""
     _, _, text = (inspect.getdoc(importlib.import_module(lab.name)) or "").partition("\n")
     cells = [
         _markdown(f"# {lab.title}", *text.strip("\n").splitlines()),
@@ -80,10 +80,10 @@ def _code(text: str) -> str:
 
 
 def executed(text: str, folder: Path) -> Any:
-    """The notebook of a percent script, run in a folder from top to bottom.
+    """Run the notebook of a percent script in a folder, from top to bottom.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed; it says which.
+        nbclient.exceptions.CellExecutionError: a cell failed; the error names it.
     """
     import jupytext
     from nbclient import NotebookClient
@@ -94,7 +94,7 @@ def executed(text: str, folder: Path) -> Any:
 
 
 def write_notebook(name: str, out: Path, *, runs: bool) -> list[Path]:
-    """Write NAME.py and, if it is to run, NAME.ipynb with its outputs; the paths written."""
+    """Write NAME.py and, if it is to run, NAME.ipynb with its outputs; return the paths written."""
     out.mkdir(parents=True, exist_ok=True)
     text = percent_script(lab_named(name), os.path.relpath(Path(__file__).parent, out))
     script = out / f"{name}.py"

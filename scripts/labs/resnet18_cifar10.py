@@ -27,13 +27,13 @@ COLUMNS = ("model", "MB", "parameters", "top-1 %", "batch 1, ms", "batch 64, ms"
 
 
 def begin(report: LabReport) -> CifarSubject:
-    """The net, and CIFAR-10 with the statistics that courses use."""
+    """Load the net, and CIFAR-10 with the statistics that courses use."""
     narrow = partial(CifarResNet18, width=NARROW_WIDTH)
     return cifar_subject(report, _shaped, narrow, CIFAR_STATISTICS, report.settings.weights)
 
 
 def _shaped(state: Mapping[str, Tensor]) -> CifarResNet18:
-    """The net whose weights these are, by the width of its first layer."""
+    """Make the net for some weights, by the width of its first layer."""
     return CifarResNet18(width=state["conv1.weight"].shape[0])
 
 

@@ -1,1 +1,1 @@
-"""Contestants of ``compare_peers.py``: each quantizes in a process of its own."""
+"""Contestants of ``compare_peers.py``; each quantizes in its own process."""

@@ -1,10 +1,10 @@
-"""What every contestant is given: one net and one set of calibration images, in a folder.
+"""Input of every contestant: one net and one set of calibration images, in a folder.
 
-    case.json          the model's name and weights, and how many batches there are
+    case.json          the model's name and weights, and the number of batches
     fp32.onnx          the float model, BatchNorm folded
-    calibration/N.npy  batches ``[B, ...]``, read one at a time, so that nobody pays for decoding images
+    calibration/N.npy  batches ``[B, ...]``, read one at a time, so that the decoding of images is not measured
 
-Contestants run in processes of their own and some need no torch: nothing here imports it.
+Contestants run in their own processes and some need no torch: nothing here imports it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Case:
     """A float model and its calibration batches.
 
     Attributes:
-        model: as the command line names it.
+        model: its spec on the command line.
         weights: a file, or None for random ones.
-        batches: how many there are.
+        batches: number of batches.
     """
 
     folder: Path
@@ -41,13 +41,13 @@ class Case:
         return self.folder / "fp32.onnx"
 
     def calibration(self, start: int = 0, end: int | None = None) -> Iterator[NDArray[Any]]:
-        """The batches from ``start`` on, the same at each call; one is in memory at a time."""
+        """Yield the batches from ``start`` on, the same at each call; one is in memory at a time."""
         for number in range(start, self.batches if end is None else end):
             yield np.load(self.folder / BATCHES / f"{number}.npy")
 
 
 def write_case(folder: Path, model: str, weights: Path | None, batches: Iterable[NDArray[Any]]) -> Case:
-    """Store the batches and what names the model; ``fp32.onnx`` is for the caller to write."""
+    """Store the batches and the names of the model; the caller writes ``fp32.onnx``."""
     (folder / BATCHES).mkdir(parents=True)
     count = 0
     for batch in batches:
@@ -60,5 +60,5 @@ def write_case(folder: Path, model: str, weights: Path | None, batches: Iterable
 
 
 def read_case(folder: Path) -> Case:
-    """What :func:`write_case` wrote."""
+    """Read the folder of :func:`write_case`."""
     return Case(folder, **json.loads((folder / CASE).read_text(encoding="utf-8")))

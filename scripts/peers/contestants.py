@@ -1,7 +1,7 @@
-"""Who is compared: each contestant quantizes in a process of its own and leaves files; here they become runners.
+"""Contestants: each quantizes in its own process and writes files, which are opened as runners here.
 
-Each peer is used the way its own documentation says; see ``onnx_quantizers.py`` and ``torch_quantizers.py``. All get
-the same float model and the same calibration batches, and all the machine's cores.
+Each peer is used as its own documentation says; see ``onnx_quantizers.py`` and ``torch_quantizers.py``. All get the
+same float model and the same calibration batches, and all the machine's cores.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Contestant:
     """A quantizer.
 
     Attributes:
-        function: what runs in its process, as ``"module:function"``.
-        files: the files it leaves, by the name of the entry in the table.
-        package: what must be installed for it, beyond fxpasses' own dependencies.
+        function: function that runs in its process, as ``"module:function"``.
+        files: files it writes, by the name of the entry in the table.
+        package: package that must be installed for it, beyond fxpasses' own dependencies.
     """
 
     function: str
@@ -49,7 +49,7 @@ CONTESTANTS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the table: what runs, the file it came from and what making that took, or why there is none."""
+    """One row of the table: a runner with its file and the cost of making it, or the reason why there is none."""
 
     name: str
     runner: Runner | None
@@ -58,7 +58,7 @@ class Entry:
 
 
 def entries_of(key: str, case: Case, limit_seconds: float) -> list[Entry]:
-    """Let one contestant quantize, and open what it left."""
+    """Let one contestant quantize, and open its files."""
     contestant = CONTESTANTS[key]
     if contestant.package is not None and find_spec(contestant.package) is None:
         made = Made(why_not='not installed (pip install "fxpasses[peers]")')
@@ -70,7 +70,7 @@ def entries_of(key: str, case: Case, limit_seconds: float) -> list[Entry]:
 
 
 def _entry(name: str, path: Path, case: Case, made: Made) -> Entry:
-    """What a contestant left, opened; a file that its own runtime refuses does not end the comparison."""
+    """Open a contestant's file; one that its own runtime refuses does not end the comparison."""
     try:
         return Entry(name, open_runner(name, path, case), made, path)
     except (FxPassesError, RuntimeError, ValueError, AttributeError) as error:
@@ -79,7 +79,7 @@ def _entry(name: str, path: Path, case: Case, made: Made) -> Entry:
 
 
 def open_runner(name: str, path: Path, case: Case) -> Runner:
-    """A contestant's file, ready to run."""
+    """Open a contestant's file as a runner."""
     if path.suffix == ".onnx":
         return onnx_runner(path, "int8", name=name)
     module = load_ours(case) if path.name == OUR_PT2 else load_torch_ao(case)

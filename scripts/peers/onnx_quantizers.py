@@ -1,4 +1,4 @@
-"""Quantizers of ONNX models: each prepares, and gives what is timed, from the float file to the int8 file.
+"""Quantizers of ONNX models: each prepares, and returns the function to time, from the float file to the int8 file.
 
 onnxruntime  ``quantize_static`` after ``quant_pre_process``: QDQ, uint8 activations, int8 weights per channel; MinMax,
              Entropy and Percentile calibration, all else its defaults. It looks at one batch at a time
@@ -19,22 +19,22 @@ Work = Callable[[], None]
 
 
 def minmax(case: Case) -> Work:
-    """onnxruntime, ranges from the smallest to the largest value."""
+    """Quantizer of onnxruntime, with ranges from the smallest to the largest value."""
     return _quantize_static(case, "MinMax")
 
 
 def entropy(case: Case) -> Work:
-    """onnxruntime, ranges of least Kullback-Leibler divergence."""
+    """Quantizer of onnxruntime, with ranges of least Kullback-Leibler divergence."""
     return _quantize_static(case, "Entropy")
 
 
 def percentile(case: Case) -> Work:
-    """onnxruntime, ranges of 99.999 % of the values."""
+    """Quantizer of onnxruntime, with ranges of 99.999 % of the values."""
     return _quantize_static(case, "Percentile")
 
 
 def _quantize_static(case: Case, method: str) -> Work:
-    """With ``reduce_range``, as its documentation says, where onnxruntime's kernels saturate on this machine."""
+    """Quantizer with a calibration method; ``reduce_range``, as documented, if onnxruntime's kernels saturate here."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -58,7 +58,7 @@ def _quantize_static(case: Case, method: str) -> Work:
 
 
 def nncf(case: Case) -> Work:
-    """Intel's quantizer, which reads single images."""
+    """Quantizer of Intel, which reads single images."""
     import nncf as package
     import onnx
 
@@ -94,17 +94,17 @@ class Batches:
         return self._case.batches
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Go on with these batches."""
+        """Continue with these batches."""
         self._left = self._case.calibration(start_index, end_index)
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next batch by name of input; None at the end."""
+        """Return the next batch by name of input; None at the end."""
         batch = next(self._left, None)
         return None if batch is None else {self._name: batch}
 
 
 def input_name(path: Path) -> str:
-    """The name of an ONNX model's first input."""
+    """Name of an ONNX model's first input."""
     import onnx
 
     return str(onnx.load(path, load_external_data=False).graph.input[0].name)

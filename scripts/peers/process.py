@@ -1,4 +1,4 @@
-"""One contestant in a process of its own, so that its time and its peak memory are its own, and so is its crash.
+"""Runs one contestant in its own process, so that time, peak memory and crashes are those of the contestant alone.
 
 ``python -m peers.process FOLDER MODULE:FUNCTION``, in scripts/, prepares (imports, a model in memory), then times the
 work: from the float model to int8 files in FOLDER. It prints seconds and bytes as JSON on its last line.
@@ -26,13 +26,13 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Made:
-    """How it went.
+    """Cost of making the files, or the reason why there are none.
 
     Attributes:
-        seconds: None if nothing came of it.
-        peak_bytes: the most memory the process held.
-        added_bytes: of that, beyond what it held before the work: imports and the float model.
-        why_not: what stopped it.
+        seconds: None if it failed.
+        peak_bytes: largest memory of the process.
+        added_bytes: the part of it beyond the memory before the work: imports and the float model.
+        why_not: the error that stopped it.
     """
 
     seconds: float | None = None
@@ -42,7 +42,7 @@ class Made:
 
 
 def run_in_process(function: str, folder: Path, limit_seconds: float) -> Made:
-    """Let ``"module:function"`` quantize the case in ``folder``, at most that long."""
+    """Let ``"module:function"`` quantize the case in ``folder``, for at most ``limit_seconds``."""
     command = [sys.executable, "-m", "peers.process", str(folder), function]
     places = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     errors = folder / "errors.txt"
@@ -67,7 +67,7 @@ def run_in_process(function: str, folder: Path, limit_seconds: float) -> Made:
 
 
 def _what_was_raised(text: str) -> str:
-    """The first line of the error a traceback ends with."""
+    """First line of the error that a traceback ends with."""
     lines = text.rstrip().splitlines()
     last_frame = max((i for i, line in enumerate(lines) if line.startswith("  File ")), default=-1)
     told = [line for line in lines[last_frame + 1 :] if line.strip() and not line.startswith(" ")]

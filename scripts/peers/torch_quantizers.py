@@ -1,4 +1,4 @@
-"""Quantizers of PyTorch models: each prepares, and gives what is timed, from the float module to files.
+"""Quantizers of PyTorch models: each prepares, and returns the function to time, from the float module to files.
 
 fxpasses  the default recipe, captured, quantized, and written as .onnx and as .pt2
 torch.ao  ``torch.ao.quantization`` FX mode, engine x86, ``get_default_qconfig_mapping("x86")``; its file is the
@@ -24,12 +24,12 @@ OUR_ONNX, OUR_PT2, TORCH_AO_STATE = "fxpasses.onnx", "fxpasses.pt2", "torch_ao.p
 
 
 def load_case_model(case: Case) -> LoadedModel:
-    """The float model, the same in every process: random weights come from one seed."""
+    """Load the float model, the same in every process: random weights come from one seed."""
     return load_model(case.model, None if case.weights is None else Path(case.weights))
 
 
 def ours(case: Case) -> Callable[[], None]:
-    """One int8 graph, for both runtimes."""
+    """Quantizer of this project: one int8 graph, for both runtimes."""
     import onnxscript  # noqa: F401  # imported at the first export; other contestants' imports are not timed either
 
     torch.set_num_threads(usable_threads())
@@ -45,26 +45,26 @@ def ours(case: Case) -> Callable[[], None]:
 
 
 def load_ours(case: Case) -> nn.Module:
-    """The .pt2 file on int8 kernels."""
+    """Open the .pt2 file on int8 kernels."""
     return fxpasses.export.to_torch(fxpasses.export.load(case.folder / OUR_PT2))
 
 
 def torch_ao(case: Case) -> Callable[[], None]:
-    """The outgoing FX mode of torch itself."""
+    """Quantizer of torch itself: its outgoing FX mode."""
     torch.set_num_threads(usable_threads())
     model = load_case_model(case)
 
     def quantize() -> None:
         converted = _torch_ao(model, _batches(case))
         with torch.no_grad():
-            converted(*model.example_inputs())  # some operators turn out to have no int8 kernel
+            converted(*model.example_inputs())  # at its first call some operators turn out to have no int8 kernel
         torch.save(converted.state_dict(), case.folder / TORCH_AO_STATE)
 
     return quantize
 
 
 def load_torch_ao(case: Case) -> nn.Module:
-    """The converted model, built again around its stored state."""
+    """Build the converted model again and load its stored state."""
     converted = _torch_ao(load_case_model(case), ())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its quantized tensors are read through deprecated storages

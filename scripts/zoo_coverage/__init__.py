@@ -1,1 +1,1 @@
-"""Models and the one case that ``coverage.py`` runs for each of them."""
+"""Models that ``coverage.py`` runs, and the program it runs for each of them."""

@@ -1,6 +1,6 @@
-"""One model through everything: build, quantize, export, load in onnxruntime, compare.
+"""Takes one model through everything: build, quantize, export, load in onnxruntime, compare.
 
-``python scripts/zoo_coverage/case.py SPEC`` does it in a process of its own and prints the outcome as JSON.
+``python scripts/zoo_coverage/case.py SPEC`` does it in its own process and prints the outcome as JSON.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ OK, FAILED, CRASH, NOT_OURS = "ok", "failed", "CRASH", "torch cannot"
 
 @dataclass
 class Outcome:
-    """What became of one model; ``step`` is the last one begun.
+    """Outcome of one model; ``step`` is the last one begun.
 
-    ``status``: ok; failed, with an error a user can act on; a CRASH is a defect of ours; or torch itself can neither
-    trace nor export the model. ``worst_part_db`` is the SQNR of the part of an output that is furthest from float.
+    ``status``: ok; failed, with an error that a user can act on; a CRASH is a defect of fxpasses; or torch itself can
+    neither trace nor export the model. ``worst_part_db`` is the SQNR of the part of an output that is furthest from
+    float.
     """
 
     name: str
@@ -102,7 +103,7 @@ def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
 
 
 def torch_captures(model: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether torch's own tracer or exporter takes the model, whatever of it we then refuse."""
+    """Whether torch's own tracer or exporter can capture the model, even if fxpasses then refuses it."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for attempt in (torch.fx.symbolic_trace, lambda m: torch.export.export(m, inputs, strict=False)):

@@ -1,8 +1,8 @@
-"""Which models coverage is measured on, and the smallest images each of them takes.
+"""Classifiers to measure coverage on, and the smallest images that each of them takes.
 
-torchvision: all classifiers. timm: of every family, a module of ``timm.models``, the architecture with the fewest
-parameters. Nothing is downloaded: weights are random, and BatchNorm statistics settled, so that folding means
-something.
+torchvision: all classifiers. timm: in every family (a module of ``timm.models``) the architecture with the fewest
+parameters. Nothing is downloaded: weights are random, and BatchNorm statistics settled, so that folding them has an
+effect.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ SMALL = 64
 """Side of the input, for models that take it."""
 
 OTHER_SIZES = {"inception_v3": 96, "maxvit_t": 224, "vit_h_14": 70}
-"""Of torchvision's: Inception shrinks 64 to nothing, MaxViT is built for 224, vit_h_14 wants multiples of 14."""
+"""Sizes of torchvision's models that do not take 64: Inception shrinks it to nothing; others need fixed multiples."""
 
 TIMM_SIZES = (SMALL, 96, 112, 128, 160, 192, 224, 256)
-"""Tried in this order, then the published one: windows and patches must divide what is left of an image."""
+"""Sizes to try in this order, before the published one: windows and patches must divide the shrunk image."""
 
 _DOES_NOT_TAKE = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, ZeroDivisionError)
-"""What models raise for an image they cannot divide into windows, or that shrinks to nothing."""
+"""Errors of models for an image that they cannot divide into windows, or that shrinks to nothing."""
 
 
 def classifiers() -> list[str]:
@@ -35,7 +35,7 @@ def classifiers() -> list[str]:
 
 
 def timm_families() -> dict[str, list[str]]:
-    """The architectures of every module of ``timm.models`` that registers any, without pretrained tags."""
+    """Architectures of every module of ``timm.models`` that registers any, without pretrained tags."""
     import timm
 
     found = {family: timm.list_models(module=family) for family in timm.list_modules()}
@@ -43,7 +43,7 @@ def timm_families() -> dict[str, list[str]]:
 
 
 def smallest_of(names: list[str]) -> str:
-    """The timm architecture with the fewest parameters; none of them is given memory."""
+    """Name of the timm architecture with the fewest parameters; no memory is allocated for the models."""
     import timm
 
     def parameters(name: str) -> int:
@@ -55,7 +55,7 @@ def smallest_of(names: list[str]) -> str:
 
 
 def open_model(spec: str) -> LoadedModel:
-    """A model by its spec, on the smallest images it takes.
+    """Open a model by its spec, on the smallest images it takes.
 
     Raises:
         InputError: there is no such model, or it takes no image of any size tried.
@@ -69,7 +69,7 @@ def open_model(spec: str) -> LoadedModel:
 
 
 def _opened(spec: str, published: LoadedModel, size: int) -> LoadedModel | None:
-    """The model on images of that side; None if it does not take them."""
+    """Open the model on images of that side; None if it does not take them."""
     try:
         with torch.no_grad():
             published.module(example_batch(1, (published.input_shape[0], size, size)))

@@ -1,11 +1,11 @@
-"""Real models that are no classifiers of images: detectors, segmenters, video, text and audio, weights at random.
+"""Real models other than image classifiers: detectors, segmenters, video, text and audio, with random weights.
 
 Nothing is downloaded: every model is built from its configuration, in the smallest published size or a smaller one, and
-BatchNorm statistics are settled. What each zoo needs installs with one line:
+BatchNorm statistics are settled. One line installs the packages of all zoos:
 
     pip install transformers segmentation-models-pytorch ultralytics
 
-Detectors of torchvision stand for their backbone and heads, which is what runs in int8; boxes and NMS stay outside.
+A detector of torchvision is represented by its backbone and heads, the parts that run in int8, without boxes and NMS.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Inputs = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class ZooModel:
-    """A model in eval mode and what makes its inputs."""
+    """A model in eval mode and the function that makes its inputs."""
 
     module: nn.Module
     make_inputs: Callable[[int], Inputs]
 
     def example_inputs(self, batch: int = 2) -> Inputs:
-        """Inputs of that many samples."""
+        """Make inputs of that many samples."""
         return self.make_inputs(batch)
 
 
 def images(*shape: int) -> Callable[[int], Inputs]:
-    """Smooth pictures with noise: nets see something like what they are made for."""
+    """Make smooth images with noise, which resemble real ones."""
 
     def make(batch: int) -> Inputs:
         generator = torch.Generator().manual_seed(SEED)
@@ -51,12 +51,12 @@ def images(*shape: int) -> Callable[[int], Inputs]:
 
 
 def tokens(vocabulary: int, length: int = 32) -> Callable[[int], Inputs]:
-    """Random words."""
+    """Make random words."""
     return lambda batch: (torch.randint(vocabulary, (batch, length), generator=torch.Generator().manual_seed(SEED)),)
 
 
 def waves(samples: int = 4000) -> Callable[[int], Inputs]:
-    """Tones with noise."""
+    """Make tones with noise."""
 
     def make(batch: int) -> Inputs:
         generator = torch.Generator().manual_seed(SEED)
@@ -80,7 +80,7 @@ class Heads(nn.Module):
 
 
 class OneOutput(nn.Module):
-    """A model of Hugging Face by its first output, called by the name of its input."""
+    """A Hugging Face model, called by the name of its input, that returns its first output."""
 
     def __init__(self, model: nn.Module, argument: str) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class OneOutput(nn.Module):
 
 
 def open_zoo_model(spec: str) -> ZooModel:
-    """A model by ``ZOO/NAME``, one of :func:`zoo_specs`.
+    """Open a model by ``ZOO/NAME``, one of :func:`zoo_specs`.
 
     Raises:
         KeyError: there is no such model.
@@ -104,7 +104,7 @@ def open_zoo_model(spec: str) -> ZooModel:
 
 
 def zoo_specs(zoos: list[str]) -> list[str]:
-    """All models of these zoos."""
+    """Specs of all models of these zoos."""
     return [f"{zoo}/{name}" for zoo in zoos for name in ZOOS[zoo]]
 
 

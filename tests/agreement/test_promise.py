@@ -1,4 +1,4 @@
-"""What the toolkit promises of two int8 artifacts, and what breaks it."""
+"""The promise of equal integers in two int8 artifacts: when it holds, and what breaks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreement of two runners, and how it is told."""
+"""Agreement of two runners, and its text."""
 
 from __future__ import annotations
 

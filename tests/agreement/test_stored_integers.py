@@ -1,4 +1,4 @@
-"""A few images and the digest of their integers, by which another machine is compared."""
+"""A few stored images with the digest of their integers, which another machine is compared with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stored(folder: Path, gm: fx.GraphModule) -> tuple[Path, StoredIntegers]:
 
 
 def altered() -> fx.GraphModule:
-    """The graph with one weight one step off."""
+    """Change one weight of a graph by one step."""
     gm = own_copy(quantized(NAME))
     weight = next(b for n, b in gm.named_buffers() if n.endswith("weight") and b.dtype is torch.int8)
     weight.flatten()[0] += -1 if int(weight.flatten()[0]) > 0 else 1

@@ -1,4 +1,4 @@
-"""The audit as a whole: its verdict, what it warns of, and that it notices when its own rules are wrong."""
+"""The audit as a whole: its verdict, its warnings, and that it notices when its own rules are wrong."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_unnamed_operators_have_reasons_too(tmp_path: Path) -> None:
 
 
 def test_no_verdict_is_lost_between_predicting_and_observing(tmp_path: Path) -> None:
-    """Each verdict is confirmed by an operator of that name, or the operator is gone into another."""
+    """Each verdict is confirmed by an operator of that name, or the operator was fused into another."""
     report = report_on(conv_net(), tmp_path)
     fused = sum(report.int8_ops.values())
     verdicts = audit_predict.predict(OnnxGraph(conv_net()))

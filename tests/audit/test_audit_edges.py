@@ -1,4 +1,4 @@
-"""Which Q/DQ pairs stand around an operator, seen through what onnxruntime moves them through."""
+"""Q/DQ pairs around an operator, also beyond operators that onnxruntime moves them through."""
 
 from __future__ import annotations
 

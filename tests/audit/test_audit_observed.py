@@ -1,4 +1,4 @@
-"""What onnxruntime wrote down after optimizing: integer operators, float ones, and the Q/DQ left."""
+"""Results that onnxruntime writes after optimizing: integer operators, float ones, and the Q/DQ left."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_float_stretch_between_integers(tmp_path: Path) -> None:
 
 
 def test_integers_without_a_dequantize_linear_count_too(tmp_path: Path) -> None:
-    """MatMulIntegerToFloat turns to float by itself; a QuantizeLinear behind it stands between integers."""
+    """MatMulIntegerToFloat gives floats by itself; a QuantizeLinear after it stands between integers."""
 
     def build(graph: Graph) -> None:
         weight, _ = graph.weight(weights(16, 7), axis=1)

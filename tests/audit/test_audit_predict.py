@@ -1,4 +1,4 @@
-"""Verdicts from the rules alone: what goes, what is fused to something else, what stands in pairs."""
+"""Verdicts from the rules alone: operators that are removed, fused to others, or left in Q/DQ pairs."""
 
 from __future__ import annotations
 

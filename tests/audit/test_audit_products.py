@@ -1,4 +1,4 @@
-"""Biases of matrix products: which Add belongs to which MatMul, and how far a bias is off the grid."""
+"""Biases of matrix products: the Add that belongs to a MatMul, and the distance of a bias from the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every rule against onnxruntime itself: what it fuses must be predicted, what it leaves must have this reason."""
+"""Every rule against onnxruntime itself: each fusion must be predicted, and each operator left must
+have this reason.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,7 @@ def test_max_pool_has_no_rule_before_opset_12(tmp_path: Path) -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    """Each operator of the table is built by one of the cases above, fused."""
+    """Each operator of the table is built by one of the cases above, and fused."""
     tried: set[str] = set()
     for build, _ in FUSED.values():
         graph = Graph()
@@ -229,7 +231,7 @@ def test_operators_that_only_move_integers(op: str, more: tuple[int, ...] | None
 
 
 def test_scale_of_the_tests_is_that_of_the_models() -> None:
-    """Biases are built for inputs of this scale; a case that used another would test nothing."""
+    """Biases are built for inputs of this scale; a case with another scale would test nothing."""
     graph = Graph()
     conv_case({})(graph)
     scale = next(onnx.numpy_helper.to_array(tensor) for tensor in graph.constants)

@@ -1,4 +1,4 @@
-"""The passes: which layers become binary, which clamps signs, and why others do not."""
+"""The passes: the layers that become binary, the clamps that become signs, and the reasons for the others."""
 
 from __future__ import annotations
 

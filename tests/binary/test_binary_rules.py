@@ -1,4 +1,4 @@
-"""Each rule against its paper's definition, written out again."""
+"""Each rule against its paper's definition, which is computed separately."""
 
 from __future__ import annotations
 

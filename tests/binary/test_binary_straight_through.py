@@ -1,4 +1,4 @@
-"""Gradients: the exact one against finite differences, the papers' against their formulas."""
+"""Gradients: the exact one against finite differences, those of papers against their formulas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_papers_gradient() -> None:
 
 
 def test_the_exact_gradient_is_the_derivative_where_signs_do_not_change() -> None:
-    """Through the mean: a finite difference, since the sign's own derivative is zero there."""
+    """Only the part through the mean: the finite difference of a sign is zero there."""
     through_mean = gradient_of("exact") - torch.where(W.abs() >= 1, 0.0, W.abs().mean(1, keepdim=True) * G)
     for row in range(2):
         for column in range(4):

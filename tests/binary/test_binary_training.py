@@ -1,4 +1,4 @@
-"""The loop: steps and rates as the papers have them, resuming, and what stops it."""
+"""The loop: steps and rates as in the papers, resuming, and its errors."""
 
 from __future__ import annotations
 

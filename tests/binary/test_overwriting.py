@@ -1,4 +1,4 @@
-"""BinaryConnect for any module, beside the passes that do the same to a graph."""
+"""BinaryConnect for any module, compared with the passes that do the same to a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binary linear layers in 2 bits: the same weights, in a file that onnxruntime multiplies by."""
+"""Binary linear layers in 2 bits: the same weights, in a file that onnxruntime runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from fxpasses.micronet.api import score
 from fxpasses.precision.ops import unpacked
 
 INT8_ROUNDING = 0.02
-"""Of the largest output: activations are rounded to 127 steps in blocks, and errors of 784 products partly cancel."""
+"""Tolerance relative to the largest output: activations are rounded to 127 steps in blocks, and errors of 784
+products partly cancel.
+"""
 
 
 def test_levels_come_back_from_their_bits() -> None:

@@ -1,4 +1,4 @@
-"""Every spelling of an operator becomes one node; what has no exact canonical form stays as it was."""
+"""Every spelling of an operator becomes one node; an operator without an exact canonical form is not changed."""
 
 from __future__ import annotations
 

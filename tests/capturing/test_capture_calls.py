@@ -1,4 +1,4 @@
-"""Capture follows the model's signature, its batch size, its hooks and what it does in place."""
+"""Capture follows the model's signature, its batch size, its hooks and its in-place operations."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_output_that_no_graph_can_return_is_refused() -> None:
 
 
 class TestBatchSize:
-    """The batch stays open, or it is said that it does not."""
+    """The batch stays free, or capture says that it does not."""
 
     @pytest.mark.parametrize("batch", [1, 2])
     def test_export_keeps_it_open_whatever_the_example_is(self, batch: int) -> None:
@@ -115,7 +115,7 @@ class TestBatchSize:
 
 
 class TestHooks:
-    """A hook or a parametrization is part of what the model computes: recorded, or folded into the weight."""
+    """A hook or a parametrization is part of the model's function: it is recorded, or folded into the weight."""
 
     @pytest.mark.parametrize("on", ["layer", "root"])
     def test_forward_hook_is_recorded(self, on: str) -> None:
@@ -161,7 +161,7 @@ class TestHooks:
 
 
 class TestInPlaceSemantics:
-    """What a model does in place, and who sees it."""
+    """In-place operations of a model, and the readers that see the change."""
 
     def test_input_is_not_changed(self) -> None:
         model = OneInput(lambda net, x: (x.add_(1), x * 2)[1]).eval()

@@ -1,4 +1,4 @@
-"""Outputs are the same up to rounding of their largest value, and what differs is said."""
+"""Outputs are equal up to rounding of their largest value; differences are reported."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_function_that_hides_a_layer_is_refused() -> None:
 
 
 class Choosy(nn.Module):
-    """Something else for a batch of one."""
+    """Model that computes something else for a batch of one."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * 2 if x.shape[0] > 1 else x

@@ -1,4 +1,4 @@
-"""Casts that change nothing are dropped, those that do stay, and an integer tensor never lends its type."""
+"""Casts without effect are dropped, others stay, and the type of an integer tensor is never taken over."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_others_stay(name: str) -> None:
 
 
 class Named(nn.Module):
-    """Its input and a submodule are called as methods are."""
+    """Model whose input and submodule have the names of methods."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def test_names_are_not_casts() -> None:
 
 
 class Mask(nn.Module):
-    """Casts a mask to the type of what is an integer tensor once quantized."""
+    """Model that casts a mask to the type of a tensor that is integer once quantized."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What depends on no input is computed once, and what it was made of is gone."""
+"""Values that depend on no input are computed once, and the nodes they were computed from are removed."""
 
 from __future__ import annotations
 

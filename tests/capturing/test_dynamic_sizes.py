@@ -1,4 +1,6 @@
-"""What the caller wants free is tried, and refused with the reason where the model or its graph does not take it."""
+"""Sizes that the caller wants free are tried, and refused with the reason if the model or its graph
+does not allow it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ class InPython(nn.Module):
 
 
 def test_sizes_that_are_computed_with() -> None:
-    """What is computed from a size is asked for each time."""
+    """A value computed from a size is computed again for each call."""
     gm = fx.capture(InPython().eval(), IMAGE, dynamic={"x": {2: "height"}})
     assert gm(torch.ones(1, 1, 7, 8)).item() == 7
 

@@ -1,4 +1,4 @@
-"""Functional calls with constant weights become the layers they are, around the very same parameters."""
+"""Functional calls with constant weights become layers that use the same parameters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parameter(*shape: int) -> nn.Parameter:
 
 
 def lifted(model: nn.Module, *inputs: Tensor) -> fx.GraphModule:
-    """The graph of the model with its layers lifted and nothing else done."""
+    """Graph of the model with its layers lifted and no other change."""
     gm = fx.GraphModule(model.eval(), fx.Tracer().trace(model))
     expected = outputs_of(gm, inputs)
     record_shapes(gm, inputs)
@@ -193,7 +193,7 @@ def test_calls_with_other_settings_have_their_own_layer_and_the_same_weight() ->
 
 
 class Norm(nn.LayerNorm):
-    """As torchvision's LayerNorm2d: a subclass that calls the function itself."""
+    """Subclass of LayerNorm that calls the function itself, like torchvision's LayerNorm2d."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)

@@ -1,4 +1,4 @@
-"""Paddings in words become numbers where both sides get the same."""
+"""Paddings given as words become numbers if both sides get the same."""
 
 from __future__ import annotations
 

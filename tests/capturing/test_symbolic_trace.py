@@ -1,4 +1,4 @@
-"""Tracing enters what it can, keeps what it must, and says where it failed."""
+"""Tracing enters modules where it can, keeps others whole, and names the place of a failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def calls(gm: fx.GraphModule) -> list[str]:
 
 
 class Stubborn(nn.Module):
-    """Cannot be traced, and holds no layer."""
+    """Module that cannot be traced, and holds no layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -40,7 +40,7 @@ class StubbornWithLayer(nn.Module):
 
 
 class Positions(nn.Module):
-    """Takes as many rows of a buffer as the input has."""
+    """Module that takes as many rows of a buffer as the input has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Positions(nn.Module):
 
 
 class Switch(nn.Module):
-    """Reads a buffer in Python: real tensors only."""
+    """Module that reads a buffer in Python, which needs real tensors."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Capture gives a graph that computes exactly what the model does, in one vocabulary, or says why it cannot."""
+"""Capture gives a graph that computes exactly what the model computes, in one vocabulary, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXPORTED = (
 
 
 def not_canonical(gm: fx.GraphModule) -> list[str]:
-    """Tensors of a graph whose operator the vocabulary knows, and which are not written its way."""
+    """Operators of the vocabulary in a graph that are not in canonical form."""
     left = []
     for node in gm.graph.nodes:
         found = VOCABULARY.spelling(gm, node)
@@ -45,9 +45,9 @@ def not_canonical(gm: fx.GraphModule) -> list[str]:
 
 
 def assert_same(gm: fx.GraphModule, model: nn.Module, inputs: tuple[Any, ...]) -> None:
-    """Bit for bit, and a second time, for the first call must not change anything.
+    """Compare bit for bit, and a second time, because the first call must not change anything.
 
-    Attention that torch.export has opened adds in another order than the module, which is one fused kernel.
+    Attention that torch.export has expanded adds in another order than the module, which is one fused kernel.
     """
     opened = any(isinstance(m, nn.MultiheadAttention) for m in model.modules())
     tolerance = 1e-6 if opened else 0.0

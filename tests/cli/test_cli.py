@@ -1,4 +1,4 @@
-"""The command line itself: help, exit codes, what is said and where, JSON, progress."""
+"""The command line itself: help, exit codes, text and streams, JSON, progress."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS = (
 
 
 def doctor_fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Have ``fxpasses doctor`` raise it."""
+    """Make ``fxpasses doctor`` raise an error."""
 
     def diagnose() -> None:
         raise error
@@ -105,7 +105,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_defect_is_no_usage_error_of_typers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ValueError and RuntimeError are what typer's own errors derive from."""
+    """ValueError and RuntimeError are base classes of typer's own errors."""
     for error in (ValueError("x"), RuntimeError("x"), LookupError("x")):
         doctor_fails_with(monkeypatch, error)
         assert fxpasses("doctor").code == failures.DEFECT
@@ -127,7 +127,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_kill_runs_the_cleanup(tmp_path: Path) -> None:
-    """``timeout`` and batch systems end a program with SIGTERM: a stage must not stay behind."""
+    """``timeout`` and batch systems end a program with SIGTERM: no stage may be left behind."""
     factory = tmp_path / "slow.py"
     factory.write_text(
         f"def data():\n    import time\n    open({str(tmp_path / 'begun')!r}, 'w')\n    time.sleep(60)\n"

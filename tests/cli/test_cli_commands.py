@@ -18,7 +18,7 @@ from fxpasses.export.pt2.save_and_load import load
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of artifacts, to be changed at will."""
+    """A folder of artifacts that a test may change."""
     return copied(quickstart()[0], tmp_path)
 
 

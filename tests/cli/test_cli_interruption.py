@@ -1,4 +1,4 @@
-"""Ctrl-C where libraries get in its way."""
+"""Ctrl-C while libraries handle it in their own way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fxpasses.cli import interruption
 
 @pytest.fixture(autouse=True)
 def watched() -> Iterator[None]:
-    """Our handler in place of Python's, as in a process of our own."""
+    """Install our handler in place of Python's, as in a separate process."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interruption.watch()
     yield
@@ -24,7 +24,7 @@ def watched() -> Iterator[None]:
 
 
 def swallow() -> None:
-    """What some libraries do."""
+    """Swallow a KeyboardInterrupt, as some libraries do."""
     try:
         signal.raise_signal(signal.SIGINT)
     except BaseException:  # noqa: BLE001 - the point of the test
@@ -84,7 +84,7 @@ def test_a_command_is_interrupted_all_the_same(library: object, monkeypatch: pyt
 
 
 def test_watch_leaves_a_process_in_the_background_alone() -> None:
-    """A shell starts it with SIGINT ignored."""
+    """A shell starts such a process with SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     interruption.watch()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -45,7 +45,7 @@ def test_the_library_names_parameters_and_the_command_options(tmp_path: Path) ->
 
 
 def test_no_message_of_the_library_names_an_option() -> None:
-    """Reports are read by those who ran a command, and whole commands are named as such."""
+    """Reports are read by users of the command line, and whole commands are named as such; both are exceptions."""
     option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
     of_a_command = re.compile(r"fxpasses [a-z]+ |pip install|nvidia-smi|optimizer_cli|model_type")
     found = []

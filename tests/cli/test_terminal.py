@@ -1,4 +1,4 @@
-"""A command ends with exit code 1 where what it found is not as promised, behind all that it writes."""
+"""A command ends with exit code 1, after all its output, if a promise is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The garbage collector rests while files are made, and is given back as it was."""
+"""The garbage collector is off while files are made, and restored afterwards."""
 
 from __future__ import annotations
 

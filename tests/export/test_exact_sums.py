@@ -1,4 +1,4 @@
-"""The option with which onnxruntime sums exactly: which files need it, and who sets it where."""
+"""The option for exact sums in onnxruntime: the files that need it, and the code that sets it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_with_it_the_integers_are_exact_on_this_machine(config: QuantConfig, tmp
 
 
 def test_the_probe_is_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that saturates is seen by what it gives."""
+    """A kernel that saturates is recognised by its results."""
     real = runtime_saturates()
 
     class Saturated:

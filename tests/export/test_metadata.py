@@ -1,4 +1,4 @@
-"""What files say of themselves."""
+"""Metadata of files."""
 
 from __future__ import annotations
 

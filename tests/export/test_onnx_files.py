@@ -1,4 +1,4 @@
-"""Files from outside: what is wrong with them, and what to do."""
+"""Files from outside: their errors, with remedies."""
 
 from __future__ import annotations
 

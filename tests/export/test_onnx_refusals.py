@@ -1,4 +1,4 @@
-"""What onnxruntime raises, told as bad input; a full disk told as one."""
+"""Errors of onnxruntime, reported as bad input; a full disk is reported as such."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fxpasses.export.onnx_writer.optimizer import optimize_onnx
 
 
 def _model(path: Path, rows: int = 100) -> Path:
-    """400 bytes times ``rows``."""
+    """A model of 400 bytes times ``rows``."""
     weight = numpy_helper.from_array(np.ones((rows, 100), np.float32), "w")
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, rows])
     made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 100])

@@ -63,7 +63,7 @@ def rewritten(source: Path, change: Callable[[dict[str, bytes]], object], target
 
 
 def opened(packed: Path) -> zipfile.ZipFile:
-    """What is inside a packed file."""
+    """Content of a packed file."""
     return zipfile.ZipFile(io.BytesIO(lzma.decompress(packed.read_bytes())))
 
 

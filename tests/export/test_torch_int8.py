@@ -1,4 +1,4 @@
-"""to_torch: which engine, and what it refuses."""
+"""to_torch: the engine it chooses, and its refusals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_result_is_a_module_in_eval_mode() -> None:
 
 
 def test_it_runs_with_gradients_wanted_and_without() -> None:
-    """Integers have no gradient; asking for one is no error."""
+    """Integers have no gradient, but a request for one is no error."""
     (x,) = fresh_inputs(TINY["conv_bn_relu"], 1)
     for engine in ("x86", "reference", "plain"):
         module = to_torch(quantized("conv_bn_relu"), engine)

@@ -1,4 +1,4 @@
-"""The formats' schemas: the files beside the models are what the models give, they ship, and docs name them."""
+"""Schemas of the formats: their files equal the models' output, are installed, and are named in documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ else:
 
 @pytest.mark.parametrize("name", models())
 def test_the_file_is_what_the_model_gives(name: str) -> None:
-    """Else: ``python -m fxpasses.formats.schema_files``."""
+    """If it fails, run ``python -m fxpasses.formats.schema_files``."""
     assert schema_path(name).read_text(encoding="utf-8") == schema_text(models()[name])
 
 
@@ -49,7 +49,7 @@ def test_every_format_is_documented() -> None:
 
 
 def test_recipes_have_the_fields_and_defaults_of_a_config() -> None:
-    """But for the target: a recipe without one is from before there was "auto"."""
+    """The target is the exception: a recipe without one was written before "auto" existed."""
     recipe, config = Quantize().model_dump(), dataclasses.asdict(QuantConfig(target="x86"))
     assert recipe == config | {"overrides": []}
     override = Override(match="fc", keep_float=True).model_dump()

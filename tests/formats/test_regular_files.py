@@ -1,4 +1,4 @@
-"""Only files are read."""
+"""Only regular files are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments are found by their canonical names, however they were passed."""
+"""Arguments are found by their canonical names, in every way of passing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks: whatever all data flows through, and nothing else, cuts a graph."""
+"""Blocks: a graph is cut only at nodes that all data flows through."""
 
 from __future__ import annotations
 

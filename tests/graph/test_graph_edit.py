@@ -1,4 +1,4 @@
-"""Looking into graphs and changing them."""
+"""Functions that inspect graphs and change them."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_bypass_drops_the_node_and_its_module() -> None:
 
 
 class Nested(nn.Module):
-    """Layers in boxes of their own."""
+    """Model with layers in nested modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Nested(nn.Module):
 
 
 def modules_without(name: str, *calls_as_well: str) -> list[str]:
-    """What is left of the modules after a node is bypassed, while others are called too."""
+    """Remaining modules after a node is bypassed, while others are called too."""
     gm = fx.symbolic_trace(Nested().eval())
     node = node_named(gm, name)
     with gm.graph.inserting_after(node):
@@ -189,7 +189,7 @@ def test_insert_call_inherits_and_replace_node_hands_over() -> None:
 
 
 def test_replace_node_by_one_that_reads_it() -> None:
-    """``relu`` gives way to a clamp of it: the clamp itself goes on reading what it read."""
+    """``relu`` is replaced by a clamp of it: the clamp itself continues to read the input of ``relu``."""
     gm = own_copy(captured("conv_bn_relu"))
     bn = node_named(gm, "_1")
     inserted = insert_call(gm, node_named(gm, "relu"), torch.neg, bn)

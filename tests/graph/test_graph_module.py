@@ -1,4 +1,4 @@
-"""Pickled and copied graphs have the same nodes, names, shapes and facts in every stage, and go on from there."""
+"""Pickled and copied graphs have the same nodes, names, shapes and facts in every stage, and can be used further."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator has to be told to, table by table: the answer to "where else?" when one is added."""
+"""Tables that need an entry for every operator: the list of places to edit when one is added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTED_APART = {"matmul", "scaled_dot_product_attention", "embedding", "cat"}
 
 
 def tables_without(operator: Operator) -> list[str]:
-    """The files that have no answer for an operator."""
+    """Files that have no entry for an operator."""
     computes = operator.scaling in (Scaling.OWN, Scaling.FIXED)
     by_table = operator.elementwise or operator.scaling is Scaling.SHARED or operator.name == "embedding"
     averages = "pool" in operator.name or operator.name == "mean"
@@ -46,7 +46,7 @@ UNANSWERED = {
     "unbind": "capture makes slices of it",
     "interpolate": "through float in the reference: neither runtime computes it on integers",
 }
-"""Operators that some table leaves out, each with the reason."""
+"""Operators that are missing in some table, each with the reason."""
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)

@@ -1,4 +1,4 @@
-"""The vocabulary finds an operator by any of its spellings, and knows what it must not claim."""
+"""The vocabulary finds an operator by any of its spellings, and does not claim other calls."""
 
 from __future__ import annotations
 

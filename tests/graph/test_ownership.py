@@ -1,4 +1,4 @@
-"""A graph changes its own containers and nothing of the user's."""
+"""A graph changes its own containers, but no object of the user's."""
 
 from __future__ import annotations
 

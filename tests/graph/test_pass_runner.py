@@ -1,4 +1,4 @@
-"""run_passes: copies, checks, logs; and says which pass it was that went wrong."""
+"""run_passes: copies, checks, logs; and names the pass that failed."""
 
 from __future__ import annotations
 

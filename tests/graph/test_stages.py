@@ -1,4 +1,4 @@
-"""A step works on the stage it names, and says how to reach it."""
+"""A step works on the stage it names, and its error says how to reach it."""
 
 from __future__ import annotations
 

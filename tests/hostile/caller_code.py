@@ -1,4 +1,4 @@
-"""Code of the caller's that fails in every way code can: factories of models and of data, and what each must be told.
+"""Code of the caller's that fails in every possible way: factories of models and of data, with the expected messages.
 
 Every case is a function ``f`` in a file of its own; a line that ends in ``# here`` is the one that must be named.
 """
@@ -12,7 +12,7 @@ ROWS = "torch.zeros(8, 1, 8, 8)"
 
 
 class Case(NamedTuple):
-    """A function ``f``, and what the message must hold."""
+    """A function ``f``, and texts that the message must contain."""
 
     name: str
     source: str
@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
     @property
     def line(self) -> int | None:
-        """The line that must be named; None where there is none to name."""
+        """The line that the message must name; None if there is none."""
         marked = [number for number, line in enumerate(self.text.splitlines(), 1) if line.endswith("# here")]
         return marked[0] if marked else None
 
@@ -128,7 +128,7 @@ DATA = (
     Case("a text", "def f(): return 'abc'\n", "str"),
     Case("a dict", f"def f(): return {{'x': {ROWS}}}\n", "str"),
 )
-"""Of data for a net of 1x8x8 and ten classes; each is refused."""
+"""Factories of data for a net of 1x8x8 and ten classes; each is refused."""
 
 ACCEPTED_DATA = (
     Case("inputs that require grad", _yields("torch.randn(16, 1, 8, 8, requires_grad=True)"), ""),
@@ -138,7 +138,7 @@ ACCEPTED_DATA = (
     Case("float labels of whole numbers", _yields("(torch.randn(16, 1, 8, 8), torch.full((16,), 9.0))"), ""),
     Case("views with strides", _yields("torch.randn(16, 1, 8, 16)[..., ::2]"), ""),
 )
-"""Of data for the same net; each is taken."""
+"""Factories of data for the same net; each is accepted."""
 
 
 def _net(forward: str, more: str = "") -> str:
@@ -186,4 +186,4 @@ MODELS = (
     Case("a model on meta", _net("return self.layer(x).mean((2, 3))", "        self.to('meta')\n"), "meta"),
     Case("an eval that fails", _net("return x", "    def train(self, mode=True): raise Odd('mode')  # here\n"), "mode"),
 )
-"""Of a model of 1x8x8; each is refused."""
+"""Factories of a model of 1x8x8; each is refused."""

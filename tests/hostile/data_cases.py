@@ -1,4 +1,4 @@
-"""Folders of data, damaged: images, idx files, CIFAR batches and tables of sentences."""
+"""Damaged folders of data: images, idx files, CIFAR batches and tables of sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mutations import damaged
 from PIL import Image
 
 Make = Callable[[Path], str]
-"""Writes good data into a folder and gives its ``--data``."""
+"""Function that writes good data into a folder and returns its ``--data``."""
 
 
 def images(folder: Path) -> str:
@@ -64,11 +64,11 @@ SETS: dict[str, tuple[Make, str]] = {
     "pickled cifar": (pickled_cifar, "cifar_resnet20"),
     "sentences": (sentences, "text_bag"),
 }
-"""Each with a model that takes it."""
+"""Data sets, each with a model that takes it."""
 
 
 def harm(folder: Path, chance: random.Random) -> str:
-    """Do one thing to one file; what was done."""
+    """Change one thing in one file, and return a description of it."""
     path = chance.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
     how = chance.choice(("damage", "damage", "damage", "damage", "empty", "remove", "folder", "pipe", "loop", "device"))
     content = path.read_bytes()

@@ -1,4 +1,6 @@
-"""Documents as this package writes them, small and whole, to be altered: a report, recipes, labels, a journal."""
+"""Small complete documents in the form that this package writes them, to be altered: a report, recipes, labels, a
+journal.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ ENVIRONMENT: dict[str, Any] = {
 
 
 def report() -> dict[str, Any]:
-    """A report with every part a report can have."""
+    """A report with every possible part."""
     return {
         "report_version": 1,
         "created": "2026-01-01T00:00:00+00:00",
@@ -115,7 +117,7 @@ def _variant(runtime: str, precision: str) -> dict[str, Any]:
 
 
 def quant_recipe() -> dict[str, Any]:
-    """What ``recipe.toml`` holds."""
+    """Content of ``recipe.toml``."""
     settings = asdict(QuantConfig(overrides=(Override("node:add", keep_float=True), Override("fc", weight_bits=4))))
     settings["overrides"] = [{k: v for k, v in o.items() if v is not None} for o in settings["overrides"]]
     return {
@@ -127,25 +129,25 @@ def quant_recipe() -> dict[str, Any]:
 
 
 def quant_recipe_text() -> str:
-    """The same as TOML, by its writer."""
+    """The recipe of a quantization as TOML, by its writer."""
     config = QuantConfig(overrides=(Override("node:add", keep_float=True), Override("fc", weight_bits=4)))
     return recipe_toml(Recipe(config, 16, 3, {"qparams_sha256": SHA, "drop": 0.1}))
 
 
 def prune_recipe() -> dict[str, Any]:
-    """What ``recipe.json`` holds."""
+    """Content of ``recipe.json``."""
     settings = asdict(Pruning(ratio=0.3, layers=("conv*", "fc")))
     settings["layers"] = list(settings["layers"])
     return {"prune": settings}
 
 
 def labels() -> dict[str, Any]:
-    """What ``labels.json`` holds."""
+    """Content of ``labels.json``."""
     return {"classes": [["cat", "a cat"], ["dog", "a dog"], "emu"]}
 
 
 def journal() -> list[dict[str, Any]]:
-    """The lines of a journal."""
+    """Lines of a journal."""
     score = {"images": 40, "top1": 98.0, "loss": 0.1, "top1_agreement": 99.0, "sqnr_db": 38.0}
     weight = {"low": -1.0, "high": 1.0, "scale_low": 0.01, "scale_high": 0.02, "sqnr_db": 40.0}
     layer = {"alone": score, "kept_float": score, "alone_at_node_db": 30.0, "weight": weight}

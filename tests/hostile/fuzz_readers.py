@@ -1,4 +1,4 @@
-"""Every reader of files there is, with good files for it: what the fuzzer is let loose on."""
+"""Every reader of files, with good files for it, for the fuzzer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _onnx() -> bytes:
 
 @functools.cache
 def _integers() -> bytes:
-    """As ``store_integers`` writes them."""
+    """A file of integers as ``store_integers`` writes it."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, input_0=inputs_of("conv_bn_relu")[0].numpy(), output_0=np.zeros((2, 3), np.float32))
     return buffer.getvalue()
@@ -93,7 +93,7 @@ def _mutated_line(data: bytes, random: Random) -> bytes:
 
 
 def _of_data(kind: str, name: str, place: str) -> Reader:
-    """One file of a data set, which is read whole."""
+    """One file of a data set that is read completely."""
     make, net = data_cases.SETS[kind]
 
     def seeds() -> list[bytes]:

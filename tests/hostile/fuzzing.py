@@ -1,7 +1,7 @@
-"""A fuzzer over readers of files: each mutation of a good file is taken, or refused with an ``FxPassesError``.
+"""A fuzzer for readers of files: each mutation of a good file is accepted, or refused with an ``FxPassesError``.
 
-A reader says what good files are, how to change one, and what reads it. What goes wrong is reported with the seed that
-makes it again.
+A reader has good files, a function that changes one, and a function that reads it. Every defect is reported with the
+seed that reproduces it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Reader:
     """One kind of file.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         seeds: makes the good files, once.
         mutate: changes one of them.
-        read: what a user would call; anything but success and ``FxPassesError`` is a find.
+        read: the function of the library under test; any error except ``FxPassesError`` is a defect.
         prepare: makes the files that are read beside it, once.
     """
 
@@ -43,7 +43,7 @@ class Reader:
 
 @dataclass
 class Findings:
-    """Counts of what became of the mutations, and the defects found: seed -> what happened."""
+    """Counts of the results of mutations, and the defects found: seed -> description."""
 
     taken: int = 0
     refused: int = 0
@@ -72,7 +72,7 @@ def mutated_archive(content: bytes, random: Random) -> bytes:
 
 
 def seeds_for(seconds: float, first: int) -> Iterator[int]:
-    """Seeds from the first one on, until the time is up; it runs from when the first one is asked for."""
+    """Yield seeds from the first one on, until the time is up; it starts with the first request."""
     end = time.monotonic() + seconds
     for seed in itertools.count(first):
         yield seed

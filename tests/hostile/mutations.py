@@ -1,4 +1,4 @@
-"""Change files a little: bytes anywhere, values of documents one by one. Every change follows from a seed."""
+"""Small changes of files: any bytes, or single values of documents. Every change follows from a seed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ODD_VALUES: tuple[Any, ...] = (
 
 
 def deep(depth: int = 100_000) -> str:
-    """JSON nested so deep that a recursive reader fails."""
+    """JSON with so many nested levels that a recursive reader fails."""
     return "[" * depth + "]" * depth
 
 
 def paths_of(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where each value of a document is; the document itself last."""
+    """Path of each value in a document; that of the document itself comes last."""
     if isinstance(document, dict):
         for key, value in document.items():
             yield from paths_of(value, (*path, key))
@@ -46,7 +46,7 @@ def paths_of(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
 
 
 def altered(document: Any, chance: random.Random) -> tuple[str, Any]:
-    """What was done, and a copy of the document with one value replaced, removed, doubled or renamed."""
+    """Description of a change, and a copy of the document with one value replaced, removed, wrapped or renamed."""
     path = chance.choice(list(paths_of(document)))
     if not path:
         value = chance.choice(ODD_VALUES)

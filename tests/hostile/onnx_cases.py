@@ -1,4 +1,4 @@
-"""ONNX files that lie: data elsewhere, operators without what they need, names that are no UTF-8, and noise."""
+"""ONNX files with false content: data elsewhere, incomplete operators, names that are not UTF-8, and noise."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _cleared(field: str) -> Change:
 
 
 WEIGHTS = "weights.bin"
-"""Of 64 bytes, beside the model."""
+"""Name of a file of 64 bytes, beside the model."""
 
 CASES: dict[str, Change] = {
     "external data without a location": _external(offset="0"),
@@ -101,7 +101,7 @@ CASES: dict[str, Change] = {
     "an empty target": lambda model: model.metadata_props.add(key="fxpasses.target", value=""),
     "a recipe of nonsense": lambda model: model.metadata_props.add(key="fxpasses.recipe", value="{"),
 }
-"""What is done to a good model; onnxruntime accepts some of it, and then the audit answers."""
+"""Changes of a good model. onnxruntime accepts some of them, and then the audit must give an answer."""
 
 
 def altered_files(content: bytes, count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:

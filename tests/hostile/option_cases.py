@@ -26,12 +26,14 @@ CALLBACKS: dict[str, Callable[..., None]] = {
     **{"train": train_command, "parity": parity_command, "bench": bench_command},
 }
 SKIPPED = {"--json", "--context", "--model", "--folder"}
-"""No options, or tried elsewhere."""
+"""Options that take no value, or are tested elsewhere."""
 SPELLED_OTHERWISE = {"--evaluate": "--eval"}
 
 
 def option_values(command: str) -> Iterator[tuple[str, str]]:
-    """Each option of a command that takes a value, with each value; what a value is for, its annotation says."""
+    """Each option of a command that takes a value, with each value; the option's annotation tells
+    which values to try.
+    """
     for parameter in inspect.signature(CALLBACKS[command], eval_str=True).parameters.values():
         name = f"--{parameter.name.replace('_', '-')}"
         spelled = SPELLED_OTHERWISE.get(name, name)

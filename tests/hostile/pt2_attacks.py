@@ -1,4 +1,4 @@
-"""Programs that would run code: each puts Python where a name, an operator, an expression or a spec belongs.
+"""Programs that would run code: each has Python in the place of a name, an operator, an expression or a spec.
 
 An attack changes the entries of an archive. ``code`` is an expression that leaves a trace when it is evaluated; it
 holds no dot, because torch.fx splits attribute paths there.
@@ -26,7 +26,7 @@ def _nodes(program: Any) -> list[Any]:
 
 
 def _argument_name(form: str) -> Attack:
-    """In place of the net's argument."""
+    """Attack in the place of the net's argument."""
 
     def attack(entries: Entries, code: str) -> None:
         edit_json(entries, PROGRAM, lambda p: _signature(p).update(forward_arg_names=[form.replace("CODE", code)]))
@@ -35,7 +35,7 @@ def _argument_name(form: str) -> Attack:
 
 
 def _another_argument(form: str) -> Attack:
-    """Behind the net's arguments, where torch.fx writes the name into the signature and nowhere else."""
+    """Attack after the net's arguments, where torch.fx writes the name into the signature and nowhere else."""
 
     def attack(entries: Entries, code: str) -> None:
         def edit(program: Any) -> None:
@@ -48,7 +48,7 @@ def _another_argument(form: str) -> Attack:
 
 
 def _buffer_name(form: str) -> Attack:
-    """In place of one buffer's, in the signature and among the weights."""
+    """Attack in the place of a buffer's name, in the signature and among the weights."""
 
     def attack(entries: Entries, code: str) -> None:
         old, new = next(iter(json.loads(entries[WEIGHTS])["config"])), form.replace("CODE", code)
@@ -59,7 +59,7 @@ def _buffer_name(form: str) -> Attack:
 
 
 def _value_name(form: str) -> Attack:
-    """In place of one node's, wherever it is read."""
+    """Attack in the place of a node's name, everywhere it is read."""
 
     def attack(entries: Entries, code: str) -> None:
         old, new = _nodes(json.loads(entries[PROGRAM]))[0]["name"], form.replace("CODE", code)
@@ -69,7 +69,7 @@ def _value_name(form: str) -> Attack:
 
 
 def _input_name(form: str) -> Attack:
-    """In place of the value an input is known by."""
+    """Attack in the place of the name of an input's value."""
 
     def attack(entries: Entries, code: str) -> None:
         entries[PROGRAM] = json.dumps(renamed(json.loads(entries[PROGRAM]), "x", form.replace("CODE", code))).encode()
@@ -118,7 +118,7 @@ def _target(target: str) -> Attack:
 
 
 def _keyword(form: str) -> Attack:
-    """In place of an argument's name, given by keyword."""
+    """Attack in the place of a keyword argument's name."""
 
     def attack(entries: Entries, code: str) -> None:
         def edit(program: Any) -> None:
@@ -130,7 +130,7 @@ def _keyword(form: str) -> Attack:
 
 
 def _argument(arg: Any) -> Attack:
-    """In place of the scale of the first node."""
+    """Attack in the place of the scale of the first node."""
 
     def attack(entries: Entries, code: str) -> None:
         filled = json.loads(json.dumps(arg).replace("CODE", json.dumps(code)[1:-1]))
@@ -140,7 +140,7 @@ def _argument(arg: Any) -> Attack:
 
 
 def _symbol(entries: Entries, code: str) -> None:
-    """In place of the batch's symbol."""
+    """Attack in the place of the batch's symbol."""
 
     def replace(value: Any) -> None:
         for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -167,7 +167,7 @@ def _guard(entries: Entries, code: str) -> None:
 
 
 def _node_names(form: str) -> Attack:
-    """In place of the names the facts give to int8 nodes."""
+    """Attack in the place of the names of int8 nodes in the facts."""
 
     def attack(entries: Entries, code: str) -> None:
         edit_json(entries, FACTS, lambda f: f.update(names=[form.replace("CODE", code) + str(i) for i in range(
@@ -192,7 +192,7 @@ def _constant(path: str) -> Attack:
 
 
 def _sub_graph(entries: Entries, code: str) -> None:
-    """A graph as an argument, registered under its name."""
+    """Attack with a graph as an argument, registered under its name."""
 
     def edit(program: Any) -> None:
         graph = {"name": f"g, {code}", "graph": program["graph_module"]["graph"]}
@@ -224,7 +224,7 @@ NAMES: dict[str, Attack] = {
     }.items()
     for what, form in IN_NAMES.items()
 }
-"""Every kind of name times everything that is put in its place."""
+"""Every kind of name combined with every text to put in its place."""
 
 OPERATORS: dict[str, Attack] = {target: _target(target) for target in OPERATOR_NAMES}
 

@@ -1,4 +1,4 @@
-"""What stands where a name or an operator belongs; ``CODE`` stands for an expression that leaves a trace."""
+"""Texts to put in the place of names and operators; ``CODE`` stands for an expression that leaves a trace."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ IN_NAMES = {
     "a very long name": "y" * 100_000,
     "deep dots": ".".join(["a"] * 5000),
 }
-"""What is put in place of names, ``CODE`` standing for the expression."""
+"""Texts to put in the place of names; ``CODE`` stands for the expression."""
 
 OPERATOR_NAMES = (
     *("torch.os.system", "torch.hub.load", "torch.load", "torch.sys.exit", "torch.compile", "torch.save"),
@@ -64,4 +64,4 @@ OPERATOR_NAMES = (
     *("os.system", "eval", "CODE", "lambda: CODE", "", "torch.ops.aten.add.Tensor(CODE)", "__main__.CODE"),
     *("torch.ops.aten.{CODE}.x", "torch.fx._symbolic_trace.wrap", "torch._C._jit_get_all_schemas", "x" * 100_000),
 )
-"""Operators that are none, are on no list, or are ways around one."""
+"""Operators that do not exist, are on no list, or would bypass one."""

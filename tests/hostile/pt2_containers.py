@@ -1,4 +1,4 @@
-"""Archives that are no plain archives: entries that hide each other, lie about their sizes, or grow when read."""
+"""Invalid archives: entries that hide each other, have false sizes, or grow when read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Trick = Callable[[], bytes]
 CENTRAL = {"flags": (8, "<H"), "method": (10, "<H"), "crc": (16, "<L"), "stored": (20, "<L"), "size": (24, "<L"),
            "attributes": (38, "<L"), "offset": (42, "<L")}  # fmt: skip
 LOCAL = {"flags": (6, "<H"), "method": (8, "<H"), "crc": (14, "<L"), "stored": (18, "<L"), "size": (22, "<L")}
-"""Where fields stand in the two headers of an entry."""
+"""Offsets and formats of fields in the two headers of an entry."""
 
 
 def _patched(name: str, *, local: bool = True, **fields: int) -> bytes:
@@ -163,4 +163,4 @@ CONTAINERS: dict[str, Trick] = {
     "a weight of other length": lambda: _replaced(**{"data/weights/weight_1": b"123"}),
     "a weight of half its length": lambda: _replaced(**{"data/weights/weight_0": b"1234"}),
 }
-"""What each archive is -> how to make it."""
+"""Functions that make the archives, by description."""

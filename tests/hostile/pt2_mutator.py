@@ -1,4 +1,4 @@
-"""Random damage to files: to their bytes, and to JSON documents in them. Knows nothing of what the files mean."""
+"""Random damage to files: to their bytes, and to JSON documents in them, independent of their meaning."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def mutated_text(data: bytes, random: Random) -> bytes:
 
 
 def _places(value: Any) -> Any:
-    """Every place of a document: what holds it and under which key."""
+    """Every place of a document: its container and its key."""
     pending = [value]
     while pending:
         holder = pending.pop()
@@ -91,7 +91,7 @@ def _value(random: Random) -> Any:
 
 
 def _change(holder: Any, key: Any, random: Random) -> None:
-    """Change the value under a key, or what stands around it."""
+    """Change the value under a key, or its surroundings."""
     kind, old = random.randrange(8), holder[key]
     if kind == 0:
         del holder[key]

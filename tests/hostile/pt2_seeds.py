@@ -1,4 +1,4 @@
-"""Archives as ``save`` writes them, taken apart: what hostile ones are made from."""
+"""Contents of archives written by ``save``, from which hostile ones are made."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def entries_of(net: str = "conv_bn_relu") -> Entries:
 
 
 def entries_from(content: bytes) -> Entries:
-    """The same of any archive."""
+    """Contents of any archive by name."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 
 def packed(entries: Entries) -> bytes:
-    """Entries as an archive again."""
+    """Pack entries into an archive again."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in entries.items():

@@ -1,4 +1,4 @@
-"""Numbers that do not fit: sizes, strides, dtypes and settings of tensors and calls, one changed at a time."""
+"""Invalid numbers: sizes, strides, dtypes and settings of tensors and calls, one changed at a time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _graph(edit: Callable[[Any], None]) -> Change:
 
 
 def _call(target: str, *arguments: tuple[str, Any]) -> Change:
-    """A call in front, its result read by nobody but the checks of sizes: the output of the net depends on it."""
+    """Add a call at the start, read only by the checks of sizes, although the output of the net depends on it."""
 
     def edit(graph: Any) -> None:
         inputs = [{"name": name, "arg": arg, "kind": 1} for name, arg in arguments]
@@ -151,4 +151,4 @@ TABLES: dict[str, Change] = {
         "torch.ops.aten.select.int", _X, ("dim", {"as_int": 0}), ("index", {"as_int": 10**9})),
     "a repetition of 2**40": _call("torch.ops.aten.repeat.default", _X, ("repeats", {"as_ints": [2**40, 1, 1, 1]})),
 }  # fmt: skip
-"""What does not fit -> the change that makes it so."""
+"""Changes that make a number invalid, by description."""

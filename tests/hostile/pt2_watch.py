@@ -1,4 +1,4 @@
-"""What Python compiles while a file is read, told by its audit events."""
+"""Records the sources that Python compiles while a file is read, from its audit events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
 
 @contextlib.contextmanager
 def compiled_sources() -> Iterator[list[str]]:
-    """The sources that are compiled meanwhile; a hook cannot be taken away again, so there is one for all."""
+    """Sources that are compiled in a block. One hook serves all blocks, because a hook cannot be removed."""
     global _is_hooked
     if not _is_hooked:
         sys.addaudithook(_hook)

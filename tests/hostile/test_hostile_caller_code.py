@@ -1,4 +1,4 @@
-"""Code of the caller's that fails: told with exit code 2, their file and line, and the remedy; no default changed."""
+"""Failing code of the caller's: reported with exit code 2, file, line and remedy; torch's defaults do not change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEW = ("--calib", "8", "--eval", "8", "--no-bench", "--threads", "1")
 
 @pytest.fixture(autouse=True)
 def defaults_stay() -> Iterator[None]:
-    """Whatever the caller's code does to torch's defaults, they are as before."""
+    """Check that torch's defaults are unchanged after the caller's code."""
     yield
     assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
 
@@ -47,7 +47,7 @@ def _is_told(error: BaseException, case: Case, folder: Path) -> None:
 
 
 def _read(spec: str, model: LoadedModel) -> None:
-    """What every command does with data, as far as the data is concerned."""
+    """Use data in the way of every command."""
     data = fitted(model, open_dataset(spec, model))
     list(data.calibration(min(8, data.calibration_images)))
     for inputs, labels in data.evaluation(limit=min(16, data.evaluation_images)):
@@ -56,7 +56,7 @@ def _read(spec: str, model: LoadedModel) -> None:
 
 
 def _open(spec: str) -> None:
-    """What every command does with a model, as far as the model is concerned."""
+    """Use a model in the way of every command."""
     model = load_model(spec)
     fitted(model, open_dataset("random=1x8x8", model))
     capture(model.module, model.example_inputs())
@@ -87,7 +87,7 @@ def test_models(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", [c for c in (*DATA, *MODELS) if _is_base(c)], ids=lambda c: c.name)
 def test_base_exceptions_stay_what_they_are(case: Case, tmp_path: Path) -> None:
-    """In Python; the command line tells them with the line that raised, and exits with 2."""
+    """In Python they are raised; the command line reports them with the line that raised, and exits with 2."""
     spec = _spec(case, tmp_path)
     with pytest.raises(BaseException, match=r"^s$") as caught:
         _open(spec)

@@ -1,4 +1,4 @@
-"""Damaged data sets: read, or refused naming the file; nothing hangs on a pipe, nothing reads a device."""
+"""Damaged data sets: read, or refused with the name of the file; no pipe blocks, and no device is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW, ALL = 12, 60
 
 
 def _read(spec: str, model: LoadedModel) -> str | None:
-    """Read all of it; what it was refused with, or None."""
+    """Read all data; return the error if it is refused, or None."""
     try:
         data = fitted(model, open_dataset(spec, model))
         list(data.calibration(data.calibration_images))
@@ -70,7 +70,7 @@ def _many_classes(folder: Path) -> str:
 
 @pytest.mark.parametrize("command", ["train", "quantize", "prune", "sensitivity"])
 def test_more_classes_than_the_model_has(command: str, tmp_path: Path) -> None:
-    """Both numbers and the remedy, before anything slow."""
+    """The message has both numbers and the remedy, before anything slow."""
     (tmp_path / "data").mkdir()
     more = {"train": ("--epochs", "1"), "prune": ("--ratio", "0.3")}.get(command, ())
     out = tmp_path / ("w.pt" if command == "train" else "out")

@@ -1,4 +1,4 @@
-"""Altered reports, recipes, labels and journals: taken, or refused naming the file; never an error of another kind."""
+"""Altered reports, recipes, labels and journals: accepted, or refused with the name of the file; no other errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fxpasses.sensitivity.search.recipe_file import read_recipe
 
 QUICK, ALL = 25, 250
 DRAWN = 25
-"""One accepted report in so many becomes a page: plots take long."""
+"""One in this many accepted reports becomes a page, because plots take long."""
 
 
 def _use_report(path: Path, draw: bool) -> None:
@@ -72,7 +72,7 @@ USES: dict[str, tuple[Callable[[], Any], Callable[[Path, bool], None]]] = {
 
 
 def _toml(value: object) -> str:
-    """A value in TOML, as far as it has one."""
+    """A value as TOML, if TOML can hold it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {_toml(below)}" for key, below in value.items()) + "}"
     if isinstance(value, list):
@@ -89,7 +89,7 @@ def _written(name: str, document: Any) -> bytes:
 
 
 def _refusal(use: Callable[[Path, bool], None], path: Path, what: str, draw: bool) -> str | None:
-    """What the reader refused the file with; None where it took it."""
+    """Error with which the reader refused the file; None if it was accepted."""
     try:
         use(path, draw)
     except FxPassesError as error:

@@ -19,12 +19,12 @@ from fxpasses.errors import FxPassesError, InputError
 from fxpasses.export import load
 
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "shutil.rmtree")
-"""Audit events of Python that reading a model has no business with."""
+"""Audit events of Python that must not occur while a model is read."""
 
 
 FEW = {"pt2": 40, "pt2 lowered": 40, "onnx audit": 5}
 SECONDS = 60
-"""Over all readers; ``scripts/fuzz.py`` goes on for as long as it is told."""
+"""Time for all readers in seconds; ``scripts/fuzz.py`` takes any time."""
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -45,7 +45,7 @@ def test_a_minute_over_every_reader(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_three_hundred_mutations_are_called_as_well(tmp_path: Path) -> None:
-    """What is taken computes, or raises; no process is started and nothing is written while it does."""
+    """Mutations that are accepted compute, or raise; meanwhile no process is started and nothing is written."""
     events: list[str] = []
     is_watching = True
     sys.addaudithook(lambda event, args: events.append(event) if is_watching and event in FORBIDDEN else None)
@@ -76,7 +76,7 @@ def test_archives_cut_at_random_places(tmp_path: Path) -> None:
 
 
 def test_the_fuzzer_bites(tmp_path: Path) -> None:
-    """A reader that trusts its file is found out."""
+    """A reader that trusts its file is detected."""
     trusting = Reader(
         "mutated.json",
         seeds=lambda: [b'{"a": [1, 2, 3]}'],

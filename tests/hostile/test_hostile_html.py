@@ -1,4 +1,4 @@
-"""Names, labels, paths and layers that are HTML: escaped on every page, which lets the browser run and load nothing."""
+"""Names, labels, paths and layers that are HTML: escaped on every page, and pages forbid the browser to run or load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLACES = 40
 
 
 class _Page(HTMLParser):
-    """What a page would run or load."""
+    """Parser that collects everything a page would run or load."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def _is_safe(text: str) -> None:
 
 
 def _texts() -> list[tuple[Any, ...]]:
-    """Where a report has text."""
+    """Places of texts in a report."""
     report = documents.report()
 
     def value(path: tuple[Any, ...]) -> object:
@@ -83,7 +83,7 @@ def test_there_are_forty_places() -> None:
 
 
 def _injected(first: int) -> str:
-    """A page in which every text is an injection, beginning with that one."""
+    """A page in which every text is an injection that starts with the given text."""
     report, injections = documents.report(), itertools.cycle(INJECTIONS[first:] + INJECTIONS[:first])
     for path, injection in zip(_texts(), injections, strict=False):
         parent: Any = report
@@ -119,7 +119,7 @@ def test_pages_of_sensitivity(injection: str) -> None:
 
 
 NAMES = ("node", "module", "operator", "output", "part")
-"""Keys of a sensitivity's layers, tensors and outputs under which the model's own names are."""
+"""Keys of a sensitivity's layers, tensors and outputs that hold the model's own names."""
 
 
 def _with_names(found: dict[str, Any], first: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""ONNX files that lie: answered or refused, in time, and onnxruntime's own log stays off the terminal."""
+"""ONNX files with false content: answered or refused, in time, and onnxruntime's own log is not shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.reports.view import view
 
 ALL, QUICK = 300, 17
-"""Files, and one of how many of them is enough for seconds."""
+"""Number of files, and the divisor for the quick test."""
 LYING = ("external", "an offset", "a length below", "a length beyond", "a length that")
 
 
@@ -88,7 +88,7 @@ def test_pipes_and_devices(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_onnxruntime_logs_nothing(folder: Path) -> None:
-    """In a process of its own: it writes past ``sys.stderr``."""
+    """Tested in a separate process, because onnxruntime's log does not use ``sys.stderr``."""
     model = onnx.ModelProto()
     model.ParseFromString(content())
     CASES["weights cut short"](model)

@@ -1,4 +1,6 @@
-"""Options at their ends and beyond: used, or refused with exit code 2; the process stays alive and leaves nothing."""
+"""Options at and beyond their limits: used, or refused with exit code 2; the process does not crash and leaves no
+files.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "bench": ("absent",),
 }
 QUICK = 23
-"""One value of so many is enough for seconds."""
+"""One in this many values is enough for a quick test."""
 
 
 def _try_all(command: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +79,7 @@ def test_what_is_refused(option: str, value: str, said: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_threads_in_a_process(tmp_path: Path) -> None:
-    """It ended with signal 11 once."""
+    """This number of threads once ended the process with signal 11."""
     done = fxpasses_process(
         "quantize", "digits_cnn", "--data", "digits", "--threads", "100000", "--out", tmp_path / "o"
     )

@@ -1,4 +1,4 @@
-"""Whatever stands in a ``.pt2`` file, nothing of it runs, neither at load nor at the first call; and it is refused."""
+"""Hostile ``.pt2`` files are refused, and nothing in them runs, neither at load nor at the first call."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from fxpasses.export.pt2.lowered import load_lowered
 
 NET = "conv_bn_relu"
 SECONDS = 20
-"""The longest a file may take to be refused."""
+"""Longest time in seconds to refuse a file."""
 
 UNREAD = ("a guard", "where a node came from", "a node's functions", "a node's module", "a node's trace")
-"""What the reader does not read, or drops: these load, give the same integers, and run nothing."""
+"""Places that the reader does not read, or drops: such files load, give the same integers, and run nothing."""
 
 LEGAL = (
     *("buffer: an attribute path", "buffer: a number", "buffer: what generated code calls"),
     *("buffer: what generated code reads", "int8 node: a keyword", "int8 node: another keyword"),
     *("int8 node: the module itself", "int8 node: what generated code calls", "int8 node: what generated code reads"),
 )
-"""Names like any other: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8
-nodes have a number behind their name."""
+"""Allowed names: ``torch.os.system`` is a place in the loaded module, ``7`` a layer of a sequence, and int8 nodes have
+a number after their name.
+"""
 
 HARMLESS = (*UNREAD, *LEGAL)
 GROUPS = {"names": NAMES, "operators": OPERATORS, "specs": SPECS, "arguments": ARGUMENTS, "elsewhere": ELSEWHERE}
@@ -41,18 +42,18 @@ GROUPS = {"names": NAMES, "operators": OPERATORS, "specs": SPECS, "arguments": A
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """A file that must not be there afterwards."""
+    """A file that an attack would create; it must not exist afterwards."""
     yield tmp_path / "canary"
     assert not (tmp_path / "canary").exists()
 
 
 def _code(canary: Path) -> str:
-    """An expression that makes the file; without a dot, which attribute paths are split at."""
+    """An expression that creates the file; without a dot, at which attribute paths are split."""
     return f"open({str(canary)!r}, 'w')".replace(".", r"\x2e")
 
 
 def _why_not_refused(read: Callable[[], object], canary: Path) -> str | None:
-    """What was wrong with how a file was refused; None if nothing was."""
+    """Problem in the refusal of a file; None if there is none."""
     begun = time.monotonic()
     try:
         with compiled_sources() as sources:
@@ -151,7 +152,7 @@ def test_lowered_files_are_read_in_the_same_way(tmp_path: Path, canary: Path) ->
 
 
 def test_the_canary_would_sing(tmp_path: Path) -> None:
-    """The tests above could not fail otherwise: the expression leaves its trace where somebody evaluates it."""
+    """The expression creates its file if it is evaluated: otherwise the tests above could not fail."""
     with compiled_sources() as sources:
         eval(_code(tmp_path / "canary")).close()
     assert (tmp_path / "canary").exists()

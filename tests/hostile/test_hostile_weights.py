@@ -1,4 +1,4 @@
-"""Weight files that hold something else than weights: refused by name, or converted and told."""
+"""Weight files with other content than weights: refused by name, or converted with a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weight files of every kind of tensor but the right one, and damaged ones."""
+"""Weight files with every wrong kind of tensor, and damaged ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[State], object]
 
 
 def _each(make: Callable[[Tensor], object]) -> Change:
-    """Every weight that is a float, made into something else."""
+    """Apply a change to every float weight."""
 
     def change(state: State) -> object:
         return {name: make(value) if value.is_floating_point() else value for name, value in state.items()}
@@ -49,7 +49,7 @@ CONVERTED: dict[str, Change] = {
     "expanded": _each(lambda value: value.flatten()[0].expand(value.shape)),
     "parameters": _each(torch.nn.Parameter),
 }
-"""Taken, and told where numbers change."""
+"""Changes that are accepted, with a warning if numbers change."""
 
 REFUSED: dict[str, Change] = {
     "complex": _each(lambda value: value.to(torch.complex64)),
@@ -85,11 +85,11 @@ REFUSED: dict[str, Change] = {
     "metadata of numbers": _with_metadata({"": 3}),
     "a version that is a text": _with_metadata({"": {"version": "one"}}),
 }
-"""Refused by name."""
+"""Changes that are refused by name."""
 
 
 def file_of(content: object) -> bytes:
-    """As ``torch.save`` writes it."""
+    """File as ``torch.save`` writes it."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # prototypes of torch

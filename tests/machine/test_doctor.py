@@ -1,4 +1,4 @@
-"""What doctor says, of machines and installations we do not have."""
+"""Text of doctor for machines and installations that are not available here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
 
 
 def without(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``import module`` fail."""
+    """Make ``import module`` fail."""
     imported = builtins.__import__
 
     def refuse(name: str, *rest: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is said of the machine, on machines we do not have."""
+"""Description of the machine, tested with machines that are not available here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy, agreement and SQNR: against numbers worked out by hand, and the same however the data is cut."""
+"""Accuracy, agreement and SQNR: compared with numbers calculated by hand, and independent of the batch size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.errors import InputError
 from fxpasses.measure.accuracy import Batch, Comparison, compare
 
 SAME_SUMS = 1e-9
-"""Sums of doubles taken in another order."""
+"""Tolerance for sums of doubles in another order."""
 
 
 def test_accuracy_agreement_and_sqnr_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""The benchmark on a clock of its own: who is called when, and that a machine that drifts does not matter."""
+"""The benchmark with a simulated clock: the order of calls, and that a machine that becomes slower does not matter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXACT = 1e-9
 
 @dataclass
 class Machine:
-    """A clock that advances when a runner is called, by its cost times how slow the machine is by then."""
+    """Clock that advances when a runner is called, by its cost times the current slowness of the machine."""
 
     slowing_per_second: float = 0.0
     seconds: float = 0.0
@@ -132,7 +132,7 @@ def test_every_batch_size_meets_every_thread_count(machine: Machine) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cost", [0.004, 0.1])
 def test_nothing_is_timed_while_caches_are_still_another_nets(machine: Machine, cost: float, threads: int) -> None:
-    """One call of a large net fills them."""
+    """One call of a large net fills the caches."""
     benchmark([machine.runner("a", cost)], one_item, BenchSettings(threads=(threads,), runs=1))
     untimed = max(1, module.SETTLING_NS / 1e9 / cost)
     assert len(machine.calls) == module.WARM_UP_CALLS + untimed + 1

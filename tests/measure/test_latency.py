@@ -8,7 +8,7 @@ import pytest
 from fxpasses.measure.latency import BenchResult, Cell, percentile, summary
 
 SAME = 1e-12
-"""The same interpolation in doubles."""
+"""Tolerance for the interpolation of numpy, which computes in doubles, too."""
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])

@@ -1,4 +1,4 @@
-"""The metrics by name: against numbers worked out by hand, whatever the cut into batches."""
+"""Metrics by name: compared with numbers calculated by hand, and independent of the batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes, parameters and MACs: against numbers worked out by hand; ptflops itself stays silent and leaves no trace."""
+"""Bytes, parameters and MACs: compared with numbers calculated by hand; ptflops prints nothing and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each part of each output by itself: its SQNR, and the warning where it is far off or says nothing any more."""
+"""Scores of the parts of outputs: SQNR, and a warning for a part that is far from float or constant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.measure.output_judgement import PartScore, judge_outputs, warnings
 
 
 class Detector(nn.Module):
-    """Boxes up to 480 beside scores below 1; ``[B, 3, 6, 5]`` to ``[B, 5, 30]``."""
+    """Detector with boxes up to 480 and scores below 1; ``[B, 3, 6, 5]`` to ``[B, 5, 30]``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ def judged(spoil: Callable[[Tensor], Tensor]) -> list[PartScore]:
 
 
 def on_one_grid(y: Tensor) -> Tensor:
-    """What one grid of 8 bits makes of both."""
+    """Round both parts on one grid of 8 bits."""
     step = y.max() / 255
     return (y / step).round() * step
 

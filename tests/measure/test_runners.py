@@ -1,4 +1,4 @@
-"""Runners: both runtimes behind one call, on the threads asked for; every unusable file is an error that says so."""
+"""Runners: both runtimes with one interface and the threads asked for; every unusable file gives a clear error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fxpasses.errors import InputError
 from fxpasses.measure.runners import first_tensor, onnx_runner, session_options, torch_runner, torch_threads
 
 FLOAT_ROUNDING = 1e-6
-"""A sum of five float32 products of values below 4: a few units in the last place of 16."""
+"""Rounding error of a sum of five float32 products of values below 4: a few units in the last place of 16."""
 
 
 @pytest.fixture

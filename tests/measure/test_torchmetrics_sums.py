@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics: fed as they want it, and right on cases worked out by hand."""
+"""Metrics of torchmetrics: their input format, and results for cases calculated by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.measure.metrics import metric_named
 
 
 def one_hot(classes: Tensor, count: int) -> Tensor:
-    """Logits ``[B, count, ...]`` whose highest are these."""
+    """Logits ``[B, count, ...]`` whose highest ones are at these indices."""
     return torch.nn.functional.one_hot(classes, count).movedim(-1, 1).float()
 
 

@@ -1,4 +1,4 @@
-"""``score`` of graphs in every stage, of files, and what it refuses."""
+"""``score`` of graphs in every stage and of files, and its refusals."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_all_accumulators_are_shown(int8: fx.GraphModule) -> None:
 
 
 def test_the_freebie_is_refused_below_16_bits(int8: fx.GraphModule, graph: fx.GraphModule) -> None:
-    with pytest.raises(InputError, match="gets nothing for free"):
+    with pytest.raises(InputError, match="exclude the freebie"):
         score(int8, freebie=True)
     with pytest.raises(InputError, match="has values of 8 bits"):
         score(graph, freebie=True, activation_bits=8)

@@ -1,4 +1,4 @@
-"""Bits of tensors: masks, blocks, signs, integers, and what is stored whole."""
+"""Bits of tensors: masks, blocks, signs, integers, and tensors that are stored whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data by name: which spec opens what, and what is said of a wrong one."""
+"""Data by name: the source that each spec opens, and the errors for wrong specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From pixels to what a model is fed."""
+"""Preprocessing from pixels to the model's input."""
 
 from __future__ import annotations
 

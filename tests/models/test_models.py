@@ -1,4 +1,4 @@
-"""The package of models: its name, and that it costs nothing to import."""
+"""The package of models: its name, and that its import is fast."""
 
 from __future__ import annotations
 

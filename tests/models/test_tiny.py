@@ -1,4 +1,4 @@
-"""The tiny nets are what they say: repeatable, in eval mode, and each awkward in its own way."""
+"""Tiny nets: repeatable, in eval mode, and with their special properties."""
 
 from __future__ import annotations
 

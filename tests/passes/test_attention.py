@@ -1,4 +1,4 @@
-"""Multi-head attention opened into layers that int8 knows."""
+"""Multi-head attention is expanded into layers that int8 supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 8
 
 
 class Attends(nn.Module):
-    """One attention, called as it is told to."""
+    """Model with one attention, called with the given settings."""
 
     def __init__(self, *calls: dict[str, Any], cross: bool = False, weights: bool = False, **settings: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Masks of attention that hide nothing are dropped, others stay."""
+"""Masks of attention without effect are dropped, others stay."""
 
 from __future__ import annotations
 

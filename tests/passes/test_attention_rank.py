@@ -1,4 +1,4 @@
-"""Attention over windows becomes attention over more samples, where nothing depends on the window; all has heads."""
+"""Attention over windows becomes attention over more samples if nothing depends on the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folding BatchNorm behind and ahead: which nets it changes, and each reason it gives."""
+"""Folding BatchNorm into the layer before or after: the nets it changes, and each reason it gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging calls that compute the same from the same."""
+"""Calls of the same function with the same arguments are merged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_dropout_that_drops_at_inference_stays() -> None:
 
 
 def test_a_graph_with_repeated_calls_can_be_exported(tmp_path: Path) -> None:
-    """The ONNX exporter merges them itself, and quantize nodes could no longer be told by their order."""
+    """The ONNX exporter merges equal calls itself, and then quantize nodes could not be matched by their order."""
     net = OneInput(lambda net, x: net.a(F.max_pool2d(x, 2)) + net.b(F.max_pool2d(x, 2)), a=conv(), b=conv()).eval()
     x = torch.randn(2, 5, 9, 7)
     int8 = fxpasses.quantize(net, x, [x])

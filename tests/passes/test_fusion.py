@@ -1,4 +1,4 @@
-"""fuse: all float passes, in an order in which each finds what the one before it laid bare."""
+"""fuse: all float passes, in an order that lets each find the patterns that the earlier ones uncover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropping what computes nothing, and merging clips."""
+"""Calls without effect are dropped, and clips are merged."""
 
 from __future__ import annotations
 

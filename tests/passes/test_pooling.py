@@ -1,4 +1,4 @@
-"""Spelling pools the way the engines know them."""
+"""Pools are rewritten to the form that engines support."""
 
 from __future__ import annotations
 

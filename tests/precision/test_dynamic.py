@@ -1,4 +1,4 @@
-"""Dynamic int8: the same logits in both runtimes, and what is refused."""
+"""Dynamic int8: the same logits in both runtimes, and the refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half precision: what is lowered, what stays float32, and how close the outputs are."""
+"""Half precision: lowered layers, layers that stay float32, and the distance of the outputs from float."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.precision.half import rounded_to_half, to_half
 from fxpasses.precision.lowered import first_overflow
 
 LEAST_DB = {"fp16": 50.0, "bf16": 32.0}
-"""2**-11 and 2**-8 of relative error give 71 and 53 dB for one rounding; four layers deep stays well above these."""
+"""Least SQNR: relative errors of 2**-11 and 2**-8 give 71 and 53 dB for one rounding; four layers stay well above."""
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])

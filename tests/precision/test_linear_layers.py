@@ -1,4 +1,4 @@
-"""Layers that share a module, and layers that stay as they are."""
+"""Layers that share a module, and layers that are not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators of QUANTIZED graphs against the text of the ONNX standard."""
+"""Operators of QUANTIZED graphs compared with the text of the ONNX standard."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_quantize_is_onnx_quantize_linear(values: list[float], scale: float, shi
 
 @given(st.integers(-600, 600), st.sampled_from([2.0**-k for k in range(10)]), st.integers(0, 255))
 def test_ties_go_to_the_even_step_before_the_zero_point_is_added(half: int, scale: float, zero_point: int) -> None:
-    """With an odd zero_point the result of a tie is odd: the rounding is of x / scale alone."""
+    """The rounding is of x / scale alone: if zero_point is odd, the result of a tie is odd."""
     steps = half // 2 + 0.5
     even = int(np.rint(steps))
     assert even % 2 == 0
@@ -117,7 +117,7 @@ def test_memory_layout_is_kept() -> None:
 
 
 def test_pixels_multiply_then_add_each_rounded_once() -> None:
-    """As Mul and Add of ONNX do; the channels that are missing hold one number."""
+    """The result equals that of Mul and Add of ONNX; missing channels hold one number."""
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     factor, offset = [57.3, 1 / 3, -2.0], [0.1, 5.5, 1e-3]
     found = ops.pixels(x, factor, offset, 139.0, 8)

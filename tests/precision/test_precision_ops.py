@@ -1,4 +1,4 @@
-"""Operators of LOWERED graphs against arithmetic written out."""
+"""Operators of LOWERED graphs compared with explicit arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recurrent operators against torch's own layers, and against steps written out."""
+"""Recurrent operators compared with torch's own layers, and with explicit steps."""
 
 from __future__ import annotations
 

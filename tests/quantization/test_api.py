@@ -1,4 +1,4 @@
-"""The public calls, as a user makes them."""
+"""Public functions, called as a user calls them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_tensor_will_do_for_a_tuple_of_one() -> None:
 
 @pytest.mark.parametrize("name", ["residual_block", "shared_conv_one_bn", "squeeze_excite", "embedding_linear"])
 def test_the_users_model_is_left_alone(name: str) -> None:
-    """Parameters, buffers, mode and outputs, also after the int8 graph has run."""
+    """Parameters, buffers, mode and outputs do not change, also after the int8 graph has run."""
     net = TINY[name]
     model = net.build()
     state = {k: v.clone() for k, v in model.state_dict().items()}

@@ -115,7 +115,7 @@ def test_an_override_with_an_unknown_observer() -> None:
     ],
 )
 def test_what_an_override_matches(match: str, nodes: list[str]) -> None:
-    """A node's name, its module's path, or its operator, by shell wildcards; nothing else."""
+    """An override matches a node's name, its module's path, or its operator, by shell wildcards, and nothing else."""
     gm = fused("nested_names")
     override = Override(match, keep_float=True)
     assert [n.name for n in gm.graph.nodes if override.matches(gm, n)] == nodes

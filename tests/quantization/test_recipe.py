@@ -1,7 +1,7 @@
-"""The order of static quantization, guarded by a net in which every step changes something.
+"""The order of static quantization, tested with a net in which every step changes something.
 
-The steps are recorded as they run. Leaving one out must change the integers, so that no step here is idle; and two
-neighbours that are swapped must be seen in the order.
+The steps are recorded as they run. Leaving one out must change the integers, so that every step here has an effect. A
+swap of two neighbours must be visible in the order.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Net(nn.Module):
 
 
 def images(seed: int, count: int = 16) -> Tensor:
-    """Pixels, normalized: channels lie on grids of their own."""
+    """Normalized pixels: each channel lies on another grid."""
     pixels = torch.randint(0, 256, (count, 3, 12, 12), generator=torch.Generator().manual_seed(seed)) / 255
     return (pixels - torch.tensor(MEAN).reshape(3, 1, 1)) / torch.tensor(STD).reshape(3, 1, 1)
 
@@ -81,7 +81,7 @@ ENDS: dict[str, dict[str, Any]] = {
     "reestimate": {"reestimation": True},
     "learn_rounding": {"rounding": "learned"},
 }
-"""What makes integers, and the settings that ask for it."""
+"""Steps that make integers, with the settings that ask for them."""
 
 
 def config_for(end: str) -> QuantConfig:
@@ -145,7 +145,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "smooth": {"equalization": False},
     "narrow_ranges": {"equalization": False, "smoothing": None},
 }
-"""Steps that choose anew what this one has chosen, or leave it nothing to do."""
+"""Steps that repeat the choice of another step, or leave it nothing to do."""
 
 
 @pytest.mark.parametrize("left_out", [*BEFORE, "narrow_ranges"])
@@ -161,7 +161,7 @@ def test_every_end_gives_other_integers() -> None:
 
 
 def by_hand(first: Sequence[Any]) -> Any:
-    """The steps as a user takes them one by one."""
+    """Steps as a user calls them one by one."""
     config = config_for("convert")
     whole = replace(config, overrides=())
     gm = fxpasses.smooth(graph(), first, 0.5, whole)

@@ -1,4 +1,4 @@
-"""report.json: the keys of the contract are always there, and a file that lacks one is refused by name."""
+"""report.json: the keys of the contract are always there, and a file that lacks one is refused with its name."""
 
 from __future__ import annotations
 

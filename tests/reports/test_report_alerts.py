@@ -1,4 +1,4 @@
-"""What is wrong with a result stands above everything else, on the page and in the terminal, with a remedy."""
+"""Alerts come before everything else, on the page and in the terminal, each with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a QUANTIZED graph tells of its operators: those in int8 with their grid, those in float with the reason."""
+"""Report entries of a QUANTIZED graph's operators: those in int8 with their grid, those in float with the reason."""
 
 from __future__ import annotations
 

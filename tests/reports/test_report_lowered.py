@@ -1,4 +1,4 @@
-"""What a LOWERED graph tells of itself, and the sentence on speed."""
+"""Report entries of a LOWERED graph, and the sentence on speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Netron opens on a file, and says why if it does not."""
+"""Netron opens a file, or the error says why it does not."""
 
 from __future__ import annotations
 

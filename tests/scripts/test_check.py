@@ -1,4 +1,4 @@
-"""The script that runs all checks reports each failure, and runs the others all the same."""
+"""The script that runs all checks reports each failure, and always runs the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PASSING, FAILING = ("this",), ("no_such_module",)
 
 
 def asked_of(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> dict[str, tuple[str, ...]]:
-    """The checks that the script would run with these arguments, were all of them to pass."""
+    """Checks that the script runs with these arguments if all of them pass."""
     asked: dict[str, tuple[str, ...]] = {}
 
     def pass_all(checks: dict[str, tuple[str, ...]]) -> list[str]:

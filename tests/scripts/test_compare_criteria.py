@@ -1,4 +1,4 @@
-"""The comparison of criteria: every one of them runs, and what went wrong is one message."""
+"""The comparison of criteria: every one runs, and a failure is one message."""
 
 from __future__ import annotations
 

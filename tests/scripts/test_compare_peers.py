@@ -1,4 +1,4 @@
-"""The comparison with peers: who ran, who did not and why, and the ratios of those who did."""
+"""The comparison with peers: contestants that ran, reasons for the others, and ratios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coverage script: what it counts, what it goes on from, and what it says of a model that fails."""
+"""The coverage script: its counts, its resume, and its text for a model that fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCRIPT = ROOT / "scripts" / "coverage.py"
 
 @cache
 def script() -> ModuleType:
-    """By its path: ``coverage`` is also the name of a well-known package."""
+    """The script, loaded by its path: ``coverage`` is also the name of a well-known package."""
     spec = importlib.util.spec_from_file_location("coverage_script", _SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""The script: what it plans, what it says where nothing can be fetched, and one run from end to end."""
+"""The script: its plan, its output if nothing can be fetched, and one run from end to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from emulation.outcome import ONNXRUNTIME, TORCH
 from rich.console import Console
 
 ENDS_IN_FLOATS = "tiny squeeze-excite"
-"""Its last product is of floats, since only the caller reads it; runtimes round these each in their way."""
+"""Net whose last product is of floats, since only the caller reads it; each runtime rounds it differently."""
 SCRIPT = Path(every_cpu.__file__)
 TINY = TINY_NETS[0].name
 NOWHERE = "no Debian mirror: the sources of this machine's apt name none"

@@ -1,4 +1,4 @@
-"""The script as it is run: a few faults are all right, and what is wrong would be told."""
+"""The script as a user runs it: a few faults are handled correctly, and an error would be reported."""
 
 from __future__ import annotations
 

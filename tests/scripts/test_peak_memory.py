@@ -1,4 +1,4 @@
-"""Peak memory rises with what is held, does not fall, and is a process's own."""
+"""Peak memory rises with the memory in use, does not fall, and is that of one process."""
 
 from __future__ import annotations
 

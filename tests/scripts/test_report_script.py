@@ -1,4 +1,4 @@
-"""scripts/report.py: the table says what was measured, and replaces the one before."""
+"""scripts/report.py: the table holds the measurements, and replaces the old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shrink coverage script: what it measures, and what it says of a model that fails."""
+"""The shrink coverage script: its measurements, and its text for a model that fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCRIPTS = ROOT / "scripts"
 
 @cache
 def script(name: str) -> ModuleType:
-    """By its path: ``coverage``, which the script imports, is also the name of a well-known package."""
+    """The script, loaded by its path: ``coverage``, which it imports, is also the name of a well-known package."""
     spec = importlib.util.spec_from_file_location(name, _SCRIPTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

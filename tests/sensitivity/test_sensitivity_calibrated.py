@@ -1,4 +1,4 @@
-"""Any choice of float units, any observer, from one calibration: the same integers as calibrating for the choice."""
+"""Any choice of float units and any observer, from one calibration: the integers of a separate calibration."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once, measure_
 
 CONFIG = QuantConfig(observer="percentile:99.9", weight_search="mse")
 NETS = ("residual_block", "residual_padded_shortcut", "max_pools", "cat", "attention")
-"""Adds, absorbed clamps, operators that share scales, joined scales, islands of float."""
+"""Nets with adds, absorbed clamps, operators that share scales, joined scales, and float parts."""
 
 
 def made_anew(name: str, config: QuantConfig) -> str:
-    """The hash of what observing, calibrating and converting with these settings gives."""
+    """Hash of the result of observing, calibrating and converting with these settings."""
     graph, batches = equalized(fused(name), calibration_data(TINY[name]), config)
     observed = fxpasses.observe(graph, config)
     fxpasses.calibrate(observed, batches)

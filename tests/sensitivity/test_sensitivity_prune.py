@@ -1,4 +1,4 @@
-"""Each layer pruned alone; and the document, table, plots and page of it."""
+"""Each layer pruned alone; and the document, table, plots and page of the result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_answers_are_no_channels_to_prune() -> None:
 
 
 def test_macs_are_those_of_the_report() -> None:
-    """Convolutions and linear layers are all that multiplies in this net."""
+    """Only convolutions and linear layers multiply in this net."""
     ours = sum(target.macs for target in prune_targets(graph()))
     counted = count_macs(graph(), (torch.zeros(1, 1, 8, 8),)).macs
     assert counted is not None

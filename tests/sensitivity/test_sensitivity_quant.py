@@ -1,4 +1,6 @@
-"""Each layer alone, each left in float, every tensor in place; and the document, table, plots and page of it."""
+"""Each layer alone, each left in float, every tensor in place; and the document, table, plots and
+page of the result.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def test_shares_of_noise_are_of_the_whole_and_rank_the_layers() -> None:
 
 
 def test_in_place_noise_includes_that_of_the_layers_before() -> None:
-    """Alone a layer starts from exact inputs; in place only the first one does."""
+    """A layer alone has exact inputs; in place only the first one has."""
     layers, tensors = sensitivity().layers, sensitivity().tensors["torch"]
     gaps = []
     *before, last = layers
@@ -56,7 +58,7 @@ def test_in_place_noise_includes_that_of_the_layers_before() -> None:
 
 
 def test_logits_in_place_have_the_sqnr_of_the_whole() -> None:
-    """Where they are integers."""
+    """The logits are compared in place if they are integers."""
     given = calibrated(float_results=False)
     found = quant_sensitivity(given, evaluation, node_batches=99, layers=sensitivity().layers)
     whole, logits = found.int8["torch"].sqnr_db, found.tensors["torch"][given.units[-1].result].sqnr_db
@@ -143,7 +145,9 @@ def test_nothing_measured_ranks_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_every_tiny_net_is_measured_and_told(name: str) -> None:
-    """Outputs that are no classes, several inputs and outputs, nothing that could be int8: nothing is in the way."""
+    """Nets with outputs that are no classes, with several inputs and outputs, or without int8 operators are measured,
+    too.
+    """
     data = calibration_data(TINY[name])
     found = quant_sensitivity(
         calibrate_once(fused(name), QuantConfig(observer="minmax"), data), lambda: [(inputs, None) for inputs in data]

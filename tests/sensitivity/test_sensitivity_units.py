@@ -1,4 +1,4 @@
-"""What counts as a unit, and that its overrides keep it, and only it, in float."""
+"""Units of a graph; the overrides of a unit keep it, and only it, in float."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch is where samples are separate; odd places of it are in ``odd_batches.py``."""
+"""Dimensions of the batch, along which samples are separate; unusual ones are in ``odd_batches.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.signature.free_sizes import FreeSizes, free_sizes, merged, moved_d
 
 
 class Mixed(nn.Module):
-    """Every row depends on all others."""
+    """Model in which every row depends on all others."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Inputs that fit no graph are refused with what they are and what was wanted."""
+"""Inputs that do not fit a graph are refused; the error names what was given and what is expected."""
 
 from __future__ import annotations
 

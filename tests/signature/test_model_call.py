@@ -1,4 +1,4 @@
-"""How models may be called, and what they may not be given."""
+"""Ways to call a model, and inputs that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of structures, of values and of graphs in the same order; odd ones are in ``odd_outputs.py``."""
+"""Tensors in structures of values and of graphs have the same order; unusual ones are in ``odd_outputs.py``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Small awkward nets on which every pass and every exporter is tried."""
+"""Small unusual nets on which every pass and every exporter is tried."""

@@ -1,4 +1,4 @@
-"""Tiny nets about activation functions and their many spellings."""
+"""Tiny nets with activation functions and their many spellings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiny_nets.net import OneInput, TinyNet, tiny
 
 
 def _after_conv(name: str, activation: Callable[[Any], Any]) -> TinyNet:
-    """conv -> activation -> conv, so that the activation is neither the first nor the last node."""
+    """Net conv -> activation -> conv, so that the activation is neither the first nor the last node."""
     return tiny(name, lambda: OneInput(lambda net, x: net.last(activation(net.bn(net.first(x)))), first=conv(),
                                        bn=nn.BatchNorm2d(8), last=conv(8, 3, kernel=1)))  # fmt: skip
 
@@ -24,7 +24,7 @@ def _module_after_conv(name: str, activation: Callable[[], nn.Module]) -> TinyNe
 
 
 def _chain(*activations: Callable[[Any], Any]) -> Callable[[], nn.Module]:
-    """One convolution before each spelling of the same function."""
+    """Net with one convolution before each spelling of the same function."""
 
     def body(net: Any, x: Tensor) -> Tensor:
         for number, activation in enumerate(activations):

@@ -1,4 +1,4 @@
-"""Small awkward nets: every pass and every exporter is tried on all of them.
+"""Small unusual nets: every pass and every exporter is tried on all of them.
 
 Sizes are odd, ``C_in != C_out``, ``H != W``, the batch is 2, running statistics are settled, everything is in eval
 mode and takes milliseconds. ``TINY`` holds what must work or be skipped with a reason; ``REFUSED`` what must be

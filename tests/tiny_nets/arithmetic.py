@@ -1,4 +1,4 @@
-"""Tiny nets about add, mul, cat and what in-place operations and views do to them."""
+"""Tiny nets with add, mul and cat, in-place operations and views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tiny_nets.net import BATCH, IMAGE, OneInput, TinyNet, TwoInputs, tiny
 
 
 class ResidualBlock(nn.Module):
-    """``relu(bn(conv(relu(bn(conv(x))))) + x)``, the in-place spelling of torchvision."""
+    """Block ``relu(bn(conv(relu(bn(conv(x))))) + x)``, in the in-place spelling of torchvision."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """CIFAR ResNet's shortcut A: every second pixel, zeros for the new channels."""
+    """Shortcut A of CIFAR's ResNet: every second pixel, zeros for the new channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class PaddedShortcut(nn.Module):
 
 
 class InPlaceWithOtherReader(nn.Module):
-    """``y.relu_()`` after ``y`` was kept: the later reader of ``y`` sees the changed values too."""
+    """Net with ``y.relu_()`` after ``y`` was kept: the later reader of ``y`` gets the changed values, too."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tiny nets built like the blocks of real ones: squeeze-and-excite, attention, embeddings, dropped paths."""
+"""Tiny nets like the blocks of real ones: squeeze-and-excite, attention, embeddings, dropped paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW, EVENNESS = 49, 0.05
 
 
 class Attention(nn.Module):
-    """Self-attention of two heads written out with matmuls; ``[B, T, 8]`` to the same."""
+    """Self-attention of two heads, written with matmuls; ``[B, T, 8]`` to the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class WindowAttention(nn.Module):
 
 @torch.fx.wrap
 def gated_linear(x: Tensor, weight: Tensor, bias: Tensor, gate: Tensor) -> Tensor:
-    """A function of layers' weights that tracing keeps whole, as torchvision's ``shifted_window_attention``."""
+    """Function of layers' weights that tracing keeps whole, like torchvision's ``shifted_window_attention``."""
     return F.linear(x, weight, bias) * torch.sigmoid(F.linear(x, gate))
 
 
 class SqueezeExcite(nn.Module):
-    """``x * hardsigmoid(conv(relu(conv(mean(x)))))`` behind a convolution."""
+    """Block ``x * hardsigmoid(conv(relu(conv(mean(x)))))`` after a convolution."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tiny nets about convolutions, linear layers and the BatchNorm around them."""
+"""Tiny nets with convolutions, linear layers and the BatchNorm around them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class _Parts(nn.Module):
 
 
 class OneInput(_Parts):
-    """``body(self, x)`` with the named parts as attributes; plain tensors become buffers."""
+    """Net of ``body(self, x)`` with the named parts as attributes; plain tensors become buffers."""
 
     def __init__(self, body: Callable[[Any, Tensor], object], **parts: nn.Module | Tensor) -> None:
         super().__init__(**parts)
@@ -52,7 +52,7 @@ class OneInput(_Parts):
 
 
 class TwoInputs(_Parts):
-    """``body(self, x, y)``."""
+    """Net of ``body(self, x, y)``."""
 
     def __init__(self, body: Callable[[Any, Tensor, Tensor], object], **parts: nn.Module | Tensor) -> None:
         super().__init__(**parts)
@@ -70,9 +70,9 @@ def tiny(
     leaves: tuple[type[nn.Module], ...] = (),
     afterwards: Callable[[nn.Module], object] | None = None,
 ) -> TinyNet:
-    """A net with seeded weights and, unless ``inputs`` says otherwise, normal inputs of the shapes (one ``IMAGE``).
+    """Make a net with seeded weights and, by default, normal inputs of the shapes (one ``IMAGE``).
 
-    ``afterwards`` changes the settled module, for what settling would undo.
+    ``afterwards`` changes the settled module, for changes that settling would undo.
     """
     seed = zlib.crc32(name.encode())
 
@@ -92,7 +92,7 @@ def tiny(
 
 
 def by_name(nets: Iterable[TinyNet]) -> dict[str, TinyNet]:
-    """The nets under their names, which must be distinct."""
+    """Nets by their names, which must be distinct."""
     table: dict[str, TinyNet] = {}
     for net in nets:
         assert net.name not in table, f"two tiny nets are called {net.name}"

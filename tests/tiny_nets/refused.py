@@ -10,7 +10,7 @@ from tiny_nets.net import OneInput, TinyNet, tiny
 
 
 class DataDependentIf(nn.Module):
-    """Which layer runs depends on the values: no single graph says the same."""
+    """The layer that runs depends on the values: no single graph can express it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ShapeDependentIf(nn.Module):
 
 
 class LoudestRow(nn.Module):
-    """Reads a value to choose a row: neither tracer can look inside, but it can stay whole in a graph."""
+    """A value decides the row: no tracer can follow it, but the module can stay whole in a graph."""
 
     def forward(self, x: Tensor) -> Tensor:
         row = int(x.abs().sum((0, 1, 3)).argmax())
@@ -44,9 +44,9 @@ class LoudestRow(nn.Module):
 
 
 class AugmentedAssignment(nn.Module):
-    """``y += x`` after ``y`` was kept: eagerly both change, but ``symbolic_trace`` records a plain ``y + x``.
+    """Net with ``y += x`` after ``y`` was kept: eagerly both change, but ``symbolic_trace`` records a plain ``y + x``.
 
-    The traced graph is wrong without an error; ``torch.export`` gets it right.
+    The traced graph is wrong without an error; ``torch.export`` is right.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tiny nets about pooling, resizing and moving values around without changing them."""
+"""Tiny nets with pooling, resizing and operators that move values without changing them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUPS = 2
 
 
 def _channel_shuffle(x: Tensor) -> Tensor:
-    """ShuffleNet's: ``[B, C, H, W]``, the channels of ``GROUPS`` groups interleaved."""
+    """Channel shuffle of ShuffleNet: ``[B, C, H, W]``, the channels of ``GROUPS`` groups interleaved."""
     batch, channels, height, width = x.size()
     grouped = x.view(batch, GROUPS, channels // GROUPS, height, width)
     return grouped.transpose(1, 2).contiguous().view(batch, channels, height, width)

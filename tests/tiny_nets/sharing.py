@@ -1,4 +1,4 @@
-"""Tiny nets in which a module, a weight or a tensor has more than one reader, or none."""
+"""Tiny nets in which a module, a weight or a tensor has several readers, or none."""
 
 from __future__ import annotations
 

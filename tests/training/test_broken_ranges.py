@@ -1,4 +1,4 @@
-"""What is no finite number is found, ranges first."""
+"""Values that are not finite are found, ranges first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or not there, and nothing in one can run."""
+"""A checkpoint is complete or not there, and nothing in one can run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def written(tmp_path: Path) -> Path:
 
 
 class Evil:
-    """What a stranger's file may hold."""
+    """Object in a stranger's file that would run code."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch evil_was_here",)

@@ -13,7 +13,7 @@ from fxpasses.quantization.numbers.qparams import INT8_SYMMETRIC, UINT8, IntType
 from fxpasses.training.fake.fake_quantize import ActivationQuantizer, positive, quantized_weight
 
 ROUNDING = 1e-4
-"""Relative: sums of some hundred float32 products, taken in another order."""
+"""Relative error of sums of some hundred float32 products, taken in another order."""
 FOUR_BITS = IntType(torch.int8, -8, 7)
 
 

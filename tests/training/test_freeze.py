@@ -1,4 +1,4 @@
-"""Frozen, a graph computes the integers that the converted graph has; scales stand from there on."""
+"""A frozen graph computes the integers of the converted graph; its scales do not change any more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fxpasses.training.frozen.frozen_layer import FrozenLayer
 from fxpasses.training.frozen.norm_statistics import norms_of
 
 CLOSE_DB = 20.0
-"""Of 8-bit logits to the open graph's: scales moved by a thousandth, and biases were rounded."""
+"""Least SQNR of 8-bit logits against the open graph: scales moved by a thousandth, and biases were rounded."""
 
 
 def test_it_computes_nearly_what_the_open_graph_did() -> None:

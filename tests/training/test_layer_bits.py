@@ -1,4 +1,4 @@
-"""Which layers have how many bits."""
+"""Bits of each layer."""
 
 from __future__ import annotations
 

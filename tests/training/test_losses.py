@@ -1,4 +1,4 @@
-"""Losses by their formulas."""
+"""Losses compared with their formulas."""
 
 from __future__ import annotations
 

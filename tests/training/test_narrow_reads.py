@@ -1,4 +1,4 @@
-"""Clamps in front of layers that read few bits."""
+"""Clamps before layers that read few bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BatchNorm statistics in training: taken again as plain averages, or held."""
+"""BatchNorm statistics in training: estimated again as plain averages, or held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a graph is which parameter group."""
+"""Parameter groups of a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of what layers give."""
+"""Statistics of layers' outputs."""
 
 from __future__ import annotations
 

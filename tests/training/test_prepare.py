@@ -1,4 +1,4 @@
-"""A TRAINING graph computes what the float graph does, rounded, and is an ordinary module."""
+"""A TRAINING graph computes the float graph, rounded, and is an ordinary module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fxpasses.training.fake.prepare import _samples
 from fxpasses.training.fake.trained_layer import TrainedLayer
 
 LEAST_DB = 25.0
-"""Of logits of 8 bits before training: 34 dB were measured."""
+"""Least SQNR of logits of 8 bits before training; 34 dB were measured."""
 
 
 def decibel(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -115,7 +115,7 @@ def test_a_module_has_to_be_captured() -> None:
 
 
 class Mixed(nn.Module):
-    """Pixels up to hundreds beside scores below one, joined and read by a layer."""
+    """Pixels up to hundreds and scores below one, concatenated and read by a layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""``quantize --qat``: what it takes, what it refuses, and what comes of it."""
+"""``quantize --qat``: its options, its refusals, and its results."""
 
 from __future__ import annotations
 

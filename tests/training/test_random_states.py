@@ -1,4 +1,4 @@
-"""Random streams go on where they were, from plain data."""
+"""Random generators continue from stored states, which are plain data."""
 
 from __future__ import annotations
 

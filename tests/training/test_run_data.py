@@ -1,4 +1,4 @@
-"""Where a run is in its data."""
+"""Place of a run in its data."""
 
 from __future__ import annotations
 

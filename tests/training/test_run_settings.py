@@ -1,4 +1,4 @@
-"""Settings of a run are checked, and become steps."""
+"""Settings of a run are checked, and converted to steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion gives exactly the integers that fake quantization saw, in every runtime."""
+"""Conversion gives exactly the integers of fake quantization, in every runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fxpasses.training.training_facts import facts_of
 
 
 def trained(graph: torch.fx.GraphModule, steps: int = 3) -> torch.fx.GraphModule:
-    """The same graph after some steps on labels."""
+    """The prepared graph after some steps on labels."""
     optimizer = optimizer_of(graph, RunSettings(frozen_lr=0.2), frozen=True)
     for x, labels in labelled()[:steps]:
         optimizer.zero_grad()
@@ -74,7 +74,7 @@ def test_with_observed_ranges() -> None:
 
 
 def test_a_norm_that_no_layer_could_absorb() -> None:
-    """As in DenseNet: normalised, cut off at zero, and only then read by a layer."""
+    """Model like DenseNet: normalised, cut off at zero, and only then read by a layer."""
     first, last = torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 4, 3)
     net = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.BatchNorm2d(5), torch.nn.ReLU(), last)
     net = settle(net, 1, (images(36),))
@@ -137,7 +137,7 @@ def test_every_tiny_net(name: str, bits: int, tmp_path: Path) -> None:
 
 
 def one_step(graph: torch.fx.GraphModule, inputs: tuple[torch.Tensor, ...], *, frozen: bool) -> None:
-    """A step towards smaller outputs, where there is something to learn."""
+    """Do one step towards smaller outputs, if there are parameters to train."""
     outputs = [y for y in pytree.tree_leaves(graph(*inputs)) if isinstance(y, torch.Tensor) and y.requires_grad]
     if outputs:
         optimizer = optimizer_of(graph, RunSettings(lr=1e-3, frozen_lr=0.1), frozen=frozen)

@@ -1,4 +1,4 @@
-"""Folding a BatchNorm keeps every integer weight, whatever gamma and variance are."""
+"""Folding a BatchNorm keeps every integer weight, for any gamma and variance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.training.fake.trained_layer import TrainedLayer, with_norm
 
 FOUR_BITS = IntType(torch.int8, -8, 7)
 ROUNDING = 1e-5
-"""Relative to the largest output: float32 sums of 45 products."""
+"""Rounding error relative to the largest output: float32 sums of 45 products."""
 
 
 def layer_with(gamma: list[float], variance: list[float]) -> TrainedLayer:

@@ -1,4 +1,4 @@
-"""A run can stop anywhere and go on to the same weights; what breaks it is named."""
+"""A run can stop at any step and resume to the same weights; errors are named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TESTS = Path(__file__).resolve().parent.parent
 
 
 def run_of(settings: RunSettings = SHORT, data: Any = None) -> TrainingRun:
-    """Its batches are shuffled from torch's global stream, its images jittered from python's."""
+    """A run whose batches are shuffled from torch's global generator, and whose images are changed from python's."""
 
     def epoch(number: int) -> Any:
         batches = labelled()
@@ -209,7 +209,7 @@ assert os.waitpid(attempt("killed"), 0)[1] == 0
 """
 LONG = replace(SHORT, epochs=40)
 LONGEST_S = 0.5
-"""Before a kill: ten of them take less than the 160 steps of a run."""
+"""Longest time in seconds before a kill: ten of them take less than the 160 steps of a run."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What killed processes leave is found, finished or removed by the next one; what the living hold stays."""
+"""Stages of killed processes are found, and finished or removed by the next process; those in use stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fxpasses.writing.atomic import finish_killed, staged_folder, write_text_ato
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 
 RENAMES = 6
-"""Of a stage that replaces two files and adds one: its own, and five of files."""
+"""Number of renames of a stage that replaces two files and adds one: its own, and five of files."""
 DIES_AT_A_RENAME = """
 import os, sys
 from pathlib import Path
@@ -42,7 +42,7 @@ OLD_RESULT, NEW_RESULT = {"a.txt": OLD, "c.txt": OLD}, dict.fromkeys(("a.txt", "
 
 
 def killed_at(folder: Path, rename: int) -> None:
-    """Have a process die in the middle of replacing the files of a folder."""
+    """Kill a process in the middle of replacing the files of a folder."""
     for name, text in OLD_RESULT.items():
         (folder / name).write_text(text)
     done = subprocess.run([sys.executable, "-c", DIES_AT_A_RENAME, str(folder), str(rename)], check=False)

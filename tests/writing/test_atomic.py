@@ -1,4 +1,4 @@
-"""Writing files: all or nothing, and an error that says what to do."""
+"""Writing files: completely or not at all, with errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_then_raise(path: Path, interruption: type[BaseException]) -> None:
 
 
 def fail_with(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every flush to disk fail with this error number."""
+    """Make every flush to disk fail with this error number."""
 
     def fsync(_: int) -> None:
         raise OSError(code, os.strerror(code))

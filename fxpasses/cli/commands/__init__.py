@@ -1,1 +1,1 @@
-"""The commands of ``fxpasses``, a file each: options, and what is done with them."""
+"""The commands of ``fxpasses``, one file for each: its options, and the calls that carry it out."""

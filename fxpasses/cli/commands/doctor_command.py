@@ -9,7 +9,7 @@ from ..terminal import open_terminal
 def doctor_command(json: options.Json = None) -> None:
     """Say what this machine can run: CPU and its int8 instructions, engines, versions, and what is missing.
 
-    Exits with 0 if nothing is missing that is not optional, else with 1.
+    Exits with 0 if nothing required is missing, else with 1.
     """
     with open_terminal(json) as terminal:
         with terminal.step("look around"):

@@ -1,4 +1,4 @@
-"""``fxpasses prune``: a float model in; a smaller one, its int8 form and a report out."""
+"""``fxpasses prune``: turn a float model into a smaller one, with its int8 form and a report."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def prune_command(
 
 
 def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) -> None:
-    """The report's tables, what became smaller, and where everything is; for ``--json``, the report itself.
+    """Print the report's tables, the reduction and the folder; set the document that ``--json`` writes.
 
     The command ends with exit code 1 if the two int8 artifacts differ by more than promised.
     """
@@ -73,7 +73,7 @@ def print_prune_outcome(outcome: PruneOutcome, out: Path, terminal: Terminal) ->
 
 
 def pruning_lines(account: dict[str, Any]) -> list[str]:
-    """What pruning changed, in a few lines."""
+    """Lines for the terminal: parameters, size and MACs before and after pruning."""
     from fxpasses.reports.numbers import bytes_text, count_text, percent_text
 
     dense, pruned = account["dense"], account["pruned"]

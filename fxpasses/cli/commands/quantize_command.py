@@ -1,4 +1,4 @@
-"""``fxpasses quantize``: a float model in; ONNX files, a .pt2 and a report out."""
+"""``fxpasses quantize``: turn a float model into ONNX files, a .pt2 file and a report."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ def score_command(options: ScoreOptions, json: shared.Json = None) -> None:
 def graph_to_score(
     subject: str, weights: Path | None, weights_key: str | None, image_size: int | None
 ) -> fx.GraphModule:
-    """The graph of a file or folder as it was saved, or of a model as it is captured.
+    """Open a file or folder and return its graph as it was saved, or capture a model and return its graph.
 
     Raises:
-        InputError: it cannot be opened, or a file is given what only models take.
+        InputError: it cannot be opened, or an option that only models have is given for a file.
     """
     from fxpasses.capturing.attempts import capture
     from fxpasses.errors import InputError

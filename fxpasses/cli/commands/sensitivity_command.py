@@ -1,4 +1,4 @@
-"""``fxpasses sensitivity``: which layers int8, or pruning, hurts."""
+"""``fxpasses sensitivity``: find the layers that lose most accuracy in int8, or when they are pruned."""
 
 from __future__ import annotations
 

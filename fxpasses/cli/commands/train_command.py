@@ -1,4 +1,4 @@
-"""``fxpasses train``: weights for a model of the zoo, to have something to quantize."""
+"""``fxpasses train``: train weights for a model of the zoo, so that there is a model to quantize."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def train_command(
 
         check_weight_file(out)
         with atomic_write(out) as temporary, torch_threads(default_threads(options.threads)):
-            temporary.touch()  # a folder that cannot be written is told before the training, not after
+            temporary.touch()  # a folder that cannot be written is reported before the training, not after
             module, document = trained(source, options, terminal)
             temporary.write_bytes(weights_as_bytes(module, out.suffix))
         top1 = document["top1"]
@@ -62,7 +62,7 @@ def train_command(
 
 
 def trained(source: ModelOptions, options: TrainOptions, terminal: Terminal) -> tuple[nn.Module, dict[str, Any]]:
-    """The model after training, and what ``--json`` says of it."""
+    """Return the model after training, and the document that ``--json`` writes."""
     from fxpasses.models.datasets import open_dataset
     from fxpasses.models.training.loop import TrainConfig
     from fxpasses.models.zoo import load_model

@@ -1,1 +1,1 @@
-"""The folder that a command leaves: its files, its report, and how they are opened again."""
+"""The folder that a command writes: its files, its report, and how they are opened again."""

@@ -1,4 +1,4 @@
-"""The files a quantization leaves in its folder. Imports nothing slow: ``audit`` and ``view`` need no torch."""
+"""Names of the files that a quantization writes. Imports nothing slow: ``audit`` and ``view`` need no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ QUANTIZE_AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --o
 
 
 def journal_beside(out: Path) -> Path:
-    """Where a search keeps what it measured, until ``out`` is complete; ``.`` and ``..`` have names only in full."""
+    """Path of the journal of a search, beside ``out``; it exists until ``out`` is complete. ``.`` and ``..`` are
+    resolved first, because they have no name of their own.
+    """
     named = out if out.name not in ("", "..") else Path(os.path.realpath(out))
     return named.parent / f"{named.name}.journal.jsonl"
 

@@ -1,4 +1,4 @@
-"""Whether a model and its data fit: what it gives, and which labels there are. Asked before anything slow."""
+"""Check that a model and its data fit, before anything slow: the shape of its output, and the labels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fxpasses.signature.label_check import require_classes
 
 
 def fitted(model: LoadedModel, data: DataSource, metric: Metric | None = None) -> DataSource:
-    """The data, labels of which are classes of the model, or what a metric takes instead.
+    """Return the data, checked: its labels are classes of the model, or are what a metric takes instead.
 
-    Labels of the caller's own data are looked at batch by batch as they come.
+    Labels of the caller's own data are checked batch by batch as they come.
 
     Raises:
-        InputError: a label is no class of the model, or it gives nothing that has values.
-        GraphError: it does not run.
+        InputError: a label is no class of the model, or the model's outputs have no values.
+        GraphError: the model does not run.
     """
     logits = logits_of(model)
     if metric is not None and not (metric.classes and metric.index == 0):
@@ -42,17 +42,17 @@ def fitted(model: LoadedModel, data: DataSource, metric: Metric | None = None) -
 
 
 def _require_decisions(labels: Tensor, logits: tuple[int, ...], source: str) -> None:
-    """Raise InputError for labels that no class of these logits answers: they need a metric."""
+    """Raise InputError for labels that do not fit the shape of these logits: they need a metric."""
     if labels.is_floating_point() or tuple(labels.shape[1:]) != logits[1:]:
         raise InputError(
             f"{source} has labels of shape {list(labels.shape)}",
             why=f"the model gives {['B', *logits]}, and without a metric labels are a class for each decision",
-            fix="say how they are judged: --metric miou, map, mse, mae, or path/file.py:function",
+            fix="name a metric: --metric miou, map, mse, mae, or path/file.py:function",
         )
 
 
 def logits_of(model: LoadedModel) -> tuple[int, ...] | None:
-    """``(classes, ...)``, what the model's first output is for one input; None where it has no classes.
+    """``(classes, ...)``: shape of the model's first output for one input; None if it has no classes.
 
     Raises:
         InputError: an output has no dimension or no elements, or there is none.

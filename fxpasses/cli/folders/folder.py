@@ -1,4 +1,4 @@
-"""The folder a quantization leaves: its report, and how its model and its data are found again."""
+"""The folder that a quantization writes: its report, and how its model and its data are found again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What the command line said about the model."""
+    """The model that the options of a command name."""
 
     spec: str
     weights: Path | None = None
@@ -63,21 +63,21 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """What the command line said about the data, and by which metric models are judged on it."""
+    """The data that the options of a command name, and the metric to measure on it."""
 
     spec: str
     labels: Path | None = None
     metric: str | None = None
 
     def details(self) -> dict[str, object]:
-        """report.json's ``data_details``, as far as it is known here."""
+        """report.json's ``data_details``, as far as they are known here."""
         judged = {} if self.metric is None else {"metric": _absolute(self.metric)}
         labels = None if self.labels is None else str(self.labels.resolve())
         return {"spec": _absolute(self.spec), "labels": labels, **judged}
 
 
 def open_folder(folder: Path) -> dict[str, Any]:
-    """The report of a folder, which is made whole first if a run was killed while it moved its files there.
+    """Read the report of a folder. If a run was killed while it moved its files there, the folder is completed first.
 
     Raises:
         InputError: there is no such folder, or no report in it.
@@ -97,18 +97,18 @@ def open_folder(folder: Path) -> dict[str, Any]:
 
 
 def require_static(report: Mapping[str, Any], folder: Path, what: str) -> None:
-    """Raise InputError for a folder that ``quantize --method`` made of something else than static int8."""
+    """Raise InputError unless the folder holds a static int8 model; ``what`` names the comparison that needs one."""
     method = report.get("method", "static")
     if method != "static":
         raise InputError(
             f"{what} of {folder}",
-            why=f"it was made with --method {method}; integers and kernels are compared of static int8 models only",
+            why=f"it was made with --method {method}; only static int8 models have integers and kernels to compare",
             fix=f"read {REPORT_JSON} there: it has the latency, and how far both runtimes agree",
         )
 
 
 def update_report(report: Mapping[str, Any], folder: Path) -> None:
-    """Write report.json and report.html anew, both or neither."""
+    """Write report.json and report.html again: both or neither."""
     from fxpasses.export.files import staged_folder
     from fxpasses.reports.document import write_report
     from fxpasses.reports.html.page import write_html
@@ -119,10 +119,10 @@ def update_report(report: Mapping[str, Any], folder: Path) -> None:
 
 
 def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
-    """The float model of a report, loaded again.
+    """Load the float model of a report again.
 
     Raises:
-        InputError: the report does not say how, or the model or its weights are no longer there, or are others.
+        InputError: the report does not name the model, or the model or its weights are missing or have changed.
     """
     details = _details(report, "model_details", folder)
     weights = None if details["weights"] is None else folder / details["weights"]
@@ -135,7 +135,7 @@ def model_of(report: Mapping[str, Any], folder: Path) -> LoadedModel:
 
 
 def input_of(report: Mapping[str, Any], folder: Path) -> ModelInput:
-    """What the model is fed, without loading it."""
+    """The model's input: shapes, names and preprocessing, read from the report without loading the model."""
     details = _details(report, "model_details", folder)
     given = details["preprocessing"]
     inputs = details.get("inputs") or []
@@ -157,7 +157,7 @@ def model_details(report: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 
 
 def _inputs_of(model: LoadedModel) -> dict[str, object]:
-    """What the caller's example inputs are like, where there are any."""
+    """Names, shapes, dtypes and ranges of the caller's example inputs; empty if there are none."""
     if not model.examples:
         return {}
     names = model.input_names or (None,) * len(model.examples)
@@ -176,7 +176,7 @@ def _inputs_of(model: LoadedModel) -> dict[str, object]:
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
-    """The data of a report, or other data, for the model of the report."""
+    """Open the data of a report, or other data, for the model of the report."""
     if other is None:
         details = _details(report, "data_details", folder)
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
@@ -198,9 +198,11 @@ def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, 
 
 
 def _absolute(spec: str) -> str:
-    """A spec that means the same in every folder: the path in ``cifar10=DIR`` or ``file.py:factory`` made absolute."""
+    """Make the path in ``cifar10=DIR`` or ``file.py:factory`` absolute, so that the spec means the same in every
+    folder.
+    """
     if is_user_code(spec) or spec.endswith(pt2_model.ENDING):
-        return os.path.abspath(spec)  # noqa: PTH100 - a path with a factory behind it is text
+        return os.path.abspath(spec)  # noqa: PTH100 - path and factory together are not a path
     kind, equals, argument = spec.partition("=")
     if not equals or kind == "random":
         return spec

@@ -1,4 +1,4 @@
-"""Accuracy, size and latency of artifacts, as the variants of a report: the one way in which commands measure."""
+"""Accuracy, size and latency of artifacts, as the variants of a report; every command measures through this module."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 FLOAT, INT8 = "fp32", "int8"
 EVALUATION_BATCH = 25
 SHORT_BENCHMARK = BenchSettings(runs=50, max_seconds=10.0)
-"""What ``quantize`` measures: enough for a ratio; ``fxpasses bench`` measures with care."""
+"""Benchmark settings of ``quantize``: precise enough for a ratio. ``fxpasses bench`` takes more runs."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One thing that is measured.
+    """One artifact to measure.
 
     Attributes:
         runner: runs it.
-        graph: what its weights are counted on; None where it cannot be made again.
-        size_bytes: of its file; of a module in memory, of its weights alone.
+        graph: the graph to count weights on; None if it cannot be made again.
+        size_bytes: size of its file; for a module in memory, of its weights alone.
         file: its name in the folder; None for a module in memory.
-        macs: multiply-accumulates of one input; None where they were not counted.
+        macs: multiply-accumulates of one input; None if they were not counted.
     """
 
     runner: Runner
@@ -48,7 +48,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Measured:
-    """The artifacts as variants of a report, whether the data has labels, and latencies where they were measured."""
+    """Measured artifacts as variants of a report, whether the data has labels, and latencies if they were measured."""
 
     variants: list[Variant]
     has_labels: bool
@@ -56,7 +56,7 @@ class Measured:
 
 
 def measure(artifacts: Sequence[Artifact], given: Input, images: int, bench: bool, terminal: Terminal) -> Measured:
-    """Measure every artifact on at most ``images`` images, and, if ``bench``, shortly its latency."""
+    """Measure every artifact on at most ``images`` images and, if ``bench``, its latency in a short benchmark."""
     runners = [artifact.runner for artifact in artifacts]
     compared = compared_on(runners, given, min(images, given.data.evaluation_images), terminal)
     latencies = time_runners(runners, given.model.example_inputs, SHORT_BENCHMARK, terminal) if bench else None
@@ -65,7 +65,7 @@ def measure(artifacts: Sequence[Artifact], given: Input, images: int, bench: boo
 
 
 def compared_on(runners: Sequence[Runner], given: Input, images: int, terminal: Terminal) -> dict[str, Comparison]:
-    """Accuracy of every runner on so many images, by the metric asked for."""
+    """Measure the accuracy of every runner on ``images`` images, by the metric asked for."""
     batches = given.data.evaluation(EVALUATION_BATCH, images)
     with terminal.step("accuracy", images) as step:
         return compare(runners, batches, metric=given.metric, progress=step.at, total=images)
@@ -74,13 +74,13 @@ def compared_on(runners: Sequence[Runner], given: Input, images: int, terminal: 
 def time_runners(
     runners: Sequence[Runner], make_input: MakeInput, settings: BenchSettings, terminal: Terminal
 ) -> BenchResult:
-    """Latency of every runner, on the same input."""
+    """Measure the latency of every runner on the same input."""
     with terminal.step("latency", settings.runs, timing=True) as step:
         return benchmark(runners, make_input, settings, step.at)
 
 
 def latency_variants(artifacts: Sequence[Artifact], bench: BenchResult) -> list[Variant]:
-    """The variants of a benchmark alone: sizes and latency."""
+    """Variants of a benchmark alone: sizes and latency."""
     return [_variant(artifact, None, bench) for artifact in artifacts]
 
 
@@ -97,17 +97,17 @@ def _variant(artifact: Artifact, comparison: Comparison | None, bench: BenchResu
 
 
 def macs_of(graph: fx.GraphModule, given: Input, terminal: Terminal) -> MacCount:
-    """Multiply-accumulates of one input."""
+    """Count the multiply-accumulates of one input."""
     with terminal.step("count multiply-accumulates"):
         return count_macs(graph, given.model.example_inputs(batch=1))
 
 
 ODD = 10.0
-"""Percent that two counts of multiply-accumulates may differ by: biases, which only ptflops counts, are less."""
+"""Percent by which two counts of multiply-accumulates may differ. Biases, which only ptflops counts, are less."""
 
 
 def why_odd(macs: MacCount) -> str | None:
-    """Where the count is missing, leaves something out, or is another than ptflops's; None where all is well."""
+    """Sentence on a missing or incomplete count, or one that differs from that of ptflops; None if there is none."""
     if macs.macs is None:
         return f"multiply-accumulates were not counted: {macs.why}"
     if macs.ptflops is None:

@@ -1,4 +1,4 @@
-"""How far each part of each output is from float, for the report, and what is wrong with some as warnings."""
+"""Distance of each part of each output from float, for the report; parts with a problem become warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.models.data.data_source import DataSource
 from ..terminal import Terminal
 
 IMAGES = 32
-"""Enough to tell 10 dB; the outputs of a detector are large."""
+"""Number of images: enough to see a difference of 10 dB. More would be slow, as the outputs of a detector are large."""
 BATCH = 4
 
 
@@ -29,7 +29,7 @@ def checked_outputs(
 def outputs_of(
     graph: fx.GraphModule, int8: Callable[..., object], batches: Iterable[Tensor | tuple[Tensor, ...]]
 ) -> dict[str, Any]:
-    """The same on any batches."""
+    """``outputs`` and ``warnings`` of report.json, measured on the given batches."""
     tuples = (inputs if isinstance(inputs, tuple) else (inputs,) for inputs in batches)
     scores = judge_outputs(graph, int8, tuples)
     return {"outputs": [score.to_json() for score in scores], "warnings": warnings_of(scores)}

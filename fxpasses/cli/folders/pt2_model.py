@@ -1,4 +1,4 @@
-"""``FILE.pt2`` as the model of a command: a program of torch.export, read by the project's own reader."""
+"""Opens ``FILE.pt2``, a program of torch.export, as the model of a command, with this project's own reader."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ENDING = ".pt2"
 
 
 def program_model(spec: str, weights: Path | None, image_size: int | None) -> LoadedModel:
-    """The program as a model whose weights are its own; images are fed as to a factory of the caller's.
+    """Load a program as a model with its own weights. Images are preprocessed as for a factory of the caller's.
 
     Raises:
-        InputError: the file cannot be read safely, or options ask for what it has already.
+        InputError: the file cannot be read safely, or an option sets what the file already has.
     """
     for option, value in (("--weights", weights), ("--image-size", image_size)):
         if value is not None:

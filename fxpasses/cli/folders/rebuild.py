@@ -1,4 +1,4 @@
-"""The artifacts of a folder as runners again, with the float model rebuilt where that is possible."""
+"""Opens the artifacts of a folder as runners, and builds its float model again where that is possible."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .static_artifacts import static_artifacts
 def folder_artifacts(
     report: Mapping[str, Any], folder: Path, terminal: Terminal, device: str = "cpu"
 ) -> tuple[list[Artifact], fx.GraphModule]:
-    """What to measure in a folder, and its int8 graph.
+    """Return the artifacts of a folder that can be measured, and its int8 graph.
 
-    Torch fp32 is left out, with a remark, where its model is no longer there.
+    Torch fp32 is left out, with a remark, if its model is no longer there.
 
     Raises:
         InputError: an artifact is missing or cannot be loaded; or PyTorch cannot compute on ``device``.
@@ -41,7 +41,7 @@ def folder_artifacts(
 
 
 def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> fx.GraphModule | None:
-    """The FLOAT graph the folder was made from; None, and a remark, if it cannot be had."""
+    """Build the FLOAT graph that the folder was made from; None, with a remark, if that is not possible."""
     if "pruning" in report:
         terminal.remark("torch fp32 is left out: the model was pruned, and cannot be made again from its name")
         return None

@@ -1,4 +1,4 @@
-"""What every command that leaves a folder says in its report, and the one way in which reports are written."""
+"""Report entries that every command has in common, and the function that writes the report's files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def run_details(
     given: Input, images: int, measured: Measured, terminal: Terminal, calibration: int | None = None
 ) -> dict[str, Any]:
-    """The command, model, data and durations of a run, for report.json.
+    """report.json's entries on the run: command, model, data and durations.
 
     Args:
-        images: to measure on, at most.
-        calibration: images to calibrate on, where there was a calibration.
+        images: largest number of images to measure on.
+        calibration: number of calibration images; None without calibration.
     """
     calibrated = {} if calibration is None else {"calibration_images": calibration}
     return {
@@ -45,7 +45,7 @@ def run_details(
 
 
 def random_weights(model: LoadedModel) -> list[str]:
-    """The warning of a model that nobody trained."""
+    """Warning for a model with random weights; no warning for a trained one."""
     return [] if model.pretrained else ["the weights are random: accuracy and agreement say nothing"]
 
 

@@ -1,4 +1,4 @@
-"""The artifacts of a static quantization: both precisions in both runtimes."""
+"""The artifacts of a static quantization: float and int8, each in PyTorch and in onnxruntime."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def static_artifacts(
     macs: int | None = None,
     device: str = "cpu",
 ) -> Iterator[Artifact]:
-    """Each artifact of a folder; torch fp32 only where there is a float graph.
+    """Yield each artifact of a folder; torch fp32 only if there is a float graph.
 
     Args:
         module: the int8 graph as PyTorch runs it.
-        nearest: the int8 graph rounded to nearest, where rounding was learned.
+        nearest: the int8 graph rounded to nearest; given if rounding was learned.
         device: PyTorch runs there.
 
     Raises:

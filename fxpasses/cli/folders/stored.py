@@ -1,4 +1,4 @@
-"""The images and integers that a folder carries: compared with, and used where its data is on another machine."""
+"""Images and integers stored in a folder: they check it on another machine, also if its data is not there."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from .artifacts import INT8_ONNX, INTEGERS_NPZ
 from .folder import DataChoice, data_of
 
 KEY = "integers"
-"""Of report.json."""
+"""Key of the stored integers in report.json."""
 
 
 def store_in(folder: Path, int8: fx.GraphModule, module: nn.Module, data: DataSource) -> dict[str, Any]:
-    """Store a few images of the evaluation split and what ``module``, the int8 kernels, makes of them.
+    """Store a few images of the evaluation split, and the integers that ``module``, the int8 kernels, computes from
+    them.
 
     Returns report.json's entry.
     """
@@ -40,7 +41,7 @@ def store_in(folder: Path, int8: fx.GraphModule, module: nn.Module, data: DataSo
 
 
 def compared_with_stored(folder: Path, int8: fx.GraphModule, report: Mapping[str, Any]) -> StoredComparison | None:
-    """The folder's artifacts on this machine against where they were made; None where it stores no integers."""
+    """Compare the artifacts on this machine with the integers stored; None if the folder stores none."""
     if not isinstance(report.get(KEY), Mapping):
         return None
     stored = StoredIntegers.from_json(report[KEY])
@@ -50,7 +51,7 @@ def compared_with_stored(folder: Path, int8: fx.GraphModule, report: Mapping[str
 def data_or_stored(
     folder: Path, report: Mapping[str, Any], other: DataChoice | None, terminal: Terminal
 ) -> DataSource | None:
-    """The data of a folder; None, and a remark, where it is not on this machine and the folder stores images.
+    """Open the data of a folder; None, with a remark, if it is not on this machine and the folder stores images.
 
     Raises:
         InputError: the data cannot be opened, and the folder stores none.
@@ -65,12 +66,12 @@ def data_or_stored(
 
 
 def parity_on_stored(folder: Path, int8: fx.GraphModule) -> ParityReport:
-    """Parity of the folder's artifacts on the images it stores."""
+    """Compare the folder's artifacts on the images it stores."""
     return parity(int8, [stored_inputs(folder / INTEGERS_NPZ)], onnx_path=folder / INT8_ONNX)
 
 
 def tell(found: StoredComparison | None, terminal: Terminal) -> list[str]:
-    """Print a comparison that breaks no promise; one that does is returned, as the sentence of what it breaks."""
+    """Print a comparison that keeps the promise, or return the sentence on the promise that is broken."""
     if found is None:
         return []
     if found.is_broken:

@@ -1,1 +1,1 @@
-"""Measurements that are many: independent jobs in processes, with a journal of what is done."""
+"""Many independent measurements: jobs that run in processes, and a journal of those that are done."""

@@ -1,4 +1,4 @@
-"""Evaluation data for what runs over it many times."""
+"""Evaluation data for measurements that run over it many times."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from fxpasses.sensitivity.scoring import PIECE
 
 LARGEST_BATCH = 50
 MOST_IN_MEMORY = 1 << 29
-"""Bytes of evaluation data kept between passes over it; more is read again each time."""
+"""Largest size in bytes of evaluation data that is kept in memory between passes; larger data is read again each time.
+"""
 
 DEFAULT_IMAGES = 256
 FEWEST_IMAGES = 64
 DEFAULT_VALUES = 1 << 24
-"""Input values that one measurement of many runs over, unless told otherwise: 111 images of 3x224x224."""
+"""Default number of input values that one of many measurements runs over: 111 images of 3x224x224."""
 
 Batch = tuple[Tensor, Tensor | None]
 
 
 def evaluation_batches(data: DataSource, images: int) -> Callable[[], Iterable[Batch]]:
-    """Makes the evaluation data anew, in batches of a size that the caches like; from memory where it fits."""
+    """Return a function that gives the evaluation data from the start, in batches whose size fits the caches. The data
+    is kept in memory if it is small enough.
+    """
     images = min(images, data.evaluation_images)
     values = math.prod(data.input_shape)
     batch = max(1, min(LARGEST_BATCH, PIECE // values))
@@ -34,7 +37,7 @@ def evaluation_batches(data: DataSource, images: int) -> Callable[[], Iterable[B
 
 
 def default_images(data: DataSource, wanted: int | None) -> int:
-    """How many images to measure on where each is measured many times."""
+    """Number of images to measure on, if there are many measurements of each."""
     if wanted is not None:
         return min(wanted, data.evaluation_images)
     affordable = max(FEWEST_IMAGES, DEFAULT_VALUES // math.prod(data.input_shape))

@@ -1,4 +1,4 @@
-"""Jobs whose answers a journal keeps: what is in it is not measured again."""
+"""Runs jobs and keeps their answers in a journal: a job that has an answer there is not run again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .subject import Subject
 
 
 class Job(Protocol):
-    """Plain settings of one measurement; ``do`` opens what it needs and gives what JSON can hold."""
+    """Plain settings of one measurement; ``do`` opens what it needs and returns a value that JSON can hold."""
 
     @property
     def subject(self) -> Subject: ...
@@ -29,7 +29,7 @@ J = TypeVar("J", bound=Job)
 
 
 def done(job: Job) -> dict[str, Any]:
-    """Do a job, on as many threads as its subject says; a function, so that it travels between processes."""
+    """Do a job on as many threads as its subject says. A function of the module can be sent to another process."""
     with torch_threads(job.subject.threads):
         return job.do()
 
@@ -37,7 +37,7 @@ def done(job: Job) -> dict[str, Any]:
 def answers(
     what: str, jobs: Sequence[J], journal: Journal, workers: int, backend: str, terminal: Terminal
 ) -> list[tuple[J, dict[str, Any]]]:
-    """Every job with its answer, in the order of the jobs; a step of the terminal."""
+    """Return every job with its answer, in the order of the jobs; shown as one step of the terminal."""
     missing = [job for job in jobs if journal.get(job.key) is None]
     if len(missing) < len(jobs):
         terminal.remark(f"{len(jobs) - len(missing)} of {len(jobs)} measurements are taken from {journal.path}")

@@ -1,8 +1,8 @@
-"""Run independent measurements, one after the other or in parallel processes; results come as they are done.
+"""Run independent measurements, one after the other or in parallel processes; each result comes as soon as it is ready.
 
-Local processes, and those of a Dask cluster, are joblib's; a Ray cluster is asked directly, since joblib's adapter for
-it cannot give results as they are done. A worker gets nothing but plain settings and opens model and data itself, once:
-graphs never travel. Jobs of a worker that dies are done again by another.
+Local processes, and those of a Dask cluster, are started by joblib. A Ray cluster is used directly, since joblib's
+adapter for Ray cannot give results as they are done. A worker gets only plain settings and opens model and data itself,
+once; graphs are never sent. If a worker dies, another one does its jobs again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BACKENDS = (LOCAL, "threading", DASK, RAY)
 
 
 def threads_each(threads: int, workers: int) -> int:
-    """How many of the threads each worker gets.
+    """Number of threads for each worker.
 
     Raises:
         InputError: there is not even one worker.
@@ -36,12 +36,12 @@ def threads_each(threads: int, workers: int) -> int:
 def results_of(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int = 1, backend: str = LOCAL
 ) -> Iterator[tuple[Job, Result]]:
-    """``(job, work(job))`` for every job, in the order they are done.
+    """Yield ``(job, work(job))`` for every job, in the order they are done.
 
     Args:
-        work: a function of a module, not of a block.
+        work: a function at module level, so that it can be sent to another process.
         jobs: picklable.
-        workers: processes; 1 works in this one.
+        workers: number of processes; 1 works in this one.
         backend: one of ``BACKENDS``.
 
     Raises:
@@ -75,12 +75,12 @@ def _configured(backend: str) -> AbstractContextManager[Any]:
             from distributed import Client
         except ImportError as error:
             raise _missing(backend, "distributed") from error
-        Client()  # DASK_SCHEDULER_ADDRESS says which cluster; without it, one on this machine
+        Client()  # DASK_SCHEDULER_ADDRESS names the cluster; without it, one on this machine is started
     return parallel_config(backend=backend)  # type: ignore[no-any-return]  # joblib is untyped
 
 
 def _on_ray(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Result]]:
-    """As many jobs at a time as there are workers; RAY_ADDRESS says which cluster, without it one on this machine."""
+    """Run as many jobs at a time as there are workers. RAY_ADDRESS names the cluster; without it, one starts here."""
     try:
         import ray
     except ImportError as error:
@@ -107,7 +107,7 @@ def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from error  # what the job itself raised
+        raise error.cause from error  # the exception that the job itself raised
 
 
 def _missing(backend: str, package: str) -> InputError:

@@ -26,7 +26,7 @@ from .subject import Subject, fused_graph, fused_yardstick, loaded
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which images."""
+    """Choice of the calibration images: how many, and the shuffling seed."""
 
     images: int
     seed: int
@@ -34,7 +34,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Int8Job:
-    """A measurement on so many images of the model calibrated so."""
+    """A measurement on ``images`` images of the model with this calibration and these settings."""
 
     subject: Subject
     images: int
@@ -42,7 +42,7 @@ class Int8Job:
     config: QuantConfig
 
     def key_of(self, kind: str, about: object) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return [kind, self.images, asdict(self.calibration), asdict(self.config), about]
 
     @property
@@ -64,7 +64,7 @@ class ScoreJob(Int8Job):
 
     @property
     def key(self) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return self.key_of("score", sorted(unit.name for unit in self.in_float))
 
     def do(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class NoiseJob(Int8Job):
 
     @property
     def key(self) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return self.key_of("alone", self.unit.name)
 
     def do(self) -> dict[str, Any]:
@@ -90,13 +90,13 @@ class NoiseJob(Int8Job):
 
 @dataclass(frozen=True)
 class LayerJob(Int8Job):
-    """What int8 costs at one unit."""
+    """The cost of int8 at one unit: its score when it alone is int8, and when it alone stays float."""
 
     unit: Unit
 
     @property
     def key(self) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return self.key_of("layer", self.unit.name)
 
     def do(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class LayerJob(Int8Job):
         return asdict(layer_sensitivity(self.ready, self.yardstick, self.unit))
 
     def read(self, answer: Mapping[str, Any]) -> LayerSensitivity:
-        """What :meth:`do` found, after a journal had it."""
+        """Rebuild the result of :meth:`do` from the journal's entry."""
         weight = answer["weight"]
         return LayerSensitivity(
             self.unit,
@@ -124,7 +124,9 @@ def _observers(config: QuantConfig) -> list[str]:
 
 @lru_cache(maxsize=4)
 def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) -> Calibrated:
-    """Ready to convert with these settings; the data is run once for all that differ in ranges and rounding only."""
+    """Calibrate for these settings, ready to convert. Settings that differ only in ranges and rounding share one run
+    over the data.
+    """
     if any(parse_observer(name).name == "moving_average" for name in _observers(config)):
         data = loaded(subject).data
         batches = data.calibration(calibration.images, seed=calibration.seed)

@@ -1,4 +1,4 @@
-"""What ``fxpasses sensitivity`` does, for each method: measure, and write JSON, page and plot."""
+"""The work of ``fxpasses sensitivity --method quant``: measure, and write JSON, page and plot."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SENSITIVITY_PNG = "sensitivity.png"
 
 @dataclass(frozen=True)
 class QuantSettings:
-    """What ``--method quant`` measures; see the options of the command."""
+    """Settings of ``--method quant``; see the options of the command."""
 
     config: QuantConfig
     calibration_images: int | None
@@ -64,7 +64,7 @@ class QuantSettings:
 
 
 def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str]) -> QuantConfig:
-    """The settings that the options of a command mean."""
+    """Quantization settings from the options of a command."""
     general, overrides = overrides_of(observers, keep_float)
     config = QuantConfig(target=target, observer=general or QuantConfig.observer, overrides=overrides)
     if config.sweeps:
@@ -77,7 +77,7 @@ def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str
 
 
 def quant_settings(options: SensitivityOptions, seed: int, journal: Path) -> QuantSettings:
-    """What the options of ``--method quant`` ask for."""
+    """Settings of ``--method quant`` from the options of the command."""
     config = quant_config(options.target, options.observer or [], options.keep_float or [])
     return QuantSettings(
         config=config,
@@ -95,7 +95,7 @@ def quant_settings(options: SensitivityOptions, seed: int, journal: Path) -> Qua
 def quant_into(
     folder: Path, model: ModelChoice, data: DataChoice, settings: QuantSettings, terminal: Terminal
 ) -> dict[str, Any]:
-    """Measure what int8 costs and write the files; returns the document."""
+    """Measure the cost of int8 at every layer, write the files, and return the document."""
     subject = Subject(model, data, threads_each(default_threads(settings.threads), settings.workers))
     with terminal.step("load, capture and fuse"):
         graph, source = fused_graph(subject), loaded(subject).data
@@ -133,7 +133,7 @@ def _measured(
     settings: QuantSettings,
     terminal: Terminal,
 ) -> QuantSensitivity:
-    """Every layer, in parallel and from the journal where it is known; then every tensor in place."""
+    """Measure every layer, in parallel or from the journal; then every tensor in the int8 model."""
     source = loaded(subject).data
     count = default_images(source, settings.images)
     jobs = [LayerJob(subject, count, calibration, settings.config, unit) for unit in ready.units]
@@ -157,8 +157,8 @@ def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Call
 
 
 def frame(given: Input, target: str | None, calibration_images: int | None, terminal: Terminal) -> dict[str, Any]:
-    """What every document says of where it comes from."""
-    warnings = [] if given.model.pretrained else ["the weights are random: what they are sensitive to says nothing"]
+    """Entries of every document on its origin: environment, model, data, command and warnings."""
+    warnings = [] if given.model.pretrained else ["the weights are random: trained ones differ in sensitivity"]
     for warning in warnings:
         terminal.remark(warning)
     return {

@@ -1,4 +1,4 @@
-"""A model and its data as settings that travel between processes; opened once in each."""
+"""A model and its data as plain settings that can be sent to other processes; each process opens them once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .evaluation_data import evaluation_batches
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, and on how many threads in each process."""
+    """A model and its data to measure, and the number of threads in each process."""
 
     model: ModelChoice
     data: DataChoice
@@ -29,7 +29,7 @@ class Subject:
 
     @property
     def about(self) -> dict[str, object]:
-        """What a journal has to be about for its measurements to hold."""
+        """Facts on which measurements depend: a journal with other facts is not used."""
         from fxpasses import __version__
 
         weights = self.model.weights
@@ -46,18 +46,18 @@ class Subject:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A subject in this process; ``graph`` is FLOAT, as captured."""
+    """A subject opened in this process; ``graph`` is FLOAT, as captured."""
 
     model: LoadedModel
     data: DataSource
     graph: fx.GraphModule
     given: Input
-    """As the commands pass it on."""
+    """The model and data in the form that commands pass on."""
 
 
 @lru_cache(maxsize=1)
 def loaded(subject: Subject) -> Loaded:
-    """Load and capture."""
+    """Load the model and data, and capture the graph."""
     given = open_both(subject.model, subject.data)
     graph = capture(given.model.module, given.model.example_inputs())
     return Loaded(given.model, given.data, graph, given)
@@ -65,20 +65,20 @@ def loaded(subject: Subject) -> Loaded:
 
 @lru_cache(maxsize=1)
 def fused_graph(subject: Subject) -> fx.GraphModule:
-    """The FLOAT graph, fused; not to be changed."""
+    """The FLOAT graph, fused. Callers must not change it."""
     return fuse(loaded(subject).graph)
 
 
 @lru_cache(maxsize=2)
 def dense_yardstick(subject: Subject, images: int) -> Yardstick:
-    """That many images, and what the float model makes of them, BatchNorms and all: for pruning."""
+    """``images`` images and the outputs of the captured float model for them, with its BatchNorms: for pruning."""
     found = loaded(subject)
     return Yardstick(found.graph, evaluation_batches(found.data, images), found.given.metric)
 
 
 @lru_cache(maxsize=2)
 def fused_yardstick(subject: Subject, images: int) -> Yardstick:
-    """That many images, and what the fused float graph makes of them: for int8."""
+    """``images`` images and the outputs of the fused float graph for them: for int8."""
     found = loaded(subject)
     return Yardstick(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
 

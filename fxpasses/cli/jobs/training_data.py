@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def training_batches(
     data: DataSource, batch: int, seed: int, *, augment: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training split, shuffled, and mirrored and shifted if asked to; images in the layout CPUs are fastest with.
+    """Yield the training split, shuffled, and mirrored and shifted if asked to. Images have the layout that is fastest
+    on CPUs.
 
     The caller's own batches come in the caller's order.
 

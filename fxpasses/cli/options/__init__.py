@@ -1,1 +1,1 @@
-"""Options that commands share, and which of them belong to which method."""
+"""Options that several commands share, and the methods that each option belongs to."""

@@ -1,4 +1,4 @@
-"""Which options of ``quantize`` belong to which ``--method``: one that would be ignored is refused, with the reason."""
+"""Refuses options of ``quantize`` that the chosen ``--method`` would ignore, with the reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .table import Row, options_of
 
 
 def check_method(method: str) -> None:
-    """Raise InputError unless there is such a method."""
+    """Raise InputError if the method is unknown."""
     if method not in METHODS:
         raise InputError(f"--method {method}", why="there is no such method", fix=f"use {' or '.join(METHODS)}")
 
 
 def given_options(context: typer.Context) -> list[str]:
-    """The options on the command line, each by its first spelling."""
+    """Options on the command line, each by its first spelling."""
     return [
         parameter.opts[0]
         for parameter in context.command.params
@@ -28,7 +28,7 @@ def given_options(context: typer.Context) -> list[str]:
 
 
 def refuse_alien_options(method: str, given: Iterable[str]) -> None:
-    """Raise InputError for the first option on the command line that the method has no use for."""
+    """Raise InputError for the first option on the command line that the method does not use."""
     rows = _rows()
     for option in given:
         row = rows.get(option, Row())
@@ -38,7 +38,7 @@ def refuse_alien_options(method: str, given: Iterable[str]) -> None:
 
 
 def refuse_beside_qat(is_trained: bool, given: Iterable[str]) -> None:
-    """Raise InputError for options of ``--qat`` without it, and for those beside it that it has no use for."""
+    """Raise InputError for options of ``--qat`` without it, and for options that have no effect beside it."""
     rows, given = _rows(), list(given)
     if not is_trained:
         alone = [option for option in given if rows.get(option, Row()).beside_qat == "only"]
@@ -53,7 +53,7 @@ def refuse_beside_qat(is_trained: bool, given: Iterable[str]) -> None:
 
 
 def said_in_recipe(options: QuantizeOptions) -> list[str]:
-    """Options that ask for something else than they do by default, which a recipe says itself."""
+    """Options with a non-default value. They conflict with ``--recipe``."""
     values = [(option, getattr(options, option.name)) for option in options_of(QuantizeOptions)]
     return [
         option.said(value)

@@ -1,9 +1,9 @@
 """``--metric``: a name, or ``path/file.py:function``, either with ``@KEY`` for an output other than the first.
 
-The caller's function is called with an output and its labels for each batch and gives a number; the mean over samples
-is the metric. A class, or a function without arguments that returns an object, with ``update(output, labels)`` and
-``compute()``, as those of torchmetrics, keeps sums of its own. Where the model has several outputs and none is named,
-both get all of them, as a tuple. ``higher_is_better`` of the function or class says which way is better.
+The caller's function takes an output and its labels for each batch and returns a number; the mean over samples is the
+metric. A class with ``update(output, labels)`` and ``compute()``, as those of torchmetrics, keeps its own sums; so does
+the object that a function without arguments returns. If the model has several outputs and none is named, the metric
+gets all of them, as a tuple. ``higher_is_better`` of the function or class says which direction is better.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fxpasses.models.users.user_code import file_of, is_user_code, load_factory
 
 
 def metric_of(spec: str | None, model: LoadedModel) -> Metric | None:
-    """The metric that ``--metric`` names, of an output of this model; None without one.
+    """Return the metric that ``--metric`` names, for this model's output; None without one.
 
     Raises:
         InputError: there is no such metric, or output.
@@ -42,7 +42,7 @@ def metric_of(spec: str | None, model: LoadedModel) -> Metric | None:
 
 
 def output_keys(model: LoadedModel) -> list[str]:
-    """What a caller knows the tensors of the model's output by, in order: ``output`` where there is one."""
+    """Names of the tensors in the model's output, in order; ``output`` if there is only one."""
     leaves, _ = pytree.tree_flatten_with_path(run_model(model.module, model.example_inputs()))
     paths = [path for path, leaf in leaves if isinstance(leaf, Tensor)]
     if not paths:
@@ -90,18 +90,18 @@ def _sums_of(function: Callable[..., Any], spec: str) -> OwnSums | MeanOfBatches
 
 @dataclass
 class OwnSums:
-    """An object of the caller's that keeps its own sums."""
+    """A metric object of the caller's that keeps its own sums."""
 
     metric: Any
     spec: str
 
     def add(self, output: Any, labels: Any) -> None:
-        """Hand on a batch."""
+        """Pass a batch to the object."""
         with _told(self.spec):
             self.metric.update(output, labels)
 
     def value(self) -> float:
-        """What it makes of all."""
+        """The metric over all batches."""
         with _told(self.spec):
             found = self.metric.compute()
         return _number(found, self.spec)
@@ -109,7 +109,7 @@ class OwnSums:
 
 @dataclass
 class MeanOfBatches:
-    """A function of the caller's, its mean over samples."""
+    """A metric function of the caller's; its result is the mean over samples."""
 
     function: Callable[[Any, Any], Any]
     spec: str
@@ -117,7 +117,7 @@ class MeanOfBatches:
     samples: int = 0
 
     def add(self, output: Any, labels: Any) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         with _told(self.spec):
             found = self.function(output, labels)
         count = len(output[0] if isinstance(output, tuple) else output)
@@ -125,7 +125,7 @@ class MeanOfBatches:
         self.samples += count
 
     def value(self) -> float:
-        """Over all samples."""
+        """The mean over all samples."""
         return self.total / self.samples
 
 

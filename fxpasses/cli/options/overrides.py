@@ -1,4 +1,4 @@
-"""Patterns of the command line that have to match something."""
+"""Checks that every pattern of the command line matches a node."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fxpasses.quantization.int8.rewrites import lowering
 
 
 def check_overrides(graph: fx.GraphModule, config: QuantConfig) -> None:
-    """Raise InputError for a pattern that matches nothing: it would change nothing, silently."""
+    """Raise InputError for a pattern that matches nothing: without the error it would silently change nothing."""
     graphs = (
         [graph, run_passes(graph, lowering(config))] if config.overrides else []
-    )  # names of what int8 makes of it, too
+    )  # also names that exist only in the int8 graph
     for override in config.overrides:
         if any(override.matches(gm, node) for gm in graphs for node in gm.graph.nodes):
             continue

@@ -1,4 +1,4 @@
-"""Options of ``fxpasses prune``, some of which ``fxpasses sensitivity --method prune`` has, too."""
+"""Options of ``fxpasses prune``; some belong to ``fxpasses sensitivity --method prune``, too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shared import MOST_EPOCHS, finite
 
 AUTO = "auto"
 LARGEST_MULTIPLE = 65_536
-"""Of channels: more than layers have."""
+"""Largest multiple of channels that ``--round-to`` takes: more than layers have."""
 
 
 def multiple(text: str) -> str:
@@ -25,14 +25,14 @@ def multiple(text: str) -> str:
 
 
 class PruneScope(str, Enum):
-    """Where the ratio holds."""
+    """Scope of the ratio: each layer, or all layers together."""
 
     layer = "layer"
     everywhere = "global"
 
 
 class PruneSchedule(str, Enum):
-    """What fxpasses.pruning.masks.schedules has."""
+    """Schedules of fxpasses.pruning.masks.schedules."""
 
     one_shot = "one-shot"
     iterative = "iterative"
@@ -50,7 +50,7 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         metavar="WHAT=SHARE",
-        help="Instead of a ratio, what may be left: macs=0.5, params=0.5, bytes=0.5 or latency=0.5 (measured).",
+        help="Share that may be left, instead of a ratio: macs=0.5, params=0.5, bytes=0.5 or latency=0.5 (measured).",
         show_default=False,
     ),
 ]
@@ -60,7 +60,7 @@ MaxDrop = Annotated[
         "--max-drop",
         callback=finite,
         metavar="POINTS",
-        help="Instead of a ratio, what of top-1, or --metric, may be lost before fine-tuning: finds the largest ratio.",
+        help="Find the largest ratio that loses at most this much top-1, or --metric, before fine-tuning.",
         show_default=False,
     ),
 ]
@@ -69,7 +69,7 @@ Criterion = Annotated[
     typer.Option(
         "--criterion",
         metavar="NAME",
-        help="What is least important: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
+        help="Measure of importance: l1, l2, fpgm, surgeon, bn_scale, taylor, movement, activation or random.",
     ),
 ]
 Granularity = Annotated[
@@ -98,7 +98,7 @@ RoundTo = Annotated[
         "--round-to",
         metavar="N",
         callback=multiple,
-        help="Channel counts become multiples of N; auto: of what kernels of the target like, 16 on CPUs.",
+        help="Channel counts become multiples of N; auto: N suits the target's kernels, 16 on CPUs.",
     ),
 ]
 KeepJoined = Annotated[
@@ -108,11 +108,11 @@ ThroughLayerNorm = Annotated[
     bool, typer.Option("--through-layer-norm", help="Let LayerNorm normalise over the channels that are left.")
 ]
 Compensate = Annotated[
-    bool, typer.Option("--compensate/--no-compensate", help="Let what is left stand in for what is removed.")
+    bool, typer.Option("--compensate/--no-compensate", help="Adjust the weights left to replace those removed.")
 ]
 Schedule = Annotated[
     PruneSchedule,
-    typer.Option("--schedule", help="How the ratio of masks grows over the epochs of --fine-tune."),
+    typer.Option("--schedule", help="Growth of the ratio of masks over the epochs of --fine-tune."),
 ]
 Recipe = Annotated[
     Path | None,
@@ -129,12 +129,12 @@ FineTune = Annotated[
 LearningRate = Annotated[
     float, typer.Option("--lr", callback=finite, help="Learning rate of the fine-tuning at its start.")
 ]
-Distill = Annotated[bool, typer.Option("--distill", help="Learn from the dense model, too.")]
+Distill = Annotated[bool, typer.Option("--distill", help="Train on the dense model's outputs, too.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PruneOptions:
-    """What ``fxpasses prune`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses prune``, as the command line spells them."""
 
     ratio: Ratio = None
     budget: Budget = None

@@ -1,4 +1,4 @@
-"""The options of ``fxpasses quantize`` as one table: what each is, what it sets, and what it goes with."""
+"""The options of ``fxpasses quantize`` as one table: type, help, the setting each one sets, and its conflicts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _static(why_not: str, *, sets: str | None = None, in_recipe: bool = False, b
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeOptions:
-    """What ``fxpasses quantize`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses quantize``, as the command line spells them."""
 
     method: Annotated[
         str,
@@ -48,7 +48,7 @@ class QuantizeOptions:
     calib: Annotated[shared.CalibrationImages, _static(_CALIBRATED)] = None
     equalize: Annotated[
         bool,
-        typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits all of a tensor's."),
+        typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits the whole tensor."),
         _static("no activation shares one scale with others beforehand", sets="equalization", in_recipe=True),
     ] = True
     smooth: Annotated[
@@ -64,24 +64,26 @@ class QuantizeOptions:
     bias_correction: Annotated[
         bool,
         typer.Option(
-            "--bias-correction/--no-bias-correction", help="Take from biases what rounding weights adds on average."
+            "--bias-correction/--no-bias-correction", help="Subtract the mean error of rounded weights from biases."
         ),
         _static("it needs the means of calibrated activations", sets="bias_correction", in_recipe=True),
     ] = True
     pixel_grid: Annotated[
         bool,
         typer.Option(
-            "--pixel-grid/--no-pixel-grid", help="Read images on the grid of their pixels, where they show one."
+            "--pixel-grid/--no-pixel-grid", help="Take the input's scale from the pixel values, if they allow it."
         ),
         _static(
-            "its activations, images included, have no scales chosen beforehand", sets="pixel_grid", in_recipe=True
+            "--pixel-grid sets the input's scale, and this method has no static activation scales",
+            sets="pixel_grid",
+            in_recipe=True,
         ),
     ] = True
     narrow: Annotated[
         bool,
         typer.Option(
             "--narrow-ranges/--no-narrow-ranges",
-            help="Narrow the range of a tensor where that halves what its rounding does to the outputs.",
+            help="Narrow the range of a tensor if that halves its share of the outputs' rounding error.",
         ),
         _static(_CALIBRATED, sets="narrow_ranges", in_recipe=True),
     ] = True
@@ -89,13 +91,13 @@ class QuantizeOptions:
         bool,
         typer.Option(
             "--float-results/--no-float-results",
-            help="Let linear layers that only float operators or the caller read give floats: logits are not rounded.",
+            help="Do not round the output of a linear layer that only float operators or the caller read.",
         ),
         _static("its layers all give floats", sets="float_results", in_recipe=True),
     ] = True
     reestimate: Annotated[
         bool,
-        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm would; for few bits."),
+        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm does; for few bits."),
         _static(
             "it corrects what rounding calibrated activations does",
             sets="reestimation",
@@ -135,7 +137,7 @@ class QuantizeOptions:
         typer.Option(
             "--placement",
             metavar="NAME",
-            help="Of int8: all operators that can be, or measured: kinds of operators that make the file faster in "
+            help="Operators in int8: all that can be, or measured: kinds of operators that make the file faster in "
             "onnxruntime on this machine when left in float stay there.",
         ),
         _static("it is about which operators of a static model are int8", in_recipe=True, beside_qat="never"),
@@ -144,7 +146,7 @@ class QuantizeOptions:
     backend: Annotated[shared.Backend, _static(_SEARCHED)] = "loky"
     form: Annotated[
         shared.Form,
-        typer.Option("--form", metavar="FORM", help="Of the int8 ONNX file: qdq or qoperator."),
+        typer.Option("--form", metavar="FORM", help="Form of the int8 ONNX file: qdq or qoperator."),
         _static("Q/DQ pairs and QLinear operators are of static int8 files"),
     ] = shared.Form.qdq
     activation_bits: Annotated[
@@ -159,7 +161,7 @@ class QuantizeOptions:
     ] = EIGHT_BITS
     bits: Annotated[
         int,
-        typer.Option("--bits", metavar="N", help="Of weights: 8 or 4; --method static: 2 to 8."),
+        typer.Option("--bits", metavar="N", help="Width of weights: 8 or 4; --method static: 2 to 8."),
         Row((STATIC, WEIGHT_ONLY), _FEW_BITS, "weight_bits", in_recipe=True),
     ] = EIGHT_BITS
     rounding: Annotated[
@@ -167,7 +169,7 @@ class QuantizeOptions:
         typer.Option(
             "--rounding",
             metavar="NAME",
-            help="Of weights: nearest, or learned from the calibration images, for few bits. Takes minutes.",
+            help="Rounding of weights: nearest, or learned from the calibration images, for few bits. Takes minutes.",
         ),
         _static(
             "rounding is learned from what calibrated activations are multiplied to",
@@ -193,15 +195,20 @@ class QuantizeOptions:
             "--qat",
             callback=shared.finite,
             metavar="EPOCHS",
-            help="Train so many epochs with what rounding does: --bits and --activation-bits of 2 to 8, not only of "
-            "weights. Data with labels.",
+            help="Train for this number of epochs with simulated rounding, of weights and activations: --bits and "
+            "--activation-bits of 2 to 8. Needs data with labels.",
             show_default=False,
         ),
         _static(_TRAINED, sets="epochs"),
     ] = None
     lr: Annotated[
         float | None,
-        typer.Option("--lr", callback=shared.finite, help="Of --qat, at the start; default 0.01.", show_default=False),
+        typer.Option(
+            "--lr",
+            callback=shared.finite,
+            help="Learning rate of --qat at the start; default 0.01.",
+            show_default=False,
+        ),
         _static(_TRAINED, beside_qat="only"),
     ] = None
     augment: Annotated[shared.Augment, _static(_TRAINED, beside_qat="only")] = False
@@ -210,7 +217,7 @@ class QuantizeOptions:
         typer.Option(
             "--checkpoint",
             metavar="FILE",
-            help="Of --qat: written every 200 steps, and gone on from if it is there.",
+            help="Checkpoint of --qat: written every 200 steps; training continues from it.",
             show_default=False,
         ),
         _static(_TRAINED, beside_qat="only"),
@@ -220,14 +227,16 @@ class QuantizeOptions:
         typer.Option(
             "--compute",
             metavar="TYPE",
-            help="Of --method weight-only in onnxruntime: int8 (activations rounded by blocks; faster) or float.",
+            help="For --method weight-only in onnxruntime: int8 (activations rounded by blocks; faster) or float.",
         ),
         Row((WEIGHT_ONLY,), "it is for weights of 8 or 4 bits that are multiplied in float"),
     ] = "int8"
     optimizer: Annotated[
         shared.FloatOptimizer,
         typer.Option(
-            "--optimizer", metavar="TOOL", help="Of the float ONNX file: onnxruntime, onnxruntime-tools or none."
+            "--optimizer",
+            metavar="TOOL",
+            help="Optimizer of the float ONNX file: onnxruntime, onnxruntime-tools or none.",
         ),
     ] = shared.FloatOptimizer.onnxruntime
     device: Annotated[shared.Device, _static("its layers have no kernels on a GPU here")] = "cpu"

@@ -12,7 +12,7 @@ from . import shared
 
 
 class Accumulator(str, Enum):
-    """How wide sums are."""
+    """Width in bits of the accumulator of sums."""
 
     whole = "32"
     exact = "exact"
@@ -20,7 +20,7 @@ class Accumulator(str, Enum):
 
 
 class BaseName(str, Enum):
-    """What a score is relative to."""
+    """The reference that a score is relative to."""
 
     cifar100 = "cifar100"
     imagenet = "imagenet"
@@ -30,7 +30,7 @@ class BaseName(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """What ``fxpasses score`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses score``, as the command line spells them."""
 
     subject: Annotated[
         str,
@@ -43,12 +43,12 @@ class ScoreOptions:
     weights: shared.Weights = None
     weights_key: shared.WeightsKey = None
     image_size: shared.ImageSize = None
-    base: Annotated[BaseName, typer.Option("--base", help="What it is relative to.")] = BaseName.cifar100
+    base: Annotated[BaseName, typer.Option("--base", help="Reference of the score.")] = BaseName.cifar100
     accumulator: Annotated[
-        Accumulator, typer.Option("--accumulator", help="How wide sums are; all three are shown.")
+        Accumulator, typer.Option("--accumulator", help="Width of sums in bits; the output shows all three.")
     ] = Accumulator.whole
     freebie: Annotated[
-        bool, typer.Option("--freebie", help="Count floats as 16 bits; only of what quantizes nothing.")
+        bool, typer.Option("--freebie", help="Count floats as 16 bits; only for models that quantize nothing.")
     ] = False
     block: Annotated[
         str | None,
@@ -58,7 +58,7 @@ class ScoreOptions:
 
     @property
     def block_sizes(self) -> tuple[int, int] | None:
-        """``--block`` as numbers; typer tells the error."""
+        """``--block`` as two numbers; typer reports an error."""
         if self.block is None:
             return None
         sizes = shared.whole_numbers(self.block, "--block", shared.LARGEST_IMAGE)

@@ -12,7 +12,7 @@ from . import pruning, shared
 
 
 class Method(str, Enum):
-    """What is done to a layer to see how sensitive it is."""
+    """Change made to a layer to measure how sensitive it is."""
 
     quant = "quant"
     prune = "prune"
@@ -20,7 +20,7 @@ class Method(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityOptions:
-    """What ``fxpasses sensitivity`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses sensitivity``, as the command line spells them."""
 
     method: Annotated[
         Method,
@@ -52,7 +52,7 @@ class SensitivityOptions:
         str, typer.Option("--ratios", metavar="R,R,...", help="Shares of a layer's weights to prune, for prune.")
     ] = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
     granularity: Annotated[
-        str, typer.Option("--granularity", metavar="NAME", help="What is pruned: weight or channel.")
+        str, typer.Option("--granularity", metavar="NAME", help="Unit of pruning: weight or channel.")
     ] = "weight"
     criterion: pruning.Criterion = "l1"
     layers: pruning.Layers = None
@@ -62,7 +62,7 @@ class SensitivityOptions:
             "--max-drop",
             callback=shared.finite,
             metavar="POINTS",
-            help="Find the largest ratios that lose no more top-1, or no more of --metric, for prune: of each layer, "
+            help="For --method prune: find the largest ratios that lose no more top-1, or --metric: of each layer, "
             "operator, and the net.",
             show_default=False,
         ),

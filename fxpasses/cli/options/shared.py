@@ -1,4 +1,4 @@
-"""Options that several commands have, so that they are spelled and explained the same everywhere."""
+"""Options that several commands have: one spelling and one help text for all."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import typer
 from fxpasses.errors import InputError
 
 MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
-"""Far more than there are CPUs wait for each other most of the time; a hundred thousand end the process."""
+"""Largest number of threads: with far more than there are CPUs, threads mostly wait; 100,000 end the process."""
 MOST_SEED = 2**63 - 1
-"""What int64 holds, as torch and TOML read it."""
+"""Largest seed: the largest int64, because torch and TOML read seeds as int64."""
 MOST_IMAGES = 1_000_000_000
 LARGEST_IMAGE = 65_536
 MOST_EPOCHS = 1_000_000
 
 
 def named_path(text: str) -> Path:
-    """A path; typer tells the error for an empty one, which would be the working folder."""
+    """Return a path; typer reports an empty one, which would mean the working folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty; name a folder or file, or write . for the working folder")
     return Path(text)
@@ -36,7 +36,7 @@ class Form(str, Enum):
 
 
 class FloatOptimizer(str, Enum):
-    """What optimises the float ONNX file."""
+    """Tools that optimise the float ONNX file."""
 
     onnxruntime = "onnxruntime"
     onnxruntime_tools = "onnxruntime-tools"
@@ -79,7 +79,7 @@ WeightsKey = Annotated[
     typer.Option(
         "--weights-key",
         metavar="KEY",
-        help="Which weights of a checkpoint that holds several: a key or a prefix of names in it, as the error says.",
+        help="Key, or prefix of names, of the weights in a checkpoint that holds several; the error lists them.",
         show_default=False,
     ),
 ]
@@ -97,7 +97,7 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="How models are judged: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
+        help="Metric that judges models: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
         "path/file.py:function; NAME@KEY is of another output than the first.",
         show_default=False,
     ),
@@ -113,11 +113,13 @@ ImageSize = Annotated[
     ),
 ]
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="What `fxpasses quantize --out DIR` wrote.", show_default=False)
+    Path, typer.Argument(metavar="DIR", help="Folder that `fxpasses quantize --out DIR` wrote.", show_default=False)
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, max=MOST_SEED, help="Of random weights and of the choice of calibration images."),
+    typer.Option(
+        "--seed", min=0, max=MOST_SEED, help="Seed of random weights and of the choice of calibration images."
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -125,7 +127,7 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         max=MOST_THREADS,
-        help="To compute on; default: all that the process may use.",
+        help="Threads to compute on; default: all that the process may use.",
         show_default=False,
     ),
 ]
@@ -142,7 +144,8 @@ Workers = Annotated[
     ),
 ]
 Backend = Annotated[
-    str, typer.Option("--backend", metavar="NAME", help="Whose processes: loky (this machine), threading, dask or ray.")
+    str,
+    typer.Option("--backend", metavar="NAME", help="Kind of processes: loky (this machine), threading, dask or ray."),
 ]
 Out = Annotated[
     Path,
@@ -157,7 +160,9 @@ Out = Annotated[
 Target = Annotated[
     str,
     typer.Option(
-        "--target", metavar="TARGET", help="Of int8: auto (this machine's), x86 (VNNI or AMX), x86-avx2, arm or cuda."
+        "--target",
+        metavar="TARGET",
+        help="CPU or GPU to quantize for: auto (this machine's), x86 (VNNI or AMX), x86-avx2, arm or cuda.",
     ),
 ]
 Device = Annotated[
@@ -205,7 +210,7 @@ Json = Annotated[
 
 
 def whole_numbers(text: str, option: str, most: int) -> tuple[int, ...]:
-    """``"1,2,8"`` as numbers up to ``most``; typer tells the error, naming the option."""
+    """``"1,2,8"`` as numbers up to ``most``; typer reports errors, with the name of the option."""
     try:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -223,7 +228,7 @@ def check_threads(threads: int | None) -> None:
 
 
 def finite(number: float | None) -> float | None:
-    """A number as it is; typer tells the error for NaN and infinity, which compare as smaller and larger than all."""
+    """Return the number; typer reports NaN and infinity, which a comparison with a limit could let through."""
     if number is not None and not math.isfinite(number):
         raise typer.BadParameter(f"{number} is not a finite number")
     return number

@@ -1,4 +1,4 @@
-"""Groups of options that several commands have: a model with its data, and how it is measured."""
+"""Groups of options that several commands share: a model with its data, and the measurement settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """A model."""
+    """Options that name a model."""
 
     model: shared.Model
     weights: shared.Weights = None
@@ -25,7 +25,7 @@ class ModelOptions:
 
     @property
     def chosen_model(self) -> ModelChoice:
-        """What is said of the model."""
+        """The model that the options name."""
         from ..folders.folder import ModelChoice
 
         return ModelChoice(self.model, self.weights, self.seed, self.image_size, self.weights_key)
@@ -33,7 +33,7 @@ class ModelOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(ModelOptions):
-    """A model and its data."""
+    """Options that name a model and its data."""
 
     data: shared.Data
     labels: shared.Labels = None
@@ -41,7 +41,7 @@ class SourceOptions(ModelOptions):
 
     @property
     def chosen_data(self) -> DataChoice:
-        """What is said of the data, and by which metric models are judged on it."""
+        """The data that the options name, and the metric to measure on it."""
         from ..folders.folder import DataChoice
 
         return DataChoice(self.data, self.labels, self.metric)
@@ -49,7 +49,7 @@ class SourceOptions(ModelOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureOptions:
-    """How artifacts are measured."""
+    """Options of the measurement of artifacts."""
 
     evaluate: Annotated[
         int,

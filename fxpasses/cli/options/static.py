@@ -1,4 +1,4 @@
-"""The options of static quantization as the settings that they mean."""
+"""Turns the options of static quantization into settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .quantize import QuantizeOptions
 from .table import options_of
 
 GROUP_SIZE = 16
-"""Of weights of few bits: on MobileNetV2 3 dB over a step for each channel, for a quarter of a bit."""
+"""Default group size of weights of few bits: more accurate than one scale per channel, for a quarter of a bit more."""
 
 
 def config_of(options: QuantizeOptions) -> QuantConfig:
-    """The settings: what the table says each option sets, and what follows from few bits.
+    """Settings from the options, and settings that follow from few bits.
 
     Raises:
-        InputError: there are none of that name.
+        InputError: an option has a value that no setting allows.
     """
     settings = {field.name for field in fields(QuantConfig)}
     plain: dict[str, Any] = {
@@ -43,7 +43,7 @@ def config_of(options: QuantizeOptions) -> QuantConfig:
 
 
 def _alpha(spelled: str | None) -> float | str | None:
-    """``0.5`` as a number; what is none is for the settings to refuse."""
+    """``0.5`` as a number; other text is returned as it is, and the settings refuse it."""
     try:
         return None if spelled is None else float(spelled)
     except ValueError:
@@ -51,13 +51,13 @@ def _alpha(spelled: str | None) -> float | str | None:
 
 
 def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:
-    """The observer for all (None if not given), and the settings for some; those kept in float come last and win."""
+    """Return the observer for all nodes (None if not given), and the overrides; ``keep_float`` comes last and wins."""
     general, special = None, []
     for spelled in observers:
         pattern, equals, name = spelled.rpartition("=")
         if equals:
             special.append(Override(pattern, observer=name))
         else:
-            parse_observer(name)  # an empty one would pass for none
+            parse_observer(name)  # an empty name would be taken for no observer
             general = name
     return general, (*special, *(Override(pattern, keep_float=True) for pattern in keep_float))

@@ -1,4 +1,4 @@
-"""Groups of options as tables: a dataclass whose fields are options, each a row with what else is known of it."""
+"""Groups of options as tables: a dataclass whose fields are options; each field has a row with further facts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typer.models import ParameterInfo
 
 @dataclass(frozen=True)
 class Row:
-    """What the table says of an option beside its type, default and help.
+    """Further facts of an option, beside its type, default and help.
 
     Attributes:
-        methods: those of ``--method`` that have the option; none means all.
-        why_not: why the others do not have it.
+        methods: values of ``--method`` that have the option; none means all.
+        why_not: reason why the other methods do not have it.
         sets: the parameter of the Python interface that the option sets; by default the field's own name.
-        in_recipe: whether a recipe says it, so that both contradict each other.
-        beside_qat: ``"only"`` if the option says nothing without ``--qat``; ``"never"`` if it says nothing beside it.
+        in_recipe: whether a recipe sets it, so that the option and ``--recipe`` conflict.
+        beside_qat: ``"only"`` if the option has no effect without ``--qat``; ``"never"`` if it has none beside it.
     """
 
     methods: tuple[str, ...] = ()
@@ -35,10 +35,10 @@ class Option:
     """One option of a group.
 
     Attributes:
-        name: of the field.
+        name: name of the field.
         spellings: on the command line: ``("--exact",)``, or ``("--equalize", "--no-equalize")``; empty for arguments.
-        default: the value where nothing is said; ``MISSING`` where something must be.
-        row: what else is known of it.
+        default: the value if the option is not given; ``MISSING`` if it is required.
+        row: further facts.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Option:
 
     @property
     def spelling(self) -> str:
-        """As it is named in messages: ``--equalize``."""
+        """The option's name in messages: ``--equalize``."""
         return self.spellings[0]
 
     def said(self, value: Any) -> str:
@@ -57,7 +57,7 @@ class Option:
 
 
 def options_of(group: type[Any]) -> Iterator[Option]:
-    """The options of a group, in their order; arguments are left out."""
+    """Options of a group, in their order, without arguments."""
     hints = get_type_hints(group, include_extras=True)
     for one in fields(group):
         notes = get_args(hints[one.name])[1:]
@@ -69,13 +69,13 @@ def options_of(group: type[Any]) -> Iterator[Option]:
 
 
 def _spellings(info: ParameterInfo) -> tuple[str, ...]:
-    """``"--a/--no-a"`` as both; typer keeps the first of ``Annotated`` options as the default."""
+    """Both spellings of ``"--a/--no-a"``; typer keeps the first one of ``Annotated`` options as the default."""
     declared = (info.default, *(info.param_decls or ()))
     return tuple(part for text in declared if isinstance(text, str) for part in text.split("/"))
 
 
 def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters may be groups, as typer reads it: with a parameter for each of their options."""
+    """Decorate a command that takes groups, so that typer sees one parameter for each option of a group."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
     flat: list[inspect.Parameter] = []

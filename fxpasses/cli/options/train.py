@@ -14,7 +14,7 @@ BATCH = 32
 
 
 class TrainOptimizer(str, Enum):
-    """What fxpasses.models.training.loop has."""
+    """Optimizers of fxpasses.models.training.loop."""
 
     adamw = "adamw"
     sgd = "sgd"
@@ -22,7 +22,7 @@ class TrainOptimizer(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What ``fxpasses train`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses train``, as the command line spells them."""
 
     data: shared.Data
     labels: shared.Labels = None

@@ -1,1 +1,1 @@
-"""``fxpasses quantize`` with every ``--method`` but ``static``."""
+"""``fxpasses quantize`` with every ``--method`` except ``static``."""

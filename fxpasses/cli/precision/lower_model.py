@@ -1,4 +1,4 @@
-"""``quantize --method fp16|bf16|weight-only|dynamic``: a float model and data in; a lowered one and a report out."""
+"""``quantize --method fp16|bf16|weight-only|dynamic``: lower a float model, and write its files and a report."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from .methods import Lowering
 
 @dataclass(frozen=True)
 class LoweredSettings:
-    """How to measure; what to make is the :class:`Lowering`.
+    """Settings of the measurement; those of the conversion are in :class:`Lowering`.
 
     Attributes:
-        evaluation_images: at most; spread over the data.
-        optimizer: of the float ONNX file.
+        evaluation_images: largest number of images, spread over the data.
+        optimizer: optimizer of the float ONNX file.
         benchmark: whether to measure latency.
-        threads: to compute on; None for all.
+        threads: number of threads to compute on; None for all.
     """
 
     evaluation_images: int = DEFAULT_EVALUATION_IMAGES
@@ -73,7 +73,7 @@ def lower_into(
         artifacts = _artifacts(folder, graph, lowered, lowering, settings, threads, terminal)
         agreement = _agreement(artifacts, given, settings, terminal)
         macs = macs_of(graph, given, terminal).macs
-        artifacts = [replace(artifact, graph=graph, macs=macs) for artifact in artifacts]  # counts are those of floats
+        artifacts = [replace(artifact, graph=graph, macs=macs) for artifact in artifacts]  # counted as floats
         measured = measure(artifacts, given, settings.evaluation_images, settings.benchmark, terminal)
     report = _report(given, lowering, settings, lowered, measured, agreement, terminal)
     write_reports(report, folder)
@@ -81,7 +81,7 @@ def lower_into(
 
 
 def _require_finite(lowered: fx.GraphModule, lowering: Lowering, given: Input) -> None:
-    """Half precision overflows where float32 does not: say where, before anything is written."""
+    """Raise InputError if half precision overflows where float32 does not, before anything is written."""
     inputs, _ = next(iter(given.data.evaluation(PARITY_BATCH, PARITY_BATCH)))
     node = first_overflow(lowered, inputs if isinstance(inputs, tuple) else (inputs,))
     if node is None:

@@ -1,4 +1,4 @@
-"""The methods of ``quantize`` beside ``static``: how each lowers a graph and writes it as ONNX, and what it says."""
+"""Methods of ``quantize`` other than ``static``: how each one lowers a graph, writes ONNX, and describes the result."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ..options.quantize import BF16, DYNAMIC, FP16, WEIGHT_ONLY, QuantizeOptions
 
 
 def lowering_of(options: QuantizeOptions) -> Lowering:
-    """The method with its settings; ``static`` is none of them.
+    """Return the method with its settings; every ``--method`` except ``static``.
 
     Raises:
-        InputError: settings that there are none of.
+        InputError: a setting has a value that is not allowed.
     """
     kept = tuple(options.keep_float or ())
     if options.method == DYNAMIC:
@@ -44,7 +44,7 @@ def lowering_of(options: QuantizeOptions) -> Lowering:
 class Lowering(Protocol):
     """One method with its settings.
 
-    ``method`` is as the command line spells it; ``precision`` names files and variants; ``target`` is None where the
+    ``method`` is as the command line spells it; ``precision`` names files and variants; ``target`` is None if the
     result does not depend on one.
     """
 
@@ -73,15 +73,15 @@ class Lowering(Protocol):
         """Every setting, ready for JSON."""
 
     def remarks(self) -> list[str]:
-        """What a user must know of the artifacts, as sentences."""
+        """Limitations of the artifacts that a user must know, as sentences."""
 
     def why_slow(self, runtime: str) -> str:
-        """Why it may be slower than float32 on a CPU, and what it is good for all the same."""
+        """Why the result may be slower than float32 on a CPU, and what its advantage is."""
 
 
 @dataclass(frozen=True)
 class Half:
-    """``fp16`` and ``bf16``."""
+    """The methods ``fp16`` and ``bf16``."""
 
     precision: str
     keep_float: tuple[str, ...] = ()
@@ -118,18 +118,18 @@ class Half:
 
     def why_slow(self, runtime: str) -> str:
         if self.precision == "bf16":
-            return "what is gained is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
+            return "the gain is half the size" + (", and speed on CPUs with AMX" if runtime == TORCH else "")
         how = "torch falls back to slow kernels" if runtime == TORCH else "onnxruntime casts to float32 and back"
-        return f"without fp16 arithmetic in the CPU, {how}; what is gained is half the size, and speed on a GPU"
+        return f"without fp16 arithmetic in the CPU, {how}; the gain is half the size, and speed on a GPU"
 
 
 def open_capture(model: LoadedModel) -> fx.GraphModule:
-    """A fused FLOAT graph whose attention layers are opened, so that their linear layers can be seen."""
+    """Capture and fuse a FLOAT graph, with attention layers expanded, so that their linear layers are nodes."""
     graph = capture(model.module, model.example_inputs())
     if any(operator_name(graph, node) == "attention" for node in graph.graph.nodes):
         try:
             graph = capture(model.module, model.example_inputs(), method="export")
-        except GraphError:  # attention then stays float, and the log says so
+        except GraphError:  # attention then stays float; the log reports it
             return fuse(graph)
     return fuse(graph)
 
@@ -180,7 +180,7 @@ class WeightOnly:
 
 @dataclass(frozen=True)
 class Dynamic:
-    """Int8 weights, and activations that are put on a uint8 grid at every call."""
+    """Int8 weights, and activations that are quantized to uint8 at every call."""
 
     target: str
     keep_float: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What ``quantize`` does for every ``--method`` but ``static``, and what it prints."""
+"""Runs ``quantize`` for every ``--method`` except ``static``, and prints the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def quantize_lowered(
 
 
 def print_lowered(report: Mapping[str, Any], out: Path, terminal: Terminal) -> None:
-    """The report's tables and remarks, and where everything is."""
+    """Print the report's tables and remarks, and the folder of the files."""
     from rich.text import Text
 
     print_report(report, terminal.results)

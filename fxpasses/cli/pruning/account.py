@@ -1,4 +1,4 @@
-"""report.json's ``pruning``: what became smaller, by how much, and what it did for speed."""
+"""report.json's ``pruning``: sizes and MACs before and after, and the speedups."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def account_of(
 
 
 def speedups_of(measured: Measured) -> dict[str, dict[str, float]]:
-    """How many times as fast each variant is as the dense one of its kind; nothing where nothing was timed."""
+    """Speedup of each variant over the dense one of the same kind; empty if latency was not measured."""
     latencies = measured.latencies
     if latencies is None:
         return {}
@@ -68,7 +68,7 @@ def _size(side: Side) -> dict[str, Any]:
 
 
 def compressed_bytes(path: Path) -> int:
-    """What a zip of the file takes: zeros cost next to nothing there."""
+    """Size in bytes of a zip of the file: zeros take almost no space there."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         archive.write(path, path.name)

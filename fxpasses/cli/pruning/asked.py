@@ -1,4 +1,4 @@
-"""What the options of ``prune`` ask for: what is pruned, and how the result is quantized and measured."""
+"""Turns the options of ``prune`` into settings: of the pruning, and of the quantization and measurement after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .steps import CHANNEL, Pruning
 
 
 def pruning_of(options: PruneOptions, seed: int) -> Pruning:
-    """What to prune, and how to recover; a recipe says all of it instead.
+    """Settings of the pruning and the recovery; a recipe sets all of them instead.
 
     Raises:
         InputError: options that contradict each other, or a recipe that cannot be read.
@@ -44,7 +44,7 @@ def pruning_of(options: PruneOptions, seed: int) -> Pruning:
 
 
 def _multiples(options: PruneOptions) -> dict[str, Any]:
-    """``round_to`` and ``finer`` of :class:`Pruning`; masks leave counts as they are."""
+    """``round_to`` and ``finer`` of :class:`Pruning`; masks do not change channel counts."""
     if options.round_to != AUTO:
         return {"round_to": int(options.round_to)}
     if options.granularity != CHANNEL:
@@ -53,7 +53,7 @@ def _multiples(options: PruneOptions) -> dict[str, Any]:
 
 
 def settings_of(options: PruneOptions, measuring: MeasureOptions, seed: int) -> Settings:
-    """How the result is quantized and measured."""
+    """Settings of the quantization and measurement of the pruned model."""
     return Settings(
         config=QuantConfig(target=options.target),
         calibration_images=options.calib,

@@ -1,4 +1,4 @@
-"""A float model and data in; a pruned one, its int8 form and a report out, the dense model measured beside them."""
+"""Prunes a float model, and writes it, its int8 form and a report; the dense model is measured beside them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MASKS = "masks.safetensors"
 
 @dataclass(frozen=True)
 class PruneOutcome:
-    """What :func:`prune_into` made, for the summary on the terminal."""
+    """Result of :func:`prune_into`, for the summary on the terminal."""
 
     report: dict[str, Any]
     audit: AuditReport | None
@@ -82,7 +82,7 @@ def prune_into(
 
 @dataclass(frozen=True)
 class Lowered:
-    """The int8 graph of the pruned model and what was found out about it; nothing where nothing was quantized."""
+    """The int8 graph of the pruned model, its parity and its audit; all None if it was not quantized."""
 
     int8: fx.GraphModule | None = None
     parity: dict[str, Any] | None = None
@@ -129,7 +129,7 @@ def _report(
 
 
 def _save_float(small: fx.GraphModule, pruned: Pruned, folder: Path, terminal: Terminal) -> None:
-    """The pruned model for PyTorch, as torch.export writes it, and the masks it was made with, if any."""
+    """Write the pruned model for PyTorch with torch.export, and its masks, if it has any."""
     masks = masks_of(pruned.graph)
     if masks:
         masks.save(folder / MASKS)

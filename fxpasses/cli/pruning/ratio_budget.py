@@ -1,4 +1,4 @@
-"""``fxpasses prune --max-drop``: the largest ratio that keeps accuracy, found by pruning for real and measuring."""
+"""``fxpasses prune --max-drop``: find the largest ratio that keeps accuracy, by pruning and measuring."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def amount_of(ratio: float | None, budget: str | None, max_drop: float | None) -
     """``ratio`` and ``budget`` of :class:`Pruning`; with ``max_drop``, a ratio that is still to be found.
 
     Raises:
-        InputError: a ratio that is both given and searched for, or a budget that is none.
+        InputError: a ratio that is both given and searched for, or a budget that cannot be parsed.
     """
     given = [name for name, value in (("--ratio", ratio), ("--budget", budget)) if value is not None]
     if max_drop is not None and given:
@@ -45,10 +45,11 @@ def amount_of(ratio: float | None, budget: str | None, max_drop: float | None) -
 def within_drop(
     folder: Path, given: Input, pruning: Pruning, max_drop: float, settings: Settings, terminal: Terminal
 ) -> Pruning:
-    """The pruning with the largest ratio that, before any fine-tuning, loses at most ``max_drop`` points.
+    """Find the pruning with the largest ratio that, before any fine-tuning, loses at most ``max_drop`` points.
 
-    One ratio for all layers that ``pruning`` names. Writes ratio_search.json. Without fine-tuning BatchNorms stay as
-    they were when accuracy was measured: taking their statistics again can cost as much as the pruning.
+    One ratio holds for all layers that ``pruning`` names. Writes ratio_search.json. Without fine-tuning, BatchNorm
+    statistics stay as they were when accuracy was measured: estimating them again can cost as much accuracy as the
+    pruning.
 
     Raises:
         InputError: even the smallest ratio tried loses more, or there is nothing to prune.
@@ -81,7 +82,7 @@ def within_drop(
 
 
 def outcome_lines(found: RatioSearch, max_drop: float, unit: str = POINTS) -> list[str]:
-    """What was found, and at what cost."""
+    """Lines for the terminal: the ratio found, its drop, and the number of evaluations."""
     lines = [
         f"search  {100 * found.ratio:.1f} % lose {amount_text(found.drop, unit)} of the {max_drop:g} allowed, "
         f"after {found.evaluations} evaluations"

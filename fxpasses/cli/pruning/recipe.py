@@ -1,4 +1,4 @@
-"""A recipe: how a model was pruned, as JSON, to prune it or another the same way again."""
+"""A recipe: the settings of a pruning as JSON, to prune the same model or another one the same way again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FIX = f"give the {RECIPE} that fxpasses prune wrote, or one like it"
 
 
 def write_recipe(pruning: Pruning, path: Path) -> None:
-    """Write every setting, all or nothing."""
+    """Write every setting; the file is complete or not there."""
     write_json_atomic(path, {"prune": asdict(pruning)})
 
 
 def read_recipe(path: Path) -> Pruning:
-    """Read what :func:`write_recipe` wrote; settings that are missing have their defaults.
+    """Read the file of :func:`write_recipe`; missing settings get their defaults.
 
     Raises:
-        InputError: there is no such file, it is not JSON, or holds something else.
+        InputError: there is no such file, it is not JSON, or it is not a recipe.
     """
     from fxpasses.formats.recipes import PruneRecipe
 
@@ -43,7 +43,7 @@ def read_recipe(path: Path) -> Pruning:
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has neither tuples nor budgets."""
+    """Convert lists to tuples and dicts to budgets: JSON has neither of both."""
     typed = dict(settings)
     if typed.get("budget") is not None:
         typed["budget"] = Budget(**typed["budget"])

@@ -1,4 +1,4 @@
-"""From a pruned graph to a recovered one: fine-tuning, and BatchNorm statistics where others serve better."""
+"""Recovers a pruned graph: fine-tuning, and other BatchNorm statistics if they give better outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATISTICS_BATCH = 64
 STATISTICS_IMAGES = 1024
 HELD_OUT_IMAGES = 256
 SMALL_IMAGE = 64
-"""Up to this many pixels a side, the border that a shift uncovers is a part of the image worth counting."""
+"""Largest width in pixels for which shifted images are tried: their border is then a large part of the image."""
 PLAIN, MOVED = "calibration images", "calibration images, mirrored and shifted"
 
 
@@ -121,9 +121,9 @@ def _choose_statistics(
 
 
 def statistics_split(available: int) -> tuple[int, int]:
-    """How many images to measure distances on and how many to take statistics of.
+    """Number of images to measure distances on, and number of images to take statistics of.
 
-    They are not the same ones, unless there are so few that all serve for both.
+    The two sets are disjoint, unless there are too few images: then all serve for both.
     """
     held_out = min(HELD_OUT_IMAGES, available // 5 // STATISTICS_BATCH * STATISTICS_BATCH)
     return (held_out, min(STATISTICS_IMAGES, available - held_out)) if held_out else (available, available)
@@ -132,7 +132,7 @@ def statistics_split(available: int) -> tuple[int, int]:
 def statistics_batches(
     data: DataSource, first: int, last: int, move: Augmentation | None, seed: int
 ) -> Iterator[Tensor]:
-    """Calibration images ``first`` to ``last``, which is not among them; ``first`` is a whole number of batches."""
+    """Yield calibration images ``first`` to ``last - 1``; ``first`` is a whole number of batches."""
     generator = torch.Generator().manual_seed(seed)
     for inputs in islice(data.calibration(last, STATISTICS_BATCH, seed), first // STATISTICS_BATCH, None):
         yield inputs if move is None else move(inputs, generator)

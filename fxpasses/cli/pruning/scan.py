@@ -1,4 +1,4 @@
-"""``fxpasses sensitivity --method prune``: every layer pruned alone, in parallel and resumable."""
+"""``fxpasses sensitivity --method prune``: prune every layer alone and measure; parallel and resumable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEATMAP_PNG = "heatmap.png"
 
 @dataclass(frozen=True)
 class PruneSettings:
-    """What ``--method prune`` scans; see the options of the command."""
+    """Settings of ``--method prune``; see the options of the command."""
 
     ratios: tuple[float, ...]
     granularity: str
@@ -50,7 +50,7 @@ class PruneSettings:
 
 
 def scan_settings(options: SensitivityOptions, journal: Path) -> PruneSettings:
-    """What the options of ``--method prune`` ask for."""
+    """Settings of ``--method prune`` from the options of the command."""
     return PruneSettings(
         ratios=numbers_of(options.ratios),
         granularity=options.granularity,
@@ -67,7 +67,7 @@ def scan_settings(options: SensitivityOptions, journal: Path) -> PruneSettings:
 
 @dataclass(frozen=True)
 class PruneJob:
-    """One measurement: these shares of these layers, of this subject."""
+    """One measurement: the score of this subject with these layers pruned by these ratios."""
 
     subject: Subject
     images: int
@@ -76,7 +76,7 @@ class PruneJob:
 
     @property
     def key(self) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return [self.images, asdict(self.choice), [list(pair) for pair in self.ratios]]
 
     def do(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class PruneJob:
 
 @dataclass(frozen=True)
 class RatioJob:
-    """One search: the largest ratio at which these layers, all pruned by it, lose no more than a budget."""
+    """One search: the largest common ratio of these layers that loses no more than a budget."""
 
     subject: Subject
     images: int
@@ -98,7 +98,7 @@ class RatioJob:
 
     @property
     def key(self) -> list[object]:
-        """In the journal."""
+        """The job's key in the journal."""
         return ["largest", self.images, asdict(self.choice), self.max_drop, list(self.layers)]
 
     def do(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class RatioJob:
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
-    """``"0.1,0.5"`` as numbers; typer tells the error."""
+    """``"0.1,0.5"`` as numbers; typer reports an error."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -126,7 +126,7 @@ def numbers_of(text: str) -> tuple[float, ...]:
 def prune_into(
     folder: Path, model: ModelChoice, data: DataChoice, settings: PruneSettings, terminal: Terminal
 ) -> dict[str, Any]:
-    """Scan, and write the files; returns the document."""
+    """Measure every layer at every ratio, write the files, and return the document."""
     ratios = check_ratios(settings.ratios)
     choice = PruneChoice(settings.granularity, settings.criterion, model.seed)
     threads = threads_each(default_threads(settings.threads), settings.workers)
@@ -166,9 +166,9 @@ def _within_budget(
     settings: PruneSettings,
     terminal: Terminal,
 ) -> dict[str, Any]:
-    """``within_budget`` of the document: the largest ratios for ``--max-drop``; nothing without it.
+    """``within_budget`` of the document: the largest ratios for ``--max-drop``; empty without it.
 
-    For each layer alone, for all layers of one operator by one ratio, and for the net by each layer's own curve.
+    There is a ratio for each layer alone, one for all layers of an operator, and one for each layer of the whole net.
     """
     if settings.max_drop is None:
         return {}

@@ -1,4 +1,4 @@
-"""The dense model and the pruned one, each with its files and what is measured of them."""
+"""The dense model and the pruned one, each with its files and its artifacts."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ..terminal import Terminal
 
 FLOAT_PT2 = "model.fp32.pt2"
 DENSE = "dense "
-"""Names of variants of the dense model begin so."""
+"""Prefix of the names of variants of the dense model."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of both models as floats.
+    """The dense model or the pruned one, in float.
 
     Attributes:
         graph: FLOAT, fused.
-        folder: of its files; those of the dense model are not kept.
-        prefix: of the names of its variants.
-        module, onnx: what is measured of it.
+        folder: folder of its files; those of the dense model are not kept.
+        prefix: prefix of the names of its variants.
+        module, onnx: its artifacts in PyTorch and onnxruntime.
     """
 
     graph: fx.GraphModule
@@ -52,7 +52,7 @@ class Side:
 def float_side(
     graph: fx.GraphModule, folder: Path, prefix: str, given: Input, settings: Settings, terminal: Terminal
 ) -> Side:
-    """Write the float ONNX file of a fused graph."""
+    """Write the float ONNX file of a fused graph, and return the side."""
     with terminal.step("export float ONNX"):
         path = to_onnx(graph, folder / FLOAT_ONNX)
         optimize_onnx(path, path, settings.optimizer)
@@ -67,7 +67,7 @@ def float_side(
 def int8_side(
     side: Side, given: Input, settings: Settings, images: int, terminal: Terminal
 ) -> tuple[fx.GraphModule, list[Artifact]]:
-    """Quantize one side and write its int8 files: the graph, and what is measured of it."""
+    """Quantize one side and write its int8 files; return the int8 graph and the artifacts."""
     batches = given.data.calibration(images, seed=settings.seed)
     int8 = int8_graphs(side.graph, batches, images, settings.config, terminal).graph
     with terminal.step("export int8 ONNX"):

@@ -1,4 +1,4 @@
-"""From a captured graph to a pruned one: the first half of what ``fxpasses prune`` does before it measures."""
+"""Turns a captured graph into a pruned one: the first half of ``fxpasses prune``, before it measures."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ CHANNEL = "channel"
 
 @dataclass(frozen=True)
 class Pruning:
-    """What to prune, and how to recover (:mod:`.recovery`).
+    """Settings of a pruning and of the recovery after it (:mod:`.recovery`).
 
     Attributes:
         ratio: the share of channels or weights to prune; None with a budget, or with an N:M pattern.
-        budget: what may be left; channels only.
+        budget: the share that may be left; channels only.
         criterion, granularity, layers, scope: as for :func:`fxpasses.pruning.make_masks`.
         round_to: channel counts become multiples of it.
-        finer: whether they may become multiples of its half, quarter and so on, where nothing else can go.
-        keep_joined: whether channels stay that several layers make together, as those of residual streams.
-        through_layer_norm: whether channels that a LayerNorm sees may go.
-        compensate: whether the channels left stand in for those removed.
-        schedule: how the ratio of masks grows from epoch to epoch.
-        epochs: of fine-tuning.
-        learning_rate: at its start.
-        distill: whether to learn from the dense model, too.
+        finer: whether counts may become multiples of a half, a quarter and so on of it, if else nothing can be removed.
+        keep_joined: whether channels stay that several layers share, as those of residual streams.
+        through_layer_norm: whether channels that a LayerNorm normalises over may be removed.
+        compensate: whether the weights left are adjusted to replace those removed.
+        schedule: growth of the ratio of masks from epoch to epoch.
+        epochs: number of epochs of fine-tuning.
+        learning_rate: its value at the start.
+        distill: whether to train on the outputs of the dense model, too.
         augment: whether to mirror and shift images.
         bf16: whether to train with products of bfloat16.
-        keep_statistics: leave BatchNorms as they are, where accuracy was measured with them.
+        keep_statistics: whether BatchNorm statistics stay as they are; accuracy was measured with them.
 
     Raises:
         InputError: settings that contradict each other.
@@ -119,14 +119,14 @@ class Pruning:
 
 @dataclass
 class Pruned:
-    """The pruned graph, not fused yet, and report.json's account of it."""
+    """The pruned graph, not fused yet, and its entry of report.json."""
 
     graph: fx.GraphModule
     account: dict[str, Any] = field(default_factory=dict)
 
 
 def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Terminal) -> Pruned:
-    """Prune a captured graph; it stays as it was."""
+    """Prune a copy of a captured graph."""
     if not settings.is_structured:
         with terminal.step("mask"):
             masks = masks_at(graph, settings, 0, given.data)
@@ -173,7 +173,7 @@ def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSou
 def _choose(
     dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
 ) -> tuple[Removal, dict[str, Any]]:
-    """The channels to remove, in the largest multiples in which any can go."""
+    """Choose the channels to remove; if none can go, halve ``round_to`` and try again."""
     while True:
         finest = settings.round_to == 1 or not settings.finer
         try:
@@ -212,7 +212,7 @@ def _chosen(
 
 @dataclass
 class RelativeLatency:
-    """The time of a pruned graph in onnxruntime, batch 1, one thread, in units of the dense one's."""
+    """Latency of a pruned graph in onnxruntime relative to the dense one; batch 1, one thread."""
 
     dependencies: Dependencies
     given: Input
@@ -245,7 +245,7 @@ def _channel_account(removal: Removal, round_to: int) -> dict[str, Any]:
 
 
 def check_something_went(pruned: Pruned, settings: Pruning) -> None:
-    """Refuse a ratio that removes nothing, since counts are rounded.
+    """Refuse a ratio that removes nothing because counts are rounded.
 
     Raises:
         InputError: no layer lost a channel.
@@ -259,17 +259,17 @@ def check_something_went(pruned: Pruned, settings: Pruning) -> None:
 
 
 def moment_batches(data: DataSource, settings: Pruning) -> Iterator[Tensor]:
-    """The images that tell how channels go together."""
+    """Calibration images for the moments of the channels, which show how channels vary together."""
     return data.calibration(min(MOMENT_IMAGES, data.calibration_images), SCORING_BATCH, settings.seed)
 
 
 def masked_shares(masks: Masks) -> dict[str, float]:
-    """What share of each layer's weights, or channels, is masked."""
+    """Share of each layer's weights, or channels, that is masked."""
     return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
 
 
 def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:
-    """A few hundred images, for the criteria that look at data."""
+    """A few hundred images, for the criteria that need data; None for the others."""
     if settings.criterion not in WITH_DATA:
         return None
     if settings.criterion == "activation":

@@ -1,1 +1,1 @@
-"""``fxpasses quantize --method static``: settings from options, a recipe or a search; then the folder."""
+"""``fxpasses quantize --method static``: get settings from options, a recipe or a search; then write the folder."""

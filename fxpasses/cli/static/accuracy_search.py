@@ -1,4 +1,4 @@
-"""``fxpasses quantize --max-drop``: search, and hand the settings found to the ordinary pipeline."""
+"""``fxpasses quantize --max-drop``: search for settings, and pass them to the ordinary pipeline."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from ..terminal import Step, Terminal
 SEARCH_JSON = "search.json"
 PARETO_PNG = "pareto.png"
 NOISE_IMAGES = 128
-"""On which layers are ranked, at most: the ranking only orders what is measured on all images afterwards."""
+"""Largest number of images to rank layers on. The ranking only orders candidates; they are measured on all images."""
 _BENCH = BenchSettings(runs=60, max_seconds=12.0)
 _FLOAT, _INT8 = "onnxruntime fp32", "onnxruntime int8"
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What a search is given beside the settings it starts from."""
+    """Settings of the search itself; the quantization settings it starts from are separate."""
 
     max_drop: float
     images: int
@@ -50,7 +50,7 @@ class SearchSettings:
 
 @dataclass
 class _Measurements:
-    """Answers a search from the journal, or by measuring."""
+    """Measurements for a search, from the journal if they are there."""
 
     subject: Subject
     settings: SearchSettings
@@ -92,7 +92,7 @@ class _Measurements:
         return [Score(**self.journal.get(job.key) or {}) for job in jobs]
 
     def _timed(self, trial: Trial) -> Latency:
-        """Median of onnxruntime's calls on the int8 file, in turns with the float file."""
+        """Median latency of the int8 file in onnxruntime, timed in turns with the float file."""
         found = loaded(self.subject)
         if self.float_path is None:
             self.float_path = to_onnx(fused_graph(self.subject), self.folder / "fp32.onnx")
@@ -135,7 +135,7 @@ def search_into(
 
 
 def outcome_lines(search: Search, chosen: Trial) -> list[str]:
-    """What was found, and how sure one can be of it."""
+    """Lines for the terminal: the model found, and how certain the result is."""
     layers = (
         f"{len(chosen.in_float)} of {len(search.units)} layers in float" if chosen.in_float else "all layers in int8"
     )
@@ -153,12 +153,12 @@ def outcome_lines(search: Search, chosen: Trial) -> list[str]:
 
 
 def calibrated_units(subject: Subject, settings: SearchSettings, config: QuantConfig) -> tuple[Unit, ...]:
-    """What can be left in float."""
+    """Units that can stay in float."""
     return calibrated(subject, settings.calibration, config).units
 
 
 def repairs() -> tuple[dict[str, Any], ...]:
-    """The repairs this version has, each a change of the settings."""
+    """Repairs that this version has, each a change of the settings."""
     known = {f.name for f in fields(QuantConfig)}
     return tuple(change for change in DEFAULT_REPAIRS if set(change) <= known)
 
@@ -166,7 +166,7 @@ def repairs() -> tuple[dict[str, Any], ...]:
 def search_document(
     search: Search, chosen: Trial, settings: SearchSettings, metric: Metric | None = None
 ) -> dict[str, Any]:
-    """search.json: the budget, the float score, and every choice tried."""
+    """search.json: the budget, the float score, and every trial."""
     by_default = "top-1" if search.float_score.top1 is not None else "agreement with float32"
     return {
         "max_drop": settings.max_drop,

@@ -1,4 +1,4 @@
-"""What the options of ``quantize --method static`` ask for: settings, training, and where settings come from."""
+"""Turns the options of ``quantize --method static`` into settings, training settings, and a recipe or a search."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .recipe_option import Wish
 
 
 def settings_of(options: QuantizeOptions, measuring: MeasureOptions, seed: int) -> Settings:
-    """How to quantize and measure.
+    """Settings of the quantization and the measurement.
 
     Raises:
-        InputError: settings that there are none of.
+        InputError: an option has a value that no setting allows.
     """
     asked = qat_of(options, seed)
-    if asked is not None:  # training takes the bits for itself
+    if asked is not None:  # the bits are settings of the training
         options = replace(options, bits=LARGEST_BITS, activation_bits=LARGEST_BITS)
     return Settings(
         config=config_of(options),
@@ -45,7 +45,7 @@ def settings_of(options: QuantizeOptions, measuring: MeasureOptions, seed: int) 
 
 
 def qat_of(options: QuantizeOptions, seed: int) -> Qat | None:
-    """What is asked of training; None without ``--qat``.
+    """Settings of the training; None without ``--qat``.
 
     Raises:
         InputError: bits outside 2 to 8.
@@ -59,10 +59,10 @@ def qat_of(options: QuantizeOptions, seed: int) -> Qat | None:
 
 
 def wish_of(options: QuantizeOptions, out: Path) -> Wish:
-    """Where settings come from beside the options.
+    """The recipe or search that settings come from, beside the options.
 
     Raises:
-        InputError: a recipe beside options that it says itself.
+        InputError: options that the recipe sets, too.
     """
     said = said_in_recipe(options)
     return Wish(options.recipe, options.max_drop, options.workers, options.backend, journal_beside(out), said)

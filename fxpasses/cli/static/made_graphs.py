@@ -1,4 +1,4 @@
-"""What a float model became: its int8 graphs, and what the report says of how they were made."""
+"""Result of a quantization: the int8 graphs, and the report's entries on how they were made."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fxpasses.training.runs.training_run import CurvePoint
 
 @dataclass(frozen=True)
 class Quantized:
-    """What came of a float model.
+    """Result of the quantization of a float model.
 
     Attributes:
         graph: FLOAT, fused.
-        int8: QUANTIZED; and the graph rounded to nearest, where rounding was learned.
-        images: calibration images.
-        placement: where it was measured which operators are int8.
-        training: where it was trained, its learning curve.
+        int8: QUANTIZED; and the graph rounded to nearest, if rounding was learned.
+        images: number of calibration images.
+        placement: measured choice of the operators in int8; None if it was not measured.
+        training: the learning curve; empty without training.
     """
 
     graph: fx.GraphModule
@@ -32,6 +32,6 @@ class Quantized:
     training: Sequence[CurvePoint] = ()
 
     def details(self) -> dict[str, Any]:
-        """What of it the report has."""
+        """Entries of report.json: placement and training, if there are any."""
         found: dict[str, Any] = {"placement": self.placement.to_json()} if self.placement else {}
         return found | ({"training": [asdict(point) for point in self.training]} if self.training else {})

@@ -1,4 +1,4 @@
-"""``--placement measured``: operators go back to float where onnxruntime is faster with them there, on this machine."""
+"""``--placement measured``: leave operators in float if that makes the file faster in onnxruntime on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BEFORE, _OTHER = "before", "other"
 
 
 def check_placement(placement: str, config: QuantConfig) -> None:
-    """Raise InputError unless there is such a placement, and it is for models of these settings."""
+    """Raise InputError if the placement is unknown or does not fit the settings."""
     if placement not in PLACEMENTS:
         raise InputError(f"--placement {placement}", why="there is no such", fix=f"use {' or '.join(PLACEMENTS)}")
     if placement == MEASURED and config.activation_bits != LARGEST_BITS:
@@ -38,11 +38,11 @@ def check_placement(placement: str, config: QuantConfig) -> None:
 def measured_placement(
     observed: fx.GraphModule, config: QuantConfig, inputs: Callable[[int], tuple[Tensor, ...]], terminal: Terminal
 ) -> Placement:
-    """Find the operators to leave in float, by times of onnxruntime on one thread at batch 1.
+    """Find the operators to leave in float, by latency in onnxruntime on one thread at batch 1.
 
     Args:
         observed: OBSERVED with ``every_tensor=True``, and calibrated.
-        inputs: of a given batch size.
+        inputs: makes inputs of a given batch size.
     """
     with tempfile.TemporaryDirectory() as folder, terminal.step("placement", 0) as step:
         times = _Files(Path(folder), inputs)
@@ -53,16 +53,17 @@ def measured_placement(
 
 
 class _Files:
-    """Times two graphs in turns; their files are kept for the next two, of which one will be among them."""
+    """Time two graphs alternately. Their ONNX files are kept, because the next comparison uses one of the two again."""
 
     def __init__(self, folder: Path, inputs: Callable[[int], tuple[Tensor, ...]]) -> None:
         self.folder, self.inputs = folder, inputs
         self.written: dict[int, tuple[fx.GraphModule, Path]] = {}
-        """By identity of a graph, which is held so that no other gets its number."""
+        """Files by the identity of their graph. The graph is kept, too, so that no other graph gets the same identity.
+        """
         self.numbers = count()
 
     def faster(self, before: fx.GraphModule, other: fx.GraphModule) -> float:
-        """How many times as fast ``other`` is."""
+        """Speedup of ``other`` over ``before``: 2.0 means twice as fast."""
         runners = [onnx_runner(self._file(gm), "int8", name=n) for gm, n in ((before, _BEFORE), (other, _OTHER))]
         self.written = {key: kept for key, kept in self.written.items() if key in (id(before), id(other))}
         return benchmark(runners, self.inputs, _BENCH).ratio(_BEFORE, _OTHER).median
@@ -74,7 +75,7 @@ class _Files:
 
 
 def lines_of(found: Placement) -> list[str]:
-    """What was tried, for the terminal."""
+    """Lines for the terminal: every operator tried, and the result."""
     return [
         f"placement  {t.nodes} × {t.operator} in float: {t.speedup:.2f} times as fast, "
         f"{'so they stay there' if t.in_float else 'so they stay in int8'}"

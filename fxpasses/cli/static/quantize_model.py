@@ -1,4 +1,4 @@
-"""A float model and data in, a folder of artifacts and a report out: what ``quantize`` and ``quickstart`` share."""
+"""Quantizes a float model, and writes a folder of artifacts and a report: shared by ``quantize`` and ``quickstart``."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ _TENSOR_IMAGES = 8
 
 @dataclass(frozen=True)
 class Settings:
-    """How.
+    """Settings of one quantize run.
 
     Attributes:
-        config: of the quantization.
+        config: settings of the quantization.
         calibration_images: None for ``DEFAULT_CALIBRATION_IMAGES``, or as many as there are.
-        evaluation_images: at most; spread over the data.
-        form, optimizer: of the ONNX files.
+        evaluation_images: largest number of images, spread over the data.
+        form, optimizer: form of the int8 ONNX file, and optimizer of the float one.
         benchmark: whether to measure latency.
-        threads: to compute on; None for all.
-        seed: of the choice of calibration images.
-        placement: ``"all"`` operators in int8 that can be, or ``"measured"``: those that make the file faster so.
+        threads: number of threads to compute on; None for all.
+        seed: seed of the choice of calibration images.
+        placement: ``"all"`` operators in int8 that can be, or ``"measured"``: only those that make the file faster.
         dynamic_size: whether height and width of images are free.
-        qat: what is asked of training; None for calibration alone.
-        device: that calibrates and evaluates, as ``cuda``.
+        qat: settings of the training; None for calibration alone.
+        device: the device of calibration and evaluation, as ``"cuda"``.
     """
 
     config: QuantConfig
@@ -99,7 +99,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What :func:`quantize_into` made, for the summary on the terminal."""
+    """Result of :func:`quantize_into`, for the summary on the terminal."""
 
     report: Mapping[str, Any]
     audit: AuditReport
@@ -172,7 +172,7 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
 
 
 def calibration_images(data: DataSource, settings: Settings) -> int:
-    """How many images to calibrate on."""
+    """Number of calibration images."""
     if settings.calibration_images is not None:
         return settings.calibration_images
     return min(DEFAULT_CALIBRATION_IMAGES, data.calibration_images)
@@ -200,7 +200,7 @@ def parity_on(
     terminal: Terminal,
     node_images: int = PARITY_NODE_IMAGES,
 ) -> ParityReport:
-    """Parity on that many images of the evaluation split, or as many as there are."""
+    """Compare both runtimes on ``images`` images of the evaluation split, or as many as there are."""
     images = min(images, data.evaluation_images)
     batches = (inputs for inputs, _ in data.evaluation(PARITY_BATCH, images))
     with terminal.step("parity", images) as step:

@@ -1,4 +1,4 @@
-"""``--recipe`` and ``--max-drop`` of quantize: where its settings come from, if not from the other options."""
+"""``--recipe`` and ``--max-drop`` of quantize: settings from a recipe or a search, instead of from other options."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ RECIPE_TOML = "recipe.toml"
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks for beside plain settings.
+    """Requests of the command line beside plain settings.
 
     Attributes:
         recipe: a file to take the settings from.
-        max_drop: points that may be lost; settings are searched for.
-        workers, backend: of the search.
-        journal: of the search.
-        said: options given that a recipe says itself.
+        max_drop: points of accuracy that may be lost; settings are searched for.
+        workers, backend: processes of the search.
+        journal: journal of the search.
+        said: options given that conflict with a recipe.
     """
 
     recipe: Path | None = None
@@ -66,7 +66,7 @@ class Settled:
 def settled(
     folder: Path, model: ModelChoice, data: DataChoice, settings: Settings, wish: Wish, terminal: Terminal
 ) -> Settled:
-    """Read the recipe, or search for one; without a wish, the settings as they are.
+    """Read the recipe, or search for one; without either, return the settings as they are.
 
     Raises:
         InputError: the recipe cannot be used, or nothing within ``max_drop`` was found.
@@ -84,7 +84,7 @@ def settled(
 
 
 def _refuse_beside_search(settings: Settings) -> None:
-    """Raise InputError for the first setting that ``--max-drop`` has no use for."""
+    """Raise InputError for the first setting that conflicts with ``--max-drop``."""
     config = settings.config
     refused = [
         (
@@ -152,7 +152,7 @@ def _searched(
 
 
 def record(folder: Path, found: Settled, report: Mapping[str, Any], terminal: Terminal) -> None:
-    """Write the recipe a search found; say so where a recipe did not give what it gave where it was written."""
+    """Write the recipe that a search found; remark if a given recipe led to other integers than before."""
     if found.recipe is None:
         return
     sha256 = report["qparams_sha256"]

@@ -1,4 +1,4 @@
-"""report.json's ``repairs``: what each repair in use gained, one added to the other, from plain rounding on."""
+"""report.json's ``repairs``: the gain of each repair in use, added one after the other to plain rounding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ..terminal import Step, Terminal
 from .quantize_model import Outcome, Settings, calibration_images
 
 IMAGES = 128
-"""The last of the calibration images: equalization suits the first ones better than others."""
+"""Number of images; the last calibration images are taken, because equalization suits the first ones better."""
 BATCH = 8
 
 
@@ -47,10 +47,10 @@ class RepairStep:
 
 
 def repair_steps(config: QuantConfig) -> list[RepairStep]:
-    """From nothing to ``config``: each repair in use, added to those before it.
+    """Steps from no repair to ``config``: each one adds a repair to those before it.
 
-    Bias correction comes before equalization, which makes weights harder to round and is repaid by it: alone on
-    MobileNetV2 equalization loses 0.4 dB, behind bias correction it gains 2.
+    Bias correction comes before equalization, which alone can lose accuracy, since it makes weights harder to round,
+    but gains some after bias correction.
     """
     bare = replace(
         config,
@@ -82,13 +82,13 @@ def _repairs(config: QuantConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "equalization", "", {"equalization": config.equalization}
     yield "pixel grid", "", {"pixel_grid": config.pixel_grid}
     yield "float results", "of linear layers", {"float_results": config.float_results}
-    yield "narrow ranges", "of loud tensors", {"narrow_ranges": config.narrow_ranges}
+    yield "narrow ranges", "of tensors with much noise", {"narrow_ranges": config.narrow_ranges}
     yield "re-estimation", "of scales and biases", {"reestimation": config.reestimation}
     yield "learned rounding", "", {"rounding": config.rounding}
 
 
 def explain_into(folder: Path, given: Input, settings: Settings, outcome: Outcome, terminal: Terminal) -> Outcome:
-    """Measure every repair of the model in ``folder``, and write the report again with what was found."""
+    """Measure every repair of the model in ``folder``, and write the report again with the result."""
     with torch_threads(default_threads(settings.threads)), terminal.step("explain repairs", 0) as step:
         found = repairs_of(load(folder / INT8_PT2), given, settings, step)
     report = {**outcome.report, "repairs": found}
@@ -101,7 +101,7 @@ def repairs_of(made: fx.GraphModule, given: Input, settings: Settings, step: Ste
     """report.json's ``repairs``.
 
     Args:
-        made: the int8 graph with all of them, whose settings say which there are.
+        made: the int8 graph with all repairs; its settings name them.
     """
     graph = fuse(capture(given.model.module, given.model.example_inputs()))
     images = calibration_images(given.data, settings)
@@ -142,14 +142,14 @@ def _last_images(data: DataSource, images: int, seed: int) -> Tensor:
 
 
 class _Calibrations:
-    """Int8 graphs by their settings; the data is run once for all that differ in ranges and rounding only."""
+    """Int8 graphs by their settings. Settings that differ only in ranges and rounding share one run over the data."""
 
     def __init__(self, graph: fx.GraphModule, data: DataSource, images: int, seed: int) -> None:
         self.graph, self.data, self.images, self.seed = graph, data, images, seed
         self._distributions = lru_cache(maxsize=1)(self._measured)
 
     def int8(self, config: QuantConfig) -> fx.GraphModule:
-        """Converted with nothing in float but what ``config`` leaves there."""
+        """Convert with these settings; only nodes that ``config`` leaves in float stay float."""
         if parse_observer(config.observer).name == "moving_average":
             return calibrate_once(self.graph, config, self._batches()).convert()
         neutral = replace(

@@ -1,4 +1,4 @@
-"""``quantize --method static``: settle what to do, do it, and say what came of it."""
+"""``quantize --method static``: settle the settings, quantize, and print the result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def quantize_static(
     *,
     explain: bool = False,
 ) -> None:
-    """Fill ``out``, all or nothing, and print the outcome.
+    """Fill ``out`` completely or not at all, and print the outcome.
 
     Args:
         settings: as the options say; a recipe or a search may replace them.
-        explain: measure what each repair gained, too.
+        explain: measure the gain of each repair, too.
 
     Raises:
         FxPassesError: whatever is wrong with the model, the data or the settings.

@@ -1,4 +1,4 @@
-"""What a quantization did, on the terminal."""
+"""Prints the result of a quantization on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .quantize_model import Outcome
 
 
 def print_outcome(outcome: Outcome, out: Path, terminal: Terminal) -> None:
-    """The report's tables and remarks, what onnxruntime makes of the file, and where everything is.
+    """Print the report's tables and remarks, the audit of the int8 file, and the folder.
 
     The command ends with exit code 1 if the two runtimes differ by more than promised.
     """

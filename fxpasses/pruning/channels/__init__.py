@@ -1,1 +1,1 @@
-"""Remove channels: choose them, shrink the graph, and let the channels left make up for them."""
+"""Removes channels: choose them, shrink the graph, and adjust the weights of the channels left."""

@@ -1,10 +1,11 @@
-"""Which channels can be removed with least harm, if those that are left stand in for them?
+"""Scores channels by the error that their removal causes after the weights left are adjusted.
 
-The optimal brain surgeon (Hassibi and Stork 1993) for whole inputs of a layer: with the covariance ``H`` of the
-channels a layer reads, removing channel ``c`` and solving for the rest changes its output by ``||W_c||^2 / [H^-1]_cc``
-in the mean square. That is what :func:`.compensation.compensate` then leaves. The score of a channel is the sum over
-all its readers, each in units of the energy of its output. Needs inputs, no labels, no gradients. Scores do not
-compare across layers: the same share of the energy means more here than there.
+This is the optimal brain surgeon (Hassibi and Stork 1993) for whole inputs of a layer. With the covariance ``H`` of the
+channels that a layer reads, removing channel ``c`` and solving for the rest changes the layer's output by
+``||W_c||^2 / [H^-1]_cc`` in the mean square. This error is left after :func:`.compensation.compensate`. The score of a
+channel is the sum over all layers that read it, each in units of the energy of the layer's output. It needs inputs, but
+neither labels nor gradients. Scores do not compare across layers: an equal share of the energy matters more in one
+layer than in another.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from ..dependencies.groups import Dependencies
 from .moments import READERS, Batches, Moments, measure_moments, weighted_reads
 
 SURGEON = "surgeon"
-"""The name of this criterion on the command line."""
+"""Name of this criterion on the command line."""
 
 
 def surgeon_scores(dependencies: Dependencies, batches: Batches) -> dict[str, Tensor]:
-    """``[C_out]`` for each layer with output channels, high = keep; a class of channels shares its score evenly.
+    """``[C_out]`` for each layer with output channels, high = keep; all channels of a class get the same share of its
+    score.
 
     Raises:
         InputError: there is not one batch.

@@ -1,4 +1,4 @@
-"""Remove as few channels as a budget asks for: of multiply-accumulates, parameters, bytes, or measured time."""
+"""Removes as few channels as a budget asks for: of multiply-accumulates, parameters, bytes, or measured time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .cost import cost_of
 
 Resource = Literal["macs", "params", "bytes", "latency"]
 Measure = Callable[[Removal], float]
-"""What a graph without those channels costs, in any unit."""
+"""Function that returns the cost of the graph after a removal, in any unit."""
 
 HALVINGS = 12
-"""Of the interval of ratios: 1/4096 is finer than a channel of most layers."""
+"""Number of halvings of the interval of ratios: 1/4096 is finer than a channel of most layers."""
 HALVINGS_WHEN_MEASURED = 6
 HIGHEST_RATIO = 0.98
 
 
 @dataclass(frozen=True)
 class Budget:
-    """``share`` of what the dense graph costs, at most.
+    """Upper limit of the cost, as a share of the cost of the dense graph.
 
     Raises:
         InputError: an unknown resource, or a share that is not in (0, 1).
@@ -55,7 +55,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """``"macs=0.5"``.
+        """Parse ``"macs=0.5"``.
 
         Raises:
             InputError: it is not of that form.
@@ -71,7 +71,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fit:
-    """The removal that fits a budget, the ratio of channels it took, and the share of the resource that is left."""
+    """The removal that meets a budget, the ratio of channels removed, and the share of the resource that is left."""
 
     removal: Removal
     ratio: float
@@ -90,10 +90,10 @@ def choose_within(
     keep_joined: bool = False,
     comparable: bool = False,
 ) -> Fit:
-    """The smallest ratio of channels, found by bisection, whose removal fits the budget.
+    """Find by bisection the smallest ratio of channels whose removal meets the budget.
 
-    Where counts are rounded, that ratio may take a step of many layers at once. What the step took too many is given
-    back group by group, the most important first, as long as the budget holds; not so where costs are measured.
+    If counts are rounded, a small step of the ratio may remove channels of many layers at once, more than needed. These
+    are then restored group by group, the most important first, as long as the budget holds; not if costs are measured.
 
     Args:
         dependencies: of the graph to shrink.
@@ -146,7 +146,7 @@ def choose_within(
 
 
 def _given_back(best: Fit, low: Fit, totals: Scores, share_of: Measure, budget: Budget) -> Fit:
-    """``best`` with those groups as in ``low``, which misses the budget, that the budget has room for."""
+    """Restore in ``best`` the groups of ``low``, which misses the budget, as long as the budget still holds."""
     dependencies = best.removal.dependencies
     more = np.setdiff1d(best.removal.classes, low.removal.classes)
     parts = []

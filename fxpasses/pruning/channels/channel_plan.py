@@ -1,4 +1,4 @@
-"""Choose the channels to remove: by a ratio, the worst first, so many that a kernel likes what is left."""
+"""Chooses the channels to remove: those with the lowest scores, by a ratio, with counts that suit the kernels."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Removal:
-    """Which classes of channels to remove from the graph whose dependencies these are."""
+    """The classes of channels to remove from a graph, with the graph's dependencies."""
 
     dependencies: Dependencies
     classes: Atoms
 
     def none(self) -> Removal:
-        """The removal of nothing from the same graph."""
+        """Return the removal of nothing from the same graph."""
         return Removal(self.dependencies, self.classes[:0])
 
     def keeps(self, dim: Atoms) -> Flags:
-        """For each index of a dimension, whether it stays."""
+        """Return a flag for each index of a dimension: whether it stays."""
         return ~np.isin(self.dependencies.classes.roots(dim), self.classes)
 
     def kept_size(self, dim: Dim, size: int) -> int:
-        """What is left of a dimension of that size."""
+        """Size of a dimension after the removal."""
         return size if dim is None else int(self.keeps(dim).sum())
 
     def channels(self) -> dict[str, Flags]:
-        """For each layer that loses output channels, which of them stay."""
+        """Flags of each layer that loses output channels: True for the channels that stay."""
         kept = {path: self.keeps(atoms) for path, atoms in self.dependencies.labelling.made.items()}
         return {path: flags for path, flags in kept.items() if not flags.all()}
 
@@ -62,19 +62,19 @@ def choose_channels(
     The score of a class is the sum over all output channels in it.
 
     Args:
-        dependencies: of the graph to shrink.
+        dependencies: dependencies of the graph to shrink.
         ratio: the share of channels to remove, in [0, 1): of each group, or with scope ``"global"`` of all together.
         scores: ``[C_out]`` for each layer path, high = keep, as :func:`.scoring.channel_scores` makes them.
-        layers: only groups all of whose layers these patterns match (depthwise convolutions follow along).
+        layers: only groups with all of their layers matched by these patterns (depthwise convolutions need no match).
         scope: ``"layer"`` or ``"global"``.
-        round_to: what is left of a layer is a multiple of this, or all; the nearest to what the ratio says.
-        keep_joined: leave alone what several layers make together: the streams of residual nets, whose channels all
-            later layers read, and which cost most accuracy.
-        comparable: with scope ``"global"``: scores compare across layers as they are (Taylor's do); else they count
-            in units of their group's mean.
+        round_to: a layer keeps a multiple of this number of channels, or all; the multiple nearest to the ratio.
+        keep_joined: keep channels that several layers make together, as those of residual streams. All later layers
+            read them, so removing them costs most accuracy.
+        comparable: with scope ``"global"``: compare scores across layers as they are (as for Taylor's); else divide
+            them by the mean of their group.
 
     Raises:
-        InputError: a ratio or pattern that cannot be meant, or no group is left that could lose a channel.
+        InputError: a ratio or pattern that is not valid, or no group is left that can lose a channel.
     """
     check_ratio(ratio)
     if round_to < 1:
@@ -96,10 +96,10 @@ def choose_channels(
 def groups_of(
     dependencies: Dependencies, layers: Sequence[str] | str | None, *, keep_joined: bool = False
 ) -> list[ChannelGroup]:
-    """The groups all of whose layers are chosen, and, with ``keep_joined``, that one layer makes alone.
+    """Groups with all of their layers chosen; with ``keep_joined``, only groups that one layer makes alone.
 
     Raises:
-        InputError: there is none; it says why the first layer chosen has none.
+        InputError: there is none; the error says why the first chosen layer has none.
     """
     gm = dependencies.gm
     chosen = layers_matching(gm, layers)
@@ -123,7 +123,7 @@ def groups_of(
 
 
 def kept_count(group: ChannelGroup, share: float, round_to: int) -> int:
-    """How many classes of a group stay."""
+    """Number of classes of a group that stay."""
     count = len(group.classes)
     kept = count - int(share * count + 1e-9)
     if round_to == 1:
@@ -133,7 +133,7 @@ def kept_count(group: ChannelGroup, share: float, round_to: int) -> int:
 
 
 def _global_shares(groups: Sequence[ChannelGroup], scores: Sequence[Scores], ratio: float) -> list[float]:
-    """What share of each group is among the lowest of all, counted in channels; each group keeps one class."""
+    """Share of each group that is among the lowest scores of all, counted in channels; each group keeps one class."""
     weights = np.concatenate([np.full(len(g.classes), g.multiplicity * len(g.layers)) for g in groups])
     flat, best = np.concatenate(scores), np.cumsum([0, *(len(s) for s in scores)])[:-1]
     flat = flat.copy()
@@ -151,7 +151,7 @@ def _normalised(scores: Scores) -> Scores:
 
 
 def class_scores(dependencies: Dependencies, scores: Mapping[str, Tensor]) -> Scores:
-    """For each class of channels, the sum of the scores of all output channels in it."""
+    """Scores of the classes of channels: each is the sum over all output channels in the class."""
     totals = np.zeros(dependencies.classes.count)
     for path, roots in dependencies.made.items():
         if path in scores:

@@ -1,13 +1,14 @@
-"""Let the channels that are left stand in for those removed, as well as a linear map can: no labels, no training.
+"""Adjusts the weights of the channels left to replace those removed, by a linear map: no labels, no training.
 
-A removed channel is seldom independent of the others. Regressed on those that are kept, ``x_r = A x_k + c`` over all
-positions of some batches, it goes into whoever read it: ``W_k' = W_k + W_r A``, ``bias' = bias + sum W_r c``. This is
-the least-squares reconstruction of He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks", with
-the same map at every place of the kernel, which needs the covariance of channels alone. Lossy, and less so than zeros.
+A removed channel is seldom independent of the others. It is regressed on the channels kept, ``x_r = A x_k + c``, over
+all positions of some batches, and the result is added to each layer that read it: ``W_k' = W_k + W_r A``,
+``bias' = bias + sum W_r c``. This is the least-squares reconstruction of He et al. 2017, "Channel Pruning for
+Accelerating Very Deep Neural Networks", with the same map at every place of the kernel, so that only the covariance of
+channels is needed. Lossy, but less so than zeros.
 
-Without a bias, the constant is left to the BatchNorm behind, whose statistics are to be taken again in any case. Layers
-with more than ``MOST_INPUTS`` inputs, grouped convolutions that lose channels of every group, and matrix products are
-left as they are.
+A layer without a bias leaves the constant to the BatchNorm after it, whose statistics have to be estimated again in any
+case. Layers with more than ``MOST_INPUTS`` inputs, grouped convolutions that lose channels of every group, and matrix
+products are not adjusted.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from .moments import READERS, Batches, Moments, measure_moments, weighted_reads
 
 
 def compensate(removal: Removal, small: fx.GraphModule, batches: Batches) -> int:
-    """Adjust the weights of ``small``, what :func:`.shrinking.shrink` made of ``removal``, in place.
+    """Adjust the weights of ``small``, the result of :func:`.shrinking.shrink` for ``removal``, in place.
 
     Args:
         removal: the channels removed, with the graph they were removed from, which is run and not changed.
-        small: without them; nobody may have changed it since.
+        small: the graph without them, not changed since.
         batches: inputs as the graph takes them; some hundred images are enough.
 
     Returns:
-        How many layers were adjusted.
+        Number of layers adjusted.
     """
     reads = [r for r in weighted_reads(removal.dependencies.labelling) if not removal.keeps(r.atoms).all()]
     moments = measure_moments(removal.dependencies.gm, reads, batches)

@@ -1,4 +1,4 @@
-"""What a graph costs without some of its channels, counted from shapes before anything is removed.
+"""Cost of a graph without some of its channels, counted from shapes before anything is removed.
 
 Multiply-accumulates are those of :mod:`fxpasses.macs`, for one input of the batch; bytes are those of parameters and
 buffers as they are stored.
@@ -28,7 +28,7 @@ class Cost:
 
 
 def cost_of(removal: Removal) -> Cost:
-    """What is left once the channels of ``removal`` are gone; see :meth:`Removal.none` for all of it."""
+    """Cost of the graph after a removal; use :meth:`Removal.none` for the cost of the whole graph."""
     gm = removal.dependencies.gm
     params = size_bytes = 0
     for tensor in {id(t): t for t in (*gm.parameters(), *gm.buffers())}.values():
@@ -39,13 +39,15 @@ def cost_of(removal: Removal) -> Cost:
 
 
 def macs_by_node(removal: Removal) -> Iterator[tuple[fx.Node, int]]:
-    """Every node that multiplies and accumulates, and how often it does for one input of the batch."""
+    """Every node that multiplies and accumulates, with its number of multiply-accumulates for one
+    input of the batch.
+    """
     return macs.macs_by_node(removal.dependencies.gm, _SizesLeft(removal))
 
 
 @dataclass(frozen=True)
 class _SizesLeft:
-    """Shapes without the channels of a removal."""
+    """Shapes after a removal."""
 
     removal: Removal
 

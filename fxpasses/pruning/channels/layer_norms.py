@@ -1,9 +1,9 @@
 """LayerNorm over fewer channels.
 
-LayerNorm divides by statistics over all channels, so taking some away changes the rest: no LayerNorm over the channels
-left computes what the old one did with zeros in their place. With ``through_layer_norm`` the masked graph is therefore
-*defined* to take its statistics over the channels that are kept, as the shrunk one does; both then are the same
-function again, one that training or the statistics of the next layers have to get used to.
+LayerNorm divides by statistics over all channels, so removing some changes the result for the others: no LayerNorm over
+the channels left computes the same as the old one with zeros in their place. With ``through_layer_norm`` the masked
+graph is therefore *defined* to take its statistics over the channels that are kept, as the shrunk graph does. Then both
+graphs compute the same function again, but training, or new statistics of the next layers, must adapt to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from .channel_plan import Removal
 
 
 class MaskedLayerNorm(nn.Module):
-    """LayerNorm over the last dimension ``[..., C]``, its mean and variance over the channels that are kept."""
+    """LayerNorm over the last dimension ``[..., C]``; its mean and variance are taken over the
+    channels that are kept.
+    """
 
     kept: Tensor
 
@@ -37,7 +39,7 @@ class MaskedLayerNorm(nn.Module):
 
 
 def mask_layer_norms(removal: Removal, masked: fx.GraphModule, nodes: Mapping[fx.Node, fx.Node]) -> None:
-    """Let every LayerNorm of the copy that loses channels take statistics over those it keeps."""
+    """Replace every LayerNorm of the copy that loses channels by one with statistics over the channels kept."""
     for node, twin in nodes.items():
         layer = masked.get_submodule(str(twin.target)) if twin.op == "call_module" else None
         if not isinstance(layer, nn.LayerNorm):

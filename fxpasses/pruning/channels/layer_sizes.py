@@ -1,4 +1,4 @@
-"""Sizes that layers say of themselves, once their tensors have shrunk."""
+"""Updates the size attributes of layers, such as ``out_channels``, after their tensors have shrunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def fix_settings(removal: Removal, node: fx.Node, layer: nn.Module) -> None:
-    """Let the copy of the layer that ``node`` calls say the sizes its tensors have now."""
+    """Set the size attributes of the copied layer that ``node`` calls to the sizes of its tensors."""
     whole_groups = node in removal.dependencies.labelling.whole_groups
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = layer.weight.shape
@@ -34,7 +34,7 @@ def fix_settings(removal: Removal, node: fx.Node, layer: nn.Module) -> None:
 
 
 def _fix_norm(removal: Removal, node: fx.Node, layer: nn.Module) -> None:
-    """Norms may have no parameters to read their size from."""
+    """Set the sizes of a normalisation layer from the removal, because it may have no parameters."""
     if isinstance(layer, _BATCH_NORMS):
         layer.num_features = removal.kept_size(_channels(removal, node, 1), layer.num_features)
     elif isinstance(layer, nn.GroupNorm):

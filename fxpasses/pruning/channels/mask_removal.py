@@ -1,8 +1,8 @@
-"""From masks to a smaller graph: which channels do masks leave without any weight?
+"""From masks to a smaller graph: finds the channels that masks leave without any weight.
 
-A channel goes when every layer that makes it has all weights of it masked: both sides of a residual add, say. What the
-graph made of the zero in between (BatchNorm its shift, a sigmoid 0.5) goes with it, as :mod:`.shrinking` explains; take
-BatchNorm statistics again, or fine-tune.
+A channel is removed if every layer that makes it has all weights of it masked, for example both sides of a residual
+add. Operators in between may turn its zero into another constant (BatchNorm adds its shift, a sigmoid gives 0.5); this
+is removed, too, as :mod:`.shrinking` explains. Estimate BatchNorm statistics again, or fine-tune.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .channel_plan import Flags, Removal
 
 
 def removal_of_masks(dependencies: Dependencies, masks: Mapping[str, Tensor]) -> Removal:
-    """The channels that masks of the same graph prune altogether; channels that must stay do, whatever a mask says.
+    """Find the channels of a graph that masks prune completely; channels that must stay are kept even if masked.
 
     Raises:
-        InputError: a mask does not fit the graph, or masks leave nothing of channels that go together.
+        InputError: a mask does not fit the graph, or masks leave nothing of channels that belong together.
     """
     gm = dependencies.gm
     check_masks(gm, masks)
@@ -45,7 +45,7 @@ def removal_of_masks(dependencies: Dependencies, masks: Mapping[str, Tensor]) ->
 
 
 def _alive(dependencies: Dependencies, path: str, mask: Tensor | None, channels: int) -> Flags:
-    """For each output channel of a layer, whether a weight of it is kept."""
+    """Flag of each output channel of a layer: whether at least one weight of it is kept."""
     layer = dependencies.gm.get_submodule(path)
     if mask is None or not isinstance(layer, LAYERS):
         return np.ones(channels, bool)

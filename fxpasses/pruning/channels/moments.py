@@ -16,15 +16,15 @@ Place = tuple[fx.Node, int]
 """A node and the axis of its channels."""
 
 MOST_INPUTS = 4096
-"""Covariances of more channels than that are not kept."""
+"""Largest number of channels for which covariances are computed."""
 RIDGE = 1e-4
-"""Added to the variances, in units of their mean: enough for channels that are copies of each other."""
+"""Ridge added to the variances, in units of their mean: enough for channels that are copies of each other."""
 
 READERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 class Moments:
-    """Sums over everything but channels, ``[C]`` and ``[C, C]``."""
+    """Sums over all dimensions except channels, ``[C]`` and ``[C, C]``."""
 
     def __init__(self, channels: int) -> None:
         self.count = 0
@@ -37,14 +37,16 @@ class Moments:
         self.products += (rows.mT @ rows).double()
 
     def covariance(self) -> Tensor:
-        """``[C, C]``, with a ridge."""
+        """Covariance ``[C, C]`` with a ridge."""
         mean = self.total / self.count
         covariance = self.products / self.count - torch.outer(mean, mean)
         ridge = RIDGE * covariance.diagonal().mean().clamp(min=1e-12)
         return covariance + ridge * torch.eye(len(mean), dtype=torch.float64)
 
     def regression(self, kept: Tensor, removed: Tensor) -> tuple[Tensor, Tensor]:
-        """``A [removed, kept]`` and ``c [removed]``."""
+        """Coefficients of the regression of removed channels on kept ones: ``A [removed, kept]``
+        and ``c [removed]``.
+        """
         mean, covariance = self.total / self.count, self.covariance()
         slopes = torch.linalg.solve(covariance[kept][:, kept], covariance[kept][:, removed]).mT
         return slopes, mean[removed] - slopes @ mean[kept]
@@ -66,7 +68,7 @@ class _Watcher(fx.Interpreter):
 
 
 def weighted_reads(labelling: Labelling) -> Iterator[Read]:
-    """The reads of convolutions and linear layers without groups, the first call of each."""
+    """Reads of convolutions and linear layers without groups; only the first call of each layer."""
     seen = set[str]()
     for read in labelling.reads:
         layer = labelling.gm.get_submodule(str(read.node.target)) if read.node.op == "call_module" else None
@@ -78,7 +80,7 @@ def weighted_reads(labelling: Labelling) -> Iterator[Read]:
 
 
 def measure_moments(gm: fx.GraphModule, reads: Iterable[Read], batches: Batches) -> dict[Place, Moments]:
-    """Run the graph and sum up what each of those places holds; places that several layers read are summed once."""
+    """Run the graph and sum the moments at the place of each read; a place that several layers read is summed once."""
     moments = {(read.source, read.axis): Moments(len(read.atoms)) for read in reads}
     watcher = _Watcher(gm, moments)
     with torch.no_grad():

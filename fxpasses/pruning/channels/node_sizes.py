@@ -1,7 +1,7 @@
-"""Sizes written into a graph: what a reshape, a slice, a pad or a scale says once channels are gone.
+"""Updates sizes that are written into a graph: those of reshapes, slices, pads and scales, after channels are removed.
 
-A size that is asked of a tensor keeps the answer it gave (a scale of ``1 / sqrt(x.shape[-1])`` belongs to the trained
-weights), and shapes that hold channel counts are written out anew.
+A size that the graph reads from a tensor keeps its old value (a scale of ``1 / sqrt(x.shape[-1])`` belongs to the
+trained weights); shapes that hold channel counts are rewritten.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .channel_plan import Removal
 
 
 def fix_sizes(removal: Removal, nodes: Mapping[fx.Node, fx.Node]) -> None:
-    """Rewrite the settings of the copies, ``nodes``'s values, to the sizes that are left."""
+    """Rewrite the settings of the copies, the values of ``nodes``, to the sizes that are left."""
     gm = removal.dependencies.gm
     for node, twin in nodes.items():
         name = operator_name(gm, node)
@@ -122,7 +122,7 @@ def _fix_scale(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
 
 
 def _fix_answer(removal: Removal, asked: object, axis: object, twin: fx.Node) -> None:
-    """A size of a dimension that shrinks stays the number it was; reshapes are written out anew where it matters."""
+    """Keep the old value of a size that was read from a shrunk dimension; reshapes are rewritten where it matters."""
     labels = _labels(removal, asked)
     if not isinstance(axis, int) or not isinstance(asked, fx.Node) or not -len(labels) <= axis < len(labels):
         return

@@ -1,4 +1,4 @@
-"""Scores of output channels, to choose what to remove; see :mod:`fxpasses.pruning.masks.criteria`."""
+"""Scores of output channels, to choose those to remove; see :mod:`fxpasses.pruning.masks.criteria`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..masks.data_criteria import ScoringData, scores_from_data
 from ..masks.layers import prunable_layers
 
 COMPARABLE = ("taylor", "movement", "random")
-"""Criteria whose scores mean the same in every layer: changes of the loss."""
+"""Criteria whose scores have the same meaning in every layer: a change of the loss."""
 
 
 def channel_scores(
     gm: fx.GraphModule, criterion: str = "l1", *, data: ScoringData | None = None, seed: int = 0
 ) -> dict[str, Tensor]:
-    """``[C_out]`` for each layer the criterion can score, high = keep.
+    """Scores ``[C_out]`` for each layer that the criterion can score, high = keep.
 
-    Gradients are taken with BatchNorm folded, where removing a channel is what they are asked about; with it apart, the
-    shift that BatchNorm adds afterwards would be left out.
+    Gradients are taken with BatchNorm folded, so that they measure the removal of a channel including the shift of its
+    BatchNorm.
 
     Raises:
         InputError: there is no such criterion, or it needs data and has none.

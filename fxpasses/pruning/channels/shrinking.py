@@ -1,7 +1,7 @@
-"""Remove channels from a graph: smaller weights, fewer multiplications, the same numbers.
+"""Removes channels from a graph: smaller weights, fewer multiplications, the same outputs.
 
-:func:`mask_channels` makes the graph as large as before in which every sum over channels reads zero for those to be
-removed; :func:`shrink` makes the small one. Both compute the same, up to float rounding of sums that are shorter.
+:func:`mask_channels` makes a graph of the old size in which every sum over channels reads zero for removed channels;
+:func:`shrink` makes the small one. Both compute the same, up to float rounding of sums that are shorter.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from .layer_sizes import fix_settings
 from .node_sizes import fix_sizes
 
 TOLERANCE = 1e-3
-"""Of the largest output. Float32 rounding is a thousand times smaller; a channel too many or too few is far larger."""
+"""Tolerance relative to the largest output: float32 rounding is a thousand times smaller, a wrong
+channel far larger.
+"""
 
 
 def shrink(removal: Removal, *, verify: bool = True) -> fx.GraphModule:
-    """A copy of the graph without the channels of ``removal``. The graph itself is not touched.
+    """Return a copy of the graph without the channels of ``removal``. The graph itself is not changed.
 
     Args:
-        removal: what :func:`.channel_plan.choose_channels` chose.
-        verify: run the result beside the masked graph on random inputs, of the shapes it was captured with.
+        removal: result of :func:`.channel_plan.choose_channels`.
+        verify: run the result and the masked graph on random inputs, of the shapes that the graph was captured with.
 
     Raises:
-        GraphError: the result computes something else: a size in the graph was fixed in a way that is not understood.
+        GraphError: the result computes something else, because a size in the graph is fixed in an unknown way.
     """
     gm = removal.dependencies.gm
     small = copy_graph(gm)
@@ -57,7 +59,7 @@ def shrink(removal: Removal, *, verify: bool = True) -> fx.GraphModule:
 
 
 def mask_channels(removal: Removal) -> fx.GraphModule:
-    """A copy of the graph that multiplies by zero what is removed, wherever channels are summed over."""
+    """Return a copy of the graph in which removed channels are multiplied by zero before every sum over channels."""
     gm = removal.dependencies.gm
     masked = copy_graph(gm)
     nodes = dict(zip(gm.graph.nodes, masked.graph.nodes, strict=True))
@@ -80,7 +82,7 @@ def mask_channels(removal: Removal) -> fx.GraphModule:
 
 
 def example_inputs(gm: fx.GraphModule, seed: int = 0) -> tuple[object, ...]:
-    """Random inputs of the shapes a graph was captured with; whole numbers are 0 or 1, small enough for any table."""
+    """Random inputs of the shapes a graph was captured with; integers are 0 or 1, which every embedding table has."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(spec: Spec) -> Tensor:
@@ -102,7 +104,7 @@ def _dtype(gm: fx.GraphModule) -> torch.dtype:
 
 
 def _slice_tensors(removal: Removal, small: fx.GraphModule) -> None:
-    """Give the copy the parts of its parameters and buffers that stay; what was shared is shared again."""
+    """Give the copy the remaining parts of its parameters and buffers; shared tensors stay shared."""
     originals, sliced = removal.dependencies.gm, dict[int, Tensor]()
     slots: dict[int, list[int]] = {}
     for tensor_id, axis in removal.dependencies.labelling.parameters:
@@ -150,7 +152,7 @@ def _require_equal(masked: fx.GraphModule, small: fx.GraphModule, inputs: tuple[
             raise GraphError(
                 "the graph without the removed channels computes something else than with them at zero",
                 why=f"an output differs by {off:.3g}: a number in the graph depends on a count of channels",
-                fix="leave the layers concerned out: layers=[...]; and please tell us",
+                fix="leave these layers out: layers=[...]; and report the model as an issue of fxpasses",
                 step="shrink",
             )
 

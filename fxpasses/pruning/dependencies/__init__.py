@@ -1,1 +1,1 @@
-"""Which channels of a graph go together: labels of every dimension, and the rule of each operator."""
+"""Finds the channels that must be removed together: labels of every dimension, and a rule for each operator."""

@@ -1,8 +1,8 @@
-"""Channel atoms: what can be removed from a network, and what must go together.
+"""Channel atoms: the smallest parts that can be removed from a network, and the classes that must be removed together.
 
-Every channel that a layer makes is an atom, a number. Atoms that some operator ties together (the two sides of a
-residual add) are united; what is left over are the classes, each of which is removed as a whole or not at all. An atom
-that something not understood reads is frozen, with the first reason, and so is its class.
+Every channel that a layer makes is an atom, which is a number. Atoms that an operator ties together (the two sides of a
+residual add) are united; the resulting sets are the classes, and each class is removed as a whole or not at all. An
+atom that an unknown operator reads is frozen, with the first reason, and so is its class.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy.typing as npt
 from torch import fx
 
 Atoms = npt.NDArray[np.int64]
-"""The atoms along one dimension of a tensor, ``[size]``."""
+"""Atoms along one dimension of a tensor, ``[size]``."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why channels are not removed: the node that needs them all, and what for."""
+    """Reason why channels are not removed: the node that needs all of them, and its purpose."""
 
     node: str
     why: str
@@ -29,7 +29,7 @@ class Reason:
 
 
 class AtomClasses:
-    """Union-find over atoms (Tarjan 1975), vectorised where it is hot."""
+    """Union-find over atoms (Tarjan 1975), with vectorised inner loops."""
 
     def __init__(self) -> None:
         self._parent: Atoms = np.empty(0, np.int64)
@@ -37,18 +37,18 @@ class AtomClasses:
 
     @property
     def count(self) -> int:
-        """How many atoms there are."""
+        """Number of atoms."""
         return len(self._parent)
 
     def fresh(self, count: int) -> Atoms:
-        """New atoms, each a class of its own."""
+        """Make new atoms, each in a class of its own."""
         start = len(self._parent)
         made = np.arange(start, start + count)
         self._parent = np.concatenate((self._parent, made))
         return made
 
     def roots(self, atoms: Atoms) -> Atoms:
-        """The representative of the class of each atom."""
+        """Return the representative of the class of each atom."""
         found = self._parent[atoms]
         while True:
             above = self._parent[found]
@@ -59,7 +59,7 @@ class AtomClasses:
         return found
 
     def unite(self, first: Atoms, second: Atoms) -> None:
-        """Unite the classes of atoms pairwise; both are of the same shape."""
+        """Unite the classes of atoms pairwise; both arrays have the same shape."""
         a, b = self.roots(first), self.roots(second)
         differ = a != b
         if not differ.any():
@@ -82,12 +82,12 @@ class AtomClasses:
         return atom
 
     def freeze(self, atoms: Atoms, node: fx.Node, why: str) -> None:
-        """Keep these atoms, and all that are united with them, for ever."""
+        """Keep these atoms, and all that are united with them, in every removal."""
         for root in np.unique(self.roots(atoms)).tolist():
             self._reasons.setdefault(root, Reason(node.name, why))
 
     def reason(self, atom: int) -> Reason | None:
-        """Why an atom is frozen; None if it is free."""
+        """Reason why an atom is frozen; None if it is free."""
         return self._reasons.get(self._root(atom))
 
     def frozen_roots(self) -> Atoms:

@@ -1,9 +1,9 @@
-"""Which channels of a graph go together, which layers they belong to, and which must stay.
+"""Groups of channels that belong together: the layers they belong to, and the channels that must stay.
 
-From the labels of :mod:`.labels`: classes of atoms that occur at exactly the same dimensions of the same tensors are
-interchangeable, and form a group. From a group any classes may be removed, as long as one is left; then no tensor ever
-loses its last channel. The output channels of a convolution are usually one group; those of a residual stage are one
-group with all the layers that add to it.
+The labels of :mod:`.labels` give classes of atoms. Classes that occur at exactly the same dimensions of the same
+tensors are interchangeable, and form a group. Any classes of a group may be removed as long as one is left, so no
+tensor ever loses its last channel. The output channels of a convolution are usually one group. Those of a residual
+stage are one group, together with all layers that add to it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels any of which can be removed, except the last.
+    """A group of channels; any of them can be removed, except the last.
 
     Attributes:
-        classes: what can be removed, one number each, ``[n]``.
+        classes: classes that can be removed, one number each, ``[n]``.
         layers: paths of all layers that have these among their output channels, in the order of the graph.
-        multiplicity: how many output channels of the first layer one class is: the heads of attention, say.
+        multiplicity: number of output channels of the first layer in one class: the number of attention heads, say.
     """
 
     classes: Atoms
@@ -45,7 +45,7 @@ class ChannelGroup:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What :func:`find_dependencies` found in ``gm``, which must not change while they are used."""
+    """Result of :func:`find_dependencies` for ``gm``, which must not change while the result is used."""
 
     gm: fx.GraphModule
     labelling: Labelling
@@ -56,7 +56,7 @@ class Dependencies:
 
     @cached_property
     def made(self) -> dict[str, Atoms]:
-        """The class of each output channel, by path of the layer."""
+        """Class of each output channel, by path of the layer."""
         return {path: self.classes.roots(atoms) for path, atoms in self.labelling.made.items()}
 
     @cached_property
@@ -79,7 +79,7 @@ class Dependencies:
 
     @cached_property
     def frozen(self) -> dict[str, Reason]:
-        """Why a layer keeps all its output channels, by path, for every layer that does."""
+        """Reason of each layer that keeps all its output channels, by path."""
         free = np.concatenate([group.classes for group in self.groups] or [np.empty(0, np.int64)])
         alone = Reason("it", "has no two output channels that could stand in for each other")
         return {
@@ -89,7 +89,9 @@ class Dependencies:
         }
 
     def _signatures(self) -> npt.NDArray[np.uint64]:
-        """A number for each class that tells where it occurs and how often: a sum of random numbers, one a place."""
+        """A number for each class, made of its places and how often it is there: a sum of random numbers, one for each
+        place.
+        """
         generator = np.random.default_rng(SEED)
         numbers = np.zeros(self.classes.count, np.uint64)
         for dim in self._dimensions():
@@ -103,12 +105,12 @@ class Dependencies:
 
 
 def find_dependencies(gm: fx.GraphModule, *, through_layer_norm: bool = False) -> Dependencies:
-    """Read from a FLOAT graph, captured or fused, which channels go together.
+    """Find the channels of a captured or fused FLOAT graph that belong together.
 
     Args:
         gm: the graph.
-        through_layer_norm: let LayerNorm normalise over the channels that are left. Without it, channels that a
-            LayerNorm sees all stay, since its statistics would be others; see
+        through_layer_norm: let LayerNorm normalise over the channels that are left. Otherwise channels stay that a
+            LayerNorm reads together, since its statistics would change; see
             :mod:`fxpasses.pruning.channels.layer_norms`.
 
     Raises:

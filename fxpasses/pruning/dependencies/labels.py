@@ -1,15 +1,16 @@
-"""Label every dimension of every tensor of a graph with the channel atoms along it.
+"""Labels every dimension of every tensor of a graph with the channel atoms along it.
 
-A dimension is labelled with an array of atoms, one for each index, or None where it is no channel dimension: batch,
-height, width, tokens. Rules say what each operator of the vocabulary does to the labels; all of them are one idea. A
-convolution makes new atoms, an add unites those of its inputs, a concatenation concatenates arrays, a slice slices
-them, a flatten repeats them, a reshape that splits a dimension unites what would not stay rectangular. What no rule
-knows freezes what it reads: a graph is never refused, only parts of it are not prunable, each with its reason.
+The label of a dimension is an array of atoms, one for each index, or None if it is no channel dimension: batch, height,
+width, tokens. Each operator of the vocabulary has a rule for the labels of its output. A convolution makes new atoms,
+an add unites those of its inputs, a concatenation concatenates arrays, a slice slices them, a flatten repeats them. A
+reshape that splits a dimension unites atoms, so that the result stays rectangular. An operator without a rule freezes
+the channels it reads: a graph is never refused, but parts of it are not prunable, each with its reason.
 
-What it means to remove a channel: **whoever sums over channels reads zero in its place** (convolution and linear layers
-along their inputs, matrix products along the contracted dimension). Everything in between works on each channel alone
-and never sees the difference, whatever it makes of zero (a sigmoid makes 0.5). So removing is exact wherever only such
-operators meet; what mixes channels otherwise (LayerNorm, softmax, a mean over channels) freezes them.
+Removing a channel means: **every sum over channels reads zero in its place** (convolution and linear layers along their
+inputs, matrix products along the contracted dimension). The operators in between work on each channel alone, so the
+other channels do not change, whatever these operators compute from zero (a sigmoid gives 0.5). So removing is exact if
+there are only such operators; operators that mix channels otherwise (LayerNorm, softmax, a mean over channels) freeze
+them.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ Rule = Callable[["Labelling", fx.Node], Labels]
 
 
 class Rules(dict[str, Rule]):
-    """What operators of the vocabulary, by name, do to labels."""
+    """Rules for the labels of operators, by the operator's name in the vocabulary."""
 
     def of(self, *operators: str) -> Callable[[Rule], Rule]:
-        """Decorator: the rule of these operators."""
+        """Decorator for the rule of these operators."""
 
         def put(function: Rule) -> Rule:
             for name in operators:
@@ -64,10 +65,10 @@ class Labelling:
     """The labels of a graph, while rules write them and afterwards.
 
     Attributes:
-        rules: what each operator does to labels, by its name.
-        of: the labels of every node that is one tensor.
-        parameters: the atoms along (id of a parameter or buffer, axis); None where it cannot shrink.
-        made: (path of a layer, atoms of its output channels), in the order of their first call.
+        rules: rule of each operator, by its name.
+        of: labels of every node whose value is one tensor.
+        parameters: atoms along (id of a parameter or buffer, axis); None if the axis cannot shrink.
+        made: atoms of the output channels by path of a layer, in the order of their first call.
         reads: every place that sums over channels.
         whole_groups: nodes of grouped convolutions that lose groups, not channels of every group.
         through_layer_norm: whether LayerNorm may lose channels; see :mod:`fxpasses.pruning.channels.layer_norms`.
@@ -122,7 +123,9 @@ class Labelling:
         return not isinstance(argument, fx.Node) or argument in self.of
 
     def _constant(self, node: fx.Node) -> Labels:
-        """A parameter or buffer that is read: whatever it meets decides which of its dimensions are channels."""
+        """Labels of a parameter or buffer that is read; the operators that use it decide which
+        dimensions are channels.
+        """
         tensor = tensor_at(self.gm, str(node.target))
         if tensor is None or not tensor.is_floating_point():
             return self.unlabelled(node)
@@ -130,13 +133,13 @@ class Labelling:
             self.along(node, tensor, axis, None) if size > 1 else None for axis, size in enumerate(tensor.shape)
         )
 
-    # -- what rules are written with ------------------------------------------------------------------------------
+    # -- used by rules ----------------------------------------------------------------------------------------------
 
     def unlabelled(self, node: fx.Node) -> Labels:
         return (None,) * len(shape_of(node) or ())
 
     def input(self, node: fx.Node, position: int = 0) -> Labels:
-        """The labels of a node's tensor argument."""
+        """Labels of a node's tensor argument."""
         source = node.args[position]
         assert isinstance(source, fx.Node)
         return self.of[source]
@@ -147,13 +150,13 @@ class Labelling:
                 self.classes.freeze(dim, node, why)
 
     def freeze_inputs(self, node: fx.Node, why: str) -> Labels:
-        """Freeze all that a node reads; it returns no channels."""
+        """Freeze all channels that a node reads; return labels without channels."""
         for source in node.all_input_nodes:
             self.freeze(node, why, *self.of.get(source, ()))
         return self.unlabelled(node)
 
     def unite(self, node: fx.Node, first: Dim, second: Dim, what: str = "joins them with what is no channel") -> Dim:
-        """One dimension out of two that must stay alike; channels that meet something else are frozen."""
+        """Unite two dimensions that must stay alike; channels that meet another dimension are frozen."""
         if first is None or second is None:
             self.freeze(node, what, first, second)
             return None
@@ -161,7 +164,9 @@ class Labelling:
         return first
 
     def along(self, node: fx.Node, parameter: Tensor, axis: int, dim: Dim) -> Dim:
-        """Tie an axis of a parameter to a dimension; without one it makes atoms of its own, the same at every call."""
+        """Tie an axis of a parameter to a dimension; without one the axis gets its own atoms, the
+        same at every call.
+        """
         key = (id(parameter), axis)
         if key not in self.parameters:
             self.parameters[key] = self.classes.fresh(parameter.shape[axis]) if dim is None else dim
@@ -170,12 +175,12 @@ class Labelling:
         return self.parameters[key]
 
     def fix(self, node: fx.Node, parameter: Tensor, axis: int) -> None:
-        """An axis of a parameter that meets no channel dimension cannot shrink."""
+        """Mark an axis of a parameter that meets no channel dimension: it cannot shrink."""
         self.freeze(node, "reads it along a dimension of the input", self.parameters.get((id(parameter), axis)))
         self.parameters[id(parameter), axis] = None
 
     def tie(self, node: fx.Node, parameter: Tensor | None, axis: int, dim: Dim) -> None:
-        """An axis of a parameter shrinks as a dimension does, or not at all."""
+        """Make an axis of a parameter shrink as a dimension does, or not at all."""
         if parameter is None:
             return
         if dim is None:
@@ -189,19 +194,21 @@ class Labelling:
 
 
 def is_unflatten(node: fx.Node) -> bool:
-    """``unflatten(x, dim, sizes)``, which splits one dimension: torch.export writes it into attention."""
+    """Whether a node is ``unflatten(x, dim, sizes)``, which splits one dimension; torch.export writes it into
+    attention.
+    """
     targets = (torch.unflatten, torch.ops.aten.unflatten.int)
     return (node.op == "call_method" and node.target == "unflatten") or node.target in targets
 
 
 def _identity_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
-    """The identity, which has many spellings in a graph that was not fused, and no canonical one."""
+    """The identity operator; it has many spellings in a graph that was not fused, and no canonical one."""
     found = VOCABULARY.spelling(gm, node)
     return found[0] if found is not None and found[0].name == "identity" and node.args else None
 
 
 def _only_reads_sizes(node: fx.Node) -> bool:
-    """Whether a node asks a tensor for its sizes, and whoever asks it picks them by number."""
+    """Whether a node only reads sizes of a tensor, and its users select them by number."""
     if node.op == "call_method" and node.target in ("size", "dim"):
         return len(node.args) == 2 or all(_picks_one(u) for u in node.users)
     if node.target is getattr:

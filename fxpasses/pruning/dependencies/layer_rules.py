@@ -1,4 +1,4 @@
-"""What layers do to labels: they make channels, and sum over those they read. See :mod:`.labels`."""
+"""Rules of layers: they make channels, and sum over those they read. See :mod:`.labels`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...graph.edit import module_of, why_not_plain
 from .labels import Dim, Labelling, Labels, Rules
 
 RULES = Rules()
-"""The rules of this file, by operator."""
+"""Rules of this file, by operator."""
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -91,7 +91,7 @@ def _batch_norm(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("group_norm")
 def _group_norm(state: Labelling, node: fx.Node) -> Labels:
-    """Groups are normalised each alone, so whole groups can go."""
+    """Unite the channels of each group: groups are normalised separately, so only whole groups can be removed."""
     layer, given = module_of(state.gm, node, nn.GroupNorm), state.input(node)
     channels = given[1]
     if channels is not None:
@@ -129,7 +129,7 @@ def _prelu(state: Labelling, node: fx.Node) -> Labels:
 
 
 def _made(state: Labelling, node: fx.Node, weight: Tensor, axis: int, bias: Tensor | None) -> Dim:
-    """The output channels of a layer: new atoms at its first call, the same ones at every other."""
+    """Output channels of a layer: new atoms at its first call, the same ones at every other call."""
     made = state.along(node, weight, axis, None)
     state.tie(node, bias, 0, made)
     _remember(state, node, made)
@@ -146,13 +146,13 @@ def _freeze_spatial(state: Labelling, node: fx.Node, dims: Labels) -> None:
 
 
 def _loses_groups(layer: nn.Module, channels: Dim) -> bool:
-    """Whether whole groups go, as in a depthwise convolution, rather than the same channels of every group."""
+    """Whether whole groups are removed, as in a depthwise convolution, rather than the same channels of every group."""
     assert isinstance(layer, (*_CONVS, *_TRANSPOSED))
     return channels is not None and layer.groups >= layer.in_channels // layer.groups
 
 
 def _whole_groups(state: Labelling, node: fx.Node, layer: nn.Module, channels: Dim) -> Dim:
-    """A group's inputs and outputs are one class."""
+    """Unite a group's inputs and outputs into one class."""
     assert isinstance(layer, (*_CONVS, *_TRANSPOSED)) and channels is not None
     groups = channels.reshape(layer.groups, -1)
     state.classes.unite(groups, np.broadcast_to(groups[:, :1], groups.shape))
@@ -161,7 +161,7 @@ def _whole_groups(state: Labelling, node: fx.Node, layer: nn.Module, channels: D
 
 
 def _same_in_each_group(state: Labelling, channels: Dim, groups: int) -> Dim:
-    """Unite the i-th channels of all groups; returns those of one group."""
+    """Unite the i-th channels of all groups, and return those of one group."""
     if channels is None:
         return None
     grouped = channels.reshape(groups, -1)

@@ -1,4 +1,4 @@
-"""What operators that move values do to labels: they move, select, repeat and split them. See :mod:`.labels`."""
+"""Rules of operators that move, select, repeat or split values. See :mod:`.labels`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .labels import Dim, Labelling, Labels, Rules
 from .product_rules import axes_of
 
 RULES = Rules()
-"""The rules of this file, by operator."""
+"""Rules of this file, by operator."""
 
 Shape = tuple[int, ...]
 
@@ -49,10 +49,10 @@ def _reshape(state: Labelling, node: fx.Node) -> Labels:
 
 
 def reshaped(state: Labelling, node: fx.Node, labels: Labels, before: Shape, after: Shape) -> Labels:
-    """Labels of a reshape: where dimensions are split, the last part of several keeps the atoms.
+    """Labels of a reshape; if a dimension is split into several, the last part keeps the atoms.
 
-    Splitting C into ``[G, C/G]`` unites the i-th channels of the G parts, so that what is left stays rectangular: the
-    parts of a channel shuffle, query, key and value, or the heads of attention all shrink alike.
+    Splitting C into ``[G, C/G]`` unites the i-th channels of the G parts, so that the result stays rectangular. The
+    parts of a channel shuffle, query, key and value, or the heads of attention then all shrink alike.
     """
     made: list[Dim] = [None] * len(after)
     for ins, outs in blocks(before, after):
@@ -87,7 +87,7 @@ def blocks(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]]:
 
 
 def rectangular(state: Labelling, cells: Atoms) -> tuple[int, Dim]:
-    """Which dimension of an array of atoms keeps them, and its atoms; the others are united along."""
+    """Axis of an array of atoms that keeps its atoms, and these atoms; atoms along the other axes are united."""
     varying = [axis for axis in range(cells.ndim) if (cells != cells.take([0], axis)).any()]
     if not varying:
         return 0, None
@@ -120,7 +120,7 @@ def _roll(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("pad")
 def _pad(state: Labelling, node: fx.Node) -> Labels:
-    """Padded channels are channels that hold a constant; a shortcut that pads channels ties them to its block's."""
+    """Labels of a pad: padded channels hold a constant. A shortcut that pads channels is tied to those of its block."""
     given, amounts = list(state.input(node)), node.kwargs["pad"]
     if not isinstance(amounts, (tuple, list)) or not all(isinstance(n, int) for n in amounts):
         return state.freeze_inputs(node, "pads by what is not known beforehand")
@@ -140,7 +140,7 @@ def _pad(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("pixel_shuffle")
 def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
-    """``[.., C r^2, H, W]`` to ``[.., C, H r, W r]``: the r^2 channels of a group become one."""
+    """Labels of a pixel shuffle, ``[.., C r^2, H, W]`` to ``[.., C, H r, W r]``: r^2 channels become one."""
     given = state.input(node)
     channels = given[-3]
     state.freeze(node, "moves pixels along this dimension", *given[-2:])
@@ -153,7 +153,7 @@ def _pixel_shuffle(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("channel_shuffle")
 def _channel_shuffle(state: Labelling, node: fx.Node) -> Labels:
-    """``[G, C/G]`` to ``[C/G, G]``; the number of groups stays."""
+    """Labels of a channel shuffle, ``[G, C/G]`` to ``[C/G, G]``; the number of groups stays."""
     given, groups = state.input(node), int(node.kwargs["groups"])  # type: ignore[arg-type]  # a number, in canonical form
     if given[1] is None:
         return given
@@ -196,7 +196,7 @@ def _sliced(state: Labelling, node: fx.Node, dim: Dim, part: slice) -> Dim:
 
 
 def full_index(index: tuple[Any, ...], rank: int) -> list[Any] | None:
-    """An index with one entry for each dimension and each new one (None); None where it holds tensors."""
+    """An index with one entry for each dimension and each new dimension (None); None if the index holds tensors."""
     if any(is_tensor(i) or isinstance(i, (tuple, list, bool)) for i in index):
         return None
     if any(not isinstance(i, (int, slice, fx.Node, type(None), type(Ellipsis))) for i in index):

@@ -1,4 +1,4 @@
-"""What arithmetic does to labels: operators of several tensors, and those that reduce. See :mod:`.labels`."""
+"""Rules of arithmetic: operators of several tensors, and those that reduce. See :mod:`.labels`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...graph.shapes import is_tensor, shape_of
 from .labels import Dim, Labelling, Labels, Rules
 
 RULES = Rules()
-"""The rules of this file, by operator."""
+"""Rules of this file, by operator."""
 
 
 @RULES.of("add", "sub", "mul", "div")
@@ -33,7 +33,7 @@ def _with_shape(state: Labelling, source: fx.Node) -> Sized:
 
 
 def broadcast(state: Labelling, node: fx.Node, first: Sized, second: Sized) -> Labels:
-    """The labels of two tensors that are broadcast against each other."""
+    """Labels of the result when two tensors are broadcast against each other."""
     rank = max(len(first), len(second))
     padded = [[(None, 1)] * (rank - len(dims)) + dims for dims in (first, second)]
     return tuple(_broadcast_dim(state, node, a, b) for a, b in zip(*padded, strict=True))
@@ -67,7 +67,9 @@ def _matmul(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("scaled_dot_product_attention")
 def _attention(state: Labelling, node: fx.Node) -> Labels:
-    """``softmax(q k^T scale) v``: the width of a head is summed over, the width of the values is kept."""
+    """Labels of attention, ``softmax(q k^T scale) v``: the width of a head is summed over, that of
+    the values is kept.
+    """
     query, key, value = node.args
     if any(is_tensor(v) for v in node.kwargs.values()) or node.kwargs.get("enable_gqa"):
         mask = node.kwargs.get("attn_mask")
@@ -132,7 +134,7 @@ def _cat(state: Labelling, node: fx.Node) -> Labels:
 
 
 def _solid(state: Labelling, node: fx.Node, dim: Dim, size: int) -> Any:
-    """The atoms of a part; a part that is no channels gets frozen ones."""
+    """Atoms of a part of a concatenation; a part without channels gets frozen ones."""
     if dim is not None:
         return dim
     made = state.classes.fresh(size)
@@ -141,7 +143,7 @@ def _solid(state: Labelling, node: fx.Node, dim: Dim, size: int) -> Any:
 
 
 def axes_of(dim: Any, rank: int) -> list[int]:
-    """A ``dim`` setting as numbers from 0; all dimensions if it is None."""
+    """Axes of a ``dim`` setting as numbers from 0; all axes if it is None."""
     if dim is None:
         return list(range(rank))
     return [int(d) % rank for d in (dim if isinstance(dim, Sequence) else [dim])]

@@ -1,4 +1,4 @@
-"""What every operator does to labels: the rules for layers, for operators that move values, and for arithmetic."""
+"""The rules of all operators: for layers, for operators that move values, and for arithmetic."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def _united(*tables: Rules) -> Rules:
 
 
 RULES = _united(label_layers.RULES, label_moves.RULES, label_products.RULES)
-"""The rule of each operator that has one, by its name in the vocabulary."""
+"""Rule of each operator that has one, by the operator's name in the vocabulary."""

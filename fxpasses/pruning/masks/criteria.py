@@ -1,4 +1,4 @@
-"""How important is a weight, or an output channel? By weights alone; :mod:`.data_criteria` asks data.
+"""Scores the importance of weights or output channels, from weights alone; :mod:`.data_criteria` uses data.
 
 A score is high where something should be kept. Scores of weights have the weight's shape, of channels ``[C_out]``.
 
@@ -36,7 +36,7 @@ Granularity = Literal["weight", "channel"]
 
 
 def check_criterion(criterion: str, granularity: Granularity, *, has_data: bool) -> None:
-    """Raise InputError unless there is such a criterion, it scores that, and has the data it needs."""
+    """Raise InputError unless the criterion exists, fits the granularity, and has the data it needs."""
     if criterion not in CRITERIA:
         near = difflib.get_close_matches(criterion, CRITERIA, n=1)
         raise InputError(
@@ -62,7 +62,7 @@ def scores_from_weights(
     """Scores for each layer by a criterion that needs no data.
 
     Raises:
-        InputError: ``bn_scale``, and no BatchNorm follows any of the layers alone.
+        InputError: ``bn_scale``, and no layer is read by a BatchNorm alone.
     """
     if criterion == "bn_scale":
         return _batch_norm_scales(gm, layers)

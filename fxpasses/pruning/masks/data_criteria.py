@@ -31,9 +31,9 @@ def _cross_entropy(logits: Any, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ScoringData:
-    """What data criteria run on: ``(inputs, labels)`` batches that can be iterated again, and the loss of an output.
+    """Data for criteria: ``(inputs, labels)`` batches that can be iterated again, and the loss of an output.
 
-    The loss defaults to cross entropy. ``activation`` does not look at labels.
+    The loss defaults to cross entropy. ``activation`` does not use labels.
     """
 
     batches: Iterable[tuple[Any, Tensor]]
@@ -85,7 +85,7 @@ def _from_gradients(
 
 
 def _change(parameter: Tensor, gradients: Mapping[int, Tensor]) -> Tensor:
-    """How much the loss grows, to first order, when the parameter becomes zero."""
+    """First-order change of the loss when the parameter becomes zero."""
     gradient = gradients.get(id(parameter))
     return torch.zeros_like(parameter) if gradient is None else -parameter.detach() * gradient
 
@@ -117,7 +117,9 @@ def _mean_activations(gm: fx.GraphModule, layers: Mapping[str, Layer], data: Sco
 
 
 def _behind_activation(gm: fx.GraphModule, node: fx.Node) -> fx.Node:
-    """The node behind the BatchNorm and the activation that alone read a layer."""
+    """The last node after a layer in the chain of its BatchNorm and activations, each of which alone reads the one
+    before.
+    """
     while (reader := only_reader(node)) is not None:
         operator = operator_of(gm, reader)
         if operator is None or not (operator.name == "batch_norm" or operator.elementwise):

@@ -1,7 +1,7 @@
-"""Which layers of a graph have weights to prune, and which of them a caller means.
+"""Finds the layers of a graph with weights to prune, and those that a caller's patterns match.
 
-A layer is named by its path, the target of the node that calls it. Prunable are the layers int8 knows, too:
-convolutions, transposed convolutions and linear layers, whose weight is a parameter and not computed by a hook.
+A layer is named by its path, the target of the node that calls it. Prunable layers are those that int8 supports, too:
+convolutions, transposed convolutions and linear layers whose weight is a parameter, not computed by a hook.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def prunable_layers(gm: fx.GraphModule) -> dict[str, Layer]:
 
 
 def layers_matching(gm: fx.GraphModule, patterns: Sequence[str] | str | None = None) -> dict[str, Layer]:
-    """The prunable layers that some pattern matches; all of them without patterns.
+    """Prunable layers that a pattern matches; all of them without patterns.
 
     A pattern is a path or an operator, with shell wildcards: ``"layer1.*"``, ``"linear"``, ``"conv*"``.
 
@@ -61,7 +61,7 @@ def layers_matching(gm: fx.GraphModule, patterns: Sequence[str] | str | None = N
 
 
 def unknown_layer(name: str, known: Iterable[str]) -> InputError:
-    """The error for a layer that is not there, or that has nothing to prune."""
+    """Error for a layer that does not exist, or has no weights to prune."""
     names = list(dict.fromkeys(name for name in known if name))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     listed = ", ".join(names[:NAMES_LISTED]) + (", ..." if len(names) > NAMES_LISTED else "")
@@ -73,7 +73,7 @@ def unknown_layer(name: str, known: Iterable[str]) -> InputError:
 
 
 def output_axis(layer: nn.Module) -> int:
-    """The axis of the weight along which output channels lie; with groups, those of one group only if transposed."""
+    """Axis of the output channels in the weight; for transposed layers with groups it holds those of one group only."""
     return 1 if isinstance(layer, TRANSPOSED) else 0
 
 
@@ -82,7 +82,7 @@ def output_channels(layer: Layer) -> int:
 
 
 def by_output(layer: Layer, values: Tensor) -> Tensor:
-    """``[C_out, n]``: values shaped like the layer's weight, one row for each output channel."""
+    """Reshape values with the shape of the layer's weight to ``[C_out, n]``, one row for each output channel."""
     if not isinstance(layer, TRANSPOSED):
         return values.flatten(1)
     grouped: Tensor = values.unflatten(0, (layer.groups, -1)).transpose(
@@ -92,7 +92,7 @@ def by_output(layer: Layer, values: Tensor) -> Tensor:
 
 
 def spread_over_weight(layer: Layer, channels: Tensor) -> Tensor:
-    """Values for output channels ``[C_out]``, repeated to the shape of the layer's weight."""
+    """Repeat values of output channels, ``[C_out]``, to the shape of the layer's weight."""
     weight = layer.weight
     if not isinstance(layer, TRANSPOSED):
         return channels.reshape(-1, *[1] * (weight.dim() - 1)).expand_as(weight)

@@ -1,8 +1,8 @@
-"""Masks: which weights of a graph are kept. They are data: looked at, combined, saved, applied.
+"""Masks: flags of the weights that a graph keeps. They are data that can be read, combined, saved and applied.
 
-A mask belongs to a layer, named by its path, and is a bool tensor, True where a weight is kept: of the shape of the
-weight, or ``[C_out]`` for whole output channels, whose bias it then covers too. Applying masks is exact: it sets the
-other weights to zero in a copy of the graph, which then is an ordinary graph and remembers its masks, so that
+A mask belongs to a layer, named by its path, and is a bool tensor, True for weights that are kept. It has the shape of
+the weight, or ``[C_out]`` for whole output channels, and then covers the bias, too. Applying masks is exact: it sets
+the other weights to zero in a copy of the graph. The copy is an ordinary graph and stores its masks, so that
 :func:`reapply_masks` can restore the zeros after an optimizer step.
 """
 
@@ -22,9 +22,10 @@ from .layers import LAYERS, Layer, output_channels, prunable_layers, spread_over
 
 
 class Masks(Mapping[str, Tensor]):
-    """Layer path -> bool tensor, True = kept. ``a & b`` keeps what both keep, ``a | b`` what either does.
+    """Layer path -> bool tensor, True = kept. ``a & b`` keeps weights that both keep, ``a | b`` those that either
+    keeps.
 
-    A layer that only one of them knows is kept whole by the other: ``&`` takes the mask there is, ``|`` drops it.
+    If only one of them has a mask for a layer, the other keeps the whole layer: ``&`` takes the mask, ``|`` drops it.
 
     Raises:
         InputError: a mask is not of dtype bool.
@@ -62,12 +63,12 @@ class Masks(Mapping[str, Tensor]):
 
     @property
     def sparsity(self) -> float:
-        """The share of masked entries in all entries of all masks."""
+        """Share of masked entries in all entries of all masks."""
         total = sum(mask.numel() for mask in self.values())
         return sum(int((~mask).sum()) for mask in self.values()) / total if total else 0.0
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, all or nothing."""
+        """Write a safetensors file; it is complete or not there."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
@@ -83,10 +84,10 @@ class Masks(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | Path) -> Masks:
-        """Read what :meth:`save` wrote.
+        """Read the file of :meth:`save`.
 
         Raises:
-            InputError: there is no such file, it is not safetensors, or holds something else than masks.
+            InputError: there is no such file, it is not safetensors, or it does not hold masks.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -109,9 +110,9 @@ def _combined(path: str, a: Tensor, b: Tensor, how: Callable[[Tensor, Tensor], T
 
 
 def apply_masks(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> fx.GraphModule:
-    """A copy of a FLOAT graph whose masked weights are zero. The graph given is not touched.
+    """Return a copy of a FLOAT graph whose masked weights are zero. The given graph is not changed.
 
-    Masks of an earlier call stay in force: the copy remembers both.
+    Masks of an earlier call stay in force: the copy stores both.
 
     Raises:
         GraphError: the graph is in another stage.
@@ -126,7 +127,7 @@ def apply_masks(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> fx.GraphModu
 
 
 def check_masks(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> None:
-    """Raise InputError unless every mask fits a layer of the graph and keeps something of it."""
+    """Raise InputError unless every mask fits a layer of the graph and keeps at least one weight."""
     layers = prunable_layers(gm)
     for path, mask in masks.items():
         if path not in layers:
@@ -145,7 +146,7 @@ def check_masks(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> None:
 
 
 def masks_of(gm: fx.GraphModule) -> Masks:
-    """What all masks a graph remembers keep together; empty if there are none."""
+    """The masks stored in a graph, combined into those that keep what all of them keep; empty if there are none."""
     layers, together = prunable_layers(gm), Masks()
     for masks in _remembered(gm):
         mixed = {path for path in masks if path in together and together[path].shape != masks[path].shape}
@@ -161,7 +162,9 @@ def _remembered(gm: fx.GraphModule) -> tuple[Masks, ...]:
 
 
 def reapply_masks(gm: fx.GraphModule) -> None:
-    """Set the weights that the graph's masks prune to zero again, in ``gm`` itself: for after an optimizer step."""
+    """Set the weights that the graph's masks prune to zero again, in ``gm`` itself, as is needed after an optimizer
+    step.
+    """
     with torch.no_grad():
         for path, mask in [pair for masks in _remembered(gm) for pair in masks.items()]:
             layer = gm.get_submodule(path)
@@ -172,14 +175,14 @@ def reapply_masks(gm: fx.GraphModule) -> None:
 
 
 def weight_mask(layer: Layer, mask: Tensor) -> Tensor:
-    """A mask in the shape of the layer's weight, whichever of the two shapes it has."""
+    """Return a mask in the shape of the layer's weight, from either of the two shapes."""
     return spread_over_weight(layer, mask) if mask.dim() == 1 else mask
 
 
 def replace_masks(gm: fx.GraphModule, masks: Masks) -> None:
-    """Let these masks take the place of all that ``gm`` remembers, in ``gm`` itself, as a schedule does between epochs.
+    """Replace all masks stored in ``gm``, in place, as a schedule does between epochs.
 
-    Weights that an earlier mask set to zero stay zero until training moves them.
+    Weights that an earlier mask set to zero stay zero until training changes them.
 
     Raises:
         InputError: a mask does not fit the graph.
@@ -192,7 +195,7 @@ def replace_masks(gm: fx.GraphModule, masks: Masks) -> None:
 def keep_masks(gm: fx.GraphModule, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
     """Reapply the graph's masks after every step of the optimizer, until the handle's ``remove()`` is called.
 
-    Momentum cannot carry a masked weight away from zero: whatever a step adds is taken back.
+    Momentum cannot move a masked weight away from zero: the change of each step is reverted.
     """
 
     def restore(*_: object) -> None:
@@ -202,14 +205,14 @@ def keep_masks(gm: fx.GraphModule, optimizer: torch.optim.Optimizer) -> torch.ut
 
 
 def make_permanent(gm: fx.GraphModule) -> fx.GraphModule:
-    """A copy that is as sparse and has forgotten its masks: from now on its zeros are weights like any other."""
+    """Return a copy with the same zeros but without masks: its zeros are then weights like any other."""
     forgetful = copy_graph(gm)
     graph_facts(forgetful).masks = ()
     return forgetful
 
 
 def zeros_as_masks(gm: fx.GraphModule) -> Masks:
-    """Masks that keep exactly the weights that are not zero now, for layers that have a zero and are not all zero."""
+    """Make masks that keep exactly the weights that are not zero now, for layers that have some zeros."""
     found: dict[str, nn.Module] = dict(prunable_layers(gm))
     masks = {path: module.get_parameter("weight").detach() != 0 for path, module in found.items()}
     return Masks({path: mask for path, mask in masks.items() if not bool(mask.all()) and bool(mask.any())})

@@ -1,8 +1,9 @@
-"""Regular patterns of weights: N:M (N of every M kept) and blocks. Scores in, a mask of the weight's shape out.
+"""Regular patterns of weights: N:M (N of every M kept) and blocks. Functions from scores to a mask of the weight's
+shape.
 
-N:M runs along the input channels, as the sparse tensor cores of NVIDIA want it (Mishra et al. 2021): every M weights
-of consecutive input channels, at one place of the kernel. Blocks are rectangles ``rows x columns`` of the weight as
-a matrix ``[C_out, C_in * kernel]``. Weights left over at the end of a row, fewer than M, are kept.
+N:M runs along the input channels, as the sparse tensor cores of NVIDIA need it (Mishra et al. 2021): every M weights of
+consecutive input channels, at one place of the kernel. Blocks are rectangles ``rows x columns`` of the weight as a
+matrix ``[C_out, C_in * kernel]``. Weights left over at the end of a row, fewer than M, are kept.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _BLOCK = re.compile(r"block:(\d+)x(\d+)")
 
 @dataclass(frozen=True)
 class NofM:
-    """``n`` of every ``m`` weights are kept."""
+    """Pattern that keeps ``n`` of every ``m`` weights."""
 
     n: int
     m: int
@@ -30,14 +31,14 @@ class NofM:
 
 @dataclass(frozen=True)
 class Block:
-    """Weights are pruned in rectangles of ``rows`` output channels and ``columns`` inputs."""
+    """Pattern that prunes weights in rectangles of ``rows`` output channels and ``columns`` inputs."""
 
     rows: int
     columns: int
 
 
 def parse_pattern(text: str) -> NofM | Block | None:
-    """``"2:4"`` or ``"block:4x1"``; None for anything else.
+    """Parse ``"2:4"`` or ``"block:4x1"``; None for anything else.
 
     Raises:
         InputError: N is not between 1 and M - 1, or a block has no weights.
@@ -67,7 +68,9 @@ def n_of_m_mask(scores: Tensor, pattern: NofM) -> Tensor:
 
 
 def block_scores(scores: Tensor, block: Block) -> Tensor:
-    """``[ceil(C_out / rows), ceil(C_in * kernel / columns)]``: the mean score of each block; borders may be smaller."""
+    """Mean score of each block, ``[ceil(C_out / rows), ceil(C_in * kernel / columns)]``; blocks at the border may be
+    smaller.
+    """
     matrix = scores.flatten(1)
     pad = (0, -matrix.shape[1] % block.columns, 0, -matrix.shape[0] % block.rows)
 
@@ -80,7 +83,7 @@ def block_scores(scores: Tensor, block: Block) -> Tensor:
 
 
 def blocks_as_weights(kept: Tensor, block: Block, shape: torch.Size) -> Tensor:
-    """A mask of blocks as a mask of weights."""
+    """Convert a mask of blocks to a mask of weights."""
     matrix = kept.repeat_interleave(block.rows, 0).repeat_interleave(block.columns, 1)
     cut: Tensor = matrix[: shape[0], : shape[1:].numel()]
     return cut.reshape(shape).clone()

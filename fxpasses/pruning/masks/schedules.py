@@ -1,4 +1,4 @@
-"""How the ratio grows while a model is pruned and fine-tuned in turns."""
+"""Schedules of the ratio for pruning in several steps, with fine-tuning in between."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SCHEDULES: tuple[Schedule, ...] = ("one-shot", "iterative", "cubic")
 def schedule_ratios(schedule: Schedule, ratio: float, steps: int = 1, *, initial: float = 0.0) -> tuple[float, ...]:
     """The ratio after each of ``steps`` prunings; the last is ``ratio``.
 
-    ``"one-shot"``: all at once, at the first. ``"iterative"``: each step prunes the same share of what the step before
-    left (Han et al. 2015). ``"cubic"``: ``s_t = s_f + (s_i - s_f) (1 - t/n)^3``, much at first and little at the end
-    (Zhu and Gupta 2017).
+    ``"one-shot"``: all at the first step. ``"iterative"``: each step prunes the same share of the weights left by the
+    step before (Han et al. 2015). ``"cubic"``: ``s_t = s_f + (s_i - s_f) (1 - t/n)^3``, much at first and little at the
+    end (Zhu and Gupta 2017).
 
     Raises:
         InputError: an unknown schedule, a ratio outside [0, 1), ``initial`` above ``ratio``, no step.

@@ -1,4 +1,6 @@
-"""From scores to masks: which entries go, so that a given ratio is gone. Deterministic: of equals, the first go."""
+"""From scores to masks: chooses the entries to prune for a given ratio. Deterministic: of equal
+scores, the first go.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +33,23 @@ def make_masks(
     data: ScoringData | None = None,
     seed: int = 0,
 ) -> Masks:
-    """Masks that prune a share of a graph's weights. The graph is not changed; see :func:`.masks.apply_masks`.
+    """Make masks that prune a share of a graph's weights. The graph is not changed; see :func:`.masks.apply_masks`.
 
     Args:
         gm: a FLOAT graph.
         ratio: the share to prune, in [0, 1), rounded down to whole entries; or a share for each layer path. Not for
             N:M, which has its own.
-        layers: patterns of paths or operators (``"layer1.*"``, ``"linear"``); all prunable layers without.
+        layers: patterns of paths or operators (``"layer1.*"``, ``"linear"``); without them, all prunable layers.
         criterion: one of :data:`.criteria.CRITERIA`.
         granularity: ``"weight"``, ``"channel"`` (masks of ``[C_out]``), ``"2:4"`` or ``"block:4x1"``.
         scope: ``"layer"``: the ratio holds in each layer; ``"global"``: over all of them, comparing scores across
             layers (those of channels in units of their layer's mean). Each layer keeps its best entry at least.
-        data: for the criteria that need it.
-        seed: of the criterion ``"random"``.
+        data: batches for criteria that need data.
+        seed: seed of the criterion ``"random"``.
 
     Raises:
         GraphError: the graph is in another stage.
-        InputError: a ratio, name or pattern that cannot be meant, or data that is missing.
+        InputError: a ratio, name or pattern that is not valid, or data that is missing.
     """
     check_stage(gm, Stage.FLOAT, "make_masks")
     pattern = _granularity(granularity)
@@ -83,12 +85,14 @@ def magnitude_masks(
     granularity: str = "weight",
     scope: Scope = "layer",
 ) -> Masks:
-    """:func:`make_masks` by the size of the weights (Han et al. 2015): the smallest go."""
+    """Call :func:`make_masks` with a criterion of the weights' size (Han et al. 2015): the smallest are pruned."""
     return make_masks(gm, ratio, layers=layers, criterion=criterion, granularity=granularity, scope=scope)
 
 
 def select(scores: Mapping[str, Tensor], ratios: Mapping[str, float], scope: Scope) -> dict[str, Tensor]:
-    """True for what is kept. With scope ``"global"`` all ratios are one, and each layer keeps its best entry."""
+    """Flags of the entries that are kept. With scope ``"global"`` all ratios are equal, and each layer keeps its best
+    entry.
+    """
     if scope == "layer":
         return {
             path: _keep_best(score, int(ratios[path] * score.numel() + _ROUNDING)) for path, score in scores.items()
@@ -105,7 +109,7 @@ def select(scores: Mapping[str, Tensor], ratios: Mapping[str, float], scope: Sco
 
 
 _ROUNDING = 1e-9
-"""So that 0.3 of 10 is 3, whatever 0.3 * 10 is in binary."""
+"""Added before rounding down, so that 0.3 of 10 is 3, although 0.3 * 10 may be less in binary."""
 
 
 def check_ratio(ratio: float, what: str = "ratio") -> None:
@@ -153,7 +157,7 @@ def _check_scope(scope: str, ratio: Ratio | None) -> None:
 def _ratios(
     gm: fx.GraphModule, ratio: Ratio | None, layers: Sequence[str] | str | None, pattern: NofM | Block | None
 ) -> dict[str, float]:
-    """The ratio of each layer that has one."""
+    """Ratio of each layer that has one."""
     matching = layers_matching(gm, layers)
     if isinstance(pattern, NofM):
         share = 1 - pattern.n / pattern.m

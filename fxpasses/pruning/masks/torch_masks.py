@@ -1,7 +1,7 @@
-"""For who already prunes with ``torch.nn.utils.prune``: its masks as ours, and its models without its hooks.
+"""Converts models pruned with ``torch.nn.utils.prune``: their masks to ours, and the models to ones without hooks.
 
-Its masked layers hold ``weight_orig`` and ``weight_mask`` and compute ``weight`` in a hook, which no other tool sees
-through. The paths of a model's modules are the paths of the graph that ``capture`` makes of it by tracing.
+Its masked layers hold ``weight_orig`` and ``weight_mask`` and compute ``weight`` in a hook, which other tools do not
+support. The paths of a model's modules are those of the graph that ``capture`` makes by tracing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SUFFIX = "_mask"
 
 
 def masks_of_torch_prune(model: nn.Module) -> Masks:
-    """The masks that ``torch.nn.utils.prune`` left on the weights of a model; biases have none here."""
+    """Masks that ``torch.nn.utils.prune`` left on the weights of a model; masks of biases are left out."""
     buffers = dict(model.named_buffers())
     return Masks(
         {
@@ -30,7 +30,9 @@ def masks_of_torch_prune(model: nn.Module) -> Masks:
 
 
 def without_torch_prune(model: nn.Module) -> nn.Module:
-    """A copy with the same (sparse) weights as plain parameters, ready for ``capture``. The model is not touched."""
+    """Return a copy with the same (sparse) weights as plain parameters, ready for ``capture``. The model is not
+    changed.
+    """
     with torch.no_grad():
         plain = _copied(model)
     for module in plain.modules():
@@ -41,7 +43,9 @@ def without_torch_prune(model: nn.Module) -> nn.Module:
 
 
 def _copied(model: nn.Module) -> nn.Module:
-    """A deep copy; the ``weight`` its hooks computed last is no leaf of autograd, which deepcopy refuses."""
+    """Deep copy of a model. A ``weight`` computed by a hook is replaced first, because deepcopy refuses tensors of
+    autograd.
+    """
     computed: dict[int, object] = {}
     for module in model.modules():
         for value in vars(module).values():

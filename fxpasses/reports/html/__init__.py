@@ -1,1 +1,1 @@
-"""``report.html``, a section in a file each."""
+"""``report.html``; each section has its own file."""

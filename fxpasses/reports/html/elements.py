@@ -1,4 +1,4 @@
-"""Pieces of HTML. A :class:`Markup` is safe to show as it is; every other text is escaped on its way in."""
+"""Elements of HTML. A :class:`Markup` is inserted unchanged; every other text is escaped."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ PAGE_RULES = Markup(
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
     f"script-src 'sha256-{_HASH}'; img-src data:; base-uri 'none'; form-action 'none'\">"
 )
-"""The beginning of every page's head. Pages load nothing, and run no script but ``SORTING``, by its hash."""
+"""Start of every page's head. Pages load nothing, and run no script but ``SORTING``, allowed by its hash."""
 SCRIPT = Markup(f"<script>{SORTING}</script>")
-"""The end of every page's body."""
+"""End of every page's body."""
 
 
 def element(tag: str, *content: str | None, cls: str = "", **attributes: str) -> Markup:
-    """``<tag class=cls ...>content</tag>``; None is left out, text that is no Markup is escaped."""
+    """Make ``<tag class=cls ...>content</tag>``; None is left out, text that is no Markup is escaped."""
     if cls:
         attributes = {"class": cls, **attributes}
     written = "".join(f' {name}="{html.escape(value)}"' for name, value in attributes.items())
@@ -87,14 +87,14 @@ def element(tag: str, *content: str | None, cls: str = "", **attributes: str) ->
 
 
 def joined(content: Iterable[str | None]) -> Markup:
-    """Pieces one after the other."""
+    """Join pieces, one after the other."""
     return Markup("".join(piece if isinstance(piece, Markup) else html.escape(piece) for piece in content if piece))
 
 
 def table(columns: Sequence[str], rows: Iterable[Markup], left: Sequence[int] = (0,)) -> Markup:
-    """A table that scrolls sideways where it is too wide; columns in ``left`` hold text, the others numbers.
+    """Make a table that scrolls sideways if it is too wide; columns in ``left`` hold text, the others numbers.
 
-    One of more than ``MANY_COLUMNS`` is set closer, so that the last ones are seen without scrolling.
+    A table of more than ``MANY_COLUMNS`` is set closer, so that the last ones are seen without scrolling.
     """
     heads = (element("th", name, cls="left" if i in left else "", scope="col") for i, name in enumerate(columns))
     head = element("thead", element("tr", *heads))
@@ -103,13 +103,13 @@ def table(columns: Sequence[str], rows: Iterable[Markup], left: Sequence[int] = 
 
 
 def row(*cells: str, left: Sequence[int] = (0,), wrap: Sequence[int] = (), cls: str = "") -> Markup:
-    """A row; cells in ``left`` are text, those in ``wrap`` long text."""
+    """Make a row; cells in ``left`` are text, those in ``wrap`` long text."""
     kinds = ("wrap" if i in wrap else "left" if i in left else "" for i in range(len(cells)))
     return element("tr", *(element("td", cell, cls=kind) for cell, kind in zip(cells, kinds, strict=True)), cls=cls)
 
 
 def facts(entries: Iterable[tuple[str, str | None]]) -> Markup:
-    """A list of names and values; what has no value is left out."""
+    """Make a list of names and values; an entry without a value is left out."""
     return element("dl", *(joined((element("dt", name), element("dd", value))) for name, value in entries if value))
 
 
@@ -118,5 +118,5 @@ def section(title: str, *content: str | None) -> Markup:
 
 
 def folded(summary: str, *content: str | None) -> Markup:
-    """Something long, closed at first."""
+    """Make a block that is closed at first, for long content."""
     return element("details", element("summary", summary), *content)

@@ -1,4 +1,4 @@
-"""The top of report.html: what it is about, and the numbers to take away."""
+"""The top of report.html: model and data, alerts, and the most important numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .elements import Markup, element
 
 
 def page_header(report: Mapping[str, Any]) -> Markup:
-    """Model, data, target, and whether the artifacts agree."""
+    """Header with model, data, target, and the agreement of the artifacts."""
     about = [f"data {report['data']}"] if report["data"] else []
     about += [f"target {report['target']}"] if report["target"] else []
     about += [str(report["environment"]["cpu"])] if report["environment"]["cpu"] else []
@@ -38,7 +38,7 @@ def page_header(report: Mapping[str, Any]) -> Markup:
 
 
 def alert_box(report: Mapping[str, Any]) -> Markup | None:
-    """What is wrong with the result, above all numbers; None where nothing is."""
+    """Box of alerts, above all numbers; None if there are none."""
     found = alerts(report)
     return element("ul", *(element("li", alert) for alert in found), cls="alerts") if found else None
 
@@ -62,7 +62,7 @@ def gist(report: Mapping[str, Any]) -> Markup | None:
 
 
 def tiles(report: Mapping[str, Any]) -> Markup | None:
-    """The headline numbers of the leading quantized variant."""
+    """Tiles with the headline numbers of the leading quantized variant."""
     lead = headline(report["variants"])
     if lead is None:
         return None

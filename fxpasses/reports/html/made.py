@@ -1,4 +1,4 @@
-"""Sections of report.html on how the model was made, and where. None where the report does not tell."""
+"""Sections of report.html on how and where the model was made. A section is None if the report has no data for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ABOUT_LAYERS = (
 
 
 def layers(report: Report) -> Markup | None:
-    """Which operators run in int8, which in float, and why."""
+    """Section on the operators in int8 and in float, with the reasons."""
     found = report.get("layers")
     if not found:
         return None
@@ -50,7 +50,7 @@ def layers(report: Report) -> Markup | None:
 
 
 def _layer_rows(layer: Report) -> list[Markup]:
-    """One row, and one below it for the reason where there is one."""
+    """One row for a layer, and one below it for the reason, if there is one."""
     shape = "×".join(map(str, layer["shape"])) if layer["shape"] else UNKNOWN
     has_grid = layer["scale"] is not None
     first = row(
@@ -83,7 +83,7 @@ def _histogram(counts: Sequence[int] | None) -> Markup:
 
 
 def audit(report: Report) -> Markup | None:
-    """What onnxruntime really fuses, and by operator why the rest keeps int8 from being faster."""
+    """Section on the operators that onnxruntime fuses, with the reason why each other keeps int8 from being faster."""
     found = report.get("audit")
     if not found:
         return None
@@ -104,7 +104,7 @@ def audit(report: Report) -> Markup | None:
 
 
 def _macs_text(report: Report) -> str:
-    """How they were counted, and what ptflops says."""
+    """Text of the count of multiply-accumulates, and of that of ptflops."""
     found = report.get("macs") or {}
     if found.get("difference_percent") is None:
         return ""
@@ -113,7 +113,7 @@ def _macs_text(report: Report) -> str:
 
 
 def account(report: Report) -> Markup | None:
-    """How the int8 graph came about: recipe, passes, time."""
+    """Section on how the int8 graph was made: recipe, passes, time."""
     recipe, passes = report.get("recipe"), report.get("passes") or []
     details = {**(report.get("model_details") or {}), **(report.get("data_details") or {})}
     details.pop("spec", None)  # it is in the page's head
@@ -141,7 +141,7 @@ def _pass_row(found: Report) -> Markup:
 
 
 def environment(report: Report) -> Markup:
-    """The machine and the software."""
+    """Section on the machine and the software."""
     found = report["environment"]
     versions = ", ".join(f"{name} {version}" for name, version in (found["versions"] or {}).items() if version)
     return section(
@@ -162,7 +162,7 @@ def environment(report: Report) -> Markup:
 
 
 def reproduce(report: Report) -> Markup | None:
-    """The command that made it."""
+    """Section with the command that made the report."""
     command = report.get("command")
     return section("Make it again", element("pre", command)) if command else None
 

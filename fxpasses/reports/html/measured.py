@@ -1,4 +1,4 @@
-"""Sections of report.html on what was measured: size, accuracy, latency, parity. None where nothing was."""
+"""Sections of report.html on measurements: size, accuracy, latency, parity. A section is None without measurements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Report = Mapping[str, Any]
 
 
 def size_and_accuracy(report: Report) -> Markup | None:
-    """Plot and table of all variants."""
+    """Section on size and accuracy, with plot and table of all variants."""
     variants = report["variants"]
     if not variants:
         return None
@@ -67,14 +67,14 @@ def tradeoff(report: Report) -> Markup | None:
 
 
 def _sqnr(variant: Report) -> str:
-    """Of the variant all others are compared with there is none."""
+    """SQNR as text; the word 'reference' for the variant that the others are compared with."""
     found = variant["vs_fp32"]
     is_reference = is_float(variant) and found["sqnr_db"] is None and found["top1_agreement"] is not None
     return "reference" if is_reference else decibel_text(found["sqnr_db"])
 
 
 def latency(report: Report) -> Markup | None:
-    """Plot and table of latencies."""
+    """Section on latency, with plot and table."""
     plot = latency_plot(report["variants"])
     if plot is None:
         return None
@@ -113,7 +113,7 @@ def _latency_row(variant: Report, entry: Report) -> Markup:
 
 
 def parity(report: Report) -> Markup | None:
-    """How far torch and onnxruntime agree, at the logits and at every integer tensor."""
+    """Section on the agreement of torch and onnxruntime, at the logits and at every integer tensor."""
     found = report["parity"]
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The section of report.html on outputs: every part by itself, since one number hides the small beside the large."""
+"""The section of report.html on outputs: a row for each part, since one number hides small parts beside large ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..numbers import decibel_text
 from .elements import Markup, element, row, section, table
 
 _NOTE = (
-    "Each part that a concatenation or a stack at the end joins, int8 against float: the number of a whole output "
+    "Each part that a concatenation or a stack at the end joins, int8 against float: the SQNR of a whole output "
     "is decided by its largest values. A part below 10 dB, or of one value only, is a warning."
 )
 
 
 def outputs(report: Mapping[str, Any]) -> Markup | None:
-    """SQNR of every part of every output; left out where there is one part and nothing is wrong with it."""
+    """Section with the SQNR of every part of every output; None if there is one part without a warning."""
     parts = report.get("outputs") or []
     if len(parts) < 2 and not any(p["warning"] for p in parts):
         return None

@@ -1,6 +1,7 @@
-"""``report.html``: report.json for people, one file that needs nothing else, not even the network.
+"""``report.html``: report.json for people, in one file without external resources.
 
-Made from the report alone, so it can be made again from a report.json; whatever was not measured is left out.
+It is made from the report alone, so it can be made again from a report.json; values that were not measured are left
+out.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _SECTIONS: tuple[Callable[[Mapping[str, Any]], Markup | None], ...] = (
 
 
 def render_html(report: Mapping[str, Any]) -> str:
-    """The page of a report."""
+    """Make the page of a report."""
     head = joined(
         (
             PAGE_RULES,
@@ -59,7 +60,7 @@ def render_html(report: Mapping[str, Any]) -> str:
 
 
 def write_html(report: Mapping[str, Any], path: str | Path) -> None:
-    """Write report.html, all or nothing. Raises InputError where it cannot be written."""
+    """Write report.html; the file is complete or not there. Raises InputError if it cannot be written."""
     write_text_atomic(Path(path), render_html(report))
 
 

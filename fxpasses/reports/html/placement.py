@@ -1,4 +1,4 @@
-"""The section of report.html on operators that were timed in float. None where none was."""
+"""The section of report.html on operators that were timed in float. None if there are none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .elements import Markup, element, row, section, table
 COLUMNS = ("operator", "nodes", "speed in float", "stays in")
 _ABOUT = (
     "Each kind of operator without weights was put back into float in turn, and the whole file timed in onnxruntime "
-    "beside the one before it. It stays there where that is worth having."
+    "beside the one before it. It stays in float if the file is then clearly faster."
 )
 
 
 def placement(report: Mapping[str, Any]) -> Markup | None:
-    """What was tried, in the order it was."""
+    """Section on the operators that were tried, in their order."""
     found = report.get("placement")
     if not found:
         return None
@@ -25,7 +25,7 @@ def placement(report: Mapping[str, Any]) -> Markup | None:
 
 
 def placement_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The rows, in the order of :data:`COLUMNS`, as text."""
+    """Rows of the table as text, with the columns :data:`COLUMNS`."""
     return [
         (tried["operator"], str(tried["nodes"]), ratio_text(tried["speedup"]), "float" if tried["in_float"] else "int8")
         for tried in found

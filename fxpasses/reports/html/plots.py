@@ -1,7 +1,7 @@
 """The plots of report.html: inline SVG by matplotlib, in colours that follow the page's light or dark theme.
 
-Plots are drawn in colours that stand for roles; in the finished SVG each is replaced by the page's CSS variable of
-that role. Text stays text, in the page's font.
+Plots are drawn in placeholder colours; in the finished SVG each is replaced by the page's CSS variable for its role.
+Text stays text, in the page's font.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WIDTH, _ROW, _MARGIN = 9.2, 0.36, 0.72
 _MOST_CONDITIONS = 6
 PLOT_SETTINGS: Any = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # a name with dollars in it is a name
+    "text.parse_math": False,  # a dollar sign in a name does not start a formula
     "svg.hashsalt": "fxpasses",
     "font.size": 9.5,
     "text.color": INK,
@@ -58,7 +58,9 @@ Draw = Callable[["Axes", Variants], None]
 
 
 def latency_plot(variants: Variants) -> str | None:
-    """Median latency with whiskers to p90 and p99, a panel for each batch size and thread count; None without any."""
+    """Plot of median latency with whiskers to p90 and p99; a panel for each batch size and thread count. None without
+    any.
+    """
     measured = [v for v in variants if v["latency"]]
     conditions = list(dict.fromkeys(condition_text(e) for v in measured for e in v["latency"]))[:_MOST_CONDITIONS]
     if not conditions:
@@ -71,7 +73,7 @@ def latency_plot(variants: Variants) -> str | None:
 
 
 def size_plot(variants: Variants) -> str | None:
-    """Size of every variant beside its accuracy, or its agreement with float32 where there are no labels."""
+    """Plot of the size of every variant and its accuracy, or its agreement with float32 if there are no labels."""
     panels = [
         panel
         for panel, known in (
@@ -129,7 +131,7 @@ def _accuracy_panel(axes: Axes, variants: Variants) -> None:
 
 
 def _metric_panel(axes: Axes, variants: Variants, measure: Measure) -> None:
-    """A metric of whatever unit and direction; of those no formula tells a standard error."""
+    """Panel of a metric with any unit and direction; there is no formula for the standard error of such metrics."""
     axes.set_title(measure.name)
     axes.set_xlabel(", ".join(part for part in (measure.unit, measure.direction) if part))
     values = [value for v in variants if (value := accuracy_of(v)) is not None]
@@ -167,7 +169,7 @@ def _percent_panel(axes: Axes, variants: Variants, of: Callable[[Mapping[str, An
 
 
 def _dot(axes: Axes, x: float, row: int, variant: Mapping[str, Any]) -> None:
-    """Hollow for float32, full for the rest."""
+    """Draw a dot: hollow for float32, filled for the others."""
     colour = COLOUR_OF[variant["runtime"]]
     axes.plot(
         [x], [row], "o", markersize=7, color=colour, markerfacecolor=SURFACE if is_float(variant) else colour, zorder=3
@@ -175,7 +177,7 @@ def _dot(axes: Axes, x: float, row: int, variant: Mapping[str, Any]) -> None:
 
 
 def _draw(panels: Sequence[Draw], variants: Variants, columns: int) -> str:
-    """All panels over the same rows, one for each variant, the first on top."""
+    """Draw all panels over the same rows, one for each variant, the first on top."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -199,7 +201,7 @@ def _draw(panels: Sequence[Draw], variants: Variants, columns: int) -> str:
 
 
 def themed_svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element for a page: no prolog, ids of its own, theme colours, the page's font."""
+    """Return the figure as an ``<svg>`` element: no prolog, unique ids, theme colours, the page's font."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = written.getvalue()
@@ -207,7 +209,7 @@ def themed_svg(figure: Figure) -> str:
     for colour, role in {**_ROLES, **_RUNTIMES, **_VERDICTS}.items():
         svg = svg.replace(colour, f"var({role})")
     svg = re.sub(r"font(-family)?: ([\d.]+px)?[^;\"]*;", lambda m: f"font-size: {m[2]};" if m[2] else "", svg)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # those left are hashes of what they name, the same in every figure
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the remaining ids are hashes of their content, the same in every figure
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box is not None
     return re.sub(r"<svg [^>]*>", f'<svg {box[0]} role="img">', svg, count=1)

@@ -1,4 +1,4 @@
-"""The section of report.html on what pruning removed. None where nothing was pruned."""
+"""The section of report.html on pruning. None if the model was not pruned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Report = Mapping[str, Any]
 
 
 def pruning(report: Report) -> Markup | None:
-    """Before and after, the speed it brought, and what became of each layer."""
+    """Section with sizes before and after, the speedup, and a row for each layer."""
     found = report.get("pruning")
     if not found:
         return None

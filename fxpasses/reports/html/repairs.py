@@ -1,4 +1,4 @@
-"""The section of report.html on what each repair gained. None where that was not measured."""
+"""The section of report.html on the gain of each repair. None if it was not measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .elements import Markup, element, row, section, table
 
 
 def repairs(report: Mapping[str, Any]) -> Markup | None:
-    """From plain rounding on, one repair after the other."""
+    """Section with the gain of one repair after the other, added to plain rounding."""
     found = report.get("repairs")
     if not found:
         return None

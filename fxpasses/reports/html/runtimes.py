@@ -1,4 +1,4 @@
-"""The section of report.html on how far both runtimes agree where they do not compute on integers alone."""
+"""The section of report.html on the agreement of runtimes that do not compute on integers alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .elements import Markup, element, facts, section
 
 
 def runtimes(report: Mapping[str, Any]) -> Markup | None:
-    """Agreement of the logits of torch and onnxruntime; None where it was not measured."""
+    """Section on the agreement of the logits of torch and onnxruntime; None if it was not measured."""
     found = report.get("runtime_agreement")
     if found is None:
         return None

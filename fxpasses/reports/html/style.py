@@ -1,4 +1,4 @@
-"""The style sheet of report.html: no files beside it, nothing loaded from the network, light and dark."""
+"""The style sheet of report.html: no other files, nothing loaded from the network, light and dark."""
 
 STYLE = """
 :root {

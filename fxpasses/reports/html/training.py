@@ -1,4 +1,4 @@
-"""The section of report.html on training: its learning curve as a table. None where nothing was trained."""
+"""The section of report.html on training: its learning curve as a table. None if there was no training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ABOUT = (
 
 
 def training(report: Mapping[str, Any]) -> Markup | None:
-    """The learning curve, in order."""
+    """Section with the learning curve, in order."""
     found = report.get("training")
     if not found:
         return None
@@ -27,7 +27,7 @@ def training(report: Mapping[str, Any]) -> Markup | None:
 
 
 def curve_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The rows, in the order of :data:`COLUMNS`, as text."""
+    """Rows of the table as text, with the columns :data:`COLUMNS`."""
     return [
         (f"{point['epoch']:.2f}", str(point["phase"]), f"{point['loss']:.4f}", f"{point['accuracy']:.1f} %")
         for point in found

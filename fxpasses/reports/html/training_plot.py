@@ -1,4 +1,4 @@
-"""The learning curve as inline SVG: loss and training accuracy over epochs, the frozen phase hollow."""
+"""The learning curve as inline SVG: loss and training accuracy over epochs, with hollow dots in the frozen phase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZE = (9.2, 2.4)
 
 
 def curve_plot(curve: Curve) -> str | None:
-    """Two panels; None for a curve of fewer than two points, which a table shows as well."""
+    """Plot with two panels; None for a curve of fewer than two points, for which the table is enough."""
     if len(curve) < 2:
         return None
     from matplotlib import rc_context

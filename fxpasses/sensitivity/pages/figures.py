@@ -1,4 +1,4 @@
-"""How figures are drawn: once for a page, in its theme's colours, or on white paper as a PNG."""
+"""Draws figures: as SVG in the colours of a page's theme, or as PNG on white."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 9.2
-"""Inches; all figures have it."""
+"""Width of all figures, in inches."""
 _DPI = 144
 
 
@@ -46,19 +46,19 @@ THEMED = Palette(
 )
 """Placeholders that :func:`as_svg` replaces by the page's CSS variables."""
 PRINTED = Palette("#1b1f27", "#5d6674", "#dfe3e8", "#ffffff", "#c8501f", "#1f64ad", "#17784a", "#8f6400", "#b3261e")
-"""The page's light theme."""
+"""Colours of the page's light theme."""
 
 Draw = Callable[["Figure", Palette], None]
 
 
 def as_svg(draw: Draw, height: float) -> Markup:
-    """The figure as an ``<svg>`` element for a page."""
+    """Draw the figure as an ``<svg>`` element for a page."""
     with _style(THEMED):
         return Markup(html_plots.themed_svg(_figure(draw, height, THEMED)))
 
 
 def as_png(draw: Draw, height: float) -> bytes:
-    """The figure as a PNG on white."""
+    """Draw the figure as a PNG on white."""
     written = io.BytesIO()
     with _style(PRINTED):
         _figure(draw, height, PRINTED).savefig(written, format="png", dpi=_DPI, metadata={"Software": None})

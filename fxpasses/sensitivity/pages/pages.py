@@ -1,4 +1,4 @@
-"""The frame of every page of this package: head, what was measured, on what, and the command that did it."""
+"""The frame of every page of this package: head, model, data, and the command that made it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.reports.html.style import STYLE
 
 
 def page(document: Mapping[str, Any], title: str, content: Markup) -> str:
-    """A whole page; ``document`` has ``model``, ``data``, ``environment`` and ``command``."""
+    """Build a whole page; ``document`` has ``model``, ``data``, ``environment`` and ``command``."""
     head = joined(
         (
             PAGE_RULES,

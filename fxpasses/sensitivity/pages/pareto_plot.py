@@ -1,4 +1,4 @@
-"""The choices of an accuracy-aware search: accuracy against latency, both measured."""
+"""Plot of the trials of an accuracy-aware search: accuracy against latency, both measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEAR: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
 
 
 def pareto_figure(document: Mapping[str, Any]) -> tuple[Draw, float]:
-    """Every choice with a latency, those on the frontier joined; float32 and the budget for comparison."""
+    """Figure of every trial with a latency; a line joins those on the frontier. Float32 and the budget are marked."""
     timed = [trial for trial in document["trials"] if trial["latency_ms"] is not None]
 
     def draw(figure: Figure, palette: Palette) -> None:
@@ -72,7 +72,7 @@ def _quality(score: Mapping[str, Any]) -> float:
 
 
 def pareto_frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no other beats in both, by the first, of which less is better, as more is of the second."""
+    """Points that no other point beats in both coordinates; less is better in the first, more in the second."""
     found: list[tuple[float, float]] = []
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
         if not found or y > found[-1][1]:

@@ -1,4 +1,4 @@
-"""``sensitivity.json`` of ``--method prune``: what table, plots and page are made from.
+"""``sensitivity.json`` of ``--method prune``, from which table, plots and page are made.
 
 fp32                        score of the model as it is
 params, macs                of all prunable layers together
@@ -22,7 +22,7 @@ from ..prune import LayerScan, PrunableLayer, PruneChoice
 from ..scoring import Score
 
 LITTLE = 1.0
-"""Points of accuracy that ``holds_until`` allows."""
+"""Default budget of ``holds_until``, in points of accuracy."""
 
 
 def prune_document(
@@ -32,7 +32,7 @@ def prune_document(
     all_layers: Sequence[PrunableLayer],
     metric: Metric | None = None,
 ) -> dict[str, Any]:
-    """What was found, ready for JSON; ``all_layers`` are those that could be pruned, for the shares."""
+    """Result of a scan, ready for JSON; ``all_layers`` are the layers that can be pruned, for the shares."""
     little = LITTLE if metric is None or metric.unit == "%" else abs(float_score.quality) / 100
     params, macs = sum(layer.params for layer in all_layers), sum(layer.macs for layer in all_layers)
     drops = {scan.layer.path: scan.drops(float_score) for scan in scans}
@@ -68,7 +68,7 @@ def prune_document(
 
 
 def holds_until(drops: Mapping[float, float], budget: float = LITTLE) -> float:
-    """The largest ratio such that it and all smaller ones lose at most ``budget`` points; 0 where none does."""
+    """The largest ratio such that it and all smaller ones lose at most ``budget`` points; 0 if there is none."""
     found = 0.0
     for ratio, drop in sorted(drops.items()):
         if drop > budget:

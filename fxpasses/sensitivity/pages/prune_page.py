@@ -1,4 +1,4 @@
-"""``sensitivity.html`` of ``--method prune``: one file that needs nothing else."""
+"""``sensitivity.html`` of ``--method prune``: one file without external resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .quant_table import reference_text
 
 
 def prune_page(document: Mapping[str, Any]) -> str:
-    """The page of a result."""
+    """Build the page of a result."""
     ratio, ratios = lead_ratio(document), document["ratios"]
     ranked = sorted(document["layers"], key=lambda layer: int(layer["rank"]))
     measure = Measure.about(document.get("metric"))

@@ -1,4 +1,4 @@
-"""Plots of ``--method prune``, from its JSON: accuracy at one ratio beside a layer's size, and all ratios as a map."""
+"""Plots of ``--method prune``, from its JSON: accuracy and size of each layer at one ratio, and a map of all ratios."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def ratio_figure(document: Mapping[str, Any], ratio: float) -> tuple[Draw, float
 
 
 def _changed(drop: float, measure: Measure) -> str:
-    """``−1.8``: what pruning changed, for the better or the worse."""
+    """Change of accuracy as text: ``−1.8``; for another unit, the loss."""
     if measure.unit == "%":
         return f"{-drop:+.1f}".replace("-", "−")
     return lost_text(drop, measure)
 
 
 def _judged_key(score: Mapping[str, Any]) -> str:
-    """The entry of a score that stands for accuracy."""
+    """Key of a score's accuracy: the metric, top-1, or agreement."""
     if score.get("metric") is not None:
         return "metric"
     return "top1_agreement" if score["top1"] is None else "top1"

@@ -1,4 +1,4 @@
-"""The result of ``--method prune`` on the terminal: the layers that lose most first."""
+"""Prints the result of ``--method prune`` on the terminal; the layers that lose most come first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MUCH, _SOME = 10.0, 2.0
 
 
 def print_prune(document: Mapping[str, Any], console: Console) -> None:
-    """The dense score, then points lost by layer and ratio."""
+    """Print the score of the dense model, then the points lost by layer and ratio."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -57,12 +57,12 @@ def _judged_by(document: Mapping[str, Any], measure: Measure) -> str:
 
 
 def lost_text(drop: float, measure: Measure) -> str:
-    """In points as :func:`drop_text`, in another unit with three digits."""
+    """Text of a drop: in points as :func:`drop_text`, in another unit with three digits."""
     return drop_text(drop) if measure.unit == "%" else f"{drop:.3g}".replace("-", "−")
 
 
 def budget_lines(document: Mapping[str, Any], measure: Measure | None = None) -> list[str]:
-    """The largest ratios within the budget: of each operator by one ratio, and of the whole net."""
+    """Lines on the largest ratios within the budget: one ratio for each operator, and the ratios of the whole net."""
     found = document.get("within_budget")
     if found is None:
         return []
@@ -85,7 +85,7 @@ def ratio_text(ratio: float) -> str:
 
 
 def search_text(search: Mapping[str, Any], measure: Measure | None = None) -> str:
-    """``−1.8 points, 7 evaluations``; says so where accuracy does not fall steadily."""
+    """``1.8 points lost, 7 evaluations``; adds a note if accuracy does not fall steadily."""
     measure = measure or Measure()
     unit = "points" if measure.unit == "%" else measure.unit or measure.title
     drop = f"{lost_text(search['drop'], measure)} {unit}"
@@ -94,7 +94,7 @@ def search_text(search: Mapping[str, Any], measure: Measure | None = None) -> st
 
 
 def drop_text(drop: float) -> str:
-    """``12.3``, ``0`` for nothing at all, ``−0.2`` where accuracy rose."""
+    """Text of a drop in points: ``12.3``; ``0`` for no change; ``−0.2`` if accuracy rose."""
     return "0" if round(drop, 1) == 0 else f"{drop:.1f}".replace("-", "−")
 
 

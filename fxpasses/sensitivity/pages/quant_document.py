@@ -1,14 +1,14 @@
-"""``sensitivity.json`` of ``--method quant``: what table, plots and page are made from.
+"""``sensitivity.json`` of ``--method quant``, from which table, plots and page are made.
 
 fp32, int8                  scores of the float model, and of the whole int8 graph by runtime
 layers                      one entry for each layer or operator that can be int8, in the graph's order:
     rank                    1 is the most sensitive
     alone                   scores when it alone is int8; ``noise_percent``: its share of the noise of all layers
-    kept_float              scores when it alone is float; ``gain_db``: how much better the logits are then
-    range, grid, weight     what calibration saw, what int8 holds, and its weights
-    in_place                its output in the int8 graph against float, by runtime; empty where it gives floats
-    histogram               of its output: float, and int8 in place; null where it gives floats
-tensors                     ``in_place`` of every other integer tensor: the input, what only moves values
+    kept_float              scores when it alone is float; ``gain_db``: gain in SQNR of the logits
+    range, grid, weight     calibrated range, range of int8, and its weights
+    in_place                its output in the int8 graph against float, by runtime; empty if it gives floats
+    histogram               of its output: float, and int8 in place; null if it gives floats
+tensors                     ``in_place`` of every other integer tensor: the input, and tensors that are only moved
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..tensor_error import TensorError
 
 
 def quant_document(found: QuantSensitivity) -> dict[str, Any]:
-    """What was found, ready for JSON."""
+    """Result of a measurement, ready for JSON."""
     ranks = {layer.unit.name: rank for rank, layer in enumerate(found.ranked, 1)}
     results = {layer.unit.result for layer in found.layers}
     lead = next(iter(found.tensors), None)

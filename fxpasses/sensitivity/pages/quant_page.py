@@ -1,4 +1,4 @@
-"""``sensitivity.html`` of ``--method quant``: one file that needs nothing else."""
+"""``sensitivity.html`` of ``--method quant``: one file without external resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _columns(measure: Measure) -> tuple[str, ...]:
 
 
 def quant_page(document: Mapping[str, Any]) -> str:
-    """The page of a result."""
+    """Build the page of a result."""
     layers, whole = document["layers"], next(iter(document["int8"].values()))
     measure = Measure.about(document.get("metric"))
     entries = [("float32", reference_text(document["fp32"], measure))]
@@ -63,8 +63,8 @@ _LEGEND = (
     "noise: share of what all layers, each int8 alone, bring to the logits. alone, agrees, top-1 or the "
     "metric: the model in which only this layer is int8; alone is the SQNR of the logits, at node that of "
     "the layer's own output. kept float: "
-    "what the logits win when only this layer is float. weights: SQNR of its weights. in place: its output in the int8 "
-    "graph. All of them in dB; top-1 in points, a metric in its own unit. A layer without a "
+    "gain of the logits when only this layer is float. weights: SQNR of its weights. in place: its output in the int8 "
+    "graph. All of these are in dB; top-1 in points, a metric in its own unit. A layer without a "
     "range gives floats: its output is not rounded."
 )
 _HISTOGRAMS = (

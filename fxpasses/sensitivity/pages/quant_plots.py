@@ -1,4 +1,4 @@
-"""Plots of ``--method quant``, from its JSON: which layer makes the noise, how it grows, what becomes of values."""
+"""Plots of ``--method quant``, from its JSON: noise by layer, noise along the graph, and histograms of outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Layers = Sequence[Mapping[str, Any]]
 
 ROW, MARGIN = 0.2, 0.9
-"""Inches for a layer, and for what is above and below."""
+"""Height in inches of one layer's row, and of the space above and below all rows."""
 COLUMNS = 4
 _HISTOGRAM_HEIGHT = 1.35
 _MUCH_NOISE, _SOME_NOISE = 10.0, 3.0
@@ -23,7 +23,7 @@ _MUCH_NOISE, _SOME_NOISE = 10.0, 3.0
 
 
 def label_of(layer: Mapping[str, Any]) -> str:
-    """What the user calls a layer."""
+    """Name of a layer for the user: its path, or the name of its node."""
     return str(layer["module"] or layer["node"])
 
 
@@ -58,7 +58,7 @@ def noise_figure(layers: Layers, whole_db: float | None) -> tuple[Draw, float]:
 
 
 def growth_figure(layers: Layers) -> tuple[Draw, float]:
-    """SQNR along the graph: of each layer by itself, and in the int8 graph with the noise of all before it."""
+    """SQNR along the graph: of each layer by itself, and in the int8 graph with the noise of all layers before it."""
 
     def draw(figure: Figure, palette: Palette) -> None:
         axes = figure.subplots()
@@ -92,7 +92,7 @@ def growth_figure(layers: Layers) -> tuple[Draw, float]:
 
 
 def histogram_figure(layers: Layers) -> tuple[Draw, float]:
-    """Values of each layer's output, float (filled) and int8 (line), logarithmic; what the grid holds is marked."""
+    """Histograms of each layer's output, float (filled) and int8 (line), logarithmic; the range of int8 is marked."""
     shown = [layer for layer in layers if layer["histogram"]]
     lines = max(1, math.ceil(len(shown) / COLUMNS))
 

@@ -1,4 +1,4 @@
-"""The result of ``--method quant`` on the terminal: the most sensitive layers first."""
+"""Prints the result of ``--method quant`` on the terminal; the most sensitive layers come first."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 _LEGEND = (
-    "In dB: SQNR of the logits when the layer alone is int8, that of its own output, and what the logits win when it "
+    "In dB: SQNR of the logits when the layer alone is int8, SQNR of its own output, and gain of the logits when it "
     "alone is float. A layer without a range gives floats: its output is not rounded."
 )
 _MUCH_NOISE = 10.0
 
 
 def print_quant(document: Mapping[str, Any], console: Console) -> None:
-    """Scores of the whole, then a table of the layers that matter most."""
+    """Print the scores of the whole model, then a table of the most sensitive layers."""
     from rich.text import Text
 
     measure = Measure.about(document.get("metric"))
@@ -40,13 +40,13 @@ def print_quant(document: Mapping[str, Any], console: Console) -> None:
 
 
 def _accuracy(score: Mapping[str, Any]) -> float | None:
-    """By the metric that was asked for, else top-1."""
+    """Accuracy by the metric that was asked for, else top-1."""
     metric: float | None = score.get("metric")
     return metric if metric is not None else score["top1"]
 
 
 def score_text(score: Mapping[str, Any], measure: Measure) -> str:
-    """``top-1 91.5 %, agrees with float on 99.2 % of 1000 images``."""
+    """Text of a score: ``top-1 91.5 %, agrees with float on 99.2 % of 1000 images``."""
     value = _accuracy(score)
     top1 = "" if value is None else f"{measure.name} {measure.text(value)}, "
     agreement = score["top1_agreement"]
@@ -55,14 +55,14 @@ def score_text(score: Mapping[str, Any], measure: Measure) -> str:
 
 
 def reference_text(score: Mapping[str, Any], measure: Measure) -> str:
-    """``top-1 91.5 % on 1000 images``: of the model that others are compared with."""
+    """Text of the reference model's score: ``top-1 91.5 % on 1000 images``."""
     value = _accuracy(score)
     top1 = "" if value is None else f"{measure.name} {measure.text(value)} on "
     return f"{top1}{score['images']} images"
 
 
 def _table(layers: list[Mapping[str, Any]], measure: Measure | None) -> Any:
-    """``measure`` is None where there are no labels."""
+    """Table of layers; ``measure`` is None if there are no labels."""
     from rich import box
     from rich.table import Table
 
@@ -95,14 +95,14 @@ def bare(text: str) -> str:
 
 
 def gain_text(gain_db: float | None) -> str:
-    """``+1.2 dB``."""
+    """Text of a gain: ``+1.2 dB``."""
     if gain_db is None:
         return "–"
     return f"{'±' if round(gain_db, 1) == 0 else '+' if gain_db > 0 else '−'}{abs(gain_db):.1f} dB"
 
 
 def range_text(layer: Mapping[str, Any]) -> str:
-    """What calibration saw: ``−1.25 … 6.00``."""
+    """Text of the calibrated range: ``−1.25 … 6.00``."""
     ends = layer["range"]
     if ends is None or ends["low"] is None:
         return "–"
@@ -110,7 +110,7 @@ def range_text(layer: Mapping[str, Any]) -> str:
 
 
 def clipped_text(layer: Mapping[str, Any]) -> str:
-    """Percent of the values outside what int8 holds."""
+    """Text of the percentage of values outside the range of int8."""
     errors = list(layer["in_place"].values())
     if not errors:
         return "–"

@@ -1,15 +1,15 @@
-"""The cheapest int8 model that keeps accuracy: which observer, which repair, which layers stay float.
+"""Searches for the cheapest int8 model that keeps accuracy: its observer, its repairs, and the layers that stay float.
 
-1. Every observer, then every repair on top of the best observer, all layers in int8: these cost nothing at run time,
-   so among them the one of most SQNR is taken.
-2. If it loses too much, layers go back to float in the order of the noise they bring to the logits, each alone in int8;
-   how many is bisected.
-3. Those that are not needed after all become int8 again, the least noisy first: noise alone does not say what rounding
-   the others have in common.
-4. Of all choices that keep accuracy the fastest wins, by measured latency. Choices with the same layers in float have
-   the same latency; it is measured once.
+1. Every observer is tried, then every repair with the best observer, all layers in int8. None of these costs time at
+   inference, so the one with most SQNR is taken.
+2. If it loses too much, layers go back to float, first those that add most noise to the logits when each is alone in
+   int8. Their number is found by bisection.
+3. Layers that need not stay float become int8 again, the least noisy first: the noise of a layer alone does not show
+   errors that several layers have in common.
+4. Among the models that keep accuracy the fastest is chosen, by measured latency. Models with the same layers in float
+   have the same latency; it is measured once.
 
-Nothing is retrained, and nothing is estimated: a choice holds when its accuracy was measured and is within the budget.
+Nothing is retrained, and nothing is estimated: a model is accepted if its measured accuracy is within the budget.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ DEFAULT_REPAIRS: tuple[dict[str, Any], ...] = (
     {"equalization": False},
     {"bias_correction": False},
 )
-"""What is on by default is tried without: on some nets a repair does harm. What a caller turned off stays off."""
+"""Changes of the settings to try. They turn off repairs that are on by default, because on some nets a repair does
+harm. A repair that the caller turned off stays off.
+"""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of the int8 file in onnxruntime: median milliseconds, and how many times faster than float32 (paired)."""
+    """Latency of the int8 file in onnxruntime: median milliseconds, and paired speedup over float32."""
 
     ms: float
     speedup: float
@@ -46,15 +48,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a search looks for.
+    """Goal of a search.
 
     Attributes:
-        max_drop: what may be lost of the metric; points of top-1 where none is asked for, and of agreement with float
-            where there are no labels.
-        observers: to try, beside that of the settings given.
-        repairs: changes of the settings to try, one after the other, each kept if it helps.
-        most_returns: layers to try to make int8 again.
-        unit: of ``max_drop``.
+        max_drop: largest loss of the metric; without one, points of top-1, or of agreement with float if there are no
+            labels.
+        observers: observers to try, beside that of the settings given.
+        repairs: changes of the settings to try, one after the other; a change is kept if it helps.
+        most_returns: largest number of layers to try to make int8 again.
+        unit: unit of ``max_drop``.
     """
 
     max_drop: float
@@ -73,11 +75,11 @@ class Goal:
 
 @dataclass
 class Trial:
-    """One choice and what was measured of it.
+    """One int8 model that was tried, and its measurements.
 
     Attributes:
-        what: in a few words.
-        config: without the overrides of ``in_float``.
+        what: description in a few words.
+        config: settings without the overrides of ``in_float``.
         in_float: units left in float.
         drop: points lost against float.
     """
@@ -92,13 +94,15 @@ class Trial:
 
     @property
     def uncertainty(self) -> float | None:
-        """Standard error of ``drop`` in points, from the share of images that changed class: McNemar's, at its most."""
+        """Upper limit of the standard error of ``drop`` in points (McNemar), from the share of images that changed
+        class.
+        """
         agreement = self.score.top1_agreement
         return None if agreement is None else 100 * math.sqrt((1 - agreement / 100) / self.score.images)
 
     @property
     def settings(self) -> QuantConfig:
-        """The settings that make this choice."""
+        """Settings that make this model."""
         kept = tuple(override for unit in self.in_float for override in unit.keep_float)
         return replace(self.config, overrides=(*self.config.overrides, *kept))
 
@@ -117,14 +121,14 @@ class Trial:
 
 
 class Measure(Protocol):
-    """What a search asks; each list may be measured in parallel."""
+    """Measurements that a search needs; each list may be measured in parallel."""
 
     @property
     def width(self) -> int:
-        """How many choices are measured at a time."""
+        """Number of models measured at a time."""
 
     def scores(self, choices: Sequence[tuple[QuantConfig, tuple[Unit, ...]]]) -> list[Score]:
-        """Of int8 models with these settings and units in float."""
+        """Scores of int8 models with these settings and units in float."""
 
     def noise(self, config: QuantConfig, units: Sequence[Unit]) -> list[float]:
         """Noise-to-signal ratio at the logits when each unit alone is int8."""
@@ -134,7 +138,7 @@ class Measure(Protocol):
 
 @dataclass
 class Search:
-    """A search and everything it tried; :meth:`run` gives the choice."""
+    """A search and its trials; :meth:`run` returns the chosen one."""
 
     float_score: Score
     units: tuple[Unit, ...]
@@ -174,7 +178,7 @@ class Search:
         return best
 
     def _find_float_layers(self, config: QuantConfig) -> None:
-        """Bisect how many of the noisiest units stay float, then give back those that need not."""
+        """Bisect the number of noisiest units in float, then make units int8 again that need not stay float."""
         self.tell("sensitivity of each layer")
         noise = self.measure.noise(config, self.units)
         ranked = [unit for _, unit in sorted(zip(noise, self.units, strict=True), key=lambda pair: -pair[0])]
@@ -183,7 +187,7 @@ class Search:
             self._give_back(found)
 
     def _fewest(self, config: QuantConfig, ranked: Sequence[Unit]) -> Trial | None:
-        """The smallest number of the noisiest units in float that holds, as far as accuracy falls with their number."""
+        """Smallest number of the noisiest units in float that holds, if accuracy rises with their number."""
         low, high, found = 0, len(ranked), None
         counts = [n for n in (1, 2, 4, 8, 16, 32, 64, 128) if n < high]
         width = max(1, self.measure.width)
@@ -222,9 +226,10 @@ class Search:
                 kept = rest
 
     def _fastest(self) -> Trial:
-        """The fastest of those that hold, and the clearest of those as fast.
+        """Return the fastest trial that holds; among equally fast ones, the one with the highest SQNR.
 
-        Latency is measured once for each set of layers in float: all in int8 for comparison, then the smallest sets.
+        Latency is measured once for each set of layers in float: first all in int8, for comparison, then the smallest
+        sets.
         """
         sets = sorted({t.in_float: None for t in self.trials if t.holds or not t.in_float}, key=len)[:MOST_TIMED]
         for number, in_float in enumerate(sets, 1):
@@ -249,17 +254,17 @@ class Search:
 
 
 def _enough(drop: float) -> str:
-    """A number that is no smaller, in few digits."""
+    """Round up to few digits."""
     digits = 2 if drop >= 1 else 2 - math.floor(math.log10(drop)) if drop > 0 else 2
     return f"{math.ceil(drop * 10**digits) / 10**digits:.{digits}f}"
 
 
 MOST_TIMED = 6
-"""Sets of layers whose latency is measured."""
+"""Largest number of sets of layers whose latency is measured."""
 SAME_SPEED = 0.02
-"""Speedups this close are one: then SQNR decides."""
+"""Relative difference up to which two speedups count as equal; SQNR then decides."""
 
 
 def _merit(trial: Trial) -> tuple[bool, float]:
-    """Within the budget first, then the clearer logits: SQNR moves where accuracy of few images stands still."""
+    """Sort key: within the budget first, then by SQNR, which changes also if accuracy on few images does not."""
     return trial.holds, float("inf") if trial.score.sqnr_db is None else trial.score.sqnr_db

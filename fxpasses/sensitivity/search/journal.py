@@ -1,7 +1,7 @@
-"""What long searches have measured so far, as JSON lines: a search that was interrupted goes on where it stopped.
+"""Stores the measurements of long searches as JSON lines, so that an interrupted search continues where it stopped.
 
-The first line says what the measurements are about; a journal about something else is begun anew. A line is written and
-flushed as soon as its measurement is done; one cut off by a crash is ignored.
+The first line names the subject of the measurements; a journal with another subject is started again. A line is written
+and flushed as soon as its measurement is done; a line cut off by a crash is ignored.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Journal:
     """Measurements by a key of plain values. Without a path nothing is written."""
 
     def __init__(self, path: Path | None, about: dict[str, Any]) -> None:
-        """Opens a journal, or begins one.
+        """Open a journal, or start one.
 
         Raises:
-            InputError: the file cannot be written, or holds a measurement that is none.
+            InputError: the file cannot be written, or one of its measurements is not valid.
         """
         self.path = path
         self._found: dict[str, dict[str, Any]] = {}
@@ -44,11 +44,11 @@ class Journal:
         return len(self._found)
 
     def get(self, key: object) -> dict[str, Any] | None:
-        """What was measured for a key; None if it was not."""
+        """The measurement of a key; None if there is none."""
         return self._found.get(_text(key))
 
     def put(self, key: object, value: dict[str, Any]) -> None:
-        """Remember a measurement."""
+        """Store a measurement."""
         self._found[_text(key)] = value
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -66,7 +66,7 @@ def _lines(path: Path) -> list[Any]:
 
 
 def _parsed(line: str) -> object:
-    """What a line says; None for one cut off by a crash, or written by something else."""
+    """The value in a line; None if the line was cut off by a crash, or is not JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -74,7 +74,7 @@ def _parsed(line: str) -> object:
 
 
 def _value(line: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The measurement in a line, checked against the format of what its key is about."""
+    """The measurement in a line, checked against the format for its key."""
     from fxpasses.formats.journal import Measurement, value_model
 
     require_plain(line, path, FIX)

@@ -1,9 +1,9 @@
-"""Which operators stay float because the file is faster so: measured in the runtime, one kind of operator at a time.
+"""Chooses operators to leave in float because the file is then faster: measured in the runtime, one kind at a time.
 
-Int8 is not faster everywhere. Where a runtime has no integer kernel it computes in float between two conversions, and
-where it has one, a product by few channels may cost less than rounding its result. What pays depends on the runtime,
-its version and the machine, so nothing is assumed: each kind of operator but the layers, which int8 is for, is left in
-float in turn, the most frequent first, and stays so where the whole file is then faster.
+Int8 is not faster everywhere. Without an integer kernel, a runtime computes in float between two conversions; with one,
+a product over few channels may take less time than rounding its result. Which choice is faster depends on the runtime,
+its version and the machine, so nothing is assumed. Each kind of operator without weights is left in float in turn, the
+most frequent first, and stays in float if the whole file is then faster.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from fxpasses.quantization.int8.observe import without_observers
 from ..units import Unit, find_units
 
 CLEARLY = 1.03
-"""Times as fast as before that an operator in float must make a file to stay there."""
+"""Smallest speedup for which a kind of operator stays in float."""
 
 Faster = Callable[[fx.GraphModule, fx.GraphModule], float]
-"""How many times as fast the second QUANTIZED graph is as the first, in the runtime it is for."""
+"""Function that returns the speedup of the second QUANTIZED graph over the first, in its runtime."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One kind of operator, left in float.
+    """Measurement of one kind of operator, left in float.
 
     Attributes:
         operator: its name.
-        nodes: how many there are.
-        speedup: how many times as fast the model was so.
+        nodes: number of its nodes.
+        speedup: speedup of the model with it in float.
         in_float: whether it stays there.
     """
 
@@ -46,7 +46,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Placement:
-    """Settings with what was found added as overrides, and what was tried."""
+    """Settings with overrides for the operators left in float, and all measurements."""
 
     config: QuantConfig
     tried: tuple[Tried, ...]
@@ -66,10 +66,10 @@ def place(
 
     Args:
         observed: OBSERVED with ``every_tensor=True``, and calibrated.
-        progress: called before each measurement with the operator, and how many of all are done.
+        progress: called before each measurement with the operator, the number done, and the total.
 
     Raises:
-        GraphError: as :func:`fxpasses.convert` says.
+        GraphError: see :func:`fxpasses.convert`.
     """
     best, tried = convert(observed, config), list[Tried]()
     kinds = candidates(observed, config)
@@ -95,6 +95,6 @@ def candidates(observed: fx.GraphModule, config: QuantConfig) -> dict[str, list[
 
 
 def overrides_of(units: Sequence[Unit]) -> list[Override]:
-    """What leaves all units of one operator in float: the operator, and the activations they absorbed."""
+    """Overrides that leave all units of one operator in float: for the operator, and for activations they absorbed."""
     absorbed = [f"node:{name}" for unit in units for name in unit.nodes if name != unit.name]
     return [Override(match, keep_float=True) for match in (f"operator:{units[0].operator}", *absorbed)]

@@ -1,7 +1,7 @@
-"""The largest pruning ratio that keeps accuracy: by bisection, with every evaluation counted and remembered.
+"""Finds the largest pruning ratio that keeps accuracy, by bisection; every evaluation is counted and stored.
 
-Bisection assumes that accuracy falls as the ratio grows. It mostly does; on few images, or where pruning regularizes,
-it need not. So all evaluations together are checked, and a search that met a better accuracy at a larger ratio says so.
+Bisection assumes that accuracy falls as the ratio grows. That is mostly so, but not always on few images, or if pruning
+regularizes. So all evaluations together are checked, and the result says if accuracy was better at a larger ratio.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from fxpasses.errors import InputError
 
 DropAt = Callable[[float], float]
-"""Points of accuracy lost at a ratio."""
+"""Function that returns the points of accuracy lost at a ratio."""
 
 DEFAULT_TOLERANCE = 0.01
 HIGHEST = 0.99
@@ -23,13 +23,13 @@ _NOISE_POINTS = 1e-9
 
 @dataclass(frozen=True)
 class RatioSearch:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
-        ratio: the largest that holds, to within the tolerance; 0 where none does.
+        ratio: the largest that holds, to within the tolerance; 0 if none does.
         drop: points lost at it.
-        evaluations: made by this search.
-        tried: (ratio, drop) of all that is known, ascending.
+        evaluations: number of evaluations of this search.
+        tried: (ratio, drop) of all known points, ascending.
         is_monotone: whether no drop was smaller, by more than the noise, than one at a smaller ratio.
         next_failing: the smallest ratio known to lose too much; None if none does.
     """
@@ -64,12 +64,12 @@ def largest_ratio(
     """Bisect for the largest ratio in [0, ``highest``] that loses at most ``max_drop`` points.
 
     Args:
-        drop_at: points lost at a ratio; called once for each ratio tried.
+        drop_at: returns the points lost at a ratio; called once for each ratio tried.
         max_drop: the budget, in points.
-        tolerance: the answer is this close below a ratio that fails (or is ``highest``).
+        tolerance: largest distance of the answer to a ratio that fails, or to ``highest``.
         highest: largest ratio considered.
         known: drops by ratio that need not be measured again, as from a scan.
-        noise: points by which a drop may be off, the standard error of the sample: less is no breach of monotony.
+        noise: standard error of a drop, in points: a smaller decrease does not count as non-monotone.
 
     Raises:
         InputError: the budget is negative, or tolerance or ``highest`` are not in (0, 1).
@@ -105,7 +105,7 @@ def largest_ratio(
 
 
 def ratios_within(curves: Mapping[str, Mapping[float, float]], max_drop: float) -> dict[str, float]:
-    """For each layer, the ratio at which its own curve of drops crosses a budget, interpolated between those known."""
+    """Ratio of each layer at which its curve of drops crosses a budget, interpolated between known points."""
     return {path: _crossing({0.0: 0.0, **curve}, max_drop) for path, curve in curves.items()}
 
 
@@ -117,11 +117,11 @@ def largest_ratios(
     steps: int = 7,
     noise: float = 0.0,
 ) -> tuple[dict[str, float], RatioSearch]:
-    """Ratios for the whole net from the curves of its layers: each gives what its own curve allows for one budget.
+    """Ratios for the whole net from the curves of its layers; all layers get the same budget.
 
-    The budget of the layers is bisected until the net, with all layers pruned, loses at most ``max_drop``; it is given
-    as a share of four times the net's budget (layers lose less together than the sum of what they lose alone, or
-    more: only the measurement tells).
+    The budget of the layers is bisected until the net, with all layers pruned, loses at most ``max_drop``. The search
+    runs over shares of four times the net's budget, because the layers together can lose less than the sum of their own
+    losses, or more.
 
     Returns:
         Ratio by layer, and the search over the share.

@@ -1,4 +1,4 @@
-"""Recipes as TOML: everything that a quantization depends on beside model and data, and what came out of it.
+"""Recipes as TOML: all settings of a quantization, without model and data, and its result.
 
     format = 1
 
@@ -13,11 +13,11 @@
     images = 256
     seed = 0
 
-    [result]                    what it gave where it was written; nothing depends on it
+    [result]                    result of the run that wrote the recipe; nothing depends on it
     qparams_sha256 = "…"
 
-Made again from the same weights and data with the same versions, the int8 model is the same bit for bit; its hash is
-compared and a difference told.
+The same recipe, weights, data and versions give the same int8 model, bit for bit. Its hash is compared, and a
+difference is reported.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _SECTIONS = ("format", "quantize", "calibration", "result")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What :func:`read_recipe` reads.
+    """Content of a recipe file.
 
     Attributes:
-        config: of the quantization.
-        calibration_images, seed: which images; None for the command's default.
-        result: what it gave, for whoever reads it: ``qparams_sha256``, accuracy, latency.
+        config: settings of the quantization.
+        calibration_images, seed: choice of the calibration images; None for the command's default.
+        result: result of the run that wrote it, for information: ``qparams_sha256``, accuracy, latency.
     """
 
     config: QuantConfig
@@ -69,11 +69,11 @@ class Recipe:
 
 
 _UNSAID_TARGET = "x86"
-"""What a recipe that names no target means, on every machine."""
+"""Target of a recipe that names none, on every machine."""
 
 
 def write_recipe(path: Path, recipe: Recipe) -> None:
-    """Write a recipe, all or nothing."""
+    """Write a recipe; the file is complete or not there."""
     write_text_atomic(path, recipe_toml(recipe))
 
 
@@ -94,7 +94,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        InputError: there is no such file, it is no TOML, or says something that no recipe says.
+        InputError: there is no such file, it is no TOML, or has an entry that recipes do not have.
     """
     from fxpasses.formats.recipes import QuantRecipe
 
@@ -129,14 +129,16 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _checked_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """``[quantize]``: its keys are settings, with the types of their defaults; the format's model checks the rest."""
+    """Check ``[quantize]``: its keys are settings, with the types of their defaults. The format's model checks the
+    rest.
+    """
     _check_keys(path, "quantize", settings, [f.name for f in fields(QuantConfig)])
     overrides = settings.get("overrides", [])
     for entry in overrides if isinstance(overrides, list) else []:
         if isinstance(entry, dict):
             _check_keys(path, "quantize.overrides", entry, [f.name for f in fields(Override)])
             if "match" not in entry:
-                raise InputError(f"{path}: an override without match", why="it is for no node", fix='add match = "…"')
+                raise InputError(f"{path}: an override without match", why="it matches no node", fix='add match = "…"')
     for name, value in settings.items():
         default = getattr(QuantConfig, name)
         if name != "overrides" and default is not None and type(value) is not type(default):
@@ -188,7 +190,7 @@ def _section(name: str, values: Mapping[str, Any], *, repeated: bool = False) ->
 
 
 def _value(value: Any) -> str:
-    """A value in TOML; strings escape as JSON does, which TOML reads."""
+    """A value as TOML; strings are escaped as in JSON, which TOML reads."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -1,1 +1,1 @@
-"""Before training: layers with fake-quantized weights, activations on learned grids, bits of each layer."""
+"""Prepares training: layers with fake-quantized weights, activations on learned grids, bits of each layer."""

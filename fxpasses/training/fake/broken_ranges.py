@@ -1,4 +1,4 @@
-"""Find what in a TRAINING graph is no finite number any more, to say where training broke."""
+"""Finds values of a TRAINING graph that are no longer finite, to report where training broke."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .trained_layer import TrainedLayer
 
 @dataclass(frozen=True)
 class Broken:
-    """A layer or tensor, and what is wrong with it."""
+    """A layer or tensor, and its problem."""
 
     where: str
     why: str

@@ -1,9 +1,9 @@
-"""Fake quantization: round to a grid and back in float, with gradients for what is rounded and for the step.
+"""Fake quantization: round to a grid and back in float, with gradients for the rounded tensor and for the step.
 
 With ``v = x / s`` and ``q = clamp(round(v) + z, low, high)`` the output is ``(q - z) * s``. Rounding passes the
-gradient straight through (Bengio et al. 2013); the step's own gradient is ``round(v) - v`` inside the grid and its end
-outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero, which makes steps
-learn as fast as weights.
+gradient straight through (Bengio et al. 2013). The gradient of the step is ``round(v) - v`` inside the grid and the
+grid's end outside, times ``1 / sqrt(N * Q)`` with ``N`` values that share the step and ``Q`` levels above zero. With
+this factor steps learn as fast as weights.
 
 Source: Esser et al. 2020, "Learned Step Size Quantization", arXiv:1902.08153, sections 2.1 and 2.2.
 """
@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from ...quantization.numbers.qparams import SMALLEST_SCALE, IntType, QParams, affine_qparams, symmetric_qparams
 
 MOMENTUM = 0.01
-"""Of observed ranges: how much of each training batch's extremes enters."""
+"""Momentum of observed ranges: share of each training batch's extremes in the moving average."""
 
 
 class _ByTensor(torch.autograd.Function):
-    """One step for a tensor. Saves its input and its output, both of which other operators keep anyway."""
+    """Fake quantization with one step for a tensor. It saves its input and output, which other
+    operators keep anyway.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, zero_point: int, grid: IntType, weight: float) -> Tensor:
@@ -37,19 +39,19 @@ class _ByTensor(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y, step = ctx.saved_tensors
         s = float(step)
-        # The end itself counts as inside: zero is the end of what follows a ReLU.
+        # The end itself counts as inside: zero is the low end of a ReLU's output.
         margin = s * 2.0**-20
         low, high = ctx.ends[0] * s - margin, ctx.ends[1] * s + margin
         to_x = torch.ops.aten.hardtanh_backward(gradient, x, low, high)
         if not ctx.needs_input_grad[1]:
             return to_x, None, None, None, None
-        # Inside the grid (y - x) / s, outside y / s, without a tensor of either.
+        # Inside the grid (y - x) / s, outside y / s, computed without a tensor of either.
         to_step = (_dot(gradient, y) - _dot(to_x, x)) / s * ctx.weight
         return to_x, to_step.reshape(step.shape), None, None, None
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of products, in one pass where both lie alike in memory."""
+    """Sum of products; a single pass if both tensors have the same memory layout."""
     if a.stride() == b.stride() and (a.is_contiguous() or a.is_contiguous(memory_format=_channels_last(a))):
         return torch.dot(*(t.as_strided((t.numel(),), (1,)) for t in (a, b)))
     return (a * b).sum()
@@ -60,7 +62,7 @@ def _channels_last(x: Tensor) -> torch.memory_format:
 
 
 class _ByChannel(torch.autograd.Function):
-    """One step for each index of the dimension in which ``step`` is not 1."""
+    """Fake quantization with one step for each index of the dimension in which ``step`` is not 1."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, weight: float) -> Tensor:
@@ -79,24 +81,25 @@ class _ByChannel(torch.autograd.Function):
 
 
 def quantized_weight(weight: Tensor, step: Tensor, grid: IntType) -> Tensor:
-    """A weight rounded to its grid, in float; ``step`` broadcasts against it and has one value for each channel."""
+    """Round a weight to its grid, in float; ``step`` broadcasts against it and has one value for each channel."""
     share = weight.numel() // step.numel()
     found: Tensor = _ByChannel.apply(weight, step, grid.low, grid.high, 1 / math.sqrt(share * max(1, grid.high)))
     return found
 
 
 def positive(step: Tensor) -> Tensor:
-    """A learned step as it is used: gradients may push it through zero."""
+    """Positive value of a learned step, because gradients may make the parameter negative."""
     return step.abs().clamp_min(SMALLEST_SCALE)
 
 
 class ActivationQuantizer(nn.Module):
-    """Rounds a tensor to a grid of its own; in training its step learns, or follows the extremes of batches.
+    """Rounds a tensor to its own grid. In training its step is learned, or follows the extremes of batches.
 
-    In eval mode, and once ``frozen`` is set, nothing of it changes. All of it is of fixed shape from the beginning.
+    In eval mode, and once ``frozen`` is set, none of its values changes. All of them have a fixed shape from the
+    beginning.
 
     Args:
-        start: where it starts. The zero point of a learned range stays.
+        start: initial mapping. The zero point of a learned range stays.
         symmetric: whether the zero point of an observed range is 0.
         learned: whether the step is a parameter, rather than observed.
     """
@@ -128,11 +131,11 @@ class ActivationQuantizer(nn.Module):
         return y
 
     def qparams(self) -> QParams:
-        """The step and zero point now; NaN or infinity stays visible."""
+        """Current step and zero point; NaN or infinity is kept."""
         return QParams(float(positive(self.step.detach())), int(self.zero_point), self.grid)
 
     def start_at(self, q: QParams) -> None:
-        """Be this mapping from now on; the grid must be the same."""
+        """Set the mapping; the grid must be the same."""
         assert q.grid == self.grid
         with torch.no_grad():
             self.step.fill_(q.scale)

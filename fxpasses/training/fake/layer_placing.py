@@ -1,4 +1,4 @@
-"""Put layers in training where the layers of a calibrated graph were, with the BatchNorms behind them that they had."""
+"""Replaces the layers of a calibrated graph by layers in training, with the BatchNorms that were folded into them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .output_statistics import Statistics, output_statistics
 from .trained_layer import LAYERS, Layer, Norm, TrainedLayer, with_norm
 
 EPS, MOMENTUM = 1e-5, 0.1
-"""Of the BatchNorms made here: torch's own."""
+"""Settings of the BatchNorms made here; the defaults of torch."""
 
 
 def row_lengths(gm: fx.GraphModule) -> dict[str, Tensor]:
-    """The length of each row of layers as they are, ``[C_out]``, by the layer's path."""
+    """Length of each row of the layers' weights, ``[C_out]``, by the layer's path."""
     found = {}
     for node in gm.graph.nodes:
         layer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -38,7 +38,7 @@ def put_layers(
     lengths: dict[str, Tensor],
     result: PassResult,
 ) -> None:
-    """Replace int8 layers of ``gm``, a copy of ``observed``, in place; other kinds stay as they are and learn so."""
+    """Replace int8 layers of ``gm``, a copy of ``observed``, in place; other layers are kept and train as they are."""
     statistics = output_statistics(observed, _normed_layers(gm), samples)
     padding, done = made_by_lowering(gm, ["channel_pad_to_conv"]), set[str]()
     for planned in layers_of(plan_quantization(without_observers(observed), facts.quant)):

@@ -1,9 +1,9 @@
-"""Activations of fewer than 8 bits: a clamp in front of the layers that read them.
+"""Activations of fewer than 8 bits: a clamp before the layers that read them.
 
-What is behind the clamp has a scale of its own and ``2**bits`` of the levels of the 8-bit grid. Every engine has the
-clamp as a table of 256 results or fewer, so that no engine, file or check has to know of other widths. What else reads
-the tensor (a residual sum, a pool) reads it with 8 bits. While training goes on the clamp does nothing and the
-fake-quantize module behind it does the clamping, so that its range can move; bounds are written when it is frozen.
+The tensor after the clamp has its own scale and uses ``2**bits`` levels of the 8-bit grid. Every engine implements the
+clamp as a table of 256 results or fewer, so no engine, file or check needs to support other widths. Other operators
+that read the tensor (a residual sum, a pool) read it with 8 bits. During training the clamp does nothing and the
+fake-quantize module after it clamps, so that its range can change; bounds are written when the graph is frozen.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ...quantization.numbers.qparams import IntType, QParams
 from ..layer_bits import LayerBits
 
 NO_BOUND = 3e38
-"""Beyond every value of a float32 network that works; infinity would make the clamp an identity to passes."""
+"""Larger than every value of a float32 network that works; infinity would make the clamp an identity to passes."""
 
 
 def put_narrow_reads(gm: fx.GraphModule, bits: Mapping[str, LayerBits]) -> dict[str, int]:
-    """Insert the clamps into a FLOAT graph, in place; returns the bits of each by its name."""
+    """Insert the clamps into a FLOAT graph, in place; return the bits of each by its name."""
     made: dict[tuple[fx.Node, int], fx.Node] = {}
     for node in list(gm.graph.nodes):
         width = bits[node.name].input if node.name in bits else LARGEST_BITS
@@ -50,12 +50,12 @@ def _clamp_behind(gm: fx.GraphModule, source: fx.Node, width: int) -> fx.Node:
 
 
 def unbounded(x: Tensor) -> Tensor:
-    """What stands for such a clamp while training goes on."""
+    """Identity that replaces a clamp during training."""
     return x
 
 
 def drop_bounds(gm: fx.GraphModule, names: Iterable[str]) -> None:
-    """Have clamps compute nothing, in place, until :func:`set_bounds` makes them clamps again."""
+    """Make clamps compute the identity, in place, until :func:`set_bounds` makes them clamps again."""
     wanted = set(names)
     for node in gm.graph.nodes:
         if node.name in wanted:
@@ -63,7 +63,9 @@ def drop_bounds(gm: fx.GraphModule, names: Iterable[str]) -> None:
 
 
 def narrow_grid(bits: int, container: IntType, *, symmetric: bool, has_negative: bool) -> IntType:
-    """The integers of so many bits on a grid of 8: from its zero up where zero points are 0 and nothing is negative."""
+    """The integers of ``bits`` bits on an 8-bit grid; they start at zero if zero points are 0 and
+    nothing is negative.
+    """
     if bits == LARGEST_BITS:
         return container
     levels = (1 << bits) - 1
@@ -75,10 +77,10 @@ def narrow_grid(bits: int, container: IntType, *, symmetric: bool, has_negative:
 
 
 def set_bounds(node: fx.Node, q: QParams) -> None:
-    """Write what a narrow grid can hold into its clamp.
+    """Write the range of a narrow grid into its clamp.
 
-    Where the grid's low end is that of the 8-bit grid, saturation does it; a bound of zero there would have the layer
-    before take the clamp in.
+    If the grid's low end is that of the 8-bit grid, saturation replaces the lower bound. With a bound of zero there,
+    the layer before would absorb the clamp.
     """
     low, high = q.range
     node.target = torch.clamp
@@ -86,7 +88,7 @@ def set_bounds(node: fx.Node, q: QParams) -> None:
 
 
 def settle_bounds(int8: fx.GraphModule, narrow: Mapping[str, IntType]) -> None:
-    """Write the bounds anew into a QUANTIZED graph, whose scales have been moved a little."""
+    """Update the bounds in a QUANTIZED graph whose scales have changed a little."""
     for node in int8.graph.nodes:
         if node.name in narrow:
             quantize = next(user for user in node.users if user.target is ops.quantize)

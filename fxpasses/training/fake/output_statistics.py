@@ -1,4 +1,4 @@
-"""Mean and variance of what layers give, channel by channel, over some samples: where BatchNorms are made from."""
+"""Mean and variance of layers' outputs, by channel, over some samples; BatchNorms are made from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Sums(fx.Interpreter):
 def output_statistics(
     gm: fx.GraphModule, layers: Iterable[str], samples: Iterable[tuple[Any, ...]]
 ) -> dict[str, Statistics]:
-    """Of each layer's outputs without its bias, by the name of its node; channels are dimension 1."""
+    """Statistics of each layer's outputs without its bias, by the name of its node; channels are dimension 1."""
     run = _Sums(gm, set(layers))
     with torch.no_grad():
         for inputs in samples:

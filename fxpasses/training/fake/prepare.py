@@ -1,7 +1,7 @@
-"""FLOAT -> TRAINING: equalize, observe and calibrate, then put fake quantization where observers and layers were.
+"""FLOAT -> TRAINING: equalize, observe and calibrate, then replace observers and layers by fake quantization.
 
-At the start the graph computes the float graph, rounded: ranges are those of least square error on the calibration
-data, weight steps too. See docs/training.md for what becomes of BatchNorm and of fewer than 8 bits.
+At the start the graph computes the float graph, rounded: ranges and weight steps have the least square error on the
+calibration data. See docs/training.md for BatchNorm and for fewer than 8 bits.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from .layer_placing import put_layers, row_lengths
 from .narrow_reads import drop_bounds, narrow_grid, put_narrow_reads
 
 SAMPLES = 256
-"""Calibration samples that ranges and BatchNorm statistics start from."""
+"""Number of calibration samples for the initial ranges and BatchNorm statistics."""
 KEPT = 16
-"""Of them, kept to compare integers on."""
+"""Number of calibration samples that are kept, to compare integers on."""
 PIECE = 32
 
 
 def prepare_training(
     gm: fx.GraphModule, batches: Iterable[Any], config: TrainingConfig | None = None
 ) -> fx.GraphModule:
-    """Make a graph that trains as any module does, and that :func:`fxpasses.convert_trained` makes int8 of.
+    """Make a graph that trains as any module does, and that :func:`fxpasses.convert_trained` converts to int8.
 
     Args:
         gm: a FLOAT graph, captured or fused. It is not changed.
-        batches: calibration data, as :func:`fxpasses.calibrate` takes it; the first 256 samples are used.
+        batches: calibration data, as for :func:`fxpasses.calibrate`; the first 256 samples are used.
         config: defaults to 8 bits throughout.
 
     Returns:
-        A TRAINING graph in training mode: ``train()``, ``eval()``, ``state_dict()`` and optimizers work as ever.
+        A TRAINING graph in training mode. ``train()``, ``eval()``, ``state_dict()`` and optimizers work as usual.
 
     Raises:
         GraphError: the graph is not FLOAT (an int8 graph cannot be trained), or not float32.
-        InputError: as :func:`fxpasses.calibrate`.
+        InputError: see :func:`fxpasses.calibrate`.
     """
     config = config or TrainingConfig()
     check_stage(gm, Stage.FLOAT, "prepare_training")
@@ -96,10 +96,10 @@ def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> list[tuple[Any, ...]
 def _observed(
     graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig
 ) -> tuple[fx.GraphModule, TrainingFacts]:
-    """The graph lowered, with bounds where fewer bits are read, calibrated; and what is known of it."""
+    """Lower the graph, insert bounds for inputs of fewer bits, and calibrate it; return it with its facts."""
     made = _calibrated(graph, samples, config, ())
     wiped_out = why_float_once_calibrated(made.observed, made.quant)
-    if wiped_out:  # parts that one grid would wipe out: planned once more, with what reads them in float
+    if wiped_out:  # one grid would lose some parts: plan once more, with their readers in float
         kept_float = tuple(Override(f"node:{name}", keep_float=True) for name in wiped_out if name in made.nodes)
         made = _calibrated(graph, samples, config, kept_float)
     grids = _narrow_grids(made.observed, made.narrow, made.quant)
@@ -109,7 +109,7 @@ def _observed(
 
 @dataclass(frozen=True)
 class _Calibrated:
-    """``nodes`` are the names of the lowered graph, before bounds were put in."""
+    """A calibrated graph; ``nodes`` are the names of the lowered graph, before bounds were inserted."""
 
     observed: fx.GraphModule
     quant: QuantConfig
@@ -121,7 +121,7 @@ class _Calibrated:
 def _calibrated(
     graph: fx.GraphModule, samples: list[tuple[Any, ...]], config: TrainingConfig, kept_float: tuple[Override, ...]
 ) -> _Calibrated:
-    """The first half of the recipe, with the layers' own bits."""
+    """Run the first half of the recipe, with each layer's own bits."""
     found: dict[str, Any] = {}
 
     def with_bits(equalized: fx.GraphModule) -> tuple[fx.GraphModule, QuantConfig]:
@@ -132,7 +132,7 @@ def _calibrated(
         spelled = [Override(f"node:{name}", weight_bits=one.weight) for name, one in bits.items()]
         quant = config.observing((*spelled, *kept_float))
         found.update(bits=bits, narrow=narrow, nodes=nodes)
-        # a bound stands where a range ends: no other is to be found there
+        # a bound stands at the end of a range: no other end is searched for there
         return lowered, replace(quant, narrow_ranges=quant.narrow_ranges and not narrow)
 
     made = calibrated_graph(graph, samples, config.quant, rewrite=with_bits, samples=SAMPLES)

@@ -1,8 +1,8 @@
-"""A layer whose weight is rounded whenever it is used, with the BatchNorm behind it that will be folded into it.
+"""A layer that rounds its weight whenever it is used, with its BatchNorm, which will be folded into it.
 
-The step of each output channel is a parameter. BatchNorm multiplies a channel by ``gamma / sigma``; once folded, the
-integers stay and the step is multiplied by it. A negative ``gamma`` would turn the grid around, which reaches one
-further down than up, so where it is negative the weight is rounded with its sign changed.
+The step of each output channel is a parameter. BatchNorm multiplies a channel by ``gamma / sigma``. When it is folded,
+the integers stay and the step is multiplied by this factor. A negative ``gamma`` would mirror the grid, which has one
+level more below zero than above; for such channels the weight is rounded with its sign changed.
 
 Weights: ``[C_out, C_in / groups, *kernel]``, or ``[C_out, C_in]``.
 """
@@ -40,20 +40,20 @@ _SETTINGS = ("stride", "padding", "dilation", "groups")
 
 @dataclass(frozen=True)
 class Folded:
-    """What a layer is once its BatchNorm is folded: before rounding, with the step of each output channel."""
+    """A layer with its BatchNorm folded, before rounding, and the step of each output channel."""
 
     layer: Layer
     step: Tensor
 
 
 class TrainedLayer(nn.Module):
-    """A convolution or linear layer in training. While ``norm_held`` is set, its BatchNorm is as in eval mode.
+    """A convolution or linear layer in training. While ``norm_held`` is set, its BatchNorm works as in eval mode.
 
     Args:
-        layer: gives weight, bias and settings; it is not changed.
-        grid: of the weight's integers.
-        step: where the steps start, ``[C_out]``.
-        norm: BatchNorm behind it, or None.
+        layer: source of weight, bias and settings; it is not changed.
+        grid: grid of the weight's integers.
+        step: initial steps, ``[C_out]``.
+        norm: BatchNorm after it, or None.
     """
 
     norm_held: Tensor
@@ -70,7 +70,7 @@ class TrainedLayer(nn.Module):
         self.register_buffer("norm_held", torch.tensor(False))
 
     def train(self, mode: bool = True) -> TrainedLayer:
-        """As ever, but a held BatchNorm stays in eval mode."""
+        """Set the mode as usual, but keep a held BatchNorm in eval mode."""
         super().train(mode)
         if self.norm is not None and bool(self.norm_held):
             self.norm.eval()
@@ -90,19 +90,19 @@ class TrainedLayer(nn.Module):
         return quantized_weight(self.weight * sign, self._by_row(positive(self.step)), self.grid) * sign
 
     def off_grid(self) -> Tensor:
-        """How far each weight, clamped to its grid, is from its rounded value: gradients reach the weight only."""
+        """Distance of each weight, clamped to its grid, from its rounded value; only the weight gets gradients."""
         step, sign = self._by_row(positive(self.step.detach())), self._by_row(self.sign())
         v = torch.clamp(self.weight * sign / step, self.grid.low, self.grid.high)
         return (v - v.detach().round()) * step
 
     def sign(self) -> Tensor:
-        """-1 for each output channel that BatchNorm turns around, else 1."""
+        """Sign of each output channel: -1 if BatchNorm changes it, else 1."""
         gamma = None if self.norm is None else self.norm.weight
         ones = torch.ones_like(self.step)
         return ones if gamma is None else torch.where(gamma.detach() < 0, -ones, ones)
 
     def folded(self) -> Folded:
-        """The layer with its BatchNorm in weight and bias, by running statistics; nothing is divided by gamma."""
+        """Fold the BatchNorm into weight and bias, by running statistics; nothing is divided by gamma."""
         weight, step = self.weight.detach().double(), positive(self.step.detach()).double()
         bias = torch.zeros_like(step) if self.bias is None else self.bias.detach().double()
         if self.norm is not None:
@@ -122,15 +122,15 @@ class TrainedLayer(nn.Module):
 def with_norm(
     layer: Layer, lengths: Tensor | None, mean: Tensor, variance: Tensor, *, eps: float, momentum: float
 ) -> tuple[Layer, Norm]:
-    """A layer without bias and a BatchNorm that together compute what the layer does.
+    """Split a layer into a layer without bias and a BatchNorm that together compute the same.
 
-    Rows are given the length they had before a BatchNorm was folded into them: behind a BatchNorm it does not matter to
-    what is computed, but the shorter a row, the larger the steps that gradients make it take.
+    Rows get the length they had before a BatchNorm was folded into them. Before a BatchNorm the length does not change
+    the result, but the shorter a row, the larger is the relative effect of each gradient step.
 
     Args:
-        layer: with a BatchNorm folded in.
-        lengths: of its rows before, ``[C_out]``, or None where that is not known.
-        mean, variance: of its outputs without its bias, ``[C_out]``.
+        layer: the layer with a BatchNorm folded in.
+        lengths: former lengths of its rows, ``[C_out]``, or None if they are not known.
+        mean, variance: statistics of its outputs without its bias, ``[C_out]``.
     """
     now = layer.weight.detach().flatten(1).norm(dim=1)
     wanted = torch.full_like(now, float(now.median())) if lengths is None else lengths.to(now)

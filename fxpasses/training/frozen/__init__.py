@@ -1,1 +1,1 @@
-"""The last phase: BatchNorms folded, scales settled, and a graph that computes what int8 will."""
+"""The last phase of training: BatchNorms folded, scales settled, and a graph that computes the int8 integers."""

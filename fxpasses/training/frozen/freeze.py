@@ -1,7 +1,8 @@
-"""TRAINING, open -> TRAINING, frozen: settle every scale, fold BatchNorms, and go on with the int8 graph itself.
+"""TRAINING, open -> TRAINING, frozen: settle every scale, fold BatchNorms, and train the int8 graph itself.
 
-The graph is converted as after post-training quantization, with the learned ranges in place of measured ones; then each
-layer gets its learned steps, moved to the nearest that allow no ties, in place of those conversion chose.
+The graph is converted as after post-training quantization, with learned ranges instead of measured ones. Then each
+layer gets its learned steps, moved to the nearest values without rounding ties, instead of those chosen by the
+conversion.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ from .settled_layers import settle_layers
 
 
 def freeze_training(gm: fx.GraphModule, batches: Iterable[Any] | None = None) -> fx.GraphModule:
-    """Begin the last phase of training: scales stand, and what is computed is what the int8 graph will compute.
+    """Begin the last phase of training: scales are fixed, and the graph computes the integers of the int8 graph.
 
     Args:
-        gm: what :func:`fxpasses.prepare_training` made, trained. It is not changed.
-        batches: of the training data, without augmentation where you can, to take BatchNorm statistics from again;
-            20 to 50 do well. None: keep the running statistics.
+        gm: a trained result of :func:`fxpasses.prepare_training`. It is not changed.
+        batches: training data to estimate BatchNorm statistics again, preferably without augmentation; 20 to 50 batches
+            are enough. None: keep the running statistics.
 
     Returns:
         A frozen TRAINING graph in training mode. Its weights and biases learn, in steps of their scales.
 
     Raises:
-        GraphError: the graph is frozen already, or no TRAINING graph; or a range or weight of it is no finite number.
+        GraphError: the graph is frozen already, or no TRAINING graph; or one of its ranges or weights is not finite.
     """
     facts = require_open(gm, "freeze_training")
     _require_sound(gm)
@@ -83,7 +84,7 @@ def _require_sound(gm: fx.GraphModule) -> None:
 
 
 class _FixedRange(Observer):
-    """A mapping that was learned, where an observer is expected."""
+    """A learned mapping in the place of an observer."""
 
     def __init__(self, q: QParams) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class _FixedRange(Observer):
 
 
 def _with_plain_layers(gm: fx.GraphModule) -> dict[str, Folded]:
-    """Put layers with BatchNorm folded in the place of those in training; what each is, by its path."""
+    """Replace layers in training by layers with BatchNorm folded in; return these by path."""
     found: dict[str, Folded] = {}
     for path, module in list(gm.named_modules()):
         if isinstance(module, TrainedLayer):
@@ -125,7 +126,7 @@ def _with_fixed_ranges(gm: fx.GraphModule, facts: TrainingFacts) -> None:
         if name in facts.narrow:
             set_bounds(source, q)
         else:
-            # a clamp that its grid outreaches would stay in the graph
+            # a clamp beyond which the grid reaches would stay in the graph
             q = q.with_scale(min(q.scale, upper_bound(gm, source) / max(1, q.grid.high - q.zero_point)))
         gm.set_submodule(str(node.target), _FixedRange(q))
     gm.recompile()

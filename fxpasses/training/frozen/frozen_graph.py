@@ -1,4 +1,4 @@
-"""A QUANTIZED graph that trains: layers on integers with parameters, and quantize nodes that gradients pass through."""
+"""A QUANTIZED graph that trains: layers on integers with parameters, and quantize nodes that pass gradients through."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .frozen_layer import FrozenLayer, dequantize_through, quantize_through
 from .settled_layers import SettledLayer
 
 FROZEN = "fxpasses_trained"
-"""The submodule that holds the layers, under a name no model has."""
+"""Name of the submodule that holds the layers; no model has this name."""
 
 
 def frozen_twin(int8: fx.GraphModule, layers: Mapping[str, SettledLayer]) -> fx.GraphModule:
-    """A copy of a QUANTIZED graph that computes the same integers and learns.
+    """Copy a QUANTIZED graph so that it computes the same integers and can be trained.
 
     Args:
-        layers: of the graph, by the name of their node; what their parameters start from.
+        layers: layers of the graph by the name of their node, with the initial values of their parameters.
     """
     twin = copy_graph(int8)
     twin.requires_grad_(False)
@@ -55,7 +55,7 @@ def _put_layer(twin: fx.GraphModule, node: fx.Node, settled: SettledLayer) -> No
 
 
 def layer_path(settled: SettledLayer) -> str:
-    """Where a frozen graph holds a layer."""
+    """Path of a layer in a frozen graph."""
     return f"{FROZEN}.{settled.node}"
 
 

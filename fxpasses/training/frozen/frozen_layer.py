@@ -1,8 +1,8 @@
-"""A layer on integers that learns: what a QUANTIZED graph's layer computes, with gradients.
+"""A layer on integers that learns: it computes the result of a QUANTIZED graph's layer, with gradients.
 
-Weights and biases are parameters counted in steps of their scales and rounded whenever they are used. Sums are of whole
-numbers held in float32, exact below 2**24, so that they hang on no order of summation; each is multiplied once by
-``s_x * s_w``, and what is behind rounds it as the integer reference does.
+Weights and biases are parameters in units of their scales and are rounded whenever they are used. Sums are of whole
+numbers held in float32, exact below 2**24, so that the order of summation does not matter. Each sum is multiplied once
+by ``s_x * s_w``, and the next node rounds it as the integer reference does.
 
 Source of the straight-through gradient: Bengio et al. 2013, arXiv:1308.3432.
 """
@@ -20,7 +20,7 @@ from ...quantization.int8.weights import LARGEST_BIAS
 from ...quantization.numbers.qparams import IntType, QParams
 
 ROOM = 0.45
-"""How far beyond the ends of its grid a weight starts at most, in steps, so that it can come back."""
+"""Largest initial distance of a weight beyond the ends of its grid, in steps, so that it can return."""
 
 
 class _Round(torch.autograd.Function):
@@ -34,33 +34,33 @@ class _Round(torch.autograd.Function):
 
 
 def rounded(x: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
-    """The nearest integers from ``low`` to ``high``, with the gradient of the identity, outside of these, too."""
+    """Nearest integers from ``low`` to ``high``; the gradient is that of the identity, also outside of this range."""
     y: Tensor = _Round.apply(x, low, high)
     return y
 
 
 def quantize_through(x: Tensor, scale: float, zero_point: int, dtype: torch.dtype) -> Tensor:
-    """:func:`fxpasses.quantization.numbers.ops.quantize` as float integers, with the gradient of a clamp."""
+    """:func:`fxpasses.quantization.numbers.ops.quantize` with float integers as result, and the gradient of a clamp."""
     limits = torch.iinfo(dtype)
     return rounded(x / scale).add(zero_point).clamp(limits.min, limits.max)
 
 
 def dequantize_through(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    """:func:`fxpasses.quantization.numbers.ops.dequantize`, of float integers too."""
+    """:func:`fxpasses.quantization.numbers.ops.dequantize`, also for float integers."""
     return q.to(torch.float32).sub(zero_point).mul(scale)
 
 
 class FrozenLayer(nn.Module):
-    """A layer with fixed scales; called with the integers of its input, it gives its output as real numbers.
+    """A layer with fixed scales; its input is integers, its output real numbers.
 
     Args:
         function: the functional layer, and ``settings`` its keywords.
-        weight: before rounding, in steps of its scale: float32, of the weight's shape.
-        bias: the same, ``[C_out]``, or None.
-        scale: of the weight, float32, one for each index of ``axis``.
-        grid: of the weight's integers.
-        x: of the input.
-        channels_last: whether output channels are the last dimension, as a linear layer's are, and not dimension 1.
+        weight: values before rounding, in steps of its scale: float32, of the weight's shape.
+        bias: values before rounding, in steps of its scale: ``[C_out]``, or None.
+        scale: scale of the weight, float32, one for each index of ``axis``.
+        grid: grid of the weight's integers.
+        x: quantization parameters of the input.
+        channels_last: whether output channels are the last dimension, as in a linear layer, and not dimension 1.
     """
 
     scale: Tensor
@@ -95,16 +95,16 @@ class FrozenLayer(nn.Module):
         return sums * self.step.reshape(shape)
 
     def off_grid(self) -> Tensor:
-        """How far each weight is from its integer, in steps; with gradients."""
+        """Distance of each weight from its integer, in steps; with gradients."""
         v = self.weight.clamp(self.grid.low, self.grid.high)
         return v - v.detach().round()
 
     def integer_weight(self) -> Tensor:
-        """int8."""
+        """The rounded weight as int8."""
         return self.weight.detach().round().clamp_(self.grid.low, self.grid.high).to(torch.int8)
 
     def integer_bias(self) -> Tensor | None:
-        """int32."""
+        """The rounded bias as int32; None without a bias."""
         if self.bias is None:
             return None
         return self.bias.detach().round().clamp_(-LARGEST_BIAS, LARGEST_BIAS).to(torch.int32)

@@ -1,7 +1,7 @@
-"""BatchNorm statistics of a TRAINING graph: take them again with everything rounded as it is now, or hold them.
+"""BatchNorm statistics of a TRAINING graph: estimate them again with the current rounding, or hold them.
 
-Oscillating weights of few bits leave running averages that belong to no weights in particular (Nagel et al. 2022,
-arXiv:2203.11086); averages over some batches, at the weights as they are, belong to these.
+Weights of few bits oscillate, so their running averages belong to no single state of the weights (Nagel et al. 2022,
+arXiv:2203.11086). Averages over some batches at fixed weights belong to these weights.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..fake.trained_layer import TrainedLayer
 
 
 def norms_of(gm: nn.Module) -> list[nn.Module]:
-    """The BatchNorms behind layers in training."""
+    """BatchNorms of the layers in training."""
     return [m.norm for m in gm.modules() if isinstance(m, TrainedLayer) and m.norm is not None]
 
 
 def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
-    """Set running statistics to plain averages over the batches, in place; returns the number of samples.
+    """Set running statistics to plain averages over the batches, in place; return the number of samples.
 
     Raises:
         InputError: there is no batch, or one does not fit the graph.
@@ -51,7 +51,7 @@ def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
 
 
 def hold_statistics(gm: nn.Module) -> None:
-    """Have BatchNorms normalise by their running statistics in training, too, and leave these and observed ranges."""
+    """Make BatchNorms use their running statistics in training, too; these and observed ranges no longer change."""
     for module in gm.modules():
         if isinstance(module, ActivationQuantizer) and not module.learned:
             module.frozen.fill_(True)

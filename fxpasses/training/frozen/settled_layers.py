@@ -1,6 +1,6 @@
-"""The scales of a converted graph's layers: those that training learned, moved to the nearest that allow no ties.
+"""Sets the scales of a converted graph's layers to the learned ones, moved to the nearest values without rounding ties.
 
-They take the place of what conversion chose, in the QUANTIZED graph, and with them weights and biases are rounded anew.
+They replace the scales chosen by the conversion, in the QUANTIZED graph; weights and biases are then rounded again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...quantization.numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipl
 from ..fake.trained_layer import Folded
 
 _DEAD = 2.0**-20
-"""A channel whose step is this share of the layer's median does nothing: it gets the median, and zeros."""
+"""Limit of a dead channel's step, as a share of the layer's median. Its step becomes the median, its weights zero."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class SettledLayer:
     """One layer of a QUANTIZED graph.
 
     Attributes:
-        node: the float graph's name of it.
-        function, settings: what it calls.
-        weight, bias: before rounding, in steps of their scales: float32.
-        scale: of the weight, float32, along ``axis``.
-        grid: of the weight.
-        x: of its input.
-        learns: whether its weights are the model's.
-        buffers: paths of weight and bias in the QUANTIZED graph; the latter None where it has none.
+        node: its name in the float graph.
+        function, settings: the function it calls, and its keywords.
+        weight, bias: values before rounding, in steps of their scales: float32.
+        scale: scale of the weight, float32, along ``axis``.
+        grid: grid of the weight.
+        x: quantization parameters of its input.
+        learns: whether its weights are those of the model.
+        buffers: paths of weight and bias in the QUANTIZED graph; the second is None without a bias.
     """
 
     node: str
@@ -57,11 +57,11 @@ class SettledLayer:
 def settle_layers(
     int8: fx.GraphModule, exact: fx.GraphModule, folded: Mapping[str, Folded], quant: QuantConfig
 ) -> dict[str, SettledLayer]:
-    """Settle every layer of a QUANTIZED graph, in place; what each is now, by the name of its node there.
+    """Settle every layer of a QUANTIZED graph, in place; return the layers by the name of their node there.
 
     Args:
         exact: the float graph it was converted from.
-        folded: the layers that had learned steps, by their path in it.
+        folded: the layers with learned steps, by their path in the float graph.
     """
     sources = {n.name: n for n in exact.graph.nodes}
     outputs = {call.node: call.y for call in find_int8_calls(int8).values()}
@@ -77,7 +77,7 @@ def settle_layers(
 
 
 def write_layer(int8: fx.GraphModule, layer: SettledLayer) -> None:
-    """Write a layer's scales and its weights and biases, rounded, into the buffers of a QUANTIZED graph."""
+    """Write a layer's scales and its rounded weights and biases into the buffers of a QUANTIZED graph."""
     groups = int(layer.settings.get("groups", 1)) if layer.axis == 1 else 1
     weight, bias = layer.buffers
     int8.get_buffer(f"{weight}_scale").copy_(layer.scale)
@@ -138,7 +138,7 @@ def _settled(
 
 
 def _path(node: fx.Node, argument: int) -> str:
-    """The buffer that a dequantizing node reads."""
+    """Path of the buffer that a dequantizing node reads."""
     read = node.args[argument]
     assert isinstance(read, fx.Node)
     return str(read.target)

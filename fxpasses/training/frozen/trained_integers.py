@@ -1,4 +1,4 @@
-"""TRAINING -> QUANTIZED: read the integers off, and see on real samples that they are the ones that training saw."""
+"""TRAINING -> QUANTIZED: take the integers, and check on real samples that they are those of the training graph."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .settled_layers import write_integers
 
 
 def convert_trained(gm: fx.GraphModule, batches: Iterable[Any] | None = None) -> fx.GraphModule:
-    """The QUANTIZED graph of a TRAINING graph; an open one is frozen first, with the statistics it has.
+    """Convert a TRAINING graph to a QUANTIZED one; an open graph is frozen first, with the statistics it has.
 
     Args:
-        gm: what :func:`fxpasses.prepare_training` or :func:`fxpasses.freeze_training` made, trained. It is not changed.
-        batches: to compare integers on beside the samples kept from calibration.
+        gm: trained result of :func:`fxpasses.prepare_training` or :func:`fxpasses.freeze_training`. It is not changed.
+        batches: data to compare integers on, beside the samples kept from calibration.
 
     Raises:
-        GraphError: the graph is no TRAINING graph; or, at some node, it computes other integers than fake quantization
-            did, which would be an error of ours.
+        GraphError: the graph is no TRAINING graph; or the integers of a node differ from those of fake quantization,
+            which would be a defect of fxpasses.
     """
     facts = facts_of(gm, "convert_trained")
     if facts.int8 is None:
@@ -55,7 +55,7 @@ def convert_trained(gm: fx.GraphModule, batches: Iterable[Any] | None = None) ->
 
 
 class _Integers(fx.Interpreter):
-    """Keeps what each quantize node gives, as int32, by its name."""
+    """Interpreter that keeps the output of each quantize node, as int32, by its name."""
 
     def __init__(self, gm: fx.GraphModule) -> None:
         super().__init__(gm)
@@ -69,7 +69,7 @@ class _Integers(fx.Interpreter):
 
 
 def integers_of(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-    """Every integer tensor that a frozen or QUANTIZED graph makes of a batch, int32, by the name of its node."""
+    """Compute every integer tensor of a frozen or QUANTIZED graph for a batch, int32, by the name of its node."""
     run = _Integers(gm)
     with torch.no_grad():
         run.run(*inputs)
@@ -77,10 +77,10 @@ def integers_of(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> dict[str, Tensor
 
 
 def require_same_integers(frozen: fx.GraphModule, int8: fx.GraphModule, inputs: tuple[Any, ...]) -> int:
-    """Compare a frozen graph with a QUANTIZED one on a batch; returns how many integers are equal: all.
+    """Compare a frozen graph with a QUANTIZED one on a batch; return the number of integers, which are all equal.
 
     Raises:
-        GraphError: some differ, naming the first node at which they do.
+        GraphError: some differ; the error names the first node at which they do.
     """
     predicted, found = integers_of(frozen, inputs), integers_of(int8, inputs)
     compared = 0

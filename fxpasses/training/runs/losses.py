@@ -1,9 +1,9 @@
-"""What is minimised: labels, the float model's logits, and how far weights are from their integers.
+"""Losses: of the labels, of the float model's logits, and of the distance of weights from their integers.
 
-Distillation (Hinton et al. 2015): ``(1 - w) CE(logits, labels) + w T^2 KL(teacher / T || logits / T)``.
-Dampening (Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training", arXiv:2203.11086, section 4.1):
-``lambda * ||clip(w) - q(w)||^2``, with ``lambda`` growing as half a cosine, pulls weights off the borders between two
-integers, across which those of few bits swing from step to step.
+Distillation (Hinton et al. 2015): ``(1 - w) CE(logits, labels) + w T^2 KL(teacher / T || logits / T)``. Dampening
+(Nagel et al. 2022, "Overcoming Oscillations in Quantization-Aware Training", arXiv:2203.11086, section 4.1):
+``lambda * ||clip(w) - q(w)||^2``, with ``lambda`` growing as half a cosine, moves weights away from the borders between
+two integers, across which weights of few bits oscillate from step to step.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..fake.trained_layer import TrainedLayer
 from .run_settings import RunSettings
 
 OSCILLATING_BITS = 4
-"""From here down weights swing enough to matter (Nagel et al. 2022, table 5)."""
+"""Largest number of bits at which weights oscillate enough to matter (Nagel et al. 2022, table 5)."""
 DAMPENING = 1e-2
 
 
 def distilled_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, settings: RunSettings) -> Tensor:
-    """The loss of a batch; ``taught`` are the float model's logits, or None."""
+    """Loss of a batch; ``taught`` are the float model's logits, or None."""
     of_labels = F.cross_entropy(logits, labels)
     if taught is None:
         return of_labels
@@ -33,10 +33,10 @@ def distilled_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, settin
 
 
 def dampening_loss(gm: nn.Module, *, every_layer: bool = True) -> Tensor:
-    """The sum of squared distances of weights from their rounded values, of layers of at most 4 bits.
+    """Sum of squared distances of weights from their rounded values, in layers of at most 4 bits.
 
     Args:
-        every_layer: False for depthwise layers alone, whose few weights make the statistics behind them swing.
+        every_layer: False for depthwise layers alone; they have few weights, and so their statistics oscillate.
     """
     terms = [
         layer.off_grid().square().sum()
@@ -47,7 +47,7 @@ def dampening_loss(gm: nn.Module, *, every_layer: bool = True) -> Tensor:
 
 
 def dampening_factor(settings: RunSettings, progress: float) -> float:
-    """What :func:`dampening_loss` is multiplied by after that share of the open phase."""
+    """Factor of :func:`dampening_loss` after a share of the open phase."""
     most = DAMPENING if settings.dampening is None else settings.dampening
     return most * (1 - math.cos(math.pi * min(1.0, progress))) / 2
 

@@ -1,8 +1,9 @@
-"""Calibration by several processes: add up their histograms, so that all have the ranges of one process.
+"""Calibration by several processes: adds up their histograms, so that all have the ranges of one process.
 
-Counts are integers in bins that hang on no order of the data, so their sums are those of one process that saw it all:
-bit for bit, as long as no sample of a tensor has more values than are counted in full (65536); of larger ones every
-k-th run of neighbours is counted, and which ones hangs on how many samples came before.
+Counts are integers in bins that do not depend on the order of the data, so their sums are bit for bit those of one
+process that reads all data. This holds as long as no sample of a tensor has more values than are counted in full
+(65536). Of larger samples every k-th run of neighbours is counted, and the choice depends on the number of samples
+before.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from ..distributed import processes
 
 
 def merge_ranges(gm: fx.GraphModule) -> int:
-    """Give the observers of a calibrated OBSERVED graph what those of all processes saw, in place.
+    """Add the histograms of all processes to the observers of a calibrated OBSERVED graph, in place.
 
     Call it in every process once, between :func:`fxpasses.calibrate` and :func:`fxpasses.convert`. Means for bias
-    correction stay each process's own: with ``bias_correction=True`` convert in one process, or give all the same
+    correction stay those of each process: with ``bias_correction=True`` convert in one process, or give all the same
     samples.
 
     Returns:
-        How many observers there are.
+        Number of observers.
 
     Raises:
         GraphError: the graph is not OBSERVED, or an observer keeps no histogram.
@@ -53,20 +54,20 @@ def merge_ranges(gm: fx.GraphModule) -> int:
 
 
 def add_to(histogram: StreamingHistogram, others: Iterable[StreamingHistogram]) -> None:
-    """Have it count what the others counted, too: in any order, since counts are integers."""
+    """Add the counts of other histograms; their order does not matter, since counts are integers."""
     for other in others:
         if other.observed:
             histogram.merge(other)
 
 
 def as_tensors(histogram: StreamingHistogram) -> tuple[Tensor, Tensor]:
-    """Its whole numbers, int64, and its ends, float64."""
+    """A histogram's whole numbers, int64, and its ends, float64."""
     numbers = torch.tensor([histogram.exponent, histogram.observed, histogram.samples], dtype=torch.int64)
     return torch.cat((numbers, histogram.counts)), torch.tensor([histogram.low, histogram.high], dtype=torch.float64)
 
 
 def from_tensors(numbers: Tensor, ends: Tensor, limit: int | None) -> StreamingHistogram:
-    """What :func:`as_tensors` was given."""
+    """Inverse of :func:`as_tensors`."""
     found = StreamingHistogram((len(numbers) - 3) // 2, limit)
     found.exponent, found.observed, found.samples = (int(n) for n in numbers[:3])
     found.counts = numbers[3:].clone()

@@ -1,4 +1,4 @@
-"""Optimizers for both phases, and what of a TRAINING graph each parameter group is; for loops of one's own, too."""
+"""Optimizers for both phases, and the parameter groups of a TRAINING graph; they also serve a loop of your own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..frozen.frozen_layer import FrozenLayer
 from .run_settings import RunSettings
 
 _BIAS_RATE = 10.0
-"""Of a frozen layer's biases, in its weights': their steps are as much finer as sums have terms."""
+"""Learning rate of a frozen layer's biases, relative to its weights: a sum has many terms, so bias steps are finer."""
 
 
 def parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
     """Parameter groups of an open TRAINING graph for SGD: weights decay; steps, biases and BatchNorms do not.
 
-    Each has ``lr`` and ``weight_decay``. Learned steps need no rate of their own: their gradients are scaled.
+    Each has ``lr`` and ``weight_decay``. Learned steps need no other rate, because their gradients are scaled.
     """
     settings = settings or RunSettings()
     decaying = {id(m.weight) for m in gm.modules() if isinstance(m, TrainedLayer)}
@@ -32,7 +32,7 @@ def parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list
 
 
 def frozen_parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
-    """Parameter groups of a frozen TRAINING graph for Adam, whose steps are as large as the rate says."""
+    """Parameter groups of a frozen TRAINING graph for Adam, whose steps are about as large as the rate."""
     rate = (settings or RunSettings()).frozen_lr
     layers = [m for m in gm.modules() if isinstance(m, FrozenLayer)]
     weights = [m.weight for m in layers if m.weight.requires_grad]
@@ -42,7 +42,7 @@ def frozen_parameter_groups(gm: nn.Module, settings: RunSettings | None = None) 
 
 
 def optimizer_of(gm: fx.GraphModule, settings: RunSettings, *, frozen: bool) -> torch.optim.Optimizer:
-    """The optimizer of a phase; each group's first rate is kept as ``initial_lr``."""
+    """Make the optimizer of a phase; each group's first rate is kept as ``initial_lr``."""
     made: torch.optim.Optimizer
     if frozen:
         made = torch.optim.Adam(frozen_parameter_groups(gm, settings))
@@ -56,6 +56,6 @@ def optimizer_of(gm: fx.GraphModule, settings: RunSettings, *, frozen: bool) -> 
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Multiply every group's first rate."""
+    """Multiply every group's first rate by a factor."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor

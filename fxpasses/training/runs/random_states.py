@@ -1,4 +1,4 @@
-"""The states of all random streams a training loop may draw from: python's, numpy's and torch's; as plain data."""
+"""States of all random generators that a training loop may use: those of python, numpy and torch, as plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 
 
 def random_states() -> dict[str, Any]:
-    """Numbers and tensors only, so that a checkpoint that holds them can be read without unpickling anything else."""
+    """States as numbers and tensors only, so that a checkpoint with them can be read without
+    unpickling other objects.
+    """
     version, numbers, gauss = random.getstate()
     name, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     assert name == "MT19937"
@@ -22,7 +24,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Go on as after :func:`random_states`."""
+    """Restore the result of :func:`random_states`."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     keys, place, has_gauss, cached = states["numpy"]

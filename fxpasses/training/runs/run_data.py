@@ -1,4 +1,4 @@
-"""Labelled batches of a training run: the same ones again at every resume, from the place where it stopped."""
+"""Labelled batches of a training run. After a resume they are the same again, from the place where the run stopped."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BatchesOfEpoch = Callable[[int], Iterable[Any]]
 
 
 class RunData:
-    """Where a run is in its data.
+    """The data of a run, and the place of the run in it.
 
     Args:
-        loader: a DataLoader or list of ``(inputs, labels)``, or a function of the epoch's number that gives the batches
-            of this epoch. Whatever is random in it must come from its own seed or from python's, numpy's or torch's
-            global stream, whose states a checkpoint keeps.
-        steps_per_epoch: needed where the loader has no length.
+        loader: a DataLoader or list of ``(inputs, labels)``, or a function that returns the batches of an epoch for its
+            number. Random choices in it must come from its own seed, or from the global generators of python, numpy or
+            torch, whose states a checkpoint keeps.
+        steps_per_epoch: needed if the loader has no length.
     """
 
     def __init__(self, loader: Iterable[Any] | BatchesOfEpoch, steps_per_epoch: int | None = None) -> None:
@@ -32,7 +32,7 @@ class RunData:
         self._batches: Iterator[Any] | None = None
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next batch; a new epoch begins when one is used up."""
+        """Return the next batch; a new epoch begins when one is used up."""
         if self._batches is None:
             self._batches = iter(self._of_epoch())
         batch = next(self._batches, None) if self.taken < self.steps_per_epoch else None
@@ -53,7 +53,7 @@ class RunData:
         return self._batches is None or self.taken >= self.steps_per_epoch
 
     def go_to(self, epoch: int, taken: int) -> None:
-        """Be where so many batches of an epoch have been taken; random streams must be as when the epoch began."""
+        """Go to the place after ``taken`` batches of an epoch; random states must be those of the epoch's start."""
         self.epoch, self.taken = epoch, 0
         self._batches = iter(self._of_epoch())
         for _ in range(taken):

@@ -1,4 +1,4 @@
-"""How a training run goes: length, rates, phases. Checked when it is made."""
+"""Settings of a training run: length, rates, phases. They are checked when they are made."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from ...errors import InputError
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One run of :func:`fxpasses.train_quantized`.
+    """Settings of one run of :func:`fxpasses.train_quantized`.
 
     Attributes:
-        epochs: over the data; a part of one will do.
-        lr: of weights, at the start of its cosine (SGD with Nesterov's momentum).
-        weight_decay: of weights; steps, biases and BatchNorms have none. 1e-4 suits 4 bits and more, less is for fewer.
-        momentum: of SGD.
-        distillation: share of the loss that is the distance to the float model's logits; 0 is labels alone.
-        temperature: of the distillation.
-        dampening: how much weights far from their integers cost at the end of the open phase; None: 1e-2 for depthwise
-            layers of at most 4 bits, and nothing for others.
-        hold_at: share of the open phase after which BatchNorm statistics and observed ranges stand.
+        epochs: number of epochs; a fraction is allowed.
+        lr: learning rate of weights, at the start of its cosine (SGD with Nesterov's momentum).
+        weight_decay: decay of weights; steps, biases and BatchNorms have none. 1e-4 suits 4 bits and more; use less for
+            fewer.
+        momentum: momentum of SGD.
+        distillation: share of the loss for the distance to the float model's logits; 0 uses labels alone.
+        temperature: temperature of the distillation.
+        dampening: factor of the loss of weights far from their integers, at the end of the open phase; None: 1e-2 for
+            depthwise layers of at most 4 bits, and nothing for others.
+        hold_at: share of the open phase after which BatchNorm statistics and observed ranges are fixed.
         frozen_share: share of all steps in the last phase, on the int8 graph itself.
-        frozen_lr: of its weights, in steps of their scales, with Adam.
-        ema: decay of the average of parameters that is frozen in their place; 0 for none.
-        seed: of everything random that is not the data's.
+        frozen_lr: learning rate of its weights, in steps of their scales, with Adam.
+        ema: decay of the average of parameters that is frozen instead of them; 0 for none.
+        seed: seed of all random choices except those of the data.
     """
 
     epochs: float = 5.0
@@ -62,7 +63,7 @@ class RunSettings:
 
 
 def check_positive(name: str, value: float, default: object) -> None:
-    """Raises :class:`InputError` for a number that is not finite, or not above zero."""
+    """Raise :class:`InputError` for a number that is not finite, or not above zero."""
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"`{name}={value}`", why="it is a positive number", fix=f"use the default, {default}")
 
@@ -73,12 +74,12 @@ def _default(name: str) -> object:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The same in steps.
+    """The phases of a run, counted in steps.
 
     Attributes:
-        total: of the run.
-        opened: of the open phase, before the frozen one.
-        held: from which on BatchNorm statistics stand.
+        total: number of steps of the run.
+        opened: number of steps of the open phase, before the frozen one.
+        held: step from which on BatchNorm statistics are fixed.
     """
 
     total: int
@@ -92,6 +93,6 @@ class Schedule:
         return cls(total, opened, round(settings.hold_at * opened))
 
     def share_left(self, step: int) -> float:
-        """The factor of the learning rate: a cosine from 1 to 0 over each phase."""
+        """Factor of the learning rate: a cosine from 1 to 0 over each phase."""
         begin, end = (0, self.opened) if step < self.opened else (self.opened, self.total)
         return (1 + math.cos(math.pi * (step - begin) / max(1, end - begin))) / 2

@@ -1,4 +1,4 @@
-"""One training run: open phase, freezing, frozen phase; step by step, so that it can stop and go on anywhere."""
+"""One training run: open phase, freezing, frozen phase; step by step, so that it can stop and resume at any step."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from .run_settings import RunSettings, Schedule
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What a callback hears after each step.
+    """Progress of a run, which a callback gets after each step.
 
     Attributes:
-        step, steps: how many are done, and of how many.
-        epoch: in epochs, as a fraction.
+        step, steps: number of steps done, and of all steps.
+        epoch: number of epochs done, as a fraction.
         phase: ``"open"`` or ``"frozen"``.
-        loss: of the step.
+        loss: loss of the step.
         accuracy: top-1 of the step's training batch, in percent.
-        seconds_left: at the speed so far.
+        seconds_left: estimate from the speed so far.
     """
 
     step: int
@@ -54,7 +54,7 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Means over one epoch, or the part of one that a phase had: a row of the learning curve."""
+    """A row of the learning curve: means over one epoch, or over a phase's part of one."""
 
     epoch: float
     phase: str
@@ -70,10 +70,10 @@ class TrainingRun:
 
     Args:
         graph: trained in place.
-        data: its batches.
-        settings: how.
+        data: the training batches.
+        settings: settings of the run.
         teacher: the float model, or None; it is run in eval mode and not changed.
-        calibration: batches that BatchNorm statistics are taken again from.
+        calibration: batches from which BatchNorm statistics are estimated again.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class TrainingRun:
 
     @property
     def current(self) -> fx.GraphModule:
-        """The graph that trains now."""
+        """The graph in training now."""
         return self.graph if self.frozen is None else self.frozen
 
     def run(self, checkpoint: Path | None = None, every: int = 200, on_step: OnStep | None = None) -> fx.GraphModule:
-        """Train to the end, from where the run is; returns the frozen graph.
+        """Train to the end, from the current step; return the frozen graph.
 
         Raises:
-            InputError: the loss is no finite number, data do not fit, or a checkpoint cannot be written.
+            InputError: the loss is not finite, the data do not fit, or a checkpoint cannot be written.
         """
         self._began, self._began_at = time.monotonic(), self.done
         while self.done < self.schedule.total:
@@ -122,7 +122,7 @@ class TrainingRun:
         return self.frozen.eval()
 
     def step(self) -> tuple[float, float]:
-        """One step; returns loss and training accuracy in percent."""
+        """Do one step; return loss and training accuracy in percent."""
         if self.done == self.schedule.opened:
             self._freeze()
         elif self.done == self.schedule.held:
@@ -149,10 +149,10 @@ class TrainingRun:
         return float(loss.detach()), 100 * right / len(labels)
 
     def save(self, path: Path) -> None:
-        """Write everything the run needs to go on to the same end.
+        """Write everything that the run needs to resume and end with the same result.
 
         Raises:
-            InputError: something in it is no finite number, or it cannot be written; the last one is still there.
+            InputError: a value is not finite, or the file cannot be written; the last one is then still there.
         """
         if find_broken(self.current):
             raise self._diverged("the last step left no finite weights")
@@ -171,10 +171,10 @@ class TrainingRun:
         write_checkpoint(path, content, self._made_of)
 
     def resume(self, path: Path) -> None:
-        """Go on where a checkpoint of the same run stopped.
+        """Resume where a checkpoint of the same run stopped.
 
         Raises:
-            InputError: there is none, it is torn, or it is of another run.
+            InputError: there is no checkpoint, it is damaged, or it is of another run.
         """
         content = read_checkpoint(path, self._made_of)
         self.graph.load_state_dict(content["open"])
@@ -195,7 +195,7 @@ class TrainingRun:
         set_random_states(content["states"])
 
     def _freeze(self) -> None:
-        """Begin the last phase; the open graph keeps what was frozen, so that a checkpoint can freeze it again."""
+        """Begin the last phase; the open graph keeps the frozen values, so that a checkpoint can freeze it again."""
         self._close_row()
         if self.average is not None:
             self.average.put_into(self.graph)
@@ -204,7 +204,7 @@ class TrainingRun:
         self.optimizer = optimizer_of(self.frozen, self.settings, frozen=True)
 
     def _restate(self) -> None:
-        """Take BatchNorm statistics again: running ones lag behind weights that move, and are of no use to hold."""
+        """Estimate BatchNorm statistics again: running ones are those of older weights, and must not be held."""
         if len(self.calibration):
             reestimate_statistics(self.graph, samples_of_all(self.calibration))
 
@@ -212,7 +212,7 @@ class TrainingRun:
         given = f"a batch of shape {list(inputs.shape)}"
         try:
             logits = self.current(inputs)
-        except BaseException as error:  # what the data make of the graph is the caller's to mend
+        except BaseException as error:  # the caller can mend an error in the data
             if not is_a_failure(error):
                 raise
             fix = "give batches of the shape the model was captured with"

@@ -1,4 +1,4 @@
-"""Quantization-aware training in one call: a float model and labelled data in, a QUANTIZED graph out."""
+"""Quantization-aware training in one call: from a float model and labelled data to a QUANTIZED graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .run_settings import RunSettings
 from .training_run import OnStep, TrainingRun
 
 STATISTICS = 1024
-"""Calibration samples that BatchNorm statistics are taken again from before they are folded."""
+"""Number of calibration samples from which BatchNorm statistics are estimated again before they are folded."""
 """Key in a graph's facts of its learning curve: a list of rows."""
 
 
@@ -42,28 +42,28 @@ def train_quantized(
     on_step: OnStep | None = None,
     dynamic: Dynamic | None = None,
 ) -> fx.GraphModule:
-    """Prepare, train, freeze, train on, and convert.
+    """Prepare, train, freeze, train further, and convert.
 
     Args:
-        model: trained, in eval mode; it is not changed, and teaches as the float twin.
-        example_inputs: as :func:`fxpasses.quantize` takes them.
+        model: trained, in eval mode; it is not changed, and is the teacher of the distillation.
+        example_inputs: as for :func:`fxpasses.quantize`.
         loader: ``(inputs, labels)`` batches: a DataLoader, a list, or a function of the epoch's number.
         config: bits and target; defaults to 8 bits.
-        settings: of the run; defaults to ``RunSettings()``.
-        calibration: what ranges and BatchNorm statistics are taken from, best without augmentation. None: the first
-            batches of the loader.
-        steps_per_epoch: where the loader has no length.
-        checkpoint: a file that gets everything every ``checkpoint_every`` steps.
-        resume: go on from that file, if it is there.
-        on_step: hears a :class:`TrainingProgress` after each step.
-        dynamic: as :func:`fxpasses.quantize`.
+        settings: settings of the run; defaults to ``RunSettings()``.
+        calibration: data for ranges and BatchNorm statistics, preferably without augmentation. None: the first batches
+            of the loader.
+        steps_per_epoch: needed if the loader has no length.
+        checkpoint: a file that stores the run every ``checkpoint_every`` steps.
+        resume: continue from that file, if it exists.
+        on_step: called with a :class:`TrainingProgress` after each step.
+        dynamic: as for :func:`fxpasses.quantize`.
 
     Returns:
         The QUANTIZED graph; ``graph_facts(graph).training_curve`` has its learning curve.
 
     Raises:
-        GraphError, InputError: as :func:`fxpasses.prepare_training`, :class:`TrainingRun` and
-            :func:`fxpasses.convert_trained` say.
+        GraphError, InputError: see :func:`fxpasses.prepare_training`, :class:`TrainingRun` and
+            :func:`fxpasses.convert_trained`.
     """
     settings = settings or RunSettings()
     graph = capture(model, example_inputs, dynamic=dynamic)
@@ -87,7 +87,7 @@ def start_run(
     config: TrainingConfig | None,
     settings: RunSettings,
 ) -> TrainingRun:
-    """A run from the beginning of a FLOAT graph."""
+    """Start a run from a FLOAT graph."""
     torch.manual_seed(settings.seed)
     prepared = prepare_training(graph, calibration, config)
     return TrainingRun(prepared, data, settings, fuse(graph), calibration)

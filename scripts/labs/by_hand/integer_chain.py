@@ -1,4 +1,4 @@
-"""Inference with integers alone: a chain of layers in numpy, whose sums are int32 and whose rounding is a shift.
+"""Inference with integers alone: a chain of layers in numpy, with int32 sums and shifts for rounding.
 
 A layer computes ``acc = sum (q_x - z_x) q_w + bias`` in int32. Its result ``acc * m``, m = s_x s_w / s_y, is taken with
 a whole multiplier M, nearly m * 2^shift, in int64:
@@ -36,7 +36,7 @@ class Grid:
     high: int
 
     def integers(self, x: Floats) -> Integers:
-        """Rounded to nearest, ties to even, and clipped."""
+        """Map to integers: rounded to nearest, ties to even, and clipped."""
         q = np.round(x / np.float32(self.scale)) + self.zero
         integers: Integers = np.clip(q, self.low, self.high).astype(np.int32)
         return integers
@@ -44,7 +44,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Requantization:
-    """``acc * m`` by multiplier and shift; ``multiplier`` and ``shift`` are ``[C_out]`` or numbers."""
+    """Requantization ``acc * m`` by multiplier and shift; ``multiplier`` and ``shift`` are ``[C_out]`` or numbers."""
 
     multiplier: Wide
     shift: Wide
@@ -60,13 +60,13 @@ class Requantization:
 
 
 def by_course_shift(m: npt.ArrayLike, y: Grid, shift: int = 16) -> Requantization:
-    """M = round(m * 2^16), and a shift by 16 that rounds down."""
+    """Requantization with M = round(m * 2^16), and a shift by 16 that rounds down."""
     multiplier = np.round(np.asarray(m, np.float64) * 2**shift).astype(np.int64)
     return Requantization(multiplier, np.asarray(shift, np.int64), False, y)
 
 
 def by_long_multiplier(m: npt.ArrayLike, y: Grid) -> Requantization:
-    """M of 31 bits and the shift that goes with it, to nearest."""
+    """Requantization to nearest, with M of 31 bits and its shift."""
     values = np.asarray(m, np.float64)
     shift = (MULTIPLIER_BITS - 1 - np.floor(np.log2(values))).astype(np.int64)
     return Requantization(np.round(np.ldexp(values, shift.astype(np.int32))).astype(np.int64), shift, True, y)
@@ -76,7 +76,7 @@ def by_long_multiplier(m: npt.ArrayLike, y: Grid) -> Requantization:
 class Layer:
     """A convolution (weight ``[C_out, C_in, kH, kW]``) or linear layer (``[C_out, C_in]``) on integers.
 
-    ``requantize`` makes output integers of its sums; where it is None the sums times ``scale`` are the net's result.
+    ``requantize`` makes output integers from its sums; if it is None, the sums times ``scale`` are the net's result.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Layer:
     padding: tuple[int, int] = (0, 0)
 
     def sums(self, q: Integers) -> Integers:
-        """int32 ``[B, H, W, C_out]`` or ``[B, C_out]``; padding is the integer that stands for zero."""
+        """Sums int32 ``[B, H, W, C_out]`` or ``[B, C_out]``; the padding is the zero point."""
         centred = q - np.int32(self.x.zero)
         rows = centred if self.weight.ndim == 2 else _patches(centred, self.weight.shape[2:], self.stride, self.padding)
         sums: Integers = rows @ self.weight.reshape(len(self.weight), -1).T + self.bias
@@ -102,7 +102,7 @@ class Layer:
 
 
 def _patches(x: Integers, kernel: Sequence[int], stride: tuple[int, int], padding: tuple[int, int]) -> Integers:
-    """What each position of a kernel sees: ``[B, H, W, C_in * kH * kW]``."""
+    """Patches of the input, one for each position of a kernel: ``[B, H, W, C_in * kH * kW]``."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
     windows: Any = np.lib.stride_tricks.sliding_window_view(padded, tuple(kernel), axis=(2, 3))
     windows = windows[:, :, :: stride[0], :: stride[1]].transpose(0, 2, 3, 1, 4, 5)
@@ -111,7 +111,7 @@ def _patches(x: Integers, kernel: Sequence[int], stride: tuple[int, int], paddin
 
 @dataclass(frozen=True)
 class MaxPool:
-    """The largest integer of each window; windows do not overlap."""
+    """Largest integer of each window; windows do not overlap."""
 
     name: str
     size: int
@@ -125,7 +125,7 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Flatten:
-    """``[B, C, H, W]`` to ``[B, C * H * W]``."""
+    """Flatten ``[B, C, H, W]`` to ``[B, C * H * W]``."""
 
     name: str
 
@@ -138,17 +138,17 @@ Step = Layer | MaxPool | Flatten
 
 @dataclass(frozen=True)
 class IntegerNet:
-    """A chain of steps behind the input's grid; the last step is a layer whose sums are the result."""
+    """A chain of steps after the input's grid; the last step is a layer whose sums are the result."""
 
     x: Grid
     steps: tuple[Step, ...]
 
     def __call__(self, x: Floats) -> Floats:
-        """Logits: the last sums, each times what a step of it is worth."""
+        """Compute the logits: the last sums times their scales."""
         return self.tensors(x)[1]
 
     def tensors(self, x: Floats) -> tuple[dict[str, Integers], Floats]:
-        """Every integer tensor by the name of its step, and the logits."""
+        """Compute every integer tensor by the name of its step, and the logits."""
         q = self.x.integers(x)
         found: dict[str, Integers] = {}
         for step in self.steps[:-1]:
@@ -159,13 +159,13 @@ class IntegerNet:
 
 
 def bytes_of(net: IntegerNet) -> int:
-    """Weights of one byte and biases of four."""
+    """Size of a net with weights of one byte and biases of four."""
     layers = [step for step in net.steps if isinstance(step, Layer)]
     return sum(layer.weight.size + 4 * layer.bias.size for layer in layers)
 
 
 def bits_needed(net: IntegerNet, q: Floats) -> int:
-    """The widest sum of any layer on these inputs, in bits with its sign: at most 32, or int32 would have wrapped."""
+    """Bits of the widest sum of any layer on these inputs, with its sign; with more than 32, int32 would overflow."""
     integers, widest = net.x.integers(q), 0
     for step in net.steps:
         if isinstance(step, Layer):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 EXAMPLE = torch.tensor([[0.22, 0.52, 0.13], [0.29, 1.0, 0.73], [0.44, 0.0, 0.33], [0.59, 0.97, 0.78]])
-"""The 4x3 tensor that the course has mapped to two bits by hand."""
+"""The 4x3 tensor that is mapped to two bits by hand in the course."""
 
 
 def scale_and_zero_point(low: float, high: float, bits: int) -> tuple[float, int]:
-    """Of the range [low, high], widened to hold zero, for unsigned integers of so many bits."""
+    """Scale and zero point for the range [low, high], widened to hold zero, and unsigned integers of ``bits`` bits."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = torch.tensor((high - low) / (2**bits - 1), dtype=torch.float32).item() or 1.0
     return scale, round(-low / scale)
@@ -28,17 +28,17 @@ def quantized(x: Tensor, scale: float, zero_point: int, bits: int) -> Tensor:
 
 
 def dequantized(q: Tensor, scale: float, zero_point: int) -> Tensor:
-    """The numbers that integers stand for."""
+    """Real numbers of integers."""
     return (q.to(torch.float32) - zero_point) * scale
 
 
 def largest_possible_error(low: float, high: float, bits: int) -> float:
-    """Half a step: nothing inside the range is farther from the nearest integer's number."""
+    """Half a step: the largest distance inside the range from the nearest integer's number."""
     return (high - low) / float(2**bits - 1) / 2
 
 
 def packed_bytes(values: int, bits: int) -> int:
-    """What so many integers take on disk where they lie side by side."""
+    """Size on disk of integers that are packed without gaps."""
     return (values * bits + 7) // 8
 
 

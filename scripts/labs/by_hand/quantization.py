@@ -19,23 +19,23 @@ from torch import Tensor, nn
 from by_hand.integer_chain import Flatten, Grid, IntegerNet, Layer, MaxPool, Requantization, Step
 
 PERCENTILE = 0.999
-"""Of activations: what lies above is clipped, so that one outlier does not decide the scale."""
+"""Percentile of activations beyond which values are clipped, so that one outlier does not determine the scale."""
 MakeRequantization = Callable[[float, Grid], Requantization]
 
 
 def rounded(x: Tensor, scale: float, zero: int) -> Tensor:
-    """``round(x / scale) + zero``, ties to even, not clipped."""
+    """Compute ``round(x / scale) + zero``, ties to even, not clipped."""
     return torch.round(x / scale) + zero
 
 
 def symmetric_grid(low: float, high: float, bits: int) -> Grid:
-    """For what lies between ``low`` and ``high``, zero in the middle."""
+    """Symmetric grid for values between ``low`` and ``high``, with zero in the middle."""
     top = 2 ** (bits - 1) - 1
     return Grid(_float32(max(abs(low), abs(high)) / top) or 1.0, 0, -top - 1, top)
 
 
 def asymmetric_grid(low: float, high: float, bits: int) -> Grid:
-    """For what lies between ``low`` and ``high``; zero has an integer of its own, the nearest that there is."""
+    """Asymmetric grid for values between ``low`` and ``high``; zero has its own integer."""
     top = 2**bits - 1
     scale = _float32((high - low) / top) or 1.0
     return Grid(scale, min(max(round(-low / scale), 0), top), 0, top)
@@ -47,7 +47,7 @@ def clipped_integers(x: Tensor, grid: Grid) -> Tensor:
 
 
 def on_grid(x: Tensor, grid: Grid) -> Tensor:
-    """``x`` as its integers stand for it."""
+    """Real numbers of the integers of ``x``."""
     return (clipped_integers(x, grid) - grid.zero) * grid.scale
 
 
@@ -57,7 +57,7 @@ def _float32(value: float) -> float:
 
 @dataclass(frozen=True)
 class Link:
-    """One link of a float chain: a layer (with a ReLU behind it or not), a max pool of 2x2, or a flatten."""
+    """One link of a float chain: a layer (with or without a ReLU after it), a max pool of 2x2, or a flatten."""
 
     name: str
     layer: nn.Conv2d | nn.Linear | None = None
@@ -75,7 +75,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Parts:
-    """What of a net is rounded to ``bits``: each True part is, the others are float."""
+    """Parts of a net that are rounded to ``bits``: those set to True; the others are float."""
 
     bits: int = 8
     weights: bool = True
@@ -84,12 +84,12 @@ class Parts:
 
 
 Ranges = dict[str, tuple[float, float]]
-"""Of the input (``"input"``) and of what each layer gives, by its name."""
+"""Ranges of the input (``"input"``) and of each layer's output, by its name."""
 
 
 @torch.no_grad()
 def ranges_of(chain: Sequence[Link], inputs: Tensor, percentile: float = PERCENTILE) -> Ranges:
-    """The range of each tensor on some inputs, its ends at the percentile and its counterpart, widened to hold zero."""
+    """Measure the range of each tensor on some inputs, from percentile to percentile, widened to hold zero."""
     found = {"input": _range(inputs, percentile)}
     for link in chain:
         inputs = link(inputs)
@@ -107,7 +107,7 @@ def _range(x: Tensor, percentile: float) -> tuple[float, float]:
 
 @torch.no_grad()
 def simulated(chain: Sequence[Link], ranges: Ranges, x: Tensor, parts: Parts) -> Tensor:
-    """Logits with the chosen parts rounded, computed in float: what each step of the quantization costs by itself."""
+    """Logits with the chosen parts rounded, computed in float, to see the loss of each step of the quantization."""
     x_grid = asymmetric_grid(*ranges["input"], parts.bits)
     x = on_grid(x, x_grid) if parts.activations else x
     for link in chain:
@@ -134,7 +134,7 @@ def _layer(layer: nn.Conv2d | nn.Linear, x: Tensor, weight: Tensor, bias: Tensor
 
 
 def integer_net(chain: Sequence[Link], ranges: Ranges, requantization: MakeRequantization, bits: int = 8) -> IntegerNet:
-    """The chain with integers alone; a ReLU is where the output's grid is clipped at its zero."""
+    """Convert the chain to integers alone; a ReLU clips its output's grid at zero."""
     x = first = asymmetric_grid(*ranges["input"], bits)
     steps: list[Step] = []
     for link in chain:

@@ -1,4 +1,4 @@
-"""A chain of integer steps from the toolkit's own QUANTIZED graph, to show that it needs nothing but integers."""
+"""Converts the toolkit's own QUANTIZED graph to a chain of integer steps, to show that integers are enough."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.quantization.numbers.qparams import QParams
 
 
 def integer_net_of(gm: GraphModule) -> IntegerNet:
-    """The chain of a QUANTIZED graph of convolutions, linear layers, max pools and flatten, one behind the other.
+    """Chain of a QUANTIZED graph of convolutions, linear layers, max pools and flatten, one after the other.
 
     Raises:
         InputError: the graph has another operator, or its logits are not a linear layer's sums.
@@ -31,7 +31,7 @@ def integer_net_of(gm: GraphModule) -> IntegerNet:
 
 
 def grid_of(qparams: QParams) -> Grid:
-    """The same grid as plain numbers."""
+    """Grid of quantization parameters as plain numbers."""
     return Grid(qparams.scale, qparams.zero_point, qparams.grid.low, qparams.grid.high)
 
 

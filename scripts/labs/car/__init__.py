@@ -1,1 +1,1 @@
-"""Lab 2: frames of the driving simulator, and the net that drives."""
+"""Lab 2: frames of the driving simulator, and the driving net."""

@@ -1,7 +1,7 @@
-"""Frames of a driving game and what the driver did: 96x96 RGB, four classes, tracks kept apart for testing.
+"""Frames of a driving game and the driver's actions: 96x96 RGB, four classes, separate tracks for testing.
 
 Classes are 0 left, 1 right, 2 accelerate, 3 brake. Validation frames are those of the training file's last tracks:
-frames of one track look alike, so a validation set drawn from all frames would know its tracks.
+frames of one track look alike, so a validation set drawn from all frames would contain the training tracks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CROP = 90
 ROTATION_DEGREES = 10.0
 STREET_RGB = (155, 102, 60)
 GREY_LOW, GREY_HIGH, GREY_SPREAD = 90, 125, 12
-"""Pixels of the street: their three values are nearly equal and neither dark nor bright."""
+"""Range of the street's pixels: their three values are nearly equal and neither dark nor bright."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Frames:
         return len(self.labels)
 
     def batches(self, size: int = 50) -> Iterator[tuple[Tensor, Tensor]]:
-        """In order, pixels 0 to 1; the last batch may be smaller."""
+        """Yield batches in order, pixels 0 to 1; the last batch may be smaller."""
         parts = zip(torch.split(self.images, size), torch.split(self.labels, size), strict=True)
         return ((UNIT_RANGE(images), labels) for images, labels in parts)
 
     def every(self, step: int) -> Frames:
-        """Every so manieth frame."""
+        """Return every ``step``-th frame."""
         return Frames(self.images[::step], self.labels[::step])
 
 
@@ -77,18 +77,18 @@ def _read(path: Path) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def mirrored(frames: Frames) -> Frames:
-    """Left and right swapped, in pictures and in labels."""
+    """Swap left and right, in images and in labels."""
     swapped = torch.tensor([RIGHT, LEFT, ACCELERATE, BRAKE])
     return Frames(frames.images.flip(3), swapped[frames.labels])
 
 
 def upside_down(frames: Frames) -> Frames:
-    """Pictures turned over, labels as they were."""
+    """Turn images upside down; labels stay."""
     return Frames(frames.images.flip(2), frames.labels)
 
 
 def other_street(frames: Frames) -> Frames:
-    """The grey of the street in another colour."""
+    """Give the grey street another colour."""
     low, high = frames.images.amin(1), frames.images.amax(1)
     street = (low >= GREY_LOW) & (high <= GREY_HIGH) & (high - low <= GREY_SPREAD)
     colour = torch.tensor(STREET_RGB, dtype=torch.uint8).view(1, 3, 1, 1)
@@ -96,7 +96,7 @@ def other_street(frames: Frames) -> Frames:
 
 
 def augmented(inputs: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Each image mirrored or not, its label with it, turned by up to 10 degrees, a crop of 90x90 scaled to 96x96."""
+    """Mirror images at random, with their labels, rotate by up to 10 degrees, and scale a crop of 90x90 to 96x96."""
     count = len(labels)
     flips = torch.rand(count, generator=generator) < 0.5
     swapped = torch.tensor([RIGHT, LEFT, ACCELERATE, BRAKE])

@@ -1,4 +1,4 @@
-"""The driving net: three convolutions that keep 96x96 positions, a wide linear layer, and four classes.
+"""The driving net: three convolutions at 96x96 positions, a wide linear layer, and four classes.
 
 3x3 to 16 channels and 3x3 to 32, each with BatchNorm and ReLU, 5x5 to 64 with ReLU, linear to 512 with BatchNorm and
 ReLU, linear to 4. All but half a million of its 302 million weights are in the first linear layer. ``narrow`` divides
@@ -21,7 +21,7 @@ NARROW = 8
 
 
 class DrivingNet(nn.Module):
-    """``[B, 3, 96, 96]`` to logits ``[B, 4]``."""
+    """Net from ``[B, 3, 96, 96]`` to logits ``[B, 4]``."""
 
     def __init__(self, divisor: int = 1) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class DrivingNet(nn.Module):
 
 
 def trained_driving_net(frames: Frames, *, divisor: int, epochs: int, lr: float = LR) -> DrivingNet:
-    """The net after so many epochs of Adam, on augmented frames."""
+    """Train the net for ``epochs`` epochs with Adam, on augmented frames."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = DrivingNet(divisor)

@@ -1,4 +1,4 @@
-"""MiniCIFAR: four classes of CIFAR-10, a fifth of their training images, in the course's own order; and CIFAR-10 whole.
+"""MiniCIFAR: four classes of CIFAR-10, a fifth of their training images, in the course's order; and all of CIFAR-10.
 
 Classes 0 to 3. One vector of indices, ``RandomState(42).choice(5000, 1000, replace=False)``, is applied to each class's
 images in the order of the file, and the classes are stacked. ``RandomState(69)`` shuffles the 4000 for a split into
@@ -39,16 +39,16 @@ class Images:
         return Images(self.pixels[indices], self.labels[indices])
 
     def inputs(self) -> Tensor:
-        """All of them, normalized."""
+        """All images, normalized."""
         return normalized(self.pixels)
 
     def batches(self, size: int = 100) -> Iterator[tuple[Tensor, Tensor]]:
-        """In order, normalized."""
+        """Yield batches in order, normalized."""
         for start in range(0, len(self), size):
             yield normalized(self.pixels[start : start + size]), self.labels[start : start + size]
 
     def shuffled(self, size: int, *, augmented: bool) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-        """Batches of an epoch: shuffled, and shifted and mirrored if asked to, by the epoch's number."""
+        """Function from an epoch's number to its batches: shuffled, and shifted and mirrored if asked to."""
         background = normalized(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
         moved = Augmentation(background) if augmented else None
 
@@ -63,7 +63,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Sets:
-    """Images to train on, to choose by, and to test with."""
+    """Images for training, validation and testing."""
 
     training: Images
     validation: Images
@@ -71,7 +71,7 @@ class Sets:
 
 
 def normalized(pixels: Tensor) -> Tensor:
-    """Pixels as the course feeds them, in the layout that CPUs are fastest with."""
+    """Normalize pixels as the course does, in the layout that is fastest on CPUs."""
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (MEAN, STD))
     return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
@@ -90,7 +90,7 @@ def whole(split: Split) -> Images:
 
 
 def mini_cifar(training: Images, test: Images) -> Sets:
-    """The course's four classes."""
+    """Select the course's four classes."""
     per_class = int((training.labels == 0).sum())
     chosen = np.random.RandomState(SELECTION_SEED).choice(per_class, per_class // FRACTION, replace=False)
     order = torch.cat([where(training, label)[torch.from_numpy(chosen)] for label in range(CLASSES)])

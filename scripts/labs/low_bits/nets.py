@@ -1,4 +1,4 @@
-"""Networks of the low-bit lab: trained, deployed, and measured in the forms that are shipped."""
+"""Networks of the low-bit lab: trained, deployed, and measured in the form of their files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ EXAMPLE = torch.zeros(2, 3, 32, 32)
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is made and trained.
+    """Plan of a network: the module, and its training.
 
     Attributes:
-        name: what tables call it.
-        method: of :func:`fxpasses.binary.binarize`; None for a float network.
-        build: the module, always with the same weights.
-        training: settings.
+        name: name in tables.
+        method: method of :func:`fxpasses.binary.binarize`; None for a float network.
+        build: makes the module, always with the same weights.
+        training: settings of the training.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one network came to, its float parameters beside the files it is shipped as.
+    """Measurements of one network: its float parameters, and the files it is deployed as.
 
-    ``top1`` is that of the graph that was trained, with its binary weights; ``lsb`` the largest difference between
-    both runtimes, at any integer tensor.
+    ``top1`` is that of the trained graph, with its binary weights; ``lsb`` is the largest difference between both
+    runtimes, at any integer tensor.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Measured:
 
 
 def seeded(build: Callable[[], nn.Module]) -> nn.Module:
-    """A module whose random weights are the same at every call, in eval mode."""
+    """Build a module whose random weights are the same at every call, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build().eval()
 
 
 def trained(plan: Plan, images: Images, checkpoint: Path | None, *, augmented: bool = False) -> fx.GraphModule:
-    """The graph of a plan, trained; where there is a checkpoint it goes on from there."""
+    """Train the graph of a plan; resume if there is a checkpoint."""
     graph = fxpasses.capture(seeded(plan.build), EXAMPLE)
     net = graph if plan.method is None else binarize(graph, plan.method)
     net = net.to(memory_format=torch.channels_last)
@@ -79,7 +79,7 @@ def trained(plan: Plan, images: Images, checkpoint: Path | None, *, augmented: b
 
 
 def measured(plan: Plan, net: fx.GraphModule, training: Images, test: Images, folder: Path) -> Measured:
-    """Everything the lab asks of one network."""
+    """Make all measurements of one network."""
     folder.mkdir(parents=True, exist_ok=True)
     batches = [inputs for inputs, _ in training.at(torch.arange(min(CALIBRATION, len(training)))).batches(50)]
     if plan.method is None:
@@ -106,7 +106,7 @@ def measured(plan: Plan, net: fx.GraphModule, training: Images, test: Images, fo
 
 
 def cifar_plans(epochs: int, *, quick: bool) -> list[Plan]:
-    """The networks that are compared on CIFAR-10: one form, float and binary, and the two with binary inputs."""
+    """Plans of the networks compared on CIFAR-10: one form, float and binary, and the two with binary inputs."""
     widths, hidden = ((16, 32, 64), 64) if quick else ((48, 96, 192), 256)
 
     def form() -> nn.Module:
@@ -128,7 +128,7 @@ def cifar_plans(epochs: int, *, quick: bool) -> list[Plan]:
 
 
 def at_widths(epochs: int, *, quick: bool) -> list[Plan]:
-    """BinaryConnect's network at several widths, for accuracy against size."""
+    """Plans of BinaryConnect's network at several widths, for accuracy against size."""
     widths = (8, 32) if quick else (12, 24, 48, 96)
 
     def plan(width: int) -> Plan:
@@ -140,7 +140,7 @@ def at_widths(epochs: int, *, quick: bool) -> list[Plan]:
 
 
 def with_integers(net: nn.Module, bits: int) -> nn.Module:
-    """A copy whose layers' weights are overwritten by what ``bits`` bits for each output hold of them, still floats."""
+    """Copy a net and round its layers' weights to ``bits`` bits for each output; they are still floats."""
     twin = copy.deepcopy(net)
     with torch.no_grad():
         for module in twin.modules():

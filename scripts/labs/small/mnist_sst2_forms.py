@@ -75,24 +75,24 @@ def float_models(lab: MnistSst2) -> None:
 
 
 def state_megabytes(net: nn.Module) -> float:
-    """What torch.save makes of the weights."""
+    """Size of the weights in a file of torch.save."""
     file = io.BytesIO()
     torch.save(net.state_dict(), file)
     return len(file.getvalue()) / MEGABYTE
 
 
 def float_graph(net: nn.Module, task: Task) -> GraphModule:
-    """The net captured and fused."""
+    """Capture and fuse the net."""
     return fx.fuse(fx.capture(net, (task.make_input(2),)))
 
 
 def calibration(task: Task) -> Iterator[Tensor]:
-    """The first rows of the training data."""
+    """First rows of the training data."""
     return iter(torch.split(task.training.inputs[:CALIBRATION_ROWS], CALIBRATION_BATCH))
 
 
 def forms_of(net: Mlp, task: Task) -> dict[str, GraphModule]:
-    """The net in each of the four forms."""
+    """Make the net in each of the four forms."""
     graph = float_graph(net, task)
     return {
         "float32": graph,
@@ -126,7 +126,7 @@ def forms_of_each_model(lab: MnistSst2) -> None:
 
 
 def subjects_of(lab: MnistSst2, name: str, task: Task) -> dict[str, Subject]:
-    """All forms of a task's net in both runtimes."""
+    """Make all forms of a task's net in both runtimes."""
     folder = lab.report.settings.out / "files" / name
     found: dict[str, Subject] = {}
     for form, graph in forms_of(lab.nets[name], task).items():
@@ -192,6 +192,6 @@ def mixed_precision_training(lab: MnistSst2) -> None:
 
 
 def _part(task: Task, rows: int) -> Task:
-    """The task with the first training rows only."""
+    """Reduce the task to the first training rows."""
     training = replace(task.training, inputs=task.training.inputs[:rows], labels=task.training.labels[:rows])
     return replace(task, training=training)

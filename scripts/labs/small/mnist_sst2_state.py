@@ -1,4 +1,4 @@
-"""What the sections of the MNIST and SST-2 lab share: the two tasks and the nets trained for them."""
+"""State that the sections of the MNIST and SST-2 lab share: the two tasks and the nets trained for them."""
 
 from __future__ import annotations
 

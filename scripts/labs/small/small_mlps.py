@@ -1,7 +1,7 @@
-"""The nets and data of the MNIST and SST-2 lab: multilayer perceptrons on cropped digits and on counted words.
+"""Nets and data of the MNIST and SST-2 lab: multilayer perceptrons on cropped digits and on counted words.
 
-MNIST: the middle 20x20 pixels of each image, divided by 255, as one row of 400. SST-2: how often each of the 5000
-words most frequent in the training sentences occurs in a sentence.
+MNIST: the middle 20x20 pixels of each image, divided by 255, as one row of 400. SST-2: counts of the 5000 words that
+are most frequent in the training sentences.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Table:
     labels: Tensor
 
     def batches(self, size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """In order; the last batch may be smaller."""
+        """Yield batches in order; the last batch may be smaller."""
         rows, labels = self.inputs[:limit], self.labels[:limit]
         return zip(torch.split(rows, size), torch.split(labels, size), strict=True)
 
     def shuffled(self, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every row once, in an order fixed by the seed."""
+        """Yield every row once, in an order fixed by the seed."""
         order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
         return ((self.inputs[indices], self.labels[indices]) for indices in torch.split(order, size))
 
@@ -59,12 +59,12 @@ class Task:
         return self.training.inputs.shape[1]
 
     def make_input(self, batch: int) -> Tensor:
-        """The first held-out rows."""
+        """First held-out rows."""
         return self.held_out.inputs[:batch]
 
 
 class Mlp(nn.Module):
-    """``[B, inputs]`` to logits ``[B, classes]`` through hidden layers with ReLU."""
+    """Perceptron from ``[B, inputs]`` to logits ``[B, classes]`` through hidden layers with ReLU."""
 
     def __init__(self, inputs: int, hidden: Sequence[int], classes: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Mlp(nn.Module):
 
 
 def trained(task: Task, hidden: Sequence[int] | None = None, *, epochs: int = 2, bf16: bool = False) -> Mlp:
-    """A net with these hidden layers (the task's own if not given), trained by Adam at 0.001 on batches of 64."""
+    """Train a net with these hidden layers (by default the task's own) with Adam at 0.001 on batches of 64."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = Mlp(task.inputs, task.hidden if hidden is None else hidden, task.classes)
@@ -91,7 +91,7 @@ def trained(task: Task, hidden: Sequence[int] | None = None, *, epochs: int = 2,
 
 
 def mnist_task(folder: Path, hidden: tuple[int, ...] = (1024, 1024), crop: int = CROP) -> Task:
-    """MNIST of ``folder``, cropped to the middle ``crop`` x ``crop`` pixels."""
+    """Read MNIST from ``folder``, cropped to the middle ``crop`` x ``crop`` pixels."""
     training, held_out = idx_splits(folder, f"mnist={folder}")
     tables = [
         Table(cropped(split.inputs(torch.arange(len(split))), crop), split.labels) for split in (training, held_out)
@@ -100,14 +100,14 @@ def mnist_task(folder: Path, hidden: tuple[int, ...] = (1024, 1024), crop: int =
 
 
 def cropped(images: Tensor, size: int) -> Tensor:
-    """uint8 ``[N, 1, H, W]`` to float32 rows ``[N, size * size]`` of the pixels in the middle, 0 to 1."""
+    """Crop uint8 ``[N, 1, H, W]`` to float32 rows ``[N, size * size]`` of the pixels in the middle, 0 to 1."""
     top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
     middle = images[:, 0, top : top + size, left : left + size]
     return middle.reshape(len(images), -1).to(torch.float32).div_(255)
 
 
 def sst2_task(folder: Path, hidden: tuple[int, ...] = (512, 512)) -> Task:
-    """SST-2 of ``folder``: training on train.tsv, judged on dev.tsv."""
+    """Read SST-2 from ``folder``: train.tsv for training, dev.tsv for evaluation."""
     training, held_out = sentence_splits(folder, ModelInput((1,)), f"sst2={folder}")
     vocabulary = most_frequent_words(training.sentences, VOCABULARY)
     tables = [word_counts(split, vocabulary) for split in (training, held_out)]
@@ -115,14 +115,14 @@ def sst2_task(folder: Path, hidden: tuple[int, ...] = (512, 512)) -> Task:
 
 
 def most_frequent_words(sentences: Sequence[str], count: int) -> dict[str, int]:
-    """Index of each word, the most frequent first; of equally frequent ones the first by the alphabet."""
+    """Index of each word, the most frequent first; equally frequent ones in alphabetical order."""
     seen = Counter(word for sentence in sentences for word in sentence.lower().split())
     ranked = sorted(seen, key=lambda word: (-seen[word], word))
     return {word: index for index, word in enumerate(ranked[:count])}
 
 
 def word_counts(split: SentenceSplit, vocabulary: dict[str, int]) -> Table:
-    """For each sentence how often each known word occurs."""
+    """Counts of each known word in each sentence."""
     counts = torch.zeros(len(split), len(vocabulary))
     for row, sentence in enumerate(split.sentences):
         for word in sentence.lower().split():

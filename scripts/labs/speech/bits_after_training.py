@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BITS, QUICK_BITS = (2, 3, 4, 5, 6, 7, 8), (2, 4, 8)
 EPOCHS, QUICK_EPOCHS = {"lenet": 3.0, "keyword": 30.0}, {"lenet": 1.0, "keyword": 3.0}
 LR = 1e-3
-"""A tenth of the usual: the keyword net sums 4000 values, and forgets what it knew at 0.01."""
+"""Learning rate: a tenth of the usual, because the keyword net sums 4000 values and loses its accuracy at 0.01."""
 
 
 def bits_after_training(lab: Quantization) -> None:

@@ -18,7 +18,7 @@ EPOCHS, BATCH, LR = 30, 100, 1e-3
 
 
 class KeywordNet(nn.Module):
-    """``[B, 1, 49, 40]`` to logits ``[B, classes]``."""
+    """Net from ``[B, 1, 49, 40]`` to logits ``[B, classes]``."""
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class KeywordNet(nn.Module):
 
 
 def trained_keyword_net(data: SpokenDigits, epochs: int = EPOCHS) -> KeywordNet:
-    """The net after so many epochs of Adam at 0.001, batches of 100."""
+    """Train the net for ``epochs`` epochs with Adam at 0.001, batches of 100."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = KeywordNet()

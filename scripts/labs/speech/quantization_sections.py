@@ -157,7 +157,7 @@ def equal_to_the_toolkit(lab: Quantization) -> None:
 
 
 def quantized_by_toolkit(net: SmallNet, config: fx.QuantConfig) -> GraphModule:
-    """The net as a QUANTIZED graph."""
+    """Quantize the net to a QUANTIZED graph."""
     return fx.quantize(net.net, (net.calibration[:2],), torch.split(net.calibration, 64), config)
 
 
@@ -183,7 +183,9 @@ def fewer_bits(lab: Quantization) -> None:
 
 
 def _few_bit_weights(net: SmallNet) -> Iterator[nn.Module]:
-    """The net by the toolkit with weights of each number of bits; calibrated once, since ranges stay the same."""
+    """Yield the net with weights of each number of bits, by the toolkit; calibrated once, since
+    ranges stay the same.
+    """
     config, batches = fx.QuantConfig(weight_search="mse"), list(torch.split(net.calibration, 64))
     graph = fx.fuse(fx.capture(net.net, (net.calibration[:2],)))
     graph = fx.observe(fx.align_pixels(fx.equalize(graph, batches), batches), config)

@@ -1,4 +1,4 @@
-"""What the sections of lab 1 share: two small nets as chains, their data, and CIFAR-10 for the VGG."""
+"""State that the sections of lab 1 share: two small nets as chains, their data, and CIFAR-10 for the VGG."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TITLES = {"lenet": "LeNet", "keyword": "keyword net"}
 
 @dataclass(frozen=True)
 class SmallNet:
-    """A float net, the same as a chain, labelled training and test inputs."""
+    """A float net, its chain, and labelled training and test inputs."""
 
     net: nn.Module
     chain: tuple[Link, ...]
@@ -39,13 +39,13 @@ class SmallNet:
 
     @property
     def calibration(self) -> Tensor:
-        """The first training inputs."""
+        """First training inputs."""
         return self.training_inputs[:CALIBRATION]
 
 
 @dataclass
 class Quantization:
-    """The small nets by name, and the VGG; ``scan`` is what each of its layers loses at each ratio, once measured."""
+    """The small nets by name, and the VGG; ``scan`` is the loss of each of its layers at each ratio, once measured."""
 
     report: LabReport
     nets: dict[str, SmallNet]
@@ -76,7 +76,7 @@ def _lenet(report: LabReport) -> SmallNet:
 
 
 def lenet_chain(net: LeNet) -> tuple[Link, ...]:
-    """LeNet, link by link."""
+    """Chain of LeNet."""
     return (
         Link("conv1", net.conv1),
         Link("pool1", pools=True),
@@ -97,16 +97,16 @@ def _keyword(report: LabReport) -> SmallNet:
 
 
 def keyword_chain(net: KeywordNet) -> tuple[Link, ...]:
-    """The keyword net, link by link."""
+    """Chain of the keyword net."""
     return (Link("conv", net.conv, relu=True), Link("flatten"), Link("linear", net.linear))
 
 
 @torch.no_grad()
 def accuracy_of(net: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """Top-1 in percent."""
+    """Top-1 in percent of a net."""
     return top1(torch.cat([net(part) for part in torch.split(inputs, 250)]), labels)
 
 
 def top1(logits: Tensor, labels: Tensor) -> float:
-    """Of logits, in percent."""
+    """Top-1 in percent of logits."""
     return 100 * (logits.argmax(1) == labels).double().mean().item()

@@ -1,4 +1,4 @@
-"""Spoken digits as log-mel pictures for a keyword net, by numpy alone.
+"""Converts spoken digits to log-mel images for a keyword net, with numpy alone.
 
 A recording of at most one second at 8 kHz is put in the middle of one second of silence. Every 20 ms a Hann window of
 30 ms is transformed, its power summed in 40 triangles evenly spaced in mels (HTK's formula) from 20 Hz to 4 kHz, and
@@ -32,7 +32,7 @@ FILE = "spoken_digits.npz"
 
 @dataclass(frozen=True)
 class SpokenDigits:
-    """Features ``[N, 1, 49, 40]`` and digits ``[N]``, of training and of testing."""
+    """Features ``[N, 1, 49, 40]`` and digits ``[N]``, for training and for testing."""
 
     inputs: Tensor
     labels: Tensor
@@ -41,7 +41,7 @@ class SpokenDigits:
 
 
 def read_spoken_digits(folder: Path) -> SpokenDigits:
-    """The recordings of ``spoken_digits.npz`` in the folder, as features.
+    """Read the recordings of ``spoken_digits.npz`` in the folder, as features.
 
     Raises:
         InputError: there is no such file, or it lacks an array.
@@ -67,7 +67,7 @@ def read_spoken_digits(folder: Path) -> SpokenDigits:
 
 
 def one_second(samples: npt.NDArray[Any]) -> Floats:
-    """The samples, -1 to 1, in the middle of a second of silence; what is longer is cut on both sides."""
+    """Put samples, -1 to 1, in the middle of a second of silence; longer recordings are cut on both sides."""
     samples = samples.astype(np.float32) / 32768
     surplus = max(0, len(samples) - SECOND)
     samples = samples[surplus // 2 : surplus // 2 + SECOND]
@@ -78,7 +78,7 @@ def one_second(samples: npt.NDArray[Any]) -> Floats:
 
 
 def log_mel(second: Floats) -> Floats:
-    """``[8000]`` samples to ``[49, 40]`` logarithms of the power in each band."""
+    """Convert ``[8000]`` samples to ``[49, 40]`` logarithms of the power in each band."""
     frames = np.lib.stride_tricks.sliding_window_view(second, WINDOW)[::STRIDE][:FRAMES]
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(frames * window, TRANSFORM)) ** 2
@@ -87,7 +87,7 @@ def log_mel(second: Floats) -> Floats:
 
 
 def mel_triangles() -> Floats:
-    """``[40, 129]``: the share of each frequency of the transform in each band."""
+    """Share of each frequency of the transform in each band, ``[40, 129]``."""
     edges = _to_hz(np.linspace(_to_mel(LOWEST_HZ), _to_mel(HIGHEST_HZ), BANDS + 2))
     frequencies = np.arange(TRANSFORM // 2 + 1) * RATE / TRANSFORM
     rising = (frequencies - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]

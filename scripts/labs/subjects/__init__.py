@@ -1,1 +1,1 @@
-"""What labs measure: a trained net in both runtimes, and the pruning of ResNet-18."""
+"""Subjects that labs measure: a trained net in both runtimes, and the pruning of ResNet-18."""

@@ -1,6 +1,6 @@
-"""A net for CIFAR-10 and the images it is judged on: what the ResNet-18 lab and the VGG part of lab 1 have in common.
+"""A net for CIFAR-10 and its evaluation images: shared by the ResNet-18 lab and the VGG part of lab 1.
 
-With weights of ``long_training.py`` the net is the large one; without, a narrow one of the same kind, trained here.
+With weights of ``long_training.py`` the net is the large one; without, a narrow one of the same kind is trained here.
 """
 
 from __future__ import annotations
@@ -45,35 +45,35 @@ class CifarSubject:
 
     @property
     def images(self) -> int:
-        """Held-out images that every accuracy is measured on."""
+        """Number of held-out images for every measurement of accuracy."""
         return min(QUICK_HELD_OUT_IMAGES if self.quick else HELD_OUT_IMAGES, self.data.evaluation_images)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Held-out images and their labels."""
+        """Yield held-out images and their labels."""
         return self.data.evaluation(EVALUATION_BATCH, self.images)
 
     def calibration(self) -> Iterator[Tensor]:
-        """Training images, for ranges."""
+        """Yield training images to calibrate ranges."""
         return self.data.calibration(CALIBRATION_IMAGES, 32)
 
     def make_input(self, batch: int) -> Tensor:
-        """One batch of held-out images, the same for every model."""
+        """Return one batch of held-out images, the same for every model."""
         return next(self.data.evaluation(batch, batch))[0]
 
     @cached_property
     def captured(self) -> GraphModule:
-        """The net as a graph, nothing folded: its layers are those that were trained."""
+        """The net as a graph without fusion: its layers are the trained ones."""
         return fx.capture(self.net, (self.make_input(2),))
 
     @cached_property
     def fused(self) -> GraphModule:
-        """With BatchNorm folded into convolutions."""
+        """The graph with BatchNorm folded into convolutions."""
         return fx.fuse(self.captured)
 
     def train(
         self, module: nn.Module, epochs: int, lr: float, after_step: Callable[[], object] | None = None
     ) -> nn.Module:
-        """Train a module in place by SGD, on mirrored and shifted images: the first 4000 of each epoch if quick."""
+        """Train a module in place by SGD, on mirrored and shifted images; if quick, on the first 4000 of each epoch."""
         most = QUICK_TRAINING_IMAGES if self.quick else self.data.calibration_images
         augmentation = Augmentation(self.preprocessing(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten())
 
@@ -96,10 +96,10 @@ def cifar_subject(
     """Read the data, and load the weights or train a narrow net.
 
     Args:
-        report: of the lab.
-        shaped: a net of the shape that weights have.
-        narrow: the net to train where there are none.
-        preprocessing: of the pixels.
+        report: report of the lab.
+        shaped: makes a net with the shapes of some weights.
+        narrow: makes the net to train if there are no weights.
+        preprocessing: preprocessing of the pixels.
         weights: a file of ``long_training.py``, or None.
     """
     folder = report.settings.data / "cifar10"

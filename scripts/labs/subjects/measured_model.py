@@ -1,13 +1,13 @@
-"""What the labs ask of any model, float or int8, in either runtime: one function each.
+"""Measurements of any model, float or int8, in either runtime: one function for each.
 
     accuracy        top-1 in percent
     latency         mean and standard deviation over runs, each the mean of a block of calls
     flops           two for each multiply-accumulate: rounding removes none of them
-    file_megabytes  of what is shipped: the .pt2 file or the ONNX file
-    parameters      weights and biases, also where they are integers
+    file_megabytes  size of the deployed file: the .pt2 file or the ONNX file
+    parameters      weights and biases, also if they are integers
 
-None of them reads ``module.parameters()`` of an int8 module or counts by hooks on layer classes: of int8 modules both
-give next to nothing.
+None of them reads ``module.parameters()`` of an int8 module or counts by hooks on layer classes: for int8 modules both
+give almost nothing.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from fxpasses.quantization.int8.int8_calls import find_float_results, find_int8_
 RUNS = 5
 CALLS_PER_RUN = 5
 MOST_SECONDS = 120.0
-"""For all subjects at one batch size; the slowest get fewer runs then."""
+"""Time limit for all subjects at one batch size; the slowest then get fewer runs."""
 MEGABYTE = 1e6
 Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One form of a model in one runtime: the file that is shipped, its weights and biases, and how it is run."""
+    """One form of a model in one runtime: its deployed file, its number of weights and biases, and its runner."""
 
     name: str
     runtime: str
@@ -56,24 +56,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of a call: mean and standard deviation over runs."""
+    """Latency of a call in milliseconds: mean and standard deviation over runs."""
 
     mean_ms: float
     std_ms: float
 
 
 def accuracy(subject: Subject, batches: Batches) -> float:
-    """Top-1 in percent."""
+    """Top-1 of a subject in percent."""
     return evaluate_top1(subject.runner, batches)
 
 
 def file_megabytes(subject: Subject) -> float:
-    """Size of the file, with what lies beside it, in MB of a million bytes."""
+    """Size of the file, with the files that belong to it, in MB of a million bytes."""
     return file_bytes(subject.file) / MEGABYTE
 
 
 def parameters(graph: GraphModule) -> int:
-    """Weights and biases, whether float or integers; layers that quantize their own input keep all as buffers."""
+    """Number of weights and biases, float or integers; layers that quantize their own input keep all as buffers."""
     count = count_parameters(graph).params
     for module in graph.modules():
         if isinstance(module, DynamicLinear):
@@ -82,7 +82,7 @@ def parameters(graph: GraphModule) -> int:
 
 
 def flops(graph: GraphModule) -> int:
-    """Two for each multiply-accumulate of one input, of a FLOAT graph or of the layers of a QUANTIZED one."""
+    """FLOPs: two for each multiply-accumulate of one input, in a FLOAT graph or in the layers of a QUANTIZED one."""
     if stage_of(graph) is not Stage.QUANTIZED:
         return 2 * count_graph_macs(graph)
     layers = [(call.node, call.layer) for call in find_int8_calls(graph).values() if call.layer is not None]
@@ -99,7 +99,7 @@ def latencies(
     threads: int = 1,
     runs: int = RUNS,
 ) -> dict[tuple[str, int], Latency]:
-    """Of every subject at every batch size, measured in turns.
+    """Latencies of every subject at every batch size, measured in turns.
 
     One more run comes first and is not counted. After two minutes at one batch size no further run begins.
     """
@@ -114,14 +114,16 @@ def latencies(
 
 def _over_runs(cell: Cell, runner: str) -> Latency:
     means = [statistics.fmean(block) / 1e6 for block in cell.rounds[runner]]
-    means = means[1:] or means  # where time was up after the first round, it is all there is
+    means = means[1:] or means  # if time was up after the first round, it is the only one
     return Latency(statistics.fmean(means), statistics.stdev(means) if len(means) > 1 else 0.0)
 
 
 def in_both_runtimes(
     name: str, precision: str, graph: GraphModule, folder: Path, threads: int = 1
 ) -> tuple[Subject, Subject]:
-    """A FLOAT, LOWERED or QUANTIZED graph in PyTorch and, as a file, in onnxruntime: NAME.pt2 and NAME.onnx."""
+    """Subjects of a FLOAT, LOWERED or QUANTIZED graph in PyTorch and in onnxruntime, with files
+    NAME.pt2 and NAME.onnx.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{name}.pt2"
     write = save_lowered if stage_of(graph) is Stage.LOWERED else fx.export.save

@@ -76,7 +76,7 @@ def largest_percentage(lab: CifarSubject) -> None:
 def whole_percentage(
     lab: CifarSubject, yardstick: Yardstick, paths: Sequence[str]
 ) -> tuple[int, float, Mapping[float, float]]:
-    """The largest whole percentage of these layers, all pruned alike, the points it costs, and all that was tried."""
+    """Largest whole percentage of these layers, all pruned by it, the points lost, and all percentages tried."""
     tried: dict[float, float] = {0.0: 0.0}
 
     def drop_at(ratio: float) -> float:

@@ -1,6 +1,6 @@
-"""Quantization-aware training as the labs need it: a float net and its data in, an int8 net out.
+"""Quantization-aware training for the labs: from a float net and its data to an int8 net.
 
-The labs have their questions on it where ``fxpasses.training`` is there.
+Labs have questions on it only if ``fxpasses.training`` exists.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import fxpasses
 HAS_TRAINING = Path(fxpasses.__file__).with_name("training").is_dir()
 BATCH = 64
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-"""The batches of an epoch: inputs and labels."""
+"""Function from an epoch's number to its batches: inputs and labels."""
 
 
 def trained_int8(
@@ -32,16 +32,16 @@ def trained_int8(
     bits: int = 8,
     lr: float = 0.01,
 ) -> GraphModule:
-    """The QUANTIZED graph of a float net after training with weights and activations of so many bits.
+    """Train a float net with weights and activations of ``bits`` bits; return the QUANTIZED graph.
 
     Args:
         net: trained in float; it is the teacher, and not changed.
-        calibration: inputs that ranges begin from.
-        batches: of each epoch.
+        calibration: inputs for the initial ranges.
+        batches: makes the batches of each epoch.
         steps: batches of an epoch.
-        epochs: how long.
-        bits: of every layer, the first and the last as well.
-        lr: of weights; a net whose inputs or logits are large wants less.
+        epochs: number of epochs.
+        bits: bits of every layer, including the first and the last.
+        lr: learning rate of weights; smaller for a net with large inputs or logits.
     """
     training: Any = import_module("fxpasses.training")
     config = training.TrainingConfig(weight_bits=bits, activation_bits=bits, end_bits=bits)
@@ -58,7 +58,7 @@ def trained_int8(
 
 
 def batches_of(inputs: Tensor, labels: Tensor) -> tuple[Batches, int]:
-    """Whole batches of an epoch in an order fixed by its number, and how many there are."""
+    """Function that makes the whole batches of an epoch in an order fixed by its number, and the number of batches."""
     whole = len(labels) // BATCH * BATCH
 
     def of_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

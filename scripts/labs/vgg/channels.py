@@ -20,17 +20,17 @@ RATIO = 0.3
 
 
 def kept_channels(count: int, ratio: float = RATIO) -> int:
-    """How many channels stay: the nearest whole number."""
+    """Number of channels that stay: the nearest whole number."""
     return round(count * (1 - ratio))
 
 
 def convolutions(gm: GraphModule) -> dict[str, nn.Conv2d]:
-    """The convolutions of a chain, in order."""
+    """Convolutions of a chain, in order."""
     return {path: layer for path, layer in prunable_layers(gm).items() if isinstance(layer, nn.Conv2d)}
 
 
 def read_strengths(gm: GraphModule) -> dict[str, Tensor]:
-    """For each convolution but the last, how strongly the next one reads each of its channels: the weights' norm."""
+    """Norm of the next convolution's weights for each channel of each convolution except the last."""
     layers = convolutions(gm)
     return {
         path: torch.linalg.vector_norm(layers[reader].weight.detach(), dim=(0, 2, 3))
@@ -39,7 +39,9 @@ def read_strengths(gm: GraphModule) -> dict[str, Tensor]:
 
 
 def channel_masks(gm: GraphModule, strengths: Mapping[str, Tensor] | None = None, ratio: float = RATIO) -> Masks:
-    """Masks that keep, of each convolution but the last, the first channels, or those that are read most strongly."""
+    """Masks that keep some channels of each convolution except the last: the first ones, or those with the largest
+    norm.
+    """
     masks = {}
     for path, layer in list(convolutions(gm).items())[:-1]:
         count = layer.out_channels
@@ -51,7 +53,7 @@ def channel_masks(gm: GraphModule, strengths: Mapping[str, Tensor] | None = None
 
 
 def without_channels(gm: GraphModule, masks: Masks) -> GraphModule:
-    """The graph without the channels that masks prune."""
+    """Remove the channels that masks prune."""
     return shrink(removal_of_masks(find_dependencies(gm), masks))
 
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 WIDTHS = (64, 128, 256, 256, 512, 512, 512, 512)
 POOLED = (1, 3, 5, 7)
-"""Numbers of the convolutions that a pool follows."""
+"""Numbers of the convolutions that have a pool after them."""
 CLASSES = 10
 
 
 class PooledVgg(nn.Module):
-    """``[B, 3, 32, 32]`` to logits ``[B, 10]``; ``widths`` are the channels of the convolutions."""
+    """VGG from ``[B, 3, 32, 32]`` to logits ``[B, 10]``; ``widths`` are the channels of the convolutions."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class PooledVgg(nn.Module):
 
 
 def shaped(state: Mapping[str, Tensor]) -> PooledVgg:
-    """The net whose weights these are, by their shapes."""
+    """Make the net for some weights, by their shapes."""
     return PooledVgg([value.shape[0] for value in state.values() if value.dim() == 4])
 
 
 def narrowed(divisor: int) -> PooledVgg:
-    """The net with a fraction of its channels."""
+    """Make the net with a fraction of its channels."""
     return PooledVgg(tuple(width // divisor for width in WIDTHS))

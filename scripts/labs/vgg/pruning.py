@@ -103,12 +103,12 @@ def _curves(axes: Axes, scan: Mapping[str, Mapping[float, float]], whole: float)
 
 
 def zeros_of(count: int, sparsity: float) -> int:
-    """How many of so many weights are pruned: the nearest whole number."""
+    """Number of pruned weights among ``count``: the nearest whole number."""
     return round(count * sparsity)
 
 
 def fine_grained_masks(gm: GraphModule, sparsities: Mapping[str, float]) -> Masks:
-    """Masks of the smallest weights of each layer, as many as :func:`zeros_of` says."""
+    """Masks of the smallest weights of each layer, in the number given by :func:`zeros_of`."""
     layers = prunable_layers(gm)
     counts = {path: layers[path].weight.numel() for path in sparsities}
     exact = {path: zeros_of(counts[path], sparsity) / counts[path] for path, sparsity in sparsities.items()}
@@ -116,7 +116,7 @@ def fine_grained_masks(gm: GraphModule, sparsities: Mapping[str, float]) -> Mask
 
 
 def chosen_sparsities(scan: Mapping[str, Mapping[float, float]], sizes: Mapping[str, int]) -> dict[str, float]:
-    """For every layer what it can give for one budget of points, the smallest that leaves 25 % of all weights."""
+    """Ratio of every layer for one budget of points: the smallest budget that leaves 25 % of all weights."""
     found = dict.fromkeys(scan, RATIOS[-1])
     for budget in BUDGETS:
         ratios = ratios_within(scan, budget)

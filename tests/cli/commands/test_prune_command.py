@@ -1,4 +1,4 @@
-"""``fxpasses prune``: one command from a model to a smaller int8 file and an honest report."""
+"""``fxpasses prune``: one command from a model to a smaller int8 file and a report with its losses."""
 
 from __future__ import annotations
 

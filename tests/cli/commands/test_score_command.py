@@ -24,7 +24,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_by_name(tmp_path: Path) -> None:
     done = fxpasses("score", "lenet", "--base", "imagenet", "--json", tmp_path / "score.json")
     assert done.code == 0, done.err
-    assert "conv1" in done.out and "sums as wide as they need" in done.out and "MobileNetV2-1.4" in done.out
+    assert "conv1" in done.out and "sums of the exact width" in done.out and "MobileNetV2-1.4" in done.out
     document = json.loads((tmp_path / "score.json").read_text())
     assert document["subject"] == "lenet" and document["params"] == 431_080
     assert document["layers"][0]["name"] == "conv1" and document["accumulator"] == "32"

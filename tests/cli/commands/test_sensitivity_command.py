@@ -1,4 +1,4 @@
-"""``fxpasses sensitivity`` from the command line, and what it shares with the searches of quantize and prune."""
+"""``fxpasses sensitivity`` from the command line, and the parts it shares with the searches of quantize and prune."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ SMALL = (*NET, "--eval", "60", "--calib", "16", "--no-bench")
 
 @pytest.mark.slow
 def test_a_recipe_found_is_the_same_model_bit_for_bit(tmp_path: Path) -> None:
-    """The weights are random: of some layers int8 changes classes, so that some go back to float."""
+    """The weights are random: int8 changes the classes of some layers, so that some go back to float."""
     out = tmp_path / "out"
     done = fxpasses("quantize", *SMALL, "--max-drop", "0", "--target", "x86-avx2", "--out", out)
     assert done.code == 0, done.err

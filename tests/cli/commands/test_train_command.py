@@ -1,4 +1,4 @@
-"""``fxpasses train``: what its options reach."""
+"""``fxpasses train``: the effects of its options."""
 
 from __future__ import annotations
 

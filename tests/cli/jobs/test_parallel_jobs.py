@@ -56,7 +56,7 @@ def test_a_cluster_without_its_package(backend: str, package: str) -> None:
 
 
 def dies_once(job: tuple[str, int]) -> int:
-    """The first time job 1 is done, its process is killed."""
+    """Kill the process of job 1 the first time it is done."""
     marker, number = Path(job[0]), job[1]
     if number == 1 and not marker.exists():
         marker.touch()
@@ -72,12 +72,12 @@ CLUSTERS = [
     pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"no {package}"))
     for backend, package in (("dask", "distributed"), ("ray", "ray"))
 ]
-"""pip install 'fxpasses[cluster]' brings both."""
+"""Backends of clusters, if their packages are installed; pip install 'fxpasses[cluster]' installs both."""
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers of a cluster find this file, and what a backend has started ends with the test."""
+    """Let workers of a cluster find this file, and stop the backend at the end of the test."""
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     monkeypatch.setenv("PYTHONPATH", path)
     yield
@@ -112,7 +112,7 @@ class TestClusters:
 
 
 class Counted:
-    """A job that says how often it was done."""
+    """A job that counts how often it was done."""
 
     times = 0
 

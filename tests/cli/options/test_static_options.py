@@ -1,4 +1,4 @@
-"""Options of static quantization: which settings they mean, and which were said."""
+"""Options of static quantization: their settings, and the list of options that were given."""
 
 from __future__ import annotations
 

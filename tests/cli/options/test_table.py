@@ -1,4 +1,4 @@
-"""Groups of options as tables: what typer reads, what a command gets, and that the table agrees with the settings."""
+"""Groups of options as tables: typer and commands read them, and the table agrees with the settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ got: list[Any] = []
 
 @takes_groups
 def command(pair: Pair, count: Annotated[int, typer.Option("--count")] = 1) -> None:
-    """What it does."""
+    """A command."""
     got[:] = [pair, count]
 
 
@@ -44,7 +44,7 @@ def test_typer_sees_every_option() -> None:
 
 def test_the_signature_is_flat() -> None:
     assert list(inspect.signature(command).parameters) == ["name", "fast", "often", "count"]
-    assert command.__doc__ == "What it does."
+    assert command.__doc__ == "A command."
 
 
 def test_options_of_a_group() -> None:

@@ -12,7 +12,7 @@ from fxpasses.cli.folders.folder import require_static
 from fxpasses.errors import InputError
 
 LEAST_AGREEMENT = 90.0
-"""Percent; the weights are random, so that some images lie between two classes."""
+"""Least agreement in percent; the weights are random, so some images lie between two classes."""
 QUICK = ("digits_cnn", "--data", "digits", "--eval", "40", "--no-bench", "--threads", "1")
 
 

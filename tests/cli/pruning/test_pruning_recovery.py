@@ -1,4 +1,4 @@
-"""Recovery after pruning: which images serve what, and that what was good is left alone."""
+"""Recovery after pruning: the images used for each step, and that good statistics are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--explain-repairs``: which repairs there are, and what each gained."""
+"""``--explain-repairs``: the repairs in use, and the gain of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``quantize --method static`` through: artifacts all or none."""
+"""``quantize --method static`` from end to end: all artifacts or none."""
 
 from __future__ import annotations
 

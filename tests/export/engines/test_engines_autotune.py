@@ -32,7 +32,7 @@ NETS = (
 
 
 class Usual(Kernel):
-    """Stands for a kernel; remembers what it is called with."""
+    """Stand-in for a kernel; it records its calls."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def _nothing_known() -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> dict[type[nn.Module], float]:
-    """Seconds that a kernel is said to take; it is called all the same."""
+    """Seconds that a kernel is claimed to take; it is really called."""
     seconds: dict[type[nn.Module], float] = {Usual: 1.0, Other: 1.0}
 
     def told(kernel: nn.Module, inputs: list[Tensor]) -> float:

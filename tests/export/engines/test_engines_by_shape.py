@@ -1,4 +1,4 @@
-"""Which shapes get something of their own."""
+"""Input shapes that get their own object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fxpasses.export.engines.shape_cache import KEPT, REMEMBERED, REPEATS, BySha
 
 
 def numbered() -> ByShape[int]:
-    """The first is 0, those made later 1, 2, ..."""
+    """Objects with numbers: the first is 0, those made later are 1, 2, ..."""
     made = count(1)
     return ByShape(0, again=lambda first: next(made))
 

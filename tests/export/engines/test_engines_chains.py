@@ -1,4 +1,4 @@
-"""Kernels called as one give what they give one by one."""
+"""Kernels called as a chain give the results of separate calls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fxpasses.export.torch_int8 import to_torch
 
 
 class Blocks(nn.Module):
-    """Everything that can be in a chain, and a pool and a mean that end one."""
+    """Every operator that a chain can hold, and a pool and a mean that end one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def short_chains(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_kernel_as_a_chain_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And all that follow each other as one, in every net there is."""
+    """Chains of single kernels, and of all kernels that follow each other, give the same integers in every net."""
     monkeypatch.setattr(chains, "SHORTEST", 1)
     inputs = fresh_inputs(TINY[name], 23)
     expected = outputs_of(to_torch(quantized(name, PAIR_SAFE), "reference"), inputs)
@@ -71,7 +71,7 @@ def on_images(body: nn.Module) -> TinyNet:
 
 
 class Branches(nn.Module):
-    """A chain whose first and last value are both read behind it."""
+    """Model with a chain whose first and last value are both read after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def chains_of(gm: fx.GraphModule) -> list[Chain]:
 @pytest.mark.parametrize("shape", [(5, 3, 9, 7), (1, 3, 14, 11)])
 @pytest.mark.parametrize("body", [Blocks, Branches])
 def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module], shape: tuple[int, ...]) -> None:
-    """For any batch and size of image."""
+    """A chain gives the integers of its kernels for any batch size and image size."""
     net, inputs = on_images(body()), (torch.randn(shape),)
     module, reference = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference")
     (one_by_one,), (called,), (exact,) = (outputs_of(m, inputs) for m in (module.net, module, reference))
@@ -182,7 +182,7 @@ def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.M
 
 
 def test_several_threads_may_call_one_chain() -> None:
-    """From its first call on, when TorchScript still makes up its mind how to run it."""
+    """Threads call the chain from its first call on, while TorchScript still chooses how to run it."""
     net = on_images(Blocks())
     module, reference, x = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference"), torch.randn(4, 3, 9, 7)
     (expected,) = outputs_of(reference, (x,))

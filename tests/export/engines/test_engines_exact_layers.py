@@ -1,4 +1,4 @@
-"""Layers in float32 that give the integers of exact arithmetic, whatever the weights."""
+"""Layers in float32 that give the integers of exact arithmetic, for any weights."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ KINDS = ["conv1d", "conv2d", "conv3d", "grouped", "wide", "linear", "tokens", "l
 
 
 def extreme(call: Int8Call, weight: int) -> Int8Call:
-    """The call with all weights the same: sums as large as they can be."""
+    """The call with equal weights, for the largest possible sums."""
     assert call.layer is not None
     return replace(call, layer=replace(call.layer, weight=torch.full_like(call.layer.weight, weight)))
 
@@ -154,7 +154,7 @@ def test_kernels_where_they_do_not() -> None:
 
 
 def test_where_fbgemm_alone_saturates_onednn_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on CPUs with AVX-VNNI and without AVX-512."""
+    """The case of CPUs with AVX-VNNI and without AVX-512."""
     monkeypatch.setattr(saturation, "saturates", lambda engine: engine == "fbgemm")
     assert isinstance(x86.x86_kernel(call_of("linear")), PlainLinear)
     one_position = net("one_position", nn.Conv2d(64, 8, 1), 2, 64, 1, 1)
@@ -171,7 +171,9 @@ def result_of(target: str) -> FloatResult:
 @pytest.mark.parametrize("name", ["residual_block", "squeeze_excite", "conv_depthwise_bn_relu6", "linear_relu_linear"])
 @pytest.mark.usefixtures("saturating")
 def test_whole_nets(name: str) -> None:
-    """In any batch size, from a copy too, and called by several shapes: what packed weights are renewed for."""
+    """Whole nets agree in any batch size, also copied, and called with several shapes, for which weights are packed
+    again.
+    """
     gm = quantized(name)
     module, exact = to_torch(gm, "x86"), to_torch(gm, "reference")
     for batch in (2, 1, 3, 3, 3):

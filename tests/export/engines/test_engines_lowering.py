@@ -1,4 +1,4 @@
-"""Lowering: one kernel for each integer operation, float islands as they are, nothing superfluous left."""
+"""Lowering: one kernel for each integer operation, unchanged float parts, no unused nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BORDER = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 
 
 class Marked(Kernel):
-    """A kernel that knows which call it is, and computes it."""
+    """Kernel that knows its call, and computes it."""
 
     def __init__(self, call: Int8Call) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def test_leaves_the_graph_alone() -> None:
 
 
 def test_quantize_and_dequantize_remain_only_at_the_borders() -> None:
-    """One way in, one way out: nothing between."""
+    """There is one quantize at the start, one dequantize at the end, and none in between."""
     for name in ("residual_block", "squeeze_excite", "max_pools", "channel_shuffle"):
         left = borders(lower(quantized(name, INTEGERS), reference_kernel))
         assert [n.target for n in left] == [ops.quantize, ops.dequantize]
@@ -144,7 +144,7 @@ def test_an_engine_has_its_own_kernels_for_float_results() -> None:
 
 
 def test_the_parameters_of_integers_stay_behind() -> None:
-    """Kernels hold their own: no float weight, no unused buffer."""
+    """Kernels hold their own parameters: there is no float weight, and no unused buffer."""
     lowered = lower(quantized("residual_block"), reference_kernel)
     assert not list(lowered.named_parameters()) and not list(lowered.named_buffers())
 

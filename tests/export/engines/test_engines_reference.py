@@ -124,7 +124,7 @@ def test_tables_are_the_function_rounded_once(function: Callable[[Tensor], Tenso
 
 @pytest.mark.parametrize("features", [EXACT_PRODUCTS, EXACT_PRODUCTS + 1, 3 * EXACT_PRODUCTS + 7])
 def test_long_sums_are_exact(features: int) -> None:
-    """Where float32 could not hold the sum it is split: all weights and inputs at their ends, and one in between."""
+    """Sums that float32 cannot hold are split: with all weights and inputs at their ends, and one in between."""
     net = tiny("long", lambda: nn.Linear(features, 3), (2, features))
     (call,) = find_int8_calls(quantize_net(net, INTEGERS)).values()
     assert call.layer is not None
@@ -181,7 +181,7 @@ def test_what_runs_on_integers_as_it_is_needs_no_kernel() -> None:
 
 @pytest.mark.parametrize("net", ["conv2d_grouped", "linear_3d", "add", "mul", "matmul", "global_average"])
 def test_the_way_through_float_gives_the_same(net: str) -> None:
-    """With tie-free scales float32 rounds as exact arithmetic does."""
+    """If scales are tie-free, float32 rounds as exact arithmetic does."""
     (call,) = find_int8_calls(graph_of(net, "x86")).values()
     inputs = random_integers(call, 5)
     assert torch.equal(through_float(call, *inputs), ReferenceKernel(call)(*inputs))

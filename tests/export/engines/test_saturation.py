@@ -1,4 +1,6 @@
-"""Whether kernels saturate is asked of them; layers that could be hurt go another way, with the same integers."""
+"""Saturation is measured on the kernels; layers that it could change are computed in another way, with the same
+integers.
+"""
 
 from __future__ import annotations
 

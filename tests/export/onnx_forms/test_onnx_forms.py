@@ -1,4 +1,4 @@
-"""Each rewriting happens where its conditions hold, and nowhere else; the numbers stay."""
+"""Each rewriting happens only if its conditions hold; the numbers stay."""
 
 from __future__ import annotations
 

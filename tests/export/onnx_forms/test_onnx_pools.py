@@ -1,4 +1,4 @@
-"""Pools that ONNX has no form for, or onnxruntime computes otherwise, give PyTorch's numbers."""
+"""Pools that ONNX cannot express, or that onnxruntime computes differently, give PyTorch's numbers."""
 
 from __future__ import annotations
 

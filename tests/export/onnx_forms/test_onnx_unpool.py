@@ -1,4 +1,6 @@
-"""Pools that say where their maxima were, and unpooling: the same numbers in float, in int8 and in onnxruntime."""
+"""Pools that return the places of their maxima, and unpooling: the same numbers in float, in int8
+and in onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ import fxpasses
 from fxpasses.export import parity, to_onnx, to_torch
 
 ROUNDING = 1e-5
-"""Of one convolution."""
+"""Rounding error of one convolution."""
 
 
 class _Unpooled(nn.Module):
-    """A convolution, a pool with indices, and what puts the maxima back."""
+    """A convolution, a pool with indices, and an unpool that puts the maxima back."""
 
     def __init__(self, conv: nn.Module, function: Callable[[Tensor], Any]) -> None:
         super().__init__()

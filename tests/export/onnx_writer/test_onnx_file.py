@@ -1,4 +1,4 @@
-"""ONNX files compute exactly what the graph computes, say what they are, and appear only when they are right."""
+"""ONNX files compute exactly what the graph computes, have metadata, and are written only if they are right."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_no_trace_of_the_exporter(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
 def test_a_gelu_is_one_operator(name: str) -> None:
-    """As five they read five copies of what DequantizeLinear gives, and onnxruntime does not fuse them."""
+    """Written as five operators, a gelu would need five copies of its input, and onnxruntime would not fuse it."""
     for graph in (fused(name), quantized(name)):
         model = model_of(exported(graph))
         assert [n.op_type for n in model.graph.node].count("Gelu") == 1
@@ -159,7 +159,7 @@ def test_an_operator_onnx_does_not_have(tmp_path: Path) -> None:
 
 @pytest.fixture
 def strict_checker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checker that likes nothing."""
+    """Replace the checker by one that refuses everything."""
 
     def refuse(*_: object, **__: object) -> None:
         raise onnx.checker.ValidationError("the graph is not to my taste\nat all")

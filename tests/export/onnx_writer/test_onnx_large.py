@@ -1,4 +1,4 @@
-"""Files whose weights lie beside them: written, run, optimised, measured and compared like any other."""
+"""Files with weights in a second file: written, run, optimised, measured and compared like any other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _net() -> fx.GraphModule:
 
 @pytest.fixture
 def small_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if protobuf held 4000 bytes."""
+    """Pretend that protobuf holds only 4000 bytes."""
     monkeypatch.setattr(onnx_large, "LARGEST_MESSAGE", 4000)
 
 
@@ -76,7 +76,7 @@ def test_one_file_where_one_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_both_files_move_together(tmp_path: Path) -> None:
-    """Where they lie is said by name alone."""
+    """Both files can be moved together, because the model names the other by its name alone."""
     to_onnx(_net(), tmp_path / "model.onnx", external_data=True, verify=False)
     (tmp_path / "other").mkdir()
     for name in ("model.onnx", "model.onnx.data"):

@@ -1,4 +1,4 @@
-"""Outputs of an ONNX file bear the keys of what the model returns, also those that are inputs or one tensor twice."""
+"""Outputs of an ONNX file have the keys of the model's outputs, also if they are inputs or the same tensor twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxpasses.signature.outputs import output_tensors
 
 
 def test_names_are_the_keys() -> None:
-    """Without an exporter: the values of a file stand for those of the graph, in order."""
+    """No exporter is needed: the values of a file correspond to those of the graph, in order."""
     build = net(lambda self, x: {"in": x, "y": self.a(x), "again": [self.a(x)], "x": Pair(self.a(x), x)}, a=fc)
     outputs = output_tensors(fx.capture(build().eval(), rows(2)))
     x, y, z = (onnx_ir.Value(name=name) for name in ("x", "linear", "in"))

@@ -1,4 +1,4 @@
-"""Files that compute something else than their graph: what is refused, with which node, and what is let through."""
+"""Files that compute something else than their graph: refused with the name of the node, or accepted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def graphs() -> dict[str, Any]:
 
 
 def spoilt(path: Path, spoil: Callable[[onnx.ModelProto], None]) -> Path:
-    """The file with something changed in it."""
+    """The file with a change in it."""
     model = onnx.load(path)
     spoil(model)
     onnx.save(model, path)
@@ -56,7 +56,7 @@ def spoilt(path: Path, spoil: Callable[[onnx.ModelProto], None]) -> Path:
 
 
 def _other_weight(model: onnx.ModelProto) -> None:
-    """The second convolution's largest weights, one by one, become zero."""
+    """Set the second convolution's largest weights to zero, one by one."""
     weights = [i for i in model.graph.initializer if list(i.dims) == [8, 8, 3, 3]]
     (weight,) = weights
     values = numpy_helper.to_array(weight).copy()
@@ -80,7 +80,7 @@ def test_a_wrong_layer_is_named(kind: str, node: str, graphs: dict[str, Any], tm
 def test_nothing_is_written_that_is_wrong(
     graphs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what was there before is still there."""
+    """A wrong file is not written, and the old one stays."""
     path, verify = tmp_path / "a.onnx", onnx_verify.verify_onnx
     path.write_bytes(b"what was there")
     monkeypatch.setattr(
@@ -104,7 +104,7 @@ def test_a_file_that_does_not_run_is_refused(graphs: dict[str, Any], tmp_path: P
 
 
 class Looked(nn.Module):
-    """Table rows: a number beyond its end raises."""
+    """Look-up of table rows: a number beyond its end raises."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Saved graphs come back whole: numbers, names, recipe and log; what is not one is refused with a reason."""
+"""Saved graphs are read again completely: numbers, names, recipe and log; other files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_unknown_target_of_a_newer_version(tmp_path: Path) -> None:
 
 
 class _Spectrum(nn.Module):
-    """An operator that is on nobody's list."""
+    """An operator that is on no list."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def test_an_operator_outside_the_list_is_let_through_by_name(tmp_path: Path) -> 
 
 
 def test_plain_torch_reads_the_file_as_well(tmp_path: Path) -> None:
-    """What ``save`` writes is an archive of torch.export, for whoever trusts it."""
+    """``save`` writes an archive of torch.export, which plain torch reads, too."""
     path = save(quantized("conv_bn_relu"), tmp_path / "model.pt2")
     inputs = inputs_of("conv_bn_relu")
     found = torch.export.load(path).module()(*inputs)

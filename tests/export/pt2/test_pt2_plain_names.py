@@ -1,4 +1,4 @@
-"""Models name things as they like; files hold plain names, and come back with the same integers."""
+"""Models may use any names; files hold plain names, and are read with the same integers."""
 
 from __future__ import annotations
 

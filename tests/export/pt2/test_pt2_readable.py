@@ -1,4 +1,4 @@
-"""Whatever ``save`` writes, ``load`` reads: FLOAT graphs, operators of torchvision, and sizes that values decide."""
+"""``load`` reads every file of ``save``: FLOAT graphs, operators of torchvision, and sizes that depend on values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ FLOAT = ("conv_bn_relu", "functional_bn", "conv_transpose2d_bn", "shared_conv_an
          "channel_shuffle", "window_attention", "embedding_linear", "prelu_per_channel", "stack_unbind",
          "split_uneven", "interpolate_bilinear", "layer_norm")  # fmt: skip
 ROUNDING = 1e-6
-"""In parts of the largest value: the same kernels, where weights may lie in memory in another way."""
+"""Rounding error relative to the largest value: the kernels are the same, but the memory layout of
+weights may differ.
+"""
 
 
 def _close(found: list[Tensor], expected: list[Tensor]) -> bool:
@@ -83,7 +85,7 @@ def test_a_pruned_graph_finds_its_way_out_and_back(tmp_path: Path) -> None:
 
 
 class _Spatial(nn.Module):
-    """A convolution, and behind it what a test is about; ``[B, 3, 9, 7]``."""
+    """A convolution, followed by the operator under test; ``[B, 3, 9, 7]``."""
 
     def __init__(self, function: Callable[[Tensor], Any]) -> None:
         super().__init__()

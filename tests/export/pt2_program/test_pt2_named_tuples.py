@@ -1,4 +1,4 @@
-"""Named tuples of a saved graph: of a class that is loaded, or of one made for them; nothing else is believed."""
+"""Named tuples of a saved graph: of a loaded class, or of one made for them; no other class is accepted."""
 
 from __future__ import annotations
 

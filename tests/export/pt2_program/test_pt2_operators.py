@@ -1,4 +1,4 @@
-"""Which operators a file may call, and that nothing else is found by any name."""
+"""Operators that a file may call; no other object is found by any name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs rebuilt from records: what comes back, and what is refused because nobody saves it."""
+"""Programs rebuilt from records: the result, and refusals of records that ``save`` never writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes without computing: what is recorded is what a run records, and nothing too large is asked for."""
+"""Shapes without computing: the recorded shapes are those of a run, and nothing too large is allocated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where nodes come from: kept in the usual form, and nothing else of it."""
+"""Source lines of nodes: kept in the usual form, and other text is dropped."""
 
 from __future__ import annotations
 

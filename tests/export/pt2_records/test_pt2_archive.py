@@ -1,4 +1,4 @@
-"""Archives from strangers: whatever torch would unpickle, load, import or evaluate is refused before it can run.
+"""Archives from strangers: content that torch would unpickle, load, import or evaluate is refused before it can run.
 
 More of them, made by the hundred, are in ``tests/hostile``.
 """
@@ -85,7 +85,7 @@ def test_a_packed_copy_loads_the_same(tmp_path: Path) -> None:
 
 
 def test_a_canary_runs_where_nobody_looks(tmp_path: Path) -> None:
-    """The tests below would not fail otherwise."""
+    """The payload makes its file if it is unpickled: otherwise the tests below could not fail."""
     torch.load(io.BytesIO(_torch_canary(tmp_path / "one")), weights_only=False).close()
     pickle.loads(_canary(tmp_path / "two")).close()  # noqa: S301  # our own bytes
     assert {p.name for p in tmp_path.iterdir()} == {"one", "two"}
@@ -179,7 +179,7 @@ def _with_target(target: str) -> Callable[[Any], None]:
 
 
 def _with_expression(text: str) -> Callable[[Any], None]:
-    """Put in place of the batch size's symbol."""
+    """Replace the batch size's symbol by an expression."""
 
     def replace(value: Any) -> None:
         if isinstance(value, dict):

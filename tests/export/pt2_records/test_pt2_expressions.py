@@ -1,4 +1,4 @@
-"""Expressions of shapes that are none are refused, quickly."""
+"""Invalid expressions of shapes are refused, quickly."""
 
 from __future__ import annotations
 

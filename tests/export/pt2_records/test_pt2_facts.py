@@ -1,4 +1,4 @@
-"""Facts beside a program: read whole, or refused by name."""
+"""Facts of a program: read completely, or refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that may come near generated Python, and names that may not."""
+"""Names that may be used in generated Python, and names that may not."""
 
 from __future__ import annotations
 

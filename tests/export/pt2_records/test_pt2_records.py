@@ -1,4 +1,4 @@
-"""Values of JSON from a stranger: taken when they are what they should be, refused with a reason otherwise."""
+"""Values of JSON from a stranger: accepted if they are valid, else refused with a reason."""
 
 from __future__ import annotations
 

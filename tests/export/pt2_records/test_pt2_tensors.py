@@ -1,4 +1,4 @@
-"""Tensors from raw bytes, their sizes held against the bytes that are there."""
+"""Tensors from raw bytes; their sizes are compared with the number of bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 in both layouts, written here in miniature."""
+"""CIFAR-10 in both layouts, as small files written here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 
 
 def records(first: int, count: int = 3) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Each record's label is ``index % 10`` and its pixels are the index."""
+    """Records whose label is ``index % 10`` and whose pixels are the index."""
     return np.stack([np.r_[index % 10, [index] * 3072] for index in range(first, first + count)]).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""``coco=DIR``: boxes follow their images' scale, and annotations that are none are refused at the door."""
+"""``coco=DIR``: boxes are scaled with their images, and invalid annotations are refused when the folder is opened."""
 
 from __future__ import annotations
 

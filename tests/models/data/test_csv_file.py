@@ -1,4 +1,4 @@
-"""``csv=FILE``: what columns mean, and what is wrong with a cell, by its row and its name."""
+"""``csv=FILE``: the meaning of columns, and errors that name row and column of a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MNIST's files, written here in miniature."""
+"""MNIST's file format, in small files written here."""
 
 from __future__ import annotations
 

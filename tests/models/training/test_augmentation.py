@@ -1,4 +1,4 @@
-"""Augmentation: whole pixels, mirrored, and black behind them whatever black became."""
+"""Augmentation: shifts by whole pixels, mirrors, and a border of normalised black."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_images_again() -> None:
 
 
 def test_what_a_shift_uncovers_is_a_black_pixel() -> None:
-    """The same as moving the pixels before they are normalised."""
+    """The result equals that of moving the pixels before they are normalised."""
     move = augmentation_of(SOURCE)
     assert move is not None
     before = IMAGENET(Augmentation(torch.zeros(3))(IMAGES, seeded()))

@@ -1,4 +1,4 @@
-"""Top-1."""
+"""Top-1 accuracy."""
 
 from __future__ import annotations
 

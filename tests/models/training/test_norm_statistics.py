@@ -1,4 +1,4 @@
-"""Statistics are kept or replaced by what they do to the outputs."""
+"""Statistics are kept or replaced according to their effect on the outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seeded(seed: int, shift: float = 0.0) -> list[Tensor]:
 
 
 def settled() -> nn.Sequential:
-    """Statistics of ``seeded(0)``."""
+    """Network with the statistics of ``seeded(0)``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = nn.Sequential(

@@ -1,4 +1,4 @@
-"""Settled nets: nothing is the identity, nothing explodes, the same seed gives the same."""
+"""Settled nets: no part is the identity, no activation explodes, the same seed gives the same net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop learns, repeats itself and says when it cannot."""
+"""The training loop learns, is repeatable, and reports failures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_progress_is_told_after_each_epoch() -> None:
 
 @pytest.mark.parametrize(("images_per_epoch", "falls"), [(None, [1.0, 1.0, 0.5, 0.5]), (32, [1.0, 0.85, 0.5, 0.15])])
 def test_the_learning_rate_falls_on_a_cosine(images_per_epoch: int | None, falls: list[float]) -> None:
-    """With plain SGD on a constant gradient, a step is as long as the learning rate."""
+    """A step of plain SGD on a constant gradient is as long as the learning rate."""
     net, places = nn.Linear(1, 2, bias=False), list[float]()
     config = TrainConfig(epochs=2, lr=0.1, optimizer="sgd", weight_decay=0.0, momentum=0.0)
 

@@ -1,4 +1,4 @@
-"""Weights written are weights read again."""
+"""Written weights are read again unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints as training leaves them: the one reading that fits is taken and told, others are refused by name."""
+"""Checkpoints of trainings: the one reading that fits is taken with a warning, others are refused by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prefixed(prefix: str, state: State) -> State:
 
 
 def other(state: State) -> State:
-    """Of other values, as a moving average is."""
+    """Weights with other values, such as a moving average."""
     return {name: value + 1 for name, value in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""Weights from files: what fits is loaded, what does not leaves the module as it was."""
+"""Weights from files: those that fit are loaded; others leave the module unchanged."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_reason_is_none_when_everything_fits(tmp_path: Path) -> None:
 
 
 class RunsCode:
-    """Unpickling it would make a folder."""
+    """Object that makes a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

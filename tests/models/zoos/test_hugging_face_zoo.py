@@ -1,4 +1,4 @@
-"""``hf/FOLDER``: what is missing is told at the door; text and images of a folder run, and quantize."""
+"""``hf/FOLDER``: missing files are reported at once; models for text and images run, and quantize."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of ultralytics: an optional package under another license, so that most can be said without it."""
+"""Models of ultralytics: an optional package under another license, so most tests work without it."""
 
 from __future__ import annotations
 

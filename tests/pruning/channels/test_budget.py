@@ -1,4 +1,4 @@
-"""Budgets are met, closely, and what cannot be met is said."""
+"""Budgets are met closely, or the error says that they cannot be met."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_macs_are_ptflops_without_biases() -> None:
 
 
 def test_measured() -> None:
-    """Whatever is measured is met; here, how many channels are left."""
+    """Any measured cost can have a budget; here it is the number of channels left."""
 
     def channels_left(removal: Removal) -> float:
         return 18 - len(removal.classes)
@@ -72,7 +72,9 @@ def test_global_and_rounded() -> None:
 
 
 def test_a_coarse_step_is_given_back() -> None:
-    """With multiples of 4, all layers lose four channels at once; those the budget has room for come back."""
+    """All layers lose four channels at once, because counts are multiples of 4; as many as the budget allows are
+    restored.
+    """
     model = settle(CifarResNet(20))
     graph = fx.fuse(fx.capture(model, (torch.randn(2, 3, 32, 32),)))
     dependencies, budget = find_dependencies(graph), Budget("macs", 0.7)

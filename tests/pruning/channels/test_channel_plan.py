@@ -1,4 +1,4 @@
-"""How many channels go, which, and what is refused."""
+"""Number and choice of the channels to remove, and the refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_scores_of_tied_layers_add_up() -> None:
 
 
 def test_global_scope_takes_where_it_hurts_least() -> None:
-    """In units of the group's mean, or as they are."""
+    """Scores are compared in units of the group's mean, or as they are."""
     dependencies = dependencies_of("chain")
     scores = {"0": torch.full((8,), 100.0), "3": torch.tensor([1.0, *[10.0] * 9])}
     scores["0"][0] = 1.0

@@ -1,4 +1,4 @@
-"""What is left stands in for what is removed: exactly where it can, and never worse than zeros."""
+"""Weights left are adjusted to replace removed channels: exactly if possible, and never worse than zeros."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.pruning import Removal, choose_channels, compensate, find_dependen
 from fxpasses.pruning.channels.brain_surgeon import surgeon_scores
 
 TOLERANCE = 2e-3
-"""Of the largest output: the ridge of 1e-4 is what keeps copies from being exact."""
+"""Tolerance relative to the largest output: because of the ridge of 1e-4, copies are not exact."""
 
 
 def with_copies() -> nn.Module:
@@ -46,7 +46,7 @@ def test_copies_are_replaced_without_loss() -> None:
 
 @pytest.mark.parametrize("name", ["residual", "dense_cat", "depthwise", "flatten", "attention", "squeeze_excite"])
 def test_closer_to_the_dense_graph_than_zeros_are(name: str) -> None:
-    """Where one layer is pruned, so that nothing behind it adds to the difference."""
+    """Only one layer is pruned, so that no later layer adds to the difference."""
     net = PRUNING_NETS[name]
     graph = fx.fuse(fx.capture(net.build(), net.example_inputs()))
     shape = net.example_inputs()[0].shape[1:]

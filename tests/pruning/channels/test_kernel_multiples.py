@@ -1,4 +1,4 @@
-"""Every target has a multiple of channels of its own."""
+"""Every target has its own multiple of channels."""
 
 from __future__ import annotations
 

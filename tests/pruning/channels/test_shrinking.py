@@ -1,4 +1,4 @@
-"""Removing channels: exact on every way channels hang together, and the graph given stays as it was."""
+"""Removing channels: exact for all dependencies of channels, and the given graph is not changed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.pruning import Removal, channel_scores, choose_channels, cost_of, find_dependencies, mask_channels, shrink
 
 RELATIVE_TOLERANCE = 1e-12
-"""Of the largest output, in float64: shorter sums round otherwise, by 1e-16 for each of a few dozen terms."""
+"""Tolerance relative to the largest output, in float64: shorter sums round differently, by 1e-16 for each of a few
+dozen terms.
+"""
 RANDOM_SHARES = (0.3, 0.7)
 WITH_BATCH_NORM = ("chain", "residual", "dense_cat", "depthwise", "one_dimension")
 
 
 def random_removal(graph: torch.fx.GraphModule, share: float, seed: int = 0, **how: bool) -> Removal:
-    """Any classes of every group, but for one at least."""
+    """A random removal that leaves at least one class of every group."""
     dependencies, generator = find_dependencies(graph, **how), np.random.default_rng(seed)
     chosen = [generator.permutation(g.classes)[: int(share * len(g.classes))] for g in dependencies.groups]
     return Removal(dependencies, np.sort(np.concatenate([*chosen, np.empty(0, np.int64)])))
 
 
 def relative_difference(removal: Removal, inputs: tuple[torch.Tensor, ...]) -> float:
-    """Between the shrunk and the masked graph in float64, on inputs and a batch size neither has seen."""
+    """Difference between the shrunk and the masked graph in float64, for new inputs and a new batch size."""
     doubles = tuple(x.double() if x.is_floating_point() else x for x in inputs)
     small = shrink(removal).double()
     assert cost_of(removal).params == sum(p.numel() for p in small.parameters())
@@ -83,7 +85,7 @@ def test_attention_opened_by_export(through: bool) -> None:
 
 
 def test_masked_differs_from_dense() -> None:
-    """Or equality with it would say nothing."""
+    """The masked graph must differ from the dense one, so that equality with it means something."""
     net = PRUNING_NETS["residual"]
     graph = graph_of(net, fuse=True)
     inputs = fresh_inputs(net, seed=0)
@@ -128,7 +130,7 @@ def test_a_number_that_depends_on_a_channel_count() -> None:
 
 
 def test_verification_catches_a_wrong_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If sizes in the graph were left as they are, the small graph would not run, or compute something else."""
+    """The small graph would not run, or would compute something else, if sizes in it were not updated."""
     from fxpasses.pruning.channels import shrinking
 
     monkeypatch.setattr(shrinking, "fix_sizes", lambda *_: None)

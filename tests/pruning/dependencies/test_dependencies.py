@@ -1,4 +1,4 @@
-"""Which channels go together, which stay, and why."""
+"""Channels that must be removed together, channels that must stay, and the reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dependencies_of(name: str, **settings: bool) -> Dependencies:
 
 
 def groups_of(found: Dependencies) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Layers -> (how many classes, output channels of the first layer in one class)."""
+    """Layers -> (number of classes, output channels of the first layer in one class)."""
     return {group.layers: (len(group.classes), group.multiplicity) for group in found.groups}
 
 

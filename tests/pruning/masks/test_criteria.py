@@ -1,4 +1,4 @@
-"""Scores against their definitions, computed another way."""
+"""Scores compared with their definitions, computed in another way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYERS = prunable_layers(GRAPH)
 
 
 def outgoing(path: str, channel: int) -> torch.Tensor:
-    """The weights that make one output channel: what its gradient is not zero at."""
+    """Weights of one output channel: those for which its gradient is not zero."""
     layer = LAYERS[path]
     out = layer(torch.ones(1, layer.weight.shape[1 if path == "0" else 0], 5, 5))
     gradient = torch.autograd.grad(out[0, channel].sum(), layer.weight)[0]

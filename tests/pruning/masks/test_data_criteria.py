@@ -1,4 +1,4 @@
-"""Scores from data against finite differences, and bad data."""
+"""Scores from data compared with finite differences, and bad data."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_channels_lose_their_bias_too(graph: torch.fx.GraphModule) -> None:
 
 
 def test_both_masks_stay_in_force(graph: torch.fx.GraphModule) -> None:
-    """Of weights, then of channels: each kind restores its own."""
+    """Masks of weights, then of channels, are both restored."""
     weights = make_masks(graph, 0.5, layers="3")
     twice = apply_masks(apply_masks(graph, weights), {"3": halves([0, 4], 10)})
     together = masks_of(twice)["3"]

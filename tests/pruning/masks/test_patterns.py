@@ -1,4 +1,4 @@
-"""N:M and blocks against counting by hand."""
+"""N:M and blocks compared with counts by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ratios grow from step to step."""
+"""Growth of ratios from step to step."""
 
 from __future__ import annotations
 

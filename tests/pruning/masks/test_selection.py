@@ -1,4 +1,4 @@
-"""Which weights go: exact counts, both scopes, patterns, and what cannot be meant."""
+"""Selection of weights: exact counts, both scopes, patterns, and refusals."""
 
 from __future__ import annotations
 

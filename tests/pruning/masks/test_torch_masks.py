@@ -1,4 +1,4 @@
-"""Models that torch.nn.utils.prune has masked come over with their masks."""
+"""Models pruned with torch.nn.utils.prune are converted with their masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Biases that take back what rounding the weights adds on average."""
+"""Biases are corrected by the mean error of rounded weights."""
 
 from __future__ import annotations
 

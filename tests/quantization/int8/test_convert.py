@@ -55,7 +55,7 @@ def test_every_tensor_node_knows_its_shape_and_type(name: str) -> None:
 
 
 def _is_input(node: fx.Node) -> bool:
-    """An input or constant, quantized or not, has no source line."""
+    """Whether a node is an input or constant, quantized or not; it then has no source line."""
     moved = node.target in (ops.quantize, ops.dequantize)
     return node.op in ("placeholder", "get_attr") or (moved and _is_input(node.all_input_nodes[0]))
 
@@ -83,7 +83,9 @@ def test_no_observer_is_left(name: str) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_int8_tensor_is_on_its_grid(name: str) -> None:
-    """quantize -> dequantize with the same parameters, once behind each tensor; nobody reads past them."""
+    """There is one quantize -> dequantize pair after each tensor, with the same parameters, and no
+    node reads past it.
+    """
     gm = quantized(name)
     for node in gm.graph.nodes:
         if node.target is ops.quantize:
@@ -117,7 +119,7 @@ def test_symmetric_grids_keep_the_activation() -> None:
 
 
 def test_a_constant_activation() -> None:
-    """Nothing but zeros: the grid reaches to 255, further than the clamp, and nothing breaks."""
+    """A range of zeros alone: the grid reaches to 255, further than the clamp, and conversion still works."""
     net = tiny("constant", lambda: OneInput(lambda net, x: net.b(F.relu6(net.a(x))), a=conv(), b=conv(8, 3)))
     model = net.build()
     model.get_parameter("a.bias").data.fill_(-100.0)
@@ -225,7 +227,7 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", TINY)
 def test_every_net_quantizes_for_every_target(name: str, target: str) -> None:
-    """The right grids, and outputs near those of the float net on the data it was calibrated on."""
+    """Grids are right, and outputs are near those of the float net on its calibration data."""
     gm = quantized(name, QuantConfig(target=target, observer="minmax"))
     dtype, largest = TARGETS[target]
     for call in find_int8_calls(gm).values():
@@ -248,12 +250,12 @@ def sqnr_db(expected: Tensor, found: Tensor) -> float:
 
 
 def least_sqnr_db(gm: fx.GraphModule, target: str) -> float:
-    """What rounding alone explains.
+    """Least SQNR that rounding alone explains.
 
-    One rounding of a full-range signal whose peak is c times its root mean square leaves 6.02 * 8 + 4.77 - 20 log10(c)
-    decibels with 256 levels; peaks of seven make that 36 dB. A layer rounds its weights too. Symmetric grids have half
-    the levels for what is positive, weights in safe pairs at worst half of the weights': -6 dB. n roundings in a row
-    add up: -10 log10(n).
+    One rounding of a full-range signal with a peak of c root mean squares leaves 6.02 * 8 + 4.77 - 20 log10(c) dB with
+    256 levels; peaks of seven: 36 dB. A layer rounds its weights, too. Symmetric grids have half the levels for
+    positive values, weights in safe pairs at worst half of those for weights: -6 dB. n roundings in a row add up: -10
+    log10(n).
     """
     roundings = sum(1 + (c.layer is not None) for c in find_int8_calls(gm).values()) + 1
     return 36.0 - 6.0 * (target in ("cuda", "x86-avx2")) - 10 * math.log10(roundings)
@@ -268,7 +270,7 @@ def test_no_data() -> None:
 
 
 def test_data_that_never_reached_a_branch() -> None:
-    """Every observer is asked, not only the first."""
+    """Every observer is checked, not only the first."""
     net = tiny("two", lambda: TwoInputs(lambda net, x, y: net.a(x) + net.a(y), a=nn.Linear(7, 3)), (2, 7), (2, 7))
     graph = fxpasses.observe(fxpasses.fuse(capture_net(net)))
     fxpasses.calibrate(graph, calibration_data(net))

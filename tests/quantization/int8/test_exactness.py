@@ -1,4 +1,4 @@
-"""Margins are proofs, and exact=True accepts nothing less."""
+"""Margins are proofs, and exact=True accepts nothing weaker."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_bound_of_a_margin() -> None:
 
 
 def _exact_steps(call: Int8Call) -> Tensor:
-    """``acc * m`` of a layer for every accumulator that does not saturate, ``[C, N]`` float64."""
+    """Results ``acc * m`` of a layer for every accumulator that does not saturate, ``[C, N]`` float64."""
     assert call.layer is not None
     multiplier = call.x[0].scale * call.layer.weight_scale.double() / call.y.scale
     accumulators = torch.arange(-(2**17), 2**17, dtype=torch.float64)

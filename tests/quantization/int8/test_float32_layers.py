@@ -1,4 +1,4 @@
-"""Models in half or double precision: what works is right, what does not says model.float() before it is measured."""
+"""Models in half or double precision: correct, or refused before any measurement with the remedy model.float()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a QUANTIZED graph as integer operations."""
+"""A QUANTIZED graph is read as integer operations."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_one_tensor_twice() -> None:
     ],
 )
 def test_float_between_integers_is_no_call(name: str, island: str) -> None:
-    """What the plan left in float stays float, though it reads integers and integers read it."""
+    """An operator that the plan left in float stays float between integers."""
     assert island not in names_of(quantized(name))
 
 

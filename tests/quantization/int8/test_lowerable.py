@@ -1,4 +1,4 @@
-"""Rewrites that only int8 has a use for."""
+"""Rewrites that only int8 uses."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_both_keep_the_dtype() -> None:
 
 
 def test_fused_nets_have_only_lone_batch_norms() -> None:
-    """What the fold left is what this pass is for."""
+    """BatchNorms that the fold could not remove are those this pass is for."""
     gm = run_passes(fused("bn_conv_padded"), [batch_norm_to_conv])
     assert operators_of(gm) == ["conv2d", "conv2d"]
 

@@ -1,4 +1,4 @@
-"""Parts that one grid would wipe out: what is found, what stays float for it, and what comes of that."""
+"""Parts that one grid would set to zero: they are found, their readers stay float, and the result is accurate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Body = Callable[[Any, Tensor], Any]
 
 
 class Joining(nn.Module):
-    """Two branches whose values differ ``loud`` times, and layers that make up for it; ``[B, 3, 6, 5]``."""
+    """Two branches whose values differ by a large factor, and layers that compensate for it; ``[B, 3, 6, 5]``."""
 
     def __init__(self, body: Body, loud: float) -> None:
         super().__init__()

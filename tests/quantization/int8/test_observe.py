@@ -1,4 +1,4 @@
-"""FLOAT -> OBSERVED: where observers go, and that they change nothing."""
+"""FLOAT -> OBSERVED: places of observers, and that they change nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOWERED = frozenset(
     "conv_relu_bn bn_relu_conv bn_conv_padded bn_read_twice shared_conv_and_bn shared_conv_two_bns shared_conv_one_bn "
     "conv_with_two_readers residual_padded_shortcut silu".split()
 )
-"""Nets in which observing also rewrites a BatchNorm, a pad or a SiLU, which rounds otherwise."""
+"""Nets in which observing also rewrites a BatchNorm, a pad or a SiLU, which then rounds differently."""
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -52,7 +52,7 @@ def test_every_root_that_needs_an_observer_has_one(name: str) -> None:
 
 
 def test_every_tensor_on_a_grid_can_be_observed() -> None:
-    """Max pooling shares its input's scale, but int8 behind it needs a range where its input stays float."""
+    """Max pooling shares its input's scale, but an int8 operator after it needs a range if its input stays float."""
     gm = observe(fused("max_pools"), every_tensor=True)
     plan = plan_quantization(run_passes(fused("max_pools"), LOWERING), QuantConfig())
     watched = {str(node.all_input_nodes[0].name) for node in find_observers(gm).values()}
@@ -61,7 +61,7 @@ def test_every_tensor_on_a_grid_can_be_observed() -> None:
 
 
 def _plan_before(name: str, gm: torch.fx.GraphModule) -> set[torch.fx.Node]:
-    """The roots of the plan, by name in the observed graph."""
+    """Roots of the plan, by name in the observed graph."""
     lowered = run_passes(fused(name), LOWERING)
     return {node_named(gm, root.name) for root in plan_quantization(lowered, QuantConfig()).roots}
 

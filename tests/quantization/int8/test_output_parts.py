@@ -1,4 +1,4 @@
-"""Which parts an output has, where they lie, and what they are called."""
+"""Parts of an output: their number, their places and their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.quantization.int8.output_parts import MOST_PARTS, output_parts
 
 
 class Heads(nn.Module):
-    """``a`` and ``b`` of ``[B, 2, 4, 5]`` and ``[B, 3, 4, 5]`` from ``[B, 1, 4, 5]``."""
+    """Outputs ``a`` and ``b`` of ``[B, 2, 4, 5]`` and ``[B, 3, 4, 5]`` from ``[B, 1, 4, 5]``."""
 
     def __init__(self, body: Callable[[Tensor, Tensor], Any]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Callable[[Tensor, Tensor], Any], list[str]]] = {
 
 
 def _without_numbers(text: str) -> str:
-    """Names as traced get numbers, so that no two are alike."""
+    """Names without the numbers that tracing adds to make them unique."""
     name = text[text.index("(") + 1 : -1]
     return text.replace(f"({name})", f"({name.rstrip('0123456789').rstrip('_')})")
 

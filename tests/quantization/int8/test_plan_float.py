@@ -1,4 +1,4 @@
-"""What only float operators read: sums and the like stay float, linear layers give floats."""
+"""Tensors that only float operators read: sums and the like stay float, linear layers give floats."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ FLOAT_RESULTS: dict[str, tuple[Body, list[str]]] = {
     "by_a_layer_as_well": (lambda net, x: net.last(_logits_and_layer(net, net.first(x))), ["last_1"]),
     "an_output_as_well": (lambda net, x: (net.norm(y := net.first(x)), y), ["first"]),
 }
-"""Who reads a linear layer, and which of them give floats."""
+"""Readers of a linear layer, and the linear layers that give floats."""
 
 
 def _logits_and_layer(net: Any, y: Tensor) -> Tensor:

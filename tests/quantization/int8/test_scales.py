@@ -1,4 +1,4 @@
-"""Settled scales: near what was measured, and no result near a tie."""
+"""Settled scales: near the measured ones, and no result near a tie."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from fxpasses.quantization.numbers.qparams import UINT8, QParams, as_float32
 from fxpasses.quantization.numbers.tie_free import MARGIN, SMALLEST_PROVABLE, simplest_fraction
 
 REQUANTIZED_MOVES = {"mlp_mixer": "transpose"}
-"""A float transpose of an input that is quantized for another reader as well."""
+"""Nets in which a scale moves for another reason: a float transpose of an input that another reader quantizes, too."""
 LATTICE_MOVE = 1 / 33 + 2.0**-11
-"""The smallest tensor on a lattice is 33 units at least, and an odd number of them."""
+"""Largest move for a lattice: its smallest tensor is 33 units at least, and an odd number of them."""
 
 
 @pytest.mark.parametrize("target", ["x86", "cuda"])
 @pytest.mark.parametrize("name", TINY)
 def test_no_result_is_near_a_tie(name: str, target: str) -> None:
-    """Tried out: every integer input the grids allow."""
+    """Checked with every integer input that the grids allow."""
     for call in find_int8_calls(
         quantized(name, QuantConfig(target=target, observer="minmax", float_results=False))
     ).values():
@@ -48,14 +48,14 @@ def test_no_result_is_near_a_tie(name: str, target: str) -> None:
 
 
 def _gated(net: Any, x: Tensor) -> Tensor:
-    """Squeeze-and-excite in front of a residual add: what the add holds is a product."""
+    """Squeeze-and-excite before a residual add: the add reads a product."""
     y = net.a(x)
     gate = torch.sigmoid(net.gate(F.adaptive_avg_pool2d(y, 1)))
     return F.relu(y * gate + x)
 
 
 def _scaled_twice(net: Any, x: Tensor) -> Tensor:
-    """Two products on one lattice, as ConvNeXt's layer scale makes them."""
+    """Two products on one lattice, as in ConvNeXt's layer scale."""
     y = net.a(x) * net.gamma + x
     out: Tensor = net.b(y) * net.gamma + y
     return out
@@ -72,7 +72,7 @@ JOINED_PRODUCTS: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("target", ["x86", "cuda"])
 @pytest.mark.parametrize("case", JOINED_PRODUCTS)
 def test_products_and_averages_in_front_of_an_add(case: str, target: str) -> None:
-    """The add holds their output's scale, so an input's moves; what read that input is settled again."""
+    """The add fixes their output's scale, so an input's scale moves, and its other readers are settled again."""
     body, parts = JOINED_PRODUCTS[case]
     shape = (2, 5, 7, 7)
     gm = quantize_net(tiny(case, lambda: OneInput(body, a=conv(5, 5, padding=1), **parts), shape), QuantConfig(target))
@@ -97,7 +97,7 @@ def _grids(a: fx.GraphModule, b: fx.GraphModule) -> list[tuple[fx.Node, fx.Node]
 
 
 def test_all_tensors_that_adds_join_are_on_one_lattice() -> None:
-    """Through each other too: the second block adds to the output of the first."""
+    """Also through each other: the second block adds to the output of the first."""
     gm = quantized("residual_block", INTEGERS)
     calls = [c for c in find_int8_calls(gm).values() if c.operator.name == "add"]
     joined = [q.scale for c in calls for q in (*c.x, c.y)]
@@ -116,7 +116,7 @@ def test_a_clamp_stays_covered_by_the_grid() -> None:
 
 
 def test_two_known_scales_that_are_joined_stay() -> None:
-    """tanh and sigmoid both have their range; no lattice holds both, so neither moves."""
+    """Two known ranges, of tanh and sigmoid, stay: no lattice holds both, so neither scale moves."""
     net = tiny("known_ranges", lambda: OneInput(
         lambda net, x: torch.tanh(net.a(x)) + torch.sigmoid(net.b(x)), a=conv(), b=conv()))  # fmt: skip
     gm = quantize_net(net, INTEGERS)
@@ -168,7 +168,7 @@ def test_a_table_is_the_function_of_every_integer(name: str) -> None:
 
 
 def test_observed_graphs_are_what_is_settled() -> None:
-    """convert settles; the observers keep what they measured."""
+    """Scales are settled by convert; the observers keep their measurements."""
     graph = observed("residual_block")
     state = [repr(m) for m in graph.modules()]
     quantized("residual_block")

@@ -1,4 +1,4 @@
-"""Integers of a layer: weights, biases, and scales that leave no ties."""
+"""Integers of a layer: weights, biases, and scales without ties."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ X86 = QuantConfig()
 
 @dataclass(frozen=True)
 class Case:
-    """A random layer with the scales around it."""
+    """A random layer with the scales of its input and output."""
 
     layer: nn.Module
     axis: int
@@ -131,7 +131,7 @@ def test_without_tie_free_the_scales_are_those_of_the_search(case: Case) -> None
 
 
 def test_a_dead_channel_gives_its_bias() -> None:
-    """All its weights are zero: its scale comes from the others, and its bias from the float layer."""
+    """All its weights are zero: its scale comes from the other channels, and its bias from the float layer."""
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 4, 2)
     layer.get_parameter("weight").data[2] = 0.0

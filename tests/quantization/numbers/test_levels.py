@@ -1,4 +1,4 @@
-"""Weights of two and three levels are found, and nothing else is taken for them."""
+"""Weights of two and three levels are found, and other weights are not mistaken for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linear mapping, bit for bit against onnxruntime; ranges to parameters; and every error."""
+"""The linear mapping, bit for bit compared with onnxruntime; parameters from ranges; and every error."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fxpasses.quantization.numbers.qparams import INT7_SYMMETRIC, INT8_SYMMETRIC
 
 DTYPES = ("int8", "uint8", "int16", "uint16", "int4", "uint4")
 HELD = {"int8": 3, "uint8": 2, "int16": 5, "uint16": 4, "int4": 22, "uint4": 21}
-"""ONNX's numbers of the types."""
+"""ONNX's numbers of the integer types."""
 OPSET = 21
-"""The first with integers of 16 and 4 bits."""
+"""First opset with integers of 16 and 4 bits."""
 
 CHANNELS = 3
 WITHIN_INT32 = 2.0**30
@@ -36,7 +36,7 @@ halves = st.integers(-(2**17), 2**17).map(lambda k: k / 2)
 
 @cache
 def onnx_session(dtype: str, quantizes: bool, axis: int) -> ort.InferenceSession:
-    """``x, scale, zero_point -> q`` (as int32, since numpy has no 4 bits), or ``q, scale, zero_point -> x``."""
+    """Session ``x, scale, zero_point -> q`` (as int32, since numpy has no 4 bits), or ``q, scale, zero_point -> x``."""
     held, wide, real = HELD[dtype], onnx.TensorProto.INT32, onnx.TensorProto.FLOAT
     cast = [helper.make_node("Cast", [name], [f"{name}_held"], to=held) for name in ("zero_point", "q")]
     if quantizes:

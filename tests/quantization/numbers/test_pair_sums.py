@@ -1,4 +1,4 @@
-"""Weights that kernels add in pairs, in 16 bits: which these are is asked of the kernels, which are safe is counted."""
+"""Weights that kernels add in pairs, in 16 bits: the pairs are measured on the kernels, the safe ones are counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = [(6, 4, 3, 3), (6, 3, 3, 3), (5, 1, 5, 5), (4, 7), (3, 6, 3), (8, 9, 1,
 def test_kernels_add_no_other_pairs_than_those_named(
     channels: int, kernel: tuple[int, ...], size: int, depthwise: bool
 ) -> None:
-    """And, where a runtime saturates at all, some that are named."""
+    """If a runtime saturates at all, its pairs are among those named."""
     weight = pair_weights(channels, kernel)
     groups = len(weight) if depthwise else 1
     named = {k for k in range(len(weight)) if not is_pair_safe(weight[[k, k]], 0, 1)} if not depthwise else set()

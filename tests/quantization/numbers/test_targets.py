@@ -1,4 +1,4 @@
-"""What each target wants of its integers."""
+"""Integer types and limits of each target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_targets_of_the_contract() -> None:
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
 def test_grids(target: Target) -> None:
-    """Weights are symmetric around zero; 8-bit activations use every integer, for ONNX drops narrower ranges."""
+    """Weights are symmetric around zero; 8-bit activations use every integer, because ONNX has no narrower ranges."""
     assert target.weights.dtype is torch.int8 and target.weights.low == -target.weights.high
     assert (target.activations.dtype is torch.int8) is target.symmetric_activations
     if not target.symmetric_activations:

@@ -35,12 +35,12 @@ scales = st.floats(1e-6, 1e4).map(as_float32)
 
 
 def _distance(value: Fraction) -> Fraction:
-    """How far a fraction is from the nearest k + 1/2, exactly."""
+    """Distance of a fraction from the nearest k + 1/2, exactly."""
     return abs(value - math.floor(value) - Fraction(1, 2))
 
 
 def _closest(multiplier: float) -> float:
-    """The least distance from a tie of acc * multiplier, over every integer acc that does not saturate."""
+    """Least distance from a tie of acc * multiplier, over every integer acc that does not saturate."""
     acc = torch.arange(0, math.floor(LARGEST_RESULT / multiplier) + 1, dtype=torch.float64)
     return float(distance_to_tie(acc * multiplier).min())
 
@@ -83,7 +83,7 @@ def test_one_at_a_time_is_the_same() -> None:
 
 
 def test_an_even_denominator_is_what_ties_come_from() -> None:
-    """The counterexample: with m = 1/2 every odd accumulator is a tie."""
+    """A counterexample: with m = 1/2 every odd accumulator is a tie."""
     assert _distance(Fraction(3, 2)) == 0
     assert smallest_margin(torch.tensor([0.5], dtype=torch.float64)) == 0.0
     assert tie_free_multiplier(0.5) != 0.5
@@ -91,7 +91,7 @@ def test_an_even_denominator_is_what_ties_come_from() -> None:
 
 @given(scales, scales, st.floats(1e-3, 3.0))
 def test_the_margin_is_sound(x: float, y: float, wanted: float) -> None:
-    """With scales rounded to float32, no result is nearer to a tie than the margin says."""
+    """No result is nearer to a tie than the margin, also if scales are rounded to float32."""
     multiplier, _ = tie_free_multipliers(torch.tensor([wanted], dtype=torch.float64))
     weight_scale = (multiplier * y / x).to(torch.float32).double()
     really = x * weight_scale / y
@@ -100,13 +100,13 @@ def test_the_margin_is_sound(x: float, y: float, wanted: float) -> None:
 
 @given(st.floats(1e-4, 4.0))
 def test_the_margin_of_any_multiplier_is_sound(multiplier: float) -> None:
-    """Also where nobody chose it well."""
+    """The margin also holds for multipliers that are not tie-free."""
     assert _closest(multiplier) + FLOAT64_SLACK >= smallest_margin(torch.tensor([multiplier], dtype=torch.float64))
 
 
 @given(st.integers(1, 40), st.integers(257, 8191).map(lambda n: 2 * n + 1), st.floats(-1, 1))
 def test_the_margin_of_a_fraction_that_was_rounded_is_sound(p: int, q: int, off: float) -> None:
-    """A float32 rounding moves large results by up to 256 * 2**-24 steps: as much as a large q leaves."""
+    """A float32 rounding moves large results by up to 256 * 2**-24 steps, which is the margin left for a large q."""
     multiplier = torch.tensor([p / q * (1 + off * 2.0**-23)], dtype=torch.float64)
     assert _closest(float(multiplier)) + FLOAT64_SLACK >= smallest_margin(multiplier)
 
@@ -182,7 +182,7 @@ def test_a_table_scale_keeps_every_value_from_a_tie(seed: int, scale: float) -> 
 
 
 def test_a_table_that_cannot_be_kept_from_ties() -> None:
-    """So many values that one of them is always near."""
+    """The table has so many values that one of them is always near a tie."""
     values = torch.arange(100_000, dtype=torch.float64) * 0.00173
     assert tie_free_table_scale(values, 0.5) is None
 

@@ -1,4 +1,4 @@
-"""Groups of weights: what their multiples save, and that the integers tell them."""
+"""Groups of weights: the space that their multiples save, and that the integers determine them."""
 
 from __future__ import annotations
 

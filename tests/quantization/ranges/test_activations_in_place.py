@@ -1,4 +1,4 @@
-"""The same numbers from a graph whose activations write over their layer's result."""
+"""Graphs whose activations overwrite their layer's result compute the same numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITES = (torch.relu_, torch.clamp_)
 
 
 class Between(nn.Module):
-    """``read`` gets a layer's result ``y`` and the input ``x``."""
+    """Model in which ``read`` gets a layer's result ``y`` and the input ``x``."""
 
     def __init__(self, read: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_what_someone_else_may_see_is_not(read: Callable[[Tensor, Tensor], Tenso
 
 
 class Places(nn.Module):
-    """Integers that a clamp makes floats of."""
+    """Integers that a clamp converts to floats."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.clamp(x + x, min=0.5, max=3.5)
@@ -89,7 +89,7 @@ def test_integers_are_left_alone() -> None:
 
 
 class Bounded(nn.Module):
-    """A clamp whose bound is a tensor, wider than what it clamps."""
+    """A clamp whose bound is a tensor with a larger shape than the input."""
 
     def __init__(self) -> None:
         super().__init__()

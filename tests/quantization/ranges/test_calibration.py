@@ -1,4 +1,4 @@
-"""Feeding data to the observers, and every way in which data can be wrong."""
+"""Feeding data to the observers, and every error in the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fxpasses.quantization.ranges.observers import Observer
 
 IMAGE = (5, 9, 7)
 FLOAT_ROUNDING = 1e-6
-"""Relative: float32 sums of 45 products, taken in an order that may depend on where a tensor lies in memory."""
+"""Relative error of float32 sums of 45 products, whose order may depend on the memory layout of a tensor."""
 
 
 def observed(name: str = "conv_bn_relu", observer: str = "minmax") -> fx.GraphModule:

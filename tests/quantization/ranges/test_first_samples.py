@@ -1,4 +1,4 @@
-"""The first samples are held, and nothing is lost."""
+"""The first samples are kept, and no sample is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of large samples a part is counted: the same part however they come, and no place is left out for good."""
+"""A part of each large sample is counted: the same part in any batches, and every place is counted at some time."""
 
 from __future__ import annotations
 

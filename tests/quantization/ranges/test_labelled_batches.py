@@ -1,4 +1,4 @@
-"""DataLoaders of (images, labels) calibrate as they are."""
+"""DataLoaders of (images, labels) can calibrate without a change."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ ORDER_FREE: list[Make] = [MinMaxObserver, *HISTOGRAMS]
 ALL: list[Make] = [*ORDER_FREE, MovingAverageObserver]
 
 AVERAGING = 1e-6
-"""A moving average in float64 of float32 values, a dozen steps."""
+"""Tolerance of a moving average in float64 of float32 values, a dozen steps."""
 
 batches = st.lists(
     st.lists(st.floats(-1e5, 1e5, width=32, allow_subnormal=False), min_size=1, max_size=30), min_size=1, max_size=5

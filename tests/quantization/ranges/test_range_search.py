@@ -29,7 +29,7 @@ from fxpasses.quantization.ranges.range_search import (
 )
 
 INTEGRAL = 1e-3
-"""Relative error of the midpoint sum with 4096 points a bin that the closed form is compared with."""
+"""Relative error of the midpoint sum with 4096 points a bin, with which the closed form is compared."""
 
 FLOAT32_STEP = 2.0**-23
 
@@ -192,7 +192,7 @@ def test_entropy_keeps_a_uniform_range_and_clips_outliers(grid: IntType, symmetr
 
 
 def test_entropy_does_not_keep_the_zeros_alone() -> None:
-    """Of 3 % that are not zero the divergence alone would clip half, at a thousand times the error."""
+    """The divergence alone would clip half of the 3 % of values that are not zero, at a thousand times the error."""
     generator = torch.Generator().manual_seed(4)
     few = torch.rand(200_000, generator=generator) < 0.03
     _, high = least_entropy_range(measured(few * torch.rand(200_000, generator=generator) * 6), UINT8)

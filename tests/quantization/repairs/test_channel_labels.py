@@ -1,4 +1,4 @@
-"""Which channels move together, and which cannot move."""
+"""Channels that must be rescaled together, and channels that cannot be rescaled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ X = torch.randn(2, 3, 8, 8)
 
 
 class Between(nn.Module):
-    """conv ``a`` (4 channels) and ``b`` (4), a function of their outputs, conv ``c``."""
+    """Model of conv ``a`` (4 channels) and ``b`` (4), a function of their outputs, and conv ``c``."""
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], channels: int = 4) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_a_layer_norm_makes_channels_that_a_linear_layer_reads() -> None:
 
 
 class Tokens(nn.Module):
-    """What vision transformers do behind a LayerNorm: ask for its shape, and take the first token."""
+    """End of a vision transformer after a LayerNorm: read its shape, and take the first token."""
 
     def __init__(self) -> None:
         super().__init__()

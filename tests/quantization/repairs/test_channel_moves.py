@@ -1,4 +1,4 @@
-"""Where channels lie after values were moved."""
+"""Places of channels after values were moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise a choice of divisors predicts is the noise of real rounding."""
+"""The noise predicted for some divisors is that of real rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges of channels are those of the data, and divisors written into weights cancel out."""
+"""Ranges of channels are those of the data, and divisors written into weights cancel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scalable(gm: fx.GraphModule, batches: Sequence[object]) -> ScalableGraph:
 
 
 class Seen(fx.Interpreter):
-    """Runs a graph and keeps every tensor."""
+    """Interpreter that keeps every tensor."""
 
     def __init__(self, gm: fx.GraphModule) -> None:
         super().__init__(gm)
@@ -57,7 +57,7 @@ def test_ranges_are_those_of_the_data(name: str) -> None:
 
 
 class Handed(nn.Module):
-    """A layer reads the input as another one hands it on."""
+    """Model in which a layer reads the input that another one passes on."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Divisors that predict the least noise, within what clamps and fixed channels admit."""
+"""Divisors with the least predicted noise, within the limits of clamps and fixed channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def divisors_of(group: ChannelGroup) -> Tensor:
 
 
 def uneven(seed: int) -> tuple[Tensor, Tensor]:
-    """Channels whose ranges and weights have nothing to do with one another."""
+    """Channels whose ranges and weights are independent of each other."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(4000, 32, generator=generator) * torch.rand(32, generator=generator).mul(4).exp()
     return x, torch.randn(64, 32, generator=generator) * torch.rand(32, generator=generator).mul(4).exp()

@@ -1,4 +1,4 @@
-"""Ranges that are narrowed because the outputs hear less of the rounding then, and those that are left alone."""
+"""Ranges that are narrowed because this reduces the rounding error of the outputs, and those that are not changed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from fxpasses.sensitivity.calibrated import calibrate_once, measure_distribution
 
 LOUD_NET = 50.0
 DEAF = QuantConfig(equalization=False, float_results=False)
-"""Channels as wide as they are, and a grid for the logits, too."""
+"""Settings with channels of their original ranges, and a grid for the logits."""
 
 
 class Net(nn.Module):
-    """Features of an image; of 64, two are ``wide`` times as wide and count for nothing."""
+    """Features of an image; two of 64 are ``wide`` times as large and have no effect on the output."""
 
     def __init__(self, wide: float) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ def test_nets_without_an_end_or_with_too_few_samples_are_left_alone() -> None:
 
 
 def test_an_end_begins_with_a_batch() -> None:
-    """Not where samples are in pieces, the first of which would be those of fewer samples."""
+    """Such samples are not cut into pieces: the first piece would be a batch of fewer samples."""
 
     def body(net: Any, x: Tensor) -> Tensor:
         pieces = net.last(net.hidden(net.wide(x.reshape(-1, 36)).relu()))
@@ -190,7 +190,7 @@ def test_bad_input() -> None:
 
 
 class TwoHeads(nn.Module):
-    """Two branches, stacked, in front of their mean: as many as there are images in the example batch."""
+    """Two branches, stacked before their mean: as many as there are images in the example batch."""
 
     def __init__(self) -> None:
         super().__init__()

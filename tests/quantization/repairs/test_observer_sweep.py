@@ -1,4 +1,4 @@
-"""A sweep keeps the observer whose int8 outputs come nearest to float on samples that ranges were not taken from."""
+"""A sweep keeps the observer whose int8 outputs are nearest to float, on samples that ranges were not taken from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def net() -> nn.Module:
 
 
 def data(count: int, outliers: float = 0.0) -> list[Tensor]:
-    """Batches of eight; the first has values far out."""
+    """Batches of eight; the first has outliers."""
     generator = torch.Generator().manual_seed(1)
     batches = [torch.randn(8, 2, 8, 8, generator=generator) for _ in range(count)]
     batches[0][0, 0, 0, 0] = outliers

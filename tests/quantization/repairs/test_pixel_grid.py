@@ -1,4 +1,4 @@
-"""Images on the grid of their pixels: levels are found, the function stays, and nothing is rounded."""
+"""Images on the grid of their pixels: levels are found, the function does not change, and nothing is rounded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Body = Callable[..., object]
 
 
 def pixels(count: int, channels: int = 3, seed: int = 0) -> Tensor:
-    """Whole numbers from 0 to 255, both ends among them."""
+    """Whole numbers from 0 to 255, including both ends."""
     made = torch.randint(LEVELS + 1, (count, channels, SIZE, SIZE), generator=torch.Generator().manual_seed(seed))
     made[0, :, 0, 0], made[0, :, 0, 1] = 0, LEVELS
     return made
@@ -157,7 +157,7 @@ def test_both_runtimes_and_exact_arithmetic_agree(off_the_levels: bool, target: 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_for_avx2_no_two_channels_of_an_image_are_neighbours(channels: int) -> None:
-    """So that weights of colours, which mostly have one sign, keep 8 bits; the function stays what it was."""
+    """Weights of colours, which mostly have one sign, then keep 8 bits; the function does not change."""
     mean, std = (0.5, 0.3, 0.2, 0.1)[:channels], (0.2, 0.3, 0.4, 0.6)[:channels]
     images = normalized(pixels(8, channels), mean, std)
     gm = fused(Net(channels), images)

@@ -1,4 +1,4 @@
-"""Re-estimation brings each layer's mean and scale back to what they are in float, or leaves the graph alone."""
+"""Re-estimation restores the mean and scale that each layer has in float, or does not change the graph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for na
 
 
 class Deep(nn.Module):
-    """Convolutions whose rounding to three bits shrinks what follows."""
+    """Convolutions whose rounding to three bits reduces the values after them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ def _is_layer(gm: torch_fx.GraphModule, node: torch_fx.Node) -> bool:
 
 
 class Outliers(nn.Module):
-    """A transformer's perceptron; a few of LayerNorm's channels are fifty times as wide as the rest."""
+    """MLP of a transformer; a few of LayerNorm's channels are fifty times as wide as the rest."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers are settled in order, for what the ones before them have become."""
+"""Layers are settled in order, with the inputs that the settled layers before them give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NIBBLES = QuantConfig(observer="minmax", weight_bits=4, bias_correction=False, e
 
 
 class Net(nn.Module):
-    """A convolution, a depthwise one and a linear layer, with inputs that vary together."""
+    """A convolution, a depthwise one and a linear layer, with correlated inputs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Rounding that mends what it did: never worse than it must be, exact where there is nothing to mend."""
+"""Rounding that compensates for its errors: never worse than a bound, and exact if there is no error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NIBBLE = IntType(torch.int8, -8, 7)
 
 
 def folds(exact: Tensor, integer: Tensor | None = None) -> tuple[Moments, Moments]:
-    """Of two thirds of the samples, and of all."""
+    """Moments of two thirds of the samples, and of all."""
     integer = exact if integer is None else integer
     learned, rest = (Moments.around(integer.mean(2, keepdim=True)) for _ in range(2))
     cut = exact.shape[2] * 2 // 3
@@ -36,7 +36,7 @@ def folds(exact: Tensor, integer: Tensor | None = None) -> tuple[Moments, Moment
 
 
 def last_third(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Judge:
-    """The error of sums, without their means, on the samples not learned from."""
+    """Function that returns the error of sums, without their means, on the samples not learned from."""
     cut = exact.shape[2] * 2 // 3
     held_out, read = exact[:, :, cut:], (exact if integer is None else integer)[:, :, cut:]
 
@@ -54,7 +54,7 @@ def compensated(rows: Tensor, exact: Tensor, integer: Tensor | None = None, mult
 
 
 def error(rows: Tensor, rounded: Tensor, exact: Tensor, integer: Tensor | None = None) -> float:
-    """What is left without the mean, which the bias takes."""
+    """Error of sums without their mean, which the bias corrects."""
     off = rows.double() @ exact.double() - rounded @ (exact if integer is None else integer).double()
     return float((off - off.mean(2, keepdim=True)).square().sum())
 

@@ -1,4 +1,4 @@
-"""Moments of a layer's inputs: sums that add up, and the error of an output from them alone."""
+"""Moments of a layer's inputs: they can be added, and give the error of an output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fxpasses.quantization.rounding.input_moments import Moments
 
 
 def inputs(seed: int, samples: int = 400) -> tuple[Tensor, Tensor]:
-    """In float and in integers: ``[2, 6, samples]``."""
+    """Inputs in float and in integers: ``[2, 6, samples]``."""
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(2, 6, 3, generator=generator)
     exact = mix @ torch.randn(2, 3, samples, generator=generator) + 20

@@ -1,4 +1,4 @@
-"""Columns: the weight times them is what the layer computes."""
+"""Columns of a layer's input: the weight times the columns is the layer's output."""
 
 from __future__ import annotations
 

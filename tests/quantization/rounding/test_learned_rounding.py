@@ -1,4 +1,4 @@
-"""Learned rounding: nearer to the float model than rounding to nearest, from any graph, and the same every time."""
+"""Learned rounding: nearer to the float model than rounding to nearest, for every graph, and deterministic."""
 
 from __future__ import annotations
 

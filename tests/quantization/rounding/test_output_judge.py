@@ -1,4 +1,4 @@
-"""Outputs are judged by what the next layer reads of them, one by one."""
+"""Outputs are compared after the activation, as the next layer reads them, each one separately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = QuantConfig(observer="minmax", weight_bits=4, bias_correction=False, eq
 
 
 class Net(nn.Module):
-    """A convolution behind whose ReLU the second output is never seen, one without, and a linear layer."""
+    """A convolution with a ReLU after it whose second output is always zero, one without, and a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()

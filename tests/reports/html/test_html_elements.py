@@ -1,4 +1,4 @@
-"""Pieces of HTML: what is no Markup is escaped, wherever it goes in."""
+"""Elements of HTML: text that is no Markup is escaped in every place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.html: one file, well formed, escaped, and whole whatever the report lacks."""
+"""report.html: one file, well formed, escaped, and complete even if the report lacks parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDED = ("created", "recipe", "qparams_sha256", "passes", "layers", "audit", "du
 
 
 class Balance(HTMLParser):
-    """Fails where an element is not closed by its own end tag; collects what links outside."""
+    """Parser that fails if an element is not closed by its own end tag, and collects links to outside."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Balance(HTMLParser):
 
 
 def checked(report: dict[str, Any]) -> str:
-    """The page, after checking that it stands alone and is well formed."""
+    """Return the page, after checking that it is well formed and needs no other file."""
     page = render_html(report)
     parser = Balance()
     parser.feed(page)

@@ -1,4 +1,4 @@
-"""A cache whose folders are whole or not there, whatever interrupts their making."""
+"""A cache whose folders are complete or not there, also if their making is interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on this machine as a check of one CPU: run, compared, counted; and what is said where that fails."""
+"""A check of one CPU with this machine: files are run, compared and counted, and failures are described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a program is started on each CPU, and which CPUs saturate."""
+"""Commands that start a program on each CPU, and the CPUs that saturate."""
 
 from __future__ import annotations
 

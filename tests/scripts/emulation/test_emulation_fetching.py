@@ -1,4 +1,4 @@
-"""What is fetched, how it is laid out, and that a second call fetches nothing."""
+"""Fetched files and their layout; a second call fetches nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from emulation.fetching import (
 
 
 class Registry:
-    """Stands for apt and pip: unpacks empty files of the right names, and remembers what was asked for."""
+    """Stand-in for apt and pip: it unpacks empty files with the right names, and records the requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""The files under test: what lies in their folders, and what they say onnxruntime is to be told."""
+"""Files under test: the contents of their folders, and the session options for onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A runner may die of any file: that file is told apart, with the reason, and the others run all the same."""
+"""Any file may crash a runner: it is reported with the reason, and the other files are still run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Packages of other architectures: the mirror is the machine's own, and what cannot be had is told with its reason."""
+"""Packages of other architectures: the mirror is the machine's own, and a missing package is
+reported with the reason.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables and the notes say of each kind of outcome."""
+"""Text of the tables and notes for each kind of outcome."""
 
 from __future__ import annotations
 

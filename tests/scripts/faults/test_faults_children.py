@@ -1,4 +1,4 @@
-"""Children, forked or started, end with the codes and the words of a process of their own."""
+"""Children, forked or started, end with the exit codes and texts of separate processes."""
 
 from __future__ import annotations
 

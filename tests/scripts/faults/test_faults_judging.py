@@ -1,4 +1,4 @@
-"""What is right after a fault and what is not: each way to be wrong is seen."""
+"""Right and wrong states after a fault: each kind of error is recognised."""
 
 from __future__ import annotations
 

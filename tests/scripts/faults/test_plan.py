@@ -1,4 +1,4 @@
-"""What runs in int8 and what stays float, with each reason."""
+"""Operators that run in int8, and those that stay float, with each reason."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_other_dtypes_stay_float() -> None:
 
 @pytest.mark.parametrize("match", ["_2", "2", "line*"])
 def test_an_override_keeps_float(match: str) -> None:
-    """By node name, by module path, by operator."""
+    """Nodes are matched by name, by module path, or by operator."""
     gm, plan = plan_of("linear_relu_linear", Override(match, keep_float=True))
     assert plan.why_float[node_named(gm, "_2")] == "kept in float by an override"
     assert (node_named(gm, "_0") in plan.int8) == (match != "line*")

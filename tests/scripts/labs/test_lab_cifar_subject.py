@@ -1,4 +1,4 @@
-"""A lab's net for CIFAR-10: weights of any width are taken as they are, and data come in the lab's amounts."""
+"""A lab's net for CIFAR-10: weights of any width can be loaded, and the lab limits the number of images."""
 
 from __future__ import annotations
 

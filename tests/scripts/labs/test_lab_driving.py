@@ -1,4 +1,4 @@
-"""Lab 2: frames change as they should, and the three mistakes of usual solutions do not exist here."""
+"""Lab 2: frames change as they should, and the three mistakes of usual solutions are avoided."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_size_of_int8_is_that_of_its_file(forms: tuple[GraphModule, GraphModule]
 
 
 def test_nothing_is_prepared_unfused(forms: tuple[GraphModule, GraphModule]) -> None:
-    """Quantization of the net as it was written: no BatchNorm is left, in convolutions or behind the linear layer."""
+    """The net is fused before quantization: no BatchNorm is left, neither after convolutions nor after the linear
+    layer.
+    """
     net = DrivingNet(NARROWEST)
     assert sum(isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)) for part in net.modules()) == 3
     names = [str(node.target) for node in forms[1].graph.nodes]
@@ -86,7 +88,7 @@ def test_only_grey_pixels_of_the_street_change() -> None:
 
 
 def test_augmentation_moves_pictures_and_keeps_labels_with_them() -> None:
-    """A bright left half stays on the side that the label says."""
+    """A bright left half stays on the side that the label names."""
     images = torch.zeros(64, 3, 96, 96)
     images[:, :, :, :40] = 1
     moved, labels = augmented(images, torch.zeros(64, dtype=torch.int64), torch.Generator().manual_seed(0))

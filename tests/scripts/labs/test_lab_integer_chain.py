@@ -1,4 +1,6 @@
-"""Lab 1's inference with integers alone: shifts round as they should, and equal the toolkit's exact reference."""
+"""Lab 1's inference with integers alone: shifts round correctly, and the result equals the
+toolkit's exact reference.
+"""
 
 from __future__ import annotations
 

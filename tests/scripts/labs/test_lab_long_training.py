@@ -1,4 +1,4 @@
-"""Training in rounds: a killed run goes on exactly as if nobody had stopped it, and its files are safe to load."""
+"""Training in rounds: a killed run resumes to the result of an uninterrupted one, and its files are safe to load."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _write_cifar(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_and_started_again_it_ends_where_it_would_have(tmp_path: Path) -> None:
-    """A process is killed as soon as it has a checkpoint; the next one ends with the weights of one never killed."""
+    """A process is killed once it has a checkpoint; the next one ends with the weights of an uninterrupted one."""
     _write_cifar(tmp_path)
     script = Path(long_training.__file__)
     short = tmp_path / "short.py"

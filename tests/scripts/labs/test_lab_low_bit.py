@@ -1,4 +1,4 @@
-"""Lab 5: networks of its plans, what is measured of them, and the whole of it in its quick settings."""
+"""Lab 5: the networks of its plans, their measurements, and the whole lab with its quick settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the labs ask of every form of a model: files, parameters, times and FLOPs of each, in both runtimes."""
+"""Measurements of every form of a model in the labs: files, parameters, times and FLOPs, in both runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MiniCIFAR is the course's: which images, in which order, split how."""
+"""MiniCIFAR equals the course's: its images, their order, and the split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fxpasses.models.training.evaluation import evaluate_top1
 
 
 def numbered(per_class: int) -> Images:
-    """Images of ten classes in turn; the first two pixels of each say which it is."""
+    """Images of ten classes in turn; the first two pixels of each hold its number."""
     count = 10 * per_class
     pixels = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
     places = torch.arange(count)

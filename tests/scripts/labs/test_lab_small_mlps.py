@@ -1,4 +1,4 @@
-"""Lab 3's nets and data: which pixels and words are read, and that nets learn from them."""
+"""Lab 3's nets and data: the pixels and words that are read, and that nets learn from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lab 1's spoken digits: where a tone appears in the picture, and how recordings are split and refused."""
+"""Lab 1's spoken digits: the place of a tone in the features, and the split and refusal of recordings."""
 
 from __future__ import annotations
 

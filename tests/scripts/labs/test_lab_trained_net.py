@@ -1,4 +1,4 @@
-"""Training with the rounding in place, as the labs ask for it: batches of an epoch, and an int8 net out of it."""
+"""Quantization-aware training for the labs: batches of an epoch, and the int8 net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every lab with its quick settings: each question has a finite number, and what must hold holds."""
+"""Every lab with its quick settings: each question has a finite number, and known relations hold."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NEEDS = {
     "resnet18_cifar10": ("cifar10",),
 }
 QUESTIONS = {"mnist_sst2": 140, "driving": 36, "linear_quantization": 130, "resnet18_cifar10": 65}
-"""At least so many each."""
+"""Least number of answers of each lab."""
 
 
 @pytest.fixture
 def lab_data(data_dir: Path, tmp_path: Path) -> Path:
-    """The data sets under their names; CIFAR-10 from its binary files, or written from its pictures."""
+    """Data sets under their names; CIFAR-10 from its binary files, or made from its images."""
     folder = tmp_path / "data"
     folder.mkdir()
     for place in data_dir.iterdir():

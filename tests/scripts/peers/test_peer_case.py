@@ -1,4 +1,4 @@
-"""A case on disk: what is written is what contestants read, and reading it takes no torch."""
+"""A case on disk: contestants read what was written, and reading needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contestants in processes of their own: their numbers, and every way they can fail."""
+"""Contestants in separate processes: their numbers, and every kind of failure."""
 
 from __future__ import annotations
 

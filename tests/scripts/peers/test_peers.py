@@ -1,4 +1,4 @@
-"""The contestants: who is not installed says so, and who failed has a row for each of its files."""
+"""Contestants: one that is not installed is reported, and one that failed has a row for each of its files."""
 
 from __future__ import annotations
 

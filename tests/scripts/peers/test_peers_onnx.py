@@ -1,4 +1,4 @@
-"""How the ONNX quantizers are given their images."""
+"""Images in the form that the ONNX quantizers read."""
 
 from __future__ import annotations
 

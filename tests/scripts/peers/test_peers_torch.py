@@ -1,4 +1,4 @@
-"""The PyTorch contestants leave files that give back what was quantized."""
+"""PyTorch contestants write files from which the quantized model can be loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.measure.runners import Runner, onnx_runner, torch_runner
 from fxpasses.models.loaded_model import example_batch
 
 CLOSE_DB = 20.0
-"""Far above what wrong scales would give, below the 25 dB and more of either on this net."""
+"""Least SQNR: far above that of wrong scales, below the 25 dB and more of both contestants on this net."""
 
 
 @pytest.mark.slow

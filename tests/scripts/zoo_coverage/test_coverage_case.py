@@ -1,4 +1,4 @@
-"""One model's coverage: what is counted, and how failures are told apart."""
+"""Coverage of one model: its counts, and the kinds of failures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_escapes_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _ByValue(nn.Module):
-    """Neither tracer nor exporter follows a branch on values."""
+    """Model with a branch on values, which neither tracer nor exporter follows."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if float(x.sum()) > 0 else -x

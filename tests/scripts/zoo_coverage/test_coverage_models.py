@@ -1,4 +1,4 @@
-"""What coverage is measured on."""
+"""Models that coverage is measured on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WIDTHS = {"x_wide": 64, "x_narrow": 2, "x_middle": 8}
 
 @pytest.fixture
 def timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of that name with one family, and a module that registers nothing."""
+    """Stand-in for timm with one family, and a module that registers nothing."""
 
     def list_models(module: str) -> list[str]:
         return list(WIDTHS) if module == "x" else []
@@ -49,7 +49,7 @@ def test_of_a_family_the_smallest() -> None:
 
 
 class _Windows(nn.Module):
-    """Divides images into 28 windows each way."""
+    """Model that divides images into 28 windows in each direction."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.unfold(2, 28, 28).reshape(len(x), -1, 112 * 28)

@@ -1,4 +1,4 @@
-"""Figures in the page's theme and on paper; the Pareto plot; the frame of pages."""
+"""Figures in the page's theme and on white; the Pareto plot; the frame of pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators stay float where a runtime, here a table of times, is faster so."""
+"""Operators stay float if this is faster in a runtime, which is a table of times here."""
 
 from __future__ import annotations
 

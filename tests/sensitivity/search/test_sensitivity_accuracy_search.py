@@ -1,4 +1,4 @@
-"""The search for the cheapest int8 model, on invented measurements, and that real ones are what the settings give."""
+"""The search for the cheapest int8 model, on invented measurements; real measurements are those of the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fxpasses.sensitivity.units import Unit
 
 FLOAT = Score(500, 90.0, 0.3, 100.0, None)
 NOISY = {"n0": 4.0, "n1": 2.0, "n2": 1.0, "n3": 0.4, "n4": 0.2, "n5": 0.1, "n6": 0.0, "n7": 0.0}
-"""Points each unit costs in int8."""
+"""Points that each unit costs in int8."""
 
 
 def unit(name: str) -> Unit:
@@ -34,7 +34,7 @@ def sum_of_noise(config: QuantConfig, in_float: Sequence[Unit]) -> float:
 
 @dataclass
 class Invented:
-    """Accuracy by a formula; each layer in float takes a millisecond."""
+    """Invented measurements: accuracy by a formula; each layer in float takes a millisecond."""
 
     drop: Drop = sum_of_noise
     width: int = 1
@@ -96,7 +96,7 @@ def test_the_fewest_of_the_noisiest_layers_go_back_to_float(width: int, max_drop
 
 
 def test_layers_that_need_not_be_float_are_given_back() -> None:
-    """n0 and n2 do the harm, together; n1 is noisy on its own and harmless."""
+    """Both n0 and n2 together cause the loss; n1 is noisy on its own and harmless."""
 
     def drop(config: QuantConfig, in_float: Sequence[Unit]) -> float:
         return 2.0 if {"n0", "n2"} - {unit.name for unit in in_float} else 0.0
@@ -111,7 +111,7 @@ def test_given_back_no_more_often_than_allowed() -> None:
 
 
 def test_of_what_holds_the_fastest_by_measurement_wins() -> None:
-    """Here more layers in float are faster: islands of int8 that do not pay."""
+    """More layers in float are faster here, because single int8 layers need conversions."""
 
     def drop(config: QuantConfig, in_float: Sequence[Unit]) -> float:
         return 0.0 if len(in_float) >= 1 else 3.0

@@ -1,4 +1,4 @@
-"""Measurements that survive an interruption."""
+"""Measurements that are kept after an interruption."""
 
 from __future__ import annotations
 

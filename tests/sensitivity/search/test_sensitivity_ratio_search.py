@@ -81,7 +81,7 @@ def test_curves_are_interpolated_and_end_where_the_scan_ends() -> None:
 
 
 def test_the_net_gets_what_its_layers_allow_for_one_budget() -> None:
-    """Two layers whose losses add: half the budget each."""
+    """Two layers whose losses add get half the budget each."""
     curves = {"a": {0.9: 9.0}, "b": {0.9: 4.5}}
     ratios, search = largest_ratios(curves, lambda r: 10 * r.get("a", 0) + 5 * r.get("b", 0), 2.0)
     assert 10 * ratios["a"] + 5 * ratios["b"] == pytest.approx(2.0, abs=0.1)

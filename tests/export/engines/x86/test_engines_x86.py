@@ -34,7 +34,7 @@ Body = Callable[..., object]
 MANY = 40
 INTEGERS = QuantConfig(float_results=False)
 TARGETS = ("x86", "cuda")
-"""Both kinds of activations; arm has those of x86, and 7-bit weights are 8-bit ones."""
+"""Targets with both kinds of activations; arm has those of x86, and 7-bit weights are 8-bit ones."""
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -245,7 +245,7 @@ def test_any_layout_of_the_input_will_do(name: str, layout: str) -> None:
 
 @pytest.mark.parametrize("name", ["conv_bn_relu", "conv1d_bn_relu", "conv3d_bn_relu", "conv_depthwise_bn_relu6"])
 def test_convolutions_without_quint8_agree_too(name: str) -> None:
-    """What the engine falls back to when torch drops the dtype."""
+    """Fallback of the engine in case torch drops the dtype."""
     call = next(c for c in find_int8_calls(quantized(name, PAIR_SAFE)).values() if c.layer is not None)
     for seed, extreme in ((0, False), (1, True)):
         inputs = random_integers(call, seed, extreme)

@@ -1,4 +1,4 @@
-"""The x86 engine at its borders: entrances, exits, clamps that stay, threads, copies, other image sizes."""
+"""Limits of the x86 engine: inputs, outputs, clamps that stay, threads, copies, other image sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of bytes by floats, only where they are sure to be rounded right. Other kernels: test_engines_x86.py."""
+"""Products of bytes by floats, used only if they are sure to be rounded right. Other kernels: test_engines_x86.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAIRS = tiny("pairs", lambda: TwoInputs(lambda net, x, y: x * y), (2, 256, 256),
 
 
 def rescaled(ratio: float) -> Int8Call:
-    """A product whose step is so many times that of its factors."""
+    """Product whose step is ``ratio`` times that of its factors."""
     call = call_of(PAIRS, "mul")
     return replace(call, y=replace(call.y, scale=call.x[0].scale * call.x[1].scale * ratio))
 

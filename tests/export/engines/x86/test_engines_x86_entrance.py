@@ -1,4 +1,4 @@
-"""Ways into an integer region: what ``quantize`` gives, whatever the image's size, layout and values."""
+"""Kernels that quantize inputs give the result of ``quantize``, for any size, layout and values of the image."""
 
 from __future__ import annotations
 

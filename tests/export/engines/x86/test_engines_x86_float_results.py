@@ -1,4 +1,4 @@
-"""Layers that take bytes and give floats: bit for bit what exact arithmetic and onnxruntime give."""
+"""Layers that take bytes and give floats: bit for bit the results of exact arithmetic and of onnxruntime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def result_of(shape: tuple[int, ...], outputs: int, bias: bool = True, target: s
 
 
 def kernels_of(result: FloatResult) -> list[Kernel]:
-    """Those that are exact on this machine for these weights."""
+    """Kernels that are exact on this machine for these weights."""
     packed = [FewRows(result)] if is_exact("fbgemm", result) else []
     plain = [ManyRows(result)] if is_exact("onednn", result) else []
     return [*packed, *plain, ExactResult(result)]

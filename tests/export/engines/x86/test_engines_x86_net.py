@@ -34,7 +34,7 @@ def on_x86(name: str = "conv_bn_relu") -> X86Net:
 
 @pytest.fixture
 def packings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """For which engines weights have been packed."""
+    """Engines for which weights have been packed."""
     seen: list[str] = []
     packing_for = quint8.packing_for
 
@@ -84,7 +84,7 @@ def test_another_number_of_threads_is_another_shape(packings: list[str]) -> None
 
 
 def test_a_copy_packs_for_the_same_engine() -> None:
-    """Torch copies packed weights for the engine of the day; fbgemm's sums saturate with so many groups."""
+    """Torch copies packed weights for the current engine; the sums of fbgemm saturate with so many groups."""
     net = to_torch(quantize_net(DEPTHWISE, PAIR_SAFE), "x86")
     inputs = (40 * torch.randn(2, 128, 7, 7),)
     assert torch.equal(*results(net, inputs), *results(copy.deepcopy(net), inputs))
@@ -146,7 +146,7 @@ def test_inputs_may_be_named() -> None:
 
 
 def test_nobody_asks_packed_weights_for_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where chains are not, and Python calls each layer."""
+    """Packed weights are not asked for overrides, even without chains, where Python calls each layer."""
     asked = []
 
     def asking(layer: PackedConv) -> Callable[[Tensor], Tensor]:
@@ -174,7 +174,7 @@ def test_modules_of_float_islands_keep_their_hooks() -> None:
 
 
 class Overriding:
-    """Says it overrides operators. Torch only looks whether it does."""
+    """Object that claims to override operators; torch only checks the claim."""
 
     @classmethod
     def __torch_function__(cls, *given: object) -> Tensor:
