@@ -1,7 +1,7 @@
-"""Writes the README's results table from the measurements of compare_peers.py.
+"""Writes docs/results.md, and the few rows of the README, from the measurements of compare_peers.py.
 
 python scripts/compare_peers.py --data-root DATA --json peers.json
-python scripts/report.py peers.json [--readme README.md]
+python scripts/report.py peers.json [--readme README.md] [--results docs/results.md]
 """
 
 from __future__ import annotations
@@ -49,6 +49,31 @@ def table(measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+SHORT_NETS = 4
+FLOAT, OURS = "fp32 (ort)", "fxpasses (ort)"
+
+
+def short_table(measured: dict[str, Any]) -> str:
+    """A row for each of the first nets: float, the best peer by SQNR, and this package, all in onnxruntime."""
+    lines = ["| onnxruntime, 1 thread | float | best peer | **fxpasses** |", "|---|---|---|---|"]
+    for model in measured["models"][:SHORT_NETS]:
+        rows = {row["name"]: row for row in model["rows"] if row["name"].endswith("(ort)") and not row["why_not"]}
+        peers = [row for name, row in rows.items() if name not in (FLOAT, OURS)]
+        best = max(peers, key=lambda row: row["sqnr_db"] or 0.0)
+        name = SHOWN[best["name"]].removeprefix("onnxruntime ").removesuffix(", in onnxruntime")
+        cells = [_cell(rows[FLOAT]), f"{_cell(best)} ({name})", f"**{_cell(rows[OURS])}**"]
+        lines.append(f"| {model['model'].removeprefix('torchvision/')} | {' | '.join(cells)} |")
+    versions = measured["environment"]["versions"]
+    lines += ["", f"{_machine(measured['environment'])}; torch {versions['torch']}, onnxruntime {versions['onnxruntime']}."]
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    sqnr = "" if row["name"] == FLOAT or row["sqnr_db"] is None else f"{row['sqnr_db']:.1f} dB, "
+    top1 = "" if row["top1"] is None else f"{row['top1']:.1f} %, "
+    return f"{sqnr}{top1}{row['latency']['p50_ms']:.3g} ms"
+
+
 def _machine(environment: dict[str, Any]) -> str:
     flags = tuple(environment["flags"])
     return f"{environment['cpu']} {'with' if has_vnni(flags) else 'without'} VNNI"
@@ -79,15 +104,15 @@ def _line(heading: str, row: dict[str, Any]) -> str:
     return f"| {heading} | {agreement} | {sqnr} | {latency} | {top1} | {seconds} | {peak} |"
 
 
-def with_results(readme: str, text: str) -> str:
-    """Replace the results in the README.
+def with_results(page: str, text: str) -> str:
+    """Replace the results in a page.
 
     Raises:
-        SystemExit: the README has no place for them.
+        SystemExit: the page has no place for them.
     """
-    before, found, rest = readme.partition(BEGIN)
+    before, found, rest = page.partition(BEGIN)
     if not found:
-        raise SystemExit(f"the README has no line {BEGIN!r}")
+        raise SystemExit(f"the page has no line {BEGIN!r}")
     _, closed, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after if closed else rest}"
 
@@ -96,9 +121,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured", type=Path, help="the JSON file compare_peers.py wrote")
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--results", type=Path, default=Path("docs/results.md"))
     arguments = parser.parse_args()
     measured = json.loads(arguments.measured.read_text())
-    write_text_atomic(arguments.readme, with_results(arguments.readme.read_text(), table(measured)))
+    for page, text in ((arguments.results, table(measured)), (arguments.readme, short_table(measured))):
+        write_text_atomic(page, with_results(page.read_text(), text))
     return 0
 
 
