@@ -103,7 +103,7 @@ plt.show()
 # %%
 weights = [t for t in int8.buffers() if t.dtype == torch.int8 and t.dim() == 4]
 figure, axis = plt.subplots(figsize=(6, 3))
-axis.hist(weights[5].flatten().numpy(), bins=64)
+axis.hist(weights[5].flatten().numpy(), bins=range(-128, 129, 2))
 axis.set(xlabel="integer", ylabel="weights", title=f"a layer of {list(weights[5].shape)}")
 plt.show()
 
@@ -111,6 +111,7 @@ plt.show()
 # ## Latency and size
 #
 # The models take turns, so that a machine that slows down slows all of them.
+# The times below are of a busy machine: run the cell on yours.
 
 # %%
 fx.export.to_onnx(fx.fuse(fx.capture(model, example_inputs)), "resnet18.fp32.onnx")
