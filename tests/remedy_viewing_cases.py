@@ -1,4 +1,4 @@
-"""What raises an error where models and runs are looked at, a part of its remedy, and the same with the remedy taken."""
+"""What raises an error where models and runs are looked at, a part of its remedy, and what follows once it is taken."""
 
 from __future__ import annotations
 
