@@ -95,7 +95,8 @@ class Answer:
     @property
     def logits(self) -> Array:
         (output,) = self.json["outputs"]
-        return np.array(output["data"], np.float32).reshape(output["shape"])
+        found: Array = np.array(output["data"], np.float32).reshape(output["shape"])
+        return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from fxpasses.layouts.deployed_model import deployed_model
 from fxpasses.serving.openapi import description
 from fxpasses.serving.settings import ServeSettings
 
-KINDS: dict[str, type | tuple[type, ...]] = {"string": str, "array": list, "object": dict, "integer": int}
+KINDS: dict[str, Any] = {"string": str, "array": list, "object": dict, "integer": int}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,6 @@ def test_answers_are_as_described(server: Served) -> None:
 def _check(name: str, value: dict[str, Any]) -> None:
     expected, must = OBJECTS[name]
     assert must <= value.keys() <= expected.keys()
-    found: Any
     for key, found in value.items():
         assert isinstance(found, KINDS[expected[key]]), (name, key)
         if (name, key) in ITEMS:
