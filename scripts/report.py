@@ -64,7 +64,8 @@ def short_table(measured: dict[str, Any]) -> str:
         cells = [_cell(rows[FLOAT]), f"{_cell(best)} ({name})", f"**{_cell(rows[OURS])}**"]
         lines.append(f"| {model['model'].removeprefix('torchvision/')} | {' | '.join(cells)} |")
     versions = measured["environment"]["versions"]
-    lines += ["", f"{_machine(measured['environment'])}; torch {versions['torch']}, onnxruntime {versions['onnxruntime']}."]
+    machine = _machine(measured["environment"])
+    lines += ["", f"{machine}; torch {versions['torch']}, onnxruntime {versions['onnxruntime']}."]
     return "\n".join(lines)
 
 
