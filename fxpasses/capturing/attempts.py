@@ -2,8 +2,9 @@
 
 Two ways are tried in order. First ``torch.fx.symbolic_trace``: modules that it cannot trace are kept whole if they
 contain no layers, but a function that computes with layers' weights is not kept whole. Second ``torch.export``, whose
-calls are turned back into layers. The captured graph is then run beside the model on the example inputs, and a
-difference is an error. The result is exact: the same kernels in the same order.
+calls are turned back into layers. If both fail, restricted forms of them are tried, with a warning. The captured graph
+is then run beside the model on the example inputs, and a difference is an error. The result is exact: the same kernels
+in the same order.
 """
 
 from __future__ import annotations
