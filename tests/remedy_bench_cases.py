@@ -15,10 +15,9 @@ from torch import Tensor, fx, nn, ones, randn
 
 import fxpasses
 from fxpasses.cli.folders.bench_input import input_maker
-from fxpasses.cli.matrix.given import MatrixChoice, names_of
 from fxpasses.cli.matrix.made import FolderVariants
 from fxpasses.cli.matrix.run import require_any, require_pair
-from fxpasses.cli.options.bench import MatrixOptions
+from fxpasses.cli.options.bench import MatrixChoice, MatrixOptions, names_of
 from fxpasses.cli.terminal import Terminal
 from fxpasses.measure.matrix.device_runner import require_device
 from fxpasses.measure.matrix.imported import imported_rows, read_device_bench
@@ -78,7 +77,7 @@ BENCH_CASES: dict[str, Case] = {
         "leave it out",
         lambda folder: _without_gpu("cpu"),
     ),
-    "fxpasses/cli/matrix/given.py:names_of": (
+    "fxpasses/cli/options/bench.py:names_of": (
         lambda folder: names_of("int9", "--precision", ("fp32", "int8")),
         "choose of fp32, int8",
         lambda folder: names_of("int8", "--precision", ("fp32", "int8")),

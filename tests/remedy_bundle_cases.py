@@ -101,17 +101,22 @@ BUNDLE_CASES: dict[str, Case] = {
     f"{_ARCHIVE}:read_about": (_without_program, "copy it again", _whole),
     "fxpasses/bundles/class_names.py:class_names": (
         lambda place: class_names(DIGITS, 10, _file(place / "labels.json", b'["cat"]')),
-        "leave --labels out",
+        "leave `labels` out",
         lambda place: class_names(DIGITS, 10),
+    ),
+    "fxpasses/cli/options/bundle.py:refuse_what_zips_have": (
+        lambda place: BundleOptions(out=place, layout=Layout.triton, resize=True).refuse_what_zips_have(),
+        "leave it out",
+        lambda place: BundleOptions(out=place, layout=Layout.triton).refuse_what_zips_have(),
     ),
     "fxpasses/bundles/device_target.py:device_target": (
         lambda place: device_target("cuda", "x86"),
-        "quantize again with --target cuda, or leave --target out",
+        'quantize again with `target="cuda"`, or leave `target` out',
         lambda place: (device_target("cuda", "cuda"), device_target("auto", "x86")),
     ),
     "fxpasses/bundles/image/image_graph.py:image_graph": (
         lambda place: image_graph(_old(), replace(IMAGE, any_size=True)),
-        "leave --resize out",
+        "leave `resize` out",
         lambda place: image_graph(_old(), IMAGE),
     ),
     "fxpasses/bundles/ort_format.py:convert_to_ort": (
@@ -129,7 +134,7 @@ BUNDLE_CASES: dict[str, Case] = {
         "make the folder again",
         lambda place: read_source(folder()),
     ),
-    f"{_SOURCE}:read_source#3": (_dynamic, "quantize with --method static", lambda place: read_source(folder())),
+    f"{_SOURCE}:read_source#3": (_dynamic, "quantize with `method=", lambda place: read_source(folder())),
     f"{_SOURCE}:read_source#4": (_of_two, "make the folder again", lambda place: read_source(folder())),
     f"{_SOURCE}:_one_piece": (lambda place: _too_large(), "use a smaller model", lambda place: read_source(folder())),
 }

@@ -140,7 +140,7 @@ SERVING_CASES: dict[str, Case] = {
     ),
     "fxpasses/serving/server.py:_replace": (
         lambda folder: _worker_ends(folder),
-        "serve with --workers 1 to see the error",
+        "serve with `workers=1` to see the error",
         lambda folder: ServeSettings(folder, workers=1),
     ),
     "fxpasses/serving/extra.py:require_extra": (

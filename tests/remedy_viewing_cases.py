@@ -13,8 +13,8 @@ import fxpasses
 from fxpasses.comparing.picture import write_picture
 from fxpasses.export import diff
 from fxpasses.reports.compare.runs import read_runs
+from fxpasses.reports.compare.side_by_side import SideBySide, view_both
 from fxpasses.reports.netron_process import start_netron
-from fxpasses.reports.side_by_side import SideBySide, view_both
 from fxpasses.reports.view import view
 
 
@@ -67,7 +67,7 @@ VIEWING_CASES: dict[str, Case] = {
         "look at the files one by one: fxpasses view FILE",
         lambda folder: view(float_file(folder), browse=False, wait=False).stop(),
     ),
-    "fxpasses/reports/side_by_side.py:_serve": (
+    "fxpasses/reports/compare/side_by_side.py:_serve": (
         _on_a_taken_port,
         "leave the choice to us",
         lambda folder: _both(folder).stop(),

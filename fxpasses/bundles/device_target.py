@@ -28,7 +28,7 @@ def device_target(asked: str, file_target: str) -> Target:
         raise InputError(
             f"a bundle for the target {target.name} of a model that was quantized for {made_for.name}",
             why=why,
-            fix=f"quantize again with --target {target.name}, or leave --target out",
+            fix=f'quantize again with `target="{target.name}"`, or leave `target` out',
         )
     return target
 

@@ -67,8 +67,8 @@ def read_source(folder: Path) -> SourceFolder:
     if report.get("method", _METHOD) != _METHOD:
         raise InputError(
             f"a bundle of {folder}",
-            why=f"it was made with --method {report['method']}, and expected integers are those of static int8 models",
-            fix="quantize with --method static, the default",
+            why=f"it was made by method {report['method']}, and expected integers are those of static int8 models",
+            fix='quantize with `method="static"`, the default',
         )
     int8, float32 = (_one_piece(folder / name) for name in (INT8_ONNX, FLOAT_ONNX))
     graph = load(folder / SOURCE_PT2)

@@ -57,7 +57,7 @@ def _remarks(model: DeployedModel) -> Iterator[str]:
         entries = ", ".join(f"{key}={value}" for key, value in model.session_options.items())
         yield (
             f"Triton cannot set {entries}, which this file needs on x86 CPUs without VNNI: there its integers are "
-            "others; a model made with --target x86-avx2 needs no option"
+            "others; a model made for target x86-avx2 needs no option"
         )
 
 

@@ -47,7 +47,7 @@ def listen(settings: ServeSettings) -> socket.socket:
         raise InputError(
             f"cannot listen on {settings.host} port {settings.port}",
             why=error.strerror or str(error),
-            fix="stop what listens there, or choose another --port; 0 is a free one",
+            fix="stop what listens there, or choose another `port`; 0 is a free one",
         ) from error
     listener.setblocking(False)
     return listener
@@ -107,7 +107,7 @@ class _Workers:
             raise InputError(
                 f"a worker ended after {lived_s:.1f} s",
                 why=f"its exit code is {process.exitcode}; what it printed is above",
-                fix="serve with --workers 1 to see the error, or with fewer workers if memory is short",
+                fix="serve with `workers=1` to see the error, or with fewer workers if memory is short",
             )
         self._start()
 

@@ -73,7 +73,7 @@ class ServeSettings:
             raise InputError(
                 f"host {self.host} without a token",
                 why="whoever reaches that address could use the model",
-                fix="set FXPASSES_TOKEN (or --token), or listen on 127.0.0.1",
+                fix="set FXPASSES_TOKEN, or give a `token`, or listen on 127.0.0.1",
             )
 
 

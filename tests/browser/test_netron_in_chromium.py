@@ -11,7 +11,7 @@ from chromium import PHONE, WIDE, chromium, complaints, resize, until
 from tiny_graphs import fused, quantized
 
 from fxpasses.export import save, to_onnx
-from fxpasses.reports.side_by_side import view_both
+from fxpasses.reports.compare.side_by_side import view_both
 from fxpasses.reports.view import view
 
 pytestmark = pytest.mark.slow

@@ -26,7 +26,7 @@ def test_it_fits(asked: str, made_for: str) -> None:
     ],
 )
 def test_it_does_not_fit(asked: str, made_for: str, why: str) -> None:
-    with pytest.raises(InputError, match=f"{why}.*\n.*quantize again with --target {asked}"):
+    with pytest.raises(InputError, match=f"{why}.*\n.*quantize again with `target=.{asked}.`"):
         device_target(asked, made_for)
 
 

@@ -50,7 +50,7 @@ def test_another_method(tmp_path: Path) -> None:
     place = copied(tmp_path / "folder")
     told = json.loads((place / "report.json").read_text()) | {"method": "dynamic"}
     (place / "report.json").write_text(json.dumps(told))
-    with pytest.raises(InputError, match="made with --method dynamic"):
+    with pytest.raises(InputError, match="made by method dynamic"):
         read_source(place)
 
 

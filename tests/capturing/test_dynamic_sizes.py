@@ -46,7 +46,7 @@ def test_nothing_is_learned_beside_a_batch_that_is_named() -> None:
 REFUSED: dict[str, tuple[Any, str]] = {
     "no such input": ({"y": {2: "height"}}, r"(?s)is given no tensor of that name.*fix: name one of x"),
     "no such dimension": ({"x": {4: "depth"}}, r"(?s)dimension 4 of x.*its shape is \[2, 1, 6, 8\].*from 0 to 3"),
-    "no name": ({"x": {2: True}}, r"(?s)dimension 2 of x is True.*a free size has a name"),
+    "no name": ({"x": {2: True}}, r"(?s)dimension 2 of x is True.*a free size needs a name"),
 }
 
 

@@ -26,8 +26,8 @@ from fxpasses.cli.terminal import Terminal, open_terminal
 from fxpasses.errors import InputError
 
 COMMANDS = (
-    *("quickstart", "quantize", "sensitivity", "prune", "parity", "bench", "audit", "score", "serve"),
-    *("view", "train", "doctor"),
+    *("quickstart", "quantize", "sensitivity", "prune", "parity", "bench", "audit", "diff", "score", "bundle"),
+    *("report", "serve", "view", "train", "doctor"),
 )
 
 

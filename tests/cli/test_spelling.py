@@ -47,11 +47,14 @@ def test_the_library_names_parameters_and_the_command_options(tmp_path: Path) ->
 def test_no_message_of_the_library_names_an_option() -> None:
     """Reports are read by users of the command line, and whole commands are named as such; both are exceptions."""
     option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-    of_a_command = re.compile(r"fxpasses [a-z]+ |pip install|nvidia-smi|optimizer_cli|model_type")
+    of_a_command = re.compile(
+        r"fxpasses [a-z]+ |pip install|nvidia-smi|optimizer_cli|model_type|python run.py|target_platform|sys.executable"
+    )
     found = []
     for folder in (ROOT / "fxpasses", ROOT / "export", ROOT / "models"):
         for path in sorted(folder.rglob("*.py")):
-            if not {"cli", "reports"} & set(path.relative_to(ROOT).parts):
+            parts = path.relative_to(ROOT).parts
+            if not {"cli", "reports"} & set(parts) and parts[1:] != ("bundles", "run.py"):
                 found += [
                     f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
                     for number, line in enumerate(path.read_text().splitlines(), 1)

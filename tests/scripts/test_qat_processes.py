@@ -21,7 +21,7 @@ def trained(data: Path, count: int) -> dict[str, Any]:
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
     given = ["--data", f"mnist={data / 'mnist'}", "--weights", str(data / "models" / "mnist_lenet.pt")]
     done = subprocess.run(
-        [sys.executable, *start, str(ROOT / "scripts" / "qat_processes.py"), *given],
+        [sys.executable, *start, str(ROOT / "scripts" / "training" / "qat_processes.py"), *given],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -59,7 +59,7 @@ def image_graph(int8: ModelProto, image: ImageInput) -> ModelProto:
         raise InputError(
             f"an image graph that scales, in opset {opset_of(int8)}",
             why=f"Resize filters as training did from opset {OPSET} on",
-            fix="leave --resize out: run.py scales with Pillow; or quantize again without --opset",
+            fix="leave `resize` out: run.py scales with Pillow; or quantize again without `opset`",
         )
     model = ModelProto()
     model.CopyFrom(int8)

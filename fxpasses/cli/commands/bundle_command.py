@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fxpasses.errors import InputError
-
 from ..options import shared
 from ..options.bundle import BundleOptions, Layout
-from ..options.table import options_of, takes_groups
+from ..options.table import takes_groups
 from ..terminal import Terminal, open_terminal
 
 
@@ -55,10 +53,7 @@ def _write_layout(folder: Path, options: BundleOptions, terminal: Terminal) -> N
     from fxpasses.layouts.optimum import write_optimum
     from fxpasses.layouts.triton import write_triton
 
-    for option in options_of(BundleOptions):
-        if option.name not in ("out", "layout") and getattr(options, option.name) != option.default:
-            what = f"{option.spelling} with --layout {options.layout.value}"
-            raise InputError(what, why="it is about the zip", fix="leave it out, or use --layout zip")
+    options.refuse_what_zips_have()
     writers: dict[Layout, Callable[[Path, DeployedModel], Sequence[str]]] = {
         **{Layout.triton: write_triton, Layout.mlflow: write_mlflow, Layout.optimum: write_optimum}
     }

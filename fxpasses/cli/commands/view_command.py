@@ -11,7 +11,7 @@ from .. import interruption
 from ..terminal import open_terminal
 
 if TYPE_CHECKING:
-    from fxpasses.reports.side_by_side import SideBySide
+    from fxpasses.reports.compare.side_by_side import SideBySide
     from fxpasses.reports.view import Viewer
 
 
@@ -43,7 +43,7 @@ def view_command(
 
 
 def _opened(path: Path, other: Path | None, port: int | None, *, browse: bool) -> Viewer | SideBySide:
-    from fxpasses.reports.side_by_side import view_both
+    from fxpasses.reports.compare.side_by_side import view_both
     from fxpasses.reports.view import view
 
     first = _file_of(path)

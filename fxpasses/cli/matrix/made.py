@@ -24,9 +24,9 @@ from fxpasses.precision.half import HALVES
 
 from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from ..folders.rebuild import float_graph
+from ..options.bench import MatrixChoice
 from ..precision.methods import Half
 from ..terminal import Terminal
-from .given import MatrixChoice
 
 FP32, INT8 = "fp32", "int8"
 FLOAT_PT2 = "model.fp32.pt2"

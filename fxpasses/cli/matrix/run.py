@@ -26,8 +26,8 @@ from fxpasses.reports.matrix.texts import matrix_csv, matrix_markdown
 
 from ..folders.bench_input import input_maker
 from ..folders.folder import model_details, open_folder
+from ..options.bench import MatrixChoice
 from ..terminal import Terminal
-from .given import MatrixChoice
 from .made import FolderVariants
 
 MATRIX_JSON = "matrix.json"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +12,6 @@ import typer
 
 from fxpasses.errors import InputError
 
-from ..matrix.given import DEVICES, PRECISIONS, RUNTIMES, MatrixChoice, names_of
 from . import shared
 from .table import options_of
 
@@ -20,6 +21,50 @@ if TYPE_CHECKING:
 MOST_BATCH = 65_536
 MOST_RUNS = 10_000_000
 _OF_MATRIX = "With --matrix: "
+RUNTIMES = ("torch", "onnxruntime")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class MatrixChoice:
+    """The options of the command.
+
+    Attributes:
+        folder: what ``quantize`` or ``prune`` left.
+        pruned: a second folder, of the pruned model.
+        baseline: name of a variant; None for float32 in onnxruntime.
+        imported: benchmarks of other devices.
+        before: a matrix.json whose verdicts are compared with.
+        out: where matrix.json and the others go; None for ``folder``.
+    """
+
+    folder: Path
+    pruned: Path | None = None
+    runtimes: tuple[str, ...] = RUNTIMES
+    precisions: tuple[str, ...] = PRECISIONS
+    devices: tuple[str, ...] = DEVICES[:1]
+    baseline: str | None = None
+    imported: tuple[Path, ...] = ()
+    before: Path | None = None
+    out: Path | None = None
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["fxpasses", *sys.argv[1:]])
+
+
+def names_of(text: str, option: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """``"fp32,int8"`` as names, each once.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option} {name}", why="there is no such", fix=f"choose of {', '.join(known)}")
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
+from fxpasses.errors import InputError
+
 from . import shared
+from .table import options_of
 
 
 class Layout(str, Enum):
@@ -60,3 +63,10 @@ class BundleOptions:
             "triton, mlflow, optimum.",
         ),
     ] = Layout.zip
+
+    def refuse_what_zips_have(self) -> None:
+        """Raise InputError for the first option that only a zip has, beside another layout."""
+        for option in options_of(BundleOptions):
+            if option.name not in ("out", "layout") and getattr(self, option.name) != option.default:
+                what = f"{option.spelling} with --layout {self.layout.value}"
+                raise InputError(what, why="only the zip has it", fix="leave it out, or use --layout zip")

@@ -48,5 +48,5 @@ def require_device(device: str) -> None:
         raise InputError(
             "device cuda",
             why="torch sees no GPU here",
-            fix="leave it out, or run there and give its matrix.json to --import",
+            fix="leave it out, or run there and import its matrix.json: `imported`",
         )

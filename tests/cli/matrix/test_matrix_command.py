@@ -100,7 +100,7 @@ def test_a_folder_that_is_no_pruned_one_and_a_baseline_that_is_not_there() -> No
 
 
 def test_input_errors_are_ours() -> None:
-    from fxpasses.cli.matrix.given import names_of
+    from fxpasses.cli.options.bench import names_of
 
     assert names_of("int8, fp32,int8", "--precision", ("fp32", "int8")) == ("int8", "fp32")
     with pytest.raises(InputError, match="--precision int4"):

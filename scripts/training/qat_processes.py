@@ -1,7 +1,7 @@
 """Quantization-aware training in one process or several: accuracy on MNIST, as a line of JSON.
 
-    python scripts/qat_processes.py --data mnist=DIR --weights mnist_lenet.pt
-    torchrun --standalone --nproc-per-node 2 scripts/qat_processes.py --data mnist=DIR --weights mnist_lenet.pt
+    python scripts/training/qat_processes.py --data mnist=DIR --weights mnist_lenet.pt
+    torchrun --standalone --nproc-per-node 2 scripts/training/qat_processes.py --data mnist=DIR --weights mnist_lenet.pt
 
 Batches of 64 images are the same whatever the number of processes: of ``n``, each takes every ``n``-th image, and
 gradients are averaged. LeNet with few bits starts from post-training quantization and learns from labels and from its

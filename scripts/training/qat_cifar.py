@@ -1,6 +1,6 @@
 """Trains a CIFAR-10 net of the zoo quantization-aware, and measures it before and after on the test images.
 
-    python scripts/qat_cifar.py --data cifar10=DIR --weights cifar10_resnet20.pt --bits 4 --epochs 3 --out w4a4
+    python scripts/training/qat_cifar.py --data cifar10=DIR --weights cifar10_resnet20.pt --bits 4 --epochs 3 --out w4a4
 
 Writes ``result.json``, ``model.int8.onnx`` and a checkpoint into the folder; killed, it goes on where it was. Test
 images are looked at twice: before training (float, and rounded without training) and at the end. Nothing is chosen by

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fxpasses.errors import InputError
-from fxpasses.reports.side_by_side import page_of, view_both
+from fxpasses.reports.compare.side_by_side import page_of, view_both
 
 
 def fetch(url: str) -> bytes:

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NEIGHBOURS = {
     "README.md": "index.md",
     "CHANGELOG.md": "changes.md",

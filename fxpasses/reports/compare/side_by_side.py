@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fxpasses.errors import InputError
 
-from .html.elements import Markup, element, joined
-from .netron_process import NetronProcess, start_netron
-from .view import Viewer, require_viewable, view
+from ..html.elements import Markup, element, joined
+from ..netron_process import NetronProcess, start_netron
+from ..view import Viewer, require_viewable, view
 
 _HOST = "localhost"
 _STYLE = """
