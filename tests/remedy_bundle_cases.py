@@ -20,6 +20,7 @@ from fxpasses.bundles.device_target import device_target
 from fxpasses.bundles.image.image_graph import image_graph
 from fxpasses.bundles.ort_format import convert_to_ort
 from fxpasses.bundles.source_folder import read_source
+from fxpasses.cli.options.bundle import BundleOptions, Layout
 
 DIGITS = {"data_details": {"spec": "digits", "labels": None}}
 
