@@ -34,7 +34,7 @@ CALIBRATION = 256
 
 
 def rank() -> int:
-    """Of this process; 0 where there is one."""
+    """Rank of this process; 0 if it is the only process."""
     return dist.get_rank() if processes() > 1 else 0
 
 

@@ -57,7 +57,7 @@ def float_graph() -> fx.GraphModule:
 
 @cache
 def folder(target: str = "x86-avx2") -> Path:
-    """What ``fxpasses quantize`` leaves of it; copy it to change it."""
+    """A folder of the tiny net as ``fxpasses quantize`` writes it. It is shared: copy it before a change."""
     made, int8 = _temporary(), graph(target)
     to_onnx(int8, made / "model.int8.onnx")
     to_onnx(float_graph(), made / "model.fp32.onnx")

@@ -52,7 +52,7 @@ def matrix_document(**changes: Any) -> dict[str, Any]:
 
 
 def device_bench(file: str = "model.int8.onnx", ms: float = 10.0, **changes: Any) -> dict[str, Any]:
-    """What ``run.py --bench`` prints."""
+    """A document as ``run.py --bench`` prints it."""
     generator = random.Random(file)
     times = [ms * generator.lognormvariate(0.0, 0.02) for _ in range(30)]
     found = {"schema": "fxpasses-bench-1", "file": file, "cpu": "Cortex-A76", "onnxruntime": "1.22.0"}

@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol's REST description (version 2.0) lays down, in our own words: routes and objects."""
+"""Routes and objects of the Open Inference Protocol's REST description (version 2.0), in our own words."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ ITEMS = {
     ("inference_request", "outputs"): "request_output",
     ("inference_response", "outputs"): "response_output",
 }
-"""What arrays hold."""
+"""The type of the elements of each array, by object and field."""

@@ -49,7 +49,7 @@ def tiny_net(batch: int | str = "batch") -> onnx.ModelProto:
 
 
 def tiny_folder(folder: Path, model: onnx.ModelProto | None = None, **changes: Any) -> Path:
-    """As ``fxpasses quantize`` leaves it, as far as servers and layouts read it; ``changes`` are of report.json."""
+    """A folder with the files of ``fxpasses quantize`` that a server reads; ``changes`` are entries of report.json."""
     folder.mkdir(exist_ok=True)
     onnx.save(model or tiny_net(), folder / "model.int8.onnx")
     onnx.save(model or tiny_net(), folder / "model.fp32.onnx")
@@ -82,7 +82,7 @@ def request_of(array: Array, **further: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer of the server."""
 
     status: int
     body: bytes
@@ -127,7 +127,7 @@ class Served:
             connection.close()
 
     def still_answers(self) -> None:
-        """What a client gets that did nothing wrong."""
+        """Check that a correct request is answered with status 200."""
         assert self.ask(self.infer, request_of(images(1))).status == 200
 
 

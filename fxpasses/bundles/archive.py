@@ -83,7 +83,7 @@ def read_about(folder: Path, named: Path | None = None) -> Bundle:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content."""
+    """The SHA-256 hash of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

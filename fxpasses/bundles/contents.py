@@ -20,7 +20,7 @@ ABOUT = "bundle.json"
 SOURCE_PT2 = "model.int8.pt2"
 SOURCE_INTEGERS = "integers.npz"
 SOURCE_REPORT = "report.json"
-"""These are read from the folder of a quantization, beside the two ONNX files."""
+"""Name of the report in the folder of a quantization; read there with the ONNX files, the graph and the integers."""
 
 ALL = (
     *(INT8_ONNX, FLOAT_ONNX, IMAGE_ONNX, INT8_ORT, IMAGE_ORT, OPERATORS, NAMES, HF_CONFIG, HF_PREPROCESSOR),

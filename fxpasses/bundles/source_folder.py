@@ -30,7 +30,7 @@ _METHOD = "static"
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """What :func:`read_source` found.
+    """The content of a quantization folder, as :func:`read_source` returns it.
 
     Attributes:
         report: ``report.json``.

@@ -37,7 +37,7 @@ _VERSIONS = ("fxpasses", "torch", "onnx", "onnxruntime")
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """What a bundle is to be.
+    """Settings of a bundle.
 
     Attributes:
         target: ``"auto"`` is the target that the model was quantized for.
@@ -54,7 +54,7 @@ class BundleSettings:
 
 @dataclass(frozen=True)
 class MadeBundle:
-    """What its ``bundle.json`` says, and what the self-test said on the machine that made it."""
+    """A new bundle: the content of its ``bundle.json``, and the result of the self-test on this machine."""
 
     about: Mapping[str, Any]
     self_test: SelfTest
@@ -177,13 +177,13 @@ def without_folder(spec: str) -> str:
 
 
 def _added(names: list[str] | None, settings: BundleSettings) -> dict[str, str]:
-    """What is added to the metadata of ONNX files: class names, as others look for them, and the licence."""
+    """Entries for the metadata of ONNX files: class names, under a key that other tools read, and the licence."""
     added = {} if names is None else {"names": json.dumps(_numbered(names), ensure_ascii=False)}
     return added if settings.license is None else added | {"model_license": settings.license}
 
 
 def _classes(model: onnx.ModelProto) -> int | None:
-    """How many logits the first output has; None if it is no row of them."""
+    """The number of logits in a row of the first output; None if the output is not ``[batch, logits]``."""
     sizes = _tensor(model.graph.output[0])["shape"]
     return sizes[1] if len(sizes) == 2 and isinstance(sizes[1], int) else None
 

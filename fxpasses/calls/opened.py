@@ -142,5 +142,5 @@ OPENERS: Mapping[str, Callable[[Path], object]] = {
     ".safetensors": _masks,
     ".npz": _images,
 }
-"""What opens a file, by the end of its name."""
+"""The function that opens a file, by the end of the file's name."""
 _KNOWN = f"name a folder, or a file that ends in {', '.join(OPENERS)}"

@@ -1,4 +1,4 @@
-"""What became of one step of a model in the other: the kinds of change, and each in words."""
+"""Changes between a step of one model and its match in the other: their kinds, and each as text."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Kind(Enum):
     """A change; the value is its name in JSON."""
 
     FOLDED = "folded"
-    """Gone into the layer in front, with its numbers."""
+    """The step was merged into the layer in front, numbers included."""
     SATURATION = "saturation"
-    """Gone: the integers of the step in front end where it would clamp."""
+    """The step was removed: the integers of the step in front end where it would clamp."""
     INT8 = "int8"
     """Computes on integers now."""
     MOVED = "moved"

@@ -94,7 +94,7 @@ class _Reader:
         )
 
     def _entrance(self, node: fx.Node) -> Step:
-        """Where floats become integers."""
+        """The step that turns floats into integers."""
         q, name = qparams_of(node), node.name
         self.read[node] = name
         dtype = str(q.grid.dtype).removeprefix("torch.")
@@ -158,7 +158,7 @@ def _weight(value: Tensor | None) -> Weight | None:
 
 
 def _folded(gm: fx.GraphModule) -> Mapping[str, tuple[str, ...]]:
-    """What passes folded into each layer, by the name of the layer's node."""
+    """Names of the nodes that passes folded into each layer, by the name of the layer's node."""
     found: dict[str, tuple[str, ...]] = {}
     for log in pass_logs(gm):
         for change in log.result.changed:

@@ -1,7 +1,7 @@
-"""Which step of one model is which of the other.
+"""Matching of the steps of two models.
 
-Layers are known by their path, call by call. What stands between two layers that are known is matched in order, by its
-operator. Where no path is shared, as in files of exporters that forget them, layers are known by operator and size.
+Layers are matched by their path, call by call. Steps between two matched layers are matched in order, by their
+operator. If no path is shared, as in files of exporters that drop paths, layers are matched by operator and size.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ALIKE = {
     **dict.fromkeys(("mean", "adaptive_avg_pool2d"), "average"),
     **dict.fromkeys(("permute", "transpose"), "permute"),
 }
-"""Operators that one runtime spells as another."""
+"""Common name of operators that stand for one another in different runtimes."""
 _ENOUGH = 0.5
-"""Of the layers of the smaller model: so many are the same layer in models that come from one."""
+"""Share of the smaller model's layers that must have a match for two models to count as related."""
 
 
 def are_related(a: Sequence[Step], b: Sequence[Step]) -> bool:

@@ -39,7 +39,7 @@ _SCALE_AT = {
     **{"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6, "QLinearMul": 6, "QGemm": 7},
     **{"QLinearGlobalAveragePool": 3, "QLinearAveragePool": 3, "QLinearSigmoid": 3, "QLinearConcat": 0},
 }
-"""Which input is the scale of what an operator gives; the zero point is the next one."""
+"""Index of the input that holds the scale of an operator's result; the zero point is the next input."""
 _TRANSPOSED = frozenset({"MatMul", "QLinearMatMul", "Gemm", "QGemm"})
 
 
@@ -85,7 +85,7 @@ class _Reader:
         return self.notes.get(node.outputs[0], {}) if node.outputs else {}
 
     def _converter(self, node: Node) -> Iterator[Step]:
-        """What a converter gives is what it reads; floats from outside become integers in a step of their own."""
+        """Treat a converter's result as its input; only a converter of floats from outside is a step of its own."""
         source = next(name for name in node.inputs if name in self.computed)
         known = self.read.get(source)
         if known is None and node.op == "QuantizeLinear":
@@ -153,7 +153,7 @@ class _Reader:
         return name, (self._grid_text(tensor) if kind in QUANTIZED else "")
 
     def _grid_text(self, tensor: str) -> str:
-        """Where the scale stands: at what made the integers, at what reads them, or at what they were moved from."""
+        """Scale and zero point as text, read at the tensor's producer or reader, or at the tensor it was moved from."""
         producer = self.graph.producer.get(tensor)
         while producer is not None and producer.op not in _SCALE_AT and _OPERATORS.get(producer.op) in _MOVING:
             tensor = producer.input(0)

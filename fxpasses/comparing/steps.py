@@ -16,7 +16,7 @@ LAYERS = frozenset(
 """Operators with weights that a model is known by; a norm is none of them, since it is folded away."""
 NORMS = frozenset({"batch_norm"})
 ACTIVATIONS = frozenset({"relu", "clip"})
-"""What the saturation of an integer can stand for."""
+"""Activations that the saturation of an integer can replace."""
 _FLOATS = frozenset({"float32", "float16", "bfloat16", "float64"})
 
 
@@ -80,7 +80,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """How people know it: the layer's path where it is one."""
+        """Name to show to people: the path of a layer, or the name of any other step."""
         return self.module if self.module and (self.weight is not None) else self.name
 
 

@@ -41,7 +41,7 @@ def difference_text(found: Difference) -> str:
 
 
 def summary_lines(found: Difference) -> list[str]:
-    """What changed, in a line for each kind of change."""
+    """A summary of the changes, with a line for each kind of change."""
     if not found.related:
         return [
             "These are two unrelated models: fewer than half of the layers of the smaller one are in the other.",

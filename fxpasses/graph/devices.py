@@ -1,4 +1,4 @@
-"""Where a graph computes: a device by its name, and graphs and tensors brought there and back."""
+"""The device that a graph computes on: looked up by name, with graphs and tensors moved there and back."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How an image becomes the input: ``(pixel / 255 - mean) / std`` at ``shape``, ``(C, H, W)``.
+    """Preprocessing of an image to the input: ``(pixel / 255 - mean) / std`` at ``shape``, ``(C, H, W)``.
 
     ``crop`` cuts the centre out of an image that has another size; without it, all of the image is scaled.
     """
@@ -57,7 +57,7 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """What a server or a layout needs to know of a model.
+    """A quantized model, described for servers and layouts.
 
     Attributes:
         name: letters, digits, ``_``, ``-`` and ``.``: a part of paths and addresses.

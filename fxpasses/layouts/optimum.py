@@ -23,7 +23,7 @@ PIXELS, LOGITS = "pixel_values", "logits"
 QUANTIZED, FLOAT = "model_quantized.onnx", "model.onnx"
 _ARCHITECTURE = "resnet"
 _BILINEAR = 2
-"""Of Pillow."""
+"""Pillow's number for bilinear resampling."""
 
 
 def write_optimum(folder: Path, model: DeployedModel) -> tuple[str, ...]:

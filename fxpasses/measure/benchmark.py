@@ -41,7 +41,7 @@ class TimesItself(Protocol):
     """A runner whose times the clock of the CPU cannot tell."""
 
     def nanoseconds(self, inputs: tuple[Tensor, ...], calls: int) -> tuple[int, ...]:
-        """Of each of so many calls, one after the other."""
+        """Times of ``calls`` calls in nanoseconds, one call after the other."""
 
 
 CALLS_PER_BLOCK = 5
@@ -106,7 +106,7 @@ class BenchSettings:
         return seconds >= self.max_seconds or (timed >= self.runs and seconds >= self.min_seconds)
 
     def calls_of(self, seconds: float, calls: int) -> int:
-        """How many of ``calls`` calls of so many seconds go into a block."""
+        """The number of calls in a block: ``calls``, or fewer if calls of ``seconds`` each would take too long."""
         return calls if seconds * calls <= self.block_seconds else max(1, int(self.block_seconds / seconds))
 
 

@@ -14,12 +14,12 @@ Report = Mapping[str, Any]
 
 _RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 _WORTH_TELLING = 0.05
-"""Of a ratio of times: less is noise."""
+"""Least distance of a ratio of times from 1 that is reported as faster or slower; less is noise."""
 _SMALL_LOSS, _LARGE_LOSS = 0.5, 2.0
-"""Points of an accuracy in percent: up to the one nobody minds, from the other on one acts."""
+"""Losses of accuracy in percentage points: up to the first nothing need be done, from the second on something must."""
 _POOR_AGREEMENT = 95.0
 _SHORT_MS = 0.2
-"""A model that takes less spends much of it on calls between operators."""
+"""Milliseconds; a model that takes less time spends much of it on calls between operators."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""What stands before every route: the token, the host, errors as JSON, counting, and the end of connections.
+"""Checks and work common to all routes: the token, the host, errors as JSON, counting, and the end of connections.
 
-An answer may be ready before the client has sent all of its request: too large, no token. Whoever closes then breaks
-the client's writing, and it never reads why. So what is still coming is thrown away for a moment.
+An answer may be ready before the client has sent all of its request, for example if the request is too large or has no
+token. If the server closed the connection then, the client's writing would fail, and it would never read the answer.
+So the server reads and drops the rest of the request for a moment.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 ROUTE = "fxpasses.route"
 """The key of a request's scope under which its route notes its name."""
 _OPEN = ("/v2/health/live", "/v2/health/ready")
-"""Routes that need no token: what asks whether a server lives has none."""
+"""Routes that need no token, because health checks have none."""
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _TOO_SLOW = 408
-"""Of a client that was waited for long enough."""
+"""HTTP status for a client that did not send its request in time."""
 _LINGER_S = 1.0
 _LINGER_BYTES = 64 << 20
 

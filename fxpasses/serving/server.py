@@ -54,7 +54,7 @@ def listen(settings: ServeSettings) -> socket.socket:
 
 
 def url_of(settings: ServeSettings, listener: socket.socket) -> str:
-    """Where the server is."""
+    """Base URL of the server, with the port of its listening socket."""
     host = settings.host.strip("[]")
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 

@@ -28,15 +28,15 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What a server does and what it refuses.
+    """Settings and limits of a server.
 
     Attributes:
-        folder: of ``fxpasses quantize``.
-        name: the model's, in addresses; by default from the report.
+        folder: the folder that ``fxpasses quantize`` wrote.
+        name: name of the model in addresses; by default from the report.
         host: an address to listen on; anything but loopback needs a token.
-        port: 0 is a free one.
-        workers: processes, each with a session of its own.
-        threads: that one worker computes on.
+        port: port to listen on; 0 chooses a free one.
+        workers: number of processes, each with a session of its own.
+        threads: number of threads that one worker computes on.
         max_batch: rows that are computed together, and the most that one request may have.
         batch_delay_ms: how long the first request of a batch waits for others.
         queue: requests that a worker has taken in and not yet answered; one more is told 429.

@@ -43,7 +43,7 @@ def unpacked(bundles: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def self_tests(test: BundleTest, children: Children) -> list[Outcome]:
-    """What became of every file of every bundle."""
+    """The outcome of the self-test for every file of every bundle."""
     return [outcome for bundle in test.bundles for outcome in _of_bundle(test, bundle, children)]
 
 

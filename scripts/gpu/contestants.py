@@ -1,4 +1,4 @@
-"""Who is measured: each gives a call that computes one batch, or says why it cannot."""
+"""Contestants of the benchmark: each returns a call that computes one batch, or says why it cannot."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def compared(graph: fx.GraphModule, device: str, x: Tensor) -> dict[str, object]
 
 
 def _tensors(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What every kernel gives, by its name, and the result."""
+    """The output of every kernel, by the kernel's name, and the result of the net."""
     kept: dict[str, Tensor] = {}
 
     def keeping(name: str) -> Any:

@@ -14,7 +14,7 @@ from fxpasses.export.engines.kernel import Kernel
 
 ROUNDS = 5
 Shapes = dict[str, tuple[list[Tensor], Tensor]]
-"""Of inputs and result, by kernel."""
+"""Shapes of the inputs and the result of each kernel, as tensors without data, by the kernel's name."""
 
 
 def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str, object]]:
@@ -23,8 +23,8 @@ def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str,
     Args:
         net: on its device.
         x: the batch.
-        tops: what int8 products reach on this card.
-        gbps: what its memory gives, or is said to.
+        tops: highest measured speed of int8 products on this card, in TOPS.
+        gbps: memory bandwidth of the card in GB/s, measured or published.
     """
     times: dict[str, list[float]] = {}
     shapes: Shapes = {}

@@ -55,7 +55,7 @@ _HEADINGS = {
     "prune": ["Size and accuracy", "Pruning"],
     "compare": ["In plain words", "All variants", "What differs"],
 }
-"""What each page has, among others, in this order."""
+"""Headings that each page must have, in this order; it may have others between them."""
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])

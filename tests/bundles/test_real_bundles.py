@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 IMAGES = 100
 LEAST_AGREEING = 97
 MOST_STEPS = 12.0
-"""Of 255 to the range of all logits: twice what was measured, as the luck of rounding is another with other scales."""
+"""Largest difference, in 1/255 of the logits' range: twice the measured one, since other scales round otherwise."""
 
 
 def sessions(int8: Path, image: ImageInput) -> Iterator[onnxruntime.InferenceSession]:

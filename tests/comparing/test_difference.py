@@ -1,4 +1,4 @@
-"""What changed between two models is counted exactly: nothing for a model and itself, every fold, every layer."""
+"""Changes between two models are counted exactly: none for a model and itself, every fold, every layer."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_logits_are_those_of_the_session(server: Served) -> None:
 
 
 def test_sixteen_clients_get_the_integers_that_one_gets(tmp_path: Path) -> None:
-    """With a delay that puts them into batches, whose number the metrics tell."""
+    """The server waits, so that it puts requests into batches; the metrics hold their number."""
     with served(tiny_folder(tmp_path / "f"), batch_delay_ms=50) as server:
         alone = [server.ask(server.infer, request_of(images(1, seed))).logits for seed in range(48)]
         with ThreadPoolExecutor(16) as clients:

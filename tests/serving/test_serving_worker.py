@@ -1,4 +1,4 @@
-"""How a server stops: what was begun is answered, and whoever comes late is told, or not taken."""
+"""A stopping server answers the requests that have begun, and refuses later requests or does not accept them."""
 
 from __future__ import annotations
 

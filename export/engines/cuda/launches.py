@@ -16,21 +16,21 @@ NO_CONTRACTION = {"enable_fp_fusion": False}
 """Products and the additions behind them are rounded apart, as the reference rounds them."""
 
 FEW_CHANNELS = 32
-"""Below, a tap alone would leave most of a slice of 32 products empty."""
+"""Number of channels below which a single tap would leave most of a slice of 32 products empty."""
 
 
 @dataclass(frozen=True)
 class LayerConstants:
-    """What a layer's kernel reads beside images.
+    """Constants that a layer's kernel reads, beside the images.
 
     Attributes:
         weight: int8, ``[C_out, kH * kW * C_in / groups]``; depthwise ``[kH * kW, C_out]``.
         bias: int32 ``[C_out]``, zero points accounted for.
-        multiplier: ``[C_out]``; its type is the one to round in.
-        ratios: of the result and of a residual to the sum's steps, in that type.
+        multiplier: ``[C_out]``; its type is the type to round in.
+        ratios: ratios of the steps of the result and of a residual to the steps of the sum, in the multiplier's type.
         limits: int32: bounds of the result, the zero point at the end, bounds of the sum, the residual's zero point.
-        channels: of one group of the input.
-        groups: how many.
+        channels: number of channels in one group of the input.
+        groups: number of groups.
         padding: the byte outside the image.
         unsigned, unsigned_residual: whether bytes are uint8.
     """
@@ -52,7 +52,7 @@ class LayerConstants:
 
 
 def few_channels(layer: LayerConstants, window: Window) -> int:
-    """How many channels there are, if so few that a whole row of taps is read as one stretch; else 0."""
+    """The number of channels if it is so small that a whole row of taps is read as one stretch of bytes; else 0."""
     is_few = layer.channels < FEW_CHANNELS and layer.groups == 1 and window.size[1] > 1 and window.dilation[1] == 1
     return layer.channels if is_few else 0
 

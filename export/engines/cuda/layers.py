@@ -34,13 +34,13 @@ from .operands import (
 from .window import Window, pair
 
 WORD = 4
-"""Bytes that are copied at a time, at least."""
+"""Least number of bytes that are copied at a time."""
 
 MOST_PLACES = 2**31 - 1
-"""What kernels count to."""
+"""Largest number of positions in a tensor that a kernel's 32-bit index can count."""
 
 SPARE = [0, 0, 0]
-"""In the place of a sum's limits, where there is none."""
+"""Placeholder for the limits of an operator that is absent, such as the sum of a layer without one."""
 
 
 class SummingLayer(Kernel):
@@ -140,7 +140,7 @@ class CudaFloatResult(Kernel):
 
 
 def fitting(*bytes_of_one: int) -> int:
-    """How many samples are computed at a time, for places in any of their tensors to fit into 32 bits."""
+    """Number of samples to compute at a time, so that positions in all of their tensors fit into 32 bits."""
     return max(1, MOST_PLACES // max(bytes_of_one))
 
 

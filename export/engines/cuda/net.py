@@ -47,7 +47,7 @@ class CudaNet(nn.Module):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has no kernel here or is not replayed, and what was wrong with the file of tiles, as sentences."""
+        """Sentences on operators without a kernel, calls that are not replayed, and faults in the file of tiles."""
         return (*self._kernel_notes, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:

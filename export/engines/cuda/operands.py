@@ -1,4 +1,4 @@
-"""What kernels are handed beside tensors of bytes: biases, multipliers, ratios and limits, on the graph's device."""
+"""Arguments of kernels, beside the tensors of bytes: biases, multipliers, ratios and limits, on the graph's device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.quantization.numbers.qparams import QParams
 from ..reference import multipliers, output_limits
 
 LARGEST_RATIO = 2.0
-"""Of two scales over the output's, together: float32 then errs by less than ``tie_free.MARGIN`` on operands of 255."""
+"""Largest ``(s_a + s_b) / s_y`` of a sum to round in float32: its error is below ``tie_free.MARGIN`` up to 255."""
 
 _HALF = 128
 _INT32 = 2**31 - 1
@@ -69,7 +69,7 @@ def layer_multipliers(call: Int8Call, proved: bool) -> Tensor:
 
 
 def sum_ratios(add: Int8Call, first: int = 0) -> list[float]:
-    """What a step of each operand is in steps of the sum; that of operand ``first`` first."""
+    """The step of each operand in steps of the sum, beginning with the operand ``first``."""
     ratios = [x.scale / add.y.scale for x in add.x]
     return ratios if first == 0 else ratios[::-1]
 

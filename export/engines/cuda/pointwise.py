@@ -27,7 +27,7 @@ def _blocks(count: int) -> tuple[int]:
 
 
 class _Pointwise(Kernel):
-    """What operators on bytes share: ratios in the type to round in, limits and zero points."""
+    """Base of operators on bytes: it keeps ratios, in the type to round in, limits and zero points."""
 
     def __init__(self, call: Int8Call, ratios: list[float], proved: bool, device: torch.device) -> None:
         super().__init__()

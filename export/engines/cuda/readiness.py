@@ -19,7 +19,7 @@ _ELSEWHERE = "engine='reference' computes the same integers on any machine"
 
 
 def why_no_kernels() -> str | None:
-    """What keeps the kernels from running on this machine's GPU, as a sentence; None if nothing does."""
+    """Why the kernels cannot run on this machine's GPU, as a sentence; None if they can."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed: pip install triton, on Linux"
     if not torch.cuda.is_available():

@@ -17,11 +17,11 @@ from torch.utils import _pytree as pytree
 Run = Callable[..., Any]
 
 LARGEST_BATCH = 16
-"""Of larger ones kernels take longer than launches."""
+"""Largest batch that is recorded; with larger batches the kernels take longer than their launches."""
 REPEATS = 3
-"""Calls of one shape before it is recorded."""
+"""Number of calls with one input shape, of which the last is recorded."""
 KEPT = 4
-"""Recorded shapes, each of which holds its activations."""
+"""Largest number of recorded shapes; each keeps the memory of its activations."""
 
 
 class Replays:

@@ -32,11 +32,11 @@ _PRODUCTS = (
     Tile(16, 64, 128, 4, 4),
 )
 SMALLEST_SLICE = 32
-"""Products of int8 that tensor cores take at a time."""
+"""Number of int8 products that tensor cores add up at a time."""
 
 
 def products(stretch: int) -> tuple[Tile, ...]:
-    """What is tried for products over stretches of so many bytes: no slice is more than twice as long."""
+    """Tiles to try for products over stretches of ``stretch`` bytes; slices of two stretches or more are left out."""
     return tuple(t for t in _PRODUCTS if t.bk < 2 * stretch or t.bk == SMALLEST_SLICE)
 
 
@@ -47,7 +47,7 @@ CHANNELWISE = (
     Tile(8, 128, 0, 4, 2),
     Tile(16, 64, 0, 2, 2),
 )
-"""What is tried for depthwise convolutions and pools."""
+"""Tiles to try for depthwise convolutions and pools."""
 
 
 def usual_product(m: int, n: int, stretch: int) -> Tile:

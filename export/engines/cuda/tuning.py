@@ -1,8 +1,8 @@
-"""Which tile is fastest for a shape on this card: measured where asked for, and kept in a file.
+"""The fastest tile for each shape on this card: measured on request, and kept in a file.
 
-The file is data, one for each kind of card, in ``$FXPASSES_CACHE`` or ``~/.cache/fxpasses``. It is checked as it is
-read; one that is torn or says something else is ignored, with a note, and written anew beside it and renamed. A tile
-changes how fast integers are computed, never which.
+There is one file for each kind of card, in ``$FXPASSES_CACHE`` or ``~/.cache/fxpasses``. It holds data and no code, and
+it is checked as it is read: a damaged file, or one of another format or card, is ignored with a note. A new file is
+written beside the old one and renamed. A tile changes the speed of the computation, and never an integer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_BYTES = 4 << 20
 _LARGEST = {"bm": 1024, "bn": 1024, "bk": 1024, "warps": 32, "stages": 16}
 _KEY = re.compile(r"[a-z]+(:[0-9]{1,12})+")
 _FORMAT = "fxpasses tiles 1"
-"""Of files: another one is not read."""
+"""Format of the file of tiles; a file of another format is not read."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class TileTable:
 
 
 def cache_folder() -> Path:
-    """Where files of tiles lie."""
+    """The folder of the files of tiles."""
     given = os.environ.get("FXPASSES_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "fxpasses"
 
@@ -146,7 +146,7 @@ def without_running(kernel: Any, grid: tuple[int, ...]) -> Callable[..., object]
 
 @contextlib.contextmanager
 def _compiled_together() -> Iterator[None]:
-    """What is compiled inside is so by several threads at once; a tile that fails does so again when it is launched."""
+    """Compile the kernels of the block in several threads; a tile's failure is ignored until the tile is launched."""
     import triton
 
     with (
@@ -194,7 +194,7 @@ class Choice:
 
 
 def resource_errors() -> tuple[type[Exception], ...]:
-    """What a tile too large for a card raises: too little shared memory or registers, or none left at all."""
+    """Errors of a tile that is too large for the card: too little shared memory, registers or GPU memory."""
     from triton.runtime.errors import OutOfResources
 
     return OutOfResources, torch.cuda.OutOfMemoryError

@@ -1,4 +1,4 @@
-"""What a convolution or pool reads for each position: sizes, steps, padding, as kernels take them."""
+"""The window that a convolution or pool reads for each position: size, stride, padding and dilation, for kernels."""
 
 from __future__ import annotations
 

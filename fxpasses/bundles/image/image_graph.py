@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
 METADATA = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": "NominalRange_0_255"}
-"""Of ONNX's own vocabulary (docs/MetadataProps.md of its specification)."""
+"""Metadata on pixel values, in standard ONNX terms (docs/MetadataProps.md of the ONNX specification)."""
 FORMATS = {1: "Gray8", 3: "Rgb8"}
 _ELEMENTWISE = ("Mul", "Add")
 _RESHAPING = ("Unsqueeze",)

@@ -17,7 +17,7 @@ from fxpasses.signature.samples import batch_dims
 
 @dataclass(frozen=True)
 class Values:
-    """What the tensors of an input hold: tokens below ``vocabulary``, or values from ``low`` to ``high``, or noise."""
+    """Range of an input's values: tokens below ``vocabulary``, values from ``low`` to ``high``, or else noise."""
 
     vocabulary: int | None = None
     low: float | None = None
@@ -36,7 +36,7 @@ class Values:
 
 
 def values_of(details: Mapping[str, Any], count: int) -> list[Values]:
-    """What ``count`` tensors hold, by report.json's ``model_details``."""
+    """The range of values of each of ``count`` tensors, from the ``model_details`` of report.json."""
     known = [Values(low=each["low"], high=each["high"]) for each in details.get("inputs") or ()]
     return known if len(known) == count else [Values(vocabulary=details["vocabulary"])] * count
 

@@ -1,4 +1,4 @@
-"""What ``bench --matrix`` was asked for, checked before anything is loaded."""
+"""The options of ``bench --matrix``, checked before anything is loaded."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from .given import MatrixChoice
 
 FP32, INT8 = "fp32", "int8"
 FLOAT_PT2 = "model.fp32.pt2"
-"""Which ``prune`` leaves: its model cannot be made again from a name."""
+"""File of a pruned float model, written by ``prune``, since a pruned model cannot be made again from its name."""
 
 
 @dataclass

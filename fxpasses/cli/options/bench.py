@@ -24,7 +24,7 @@ _OF_MATRIX = "With --matrix: "
 
 @dataclass(frozen=True, kw_only=True)
 class TimingOptions:
-    """How artifacts are timed."""
+    """Options for the timing of artifacts."""
 
     batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1"
     threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1"
@@ -61,7 +61,7 @@ class TimingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixOptions:
-    """What a matrix compares."""
+    """Options of ``bench --matrix``: the variants that it compares, and their baseline."""
 
     pruned: Annotated[
         Path | None, typer.Option("--pruned", metavar="DIR", help=f"{_OF_MATRIX}what fxpasses prune wrote.")

@@ -19,7 +19,7 @@ _MOST_WORKERS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """What ``fxpasses serve`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses serve``."""
 
     host: Annotated[str, typer.Option("--host", help="Address to listen on; another than this one needs a token.")] = (
         "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What a user sees of training while it runs: a bar on a terminal, and lines with loss, accuracy and time left."""
+"""Display of training while it runs: a bar on a terminal, and lines with loss, accuracy and time left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fxpasses.training.runs.training_run import TrainingProgress, TrainingRun
 from ..terminal import Step, Terminal
 
 QUIET_SECONDS = 60.0
-"""A long epoch has a line in between as often as that."""
+"""Seconds between two lines within a long epoch."""
 _MINUTE, _HOUR = 60.0, 3600.0
 
 

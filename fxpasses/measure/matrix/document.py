@@ -34,7 +34,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class About:
-    """What a matrix is of, for its document."""
+    """Facts on a matrix for its document: the model, the command, remarks on energy, and notes."""
 
     model: str
     command: str

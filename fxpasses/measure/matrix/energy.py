@@ -41,7 +41,7 @@ class Meters:
         return None if meter is None else meter()
 
     def told(self) -> list[str]:
-        """What is read of each device, and why it is not, as sentences."""
+        """A sentence for each device: the source of its energy readings, or why its energy is unreadable."""
         read = [f"energy of {device}: {s.name}" for device, s in self.sources.items() if s.why is None]
         return read + [f"energy of {d} is unreadable: {s.name}: {s.why}" for d, s in self.sources.items() if s.why]
 

@@ -23,7 +23,7 @@ from .verdicts import BASELINE, NO_DIFFERENCE, UNPAIRED_MARGIN, verdict
 
 AGAIN = "run it there again: python run.py --bench > device.json"
 _SAME = 1e-3
-"""Of a median: what rounding to a few digits may move it by."""
+"""Largest relative difference of a stated median from the computed one; rounding to a few digits explains it."""
 OTHER = "other"
 
 

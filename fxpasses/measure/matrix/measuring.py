@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What was measured on this machine; ``confidence`` is that of the interval of each row."""
+    """Measurements on this machine; ``confidence`` is the confidence of the interval of each row."""
 
     rows: list[Row]
     noise: dict[tuple[int, int], Noise]

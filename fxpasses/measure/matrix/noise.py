@@ -16,17 +16,17 @@ from .intervals import Interval, median_interval
 from .verdicts import MARGIN
 
 MOST_SPREAD = 0.10
-"""Quartile to quartile; on a quiet machine the ratios of a net with itself span 1 to 3 %."""
+"""Largest distance between quartiles of a quiet machine; there, the ratios of a net with itself span 1 to 3 %."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What the baseline's ratio to itself was at one setting.
+    """Ratios of the baseline's times to its own at one setting.
 
     Attributes:
-        interval: of the median ratio.
-        spread: from the lower to the upper quartile of the ratios.
-        margin: from which a verdict tells a difference there.
+        interval: interval of the median ratio.
+        spread: distance from the lower to the upper quartile of the ratios.
+        margin: smallest difference that a verdict at this setting reports.
         why: the machine is noisy, as a sentence; None where it is not.
     """
 

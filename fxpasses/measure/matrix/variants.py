@@ -1,4 +1,4 @@
-"""What a matrix compares: a runner, and whether its model is dense or pruned."""
+"""Variants that a matrix compares: each is a runner, whose model is dense or pruned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an interval says: faster, slower, or no difference shown.
+"""Verdicts on intervals: faster, slower, or no difference shown.
 
 A ratio is the baseline's time over that of a row: 2 is twice as fast. A difference counts from ``MARGIN`` on: by as
 much the layout of memory and of code moves the speed of one program, in one process, for all of its rounds (T.
@@ -18,7 +18,7 @@ FASTER, SLOWER, NO_DIFFERENCE, BASELINE = "faster", "slower", "no difference sho
 VERDICTS = (FASTER, SLOWER, NO_DIFFERENCE, BASELINE)
 MARGIN = 0.03
 UNPAIRED_MARGIN = 0.10
-"""Of runs one behind the other: clocks and heat drift by as much between them."""
+"""Margin for runs that were not timed in turns: clock rates and temperature change by as much between two runs."""
 
 
 def verdict(interval: Interval, margin: float) -> str:

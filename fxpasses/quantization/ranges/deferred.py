@@ -1,4 +1,4 @@
-"""What observers keep while data passes on a GPU: on that device, so that no batch waits for the CPU to read a number.
+"""Statistics of observers for data on a GPU: they stay there, so that no batch waits for the CPU to read a number.
 
 Minimum and maximum are two tensors. A histogram's bins depend on the largest value, which is known only at the end; so
 values are counted by sign, exponent and the first bits of their mantissa, as many as tell the bins of the largest

@@ -41,7 +41,7 @@ def _cautions(runs: Sequence[Run]) -> Markup | None:
 
 
 def _gists(runs: Sequence[Run]) -> Markup | None:
-    """What each run gains and loses, in its report's own words."""
+    """Section with the gains, losses and next steps of each run, in the words of its report; None if there are none."""
     rows = []
     for run in runs:
         found = gist_of(run.report)

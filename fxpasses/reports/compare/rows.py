@@ -23,7 +23,7 @@ VALUE_COLUMNS = (
     *("metric", "accuracy", "images", "top1_agreement", "sqnr_db"),
     *("batch", "threads", "p50_ms", "p90_ms", "items_per_s", "speedup_vs_fp32"),
 )
-"""Of CSV. A variant has a row for each batch size and number of threads it was timed at, one if for none."""
+"""Columns of the CSV file. A variant has a row for each batch size and thread count at which it was timed, or one."""
 _TIMES = ("batch", "threads", "p50_ms", "p90_ms", "items_per_s", "speedup_vs_fp32")
 
 
@@ -42,7 +42,7 @@ def value_rows(runs: Sequence[Run]) -> list[tuple[Any, ...]]:
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Of tables for people."""
+    """Column titles of tables for people."""
     names = list(dict.fromkeys(Measure.of(run.report["variants"]).name for run in runs))
     condition = condition_of(runs)
     latency = f"ms ({condition})" if condition else "ms"

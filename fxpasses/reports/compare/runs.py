@@ -55,7 +55,7 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def what_differs(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """What the runs were made with and on, where they are not alike: name, and a value for each run."""
+    """Settings and surroundings that are not alike in all runs: name, and a value for each run."""
     described = [_described(run) for run in runs]
     names = list(dict.fromkeys(name for known in described for name in known))
     rows = [(name, [known.get(name, "") for known in described]) for name in names]
@@ -80,7 +80,7 @@ def _plain(value: object) -> str:
 
 
 def cautions(runs: Sequence[Run]) -> list[str]:
-    """What must not be read out of the comparison."""
+    """Warnings against conclusions that the comparison does not support, as sentences."""
     found = []
     if len({run.report["model"] for run in runs}) > 1:
         found.append("The runs are of different models.")

@@ -10,7 +10,7 @@ from .rows import VALUE_COLUMNS, columns_of, text_rows, value_rows
 from .runs import Run, cautions, what_differs
 
 _LEFT = 2
-"""So many first columns hold text."""
+"""Number of the first columns that hold text and are aligned left."""
 
 
 def markdown(runs: Sequence[Run]) -> str:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _SIZE = (9.2, 3.4)
 _LINE = 0.22
-"""Inches that a name takes."""
+"""Height of a name's line in inches."""
 _NEAR = 0.04
-"""Of an axis: two dots that lie nearer have one label."""
+"""Share of an axis; two points that are closer share a label (twice this share on the accuracy axis)."""
 _LARGEST_AREA, _LEAST_AREA = 420.0, 30.0
 """Square points: of the largest file, and of one too small to be seen."""
 
@@ -101,7 +101,7 @@ def _places(points: Sequence[Point], width: float, height: float) -> list[tuple[
 
 
 def _names(axes: Axes, points: Sequence[Point]) -> None:
-    """What each number stands for, one below the other."""
+    """Write the legend: each number with its point's name, time and size, one below the other."""
     axes.set_axis_off()
     for number, point in enumerate(points, 1):
         text = f"{number}  {point.name}: {three_digits(point.latency_ms)} ms, {bytes_text(point.size_bytes)}"

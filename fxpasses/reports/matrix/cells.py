@@ -12,9 +12,9 @@ from ..numbers import UNKNOWN, bytes_text, condition_text, three_digits
 Document = Mapping[str, Any]
 COLUMNS = ("variant", "median ms", "mean ± std", "size", "times as fast", "interval", "verdict")
 ENERGY = "energy"
-"""The last column, where energy was read."""
+"""Title of the last column, which is there if energy was read."""
 LEVELS = {FASTER: "good", SLOWER: "bad"}
-"""Of the verdicts that have one."""
+"""Style of each verdict that has one, good or bad."""
 
 
 def columns(document: Document) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def places(document: Document) -> Iterator[tuple[str, list[Document]]]:
 
 
 def warnings_of(document: Document) -> list[str]:
-    """Where the machine was noisy, as sentences."""
+    """A sentence for each setting at which the machine was noisy."""
     return [f"noisy machine, {condition_text(each)}: {each['why']}" for each in document["noise"] if each["why"]]
 
 
@@ -59,5 +59,5 @@ def lead(document: Document) -> str:
 
 
 def remarks(document: Document) -> list[str]:
-    """What was left out, and what of energy could be read."""
+    """Remarks on variants that were left out, and on the energy that could be read, as sentences."""
     return [*document["notes"], *document["energy"]]

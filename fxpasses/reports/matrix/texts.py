@@ -12,7 +12,7 @@ FIELDS = (
     *("device", "batch", "threads", "name", "structure", "runtime", "precision", "runs", "rounds", "median_ms"),
     *("mean_ms", "std_ms", "size_bytes", "ratio", "interval_low", "interval_high", "paired", "verdict", "millijoules"),
 )
-"""Of the CSV file."""
+"""Columns of the CSV file."""
 
 
 def matrix_markdown(document: Document) -> str:

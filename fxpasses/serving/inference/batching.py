@@ -25,7 +25,7 @@ Key = tuple[tuple[int, ...], ...]
 
 
 class Watch(Protocol):
-    """Who is told what happens; the metrics."""
+    """Receiver of the batcher's events, such as the server's metrics."""
 
     def batch_done(self, rows: int, seconds: float) -> None: ...
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
-"""What Pillow may decode for strangers."""
+"""Image formats that a server decodes; Pillow knows more, which clients must not reach."""
 DAMAGE = (*READING_ERRORS, struct.error, IndexError, KeyError, TypeError)
-"""What its decoders raise on bytes that somebody made to break them."""
+"""Exceptions that Pillow's decoders raise on damaged or hostile bytes."""
 
 
 def image_array(content: bytes, image: ImageInput, max_pixels: int) -> Array:

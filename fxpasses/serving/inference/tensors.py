@@ -25,9 +25,9 @@ DATATYPES = {
 """The protocol's name of each of numpy's types."""
 
 _LARGEST = 2**31 - 1
-"""Size of a dimension."""
+"""Largest size of a dimension."""
 _KINDS: dict[str, set[type]] = {"b": {bool}, "f": {int, float}}
-"""What JSON writes values of numpy's kinds with; all others are integers."""
+"""Python types of JSON values by the kind of numpy type; values of all other kinds are integers."""
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _array(spec: TensorSpec, given: Mapping[str, Any]) -> Array:
 
 
 def _why_not_shape(spec: TensorSpec, shape: object) -> str | None:
-    """What is wrong with a shape; None if the model takes it."""
+    """Why the model does not take a shape; None if it does."""
     if not isinstance(shape, list) or not all(type(size) is int and 0 < size <= _LARGEST for size in shape):
         return "'shape' must be a list of positive whole numbers"
     expected = [size if isinstance(size, int) else -1 for size in spec.shape]

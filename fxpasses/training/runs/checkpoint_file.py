@@ -46,7 +46,7 @@ def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
 
 
 def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
-    """What was written.
+    """Read a checkpoint that :func:`write_checkpoint` wrote.
 
     Raises:
         InputError: there is no such file, it is torn or no checkpoint, or it is of another model or other settings.

@@ -42,7 +42,7 @@ class Seen:
 
 
 def with_batcher(seen: Seen, work: Callable[[Batcher], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
-    """What ``work`` gives with a batcher that has started, and is closed at the end."""
+    """Start a batcher, return the result of ``work`` with it, and close it."""
 
     async def all_of_it() -> Any:
         given: dict[str, Any] = {"together": True, "max_batch": 4, "delay_s": 0.0, "queue": 100, "watch": seen}
