@@ -5,7 +5,7 @@ from __future__ import annotations
 INT8_ONNX = "model.int8.onnx"
 FLOAT_ONNX = "model.fp32.onnx"
 IMAGE_ONNX = "image.int8.onnx"
-"""The int8 model with preprocessing in the graph: uint8 ``[N, H, W, C]`` in."""
+"""File of the int8 model with preprocessing in the graph; its input is uint8 ``[N, H, W, C]``."""
 INT8_ORT = "model.int8.ort"
 IMAGE_ORT = "image.int8.ort"
 OPERATORS = "required_operators_and_types.config"

@@ -24,7 +24,7 @@ _LAST_LINES = 2
 
 
 def convert_to_ort(folder: Path, platform_name: str) -> None:
-    """Convert every ``.onnx`` file of a folder; ``.ort`` files and ``required_operators_and_types.config`` lie beside.
+    """Convert every ``.onnx`` file of a folder; adds ``.ort`` files and ``required_operators_and_types.config``.
 
     Args:
         folder: it holds the models that go to the device, and nothing else.

@@ -106,7 +106,7 @@ def fill_folder(source: SourceFolder, folder: Path, settings: BundleSettings) ->
 
 
 def write_models(source: SourceFolder, folder: Path, added: Mapping[str, str], image: ImageInput | None) -> None:
-    """The ONNX files, each with what is added to its metadata."""
+    """Write the ONNX files, each with the added metadata."""
     models = {contents.INT8_ONNX: source.int8, contents.FLOAT_ONNX: source.float32}
     if image is not None:
         models[contents.IMAGE_ONNX] = image_graph(source.int8, image)
@@ -133,7 +133,7 @@ def convert_models(folder: Path, platform: str) -> None:
 def _write_data(
     source: SourceFolder, folder: Path, classes: int | None, names: list[str] | None, image: ImageInput | str
 ) -> None:
-    """Labels and preprocessing as data, and the program."""
+    """Write labels and preprocessing as data files, and the program ``run.py``."""
     known = image if isinstance(image, ImageInput) else None
     _write_json(
         folder / contents.HF_CONFIG, model_config(without_folder(source.report["model"]), classes, names, known)
@@ -148,7 +148,7 @@ def _write_data(
 def _about(
     source: SourceFolder, settings: BundleSettings, target: str, classes: int | None, image: ImageInput | str
 ) -> dict[str, Any]:
-    """``bundle.json`` without its files."""
+    """The content of ``bundle.json``, without the list of files."""
     report, versions = source.report, source.report["environment"]["versions"] or {}
     graph = source.int8.graph
     return {

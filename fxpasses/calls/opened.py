@@ -86,7 +86,7 @@ def load_model(path: Path) -> nn.Module:
 
 
 def precision_of(path: Path) -> str:
-    """``int8`` for ``model.int8.onnx``: what commands write into names; ``fp32`` for a name that says nothing."""
+    """Precision in a file's name as commands write it: ``int8`` for ``model.int8.onnx``; ``fp32`` if there is none."""
     parts = path.name.split(".")
     return parts[-2] if len(parts) > 2 else "fp32"
 

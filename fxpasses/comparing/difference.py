@@ -1,4 +1,4 @@
-"""``diff``: what fusing, pruning and quantizing changed between two models, operator by operator."""
+"""``diff``: the changes by fusing, pruning and quantizing between two models, operator by operator."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Difference:
         return {kind: found[kind] for kind in Kind if kind in found}
 
     def folded_before(self) -> list[str]:
-        """Names of what was folded into layers of A already, and so cannot be seen in A."""
+        """Names of nodes that were folded into layers of A before, and so are no longer steps of A."""
         there = {step.name for step in self.a.steps}
         return [name for step in self.a.steps for name in step.folded if name not in there]
 

@@ -37,7 +37,7 @@ class _Twins:
     """Number of values in each channel."""
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Take in float values and what int8 made of them, both ``[B, C, ...]``."""
+        """Add float values and the dequantized values of int8, both ``[B, C, ...]``."""
         a, b = (_by_channel(t) for t in (x, y))
         self.values += a.shape[1]
         self.float_squares = self.float_squares + a.square().sum(1)
@@ -58,7 +58,7 @@ def _by_channel(x: Tensor) -> Tensor:
 
 
 class _Keeper(fx.Interpreter):
-    """Runs a graph and keeps what some nodes give."""
+    """Runs a graph and keeps the results of some nodes."""
 
     def __init__(self, gm: fx.GraphModule, wanted: set[str]) -> None:
         super().__init__(gm)

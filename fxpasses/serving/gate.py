@@ -34,12 +34,12 @@ _LINGER_BYTES = 64 << 20
 
 
 class Gate:
-    """The outermost application.
+    """The outermost application, through which every request passes.
 
     Args:
         app: the routes.
-        metrics: is told of every answer.
-        token: that requests must carry; None if they need not.
+        metrics: counts every answer.
+        token: token that requests must carry; None if they need no token.
 
     Attributes:
         draining: whether the server is stopping; connections then end with their answer.
@@ -75,7 +75,7 @@ class Gate:
 
 
 def refused(refusal: Refusal) -> JSONResponse:
-    """The answer that says so."""
+    """The HTTP answer to a refused request."""
     headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
@@ -83,14 +83,14 @@ def refused(refusal: Refusal) -> JSONResponse:
 
 
 def _require_own_name(host: str) -> None:
-    """Refuse a web page that reaches this machine by a name of its own, and could read the answers then."""
+    """Refuse requests to a foreign host name: by a name for this machine, a web page could read the answers."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in _LOOPBACK:
         raise Refusal(400, f"without a token this server is for {', '.join(_LOOPBACK)} alone")
 
 
 class _Exchange:
-    """One request and its answer, watched."""
+    """One request and its answer; notes the status, and reads the rest of the request if the answer came first."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, is_draining: Callable[[], bool]) -> None:
         self._receive, self._send = receive, send

@@ -52,7 +52,7 @@ class Metrics:
         self._waiting.set(requests)
 
     def text(self) -> bytes:
-        """All of them, of all workers, in Prometheus's text format."""
+        """The metrics of all workers in Prometheus's text format."""
         if FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()

@@ -41,11 +41,11 @@ class ServeSettings:
         batch_delay_ms: how long the first request of a batch waits for others.
         queue: requests that a worker has taken in and not yet answered; one more is told 429.
         max_body: bytes of a request's body; more is told 413.
-        max_pixels: of an image, as it comes and as it is scaled; more is told 413.
-        connections: open ones of a worker; one more is told 503.
-        timeout_s: for a client to send its request, for the answer to be ready, and for the client to read it.
+        max_pixels: pixels of an image, both as sent and as scaled; more is told 413.
+        connections: open connections of a worker; one more is told 503.
+        timeout_s: seconds for a client to send its request, for the answer, and for the client to read it.
         drain_s: seconds between the signal to stop and the last connection that is taken.
-        token: that every request but health checks carries, as ``Authorization: Bearer TOKEN``.
+        token: token of every request except health checks, as ``Authorization: Bearer TOKEN``.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class ServeSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

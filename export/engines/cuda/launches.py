@@ -13,7 +13,7 @@ from .tuning import Choice, Launch
 from .window import Window
 
 NO_CONTRACTION = {"enable_fp_fusion": False}
-"""Products and the additions behind them are rounded apart, as the reference rounds them."""
+"""Launch option that rounds a product and the addition behind it separately, as the reference does."""
 
 FEW_CHANNELS = 32
 """Number of channels below which a single tap would leave most of a slice of 32 products empty."""
@@ -69,7 +69,7 @@ class Images:
 def launch_product(
     layer: LayerConstants, window: Window, x: Tensor, images: Images, y: Tensor, residual: Tensor | None
 ) -> None:
-    """``conv_gemm`` over a batch; float results where ``y`` is float32. All tensors of bytes are int8."""
+    """Launch ``conv_gemm`` for a batch; results are float if ``y`` is float32. All tensors of bytes are int8."""
     out = window.output_size(images.height, images.width)
     m, n, few = images.count * out[0] * out[1], layer.outputs // layer.groups, few_channels(layer, window)
     stretch = few * window.size[1] if few else layer.channels
@@ -92,7 +92,7 @@ def launch_product(
 def launch_depthwise(
     layer: LayerConstants, window: Window, x: Tensor, images: Images, y: Tensor, residual: Tensor | None
 ) -> None:
-    """``conv_depthwise`` over a batch: each output reads one channel."""
+    """Launch ``conv_depthwise`` for a batch; each output reads one channel."""
     out = window.output_size(images.height, images.width)
     m = images.count * out[0] * out[1]
 

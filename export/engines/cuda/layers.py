@@ -1,7 +1,7 @@
-"""Convolutions and linear layers on NVIDIA GPUs: products on tensor cores, depthwise ones beside them.
+"""Convolutions and linear layers on NVIDIA GPUs: products on tensor cores, and depthwise convolutions without them.
 
-All constants are made when a graph is lowered. A layer may take in the sum behind it, which else would write and read
-its result once more; it computes both operators one after the other.
+All constants are made when a graph is lowered. The sum behind a layer may be merged into it, which saves writing and
+reading the layer's result once more; the merged layer computes both operators one after the other.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ SPARE = [0, 0, 0]
 
 
 class SummingLayer(Kernel):
-    """A layer that can take in the sum behind it."""
+    """A layer that the sum behind it can be merged into."""
 
     constants: LayerConstants
     y: QParams
 
     def for_sum(self, y: QParams, constants: LayerConstants) -> SummingLayer:
-        """The same layer with the constants of both operators, giving the sum's grid."""
+        """A copy of the layer with the constants of both operators, whose result is on the sum's grid."""
         twin = copy.copy(self)
         twin.y, twin.constants = y, constants
         return twin
@@ -123,7 +123,7 @@ class CudaLinear(SummingLayer):
 
 
 class CudaFloatResult(Kernel):
-    """``[*, C_in]`` bytes -> ``[*, C_out]`` float32: exact sums, rounded to float32, times what a step is worth."""
+    """``[*, C_in]`` bytes -> ``[*, C_out]`` float32: exact sums, rounded to float32, times the scale of a sum."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def _multiply(layer: LayerConstants, q: Tensor, y: Tensor, residual: Tensor | No
 
 
 class WithSum(Kernel):
-    """A layer and the sum behind it: what the layer takes, and the other tensor, to the sum.
+    """A layer merged with the sum behind it; its inputs are the layer's input and the sum's other operand.
 
     Args:
         layer: its kernel.

@@ -22,22 +22,22 @@ def is_unsigned(x: QParams) -> bool:
 
 
 def as_signed(q: Tensor) -> Tensor:
-    """The same bytes as int8, which is what kernels take."""
+    """The same bytes as int8, the type that kernels take."""
     return q if q.dtype is torch.int8 else q.view(torch.int8)
 
 
 def signed_zero(x: QParams) -> int:
-    """The zero point of bytes as a product reads them: unsigned ones are shifted by 128."""
+    """The zero point of bytes as a product reads them: unsigned bytes are shifted by 128."""
     return x.zero_point - _HALF if is_unsigned(x) else x.zero_point
 
 
 def padding_byte(x: QParams) -> int:
-    """The zero point as it lies in memory, read as int8."""
+    """The byte of the zero point in memory, read as int8."""
     return x.zero_point - 2 * _HALF if x.zero_point >= _HALF else x.zero_point
 
 
 def limits_of(call: Int8Call) -> list[int]:
-    """Smallest and largest result without the zero point, and the zero point."""
+    """The limits of an operation: its smallest and largest result without the zero point, and the zero point."""
     low, high = output_limits(call)
     return [low - call.y.zero_point, high - call.y.zero_point, call.y.zero_point]
 
@@ -55,7 +55,7 @@ def corrected_bias(layer: LayerIntegers, x: QParams, groups: int = 1) -> Tensor:
 
 
 def why_sums_overflow(layer: LayerIntegers, x: QParams) -> str | None:
-    """Why 32 bits may not hold a layer's sums, or what they begin with; None if they do."""
+    """Why 32 bits may not hold a layer's sums, or their initial value; None if they always do."""
     weight = layer.weight.flatten(1).to(torch.int64)
     bias = 0 if layer.bias is None else layer.bias.to(torch.int64)
     total = weight.sum(1)

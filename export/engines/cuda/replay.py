@@ -1,7 +1,7 @@
-"""CUDA graphs: a small batch that keeps coming is recorded once and replayed as one launch.
+"""CUDA graphs: the calls for a small batch of a repeated shape are recorded once and replayed as one launch.
 
-Launching a kernel takes longer than a small batch computes. What is recorded reads its own copy of the inputs and
-writes its own outputs; both are copied at every replay, and callers wait for each other.
+For a small batch, launching a kernel takes longer than its computation. A recorded graph reads its own copy of the
+inputs and writes its own outputs; both are copied at every replay, and callers wait for each other.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Replays:
     """Calls a function, or replays it.
 
     Args:
-        run: tensors to a nest of tensors, by kernels alone.
-        record: makes the function that replays ``run`` for tensors like these.
+        run: function from tensors to nested tensors that only launches kernels.
+        record: returns a function that replays ``run`` for tensors of the given shapes and types.
 
     Attributes:
-        recorded: by shapes and types of the inputs.
-        notes: what could not be recorded, as sentences; it is run.
+        recorded: functions that replay, by shapes and types of the inputs.
+        notes: sentences on calls that could not be recorded; ``run`` is called for them.
     """
 
     def __init__(self, run: Run, record: Callable[[Run, tuple[Tensor, ...]], Run] | None = None) -> None:
@@ -76,7 +76,7 @@ def _is_small(inputs: tuple[Any, ...]) -> bool:
 
 
 def recorded_graph(run: Run, inputs: tuple[Tensor, ...]) -> Run:
-    """``run`` as a CUDA graph, for tensors like these, on whatever stream it is called from."""
+    """Record ``run`` as a CUDA graph for tensors like ``inputs``; the graph is replayed on the caller's stream."""
     held = [x.clone() for x in inputs]
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())

@@ -1,4 +1,4 @@
-"""Tiles: how much of a product one program computes, with how many warps and how far ahead it loads."""
+"""Tiles: the part of a product that one program computes, its number of warps, and its stages of loads ahead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Tile:
-    """``bm`` positions times ``bn`` channels, ``bk`` products of each at a time."""
+    """The size of a program: ``bm`` positions times ``bn`` channels, with ``bk`` products of each at a time."""
 
     bm: int
     bn: int
@@ -51,7 +51,7 @@ CHANNELWISE = (
 
 
 def usual_product(m: int, n: int, stretch: int) -> Tile:
-    """A product's tile where nothing was measured: as large as keeps some hundred programs busy."""
+    """A product's tile without measurements: as large as possible while there are some hundred programs."""
     bn = 128 if n > 64 else 64 if n > 32 else 32 if n > 16 else 16
     bm = 128 if m * n >= 128 * 128 * 64 else 64 if m > 32 else 32 if m > 16 else 16
     return Tile(bm, bn, _slice(stretch), 8 if bm * bn >= 128 * 128 else 4, 3)

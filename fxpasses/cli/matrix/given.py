@@ -16,15 +16,15 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class MatrixChoice:
-    """The options of the command.
+    """The options of ``bench --matrix``.
 
     Attributes:
-        folder: what ``quantize`` or ``prune`` left.
+        folder: the folder that ``quantize`` or ``prune`` wrote.
         pruned: a second folder, of the pruned model.
         baseline: name of a variant; None for float32 in onnxruntime.
-        imported: benchmarks of other devices.
-        before: a matrix.json whose verdicts are compared with.
-        out: where matrix.json and the others go; None for ``folder``.
+        imported: files with benchmarks of other devices.
+        before: an earlier matrix.json, with whose verdicts the new ones are compared.
+        out: folder for matrix.json and the other files; None for ``folder``.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class MatrixChoice:
 
 
 def names_of(text: str, option: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """``"fp32,int8"`` as names, each once.
+    """Split a list like ``"fp32,int8"`` into names, each once.
 
     Raises:
         InputError: one of them is unknown.

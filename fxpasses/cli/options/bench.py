@@ -1,4 +1,4 @@
-"""The options of ``fxpasses bench``: how is timed, and with ``--matrix`` what is compared."""
+"""The options of ``fxpasses bench``: the timing, and with ``--matrix`` the variants to compare."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TimingOptions:
     ] = DEVICES[0]
 
     def settings(self) -> BenchSettings:
-        """The same as settings; typer tells errors of lists."""
+        """The options as settings; typer reports errors in lists."""
         from fxpasses.measure.benchmark import BenchSettings
 
         batches = shared.whole_numbers(self.batch, "--batch", MOST_BATCH)
@@ -94,10 +94,10 @@ class MatrixOptions:
     ] = None
 
     def choice(self, folder: Path, devices: str) -> MatrixChoice:
-        """The same as what is compared.
+        """The options as a :class:`MatrixChoice`.
 
         Raises:
-            InputError: a name that is unknown.
+            InputError: a name is unknown.
         """
         return MatrixChoice(
             folder,
@@ -112,7 +112,7 @@ class MatrixOptions:
         )
 
     def refuse_alone(self) -> None:
-        """Raise InputError for the first of these options that was said, where no matrix is asked for."""
+        """Raise InputError for the first of these options that is given without ``--matrix``."""
         for option in options_of(MatrixOptions):
             if getattr(self, option.name) != option.default:
                 what = f"{option.spelling} without --matrix"

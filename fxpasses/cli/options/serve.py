@@ -73,10 +73,10 @@ class ServeOptions:
     ] = None
 
     def settings(self, folder: Path) -> ServeSettings:
-        """The same as settings.
+        """The options as settings.
 
         Raises:
-            InputError: a server cannot be run so.
+            InputError: no server can run with these settings.
         """
         from fxpasses.serving.settings import ServeSettings
 

@@ -1,4 +1,4 @@
-"""Every variant of every run as one row: as values, for CSV, and as people read them."""
+"""Every variant of every run as one row: as values for CSV, and as text for people."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def columns_of(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def condition_of(runs: Sequence[Run]) -> str | None:
-    """The first batch size and number of threads that all timed variants share; None where there is none."""
+    """The first batch size and thread count at which all timed variants were timed; None if there is none."""
     timed = [[condition_text(e) for e in v["latency"]] for r in runs for v in r.report["variants"] if v["latency"]]
     if not timed:
         return None
@@ -64,7 +64,7 @@ def text_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
 
 
 def row_text(run: Run, variant: Mapping[str, Any], condition: str | None) -> tuple[str, ...]:
-    """One of them; times are those of ``condition``."""
+    """One row as text; its times are those at ``condition``."""
     measure = Measure.of(run.report["variants"])
     entry = next((e for e in variant["latency"] if condition_text(e) == condition), None)
     return (

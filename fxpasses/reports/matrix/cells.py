@@ -1,4 +1,4 @@
-"""The cells of a row of the matrix, the same in every form, and the sentences beside the table."""
+"""The cells of a row of the matrix, equal in all output formats, and the sentences beside the table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def columns(document: Document) -> tuple[str, ...]:
 
 
 def cells(row: Document, names: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
-    """One for each of these columns."""
+    """The text of a row's cell in each column."""
     interval = row["interval"]
     found = (
         row["name"],
@@ -39,7 +39,7 @@ def cells(row: Document, names: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
 
 
 def places(document: Document) -> Iterator[tuple[str, list[Document]]]:
-    """The rows by device, batch and threads, and what those are."""
+    """Groups of rows with the same device, batch and threads, each with a title that names these."""
     found: dict[str, list[Document]] = {}
     for row in document["rows"]:
         found.setdefault(f"{condition_text(row)} · {row['device']}", []).append(row)
@@ -52,7 +52,7 @@ def warnings_of(document: Document) -> list[str]:
 
 
 def lead(document: Document) -> str:
-    """One sentence on what was compared with what."""
+    """One sentence on the baseline of the comparison."""
     compared = f"“Times as fast” is against {document['baseline']}"
     imported = any(not row["paired"] for row in document["rows"])
     return compared + (", on other devices against their own float32 file." if imported else ".")

@@ -44,7 +44,7 @@ def _escaped(text: str) -> str:
 
 
 def matrix_csv(document: Document) -> str:
-    """A line for each row, numbers in full; what is not known is empty."""
+    """The matrix as CSV: a line for each row, with all digits of numbers; unknown values are empty."""
     written = io.StringIO()
     lines = csv.writer(written, lineterminator="\n")
     lines.writerow(FIELDS)

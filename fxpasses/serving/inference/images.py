@@ -29,7 +29,7 @@ DAMAGE = (*READING_ERRORS, struct.error, IndexError, KeyError, TypeError)
 
 
 def image_array(content: bytes, image: ImageInput, max_pixels: int) -> Array:
-    """float32 ``[1, C, H, W]`` of an image file.
+    """The model's input, float32 ``[1, C, H, W]``, from an image file.
 
     Raises:
         Refusal: it is no image of a kind that is read, it is damaged, or it has too many pixels.
@@ -42,7 +42,7 @@ def image_array(content: bytes, image: ImageInput, max_pixels: int) -> Array:
 
 
 def decode(content: bytes, image: ImageInput, max_pixels: int) -> Array:
-    """uint8 ``[C, H, W]`` at the model's size."""
+    """Pixels of an image file at the model's size, uint8 ``[C, H, W]``."""
     from PIL import Image
 
     channels, height, width = image.shape

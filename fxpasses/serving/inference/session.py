@@ -57,7 +57,7 @@ class ModelSession:
 
 
 def open_session(model: DeployedModel, threads: int) -> ModelSession:
-    """A session on so many threads, to be opened in the process that uses it: threads do not survive a fork.
+    """Open a session on ``threads`` threads, in the process that uses it, since threads do not survive a fork.
 
     Raises:
         InputError: onnxruntime refuses the file.

@@ -22,7 +22,7 @@ DATATYPES = {
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
 }
-"""The protocol's name of each of numpy's types."""
+"""The protocol's name of each numpy type."""
 
 _LARGEST = 2**31 - 1
 """Largest size of a dimension."""
@@ -72,7 +72,7 @@ def output_json(spec: TensorSpec, array: Array) -> dict[str, Any]:
 
 
 def wanted_outputs(model: DeployedModel, request: Mapping[str, Any]) -> list[int]:
-    """Indices of the outputs that a request asks for; all where it does not say.
+    """Indices of the outputs that a request asks for; all outputs if it names none.
 
     Raises:
         Refusal: it asks for one that the model does not give.
@@ -125,7 +125,7 @@ def _flat(spec: TensorSpec, data: object, shape: list[int]) -> list[Any]:
 
 
 def _typed(spec: TensorSpec, values: list[Any]) -> Array:
-    """The values in the input's type, none of them changed in kind."""
+    """The values in the input's type; a value of another kind is refused and never converted."""
     kind, found = np.dtype(spec.dtype).kind, set(map(type, values))
     allowed = _KINDS.get(kind, {int})
     if not found <= allowed:
