@@ -47,10 +47,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 class Run:
-    """One run: does what is planned, and keeps what it found in a file.
+    """One run of the benchmark: it measures by the plan and writes the results to a file.
 
     Attributes:
-        document: what the file holds.
+        document: the content of the file.
     """
 
     def __init__(self, given: argparse.Namespace, budget: Budget) -> None:

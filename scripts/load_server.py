@@ -1,4 +1,4 @@
-"""Drive ``fxpasses serve`` from a second process: failures, latencies, memory, and what a stop under load loses.
+"""Drive ``fxpasses serve`` from a second process: failures, latencies, memory, and requests lost at a stop under load.
 
     python scripts/load_server.py DIR --seconds 300
 
@@ -29,7 +29,7 @@ import numpy as np
 
 TIMEOUT_S = 60.0
 FIRST_PART_S = 60.0
-"""Memory may grow for so long; in shorter runs for a fifth of them."""
+"""Longest first part of a run in seconds, in which memory may grow; in short runs it is a fifth of the run."""
 SETTLE_S = 5.0
 PAYLOADS = 16
 
@@ -66,7 +66,7 @@ class Found:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed and nothing was lost; times are for people to judge."""
+        """Whether no request failed and none was lost; times have no limit."""
         return not self.failures and self.stopped_lost == 0 and self.exit_code == 0 and self.sent > 0
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, driven by selenium; tests that want it are skipped where there is none."""
+"""A headless Chromium for tests, driven by selenium; tests that need it are skipped if there is none."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ OBJECTS: dict[str, tuple[dict[str, str], set[str]]] = {
     ),
     "inference_error_response": ({"error": "string"}, set()),
 }
-"""Properties and their types, and those that must be there. Optional ones that this server never sends are left out."""
+"""Types of each object's properties, and the required ones; optional ones that this server never sends are absent."""
 ITEMS = {
     ("metadata_model_response", "inputs"): "metadata_tensor",
     ("metadata_model_response", "outputs"): "metadata_tensor",

@@ -101,7 +101,7 @@ def _int8_nodes(model: ir.Model, gm: fx.GraphModule) -> Iterator[tuple[ir.Node, 
 
 
 def _computing(node: ir.Node, *, is_layer: bool) -> Iterator[ir.Node]:
-    """The operators between DequantizeLinear and this QuantizeLinear, or the one that gives integers itself."""
+    """The operators between DequantizeLinear and this QuantizeLinear, or the node itself if it computes integers."""
     if node.op_type == "Reshape" and is_layer:
         yield node
         for source in _shaped_by(node):
@@ -125,7 +125,7 @@ def _shaped_by(node: ir.Node) -> list[ir.Node]:
 
 
 def _path_of(call: Int8Call | FloatResult) -> str:
-    """``layer1.0.conv1``, of a layer."""
+    """Path of a call's layer, ``layer1.0.conv1``; empty for operators without weights."""
     weight = call.node.args[1] if call.layer is not None else None
     if not isinstance(weight, fx.Node):
         return ""

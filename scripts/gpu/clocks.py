@@ -13,7 +13,7 @@ WARM_UP, ROUNDS = 3, 20
 
 
 def milliseconds(call: Callable[[], object], device: str, rounds: int = ROUNDS) -> float:
-    """The median of single calls, each from launch to end."""
+    """The median time of single calls in milliseconds, each from launch to end."""
     for _ in range(WARM_UP if device.startswith("cuda") else 1):
         call()
     if not device.startswith("cuda"):

@@ -23,7 +23,7 @@ class MissingError(Exception):
 
 
 def contestant(work: Work, device: str, image: int, folder: Path | None) -> tuple[Call, dict[str, object]]:
-    """The call, and what is worth telling beside its time.
+    """The call of a contestant, and facts to report beside its time.
 
     Raises:
         MissingError: it cannot run here.

@@ -28,7 +28,7 @@ ONNXRUNTIME = {"onnxruntime CUDA fp16": ("fp16", "CUDAExecutionProvider")} | {
 }
 
 EXPECTED_S = {"fxpasses": 25.0, "compiled": 40.0, "cuDNN": 4.0, "onnxruntime": 10.0, "TensorRT": 30.0}
-"""Seconds of a row by a word in its name; guesses, which no card has confirmed."""
+"""Expected seconds of a row, by a word in its name; these are guesses, not measured on any card."""
 SHORTEST_S = 2.0
 
 
@@ -72,7 +72,7 @@ def everything(nets: tuple[str, ...], batches: tuple[int, ...], exact_nets: tupl
 
 @dataclass
 class Budget:
-    """Seconds for everything together."""
+    """Number of seconds for all measurements together."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -86,7 +86,7 @@ class Budget:
         return self.seconds - (self.clock() - self.started)
 
     def why_not(self, work: Work) -> str | None:
-        """Why something is not begun any more; None if it may be."""
+        """Why a measurement can no longer be started; None if it can."""
         if work.expected_s <= self.left:
             return None
         left = max(self.left, 0)

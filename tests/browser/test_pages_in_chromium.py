@@ -29,7 +29,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The pages by the kind of run."""
+    """Paths of the pages, by kind of run."""
     folder = tmp_path_factory.mktemp("runs")
     found: dict[str, Path] = {}
     for name, arguments in _RUNS.items():

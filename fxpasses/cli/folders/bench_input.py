@@ -1,4 +1,4 @@
-"""Input for a benchmark: noise of the shapes that a graph takes, with the batch where the graph has it."""
+"""Input for a benchmark: noise in the shapes of a graph's inputs, with the batch in the graph's batch dimension."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Values:
     high: float | None = None
 
     def noise(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor from a fixed seed."""
+        """A tensor of random values in this range, from a fixed seed."""
         generator, size = torch.Generator().manual_seed(0), tuple(shape)
         if dtype.is_floating_point and self.low is None:
             return torch.randn(size, generator=generator).to(dtype)
@@ -46,7 +46,7 @@ def input_maker(details: Mapping[str, Any], gm: fx.GraphModule) -> Callable[[int
 
     Args:
         details: report.json's ``model_details``.
-        gm: knows the shapes it was captured with, and which dimension of each is the batch.
+        gm: the graph, which stores the shapes of its inputs and the batch dimension of each.
     """
     tensors, dims = input_tensors(gm), batch_dims(gm)
     values = values_of(details, len(tensors))

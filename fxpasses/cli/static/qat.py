@@ -1,4 +1,4 @@
-"""``quantize --qat EPOCHS``: train with what rounding does, and convert to the integers that training saw."""
+"""``quantize --qat EPOCHS``: train with simulated rounding, and convert to the integers of the trained graph."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _found(loss: float, accuracy: float) -> str:
 
 
 def left_text(seconds: float) -> str:
-    """``2 h 05 min left``, ``12 min left``, ``40 s left``."""
+    """Remaining time as text: ``2 h 05 min left``, ``12 min left``, ``40 s left``."""
     if seconds >= _HOUR:
         return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE):02d} min left"
     return f"{seconds / _MINUTE:.0f} min left" if seconds >= _MINUTE else f"{seconds:.0f} s left"

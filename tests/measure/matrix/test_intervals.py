@@ -1,4 +1,4 @@
-"""Intervals of medians: by hand, and by how often they hold the truth."""
+"""Intervals of medians equal those computed by hand, and hold the true median often enough."""
 
 from __future__ import annotations
 

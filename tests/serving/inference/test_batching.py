@@ -1,4 +1,4 @@
-"""The queue before a session, with a function in its place."""
+"""The queue of a session, tested with a function instead of the session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 class Seen:
-    """A model that doubles, and notes what it was given."""
+    """A model that doubles its inputs and notes them."""
 
     def __init__(self, seconds: float = 0.0, wrong: float | None = None) -> None:
         self.batches: list[int] = []
