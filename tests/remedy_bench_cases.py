@@ -14,11 +14,11 @@ from tiny_graphs import quantized
 from torch import Tensor, fx, nn, ones, randn
 
 import fxpasses
-from fxpasses.cli.commands.bench_command import _require_matrix
 from fxpasses.cli.folders.bench_input import input_maker
 from fxpasses.cli.matrix.given import MatrixChoice, names_of
 from fxpasses.cli.matrix.made import FolderVariants
 from fxpasses.cli.matrix.run import require_any, require_pair
+from fxpasses.cli.options.bench import MatrixOptions
 from fxpasses.cli.terminal import Terminal
 from fxpasses.measure.matrix.device_runner import require_device
 from fxpasses.measure.matrix.imported import imported_rows, read_device_bench
@@ -53,10 +53,10 @@ BENCH_CASES: dict[str, Case] = {
         "ask for --batch 2",
         lambda folder: input_maker({"vocabulary": None}, _fixed())(2),
     ),
-    "fxpasses/cli/commands/bench_command.py:_require_matrix": (
-        lambda folder: _require_matrix({"--out": folder}),
+    "fxpasses/cli/options/bench.py:refuse_alone": (
+        lambda folder: MatrixOptions(out=folder).refuse_alone(),
         "add --matrix",
-        lambda folder: _require_matrix({"--out": None}),
+        lambda folder: MatrixOptions().refuse_alone(),
     ),
     "fxpasses/cli/matrix/made.py:graph": (
         lambda folder: _of_folder(folder, None).graph,

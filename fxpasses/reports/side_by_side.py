@@ -35,7 +35,7 @@ iframe { flex: 1 1 auto; width: 100%; border: 0; }
 class SideBySide:
     """A page with two running Netrons."""
 
-    viewers: tuple[Viewer, NetronProcess]
+    viewers: tuple[Viewer | NetronProcess, Viewer | NetronProcess]
     server: ThreadingHTTPServer
 
     @property

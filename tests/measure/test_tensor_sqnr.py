@@ -33,8 +33,8 @@ def test_factors_of_channels_are_no_noise() -> None:
     conv = scaled.get_submodule("0")
     factors = torch.linspace(0.5, 3, 8)
     with torch.no_grad():
-        conv.weight.mul_(factors.reshape(-1, 1, 1, 1))  # type: ignore[operator, union-attr]
-        conv.bias.mul_(factors)  # type: ignore[operator, union-attr]
+        conv.weight.mul_(factors.reshape(-1, 1, 1, 1))  # type: ignore[operator]
+        conv.bias.mul_(factors)  # type: ignore[operator]
     plain, other = noted("conv_bn_relu")["relu_int8"], noted("conv_bn_relu", scaled)["relu_int8"]
     assert other.meta[SQNR] == pytest.approx(plain.meta[SQNR], abs=0.1)
 
@@ -42,7 +42,7 @@ def test_factors_of_channels_are_no_noise() -> None:
 def test_other_weights_are_noise() -> None:
     wrong = own_copy(fused("conv_bn_relu"))
     with torch.no_grad():
-        wrong.get_submodule("0").weight.copy_(torch.randn(8, 5, 3, 3))  # type: ignore[operator, union-attr]
+        wrong.get_submodule("0").weight.copy_(torch.randn(8, 5, 3, 3))  # type: ignore[operator]
     assert noted("conv_bn_relu", wrong)["relu_int8"].meta[SQNR] < 10
 
 

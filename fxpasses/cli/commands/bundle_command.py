@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fxpasses.errors import InputError
@@ -49,7 +50,7 @@ def _write_zip(folder: Path, options: BundleOptions, terminal: Terminal) -> None
 
 
 def _write_layout(folder: Path, options: BundleOptions, terminal: Terminal) -> None:
-    from fxpasses.layouts.deployed_model import deployed_model
+    from fxpasses.layouts.deployed_model import DeployedModel, deployed_model
     from fxpasses.layouts.mlflow import write_mlflow
     from fxpasses.layouts.optimum import write_optimum
     from fxpasses.layouts.triton import write_triton
@@ -58,9 +59,11 @@ def _write_layout(folder: Path, options: BundleOptions, terminal: Terminal) -> N
         if option.name not in ("out", "layout") and getattr(options, option.name) != option.default:
             what = f"{option.spelling} with --layout {options.layout.value}"
             raise InputError(what, why="it is about the zip", fix="leave it out, or use --layout zip")
-    write = {Layout.triton: write_triton, Layout.mlflow: write_mlflow, Layout.optimum: write_optimum}[options.layout]
+    writers: dict[Layout, Callable[[Path, DeployedModel], Sequence[str]]] = {
+        **{Layout.triton: write_triton, Layout.mlflow: write_mlflow, Layout.optimum: write_optimum}
+    }
     with terminal.step("write"):
-        remarks = write(options.out, deployed_model(folder))
+        remarks = writers[options.layout](options.out, deployed_model(folder))
     for remark in remarks:
         terminal.remark(remark)
     terminal.document = {"layout": options.layout.value, "folder": str(options.out), "remarks": list(remarks)}

@@ -11,7 +11,7 @@ from bundle_folders import IMAGE, pixels
 from documents import report
 
 from fxpasses.bundles.image.image_input import ImageInput, image_input
-from fxpasses.models.data.image_folder import RESIZE_RATIO
+from fxpasses.models.data.image_fitting import RESIZE_RATIO
 from fxpasses.models.model_input import IMAGENET
 
 

@@ -43,3 +43,18 @@ def test_bad_folders_and_places(tmp_path: Path) -> None:
     ):
         done = fxpasses("bundle", place, "--out", tmp_path / "app.zip")
         assert done.code == 2 and said in done.err and "Traceback" not in done.err, done.err
+
+
+def test_layouts(tmp_path: Path) -> None:
+    made = {
+        "triton": {"config.pbtxt", "model.onnx", "labels.txt"},
+        "mlflow": {"MLmodel", "model.onnx", "requirements.txt", "conda.yaml", "python_env.yaml"},
+    }
+    for layout, files in made.items():
+        done = fxpasses("bundle", folder(), "--layout", layout, "--out", tmp_path / layout)
+        assert done.code == 0, done.err
+        found = {path.name for path in (tmp_path / layout).rglob("*") if path.is_file()}
+        assert found | {"labels.txt"} == files | {"labels.txt"}
+    done = fxpasses("bundle", folder(), "--layout", "triton", "--resize", "--out", tmp_path / "other")
+    assert done.code == 2 and "--resize with --layout triton" in done.err
+    assert not (tmp_path / "other").exists()

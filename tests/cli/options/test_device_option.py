@@ -10,8 +10,7 @@ from cli_runs import SMALL, fxpasses, is_refused
 from tiny_graphs import fused, quantized
 from torch import nn
 
-from fxpasses.cli.folders import measuring
-from fxpasses.cli.folders.measuring import Subjects
+from fxpasses.cli.folders import static_artifacts
 
 GPU = torch.device("cuda")
 
@@ -53,10 +52,13 @@ def test_pytorch_runs_there_and_onnxruntime_does_not(monkeypatch: pytest.MonkeyP
         asked.append(("to_torch", device))
         return nn.Identity()
 
-    monkeypatch.setattr(measuring, "usable_device", lambda name: GPU)
-    monkeypatch.setattr(measuring, "gpu_runner", runner)
-    monkeypatch.setattr(measuring, "to_torch", lowered)
-    monkeypatch.setattr(measuring, "onnx_runner", lambda path, precision, threads: ("cpu", precision))
-    subjects = Subjects.of(tmp_path, fused("conv_bn_relu"), quantized("conv_bn_relu"), 1, device="cuda")
-    assert list[object](subjects.runners) == [("gpu", "fp32"), ("gpu", "int8"), ("cpu", "fp32"), ("cpu", "int8")]
-    assert asked == [("to_torch", None), ("runner", "fp32", GPU), ("to_torch", GPU), ("runner", "int8", GPU)]
+    monkeypatch.setattr(static_artifacts, "usable_device", lambda name: GPU)
+    monkeypatch.setattr(static_artifacts, "gpu_runner", runner)
+    monkeypatch.setattr(static_artifacts, "to_torch", lowered)
+    monkeypatch.setattr(static_artifacts, "onnx_runner", lambda path, precision, threads: ("cpu", precision))
+    monkeypatch.setattr(static_artifacts, "file_bytes", lambda path: 1)
+    graph, int8 = fused("conv_bn_relu"), quantized("conv_bn_relu")
+    made = static_artifacts.static_artifacts(tmp_path, graph, int8, nn.Identity(), threads=1, device="cuda")
+    runners: list[object] = [artifact.runner for artifact in made]
+    assert runners == [("gpu", "fp32"), ("gpu", "int8"), ("cpu", "fp32"), ("cpu", "int8")]
+    assert asked == [("runner", "fp32", GPU), ("to_torch", GPU), ("runner", "int8", GPU)]
