@@ -108,5 +108,5 @@ def _add(
         grid = qparams_of(nodes[name])
         places = (q.long() - grid.grid.low) * BINS // (grid.grid.levels + 1)
         sums.counts += torch.bincount(places.reshape(-1), minlength=BINS)
-        if x.shape == q.shape:  # the pixels' grid has channels that the float graph has not
+        if x.shape == q.shape:  # the pixels' grid has channels that the float graph lacks
             sums.add(x, (q.double() - grid.zero_point) * grid.scale)

@@ -27,7 +27,7 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # to be told of whatever is not read
+        transport.set_write_buffer_limits(high=0)  # so that any unread byte pauses writing
         self._wait_for_headers()
 
     def data_received(self, data: bytes) -> None:

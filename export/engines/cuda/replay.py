@@ -61,7 +61,7 @@ class Replays:
             self.recorded.pop(next(iter(self.recorded)))
         try:
             replay = self._record(self._run, inputs)
-        except RuntimeError as error:  # what waits for the CPU, or copies from it, cannot be recorded
+        except RuntimeError as error:  # code that waits for the CPU or copies from it cannot be recorded
             self.notes.append(f"a batch of {inputs[0].shape[0]} is not replayed: {str(error).splitlines()[0]}")
             replay = self._run
         self.recorded[key] = replay

@@ -123,7 +123,7 @@ class Batcher:
                 self._news.clear()
                 await self._news.wait()
             await self._wait_for_others(self._jobs[0])
-            batch = [job for job in self._next_batch() if not job.answer.done()]  # whoever gave up is not computed
+            batch = [job for job in self._next_batch() if not job.answer.done()]  # cancelled requests are not computed
             if batch:
                 await self._compute(batch)
 
