@@ -1,4 +1,4 @@
-"""What a user of ``torch.ao.quantization`` types first, and what to type here instead."""
+"""Names of ``torch.ao.quantization`` that its users may try here, and the call of this package to use instead."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from gpu.plan import BATCHES, NETS, Budget, Work, everything
 
 EXACT_NETS = ("resnet18", "mobilenet_v2", "resnet50", "cifar_resnet20")
 EXACT_IMAGE, EXACT_BATCH = 64, 2
-"""Small: the reference computes on the CPU."""
+"""Image and batch size for the check of integers; small, because the reference computes on the CPU."""
 H200_GBPS = 4800.0
-"""Of memory, as published; the H100 SXM has 3350: ``--gbps``."""
+"""Memory bandwidth of an H200 in GB/s, as published; for other cards, such as an H100 SXM (3350), give ``--gbps``."""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -47,10 +47,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 class Run:
-    """One run: does what is planned, and keeps what it found in a file.
+    """One run of the benchmark: it measures by the plan and writes the results to a file.
 
     Attributes:
-        document: what the file holds.
+        document: the content of the file.
     """
 
     def __init__(self, given: argparse.Namespace, budget: Budget) -> None:

@@ -1,4 +1,4 @@
-"""Drive ``fxpasses serve`` from a second process: failures, latencies, memory, and what a stop under load loses.
+"""Drive ``fxpasses serve`` from a second process: failures, latencies, memory, and requests lost at a stop under load.
 
     python scripts/load_server.py DIR --seconds 300
 
@@ -29,27 +29,27 @@ import numpy as np
 
 TIMEOUT_S = 60.0
 FIRST_PART_S = 60.0
-"""Memory may grow for so long; in shorter runs for a fifth of them."""
+"""Longest first part of a run in seconds, in which memory may grow; in short runs it is a fifth of the run."""
 SETTLE_S = 5.0
 PAYLOADS = 16
 
 
 @dataclass
 class Found:
-    """What a run found.
+    """Results of a run.
 
     Attributes:
-        batch1_per_s: answers to one client that sends one request after another.
-        rate_per_s: requests a second that were due.
-        sent: requests under load.
-        failures: answers that were none, or were others than those of a quiet server; by kind.
-        p50_ms: from the time a request was due.
-        p99_ms: the same.
-        memory_then_mib: of the server's processes, after the first part of the run.
-        memory_end_mib: at the end.
+        batch1_per_s: answers per second to one client that sends one request after another.
+        rate_per_s: requests per second that were due.
+        sent: number of requests under load.
+        failures: number of missing answers, and of answers unlike those of a quiet server, by kind.
+        p50_ms: median time from the moment a request was due to its answer.
+        p99_ms: 99th percentile of the time from the moment a request was due to its answer.
+        memory_then_mib: memory of the server's processes after the first part of the run.
+        memory_end_mib: memory of the server's processes at the end of the run.
         stopped_answered: requests answered after SIGTERM was sent.
-        stopped_lost: sent after or before it, and never answered.
-        exit_code: of the server.
+        stopped_lost: requests sent before or after SIGTERM and never answered.
+        exit_code: exit code of the server.
     """
 
     batch1_per_s: float = 0.0
@@ -66,7 +66,7 @@ class Found:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed and nothing was lost; times are for people to judge."""
+        """Whether no request failed and none was lost; times have no limit."""
         return not self.failures and self.stopped_lost == 0 and self.exit_code == 0 and self.sent > 0
 
 
@@ -212,7 +212,7 @@ def _stop_under_load(target: Target, found: Found, clients: int) -> None:
 
 
 def _problem(client: Client, target: Target, index: int) -> str | None:
-    """What is wrong with the answer; None if it is the known one."""
+    """Why the answer to a request is wrong; None if it is the known answer."""
     try:
         status, body = client.ask(target.payloads[index])
     except (OSError, http.client.HTTPException) as error:

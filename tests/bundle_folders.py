@@ -1,4 +1,4 @@
-"""Folders as ``fxpasses quantize`` leaves them, of a tiny net of images, and bundles of them; made once a process."""
+"""Folders as ``fxpasses quantize`` writes them, of a tiny net of images, and bundles; made once per process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ["cat", "dog", "crane", "crane"]
 
 
 def pixels(count: int = 6, image: ImageInput = IMAGE) -> Tensor:
-    """uint8 ``[N, H, W, C]``: every level of each channel, then noise."""
+    """Images, uint8 ``[N, H, W, C]``: every level of each channel, then noise."""
     generator = torch.Generator().manual_seed(3)
     noise = torch.randint(256, (count, image.height, image.width, image.channels), generator=generator)
     return torch.cat([every_level(image), noise.to(torch.uint8)])
@@ -57,7 +57,7 @@ def float_graph() -> fx.GraphModule:
 
 @cache
 def folder(target: str = "x86-avx2") -> Path:
-    """What ``fxpasses quantize`` leaves of it; copy it to change it."""
+    """A folder of the tiny net as ``fxpasses quantize`` writes it. It is shared: copy it before a change."""
     made, int8 = _temporary(), graph(target)
     to_onnx(int8, made / "model.int8.onnx")
     to_onnx(float_graph(), made / "model.fp32.onnx")

@@ -1,4 +1,4 @@
-"""A folder as ``fxpasses quantize`` leaves it, of a tiny net and quick to make, for tests of Python calls."""
+"""A folder as ``fxpasses quantize`` writes it, of a tiny net and quick to make, for tests of Python calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NET = "conv_bn_relu"
 
 
 def int8_folder(folder: Path) -> Path:
-    """Both int8 files, a report and a few images with their integers."""
+    """A folder with both int8 files, a report and a few images with their integers."""
     folder.mkdir(exist_ok=True)
     (folder / INT8_ONNX).write_bytes(file_of(NET))
     save(quantized(NET), folder / INT8_PT2)
@@ -27,7 +27,7 @@ def int8_folder(folder: Path) -> Path:
 
 
 def float_folder(folder: Path) -> Path:
-    """A float graph and a report, as ``fxpasses prune`` leaves them."""
+    """A folder with a float graph and a report, as ``fxpasses prune`` writes them."""
     folder.mkdir(exist_ok=True)
     save(captured(NET), folder / "model.fp32.pt2")
     (folder / REPORT_JSON).write_text(json.dumps(report()))

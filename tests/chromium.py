@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, driven by selenium; tests that want it are skipped where there is none."""
+"""A headless Chromium for tests, driven by selenium; tests that need it are skipped if there is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLAGS = (
 
 
 def why_no_browser() -> str | None:
-    """What is missing; None where a browser can be started."""
+    """Why no browser can be started, namely which program is missing; None if one can."""
     try:
         import selenium  # noqa: F401
     except ImportError:
@@ -60,7 +60,7 @@ def resize(driver: Any, size: tuple[int, int]) -> None:
 
 
 def complaints(driver: Any) -> list[str]:
-    """What the console says that is worse than a remark, but for what Netron asks the network, which is not there."""
+    """Warnings and errors of the browser's console, without Netron's failed requests to the network."""
     entries = [entry for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
     return [entry["message"] for entry in entries if entry["source"] != "network" or _OURS in entry["message"]]
 

@@ -1,4 +1,4 @@
-"""Triton's interpreter in the place of a GPU, for tests of the kernels."""
+"""Triton's interpreter instead of a GPU, for tests of the kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KERNELS = ("rounding", "conv_kernels", "byte_kernels")
 
 
 def load_kernels(monkeypatch: pytest.MonkeyPatch, *, interpreted: bool) -> None:
-    """Load the kernels anew: TRITON_INTERPRET is read as they are decorated, and not afterwards."""
+    """Load the kernels again, because TRITON_INTERPRET is only read when they are decorated."""
     monkeypatch.setenv("TRITON_INTERPRET", "1" if interpreted else "0")
     for name in _KERNELS:
         importlib.reload(importlib.import_module(f"fxpasses.export.engines.cuda.kernels.{name}"))
@@ -25,7 +25,7 @@ def load_kernels(monkeypatch: pytest.MonkeyPatch, *, interpreted: bool) -> None:
 
 @contextmanager
 def interpreted_kernels() -> Iterator[None]:
-    """The kernels run on the CPU until the end of the block; what comes later meets them as they are without."""
+    """Run the kernels on the CPU until the end of the block, and restore the ordinary kernels after it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         load_kernels(monkeypatch, interpreted=True)
         try:

@@ -1,4 +1,4 @@
-"""A benchmark matrix and benchmarks of devices made by hand, for everything that reads or shows one."""
+"""A benchmark matrix and benchmarks of devices made by hand, for tests of code that reads or shows them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matrix_row(name: str, said: str = "faster", ratio: float | None = 2.0, **cha
 
 
 def matrix_document(**changes: Any) -> dict[str, Any]:
-    """Two settings of this machine and a row of another; a noisy one among them."""
+    """A matrix with two settings of this machine, one of them noisy, and a row of another machine."""
     rows = [
         matrix_row("dense onnxruntime fp32", "baseline", None),
         matrix_row("dense torch int8"),
@@ -52,7 +52,7 @@ def matrix_document(**changes: Any) -> dict[str, Any]:
 
 
 def device_bench(file: str = "model.int8.onnx", ms: float = 10.0, **changes: Any) -> dict[str, Any]:
-    """What ``run.py --bench`` prints."""
+    """A document as ``run.py --bench`` prints it."""
     generator = random.Random(file)
     times = [ms * generator.lognormvariate(0.0, 0.02) for _ in range(30)]
     found = {"schema": "fxpasses-bench-1", "file": file, "cpu": "Cortex-A76", "onnxruntime": "1.22.0"}

@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol's REST description (version 2.0) lays down, in our own words: routes and objects."""
+"""Routes and objects of the Open Inference Protocol's REST description (version 2.0), in our own words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OBJECTS: dict[str, tuple[dict[str, str], set[str]]] = {
     ),
     "inference_error_response": ({"error": "string"}, set()),
 }
-"""Properties and their types, and those that must be there. Optional ones that this server never sends are left out."""
+"""Types of each object's properties, and the required ones; optional ones that this server never sends are absent."""
 ITEMS = {
     ("metadata_model_response", "inputs"): "metadata_tensor",
     ("metadata_model_response", "outputs"): "metadata_tensor",
@@ -52,4 +52,4 @@ ITEMS = {
     ("inference_request", "outputs"): "request_output",
     ("inference_response", "outputs"): "response_output",
 }
-"""What arrays hold."""
+"""The type of the elements of each array, by object and field."""

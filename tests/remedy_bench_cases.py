@@ -1,4 +1,4 @@
-"""What raises an error over a benchmark, a part of its remedy, and the same with the remedy taken."""
+"""Cases of errors from benchmarks: a call that fails, a part of its remedy, and the call with the remedy applied."""
 
 from __future__ import annotations
 

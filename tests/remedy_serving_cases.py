@@ -1,4 +1,4 @@
-"""What raises an error over a server or a layout, a part of its remedy, and the same with the remedy taken."""
+"""Cases of errors from servers and layouts: a failing call, a part of its remedy, and the call with the remedy."""
 
 from __future__ import annotations
 

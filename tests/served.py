@@ -1,4 +1,4 @@
-"""A folder with a tiny int8 model, a server of it in this process, and a client that sees bytes."""
+"""A folder with a tiny int8 model, a server of it in this process, and a client that returns raw bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONG_ENOUGH_S = 20.0
 
 
 def tiny_net(batch: int | str = "batch") -> onnx.ModelProto:
-    """Images of :data:`SHAPE`, a convolution and a linear layer, both of integers; :data:`CLASSES` logits."""
+    """A net of images of :data:`SHAPE`: a convolution and a linear layer, both of integers; :data:`CLASSES` logits."""
     graph = Graph()
     x = graph.qdq(graph.input(batch, *SHAPE))
     weight, _ = graph.weight(weights(5, 3, 3, 3))
@@ -49,7 +49,7 @@ def tiny_net(batch: int | str = "batch") -> onnx.ModelProto:
 
 
 def tiny_folder(folder: Path, model: onnx.ModelProto | None = None, **changes: Any) -> Path:
-    """As ``fxpasses quantize`` leaves it, as far as servers and layouts read it; ``changes`` are of report.json."""
+    """A folder with the files of ``fxpasses quantize`` that a server reads; ``changes`` are entries of report.json."""
     folder.mkdir(exist_ok=True)
     onnx.save(model or tiny_net(), folder / "model.int8.onnx")
     onnx.save(model or tiny_net(), folder / "model.fp32.onnx")
@@ -82,7 +82,7 @@ def request_of(array: Array, **further: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer of the server."""
 
     status: int
     body: bytes
@@ -115,7 +115,7 @@ class Served:
     def ask(
         self, path: str, body: object = None, headers: Mapping[str, str] | None = None, method: str | None = None
     ) -> Answer:
-        """One request on a connection of its own; what is no bytes is sent as JSON."""
+        """Send one request on a connection of its own; a body that is not bytes is sent as JSON."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG_ENOUGH_S)
         try:
@@ -127,7 +127,7 @@ class Served:
             connection.close()
 
     def still_answers(self) -> None:
-        """What a client gets that did nothing wrong."""
+        """Check that a correct request is answered with status 200."""
         assert self.ask(self.infer, request_of(images(1))).status == 200
 
 

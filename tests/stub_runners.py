@@ -1,4 +1,4 @@
-"""Runners and reports made by hand, to test their readers."""
+"""Runners and reports made by hand, to test code that reads them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ PAGES = ("adding_a_repair.md", "adding_an_engine.md", "adding_an_operator.md")
 
 
 def output_of(page: str) -> str:
-    """What the page's code prints, run from top to bottom in a process of its own."""
+    """Last line printed by the page's code, run from top to bottom in a process of its own."""
     text = (ROOT / "docs" / page).read_text("utf-8")
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)

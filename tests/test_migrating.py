@@ -35,12 +35,12 @@ def here() -> list[str]:
 
 
 IS_NO_CALL = {"+", "torch.cat"}
-"""What capture sees, in the user's own code."""
+"""Entries that are no calls of this package: operators in the user's own code, which capture sees."""
 
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What the page takes for given, and every public name."""
+    """The names that the page's code uses without a definition, and every public name."""
     torch.manual_seed(0)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     model = nn.Sequential(*layers).eval()
@@ -60,7 +60,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 def why_not_run(code: str, names: dict[str, Any]) -> str | None:
-    """What is wrong with an entry of the column; None where it runs."""
+    """Why an entry of the column does not run; None if it does."""
     if code in IS_NO_CALL:
         return None
     if code.startswith("fxpasses "):

@@ -119,7 +119,7 @@ def test_version_is_the_installed_one() -> None:
 
 
 def unlike_the_rules(path: Path) -> Iterator[str]:
-    """What a source file does that sizes and names forbid."""
+    """Violations of the rules on sizes and names in a source file."""
     name = str(path.relative_to(ROOT))
     if path.stem in NAMES_THAT_SAY_NOTHING:
         yield f"{name}: its name says nothing"

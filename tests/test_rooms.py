@@ -54,7 +54,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[str]:
 
 @cache
 def all_used() -> dict[str, set[str]]:
-    """Of each module, the modules that it imports."""
+    """The modules that each module imports."""
     return {module: set(used(module, path)) for module, path in modules().items()}
 
 

@@ -1,9 +1,9 @@
-"""What each operator of an ONNX file says of itself, for viewers and for ``fxpasses diff``: where it comes from.
+"""Notes on the origin of each operator in an ONNX file, for viewers and for ``fxpasses diff``.
 
-Notes are ``metadata_props`` of nodes, all text: ``fxpasses.tensor`` (the graph's name of what it computes),
+Notes are ``metadata_props`` of nodes, all text: ``fxpasses.tensor`` (the graph's name of the computed tensor),
 ``fxpasses.module`` (the path of the layer in the original model), ``fxpasses.operator`` (in the project's vocabulary),
-``fxpasses.grid`` and ``fxpasses.weights`` (scales), ``fxpasses.folded`` (what a pass folded into it) and
-``fxpasses.sqnr_db`` where that was measured. They change nothing of what the file computes.
+``fxpasses.grid`` and ``fxpasses.weights`` (scales), ``fxpasses.folded`` (nodes that a pass folded into it) and
+``fxpasses.sqnr_db`` where that was measured. They do not change the results of the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_fl
 from fxpasses.quantization.int8.names import layer_path, node_of_layer, tensor_of
 
 ORIGINS = "fxpasses.origins"
-"""Where a model in memory keeps what :func:`find_origins` found, while its nodes are rewritten."""
+"""Key under which a model in memory keeps the result of :func:`find_origins`, while its nodes are rewritten."""
 _CONVERTERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Constant")
 _SCOPES, _FX_NODE = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.fx_node"
 _TARGET = re.compile(r"%(?P<name>\w+) : .*?target=torch\.ops\.(?P<aten>\w+\.\w+)")
@@ -34,7 +34,7 @@ _TARGET = re.compile(r"%(?P<name>\w+) : .*?target=torch\.ops\.(?P<aten>\w+\.\w+)
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the exporter says a tensor comes from; operators that one node of the program became share it."""
+    """The origin of a tensor, as the exporter notes it; all operators made from one node of the program share it."""
 
     node: str
     module: str
@@ -101,7 +101,7 @@ def _int8_nodes(model: ir.Model, gm: fx.GraphModule) -> Iterator[tuple[ir.Node, 
 
 
 def _computing(node: ir.Node, *, is_layer: bool) -> Iterator[ir.Node]:
-    """The operators between DequantizeLinear and this QuantizeLinear, or the one that gives integers itself."""
+    """The operators between DequantizeLinear and this QuantizeLinear, or the node itself if it computes integers."""
     if node.op_type == "Reshape" and is_layer:
         yield node
         for source in _shaped_by(node):
@@ -118,14 +118,14 @@ def _computing(node: ir.Node, *, is_layer: bool) -> Iterator[ir.Node]:
 
 
 def _shaped_by(node: ir.Node) -> list[ir.Node]:
-    """What gives a Reshape its values: the product over rows that it gives a shape."""
+    """The operator in front of a Reshape, a product over rows, as a list; empty for other operators."""
     value = node.inputs[0] if node.op_type == "Reshape" else None
     producer = value.producer() if value is not None else None
     return [producer] if producer is not None else []
 
 
 def _path_of(call: Int8Call | FloatResult) -> str:
-    """``layer1.0.conv1``, of a layer."""
+    """Path of a call's layer, ``layer1.0.conv1``; empty for operators without weights."""
     weight = call.node.args[1] if call.layer is not None else None
     if not isinstance(weight, fx.Node):
         return ""
@@ -148,7 +148,7 @@ def _weights(call: Int8Call | FloatResult) -> str:
 
 
 def _folded(gm: fx.GraphModule) -> dict[str, str]:
-    """What passes folded into each layer, by the name of the layer's node."""
+    """Names of the nodes that passes folded into each layer, by the name of the layer's node."""
     found: dict[str, list[str]] = {}
     for log in pass_logs(gm):
         for change in log.result.changed:

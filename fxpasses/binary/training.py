@@ -86,7 +86,7 @@ _DECAYS: dict[str, Callable[[float, float, float], float]] = {
 
 @dataclass(frozen=True)
 class BinaryProgress:
-    """What the callback hears after each epoch; ``loss`` is the epoch's mean."""
+    """Argument of the callback after each epoch; ``loss`` is the mean loss of the epoch."""
 
     epoch: int
     epochs: int
@@ -190,7 +190,7 @@ def _set_training(module: nn.Module, training: bool) -> None:
 
 
 def step_factors(module: nn.Module) -> dict[str, float]:
-    """How much larger BinaryConnect makes the steps of each real weight, by the parameter's name."""
+    """Factor by which BinaryConnect enlarges the steps of each real weight, by the parameter's name."""
     factors = {}
     for path, layer in latent_layers(module).items():
         fan_in, fan_out = fans(layer)
@@ -225,7 +225,7 @@ def _write(run: _Run, path: Path, done: int) -> None:
 
 
 def _resume(run: _Run, path: Path) -> int:
-    """How many epochs a checkpoint has done, having taken it over; 0 where there is none."""
+    """Restore the checkpoint and return the number of epochs that it has done; 0 if there is no checkpoint."""
     if not path.exists():
         return 0
     try:

@@ -1,8 +1,8 @@
-"""The zip of a bundle: the same files give the same bytes, and what is unpacked stays in its folder.
+"""The zip of a bundle: the same files give the same bytes, and unpacked files stay in their folder.
 
-Entries are written in the order of their names with one date; ``run.py`` may be executed. An archive from somewhere
-else is read only if every entry is a plain file of a bundle, no larger than it says, with the hash that ``bundle.json``
-names.
+Entries are written in the order of their names and all have the same date; ``run.py`` is executable. An archive from
+elsewhere is read only if every entry is a plain file of a bundle, is no larger than its entry says, and has the hash
+that ``bundle.json`` names.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from fxpasses.formats.regular_files import why_not_regular
 from .contents import ABOUT, ALL, RUN
 
 DATE = (1980, 1, 1, 0, 0, 0)
-"""The first one a zip can hold."""
+"""Date of all entries: the first date that a zip can hold."""
 LARGEST = 4 << 30
-"""Bytes of an entry: ONNX files hold two gigabytes, and nothing else is larger."""
+"""Largest number of bytes in an entry; ONNX files hold two gigabytes, and no other file is larger."""
 _UNIX, _FILE = 3, 0o100000
 _AGAIN = "copy it again, or make it again with fxpasses bundle"
 _DAMAGED = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -46,7 +46,7 @@ def write_archive(folder: Path, path: Path) -> None:
 
 
 def unpack_bundle(path: str | Path, folder: str | Path) -> Bundle:
-    """Unpack a bundle, which may come from a stranger, into a folder; returns what its ``bundle.json`` says.
+    """Unpack a bundle from any source into a folder, and return the content of its ``bundle.json``.
 
     Raises:
         InputError: it cannot be read, holds something else than the files of a bundle, or one of them was changed.
@@ -83,7 +83,7 @@ def read_about(folder: Path, named: Path | None = None) -> Bundle:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content."""
+    """The SHA-256 hash of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

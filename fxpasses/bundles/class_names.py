@@ -1,4 +1,4 @@
-"""Names of a bundle's classes: as many as the model has, each different."""
+"""Names of a bundle's classes: all different, and as many as the model has classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxpasses.layouts.class_names import named_in
 
 
 def class_names(report: Mapping[str, Any], classes: int | None, labels: Path | None = None) -> list[str] | None:
-    """The names in the order of the logits; None where they are not known.
+    """The class names in the order of the logits; None if they are not known.
 
     Args:
         report: ``report.json``; it names the data and their labels file.
@@ -37,7 +37,7 @@ def class_names(report: Mapping[str, Any], classes: int | None, labels: Path | N
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The same with a number behind names that occurred before: ImageNet has two cranes."""
+    """Make names different: a repeated name gets a number, since ImageNet, for example, has two cranes."""
     seen: set[str] = set()
     told = []
     for number, name in enumerate(names):

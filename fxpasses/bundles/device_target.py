@@ -1,8 +1,8 @@
-"""Which target a bundle is for, and whether the grid of the file fits it.
+"""The target of a bundle, and the check that the file's grid fits it.
 
-Integers are the same on every CPU; a grid fits a target if kernels made for that target are fast and exact on it.
-Weights whose pairs cannot saturate suit every CPU. Others do not suit ``x86-avx2``. Symmetric activations, as tensor
-cores want them, are their own kind.
+Integers are the same on every CPU. A grid fits a target if the kernels of that target are fast and exact on it.
+Weights whose pairs cannot saturate suit every CPU. Other weights do not suit ``x86-avx2``. Symmetric activations are
+for tensor cores: such a grid does not fit a CPU target, and no other grid fits ``cuda``.
 """
 
 from __future__ import annotations
@@ -45,5 +45,5 @@ def why_not_fit(made_for: Target, target: Target) -> str | None:
 
 
 def platform_of(target: Target) -> str:
-    """What onnxruntime's converter calls the machine."""
+    """Name of the target's platform for onnxruntime's converter: ``"arm"`` or ``"amd64"``."""
     return PLATFORMS.get(target.name, X86_PLATFORM)

@@ -1,4 +1,4 @@
-"""The test vector of a bundle: the images that the folder stores, and what exact integer arithmetic makes of them.
+"""The test vector of a bundle: the images stored in the folder, and their outputs by exact integer arithmetic.
 
 ``expected.npz`` holds plain arrays: ``input_0`` and so on as the model takes them, ``pixels_0`` uint8 ``[N, H, W, C]``
 for a model of images, ``output_0`` and so on from the exact integer reference, and ``lsb``, what a step of each output
@@ -43,7 +43,7 @@ class Expected:
 
 @torch.inference_mode()
 def expected_outputs(int8: fx.GraphModule, integers: Path, image: ImageInput | None) -> Expected:
-    """The vector of a QUANTIZED graph, from the images in its folder's ``integers.npz``.
+    """The test vector of a QUANTIZED graph, from the images in its folder's ``integers.npz``.
 
     Raises:
         InputError: the file cannot be read, or holds something else.

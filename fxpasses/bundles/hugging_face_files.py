@@ -14,15 +14,15 @@ from .class_names import distinct
 from .image.image_input import LEVELS, ImageInput
 
 TYPES = ("mobilenet_v2", "mobilenet_v1", "efficientnet", "convnext", "regnet", "swin", "vit", "deit", "resnet")
-"""The first one whose name is part of the model's is taken; the last one for all others."""
+"""Model types: the first type whose name is a part of the model's name is used, or else the last type."""
 BILINEAR = 2
-"""In Pillow's numbers."""
+"""Pillow's number for bilinear resampling."""
 
 
 def model_config(
     model: str, classes: int | None, names: Sequence[str] | None, image: ImageInput | None
 ) -> dict[str, Any]:
-    """``config.json``."""
+    """The content of ``config.json``: model type and labels."""
     config: dict[str, Any] = {}
     if classes is not None:
         told = distinct(names) if names is not None else [f"class {number}" for number in range(classes)]
@@ -36,7 +36,7 @@ def model_config(
 
 
 def preprocessor_config(image: ImageInput) -> dict[str, Any]:
-    """``preprocessor_config.json``."""
+    """The content of ``preprocessor_config.json``: size, filter, mean and standard deviation."""
     return {
         "image_processor_type": "BitImageProcessor",
         "do_convert_rgb": image.channels == 3,

@@ -1,6 +1,6 @@
-"""``MODEL_CARD.md``: what a model is, how good and how fast it was measured to be, and what nobody said.
+"""``MODEL_CARD.md``: a description of a model, its measured accuracy and speed, and a list of missing facts.
 
-Numbers are those of ``report.json``. What is not in it is said to be missing.
+Numbers are those of ``report.json``. The card says of each fact that is not in the report that it is missing.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _measured(report: Mapping[str, Any]) -> str:
 
 
 def _metrics(report: Mapping[str, Any]) -> list[str]:
-    """Accuracy by another metric than top-1, where one was asked for."""
+    """Accuracy by a metric other than top-1, if one was requested."""
     told = []
     for variant in report["variants"]:
         metric = variant["accuracy"].get("metric")
@@ -139,5 +139,5 @@ def _files(about: Mapping[str, Any]) -> str:
 
 
 def _cell(text: object) -> str:
-    """A text that cannot end a cell of a table."""
+    """Text for a cell of a table, with characters escaped that would end the cell."""
     return " ".join(str(text).split()).replace("|", "\\|")

@@ -24,7 +24,7 @@ _LAST_LINES = 2
 
 
 def convert_to_ort(folder: Path, platform_name: str) -> None:
-    """Convert every ``.onnx`` file of a folder; ``.ort`` files and ``required_operators_and_types.config`` lie beside.
+    """Convert every ``.onnx`` file of a folder; adds ``.ort`` files and ``required_operators_and_types.config``.
 
     Args:
         folder: it holds the models that go to the device, and nothing else.
@@ -50,7 +50,7 @@ def convert_to_ort(folder: Path, platform_name: str) -> None:
 
 
 def _at_the_same_addresses() -> Sequence[str]:
-    """What a command begins with, so that addresses are not random; nothing where the system does not do that."""
+    """Prefix of a command that turns off random memory addresses; empty where the system does not support this."""
     found = shutil.which("setarch")
     prefix = [] if found is None else [found, platform.machine(), "-R"]
     return prefix if prefix and not _run([*prefix, "true"]).returncode else []

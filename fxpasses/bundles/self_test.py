@@ -1,4 +1,4 @@
-"""A bundle's own self-test, on this machine: what ``python run.py --selftest`` says in its folder."""
+"""The self-test of a bundle on this machine: the result of ``python run.py --selftest`` in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a quantization as a bundle needs it: every file read, checked, and found to be of one model."""
+"""The folder of a quantization as the source of a bundle: all files are read and checked to be of one model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 LARGEST_MODEL = (2 << 30) - (1 << 20)
-"""Bytes of an ONNX file in one piece, less what is added to it."""
+"""Largest ONNX file in one piece, in bytes; the room for added metadata is already subtracted."""
 METADATA_QPARAMS = "fxpasses.qparams_sha256"
 _AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
 _METHOD = "static"
@@ -30,7 +30,7 @@ _METHOD = "static"
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """What :func:`read_source` found.
+    """The content of a quantization folder, as :func:`read_source` returns it.
 
     Attributes:
         report: ``report.json``.

@@ -37,7 +37,7 @@ _VERSIONS = ("fxpasses", "torch", "onnx", "onnxruntime")
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """What a bundle is to be.
+    """Settings of a bundle.
 
     Attributes:
         target: ``"auto"`` is the target that the model was quantized for.
@@ -54,7 +54,7 @@ class BundleSettings:
 
 @dataclass(frozen=True)
 class MadeBundle:
-    """What its ``bundle.json`` says, and what the self-test said on the machine that made it."""
+    """A new bundle: the content of its ``bundle.json``, and the result of the self-test on this machine."""
 
     about: Mapping[str, Any]
     self_test: SelfTest
@@ -106,7 +106,7 @@ def fill_folder(source: SourceFolder, folder: Path, settings: BundleSettings) ->
 
 
 def write_models(source: SourceFolder, folder: Path, added: Mapping[str, str], image: ImageInput | None) -> None:
-    """The ONNX files, each with what is added to its metadata."""
+    """Write the ONNX files, each with the added metadata."""
     models = {contents.INT8_ONNX: source.int8, contents.FLOAT_ONNX: source.float32}
     if image is not None:
         models[contents.IMAGE_ONNX] = image_graph(source.int8, image)
@@ -133,7 +133,7 @@ def convert_models(folder: Path, platform: str) -> None:
 def _write_data(
     source: SourceFolder, folder: Path, classes: int | None, names: list[str] | None, image: ImageInput | str
 ) -> None:
-    """Labels and preprocessing as data, and the program."""
+    """Write labels and preprocessing as data files, and the program ``run.py``."""
     known = image if isinstance(image, ImageInput) else None
     _write_json(
         folder / contents.HF_CONFIG, model_config(without_folder(source.report["model"]), classes, names, known)
@@ -148,7 +148,7 @@ def _write_data(
 def _about(
     source: SourceFolder, settings: BundleSettings, target: str, classes: int | None, image: ImageInput | str
 ) -> dict[str, Any]:
-    """``bundle.json`` without its files."""
+    """The content of ``bundle.json``, without the list of files."""
     report, versions = source.report, source.report["environment"]["versions"] or {}
     graph = source.int8.graph
     return {
@@ -177,13 +177,13 @@ def without_folder(spec: str) -> str:
 
 
 def _added(names: list[str] | None, settings: BundleSettings) -> dict[str, str]:
-    """What is added to the metadata of ONNX files: class names, as others look for them, and the licence."""
+    """Entries for the metadata of ONNX files: class names, under a key that other tools read, and the licence."""
     added = {} if names is None else {"names": json.dumps(_numbered(names), ensure_ascii=False)}
     return added if settings.license is None else added | {"model_license": settings.license}
 
 
 def _classes(model: onnx.ModelProto) -> int | None:
-    """How many logits the first output has; None if it is no row of them."""
+    """The number of logits in a row of the first output; None if the output is not ``[batch, logits]``."""
     sizes = _tensor(model.graph.output[0])["shape"]
     return sizes[1] if len(sizes) == 2 and isinstance(sizes[1], int) else None
 

@@ -1,1 +1,1 @@
-"""What commands do as Python calls: prune, bench, audit, report and load, with results that print and become JSON."""
+"""Python calls that do the work of commands: prune, bench, audit, report and load; results print and become JSON."""

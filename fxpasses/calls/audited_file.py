@@ -10,7 +10,7 @@ from fxpasses.cli.folders.artifacts import INT8_ONNX, artifact
 
 
 def audit(path: str | Path, threads: int = 1) -> AuditReport:
-    """Say what onnxruntime computes in int8 in a file, what it leaves in float, and why.
+    """List the operators of a file that onnxruntime computes in int8, and those in float with the reasons.
 
     Args:
         path: an ONNX file, or a folder of ``fxpasses quantize``.

@@ -86,7 +86,7 @@ def load_model(path: Path) -> nn.Module:
 
 
 def precision_of(path: Path) -> str:
-    """``int8`` for ``model.int8.onnx``: what commands write into names; ``fp32`` for a name that says nothing."""
+    """Precision in a file's name as commands write it: ``int8`` for ``model.int8.onnx``; ``fp32`` if there is none."""
     parts = path.name.split(".")
     return parts[-2] if len(parts) > 2 else "fp32"
 
@@ -142,5 +142,5 @@ OPENERS: Mapping[str, Callable[[Path], object]] = {
     ".safetensors": _masks,
     ".npz": _images,
 }
-"""What opens a file, by the end of its name."""
+"""The function that opens a file, by the end of the file's name."""
 _KNOWN = f"name a folder, or a file that ends in {', '.join(OPENERS)}"

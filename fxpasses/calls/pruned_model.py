@@ -31,12 +31,12 @@ from fxpasses.reports.numbers import count_text
 from fxpasses.signature.samples import count_samples
 
 SAMPLES = 512
-"""Inputs that show how channels depend on each other; more change little."""
+"""Largest number of inputs from which dependencies between channels are measured; more inputs change little."""
 
 
 @dataclass(frozen=True, repr=False)
 class PrunedModel:
-    """A smaller model, and what became smaller.
+    """A smaller model, and its sizes before and after pruning.
 
     Attributes:
         graph: the pruned model, FLOAT and fused; it takes what the model took, and :func:`fxpasses.quantize` takes it.
@@ -152,7 +152,7 @@ def _chosen(
 
 
 def _scores(dependencies: Dependencies, criterion: str, data: list[Any] | None) -> dict[str, Tensor]:
-    """``[C_out]`` for each layer, high = keep."""
+    """Scores of the channels of each layer, ``[C_out]``; channels with high scores are kept."""
     graph = dependencies.gm
     if criterion == SURGEON:
         return surgeon_scores(dependencies, _inputs(graph, _required(data, criterion)))

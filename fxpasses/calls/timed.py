@@ -91,7 +91,7 @@ def _file_runner(path: Path, name: str | None) -> Runner:
 
 
 def _known_inputs(subject: Subject) -> tuple[Tensor, ...] | None:
-    """Noise that the subject takes; None for a module that nobody captured."""
+    """Noise in the shapes of the subject's inputs; None for a module that was not captured."""
     if isinstance(subject, nn.Module):
         captured = isinstance(subject, fx.GraphModule) and stage_of(subject) is not None
         return tuple(tensors_in(probe_inputs(subject))) if captured else None  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def _known_inputs(subject: Subject) -> tuple[Tensor, ...] | None:
 
 
 def _onnx_inputs(path: Path) -> tuple[Tensor, ...]:
-    """Noise in the shapes of an ONNX file's inputs, 1 where a size is free."""
+    """Noise in the shapes of an ONNX file's inputs; free sizes are 1."""
     import onnx
 
     generator = torch.Generator().manual_seed(0)

@@ -1,1 +1,1 @@
-"""What two models differ in, operator by operator: read from files or graphs, matched, told as text and picture."""
+"""Comparison of two models, operator by operator: both are read, matched, and shown as text and as a picture."""

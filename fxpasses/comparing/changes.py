@@ -1,4 +1,4 @@
-"""What became of one step of a model in the other: the kinds of change, and each in words."""
+"""Changes between a step of one model and its match in the other: their kinds, and each as text."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ class Kind(Enum):
     """A change; the value is its name in JSON."""
 
     FOLDED = "folded"
-    """Gone into the layer in front, with its numbers."""
+    """The step was merged into the layer in front, numbers included."""
     SATURATION = "saturation"
-    """Gone: the integers of the step in front end where it would clamp."""
+    """The step was removed: the integers of the step in front end where it would clamp."""
     INT8 = "int8"
-    """Computes on integers now."""
+    """The step computes on integers, and computed in float before."""
     MOVED = "moved"
-    """Moves integers now, on the scale of what it reads."""
+    """The step moves integers, on the scale of its input, and moved floats before."""
     INTO_FLOAT = "into_float"
-    """Computed on integers, and computes in float now."""
+    """The step computes in float, and computed on integers before."""
     PRECISION = "precision"
-    """Another width of float, or of integers."""
+    """The step or its weight has another type: a float or an integer of another width."""
     GRID = "grid"
-    """Another scale or zero point."""
+    """The result has another scale or zero point."""
     OPERATOR = "operator"
-    """Another operator in the same place."""
+    """The step is another operator in the same place."""
     CHANNELS = "channels"
-    """Other sizes of the weight."""
+    """The weight has another shape."""
     PADDED = "padded"
-    """Channels of zeros beside those of its input: they change nothing."""
+    """The weight has input channels of zeros in one of the models; they do not change the result."""
     ZEROS = "zeros"
-    """More zeros, or fewer, among the weights."""
+    """The weight has more zeros, or fewer."""
     WEIGHTS = "weights"
-    """Other weights of the same size and kind."""
+    """The weight has other values, of the same shape and type."""
     REMOVED = "removed"
-    """Gone, and neither folded nor a saturation."""
+    """The step was removed, and was neither folded nor replaced by a saturation."""
     NEW = "new"
-    """Was not there."""
+    """The step is in the second model only."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Row:
-    """One step of A, of B, or of both, and what changed."""
+    """One step of A, of B, or of both, and its changes."""
 
     a: Step | None
     b: Step | None
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def step(self) -> Step:
-        """The one of A, else of B."""
+        """The step of A, or of B if A has none."""
         found = self.a or self.b
         assert found is not None
         return found
@@ -73,7 +73,7 @@ _ZEROS_WORTH_TELLING = 0.01
 
 
 def rows_of(pairs: Sequence[Pair]) -> list[Row]:
-    """Each pair, with what changed."""
+    """A row for each pair of steps, with its changes."""
     partners = {a.name: b for a, b in pairs if a is not None and b is not None}
     steps = {a.name: a for a, _ in pairs if a is not None}
     folds = {
@@ -92,7 +92,7 @@ def rows_of(pairs: Sequence[Pair]) -> list[Row]:
 
 
 def _layer_of(step: Step, steps: Mapping[str, Step], partners: Mapping[str, Step]) -> str | None:
-    """The layer in front that took a step in: as its notes say, else the one that a BatchNorm follows."""
+    """The layer that a removed step was folded into: by its notes, or, for a BatchNorm, the layer in front of it."""
     source = step
     while source.inputs and source.inputs[0] in steps:
         source = steps[source.inputs[0]]
@@ -115,7 +115,7 @@ def _gone(step: Step, layer: str | None, steps: Mapping[str, Step], partners: Ma
 
 
 def _last_left(step: Step, steps: Mapping[str, Step], partners: Mapping[str, Step]) -> Step | None:
-    """The step in front of one that is gone, and that is left."""
+    """The nearest step in front of a removed step that both models have."""
     while step.inputs and step.inputs[0] in steps:
         step = steps[step.inputs[0]]
         if step.name in partners:
@@ -185,7 +185,7 @@ def _sizes(a: Sequence[int], b: Sequence[int]) -> str:
 
 
 def result_text(step: Step) -> str:
-    """``uint8 0.0066 @ 0``; of floats that come from integers, that they do."""
+    """Type and grid of a step's result, ``uint8 0.0066 @ 0``; floats from integer sums are marked as such."""
     if step.grid:
         return f"{step.precision} {step.grid}"
     return f"{step.precision} of integer sums" if step.on_integers and step.weight is not None else step.precision

@@ -1,4 +1,4 @@
-"""``diff``: what fusing, pruning and quantizing changed between two models, operator by operator."""
+"""``diff``: the changes by fusing, pruning and quantizing between two models, operator by operator."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Difference:
         return self.related and not self.changed
 
     def counts(self) -> dict[Kind, Counter[str]]:
-        """How many operators of which name changed in which way."""
+        """The number of changed operators, by kind of change and name of operator."""
         found: dict[Kind, Counter[str]] = {}
         for row in self.rows:
             for kind in {change.kind for change in row.changes}:
@@ -48,7 +48,7 @@ class Difference:
         return {kind: found[kind] for kind in Kind if kind in found}
 
     def folded_before(self) -> list[str]:
-        """Names of what was folded into layers of A already, and so cannot be seen in A."""
+        """Names of nodes that were folded into layers of A before, and so are no longer steps of A."""
         there = {step.name for step in self.a.steps}
         return [name for step in self.a.steps for name in step.folded if name not in there]
 
@@ -58,7 +58,7 @@ class Difference:
         return difference_text(self)
 
     def to_json(self) -> dict[str, Any]:
-        """As ``fxpasses diff --json`` writes it."""
+        """The document that ``fxpasses diff --json`` writes."""
         return {
             "a": _model_json(self.a),
             "b": _model_json(self.b),
@@ -71,7 +71,7 @@ class Difference:
 
 
 def diff(a: str | Path | nn.Module, b: str | Path | nn.Module, *, inputs: Any = None) -> Difference:
-    """What changed from ``a`` to ``b``.
+    """Compare two models and return the changes from ``a`` to ``b``.
 
     Args:
         a, b: ``.onnx`` and ``.pt2`` files, graphs in stage FLOAT, QUANTIZED or LOWERED, or modules.

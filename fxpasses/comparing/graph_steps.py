@@ -43,7 +43,7 @@ class _Reader:
         self.folded = _folded(gm)
         self.knows_shapes = any(shape_of(node) is not None for node in gm.graph.nodes)
         self.read: dict[fx.Node, str] = {}
-        """The step that gives what a node gives."""
+        """Name of the step that computes a node's result, by node."""
 
     def steps(self) -> Iterator[Step]:
         inside = {call.node: call for call in self.calls.values()}
@@ -94,7 +94,7 @@ class _Reader:
         )
 
     def _entrance(self, node: fx.Node) -> Step:
-        """Where floats become integers."""
+        """The step that turns floats into integers."""
         q, name = qparams_of(node), node.name
         self.read[node] = name
         dtype = str(q.grid.dtype).removeprefix("torch.")
@@ -134,7 +134,7 @@ class _Reader:
         return layer_path(str(largest.target).rpartition(".")[0]) or None, _weight(value)
 
     def _inputs(self, node: fx.Node) -> tuple[str, ...]:
-        """The steps behind converters that a node reads."""
+        """Names of the steps that a node reads, directly or through ``quantize`` and ``dequantize``."""
         found: list[str] = []
         for source in node.all_input_nodes:
             while source.target in (ops.quantize, ops.dequantize) and source not in self.read:
@@ -158,7 +158,7 @@ def _weight(value: Tensor | None) -> Weight | None:
 
 
 def _folded(gm: fx.GraphModule) -> Mapping[str, tuple[str, ...]]:
-    """What passes folded into each layer, by the name of the layer's node."""
+    """Names of the nodes that passes folded into each layer, by the name of the layer's node."""
     found: dict[str, tuple[str, ...]] = {}
     for log in pass_logs(gm):
         for change in log.result.changed:
@@ -182,7 +182,7 @@ def _attribute(gm: fx.GraphModule, path: str) -> Any:
 
 
 def _name_of(gm: fx.GraphModule, node: fx.Node) -> str:
-    """The operator by another of its spellings, or as the graph calls it."""
+    """Name of a node's operator: its name in the vocabulary, or else the name that the graph uses."""
     if node.op == "call_module":
         return type(gm.get_submodule(str(node.target))).__name__
     spelled = VOCABULARY.spelling(gm, node)

@@ -1,7 +1,7 @@
-"""Which step of one model is which of the other.
+"""Matching of the steps of two models.
 
-Layers are known by their path, call by call. What stands between two layers that are known is matched in order, by its
-operator. Where no path is shared, as in files of exporters that forget them, layers are known by operator and size.
+Layers are matched by their path, call by call. Steps between two matched layers are matched in order, by their
+operator. If no path is shared, as in files of exporters that drop paths, layers are matched by operator and size.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _ALIKE = {
     **dict.fromkeys(("mean", "adaptive_avg_pool2d"), "average"),
     **dict.fromkeys(("permute", "transpose"), "permute"),
 }
-"""Operators that one runtime spells as another."""
+"""Common name of operators that stand for one another in different runtimes."""
 _ENOUGH = 0.5
-"""Of the layers of the smaller model: so many are the same layer in models that come from one."""
+"""Share of the smaller model's layers that must have a match for two models to count as related."""
 
 
 def are_related(a: Sequence[Step], b: Sequence[Step]) -> bool:
-    """Whether one model was made from the other, or both from a third, as far as their layers tell."""
+    """Whether, by their layers, one model was probably made from the other, or both from a third."""
     layers_a, layers_b = [s for s in a if s.is_layer], [s for s in b if s.is_layer]
     if not layers_a or not layers_b:
         operators = SequenceMatcher(None, [s.operator for s in a], [s.operator for s in b], autojunk=False)
@@ -35,7 +35,7 @@ def are_related(a: Sequence[Step], b: Sequence[Step]) -> bool:
 
 
 def matched(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
-    """Every step of both, in the order of both, each with the other's where there is one."""
+    """Pairs of matching steps, in the order of both models; a step without a match is paired with None."""
     anchors = _anchors(a, b)
     kept = _in_order(anchors)
     pairs: list[Pair] = []
@@ -53,7 +53,7 @@ def matched(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
 
 
 def _anchors(a: Sequence[Step], b: Sequence[Step]) -> list[tuple[int, int]]:
-    """Layers that are one: by path, else by size; as indices, in the order of the first."""
+    """Index pairs of matching layers, by path or else by size, in the order of the first model."""
     by_path = _same(a, b, _paths(a), _paths(b))
     return by_path or _by_size(a, b)
 
@@ -71,7 +71,7 @@ def _paths(steps: Sequence[Step]) -> dict[Hashable, int]:
 
 
 def _kernel(step: Step) -> tuple[int, ...]:
-    """The number of dimensions of a layer's weight, and the size of its kernel: what pruning leaves alone."""
+    """The number of dimensions of a layer's weight, and its kernel size; pruning changes neither."""
     shape = step.weight.shape if step.weight is not None else ()
     return (len(shape), *shape[2:])
 
@@ -88,7 +88,7 @@ def _is_norm(a: Sequence[Step], b: Sequence[Step], pair: tuple[int, int]) -> boo
 
 
 def _by_size(a: Sequence[Step], b: Sequence[Step]) -> list[tuple[int, int]]:
-    """Layers in order, by operator and shape of the weight."""
+    """Index pairs of layers matched in order, by operator and shape of the weight."""
     found: list[tuple[int, int]] = []
     indices_a = [i for i, s in enumerate(a) if s.is_layer]
     indices_b = [j for j, s in enumerate(b) if s.is_layer]
@@ -103,7 +103,7 @@ def _size(step: Step) -> tuple[str, tuple[int, ...]]:
 
 
 def _in_order(anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest part of them that runs in the same order in both."""
+    """The longest subsequence of the pairs that is in the same order in both models."""
     ends: list[int] = []
     last: list[int] = []
     before: list[int] = []
@@ -123,7 +123,7 @@ def _in_order(anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _between(a: Sequence[Step], b: Sequence[Step], partners: dict[int, Step]) -> list[Pair]:
-    """Steps between two layers that are known, by operator, in order; layers known out of order stay with theirs."""
+    """Pairs of the steps between two matched layers, by operator, in order; layers matched out of order keep theirs."""
     free = [step for step in a if id(step) not in partners]
     names_a, names_b = ([(_alike(s), _kernel(s)) for s in steps] for steps in (free, b))
     of_a: dict[int, Step] = {}
@@ -143,7 +143,7 @@ def _between(a: Sequence[Step], b: Sequence[Step], partners: dict[int, Step]) ->
 
 
 def are_spelled_alike(a: Step, b: Step) -> bool:
-    """Whether two operators are one that runtimes spell in two ways."""
+    """Whether two operators are the same one under the names of different runtimes."""
     return _alike(a) == _alike(b)
 
 

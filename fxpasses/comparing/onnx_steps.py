@@ -1,6 +1,6 @@
-"""The steps of an ONNX file: ours by their notes, anybody's by their operators.
+"""The steps of an ONNX file: by the notes in files of this package, or by the operators in any other file.
 
-QuantizeLinear and DequantizeLinear are no steps: they say on which grid the operator between them gives its result.
+QuantizeLinear and DequantizeLinear are no steps; they set the grid of the result of the operator between them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPERATORS = {
     **{"Reshape": "reshape", "Transpose": "permute", "Pad": "pad", "HardSwish": "hardswish"},
     **{"LSTM": "recurrent", "GRU": "recurrent", "RNN": "recurrent", "DynamicQuantizeLSTM": "recurrent"},
 }
-"""Names of the vocabulary; those that stand for several sizes get the number of dimensions behind them."""
+"""Names in the vocabulary; a name for several dimensionalities gets the number of dimensions appended."""
 _SIZED = frozenset({"conv", "conv_transpose", "max_pool", "avg_pool"})
 _MOVING = frozenset({"max_pool", "reshape", "flatten", "permute", "pad", "cat", "slice", "split", "squeeze", "expand"})
 _WEIGHT_AT = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3}
@@ -39,12 +39,12 @@ _SCALE_AT = {
     **{"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6, "QLinearMul": 6, "QGemm": 7},
     **{"QLinearGlobalAveragePool": 3, "QLinearAveragePool": 3, "QLinearSigmoid": 3, "QLinearConcat": 0},
 }
-"""Which input is the scale of what an operator gives; the zero point is the next one."""
+"""Index of the input that holds the scale of an operator's result; the zero point is the next input."""
 _TRANSPOSED = frozenset({"MatMul", "QLinearMatMul", "Gemm", "QGemm"})
 
 
 def steps_of_onnx(model: onnx.ModelProto) -> list[Step]:
-    """Every operator of a model that reads what flows through it, in order."""
+    """Every operator of a model that depends on an input, in order."""
     return list(_Reader(model).steps())
 
 
@@ -53,7 +53,7 @@ class _Reader:
         self.graph = OnnxGraph(model)
         self.notes = _notes(model)
         self.read: dict[str, str] = {}
-        """The step that gives a tensor, by the tensor's name."""
+        """Name of the step that computes a tensor, by the tensor's name."""
         self.computed: set[str] = set(self.graph.inputs)
         """Tensors that depend on an input."""
 
@@ -71,7 +71,7 @@ class _Reader:
                 yield self._step(group)
 
     def _groups(self) -> dict[Node, list[Node]]:
-        """The operators that belong together, by each of them: those that one node of a graph became, as notes say."""
+        """Groups of operators, by each of their members; by the notes, a group was made from one node of a graph."""
         by_note: dict[tuple[str | None, str | None], list[Node]] = {}
         found: dict[Node, list[Node]] = {}
         for node in self.graph.nodes:
@@ -85,7 +85,7 @@ class _Reader:
         return self.notes.get(node.outputs[0], {}) if node.outputs else {}
 
     def _converter(self, node: Node) -> Iterator[Step]:
-        """What a converter gives is what it reads; floats from outside become integers in a step of their own."""
+        """Treat a converter's result as its input; only a converter of floats from outside is a step of its own."""
         source = next(name for name in node.inputs if name in self.computed)
         known = self.read.get(source)
         if known is None and node.op == "QuantizeLinear":
@@ -139,7 +139,7 @@ class _Reader:
         return f"{kind}{len(kernel) if kernel else len(weight.shape) - 2 if weight else 2}d"
 
     def _result(self, node: Node) -> tuple[str, str]:
-        """Type and grid of what a node gives: that of the QuantizeLinear behind it, or of its own integers."""
+        """Type and grid of a node's result: those of the QuantizeLinear behind it, or of its own integers."""
         output = node.outputs[0]
         behind = [reader for reader in self.graph.readers(output) if reader.op == "QuantizeLinear"]
         if behind:
@@ -153,7 +153,7 @@ class _Reader:
         return name, (self._grid_text(tensor) if kind in QUANTIZED else "")
 
     def _grid_text(self, tensor: str) -> str:
-        """Where the scale stands: at what made the integers, at what reads them, or at what they were moved from."""
+        """Scale and zero point as text, read at the tensor's producer or reader, or at the tensor it was moved from."""
         producer = self.graph.producer.get(tensor)
         while producer is not None and producer.op not in _SCALE_AT and _OPERATORS.get(producer.op) in _MOVING:
             tensor = producer.input(0)
@@ -175,7 +175,7 @@ class _Reader:
         return bool(given) and (behind or all(self.graph.types.get(name, 0) in QUANTIZED for name in given))
 
     def _weight_name(self, node: Node) -> str | None:
-        """The constant that is a layer's weight, behind what unpacks it."""
+        """Name of the constant that holds a layer's weight, found through the operators that unpack it."""
         if _OPERATORS.get(node.op) not in ("conv", "conv_transpose", "linear", "matmul", "batch_norm", "recurrent"):
             return None
         name = node.input(_WEIGHT_AT.get(node.op, 1))
@@ -199,7 +199,7 @@ class _Reader:
         return Weight(tensor.t() if is_turned else tensor, kind)
 
     def _path_of(self, node: Node) -> str | None:
-        """The layer's path, from what its weight is called: ``layer1.0.conv1.weight``."""
+        """The layer's path, from the name of its weight: ``layer1.0.conv1`` for ``layer1.0.conv1.weight``."""
         path = (self._weight_name(node) or "").rpartition(".")[0]
         return layer_path(path) or None
 

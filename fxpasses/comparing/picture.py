@@ -1,4 +1,4 @@
-"""A difference as a picture: every operator of A on the left, what it became on the right, coloured by the change."""
+"""A difference as a picture: operators of A on the left, their matches in B on the right, coloured by the change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".svg", ".png")
 _COLUMN, _ROW, _HEAD = 7.4, 0.27, 0.5
-"""Inches: the width of a column, the height of a row, and of what stands above the rows."""
+"""Sizes in inches: the width of a column, the height of a row, and the margin at the top."""
 _MOST_ROWS, _MOST_COLUMNS = 44, 6
 _COLOURS = {
     Kind.FOLDED: "#d9c8f0",
@@ -107,7 +107,7 @@ def _draw_head(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
 
 
 def _draw_row(axes: Axes, row: Row, left: float, top: float) -> None:
-    """Two boxes, joined; a step that is gone or new has one, and words in the other's place."""
+    """Draw two connected boxes; a removed or new step has one box, and text in place of the other."""
     colour = _COLOURS[row.changes[0].kind] if row.changes else _SAME
     middle, words = top + _ROW / 2, _cut("; ".join(change.words for change in row.changes), 62)
     if row.a is not None:

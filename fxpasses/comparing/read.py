@@ -1,4 +1,4 @@
-"""The steps of whatever a user has: an ``.onnx`` or ``.pt2`` file, a graph, or a module with example inputs."""
+"""Read any model as steps: an ``.onnx`` or ``.pt2`` file, a graph, or a module with example inputs."""
 
 from __future__ import annotations
 

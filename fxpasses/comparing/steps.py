@@ -1,4 +1,4 @@
-"""A model as a list of steps, whatever it was read from: one for each operator, in the order they run."""
+"""A model from any source as a list of steps: one step for each operator, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LAYERS = frozenset(
         *("linear", "embedding", "recurrent", "attention"),
     }
 )
-"""Operators with weights that a model is known by; a norm is none of them, since it is folded away."""
+"""Operators with weights by which models are matched; norms are left out, since they are folded away."""
 NORMS = frozenset({"batch_norm"})
 ACTIVATIONS = frozenset({"relu", "clip"})
-"""What the saturation of an integer can stand for."""
+"""Activations that the saturation of an integer can replace."""
 _FLOATS = frozenset({"float32", "float16", "bfloat16", "float64"})
 
 
@@ -45,15 +45,15 @@ class Step:
     """One operator.
 
     Attributes:
-        name: of what it computes, by which other steps read it.
+        name: name of its result, by which other steps refer to it.
         operator: in the project's vocabulary, or as the file calls it.
         module: the path of the layer in the original model; None where it is none, or the source does not say.
-        precision: of what it computes: ``float32``, ``uint8``.
+        precision: type of its result: ``float32``, ``uint8``.
         grid: scale and zero point of integers; empty for floats.
-        moves: whether it only moves or selects values, on the scale of what it reads.
-        on_integers: whether it computes on integers, whatever it gives.
-        shape: of what it computes, without the batch; None where the source does not say.
-        weight: of a layer.
+        moves: whether it only moves or selects values, on the scale of its input.
+        on_integers: whether it computes on integers, even if its result is float.
+        shape: shape of its result, without the batch; None if the source does not say.
+        weight: the weight, if it is a layer.
         inputs: names of the steps it reads.
         folded: names of nodes that were folded into it when it was made.
     """
@@ -80,7 +80,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """How people know it: the layer's path where it is one."""
+        """Name to show to people: the path of a layer, or the name of any other step."""
         return self.module if self.module and (self.weight is not None) else self.name
 
 

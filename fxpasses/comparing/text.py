@@ -1,4 +1,4 @@
-"""A difference as text: how many operators changed in which way, then each of them."""
+"""A difference as text: the number of operators for each kind of change, then each changed operator."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TITLES = {
     Kind.REMOVED: "gone",
     Kind.NEW: "new",
 }
-"""Each kind of change, as the summary begins its line."""
+"""Title of each kind of change in the summary."""
 _MOST_NAMED = 3
 
 
 def difference_text(found: Difference) -> str:
-    """All of it; ends without a newline."""
+    """The whole difference as text, without a newline at the end."""
     lines = [f"A  {_model(found.a)}", f"B  {_model(found.b)}", "", *summary_lines(found)]
     if found.related and not found.is_empty:
         lines += ["", *_table([_cells(row) for row in found.changed])]
@@ -41,7 +41,7 @@ def difference_text(found: Difference) -> str:
 
 
 def summary_lines(found: Difference) -> list[str]:
-    """What changed, in a line for each kind of change."""
+    """A summary of the changes, with a line for each kind of change."""
     if not found.related:
         return [
             "These are two unrelated models: fewer than half of the layers of the smaller one are in the other.",
@@ -63,12 +63,12 @@ def summary_lines(found: Difference) -> list[str]:
 
 
 def counted(counter: Mapping[str, int]) -> str:
-    """``20 conv2d, 8 add``."""
+    """Counts of operators as text: ``20 conv2d, 8 add``."""
     return ", ".join(f"{number} {name}" for name, number in Counter(counter).most_common())
 
 
 def step_text(step: Step | None) -> str:
-    """``conv2d float32 64x3x7x7``; empty for none."""
+    """A step as text, ``conv2d float32 64x3x7x7``; empty for None."""
     if step is None:
         return ""
     weight = f", {step.weight}" if step.weight is not None else ""

@@ -1,4 +1,4 @@
-"""Benchmarks as JSON: what ``run.py --bench`` of a bundle writes on any device, and the benchmark matrix."""
+"""Benchmarks as JSON: the output of ``run.py --bench`` of a bundle on any device, and the benchmark matrix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeviceBench(Part):
 
 
 class MatrixRow(Part):
-    """One variant at one setting on one device; ``ratio`` is of the baseline's time to its own."""
+    """One variant at one setting on one device; ``ratio`` is the baseline's time over the variant's time."""
 
     name: Name
     device: Name
@@ -56,7 +56,7 @@ class MatrixRow(Part):
 
 
 class MatrixNoise(Part):
-    """The baseline against itself at one setting; ``why`` where the machine is noisy."""
+    """The baseline against itself at one setting; ``why`` is the reason if the machine is noisy."""
 
     batch: Positive
     threads: Positive

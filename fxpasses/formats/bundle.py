@@ -1,4 +1,4 @@
-"""``bundle.json``: what a bundle is, what its model is fed, and the hash of every file beside it."""
+"""``bundle.json``: description of a bundle, the inputs of its model, and the hash of every other file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BundledImage(Part):
 
 
 class BundledTensor(Part):
-    """An input or output of ``model.int8.onnx``; names and null stand for sizes that are free."""
+    """An input or output of ``model.int8.onnx``; free sizes are names or null."""
 
     name: Name
     dtype: Name
@@ -39,7 +39,7 @@ class BundledTensor(Part):
 
 
 class Bundle(Part):
-    """``bundle.json``."""
+    """The content of ``bundle.json``."""
 
     bundle_version: Positive
     model: Name

@@ -1,23 +1,23 @@
-"""What each operator of our ONNX files says of itself: metadata of nodes under ``fxpasses.*``, all of it text."""
+"""Notes on the nodes of our ONNX files: metadata under ``fxpasses.*``, all of it text."""
 
 from __future__ import annotations
 
 TENSOR = "fxpasses.tensor"
-"""The graph's name of what it computes."""
+"""Key of the note with the graph's name of the tensor that the node computes."""
 NODE = "fxpasses.node"
-"""The node of the exported program that it is a part of, where its result is no integer tensor."""
+"""Key of the note with the exported program's node, for an ONNX node whose result is no integer tensor."""
 MODULE = "fxpasses.module"
-"""The path of the layer in the original model."""
+"""Key of the note with the layer's path in the original model."""
 OPERATOR = "fxpasses.operator"
-"""Its operator, in the project's vocabulary."""
+"""Key of the note with the operator's name in the vocabulary of this package."""
 GRID = "fxpasses.grid"
-"""Type, scale and zero point of its integers."""
+"""Key of the note with type, scale and zero point of the result's integers."""
 WEIGHTS = "fxpasses.weights"
-"""Type of its weights, and between what their scales lie."""
+"""Key of the note with the type of the weights, and the range of their scales."""
 FOLDED = "fxpasses.folded"
-"""The nodes that passes folded into it."""
+"""Key of the note with the nodes that passes folded into the layer."""
 SQNR_DB = "fxpasses.sqnr_db"
-"""Signal to quantization noise of what it computes, on calibration data, in decibel."""
+"""Key of the note with the signal-to-quantization-noise ratio of the result on calibration data, in decibel."""
 
 LONGEST = 1000
 

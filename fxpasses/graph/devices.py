@@ -1,4 +1,4 @@
-"""Where a graph computes: a device by its name, and graphs and tensors brought there and back."""
+"""The device that a graph computes on: looked up by name, with graphs and tensors moved there and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import InputError
 
 
 def named_device(name: str | torch.device) -> torch.device:
-    """A device by its name, whether or not there is one.
+    """A device by its name; this machine need not have it.
 
     Raises:
         InputError: torch knows no such device.
@@ -65,7 +65,7 @@ def moved(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def on_device(inputs: Any, device: torch.device) -> Any:
-    """A nest of values with all its tensors on a device; copies do not wait for what runs there."""
+    """Nested values with all tensors moved to a device; copies do not wait for computations on it."""
     if device.type == "cpu":
         return inputs
     return pytree.tree_map(lambda x: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x, inputs)

@@ -1,1 +1,1 @@
-"""A model as it is deployed, and the folders in which Triton, MLflow and Optimum look for one."""
+"""Description of a deployed model, and folders in the layouts of Triton, MLflow and Optimum."""

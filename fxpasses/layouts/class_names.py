@@ -19,12 +19,12 @@ PUBLISHED = {
     ),
     "sst2": ("negative", "positive"),
 }
-"""Classes of data sets, in the order of their numbers."""
+"""Published class names of data sets, in the order of the class numbers."""
 _FIX = 'write {"classes": ["name", ...]} or {"classes": [["folder", "name"], ...]} in the order of the logits'
 
 
 def class_names(spec: str, labels_file: str | None = None) -> tuple[str, ...]:
-    """The names in the order of the logits; empty where the data has none, or is no longer there.
+    """The class names in the order of the logits; empty if the data has none, or is no longer there.
 
     Args:
         spec: the data as the report has it: ``"digits"``, ``"images=/data/pets"``.
@@ -40,7 +40,7 @@ def class_names(spec: str, labels_file: str | None = None) -> tuple[str, ...]:
 
 
 def named_in(path: Path) -> tuple[str, ...]:
-    """The names in a labels file: of an entry with several, ``["n01440764", "tench"]``, the one that people use.
+    """The class names in a labels file; of an entry like ``["n01440764", "tench"]``, the common name is used.
 
     Raises:
         InputError: it is no labels file.

@@ -1,6 +1,6 @@
-"""A model as it is deployed: its ONNX file, what goes in and comes out, labels, and how images become numbers.
+"""Description of a deployed model: its ONNX file, inputs, outputs, labels, and the preprocessing of images.
 
-Everything is read from the folder that ``fxpasses quantize`` leaves, without torch.
+Everything is read from the folder that ``fxpasses quantize`` wrote, without torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REPORT = "report.json"
 _AGAIN = "make the folder again: fxpasses quantize MODEL --data DATA --out DIR"
 _STRETCHED = ("segmentation", "coco")
-"""Kinds of data whose images are scaled whole, since their labels have places."""
+"""Kinds of data whose images are scaled whole, without a crop, since their labels have positions."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class TensorSpec:
     """One input or output.
 
     Attributes:
-        name: as in the ONNX file.
-        dtype: numpy's name of it, ``"float32"``.
-        shape: sizes; a free one is its name in the file, ``"batch"``, or empty where it has none.
+        name: its name in the ONNX file.
+        dtype: numpy's name of its type, ``"float32"``.
+        shape: sizes; a free size is given by its name in the file, ``"batch"``, or an empty text if it has none.
     """
 
     name: str
@@ -44,7 +44,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How an image becomes the input: ``(pixel / 255 - mean) / std`` at ``shape``, ``(C, H, W)``.
+    """Preprocessing of an image to the input: ``(pixel / 255 - mean) / std`` at ``shape``, ``(C, H, W)``.
 
     ``crop`` cuts the centre out of an image that has another size; without it, all of the image is scaled.
     """
@@ -57,19 +57,19 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """What a server or a layout needs to know of a model.
+    """A quantized model, described for servers and layouts.
 
     Attributes:
-        name: letters, digits, ``_``, ``-`` and ``.``: a part of paths and addresses.
+        name: a part of paths and addresses, made of letters, digits, ``_``, ``-`` and ``.``.
         path: the ONNX file.
-        inputs: in order.
-        outputs: in order.
+        inputs: the inputs, in order.
+        outputs: the outputs, in order.
         labels: names of the classes in the order of the logits; empty if unknown.
-        image: how an image becomes the input; None where the model takes no images.
+        image: preprocessing of an image to the input; None if the model takes no images.
         session_options: config entries that onnxruntime needs on x86 CPUs without VNNI, see
             :mod:`fxpasses.export.exact_sums`.
-        float_path: the float ONNX file beside it, where there is one.
-        about: what else the report says, as text: target, method.
+        float_path: the float ONNX file in the same folder, if there is one.
+        about: further facts from the report, as text: target, method.
     """
 
     name: str
@@ -84,13 +84,13 @@ class DeployedModel:
 
     @property
     def is_batched(self) -> bool:
-        """Whether every input and output begins with one free size, the same for all: that of the batch."""
+        """Whether the first dimension of every input and output is the same free size, which is the batch size."""
         first = {spec.shape[0] if spec.shape else 1 for spec in (*self.inputs, *self.outputs)}
         return len(first) == 1 and isinstance(next(iter(first)), str)
 
     @property
     def has_other_free_sizes(self) -> bool:
-        """Whether a size beside the batch's is free: heights and widths, or lengths of texts."""
+        """Whether a size other than the batch size is free, such as a height, a width, or the length of a text."""
         start = 1 if self.is_batched else 0
         return any(isinstance(size, str) for spec in self.inputs for size in spec.shape[start:])
 
@@ -132,14 +132,14 @@ def deployed_model(folder: Path, name: str | None = None) -> DeployedModel:
 
 
 def default_name(spec: str) -> str:
-    """A name made of what the command line called the model: ``torchvision/resnet18`` is ``resnet18``."""
+    """The default name of a model, from its name on the command line: ``resnet18`` for ``torchvision/resnet18``."""
     last = spec.replace("\\", "/").rstrip("/").rpartition("/")[2].partition(":")[0]
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in last).strip(".")
     return kept or "model"
 
 
 def checked_name(name: str) -> str:
-    """The name itself; InputError for one that is no part of a path or an address."""
+    """Return the name; raise InputError for a name that cannot be a part of a path or an address."""
     if name != default_name(name) or len(name) > 100:
         raise InputError(
             f"the model name {name!r}",
@@ -150,14 +150,14 @@ def checked_name(name: str) -> str:
 
 
 def _beside(folder: Path, name: str) -> Path:
-    """The path of a file in the folder; a report from elsewhere leads nowhere else."""
+    """The path of a file in the folder; file names in a report cannot lead out of the folder."""
     if Path(name).name != name:
         raise InputError(f"{folder / REPORT}: the file {name!r}", why="it is no name in that folder", fix=_AGAIN)
     return folder / name
 
 
 def _given(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Inputs that a caller gives: weights may be listed, too."""
+    """Inputs that a caller gives; weights, which a file may also list as inputs, are left out."""
     held = {initializer.name for initializer in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in held]
 
@@ -183,7 +183,7 @@ def _classes(spec: TensorSpec) -> int | str | None:
 
 
 def _image_input(report: Report) -> ImageInput | None:
-    """None where the model reads no images, or the report does not say how."""
+    """The preprocessing of images; None if the model reads no images, or the report does not describe it."""
     details = report.model_details
     if details is None or details.vocabulary is not None or len(details.inputs or []) > 1:
         return None

@@ -90,7 +90,7 @@ def _column(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _metadata(model: DeployedModel) -> dict[str, Any]:
-    """What MLflow hands to whoever asks for it: labels, and how images become the input."""
+    """The metadata of the MLflow model: its name, the report's facts, labels, and the preprocessing of images."""
     found: dict[str, Any] = {"name": model.name, "made_by": "fxpasses", **model.about}
     if model.labels:
         found["labels"] = list(model.labels)

@@ -1,4 +1,4 @@
-"""The ONNX file of a model, copied into a layout: as it is, or with other names for what goes in and comes out."""
+"""The ONNX file of a model, copied into a layout: unchanged, or with other names for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def copy_model(source: Path, target: Path) -> None:
-    """Copy a file, and the files beside it that hold its weights, where there are such.
+    """Copy a file, and the files in its folder that hold its weights, if there are any.
 
     Raises:
         InputError: the file cannot be read, or its weights lie elsewhere.
@@ -29,7 +29,7 @@ def copy_model(source: Path, target: Path) -> None:
 
 
 def copy_renamed(source: Path, target: Path, names: Mapping[str, str]) -> None:
-    """Copy a file whose inputs and outputs get other names; what it computes stays the same.
+    """Copy a file and give its inputs and outputs other names; its results stay the same.
 
     Raises:
         InputError: it cannot be read, or holds a name already that another one is to get.

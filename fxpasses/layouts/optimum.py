@@ -1,8 +1,8 @@
 """A folder of Hugging Face's Optimum: an image classifier for ``ORTModelForImageClassification`` and its processor.
 
-Optimum gives images as ``pixel_values`` and reads ``logits``, so the files' input and output are called so; what they
-compute stays the same. Optimum opens onnxruntime itself: session entries are the caller's to give, and the remark names
-them. Its configuration wants the name of an architecture that transformers knows, and reads nothing of it but labels.
+Optimum names the images ``pixel_values`` and reads ``logits``, so the files' input and output get these names; their
+results stay the same. Optimum opens onnxruntime itself: the caller must give the session entries, which the remark
+names. Its configuration needs the name of an architecture that transformers knows; only the labels in it are used.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PIXELS, LOGITS = "pixel_values", "logits"
 QUANTIZED, FLOAT = "model_quantized.onnx", "model.onnx"
 _ARCHITECTURE = "resnet"
 _BILINEAR = 2
-"""Of Pillow."""
+"""Pillow's number for bilinear resampling."""
 
 
 def write_optimum(folder: Path, model: DeployedModel) -> tuple[str, ...]:
-    """Write a folder that Optimum opens, and return remarks on what it does otherwise than this package.
+    """Write a folder that Optimum opens, and return remarks on differences between Optimum and this package.
 
     Raises:
         InputError: the model is no classifier of square images of three channels, or the folder cannot be written.
@@ -89,7 +89,7 @@ def _config(model: DeployedModel, image: ImageInput, classes: int) -> dict[str, 
 
 
 def _processor(image: ImageInput) -> dict[str, Any]:
-    """The shorter side scaled and the centre cut out, or all of the image scaled."""
+    """Settings of the image processor: scale the shorter side and cut out the centre, or scale the whole image."""
     channels, height, width = image.shape
     shorter = scaled_size((10 * width, 10 * height), height, width)[0]
     size = {"shortest_edge": shorter} if image.crop else {"height": height, "width": width}

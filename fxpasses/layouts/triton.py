@@ -23,20 +23,20 @@ TYPES = {
     **{f"uint{bits}": f"TYPE_UINT{bits}" for bits in (8, 16, 32, 64)},
     **{f"int{bits}": f"TYPE_INT{bits}" for bits in (8, 16, 32, 64)},
 }
-"""Triton's name of each of numpy's types."""
+"""Triton's name of each numpy type."""
 
 
 def write_triton(
     repository: Path, model: DeployedModel, *, max_batch: int = 8, threads: int = 1, queue: int = 64
 ) -> tuple[str, ...]:
-    """Add a model to a repository, and return remarks on what Triton cannot do as this package does.
+    """Add a model to a repository, and return remarks on differences between Triton and this package.
 
     Args:
         repository: the folder that ``tritonserver --model-repository`` is given.
-        model: what to serve.
-        max_batch: rows that Triton computes together, of a model whose batch is free.
-        threads: that one instance computes on.
-        queue: requests that wait, before Triton refuses more.
+        model: the model to serve.
+        max_batch: largest number of rows that Triton computes together, if the model's batch size is free.
+        threads: number of threads that one instance computes on.
+        queue: largest number of waiting requests; Triton refuses more.
 
     Raises:
         InputError: the folder cannot be written, or a type is none of Triton's.
@@ -96,7 +96,7 @@ def _tensor(spec: TensorSpec, *, batched: bool) -> str:
 
 
 def _text(value: str) -> str:
-    """A string of the text format."""
+    """A string in protobuf's text format, quoted and escaped."""
     return json.dumps(value, ensure_ascii=False)
 
 

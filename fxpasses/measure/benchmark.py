@@ -33,15 +33,15 @@ from .runners import Runner, torch_threads
 MakeInput = Callable[[int], "Tensor | tuple[Tensor, ...]"]
 """Input of a given batch size."""
 Meter = Callable[[Runner], float | None]
-"""Joules used so far by what the runner runs on, counted from anywhere; None where they cannot be read."""
+"""Function that returns the joules used so far by the runner's device, from any start; None if unreadable."""
 
 
 @runtime_checkable
 class TimesItself(Protocol):
-    """A runner whose times the clock of the CPU cannot tell."""
+    """A runner that measures its own times, since the clock of the CPU cannot measure them."""
 
     def nanoseconds(self, inputs: tuple[Tensor, ...], calls: int) -> tuple[int, ...]:
-        """Of each of so many calls, one after the other."""
+        """Times of ``calls`` calls in nanoseconds, one call after the other."""
 
 
 CALLS_PER_BLOCK = 5
@@ -100,13 +100,13 @@ class BenchSettings:
             )
 
     def is_done(self, rounds: int, timed: int, seconds: float) -> bool:
-        """Whether so many rounds, with so many timed calls of each runner, in so many seconds are enough."""
+        """Whether this number of rounds, of timed calls of each runner, and of seconds is enough."""
         if rounds < self.least_rounds:
             return False
         return seconds >= self.max_seconds or (timed >= self.runs and seconds >= self.min_seconds)
 
     def calls_of(self, seconds: float, calls: int) -> int:
-        """How many of ``calls`` calls of so many seconds go into a block."""
+        """The number of calls in a block: ``calls``, or fewer if calls of ``seconds`` each would take too long."""
         return calls if seconds * calls <= self.block_seconds else max(1, int(self.block_seconds / seconds))
 
 
@@ -145,7 +145,7 @@ def benchmark(
 
 @dataclass
 class _Cell:
-    """The measurement at one batch size and thread count; ``seconds`` is what a call of each runner takes."""
+    """The measurement at one batch size and thread count; ``seconds`` is the time of a call of each runner."""
 
     runners: Sequence[Runner]
     inputs: tuple[Tensor, ...]

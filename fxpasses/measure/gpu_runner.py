@@ -1,4 +1,4 @@
-"""A runner on an NVIDIA GPU: inputs are brought there, logits back, and times are the GPU's own."""
+"""A runner on an NVIDIA GPU: it copies inputs to the GPU and logits back; times are measured by the GPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GpuRunner:
         return replace(self, threads=threads)
 
     def nanoseconds(self, inputs: tuple[Tensor, ...], calls: int) -> tuple[int, ...]:
-        """Of each of so many calls, from launch to end, by events; inputs are on the GPU before."""
+        """Times of ``calls`` calls in nanoseconds, by CUDA events; copying the inputs to the GPU is not counted."""
         there = on_device(inputs, self.device)
         with torch.inference_mode():
             self.module(*there)
@@ -52,6 +52,6 @@ class GpuRunner:
 
 
 def gpu_runner(module: nn.Module, precision: str, device: torch.device, name: str | None = None) -> GpuRunner:
-    """A runner of a module, which is brought to the GPU, images channels last, and put in eval mode."""
+    """A runner of a module, which is moved to the GPU, with images channels last, and set to eval mode."""
     module = module.to(device=device).eval()
     return GpuRunner(module, precision, device, name=name or f"{TORCH} {precision}")

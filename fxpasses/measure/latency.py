@@ -28,7 +28,7 @@ class PairedRatio:
 class Cell:
     """Nanoseconds of every timed call at one batch size and thread count: by runner, by round.
 
-    ``joules`` of a call, by runner and round, are there where a meter was read.
+    ``joules`` holds the energy of a call, by runner and by round, if a meter was read.
     """
 
     batch: int
@@ -48,7 +48,7 @@ class Cell:
     def ratios(self, slow: str, fast: str) -> list[float]:
         """Time of ``slow`` over time of ``fast``: one ratio of medians per round, so that drift cancels.
 
-        One that took part in the first rounds alone is compared in those.
+        A runner that took part in the first rounds only is compared in those rounds.
         """
         pairs = zip(self.rounds[slow], self.rounds[fast], strict=False)
         return [statistics.median(a) / statistics.median(b) for a, b in pairs]

@@ -1,7 +1,7 @@
-"""How far each integer tensor of a QUANTIZED graph is from its float twin, and how its integers are spread.
+"""Quantization noise of each integer tensor of a QUANTIZED graph, and the histogram of its integers.
 
-Equalization gives channels factors of their own, which the next layers take back: tensors are compared up to one factor
-for each channel, the one that fits best. What is left is noise.
+A tensor is compared with the tensor of the same name in the float graph. Equalization scales channels, and the next
+layers undo that: so each channel is compared up to the factor that fits best. The remaining difference is noise.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fxpasses.quantization.numbers import ops
 from fxpasses.sqnr import sqnr_db
 
 LEAST_VALUES = 16
-"""In a channel: of fewer, a factor explains too much."""
+"""Least number of values in a channel: with fewer, the factor that fits best hides too much of the noise."""
 BINS = 32
-"""Of the histogram of a tensor's integers: whole numbers of steps each."""
+"""Number of bins in the histogram of a tensor's integers; each bin holds a whole number of steps."""
 
 
 @dataclass
@@ -34,10 +34,10 @@ class _Twins:
     squares: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
     counts: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.int64))
     values: int = 0
-    """In each channel."""
+    """Number of values in each channel."""
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Take in float values and what int8 made of them, both ``[B, C, ...]``."""
+        """Add float values and the dequantized values of int8, both ``[B, C, ...]``."""
         a, b = (_by_channel(t) for t in (x, y))
         self.values += a.shape[1]
         self.float_squares = self.float_squares + a.square().sum(1)
@@ -46,7 +46,7 @@ class _Twins:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Of all channels together: what the best factors explain, over what they leave."""
+        """Ratio of the part that the best factors explain to the rest, over all channels, in decibel."""
         explained = torch.where(self.float_squares > 0, self.products**2 / self.float_squares, torch.zeros(()).double())
         return sqnr_db(float(explained.sum()), float((self.squares - explained).clamp_(min=0).sum()))
 
@@ -58,7 +58,7 @@ def _by_channel(x: Tensor) -> Tensor:
 
 
 class _Keeper(fx.Interpreter):
-    """Runs a graph and keeps what some nodes give."""
+    """Runs a graph and keeps the results of some nodes."""
 
     def __init__(self, gm: fx.GraphModule, wanted: set[str]) -> None:
         super().__init__(gm)
@@ -108,5 +108,5 @@ def _add(
         grid = qparams_of(nodes[name])
         places = (q.long() - grid.grid.low) * BINS // (grid.grid.levels + 1)
         sums.counts += torch.bincount(places.reshape(-1), minlength=BINS)
-        if x.shape == q.shape:  # the pixels' grid has channels that the float graph has not
+        if x.shape == q.shape:  # the pixels' grid has channels that the float graph lacks
             sums.add(x, (q.double() - grid.zero_point) * grid.scale)

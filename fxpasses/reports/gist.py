@@ -1,4 +1,4 @@
-"""A report in a few plain sentences: what one gains, what one loses, and what to do next."""
+"""A report in a few plain sentences: gains, losses and next steps."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Report = Mapping[str, Any]
 
 _RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 _WORTH_TELLING = 0.05
-"""Of a ratio of times: less is noise."""
+"""Least distance of a ratio of times from 1 that is reported as faster or slower; less is noise."""
 _SMALL_LOSS, _LARGE_LOSS = 0.5, 2.0
-"""Points of an accuracy in percent: up to the one nobody minds, from the other on one acts."""
+"""Losses of accuracy in percentage points: up to the first nothing need be done, from the second on something must."""
 _POOR_AGREEMENT = 95.0
 _SHORT_MS = 0.2
-"""A model that takes less spends much of it on calls between operators."""
+"""Milliseconds; a model that takes less time spends much of it on calls between operators."""
 
 
 @dataclass(frozen=True)
 class Gist:
-    """Sentences under each of three headings."""
+    """Sentences on gains, losses and next steps."""
 
     gains: tuple[str, ...]
     losses: tuple[str, ...]
@@ -32,7 +32,7 @@ class Gist:
 
 
 def gist_of(report: Report) -> Gist | None:
-    """The gist; None where nothing but float was measured."""
+    """The gist of a report; None if only float was measured."""
     lead = headline(report["variants"])
     if lead is None:
         return None
@@ -41,7 +41,7 @@ def gist_of(report: Report) -> Gist | None:
 
 
 def why_not_faster(report: Report) -> list[str]:
-    """Sentences on why the int8 file is hardly faster than float in onnxruntime; empty where it is, or nobody knows."""
+    """Reasons why int8 is hardly faster than float in onnxruntime, as sentences; empty if it is faster or untimed."""
     lead = headline(report["variants"])
     ratio = lead.speedups.get("onnxruntime") if lead is not None else None
     if lead is None or ratio is None or ratio > 1 + _WORTH_TELLING:
@@ -77,7 +77,7 @@ def _condition(lead: Headline) -> str:
 
 
 def _faster(lead: Headline) -> list[str]:
-    """In each runtime where it is."""
+    """A sentence for each runtime in which int8 is faster."""
     return [
         f"It is {three_digits(ratio)} times as fast as fp32 in {_RUNTIMES[runtime]}{_condition(lead)}."
         for runtime, ratio in lead.speedups.items()

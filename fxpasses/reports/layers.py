@@ -116,7 +116,7 @@ def _grid(node: fx.Node) -> dict[str, Any]:
 
 
 def _measured(quantize: fx.Node) -> dict[str, Any]:
-    """What was measured of a tensor of integers; nothing where nothing was."""
+    """Measurements of an integer tensor: SQNR and histogram, each only if it was measured."""
     found = {"sqnr_db": quantize.meta.get(SQNR), "histogram": quantize.meta.get(HISTOGRAM)}
     return {key: value for key, value in found.items() if value is not None}
 

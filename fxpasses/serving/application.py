@@ -1,4 +1,4 @@
-"""The application of one worker: session, queue and routes, made when it starts and ended when it stops."""
+"""The application of one worker: session, queue and routes, opened at its start and closed at its stop."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Application:
         self.asgi = Gate(routes, metrics, settings.token)
 
     def drain(self) -> None:
-        """The server was asked to stop: it is no longer ready, and connections end with their answer."""
+        """Prepare the stop of the server: it is no longer ready, and connections close after their answer."""
         self.asgi.draining = self._endpoints.draining = True
         self._batcher.hurry()
 
@@ -92,7 +92,7 @@ def _routes(endpoints: Endpoints) -> list[Route]:
 
 
 def _route(path: str, endpoint: Endpoint, method: str) -> Route:
-    """A route that notes its name for the metrics: names are few, addresses that clients think of are not."""
+    """A route that notes its name for the metrics: there are few names, but clients may send any address."""
     name = endpoint.__name__
 
     async def named(request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""Connections whose other end may be slow on purpose: what does not come, or is not read, ends them.
+"""Time limits for connections with clients that are slow, perhaps on purpose, in sending or reading.
 
-uvicorn waits for the next request of a connection that had one, but neither for the first one's end nor for a client
-that does not read its answer.
+uvicorn limits the time to the next request of a connection. It limits neither the time until the first request has
+arrived nor the time until a client has read its answer.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 _FIRST_REQUEST_S = 0.5
-"""When the server stops: how long a connection without any request is kept."""
+"""Seconds for which a connection without any request stays open after the server began to stop."""
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's protocol with a limit of time for headers to come and for answers to be read."""
+    """uvicorn's protocol with a time limit for headers to arrive and for answers to be read."""
 
     timeout_s = 10.0
     _reading: asyncio.TimerHandle | None = None
@@ -27,7 +27,7 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # to be told of whatever is not read
+        transport.set_write_buffer_limits(high=0)  # so that any unread byte pauses writing
         self._wait_for_headers()
 
     def data_received(self, data: bytes) -> None:
@@ -43,7 +43,7 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server stops: a connection that has just been made may have its first request on the way."""
+        """Close the connection as the server stops; a new one stays open briefly, as its first request may follow."""
         if self.cycle is None:
             self.loop.call_later(_FIRST_REQUEST_S, self._end_if_no_request)
         else:
@@ -81,5 +81,5 @@ class TimedProtocol(H11Protocol):
 
 
 def timed_protocol(timeout_s: float) -> type[TimedProtocol]:
-    """The protocol with this limit; uvicorn makes an object of it for each connection."""
+    """The protocol class with this time limit; uvicorn creates an object of it for each connection."""
     return type("TimedProtocol", (TimedProtocol,), {"timeout_s": timeout_s})

@@ -105,7 +105,7 @@ class Endpoints:
         return JSONResponse(description(self._model, self._settings))
 
     def _parsed(self, body: bytes) -> tuple[str | None, list[Array], list[int]]:
-        """Identity, inputs and wanted outputs: a request that waits must not keep its document, which is far larger."""
+        """Identity, inputs and wanted outputs of a request; a waiting request must not keep its far larger document."""
         document = json_object(body)
         arrays = input_arrays(self._model, document, self._settings.max_batch)
         return request_id(document), arrays, wanted_outputs(self._model, document)
@@ -143,7 +143,7 @@ class Endpoints:
             raise Refusal(503, f"no answer within {self._settings.timeout_s:g} s", retry_after_s=1) from error
 
     def _prediction(self, outputs: list[Array], top: int) -> Mapping[str, Any]:
-        """The best classes where there are logits of classes, else all outputs."""
+        """The answer of ``/predict``: the best classes if the output is logits of classes, else all outputs."""
         logits = outputs[0]
         if logits.ndim != 2:
             return {"outputs": [output_json(s, o) for s, o in zip(self._model.outputs, outputs, strict=True)]}

@@ -1,4 +1,4 @@
-"""Whether the packages of the extra ``serve`` are installed."""
+"""Check that the packages of the extra ``serve`` are installed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PACKAGES = {
     "python_multipart": "python-multipart",
     "prometheus_client": "prometheus-client",
 }
-"""Module -> package."""
+"""Name of the package that holds each module."""
 
 
 def require_extra() -> None:
-    """Raise InputError, with the command that installs them, where one is missing."""
+    """Raise InputError with the command for the installation if a package is missing."""
     missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
     if missing:
         raise InputError(

@@ -1,7 +1,8 @@
-"""What stands before every route: the token, the host, errors as JSON, counting, and the end of connections.
+"""Checks and work common to all routes: the token, the host, errors as JSON, counting, and the end of connections.
 
-An answer may be ready before the client has sent all of its request: too large, no token. Whoever closes then breaks
-the client's writing, and it never reads why. So what is still coming is thrown away for a moment.
+An answer may be ready before the client has sent all of its request, for example if the request is too large or has no
+token. If the server closed the connection then, the client's writing would fail, and it would never read the answer.
+So the server reads and drops the rest of the request for a moment.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ if TYPE_CHECKING:
 ROUTE = "fxpasses.route"
 """The key of a request's scope under which its route notes its name."""
 _OPEN = ("/v2/health/live", "/v2/health/ready")
-"""Routes that need no token: what asks whether a server lives has none."""
+"""Routes that need no token, because health checks have none."""
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _TOO_SLOW = 408
-"""Of a client that was waited for long enough."""
+"""HTTP status for a client that did not send its request in time."""
 _LINGER_S = 1.0
 _LINGER_BYTES = 64 << 20
 
 
 class Gate:
-    """The outermost application.
+    """The outermost application, through which every request passes.
 
     Args:
         app: the routes.
-        metrics: is told of every answer.
-        token: that requests must carry; None if they need not.
+        metrics: counts every answer.
+        token: token that requests must carry; None if they need no token.
 
     Attributes:
         draining: whether the server is stopping; connections then end with their answer.
@@ -74,7 +75,7 @@ class Gate:
 
 
 def refused(refusal: Refusal) -> JSONResponse:
-    """The answer that says so."""
+    """The HTTP answer to a refused request."""
     headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
@@ -82,14 +83,14 @@ def refused(refusal: Refusal) -> JSONResponse:
 
 
 def _require_own_name(host: str) -> None:
-    """Refuse a web page that reaches this machine by a name of its own, and could read the answers then."""
+    """Refuse requests to a foreign host name: by a name for this machine, a web page could read the answers."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in _LOOPBACK:
         raise Refusal(400, f"without a token this server is for {', '.join(_LOOPBACK)} alone")
 
 
 class _Exchange:
-    """One request and its answer, watched."""
+    """One request and its answer; notes the status, and reads the rest of the request if the answer came first."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, is_draining: Callable[[], bool]) -> None:
         self._receive, self._send = receive, send

@@ -1,7 +1,7 @@
-"""What Prometheus reads: requests by route and status, batches, the queue.
+"""Metrics for Prometheus: requests by route and status, batches, the queue.
 
-With several workers, each counts in files of a folder that ``PROMETHEUS_MULTIPROC_DIR`` names, and whichever worker is
-asked adds up all of them.
+With several workers, each writes its counts to files in the folder ``PROMETHEUS_MULTIPROC_DIR``. The worker that
+answers a request for metrics adds up the counts of all workers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Metrics:
         self._waiting.set(requests)
 
     def text(self) -> bytes:
-        """All of them, of all workers, in Prometheus's text format."""
+        """The metrics of all workers in Prometheus's text format."""
         if FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()

@@ -173,7 +173,7 @@ def _tensor(name: Schema, datatype: Schema) -> Schema:
 
 
 def _request_input(spec: TensorSpec, model: DeployedModel, settings: ServeSettings) -> Schema:
-    """One input as this model takes it; that ``data`` has as many values as ``shape`` says, no schema can say."""
+    """Schema of one input; a schema cannot require that ``data`` has as many values as ``shape`` says."""
     from .inference.tensors import DATATYPES
 
     sizes = len(spec.shape)

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _BODIES_AT_ONCE = 8
-"""Full-sized ones that may lie in memory before their requests are taken in."""
+"""Number of bodies of the largest size that may be in memory at once, while they arrive."""
 _LONGEST_ID = 1000
 
 
 class BodyReader:
-    """Reads bodies of at most ``max_body`` bytes, each within ``timeout_s``, and all together within a few of them."""
+    """Reads bodies of at most ``max_body`` bytes, each within ``timeout_s``, and limits the memory of all of them."""
 
     def __init__(self, max_body: int, timeout_s: float) -> None:
         self.max_body, self._timeout_s = max_body, timeout_s
         self._held = 0
 
     async def read(self, request: Request) -> bytes:
-        """The whole body.
+        """Read the whole body of a request.
 
         Raises:
             Refusal: 413 too large, 408 too slow, 400 cut short, 429 too many large ones at once.
@@ -90,7 +90,7 @@ def request_id(document: Mapping[str, Any]) -> str | None:
 
 
 def _is_text(text: str) -> bool:
-    """Not half of a surrogate pair, which no answer could be written with."""
+    """Whether a text can be encoded; half a surrogate pair cannot, so no answer could repeat it."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A server of one or several processes, from the socket that they share to the last one's end."""
+"""A server of one or several processes: they share a socket, and the server ends with the last of them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .worker import STOPPING, run_worker
 
 _BACKLOG = 2048
 _SHORTEST_LIFE_S = 5.0
-"""A worker that ends sooner than this after its start would end again."""
+"""Seconds; a worker that ends sooner than this after its start is not replaced, since the next would end, too."""
 
 
 def listen(settings: ServeSettings) -> socket.socket:
-    """A socket that takes connections from now on.
+    """Open a socket that accepts connections from now on.
 
     Raises:
         InputError: the address cannot be had.
@@ -54,7 +54,7 @@ def listen(settings: ServeSettings) -> socket.socket:
 
 
 def url_of(settings: ServeSettings, listener: socket.socket) -> str:
-    """Where the server is."""
+    """Base URL of the server, with the port of its listening socket."""
     host = settings.host.strip("[]")
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
@@ -96,7 +96,7 @@ class _Workers:
         self._running[process] = time.monotonic()
 
     def _replace(self, process: SpawnProcess) -> None:
-        """Start another, unless the server is stopping or workers end as soon as they begin."""
+        """Start another worker, unless the server is stopping or workers end right after their start."""
         lived_s = time.monotonic() - self._running.pop(process)
         assert process.pid is not None
         mark_process_dead(process.pid)
@@ -112,7 +112,7 @@ class _Workers:
         self._start()
 
     def _stop(self) -> None:
-        """Only the workers listen from here on, each as long as it drains."""
+        """Stop listening here and stop the workers; each of them listens until it has drained."""
         self._stopping = True
         self._listener.close()
         for process in self._running:

@@ -28,24 +28,24 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What a server does and what it refuses.
+    """Settings and limits of a server.
 
     Attributes:
-        folder: of ``fxpasses quantize``.
-        name: the model's, in addresses; by default from the report.
+        folder: the folder that ``fxpasses quantize`` wrote.
+        name: name of the model in addresses; by default from the report.
         host: an address to listen on; anything but loopback needs a token.
-        port: 0 is a free one.
-        workers: processes, each with a session of its own.
-        threads: that one worker computes on.
+        port: port to listen on; 0 chooses a free one.
+        workers: number of processes, each with a session of its own.
+        threads: number of threads that one worker computes on.
         max_batch: rows that are computed together, and the most that one request may have.
         batch_delay_ms: how long the first request of a batch waits for others.
         queue: requests that a worker has taken in and not yet answered; one more is told 429.
         max_body: bytes of a request's body; more is told 413.
-        max_pixels: of an image, as it comes and as it is scaled; more is told 413.
-        connections: open ones of a worker; one more is told 503.
-        timeout_s: for a client to send its request, for the answer to be ready, and for the client to read it.
+        max_pixels: pixels of an image, both as sent and as scaled; more is told 413.
+        connections: open connections of a worker; one more is told 503.
+        timeout_s: seconds for a client to send its request, for the answer, and for the client to read it.
         drain_s: seconds between the signal to stop and the last connection that is taken.
-        token: that every request but health checks carries, as ``Authorization: Bearer TOKEN``.
+        token: token of every request except health checks, as ``Authorization: Bearer TOKEN``.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class ServeSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

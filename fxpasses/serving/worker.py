@@ -1,4 +1,4 @@
-"""One process of a server: it answers until it is asked to stop, and then what it has begun."""
+"""One process of a server: it answers until it is asked to stop, and then finishes the requests that have begun."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DrainingServer(uvicorn.Server):
         self._exit_at: float | None = None
 
     def stop(self) -> None:
-        """Begin to stop; from any thread."""
+        """Begin to stop; may be called from any thread."""
         if self._exit_at is None:
             self._exit_at = time.monotonic() + self._drain_s
             self._drain()
@@ -50,7 +50,7 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take what the system has accepted already, then close: it would be reset otherwise."""
+        """Accept the connections that wait in the system's queue, which would otherwise be reset, then close."""
         waiting = [connection for listener in sockets or [] for connection in _accepted(listener)]
         for server in self.servers:
             server.close()
@@ -68,7 +68,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Without raising them again at the end: a stop that was asked for is no failure."""
+        """Handle signals inside the block, and do not raise them again after it: a requested stop is no failure."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -81,7 +81,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
-    """Connections that wait to be taken."""
+    """Connections in the system's queue, accepted one after the other."""
     while True:
         try:
             connection, _ = listener.accept()

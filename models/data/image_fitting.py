@@ -1,6 +1,6 @@
-"""How an image comes to the model's size: as it is, or scaled on its shorter side and its centre cut out.
+"""Fitting of an image to the model's size: unchanged, or scaled by its shorter side, with the centre cut out.
 
-Imports no torch: a server reads images in the same way as the training pipeline, and needs nothing else of it.
+This module imports no torch, because a server reads images as the training pipeline does, but without torch.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MODES = {1: "L", 3: "RGB"}
-"""Pillow's mode for so many channels."""
+"""Pillow's mode by the number of channels."""
 RESIZE_RATIO = 256 / 224
 READING_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
-"""How Pillow reports damage, depending on the decoder."""
+"""Exceptions that Pillow raises for a damaged image, depending on the decoder."""
 
 
 def scaled_size(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:

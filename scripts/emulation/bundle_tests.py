@@ -1,4 +1,4 @@
-"""Self-tests of bundles on one CPU: what ``python run.py --selftest`` says of each file there."""
+"""Self-tests of bundles on one CPU: the result of ``python run.py --selftest`` there for each file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BundleTest:
 
 
 def unpacked(bundles: Sequence[Path], folder: Path) -> list[Path]:
-    """A folder for each zip, named as it is."""
+    """Unpack each zip into a folder of the same name, and return the folders."""
     folders = [folder / f"{number}" / bundle.stem for number, bundle in enumerate(bundles)]
     for bundle, place in zip(bundles, folders, strict=True):
         unpack_bundle(bundle, place)
@@ -43,7 +43,7 @@ def unpacked(bundles: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def self_tests(test: BundleTest, children: Children) -> list[Outcome]:
-    """What became of every file of every bundle."""
+    """The outcome of the self-test for every file of every bundle."""
     return [outcome for bundle in test.bundles for outcome in _of_bundle(test, bundle, children)]
 
 

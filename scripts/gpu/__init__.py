@@ -1,1 +1,1 @@
-"""Parts of ``bench_cuda.py``: what is measured on a GPU, in which order, and against what."""
+"""Parts of ``bench_cuda.py``: measurements on a GPU, their order, and the runtimes to compare with."""

@@ -1,4 +1,4 @@
-"""How long a call takes: by CUDA events on a GPU, by the clock elsewhere."""
+"""Times of calls: by CUDA events on a GPU, by the clock elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 import torch
 
 WARM_UP, ROUNDS = 3, 20
-"""Calls; the first ones compile, measure tiles and record graphs."""
+"""Numbers of untimed and timed calls; the untimed ones compile, measure tiles and record graphs."""
 
 
 def milliseconds(call: Callable[[], object], device: str, rounds: int = ROUNDS) -> float:
-    """The median of single calls, each from launch to end."""
+    """The median time of single calls in milliseconds, each from launch to end."""
     for _ in range(WARM_UP if device.startswith("cuda") else 1):
         call()
     if not device.startswith("cuda"):

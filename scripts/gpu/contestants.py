@@ -1,4 +1,4 @@
-"""Who is measured: each gives a call that computes one batch, or says why it cannot."""
+"""Contestants of the benchmark: each returns a call that computes one batch, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MissingError(Exception):
 
 
 def contestant(work: Work, device: str, image: int, folder: Path | None) -> tuple[Call, dict[str, object]]:
-    """The call, and what is worth telling beside its time.
+    """The call of a contestant, and facts to report beside its time.
 
     Raises:
         MissingError: it cannot run here.

@@ -1,4 +1,4 @@
-"""Whether a card computes the integers of the exact reference: every tensor of a net, not its result alone."""
+"""Check that a card computes the integers of the exact reference, in every tensor of a net and in its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxpasses.export.engines.kernel import Kernel
 
 
 def compared(graph: fx.GraphModule, device: str, x: Tensor) -> dict[str, object]:
-    """Tensors compared, values that differ, and by how many steps at most; floats count by being equal or not."""
+    """Number of compared tensors and of differing values, and the largest difference."""
     found = _tensors(fxpasses.export.to_torch(graph, "cuda", device=device), x)
     expected = _tensors(fxpasses.export.to_torch(graph, "reference"), x)
     names = [name for name in found if name in expected]
@@ -25,7 +25,7 @@ def compared(graph: fx.GraphModule, device: str, x: Tensor) -> dict[str, object]
 
 
 def _tensors(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What every kernel gives, by its name, and the result."""
+    """The output of every kernel, by the kernel's name, and the result of the net."""
     kept: dict[str, Tensor] = {}
 
     def keeping(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Each layer against the roofline: its time, its rate, and which of both limits it is nearer to."""
+"""Each layer compared with the roofline: its time, its rate, and the limit that it is closer to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxpasses.export.engines.kernel import Kernel
 
 ROUNDS = 5
 Shapes = dict[str, tuple[list[Tensor], Tensor]]
-"""Of inputs and result, by kernel."""
+"""Shapes of the inputs and the result of each kernel, as tensors without data, by the kernel's name."""
 
 
 def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str, object]]:
@@ -23,8 +23,8 @@ def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str,
     Args:
         net: on its device.
         x: the batch.
-        tops: what int8 products reach on this card.
-        gbps: what its memory gives, or is said to.
+        tops: highest measured speed of int8 products on this card, in TOPS.
+        gbps: memory bandwidth of the card in GB/s, measured or published.
     """
     times: dict[str, list[float]] = {}
     shapes: Shapes = {}
@@ -45,7 +45,7 @@ def layer_times(net: Any, x: Tensor, tops: float, gbps: float) -> list[dict[str,
 
 
 def _watched(name: str, kernel: Kernel, clock: _Events | _Wall, shapes: Shapes) -> list[Any]:
-    """Hooks that time a kernel and keep the shapes of what it takes and gives."""
+    """Hooks that time a kernel and keep the shapes of its inputs and its result."""
 
     def begin(module: nn.Module, given: tuple[Any, ...]) -> None:
         clock.begin(name)
@@ -77,7 +77,7 @@ def _entry(
 
 
 class _Events:
-    """Times on a GPU, read when all has been launched."""
+    """Times of kernels on a GPU by events, read after all have been launched."""
 
     def __init__(self) -> None:
         self._pairs: dict[str, tuple[Any, Any]] = {}
@@ -96,7 +96,7 @@ class _Events:
 
 
 class _Wall:
-    """The same by the clock."""
+    """Times of kernels on the CPU by the clock."""
 
     def __init__(self) -> None:
         self._took: dict[str, float] = {}

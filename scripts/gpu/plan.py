@@ -1,7 +1,7 @@
-"""What is measured, the most telling first, and how long it may take.
+"""The plan of measurements, the most important first, with the time that each may take.
 
-A card may be at hand for minutes. So every row says how many seconds it is expected to need; what no longer fits is
-skipped and named, and whatever was measured has been written by then.
+A card may be available for minutes only. So every row has an expected number of seconds. A row that no longer fits
+into the budget is skipped and named; by then, all earlier results have been written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 NETS = ("resnet50", "resnet18", "mobilenet_v2")
 BATCHES = (64, 256, 8, 1)
-"""Those first that the claim is about."""
+"""Batch sizes; the ones that the published claim is about come first."""
 
 INT8 = "fxpasses int8"
 FP16 = "torch fp16, compiled"
@@ -28,7 +28,7 @@ ONNXRUNTIME = {"onnxruntime CUDA fp16": ("fp16", "CUDAExecutionProvider")} | {
 }
 
 EXPECTED_S = {"fxpasses": 25.0, "compiled": 40.0, "cuDNN": 4.0, "onnxruntime": 10.0, "TensorRT": 30.0}
-"""Seconds of a row by a word in its name; guesses, which no card has confirmed."""
+"""Expected seconds of a row, by a word in its name; these are guesses, not measured on any card."""
 SHORTEST_S = 2.0
 
 
@@ -52,7 +52,7 @@ class Work:
 
 
 def everything(nets: tuple[str, ...], batches: tuple[int, ...], exact_nets: tuple[str, ...]) -> list[Work]:
-    """All there is to measure, in the order of what it tells."""
+    """All measurements, the most important first."""
     found = [Work("exact", net) for net in exact_nets]
     found += [Work("product")]
     cells = [(net, batch) for net in nets for batch in batches]
@@ -72,7 +72,7 @@ def everything(nets: tuple[str, ...], batches: tuple[int, ...], exact_nets: tupl
 
 @dataclass
 class Budget:
-    """Seconds for everything together."""
+    """Number of seconds for all measurements together."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -86,7 +86,7 @@ class Budget:
         return self.seconds - (self.clock() - self.started)
 
     def why_not(self, work: Work) -> str | None:
-        """Why something is not begun any more; None if it may be."""
+        """Why a measurement can no longer be started; None if it can."""
         if work.expected_s <= self.left:
             return None
         left = max(self.left, 0)

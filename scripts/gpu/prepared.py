@@ -1,7 +1,7 @@
-"""Nets as they are measured: float modules with random weights, and graphs and files made of them beforehand.
+"""Nets to measure: float modules with random weights, and graphs and files made of them beforehand.
 
-Speed and integers do not depend on what a net has learned. Quantizing takes minutes on a CPU, so it is done before a
-card is asked for: ``bench_cuda.py --prepare DIR``, on any machine.
+Speed and exactness do not depend on trained weights. Quantizing takes minutes on a CPU, so it is done before a card is
+used: ``bench_cuda.py --prepare DIR``, on any machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALIBRATION_IMAGES = 8
 
 
 def float_net(name: str, image: int) -> nn.Module:
-    """A net by name, in eval mode, with weights that keep its values alive."""
+    """A net by name, in eval mode, with random weights that keep its values from vanishing."""
     torch.manual_seed(0)
     return settle(_BUILD.get(name, lambda: _torchvision(name))(), 0, (images(1, image),)).eval()
 
@@ -68,7 +68,7 @@ def images(batch: int, size: int) -> Tensor:
 
 
 def quantized(name: str, image: int, folder: Path | None) -> fx.GraphModule:
-    """The int8 graph: from the folder, if it was prepared there, else made now."""
+    """The int8 graph of a net, read from the folder if it was prepared there, else made now."""
     stored = None if folder is None else folder / f"{name}-{image}.pt2"
     if stored is not None and stored.exists():
         return fxpasses.export.load(stored)

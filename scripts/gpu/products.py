@@ -1,4 +1,4 @@
-"""What products reach at best: the int8 ceiling of the card, and what 2:4 sparsity adds for linear and 1x1 layers."""
+"""Highest speed of int8 products on the card, and the gain from 2:4 sparsity in linear and 1x1 layers."""
 
 from __future__ import annotations
 

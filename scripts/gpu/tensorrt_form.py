@@ -1,7 +1,7 @@
-"""A Q/DQ file as TensorRT 11 takes it: symmetric grids with zero point 0, and biases as plain floats.
+"""A Q/DQ file in the form that TensorRT 11 takes: symmetric grids with zero point 0, and biases as plain floats.
 
-What ``target="cuda"`` makes is symmetric already, residual inputs included. Biases come out of a DequantizeLinear of
-int32, which TensorRT refuses: each becomes the floats it stands for.
+Files for ``target="cuda"`` are symmetric already, residual inputs included. Their biases come from a DequantizeLinear
+of int32, which TensorRT refuses: each is replaced by its float values.
 """
 
 from __future__ import annotations

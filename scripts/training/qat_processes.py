@@ -34,12 +34,12 @@ CALIBRATION = 256
 
 
 def rank() -> int:
-    """Of this process; 0 where there is one."""
+    """Rank of this process; 0 if it is the only process."""
     return dist.get_rank() if processes() > 1 else 0
 
 
 def batches_of(data: DataSource, steps: int, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """This process's share of each batch of an epoch of so many."""
+    """Function of the epoch's number that returns this process's share of each of its ``steps`` batches."""
     assert isinstance(data, SplitSource), "MNIST is one"
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -52,7 +52,7 @@ def batches_of(data: DataSource, steps: int, seed: int) -> Callable[[int], Itera
 
 
 def calibration_of(data: DataSource) -> list[Tensor]:
-    """This process's batches, every ``n``-th of all."""
+    """The calibration batches of this process: every ``n``-th batch, for ``n`` processes."""
     return list(data.calibration(CALIBRATION, BATCH))[rank() :: processes()]
 
 

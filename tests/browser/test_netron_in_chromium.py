@@ -1,4 +1,4 @@
-"""Netron in a real browser: it asks for consent once, draws the graph, and its panel says what our files say."""
+"""Netron in a real browser: it asks for consent once, draws the graph, and shows the notes of our files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_netron(browser: Any, url: str) -> None:
-    """Open a page of Netron's; its question about cookies is asked of a new profile only."""
+    """Open a page of Netron, and answer its question about cookies, which only a new profile gets."""
     browser.get(url)
     until(browser, f"{_DRAWN} || document.querySelector('#message-button').textContent.trim() === 'Accept'")
     if not browser.execute_script(_DRAWN):

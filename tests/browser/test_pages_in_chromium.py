@@ -29,7 +29,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The pages by the kind of run."""
+    """Paths of the pages, by kind of run."""
     folder = tmp_path_factory.mktemp("runs")
     found: dict[str, Path] = {}
     for name, arguments in _RUNS.items():
@@ -55,7 +55,7 @@ _HEADINGS = {
     "prune": ["Size and accuracy", "Pruning"],
     "compare": ["In plain words", "All variants", "What differs"],
 }
-"""What each page has, among others, in this order."""
+"""Headings that each page must have, in this order; it may have others between them."""
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])

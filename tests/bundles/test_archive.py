@@ -1,4 +1,4 @@
-"""The zip: deterministic, and unpacked only if it is what it says."""
+"""The zip is deterministic, and is unpacked only if its content is as it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Change = Callable[[zipfile.ZipInfo, bytes], list[tuple[zipfile.ZipInfo, bytes]]]
 
 
 def altered(to: Path, name: str, change: Change) -> Path:
-    """A copy of the bundle in which one entry is another."""
+    """A copy of the bundle in which one entry is replaced."""
     with zipfile.ZipFile(bundle()) as source, zipfile.ZipFile(to, "w") as target:
         for entry in source.infolist():
             kept = [(entry, source.read(entry))]

@@ -1,4 +1,4 @@
-"""Which grid fits which target."""
+"""A grid is accepted for the targets that it fits, and refused for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two files as transformers reads them."""
+"""transformers reads the two files, with the same labels and preprocessing."""
 
 from __future__ import annotations
 

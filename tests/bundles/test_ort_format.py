@@ -1,4 +1,4 @@
-"""onnxruntime's converter: its files, the same bytes again, and its failures in words."""
+"""onnxruntime's converter gives all files, the same bytes each time, and errors with its own words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxpasses.errors import InputError
 
 
 def test_files_and_operators(tmp_path: Path) -> None:
-    """Those of a bundle."""
+    """The files and the list of operators are those of a bundle."""
     unpack_bundle(bundle(), tmp_path)
     assert all((tmp_path / f"{name}.int8.ort").read_bytes()[4:8] == b"ORTM" for name in ("model", "image"))
     lines = (tmp_path / "required_operators_and_types.config").read_text().splitlines()

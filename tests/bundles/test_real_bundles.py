@@ -34,11 +34,11 @@ pytestmark = pytest.mark.slow
 IMAGES = 100
 LEAST_AGREEING = 97
 MOST_STEPS = 12.0
-"""Of 255 to the range of all logits: twice what was measured, as the luck of rounding is another with other scales."""
+"""Largest difference, in 1/255 of the logits' range: twice the measured one, since other scales round otherwise."""
 
 
 def sessions(int8: Path, image: ImageInput) -> Iterator[onnxruntime.InferenceSession]:
-    """The file, the image graph, and the image graph that scales."""
+    """Sessions of the file, of the image graph, and of the image graph that scales."""
     yield start_session(int8, session_options(1))
     for name, any_size in (("image", False), ("scaling", True)):
         path = int8.with_name(f"{name}.onnx")
@@ -48,7 +48,7 @@ def sessions(int8: Path, image: ImageInput) -> Iterator[onnxruntime.InferenceSes
 
 @pytest.fixture(scope="module")
 def mobilenet(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImageInput]:
-    """An int8 file of the trained MobileNetV2, and what it is fed."""
+    """An int8 file of the trained MobileNetV2, and its image input."""
     weights, photos = data_dir / "models" / "imagenet_mobilenet_v2_bnfolded.pt", data_dir / "imagenet"
     if not weights.is_file() or not photos.is_dir():
         pytest.skip(f"no trained MobileNetV2 or no photographs in {data_dir}")
@@ -67,7 +67,7 @@ def photos_of(data_dir: Path) -> list[Path]:
 def test_photographs_through_the_graph_are_those_of_the_pipeline(
     mobilenet: tuple[Path, ImageInput], data_dir: Path
 ) -> None:
-    """From the bytes of a JPEG: 0 LSB, as no photograph of this size is scaled."""
+    """The difference from the bytes of a JPEG on is 0 LSB, because photographs of this size are not scaled."""
     path, image = mobilenet
     plain, baked, _ = sessions(path, image)
     source = open_dataset(f"images={data_dir / 'imagenet'}", load_model("torchvision/mobilenet_v2"))

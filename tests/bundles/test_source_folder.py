@@ -1,4 +1,4 @@
-"""What is no folder of a quantization, or not all of one, or of two."""
+"""Refusals of folders: no quantization, a missing or torn file, another method, or files of two models."""
 
 from __future__ import annotations
 

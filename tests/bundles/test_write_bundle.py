@@ -1,4 +1,4 @@
-"""A bundle as a whole: what is in it, the same bytes each time, names and licence where they are given."""
+"""A bundle as a whole: its content, the same bytes each time, and names and licence if they are given."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_vector_is_of_the_stored_images(named: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_bytes_again(tmp_path: Path) -> None:
-    """Also from another folder: no path and no date of this machine is in it."""
+    """A bundle made in another folder is equal: it holds no path and no date of this machine."""
     for name in ("one", "two"):
         write_bundle(copied(tmp_path / name), tmp_path / f"{name}.zip", BundleSettings(resize=True))
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -61,7 +61,7 @@ def test_the_same_bytes_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_inputs_that_are_no_images(tmp_path: Path) -> None:
-    """The stored inputs are not made by the report's mean and std: no graph pretends to know how."""
+    """There is no image graph if the stored inputs were not made by the report's mean and std."""
     place = copied(tmp_path / "folder")
     report = json.loads((place / "report.json").read_text())
     report["model_details"]["preprocessing"] = {"mean": [0.5], "std": [0.3]}

@@ -1,4 +1,4 @@
-"""``fx.load`` opens what commands wrote, by what it is."""
+"""``fx.load`` opens every kind of file and folder that commands write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fx.prune`` removes what the budget asks for, in one call, and its result says what became smaller."""
+"""``fx.prune`` meets the budget in one call, and its result has the sizes before and after."""
 
 from __future__ import annotations
 

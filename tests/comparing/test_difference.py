@@ -1,4 +1,4 @@
-"""What changed between two models is counted exactly: nothing for a model and itself, every fold, every layer."""
+"""Changes between two models are counted exactly: none for a model and itself, every fold, every layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fxpasses.pruning import channel_scores, choose_channels, find_dependencies,
 
 
 class Residual(nn.Module):
-    """A stem and one residual block, with what int8 treats each in its own way: pool, add, average, linear."""
+    """A stem and one residual block, with operators that int8 treats differently: pool, add, average, linear."""
 
     def __init__(self, width: int = 8) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_json_has_both_sides_of_every_change(files: Path) -> None:
 
 
 def test_files_of_others_are_read_by_their_operators(tmp_path: Path) -> None:
-    """Without notes: the same file, its metadata taken off."""
+    """Files without notes, which are our files with their metadata removed, are read by their operators."""
     import onnx
 
     model = onnx.load_from_string(exported(quantized("residual_block")))

@@ -1,4 +1,4 @@
-"""The picture of a difference names every operator, and is the same bytes twice."""
+"""The picture of a difference names every operator, and drawing it again gives the same bytes."""
 
 from __future__ import annotations
 

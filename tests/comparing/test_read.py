@@ -1,4 +1,4 @@
-"""What can be compared, and what is said of the rest."""
+"""Errors for inputs that cannot be compared: other files, modules without inputs, graphs between stages."""
 
 from __future__ import annotations
 

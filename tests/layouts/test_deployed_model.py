@@ -1,4 +1,4 @@
-"""A model as it is read from the folder of a quantization."""
+"""A deployed model is read from the folder of a quantization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_is_read(tmp_path: Path) -> None:
 
 
 def test_no_torch_is_loaded(tmp_path: Path) -> None:
-    """A server would pay for it in every worker."""
+    """Reading a folder loads no torch, which every worker of a server would have to load."""
     tiny_folder(tmp_path / "f")
     code = (
         "import sys; from pathlib import Path; from fxpasses.layouts.deployed_model import deployed_model; "

@@ -1,4 +1,4 @@
-"""MLflow's layout: what stands in it, and that MLflow, where it is installed, loads it and gives the same integers."""
+"""MLflow's layout has the right content; MLflow, if it is installed, loads it and gives the same integers."""
 
 from __future__ import annotations
 

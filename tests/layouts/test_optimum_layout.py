@@ -1,4 +1,4 @@
-"""Optimum's layout: what stands in it, and that Optimum, where it is installed, gives the same integers."""
+"""Optimum's layout has the right content; Optimum, if it is installed, gives the same integers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE, CLASSES = 12, 5
 
 
 def square_net() -> onnx.ModelProto:
-    """Images of 3x12x12 and five logits."""
+    """A net of images of 3x12x12 with five logits."""
     graph = Graph()
     x = graph.node("Flatten", [graph.qdq(graph.input("batch", 3, SIZE, SIZE))])
     weight, _ = graph.weight(weights(3 * SIZE * SIZE, CLASSES), axis=1)

@@ -19,7 +19,7 @@ from fxpasses.layouts.triton import write_triton
 
 @pytest.fixture(scope="module")
 def published() -> Any:
-    """The module of messages in Nvidia's client, loaded without the rest of it, which wants gRPC."""
+    """The module of messages in Nvidia's client, loaded without the rest of the client, which needs gRPC."""
     found = importlib.util.find_spec("tritonclient")
     if found is None or not found.submodule_search_locations:
         pytest.skip("the package tritonclient, which has Triton's messages, is not installed")

@@ -13,11 +13,11 @@ import pytest
 from repository import ROOT
 
 BAR = 1.25
-"""Points of 1000 images that two standard errors of a difference are, at 98 %: ``2 sqrt(2 * 0.98 * 0.02 / 1000)``."""
+"""Two standard errors of a difference, in percent, for 1000 images at 98 %: ``2 sqrt(2 * 0.98 * 0.02 / 1000)``."""
 
 
 def trained(data: Path, count: int) -> dict[str, Any]:
-    """What the script says of a training in so many processes."""
+    """The script's result, parsed from JSON, of a training in ``count`` processes."""
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
     given = ["--data", f"mnist={data / 'mnist'}", "--weights", str(data / "models" / "mnist_lenet.pt")]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A folder that a real quantization left, served: the integers are the promised ones, also of images."""
+"""A server of a really quantized folder gives the promised integers, for tensors and for images."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_logits_are_those_of_the_session(server: Served) -> None:
 
 
 def test_sixteen_clients_get_the_integers_that_one_gets(tmp_path: Path) -> None:
-    """With a delay that puts them into batches, whose number the metrics tell."""
+    """The server waits, so that it puts requests into batches; the metrics hold their number."""
     with served(tiny_folder(tmp_path / "f"), batch_delay_ms=50) as server:
         alone = [server.ask(server.infer, request_of(images(1, seed))).logits for seed in range(48)]
         with ThreadPoolExecutor(16) as clients:
@@ -146,7 +146,7 @@ def test_a_model_without_images(tmp_path: Path) -> None:
 
 
 def test_an_input_that_cannot_be_computed_harms_nobody_else(tmp_path: Path) -> None:
-    """A table is asked for a row that it does not have, in a batch with others."""
+    """One request of a batch asks an embedding for a row that it does not have; the others are answered."""
     model = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["": 17]> g (int64[batch, 2] tokens) => (float[batch, 2, 3] y)'
         " <float[5, 3] table = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14}> { y = Gather (table, tokens) }"

@@ -1,4 +1,4 @@
-"""Malformed and hostile requests: each is told so with 4xx, and everybody else is answered as before."""
+"""Malformed and hostile requests are refused with 4xx, and all other requests are answered as before."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def connected(server: Served) -> Iterator[socket.socket]:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Everything until the server closes."""
+    """All bytes that the server sends until it closes the connection."""
     found = b""
     while part := connection.recv(65536):
         found += part
@@ -46,7 +46,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def is_ended(connection: socket.socket, sent: bytes, times: int, pause_s: float = 0.0) -> bool:
-    """Whether the server ends a connection on which a client sends this over and over."""
+    """Whether the server ends a connection on which a client sends the same bytes again and again."""
     try:
         for _ in range(times):
             connection.sendall(sent)
@@ -64,7 +64,7 @@ def test_bodies(server: Served, case: str) -> None:
 
 
 def png_claiming(width: int, height: int, color: int = 2) -> bytes:
-    """A small file that says it has so many pixels, with bytes that would become many zeros."""
+    """A small PNG file whose header claims ``width`` x ``height`` pixels; its data expands to many zeros."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -81,7 +81,7 @@ def image_file(kind: str, size: tuple[int, int] = (20, 20)) -> bytes:
 
 
 def png_with_text(size: int) -> bytes:
-    """A text in a file of an image, compressed a thousandfold."""
+    """An image file that contains a text of ``size`` characters, compressed by a factor of about 1000."""
     from PIL.PngImagePlugin import PngInfo
 
     info, written = PngInfo(), io.BytesIO()
@@ -117,7 +117,7 @@ def test_images(server: Served, case: str) -> None:
 
 
 def test_damaged_images_of_every_kind(server: Served) -> None:
-    """Bytes turned over here and there: an answer or a refusal, never a defect."""
+    """An image with an inverted byte is answered or refused, and never causes a server error."""
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM"):
         whole = image_file(kind)
         for place in range(0, len(whole), max(1, len(whole) // 12)):
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_in_the_middle(server: Served) -> None:
 
 
 def test_a_client_that_does_not_read(server: Served) -> None:
-    """It asks for more and more, and reads nothing: the connection ends, and with it what was written for it."""
+    """A client that sends requests and reads no answers loses its connection, which frees the unread answers."""
     with connected(server) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert is_ended(connection, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n" * 10, 100_000)

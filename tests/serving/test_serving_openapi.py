@@ -101,7 +101,7 @@ def test_a_token_is_described(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the packages that make the requests
 def test_requests_made_of_the_description(tmp_path: Path) -> None:
-    """200 and more, good ones and bad ones: whatever comes, the answer is one of those described, and no 5xx."""
+    """More than 200 requests, good and bad, get only answers that the description has, and none with 5xx."""
     import schemathesis
 
     found = Counter[int]()

@@ -18,7 +18,7 @@ from fxpasses.serving.settings import ServeSettings
 
 
 def test_the_socket_says_that_it_is_tcp(tmp_path: Path) -> None:
-    """Otherwise asyncio leaves small answers lying for 40 ms."""
+    """The socket's protocol must be TCP, since otherwise asyncio delays small answers by 40 ms."""
     with server.listen(ServeSettings(tmp_path, port=0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 

@@ -1,4 +1,4 @@
-"""Settings of a server: bounds, and who may reach it."""
+"""Settings of a server: their bounds, and the need of a token for addresses that others can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a server stops: what was begun is answered, and whoever comes late is told, or not taken."""
+"""A stopping server answers the requests that have begun, and refuses later requests or does not accept them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_while_it_drains_it_answers_and_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_requests_that_wait_are_answered(tmp_path: Path) -> None:
-    """They wait for others to fill a batch; the stop does not."""
+    """Requests that wait for others to fill a batch are answered at once when the server stops."""
     folder = tiny_folder(tmp_path / "f")
     with served(folder, batch_delay_ms=10_000, timeout_s=60) as server, ThreadPoolExecutor(4) as clients:
         asked = [clients.submit(server.ask, server.infer, request_of(images(1))) for _ in range(4)]
@@ -47,7 +47,7 @@ def test_a_connection_without_a_request_does_not_hold_it_up(tmp_path: Path) -> N
 
 
 def test_a_stop_under_load_loses_nothing(tmp_path: Path) -> None:
-    """Clients with a connection for each request go on until nobody listens; whatever was sent is answered."""
+    """Clients open a connection for each request until the server no longer listens; all requests sent are answered."""
     content, statuses, lost = json.dumps(request_of(images(1))).encode(), list[int](), list[str]()
 
     def drive(port: int, path: str) -> None:

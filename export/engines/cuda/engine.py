@@ -1,7 +1,7 @@
-"""The engine of int8 kernels on NVIDIA GPUs: which one computes which integer operation.
+"""The engine of int8 kernels on NVIDIA GPUs: the choice of a kernel for each integer operation.
 
-What has no kernel goes through the exact reference, on the CPU, and is named in the notes: the same integers, slower by
-far. Operators that only move values are torch's own, on the GPU.
+An operation without a kernel is computed by the exact reference on the CPU and is named in the notes: it gives the same
+integers, but is far slower. Operators that only move values are torch's own, on the GPU.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Choosing:
     """Chooses kernels for one graph.
 
     Attributes:
-        notes: what has none, as sentences.
+        notes: sentences on operations without a kernel.
         proved: integer tensors that float32 rounds as exact arithmetic does.
     """
 

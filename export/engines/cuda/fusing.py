@@ -1,4 +1,4 @@
-"""A layer takes in the sum behind it, if nothing else reads what the layer gives."""
+"""Merging of a sum into the layer in front of it, if nothing else reads the layer's result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .pointwise import CudaAdd
 
 
 def take_in_sums(net: fx.GraphModule, calls: Mapping[fx.Node, Int8Call], proved: Set[str]) -> fx.GraphModule:
-    """A lowered graph with sums inside the layers before them.
+    """A lowered graph whose sums are merged into the layers in front of them.
 
     Args:
-        net: what ``lower`` made. It is not changed, and its kernels are shared.
+        net: the net that ``lower`` made. It is not changed, and its kernels are shared.
         calls: the integer operations it was made of.
         proved: integer tensors that float32 rounds as exact arithmetic does.
     """
@@ -44,7 +44,7 @@ def take_in_sums(net: fx.GraphModule, calls: Mapping[fx.Node, Int8Call], proved:
 
 
 def _layer_to_extend(add: fx.Node, kernels: Mapping[str, Kernel]) -> fx.Node | None:
-    """The last layer that a sum of two different tensors reads, and that nothing else does."""
+    """The layer to merge a sum of two tensors into: the last one that only the sum reads; None if there is none."""
     read = add.all_input_nodes
     alone = [n for n in read if len(n.users) == 1 and n.op == "call_module"]
     layers = [n for n in alone if isinstance(kernels.get(str(n.target)), SummingLayer)]

@@ -13,24 +13,24 @@ from .tuning import Choice, Launch
 from .window import Window
 
 NO_CONTRACTION = {"enable_fp_fusion": False}
-"""Products and the additions behind them are rounded apart, as the reference rounds them."""
+"""Launch option that rounds a product and the addition behind it separately, as the reference does."""
 
 FEW_CHANNELS = 32
-"""Below, a tap alone would leave most of a slice of 32 products empty."""
+"""Number of channels below which a single tap would leave most of a slice of 32 products empty."""
 
 
 @dataclass(frozen=True)
 class LayerConstants:
-    """What a layer's kernel reads beside images.
+    """Constants that a layer's kernel reads, beside the images.
 
     Attributes:
         weight: int8, ``[C_out, kH * kW * C_in / groups]``; depthwise ``[kH * kW, C_out]``.
         bias: int32 ``[C_out]``, zero points accounted for.
-        multiplier: ``[C_out]``; its type is the one to round in.
-        ratios: of the result and of a residual to the sum's steps, in that type.
+        multiplier: ``[C_out]``; its type is the type to round in.
+        ratios: ratios of the steps of the result and of a residual to the steps of the sum, in the multiplier's type.
         limits: int32: bounds of the result, the zero point at the end, bounds of the sum, the residual's zero point.
-        channels: of one group of the input.
-        groups: how many.
+        channels: number of channels in one group of the input.
+        groups: number of groups.
         padding: the byte outside the image.
         unsigned, unsigned_residual: whether bytes are uint8.
     """
@@ -52,7 +52,7 @@ class LayerConstants:
 
 
 def few_channels(layer: LayerConstants, window: Window) -> int:
-    """How many channels there are, if so few that a whole row of taps is read as one stretch; else 0."""
+    """The number of channels if it is so small that a whole row of taps is read as one stretch of bytes; else 0."""
     is_few = layer.channels < FEW_CHANNELS and layer.groups == 1 and window.size[1] > 1 and window.dilation[1] == 1
     return layer.channels if is_few else 0
 
@@ -69,7 +69,7 @@ class Images:
 def launch_product(
     layer: LayerConstants, window: Window, x: Tensor, images: Images, y: Tensor, residual: Tensor | None
 ) -> None:
-    """``conv_gemm`` over a batch; float results where ``y`` is float32. All tensors of bytes are int8."""
+    """Launch ``conv_gemm`` for a batch; results are float if ``y`` is float32. All tensors of bytes are int8."""
     out = window.output_size(images.height, images.width)
     m, n, few = images.count * out[0] * out[1], layer.outputs // layer.groups, few_channels(layer, window)
     stretch = few * window.size[1] if few else layer.channels
@@ -92,7 +92,7 @@ def launch_product(
 def launch_depthwise(
     layer: LayerConstants, window: Window, x: Tensor, images: Images, y: Tensor, residual: Tensor | None
 ) -> None:
-    """``conv_depthwise`` over a batch: each output reads one channel."""
+    """Launch ``conv_depthwise`` for a batch; each output reads one channel."""
     out = window.output_size(images.height, images.width)
     m = images.count * out[0] * out[1]
 

@@ -1,7 +1,7 @@
-"""Convolutions and linear layers on NVIDIA GPUs: products on tensor cores, depthwise ones beside them.
+"""Convolutions and linear layers on NVIDIA GPUs: products on tensor cores, and depthwise convolutions without them.
 
-All constants are made when a graph is lowered. A layer may take in the sum behind it, which else would write and read
-its result once more; it computes both operators one after the other.
+All constants are made when a graph is lowered. The sum behind a layer may be merged into it, which saves writing and
+reading the layer's result once more; the merged layer computes both operators one after the other.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from .operands import (
 from .window import Window, pair
 
 WORD = 4
-"""Bytes that are copied at a time, at least."""
+"""Least number of bytes that are copied at a time."""
 
 MOST_PLACES = 2**31 - 1
-"""What kernels count to."""
+"""Largest number of positions in a tensor that a kernel's 32-bit index can count."""
 
 SPARE = [0, 0, 0]
-"""In the place of a sum's limits, where there is none."""
+"""Placeholder for the limits of an operator that is absent, such as the sum of a layer without one."""
 
 
 class SummingLayer(Kernel):
-    """A layer that can take in the sum behind it."""
+    """A layer that the sum behind it can be merged into."""
 
     constants: LayerConstants
     y: QParams
 
     def for_sum(self, y: QParams, constants: LayerConstants) -> SummingLayer:
-        """The same layer with the constants of both operators, giving the sum's grid."""
+        """A copy of the layer with the constants of both operators, whose result is on the sum's grid."""
         twin = copy.copy(self)
         twin.y, twin.constants = y, constants
         return twin
@@ -123,7 +123,7 @@ class CudaLinear(SummingLayer):
 
 
 class CudaFloatResult(Kernel):
-    """``[*, C_in]`` bytes -> ``[*, C_out]`` float32: exact sums, rounded to float32, times what a step is worth."""
+    """``[*, C_in]`` bytes -> ``[*, C_out]`` float32: exact sums, rounded to float32, times the scale of a sum."""
 
     def __init__(self, result: FloatResult) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class CudaFloatResult(Kernel):
 
 
 def fitting(*bytes_of_one: int) -> int:
-    """How many samples are computed at a time, for places in any of their tensors to fit into 32 bits."""
+    """Number of samples to compute at a time, so that positions in all of their tensors fit into 32 bits."""
     return max(1, MOST_PLACES // max(bytes_of_one))
 
 
@@ -150,7 +150,7 @@ def _multiply(layer: LayerConstants, q: Tensor, y: Tensor, residual: Tensor | No
 
 
 class WithSum(Kernel):
-    """A layer and the sum behind it: what the layer takes, and the other tensor, to the sum.
+    """A layer merged with the sum behind it; its inputs are the layer's input and the sum's other operand.
 
     Args:
         layer: its kernel.

@@ -1,4 +1,4 @@
-"""A lowered net on a GPU: inputs are brought there, small batches that keep coming are replayed as one launch."""
+"""A lowered net on a GPU: inputs are moved there, and small batches of repeated shapes are replayed as one launch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class CudaNet(nn.Module):
     """Runs a lowered graph; any batch size, several callers at once. Outputs stay on its device.
 
     Args:
-        net: what :func:`lower` made with this engine's kernels.
-        graph: the QUANTIZED graph it was made of, which its pickles hold.
-        again: what made this of ``graph``.
-        device: where it computes.
-        notes: what has no kernel here, as sentences.
-        tiles: those measured on this card.
+        net: the net that :func:`lower` made with this engine's kernels.
+        graph: the QUANTIZED graph it was made of; pickles of this object hold that graph.
+        again: function that makes this object from ``graph``.
+        device: device that it computes on.
+        notes: sentences on operations without a kernel.
+        tiles: tiles measured on this card.
 
     Attributes:
-        net: the same, kernel by kernel.
+        net: the lowered net, a graph of kernels.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class CudaNet(nn.Module):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has no kernel here or is not replayed, and what was wrong with the file of tiles, as sentences."""
+        """Sentences on operators without a kernel, calls that are not replayed, and faults in the file of tiles."""
         return (*self._kernel_notes, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""An operation on the CPU, between others on a GPU."""
+"""An operation on the CPU between operations on a GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..kernel import Kernel
 
 
 class OnHost(Kernel):
-    """Another kernel, whose tensors are on the CPU: it waits for the GPU, and the GPU for it."""
+    """Runs a kernel on the CPU: inputs are copied from the GPU, and the result is copied back; CPU and GPU wait."""
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What kernels are handed beside tensors of bytes: biases, multipliers, ratios and limits, on the graph's device."""
+"""Arguments of kernels, beside the tensors of bytes: biases, multipliers, ratios and limits, on the graph's device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.quantization.numbers.qparams import QParams
 from ..reference import multipliers, output_limits
 
 LARGEST_RATIO = 2.0
-"""Of two scales over the output's, together: float32 then errs by less than ``tie_free.MARGIN`` on operands of 255."""
+"""Largest ``(s_a + s_b) / s_y`` of a sum to round in float32: its error is below ``tie_free.MARGIN`` up to 255."""
 
 _HALF = 128
 _INT32 = 2**31 - 1
@@ -22,22 +22,22 @@ def is_unsigned(x: QParams) -> bool:
 
 
 def as_signed(q: Tensor) -> Tensor:
-    """The same bytes as int8, which is what kernels take."""
+    """The same bytes as int8, the type that kernels take."""
     return q if q.dtype is torch.int8 else q.view(torch.int8)
 
 
 def signed_zero(x: QParams) -> int:
-    """The zero point of bytes as a product reads them: unsigned ones are shifted by 128."""
+    """The zero point of bytes as a product reads them: unsigned bytes are shifted by 128."""
     return x.zero_point - _HALF if is_unsigned(x) else x.zero_point
 
 
 def padding_byte(x: QParams) -> int:
-    """The zero point as it lies in memory, read as int8."""
+    """The byte of the zero point in memory, read as int8."""
     return x.zero_point - 2 * _HALF if x.zero_point >= _HALF else x.zero_point
 
 
 def limits_of(call: Int8Call) -> list[int]:
-    """Smallest and largest result without the zero point, and the zero point."""
+    """The limits of an operation: its smallest and largest result without the zero point, and the zero point."""
     low, high = output_limits(call)
     return [low - call.y.zero_point, high - call.y.zero_point, call.y.zero_point]
 
@@ -55,7 +55,7 @@ def corrected_bias(layer: LayerIntegers, x: QParams, groups: int = 1) -> Tensor:
 
 
 def why_sums_overflow(layer: LayerIntegers, x: QParams) -> str | None:
-    """Why 32 bits may not hold a layer's sums, or what they begin with; None if they do."""
+    """Why 32 bits may not hold a layer's sums, or their initial value; None if they always do."""
     weight = layer.weight.flatten(1).to(torch.int64)
     bias = 0 if layer.bias is None else layer.bias.to(torch.int64)
     total = weight.sum(1)
@@ -69,7 +69,7 @@ def layer_multipliers(call: Int8Call, proved: bool) -> Tensor:
 
 
 def sum_ratios(add: Int8Call, first: int = 0) -> list[float]:
-    """What a step of each operand is in steps of the sum; that of operand ``first`` first."""
+    """The step of each operand in steps of the sum, beginning with the operand ``first``."""
     ratios = [x.scale / add.y.scale for x in add.x]
     return ratios if first == 0 else ratios[::-1]
 

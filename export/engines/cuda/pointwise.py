@@ -1,4 +1,4 @@
-"""Everything but layers and pools on NVIDIA GPUs: sums, products, concatenations, tables, and the ways in and out."""
+"""Operators other than layers and pools on NVIDIA GPUs: sums, products, concatenations, tables, quantization."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .launches import NO_CONTRACTION
 from .operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
 
 BLOCK = 1024
-"""Bytes of a program."""
+"""Number of bytes that one program computes."""
 
 
 def dense(q: Tensor) -> Tensor:
-    """In the one order that elementwise kernels walk in: images channels last."""
+    """A tensor made dense, in the order of dimensions of elementwise kernels: images are channels last."""
     return q.contiguous(memory_format=torch.channels_last) if q.dim() == 4 else q.contiguous()
 
 
@@ -27,7 +27,7 @@ def _blocks(count: int) -> tuple[int]:
 
 
 class _Pointwise(Kernel):
-    """What operators on bytes share: ratios in the type to round in, limits and zero points."""
+    """Base of operators on bytes: it keeps ratios, in the type to round in, limits and zero points."""
 
     def __init__(self, call: Int8Call, ratios: list[float], proved: bool, device: torch.device) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class CudaAdd(_Pointwise):
 
 
 class CudaMul(_Pointwise):
-    """Two tensors -> their product; one may have a single value for each image and channel, as a gate has."""
+    """Two tensors -> their product; one of them may have a single value for each image and channel."""
 
     def __init__(self, call: Int8Call, proved: bool, device: torch.device) -> None:
         super().__init__(call, [call.x[0].scale * call.x[1].scale / call.y.scale], proved, device)
@@ -79,7 +79,7 @@ class CudaMul(_Pointwise):
 
 
 class CudaCat(Kernel):
-    """Tensors -> one along the dimension that lies side by side in memory, each rescaled to the output's grid."""
+    """Concatenates tensors along the innermost dimension in memory, each rescaled to the output's grid."""
 
     def __init__(self, call: Int8Call, proved: bool, device: torch.device) -> None:
         super().__init__()
@@ -111,10 +111,10 @@ class CudaCat(Kernel):
 
 
 class CudaTable(Kernel):
-    """An elementwise operator as its 256 results.
+    """An elementwise operator as a table of its 256 results.
 
     Args:
-        call: of the operator.
+        call: the call of the operator.
         table: its results in the order of the input's levels.
     """
 
@@ -132,7 +132,7 @@ class CudaTable(Kernel):
 
 
 class CudaEntrance(Kernel):
-    """float32 -> bytes, images channels last."""
+    """Quantization of an input: float32 -> bytes, images channels last."""
 
     def __init__(self, node: fx.Node, device: torch.device) -> None:
         super().__init__()

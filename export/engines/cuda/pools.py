@@ -20,7 +20,7 @@ from .window import Window, pair
 
 
 class _Pool(Kernel):
-    """Windows over images, channels last; averages are rounded in float64, as there are few."""
+    """Base of pools over windows of images, channels last; averages are few, and so are rounded in float64."""
 
     def __init__(self, call: Int8Call, device: torch.device, *, maximum: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class CudaWindows(_Pool):
 
 
 class CudaGlobalAverage(_Pool):
-    """``[N, C, H, W]`` -> ``[N, C, 1, 1]``, of any size of image."""
+    """Average of whole images of any size: ``[N, C, H, W]`` -> ``[N, C, 1, 1]``."""
 
     def __init__(self, call: Int8Call, device: torch.device) -> None:
         super().__init__(call, device, maximum=False)

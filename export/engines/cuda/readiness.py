@@ -1,6 +1,6 @@
-"""Whether the kernels of this engine can run: Triton, a GPU new enough, or Triton's interpreter in its place.
+"""Check that the kernels of this engine can run: with Triton on a new enough GPU, or in Triton's interpreter.
 
-Triton is looked for only when this engine is asked for. Where it has no build, everything else works without.
+Triton is looked for only if this engine is requested. On systems without Triton everything else works.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ELSEWHERE = "engine='reference' computes the same integers on any machine"
 
 
 def why_no_kernels() -> str | None:
-    """What keeps the kernels from running on this machine's GPU, as a sentence; None if nothing does."""
+    """Why the kernels cannot run on this machine's GPU, as a sentence; None if they can."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed: pip install triton, on Linux"
     if not torch.cuda.is_available():

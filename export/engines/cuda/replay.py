@@ -1,7 +1,7 @@
-"""CUDA graphs: a small batch that keeps coming is recorded once and replayed as one launch.
+"""CUDA graphs: the calls for a small batch of a repeated shape are recorded once and replayed as one launch.
 
-Launching a kernel takes longer than a small batch computes. What is recorded reads its own copy of the inputs and
-writes its own outputs; both are copied at every replay, and callers wait for each other.
+For a small batch, launching a kernel takes longer than its computation. A recorded graph reads its own copy of the
+inputs and writes its own outputs; both are copied at every replay, and callers wait for each other.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from torch.utils import _pytree as pytree
 Run = Callable[..., Any]
 
 LARGEST_BATCH = 16
-"""Of larger ones kernels take longer than launches."""
+"""Largest batch that is recorded; with larger batches the kernels take longer than their launches."""
 REPEATS = 3
-"""Calls of one shape before it is recorded."""
+"""Number of calls with one input shape, of which the last is recorded."""
 KEPT = 4
-"""Recorded shapes, each of which holds its activations."""
+"""Largest number of recorded shapes; each keeps the memory of its activations."""
 
 
 class Replays:
     """Calls a function, or replays it.
 
     Args:
-        run: tensors to a nest of tensors, by kernels alone.
-        record: makes the function that replays ``run`` for tensors like these.
+        run: function from tensors to nested tensors that only launches kernels.
+        record: returns a function that replays ``run`` for tensors of the given shapes and types.
 
     Attributes:
-        recorded: by shapes and types of the inputs.
-        notes: what could not be recorded, as sentences; it is run.
+        recorded: functions that replay, by shapes and types of the inputs.
+        notes: sentences on calls that could not be recorded; ``run`` is called for them.
     """
 
     def __init__(self, run: Run, record: Callable[[Run, tuple[Tensor, ...]], Run] | None = None) -> None:
@@ -61,7 +61,7 @@ class Replays:
             self.recorded.pop(next(iter(self.recorded)))
         try:
             replay = self._record(self._run, inputs)
-        except RuntimeError as error:  # what waits for the CPU, or copies from it, cannot be recorded
+        except RuntimeError as error:  # code that waits for the CPU or copies from it cannot be recorded
             self.notes.append(f"a batch of {inputs[0].shape[0]} is not replayed: {str(error).splitlines()[0]}")
             replay = self._run
         self.recorded[key] = replay
@@ -76,7 +76,7 @@ def _is_small(inputs: tuple[Any, ...]) -> bool:
 
 
 def recorded_graph(run: Run, inputs: tuple[Tensor, ...]) -> Run:
-    """``run`` as a CUDA graph, for tensors like these, on whatever stream it is called from."""
+    """Record ``run`` as a CUDA graph for tensors like ``inputs``; the graph is replayed on the caller's stream."""
     held = [x.clone() for x in inputs]
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())

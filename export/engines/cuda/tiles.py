@@ -1,4 +1,4 @@
-"""Tiles: how much of a product one program computes, with how many warps and how far ahead it loads."""
+"""Tiles: the part of a product that one program computes, its number of warps, and its stages of loads ahead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Tile:
-    """``bm`` positions times ``bn`` channels, ``bk`` products of each at a time."""
+    """The size of a program: ``bm`` positions times ``bn`` channels, with ``bk`` products of each at a time."""
 
     bm: int
     bn: int
@@ -32,11 +32,11 @@ _PRODUCTS = (
     Tile(16, 64, 128, 4, 4),
 )
 SMALLEST_SLICE = 32
-"""Products of int8 that tensor cores take at a time."""
+"""Number of int8 products that tensor cores add up at a time."""
 
 
 def products(stretch: int) -> tuple[Tile, ...]:
-    """What is tried for products over stretches of so many bytes: no slice is more than twice as long."""
+    """Tiles to try for products over stretches of ``stretch`` bytes; slices of two stretches or more are left out."""
     return tuple(t for t in _PRODUCTS if t.bk < 2 * stretch or t.bk == SMALLEST_SLICE)
 
 
@@ -47,11 +47,11 @@ CHANNELWISE = (
     Tile(8, 128, 0, 4, 2),
     Tile(16, 64, 0, 2, 2),
 )
-"""What is tried for depthwise convolutions and pools."""
+"""Tiles to try for depthwise convolutions and pools."""
 
 
 def usual_product(m: int, n: int, stretch: int) -> Tile:
-    """A product's tile where nothing was measured: as large as keeps some hundred programs busy."""
+    """A product's tile without measurements: as large as possible while there are some hundred programs."""
     bn = 128 if n > 64 else 64 if n > 32 else 32 if n > 16 else 16
     bm = 128 if m * n >= 128 * 128 * 64 else 64 if m > 32 else 32 if m > 16 else 16
     return Tile(bm, bn, _slice(stretch), 8 if bm * bn >= 128 * 128 else 4, 3)

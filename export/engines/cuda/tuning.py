@@ -1,8 +1,8 @@
-"""Which tile is fastest for a shape on this card: measured where asked for, and kept in a file.
+"""The fastest tile for each shape on this card: measured on request, and kept in a file.
 
-The file is data, one for each kind of card, in ``$FXPASSES_CACHE`` or ``~/.cache/fxpasses``. It is checked as it is
-read; one that is torn or says something else is ignored, with a note, and written anew beside it and renamed. A tile
-changes how fast integers are computed, never which.
+There is one file for each kind of card, in ``$FXPASSES_CACHE`` or ``~/.cache/fxpasses``. It holds data and no code, and
+it is checked as it is read: a damaged file, or one of another format or card, is ignored with a note. A new file is
+written beside the old one and renamed. A tile changes the speed of the computation, and never an integer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_BYTES = 4 << 20
 _LARGEST = {"bm": 1024, "bn": 1024, "bk": 1024, "warps": 32, "stages": 16}
 _KEY = re.compile(r"[a-z]+(:[0-9]{1,12})+")
 _FORMAT = "fxpasses tiles 1"
-"""Of files: another one is not read."""
+"""Format of the file of tiles; a file of another format is not read."""
 
 
 @dataclass
@@ -36,10 +36,10 @@ class TileTable:
     """Tiles that were measured on one card.
 
     Attributes:
-        card: its name.
-        tiles: by kind of kernel and shape.
-        notes: what went wrong with the file, or with tiles that could not run, as sentences.
-        measure: milliseconds of a launch; None where tiles are looked up and not measured.
+        card: name of the card.
+        tiles: tiles by kind of kernel and shape.
+        notes: sentences on faults of the file, and on tiles that could not run.
+        measure: function that returns the milliseconds of a launch; None if tiles are only looked up.
     """
 
     card: str
@@ -53,7 +53,7 @@ class TileTable:
         return cache_folder() / f"tiles-{name}.json"
 
     def read(self) -> None:
-        """Take what the file of this card says; whatever is wrong with it is a note."""
+        """Read the tiles in this card's file; a fault of the file becomes a note."""
         try:
             if self.path.stat().st_size > MOST_BYTES:
                 raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
@@ -64,7 +64,7 @@ class TileTable:
             self.notes.append(f"{self.path} is ignored, and written anew when something is measured: {error}")
 
     def write(self) -> None:
-        """Write the file beside its place and rename it; where that cannot be, it is a note."""
+        """Write the file under another name and rename it; a failure becomes a note."""
         said = {"format": _FORMAT, "card": self.card, "tiles": {key: t.to_json() for key, t in self.tiles.items()}}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ class TileTable:
 
 
 def cache_folder() -> Path:
-    """Where files of tiles lie."""
+    """The folder of the files of tiles."""
     given = os.environ.get("FXPASSES_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "fxpasses"
 
@@ -114,12 +114,12 @@ def _checked_tile(said: object) -> Tile:
 
 
 _in_use: ContextVar[TileTable | None] = ContextVar("tiles", default=None)
-"""The table that launches of this thread look into."""
+"""The table in which launches of this thread look up tiles."""
 
 
 @contextlib.contextmanager
 def using(table: TileTable) -> Iterator[TileTable]:
-    """Launch with the tiles of ``table``; what is measured meanwhile is added to it."""
+    """Launch with the tiles of ``table`` inside the block; new measurements are added to it."""
     token = _in_use.set(table)
     try:
         yield table
@@ -128,25 +128,25 @@ def using(table: TileTable) -> Iterator[TileTable]:
 
 
 Launch = Callable[[Any, tuple[int, ...]], Callable[..., object]]
-"""From a kernel and the number of its programs to what is called with its arguments."""
+"""Function from a kernel and its number of programs to a function of the kernel's arguments."""
 Start = Callable[[Tile, Launch], None]
-"""Launches with a tile."""
+"""Function that launches a kernel with a tile."""
 
 
 def at_once(kernel: Any, grid: tuple[int, ...]) -> Callable[..., object]:
-    """Run it."""
+    """Run the kernel."""
     launched: Callable[..., object] = kernel[grid]
     return launched
 
 
 def without_running(kernel: Any, grid: tuple[int, ...]) -> Callable[..., object]:
-    """Compile it."""
+    """Compile the kernel, but do not run it."""
     return partial(kernel.warmup, grid=grid)
 
 
 @contextlib.contextmanager
 def _compiled_together() -> Iterator[None]:
-    """What is compiled inside is so by several threads at once; a tile that fails does so again when it is launched."""
+    """Compile the kernels of the block in several threads; a tile's failure is ignored until the tile is launched."""
     import triton
 
     with (
@@ -158,7 +158,7 @@ def _compiled_together() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Choice:
-    """One launch: what may be tried, and what is used where nothing was measured."""
+    """One launch: the tiles to try, and the tile that is used without measurements."""
 
     kind: str
     shape: Sequence[int]
@@ -170,7 +170,7 @@ class Choice:
         return ":".join([self.kind, *(str(int(size)) for size in self.shape)])
 
     def launch(self, start: Start) -> None:
-        """Run with the best tile known; measure first, if the table in use measures."""
+        """Run with the best known tile; measure the tiles before, if the table in use measures."""
         table = _in_use.get()
         if table is not None and table.measure is not None and self.key not in table.tiles:
             table.tiles[self.key] = self._fastest(start, table, table.measure)
@@ -194,7 +194,7 @@ class Choice:
 
 
 def resource_errors() -> tuple[type[Exception], ...]:
-    """What a tile too large for a card raises: too little shared memory or registers, or none left at all."""
+    """Errors of a tile that is too large for the card: too little shared memory, registers or GPU memory."""
     from triton.runtime.errors import OutOfResources
 
     return OutOfResources, torch.cuda.OutOfMemoryError

@@ -1,4 +1,4 @@
-"""What a convolution or pool reads for each position: sizes, steps, padding, as kernels take them."""
+"""The window that a convolution or pool reads for each position: size, stride, padding and dilation, for kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """Height and width of everything; a linear layer is a window of one position."""
+    """Height and width of window, stride, padding and dilation; a linear layer is a window of one position."""
 
     size: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
@@ -33,11 +33,11 @@ class Window:
         return down, right
 
     def arguments(self, height: int, width: int, out: tuple[int, int]) -> tuple[int, ...]:
-        """``KH KW H W OH OW SH SW PH PW DH DW``, the order of all kernels here."""
+        """Arguments in the order of all kernels of this engine: ``KH KW H W OH OW SH SW PH PW DH DW``."""
         return (*self.size, height, width, *out, *self.stride, *self.padding, *self.dilation)
 
 
 def pair(value: int | Sequence[int]) -> tuple[int, int]:
-    """A setting given once for both dimensions, or for each."""
+    """Height and width of a setting, which may be given once for both or for each."""
     both = [value] * 2 if isinstance(value, int) else [int(v) for v in value]
     return both[0], both[-1]

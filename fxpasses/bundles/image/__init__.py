@@ -1,1 +1,1 @@
-"""Images into a bundled model: what it is fed, and preprocessing as nodes of its ONNX graph."""
+"""Images as input of a bundled model: their description, and preprocessing as nodes of the ONNX graph."""

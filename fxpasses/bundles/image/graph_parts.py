@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class GraphParts:
-    """Collects what goes in front of a graph."""
+    """Collects nodes and constants to put in front of a graph."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -21,7 +21,7 @@ class GraphParts:
         self._taken |= {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
 
     def fresh(self, name: str) -> str:
-        """The name, with a number behind it if it is taken."""
+        """An unused name: the given name, or the name with a number if it is taken."""
         number, found = 1, name
         while found in self._taken:
             number, found = number + 1, f"{name}_{number}"
@@ -29,7 +29,7 @@ class GraphParts:
         return found
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """A constant; returns its name."""
+        """Add a constant and return its name."""
         from onnx import numpy_helper
 
         found = self.fresh(name)
@@ -37,7 +37,7 @@ class GraphParts:
         return found
 
     def node(self, operator: str, inputs: Iterable[str], name: str, **settings: Any) -> str:
-        """A node of one output; returns the name of that."""
+        """Add a node with one output and return the output's name."""
         from onnx import helper
 
         found = self.fresh(name)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto
 
 METADATA = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": "NominalRange_0_255"}
-"""Of ONNX's own vocabulary (docs/MetadataProps.md of its specification)."""
+"""Metadata on pixel values, in standard ONNX terms (docs/MetadataProps.md of the ONNX specification)."""
 FORMATS = {1: "Gray8", 3: "Rgb8"}
 _ELEMENTWISE = ("Mul", "Add")
 _RESHAPING = ("Unsqueeze",)
@@ -46,11 +46,11 @@ class _Entrance:
 
 
 def image_graph(int8: ModelProto, image: ImageInput) -> ModelProto:
-    """The model with preprocessing in front.
+    """The model with preprocessing in front of it.
 
     Args:
         int8: an int8 model of one float input ``[N, C, H, W]``. It is not changed.
-        image: what it is fed; with ``any_size`` the graph scales and crops, too.
+        image: the image input of the model; with ``any_size`` the graph also scales and crops.
 
     Raises:
         InputError: images are to be scaled, and the opset has no Resize that does it.
@@ -90,7 +90,7 @@ def every_level(image: ImageInput) -> Tensor:
 
 
 def _entrance(graph: GraphProto) -> _Entrance | None:
-    """The way from the input to the first integers, if it is one of elementwise operators that nothing else reads."""
+    """The nodes from the input to the first integers, if they are elementwise and nothing else reads their results."""
     constants, nodes = {i.name for i in graph.initializer}, []
     at = graph.input[0].name
     while True:
@@ -126,7 +126,7 @@ def _gives_pixels(model: ModelProto, entrance: _Entrance, image: ImageInput) -> 
 
 
 def _let_pixels_in(graph: GraphProto, entrance: _Entrance, parts: GraphParts, pixels: str) -> None:
-    """Take normalizing and quantizing out; what only arranges values stays, and arranges bytes."""
+    """Remove the nodes that normalize and quantize; nodes that only arrange values stay, and then arrange bytes."""
     for node in entrance.nodes:
         if node.op_type in _RESHAPING:
             pixels = parts.node(node.op_type, [pixels, *node.input[1:]], "image_arranged")
@@ -144,7 +144,7 @@ def _let_pixels_in(graph: GraphProto, entrance: _Entrance, parts: GraphParts, pi
 
 
 def _normalize(graph: GraphProto, parts: GraphParts, pixels: str, image: ImageInput) -> None:
-    """``(pixel / 255 - mean) / std`` in front of everything that reads the input."""
+    """Add ``(pixel / 255 - mean) / std`` in front of all readers of the input."""
     by_channel = (1, image.channels, 1, 1)
     mean, std = (np.asarray(values, np.float32).reshape(by_channel) for values in (image.mean, image.std))
     value = parts.node("Cast", [pixels], "image_as_float", to=TensorProto.FLOAT)
@@ -165,7 +165,7 @@ def _put_in_front(graph: GraphProto, parts: GraphParts) -> None:
 
 
 def _rename_input(graph: GraphProto, name: str, image: ImageInput) -> None:
-    """Bytes instead of floats, with the batch as it was."""
+    """Make the input one of bytes instead of floats; the batch dimension stays."""
     batch = graph.input[0].type.tensor_type.shape.dim[0]
     first = batch.dim_param or batch.dim_value
     size = ("image_height", "image_width") if image.any_size else (image.height, image.width)

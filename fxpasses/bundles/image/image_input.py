@@ -1,4 +1,4 @@
-"""What a model that takes images is fed, and whether the stored inputs of a folder were really made that way."""
+"""Description of a model's image input, and the check that stored inputs were made from pixels in that way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 RESIZE_RATIO = 256 / 224
-"""How much longer than the model's input the shorter side of a scaled image is, before its centre is cut out."""
+"""Ratio of a scaled image's shorter side to the model's input, before the image's centre is cut out."""
 CHANNELS = (1, 3)
 LEVELS = 255
 
@@ -48,7 +48,7 @@ class ImageInput:
 
 
 def image_input(report: Mapping[str, Any], *, any_size: bool) -> ImageInput | str:
-    """What the model of a report is fed; or, in a sentence, why that is no image."""
+    """The image input of a report's model; or, if the model does not take images, the reason as a sentence."""
     details = report.get("model_details")
     if not isinstance(details, Mapping):
         return "report.json does not say what the model is fed"

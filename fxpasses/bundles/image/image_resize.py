@@ -13,11 +13,11 @@ from .graph_parts import GraphParts
 from .image_input import ImageInput
 
 OPSET = 18
-"""The first one whose Resize takes antialias."""
+"""The first ONNX opset whose Resize has ``antialias``."""
 
 
 def add_resize(parts: GraphParts, pixels: str, image: ImageInput) -> str:
-    """uint8 ``[N, C, h, w]`` of any size to the model's ``[N, C, H, W]``; returns the name."""
+    """Add nodes that bring uint8 ``[N, C, h, w]`` of any size to ``[N, C, H, W]``; returns the result's name."""
     goal = parts.constant("goal", [image.height, image.width], np.int64)
     size = _size(parts, pixels, goal, image.resize_ratio)
     outer = parts.node("Shape", [pixels], "outer", end=2)

@@ -1,4 +1,4 @@
-"""``fxpasses bundle DIR``: what runs the int8 model of a folder without this toolkit."""
+"""``fxpasses bundle DIR``: make files that run the int8 model of a folder without this toolkit."""
 
 from __future__ import annotations
 

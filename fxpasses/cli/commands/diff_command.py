@@ -1,4 +1,4 @@
-"""``fxpasses diff A B``: what changed between two models, operator by operator."""
+"""``fxpasses diff A B``: the changes between two models, operator by operator."""
 
 from __future__ import annotations
 

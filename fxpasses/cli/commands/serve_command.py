@@ -1,4 +1,4 @@
-"""``fxpasses serve DIR``: a model behind HTTP."""
+"""``fxpasses serve DIR``: serve a model over HTTP."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _file_of(path: Path) -> Path:
 
 
 def _wait_for_ctrl_c() -> None:
-    """That is how one leaves: no error."""
+    """Wait until the user presses Ctrl-C, which ends the command without an error."""
     import threading
 
     try:

@@ -1,4 +1,4 @@
-"""Input for a benchmark: noise of the shapes that a graph takes, with the batch where the graph has it."""
+"""Input for a benchmark: noise in the shapes of a graph's inputs, with the batch in the graph's batch dimension."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fxpasses.signature.samples import batch_dims
 
 @dataclass(frozen=True)
 class Values:
-    """What the tensors of an input hold: tokens below ``vocabulary``, or values from ``low`` to ``high``, or noise."""
+    """Range of an input's values: tokens below ``vocabulary``, values from ``low`` to ``high``, or else noise."""
 
     vocabulary: int | None = None
     low: float | None = None
     high: float | None = None
 
     def noise(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor from a fixed seed."""
+        """A tensor of random values in this range, from a fixed seed."""
         generator, size = torch.Generator().manual_seed(0), tuple(shape)
         if dtype.is_floating_point and self.low is None:
             return torch.randn(size, generator=generator).to(dtype)
@@ -36,7 +36,7 @@ class Values:
 
 
 def values_of(details: Mapping[str, Any], count: int) -> list[Values]:
-    """What ``count`` tensors hold, by report.json's ``model_details``."""
+    """The range of values of each of ``count`` tensors, from the ``model_details`` of report.json."""
     known = [Values(low=each["low"], high=each["high"]) for each in details.get("inputs") or ()]
     return known if len(known) == count else [Values(vocabulary=details["vocabulary"])] * count
 
@@ -46,7 +46,7 @@ def input_maker(details: Mapping[str, Any], gm: fx.GraphModule) -> Callable[[int
 
     Args:
         details: report.json's ``model_details``.
-        gm: knows the shapes it was captured with, and which dimension of each is the batch.
+        gm: the graph, which stores the shapes of its inputs and the batch dimension of each.
     """
     tensors, dims = input_tensors(gm), batch_dims(gm)
     values = values_of(details, len(tensors))

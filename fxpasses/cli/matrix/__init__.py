@@ -1,1 +1,1 @@
-"""``fxpasses bench --matrix``: variants from one folder or two, measured in turns, and the files that say what came."""
+"""``fxpasses bench --matrix``: variants from one folder or two, measured in turns, and the files of results."""

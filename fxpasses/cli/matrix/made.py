@@ -1,4 +1,4 @@
-"""The variants of a matrix: the artifacts of a folder, and what is made of its float graph for the occasion."""
+"""The variants of a matrix: the artifacts of a folder, and further variants made from its float graph."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from ..terminal import Terminal
 
 FP32, INT8 = "fp32", "int8"
 FLOAT_PT2 = "model.fp32.pt2"
-"""Which ``prune`` leaves: its model cannot be made again from a name."""
+"""File of a pruned float model, written by ``prune``, since a pruned model cannot be made again from its name."""
 
 
 @dataclass
 class FolderVariants:
-    """The variants of one folder; ``notes`` says what is left out.
+    """The variants of one folder; ``notes`` names the variants that are left out.
 
     Attributes:
         structure: dense or pruned.
-        scratch: gets the ONNX files that the folder has not.
+        scratch: folder for ONNX files that are made because ``folder`` lacks them.
     """
 
     report: Mapping[str, Any]
@@ -53,7 +53,7 @@ class FolderVariants:
     int8_graph: fx.GraphModule | None = None
 
     def variants(self) -> list[MatrixVariant]:
-        """All that were asked for and can be made."""
+        """All variants that were requested and can be made."""
         self._open()
         found = []
         for precision in self.choice.precisions:
@@ -70,7 +70,7 @@ class FolderVariants:
 
     @property
     def graph(self) -> fx.GraphModule:
-        """One that knows what the model takes.
+        """A graph of the folder, to read the model's inputs from.
 
         Raises:
             InputError: the folder has neither an int8 graph nor a float one.

@@ -1,4 +1,4 @@
-"""Open the folders, measure, write the files, and print what came out."""
+"""Open the folders, measure, write the files, and print the results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXTS = {"matrix.md": matrix_markdown, "matrix.csv": matrix_csv, "matrix.html": 
 
 
 def run_matrix(choice: MatrixChoice, settings: BenchSettings, terminal: Terminal) -> None:
-    """The whole command; it ends with exit code 1 where a verdict of ``choice.before`` was reversed.
+    """Run the whole command; it ends with exit code 1 if a verdict of ``choice.before`` was reversed.
 
     Raises:
         InputError: a folder, a file to import or the matrix to compare with cannot be used.
@@ -86,7 +86,7 @@ def _second(choice: MatrixChoice, own: str, scratch: Path, terminal: Terminal) -
 
 
 def require_any(variants: Sequence[MatrixVariant], folder: Path, notes: Sequence[str]) -> None:
-    """Raise InputError where nothing that was asked for could be made."""
+    """Raise InputError if no requested variant could be made."""
     if not variants:
         why = notes[0] if notes else "no device has what was asked for"
         raise InputError(f"nothing to measure in {folder}", why=why, fix="ask for other precisions or runtimes")
@@ -104,7 +104,7 @@ def require_pair(first: Path, first_is_pruned: bool, second: Path, second_is_pru
 
 
 def twin_of(baseline: MatrixVariant) -> Runner:
-    """The baseline once more: another session of its file, or a copy of its module."""
+    """A copy of the baseline's runner: another session of its file, or a copy of its module."""
     runner, name = baseline.runner, f"{baseline.name} {AGAIN}"
     if isinstance(runner, OnnxRunner):
         return onnx_runner(runner.path, runner.precision, name=name)

@@ -1,4 +1,4 @@
-"""The options of ``fxpasses bench``: how is timed, and with ``--matrix`` what is compared."""
+"""The options of ``fxpasses bench``: the timing, and with ``--matrix`` the variants to compare."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def names_of(text: str, option: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingOptions:
-    """How artifacts are timed."""
+    """Options for the timing of artifacts."""
 
     batch: Annotated[str, typer.Option("--batch", metavar="N,N", help="Batch sizes.")] = "1"
     threads: Annotated[str, typer.Option("--threads", metavar="N,N", help="Thread counts.")] = "1"
@@ -96,7 +96,7 @@ class TimingOptions:
     ] = DEVICES[0]
 
     def settings(self) -> BenchSettings:
-        """The same as settings; typer tells errors of lists."""
+        """The options as settings; typer reports errors in lists."""
         from fxpasses.measure.benchmark import BenchSettings
 
         batches = shared.whole_numbers(self.batch, "--batch", MOST_BATCH)
@@ -106,7 +106,7 @@ class TimingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixOptions:
-    """What a matrix compares."""
+    """Options of ``bench --matrix``: the variants that it compares, and their baseline."""
 
     pruned: Annotated[
         Path | None, typer.Option("--pruned", metavar="DIR", help=f"{_OF_MATRIX}what fxpasses prune wrote.")
@@ -139,10 +139,10 @@ class MatrixOptions:
     ] = None
 
     def choice(self, folder: Path, devices: str) -> MatrixChoice:
-        """The same as what is compared.
+        """The options as a :class:`MatrixChoice`.
 
         Raises:
-            InputError: a name that is unknown.
+            InputError: a name is unknown.
         """
         return MatrixChoice(
             folder,
@@ -157,7 +157,7 @@ class MatrixOptions:
         )
 
     def refuse_alone(self) -> None:
-        """Raise InputError for the first of these options that was said, where no matrix is asked for."""
+        """Raise InputError for the first of these options that is given without ``--matrix``."""
         for option in options_of(MatrixOptions):
             if getattr(self, option.name) != option.default:
                 what = f"{option.spelling} without --matrix"

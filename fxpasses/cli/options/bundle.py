@@ -16,7 +16,7 @@ from .table import options_of
 
 
 class Layout(str, Enum):
-    """What a bundle is laid out for."""
+    """The layout of a bundle: a zip, or a folder for another tool."""
 
     zip = "zip"
     triton = "triton"
@@ -26,7 +26,7 @@ class Layout(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class BundleOptions:
-    """What ``fxpasses bundle`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses bundle``."""
 
     out: Annotated[
         Path,

@@ -19,7 +19,7 @@ _MOST_WORKERS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """What ``fxpasses serve`` is asked for, as the command line spells it."""
+    """Options of ``fxpasses serve``."""
 
     host: Annotated[str, typer.Option("--host", help="Address to listen on; another than this one needs a token.")] = (
         "127.0.0.1"
@@ -73,10 +73,10 @@ class ServeOptions:
     ] = None
 
     def settings(self, folder: Path) -> ServeSettings:
-        """The same as settings.
+        """The options as settings.
 
         Raises:
-            InputError: a server cannot be run so.
+            InputError: no server can run with these settings.
         """
         from fxpasses.serving.settings import ServeSettings
 

@@ -1,4 +1,4 @@
-"""``quantize --qat EPOCHS``: train with what rounding does, and convert to the integers that training saw."""
+"""``quantize --qat EPOCHS``: train with simulated rounding, and convert to the integers of the trained graph."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Qat:
-    """What is asked of training.
+    """Settings of quantization-aware training.
 
     Attributes:
-        run: how it goes.
-        weight_bits, activation_bits: of all layers but the first and last.
+        run: settings of the training run.
+        weight_bits, activation_bits: bits of all layers but the first and last.
         augment: whether training images are mirrored and shifted.
-        checkpoint: a file that gets everything now and then, and that training goes on from if it is there.
+        checkpoint: a file to which training saves its state from time to time; if it exists, training resumes from it.
     """
 
     run: RunSettings

@@ -228,7 +228,7 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
 def _warnings(
     given: Input, settings: Settings, measured: Measured, macs: MacCount, of_outputs: Sequence[str]
 ) -> list[str]:
-    """What is odd; ``of_outputs``, how far they are from float, says nothing where float was never trained."""
+    """Warnings for the user. ``of_outputs``, on the distance from float, is left out if float was never trained."""
     config = settings.config
     if given.model.pretrained or settings.qat is None:
         found = [*of_outputs, *random_weights(given.model)]

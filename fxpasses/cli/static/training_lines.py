@@ -1,4 +1,4 @@
-"""What a user sees of training while it runs: a bar on a terminal, and lines with loss, accuracy and time left."""
+"""Display of training while it runs: a bar on a terminal, and lines with loss, accuracy and time left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fxpasses.training.runs.training_run import TrainingProgress, TrainingRun
 from ..terminal import Step, Terminal
 
 QUIET_SECONDS = 60.0
-"""A long epoch has a line in between as often as that."""
+"""Seconds between two lines within a long epoch."""
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
@@ -47,7 +47,7 @@ def _found(loss: float, accuracy: float) -> str:
 
 
 def left_text(seconds: float) -> str:
-    """``2 h 05 min left``, ``12 min left``, ``40 s left``."""
+    """Remaining time as text: ``2 h 05 min left``, ``12 min left``, ``40 s left``."""
     if seconds >= _HOUR:
         return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE):02d} min left"
     return f"{seconds / _MINUTE:.0f} min left" if seconds >= _MINUTE else f"{seconds:.0f} s left"

@@ -43,7 +43,7 @@ class DeviceRunner:
 
 
 def require_device(device: str) -> None:
-    """Raise InputError for a device that this machine has not."""
+    """Raise InputError for a device that this machine does not have."""
     if device == CUDA and not torch.cuda.is_available():
         raise InputError(
             "device cuda",

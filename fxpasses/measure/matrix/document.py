@@ -34,7 +34,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class About:
-    """What a matrix is of, for its document."""
+    """Facts on a matrix for its document: the model, the command, remarks on energy, and notes."""
 
     model: str
     command: str
@@ -43,7 +43,7 @@ class About:
 
 
 def matrix_document(matrix: Matrix, imported: Sequence[ImportedRow], about: About) -> dict[str, Any]:
-    """The document."""
+    """The content of matrix.json."""
     machine = environment()
     rows = [_measured(row, machine) for row in matrix.rows] + [_imported(row) for row in imported]
     return {
@@ -64,10 +64,10 @@ def matrix_document(matrix: Matrix, imported: Sequence[ImportedRow], about: Abou
 
 
 def read_matrix(path: Path) -> dict[str, Any]:
-    """A document that :func:`matrix_document` made.
+    """Read a document that :func:`matrix_document` made.
 
     Raises:
-        InputError: there is no such file, or it is something else; the key is named.
+        InputError: there is no such file, or it is no matrix; the error names the key.
     """
     again = "make it again: fxpasses bench DIR --matrix --out DIR writes it"
     document = read_json(path, "the matrix", again)

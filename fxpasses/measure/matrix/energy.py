@@ -22,7 +22,7 @@ _MICRO, _MILLI = 1e-6, 1e-3
 
 @dataclass(frozen=True)
 class EnergySource:
-    """A meter, or why there is none; ``name`` is what is read."""
+    """A meter, or the reason why there is none; ``name`` is the name of the counter that is read."""
 
     name: str
     meter: Callable[[], float] | None = None
@@ -36,24 +36,24 @@ class Meters:
     sources: Mapping[str, EnergySource]
 
     def joules(self, device: str) -> float | None:
-        """Used so far; None where it cannot be read."""
+        """Joules that a device has used so far; None if they cannot be read."""
         meter = self.sources[device].meter if device in self.sources else None
         return None if meter is None else meter()
 
     def told(self) -> list[str]:
-        """What is read of each device, and why it is not, as sentences."""
+        """A sentence for each device: the source of its energy readings, or why its energy is unreadable."""
         read = [f"energy of {device}: {s.name}" for device, s in self.sources.items() if s.why is None]
         return read + [f"energy of {d} is unreadable: {s.name}: {s.why}" for d, s in self.sources.items() if s.why]
 
 
 def meters_of(devices: Iterable[str]) -> Meters:
-    """RAPL for the CPU, NVML for a GPU."""
+    """The meters of devices: RAPL for the CPU, NVML for a GPU."""
     return Meters({device: rapl() if device == CPU else nvml() for device in dict.fromkeys(devices)})
 
 
 @dataclass
 class _Package:
-    """One counter; it runs on where it starts again."""
+    """The counter of one package; the total grows on when the counter restarts at 0."""
 
     file: Path
     range_uj: int
@@ -68,7 +68,7 @@ class _Package:
 
 
 def rapl(powercap: Path = POWERCAP) -> EnergySource:
-    """The CPU's packages."""
+    """The energy source of the CPU: the RAPL counters of all its packages."""
     name = f"RAPL ({powercap})"
     if not powercap.is_dir():
         return EnergySource(
@@ -103,7 +103,7 @@ class _Gpu:
 
 
 def nvml(index: int = 0, library: str = NVML_LIBRARY) -> EnergySource:
-    """An NVIDIA GPU."""
+    """The energy source of an NVIDIA GPU: the counter of its driver."""
     name = f"NVML, GPU {index}"
     try:
         gpu = _Gpu(ctypes.CDLL(library))

@@ -23,13 +23,13 @@ from .verdicts import BASELINE, NO_DIFFERENCE, UNPAIRED_MARGIN, verdict
 
 AGAIN = "run it there again: python run.py --bench > device.json"
 _SAME = 1e-3
-"""Of a median: what rounding to a few digits may move it by."""
+"""Largest relative difference of a stated median from the computed one; rounding to a few digits explains it."""
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """One file on another device."""
+    """The benchmark of one file on another device."""
 
     bench: DeviceBench
     ratio: Interval | None
@@ -45,10 +45,10 @@ class ImportedRow:
 
 
 def read_device_bench(path: Path) -> DeviceBench:
-    """One file.
+    """Read one file of a device's benchmark.
 
     Raises:
-        InputError: it cannot be read, is no such JSON, or its numbers do not belong together; the key is named.
+        InputError: it cannot be read, is no such JSON, or its numbers contradict each other; the error names the key.
     """
     bench = checked(DeviceBench, read_json(path, "the benchmark", AGAIN), path, AGAIN)
     if bench.runs != len(bench.times_ms):
@@ -61,7 +61,7 @@ def read_device_bench(path: Path) -> DeviceBench:
 
 
 def imported_rows(paths: Sequence[Path]) -> list[ImportedRow]:
-    """All files, each compared with the float32 one of the same device, batch and threads, where there is one.
+    """A row for each file, compared with the float32 file of the same device, batch and threads if there is one.
 
     Raises:
         InputError: a file is none, or two are of the same device, file, batch and threads.
@@ -94,5 +94,5 @@ def _row(bench: DeviceBench, others: Sequence[DeviceBench]) -> ImportedRow:
 
 
 def precision_of(file: str) -> str:
-    """``int8`` of ``model.int8.onnx``: the part of the name that is one."""
+    """The precision in a file's name: ``int8`` for ``model.int8.onnx``."""
     return next((part for part in file.split(".") if part in PRECISIONS), OTHER)

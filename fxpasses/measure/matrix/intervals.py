@@ -25,7 +25,7 @@ BOOTSTRAP_DRAWS = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A median, and what encloses that of the distribution; None where there are too few values to tell."""
+    """A median, and bounds of the distribution's median; they are None if there are too few values."""
 
     median: float
     low: float | None
@@ -54,12 +54,12 @@ def _rank(count: int, confidence: float) -> int:
 
 
 def least_values(confidence: float) -> int:
-    """From how many values on there is an interval: the least ``n`` with ``2 / 2**n <= 1 - confidence``."""
+    """The least number of values that give an interval: the least ``n`` with ``2 / 2**n <= 1 - confidence``."""
     return max(2, math.ceil(1 - math.log2(1 - confidence)))
 
 
 def each_of(count: int, confidence: float) -> float:
-    """The confidence of each of so many intervals that makes all hold together (Bonferroni)."""
+    """The confidence that each of ``count`` intervals needs so that all hold together (Bonferroni)."""
     return 1 - (1 - confidence) / max(count, 1)
 
 

@@ -31,8 +31,8 @@ class Row:
     """One variant at one setting.
 
     Attributes:
-        ratio: of the baseline's time to its own; None of the baseline itself.
-        millijoules: of one call, the median over rounds; None where energy cannot be read.
+        ratio: ratio of the baseline's time to the variant's; None for the baseline itself.
+        millijoules: energy of one call, the median over rounds; None if energy cannot be read.
     """
 
     variant: MatrixVariant
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What was measured on this machine; ``confidence`` is that of the interval of each row."""
+    """Measurements on this machine; ``confidence`` is the confidence of the interval of each row."""
 
     rows: list[Row]
     noise: dict[tuple[int, int], Noise]
@@ -67,8 +67,8 @@ def measure_matrix(
 
     Args:
         variants: their names differ; ``baseline`` is one of them.
-        twin: the baseline once more, under a name of its own: another session of the file, or a copy of the module.
-        settings: at least as many rounds are run as an interval needs.
+        twin: a copy of the baseline with its own name: another session of the file, or a copy of the module.
+        settings: settings of the timing; at least as many rounds are run as an interval needs.
 
     Raises:
         InputError: a runner refuses the input.

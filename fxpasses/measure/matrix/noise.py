@@ -1,9 +1,9 @@
-"""Whether the machine is too noisy to compare anything on: the baseline is measured under two names (an A/A test).
+"""Check that the machine is quiet enough for comparisons: the baseline is measured under two names (an A/A test).
 
-Criterion: the machine is noisy where the interval of the baseline's paired ratio to itself is not inside the margin of
-a verdict (it would tell a difference where there is none), or where the middle half of these ratios spans more than
-``MOST_SPREAD``. Reference for A/A tests: R. Kohavi et al., Controlled experiments on the web, Data Mining and Knowledge
-Discovery 18 (2009), section 3.2.
+Criterion: the machine is noisy if the interval of the baseline's paired ratio to itself is not inside the margin of
+a verdict (a verdict would report a difference where there is none), or if the middle half of these ratios spans more
+than ``MOST_SPREAD``. Reference for A/A tests: R. Kohavi et al., Controlled experiments on the web, Data Mining and
+Knowledge Discovery 18 (2009), section 3.2.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from .intervals import Interval, median_interval
 from .verdicts import MARGIN
 
 MOST_SPREAD = 0.10
-"""Quartile to quartile; on a quiet machine the ratios of a net with itself span 1 to 3 %."""
+"""Largest distance between quartiles of a quiet machine; there, the ratios of a net with itself span 1 to 3 %."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What the baseline's ratio to itself was at one setting.
+    """Ratios of the baseline's times to its own at one setting.
 
     Attributes:
-        interval: of the median ratio.
-        spread: from the lower to the upper quartile of the ratios.
-        margin: from which a verdict tells a difference there.
-        why: the machine is noisy, as a sentence; None where it is not.
+        interval: interval of the median ratio.
+        spread: distance from the lower to the upper quartile of the ratios.
+        margin: smallest difference that a verdict at this setting reports.
+        why: the reason why the machine is noisy, as a sentence; None if it is not.
     """
 
     interval: Interval

@@ -1,4 +1,4 @@
-"""What a matrix compares: a runner, and whether its model is dense or pruned."""
+"""Variants that a matrix compares: each is a runner, whose model is dense or pruned."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class MatrixVariant:
     """One row of the matrix, at every setting.
 
     Attributes:
-        runner: its name is unique in the matrix: :func:`variant_name`.
+        runner: its runner, whose name is unique in the matrix: :func:`variant_name`.
         structure: dense or pruned.
-        device: ``"cpu"`` or ``"cuda"``, of this machine.
-        size_bytes: of its file, or of its weights where it has none.
+        device: device of this machine, ``"cpu"`` or ``"cuda"``.
+        size_bytes: size of its file, or of its weights if it has no file.
     """
 
     runner: Runner
@@ -38,12 +38,12 @@ class MatrixVariant:
 
 
 def variant_name(structure: str, runtime: str, precision: str, device: str = CPU) -> str:
-    """``pruned torch int8``; ``dense torch fp16 on cuda``."""
+    """Name of a variant: ``pruned torch int8``, ``dense torch fp16 on cuda``."""
     return f"{structure} {runtime} {precision}" + ("" if device == CPU else f" on {device}")
 
 
 def baseline_of(variants: Sequence[MatrixVariant], name: str | None) -> MatrixVariant:
-    """The variant all others are compared with: the one of that name, by default fp32 in onnxruntime, else the first.
+    """The variant that all others are compared with: by name, by default fp32 in onnxruntime, else the first.
 
     Raises:
         InputError: there is none of that name.

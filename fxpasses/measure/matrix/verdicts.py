@@ -1,9 +1,9 @@
-"""What an interval says: faster, slower, or no difference shown.
+"""Verdicts on intervals: faster, slower, or no difference shown.
 
-A ratio is the baseline's time over that of a row: 2 is twice as fast. A difference counts from ``MARGIN`` on: by as
-much the layout of memory and of code moves the speed of one program, in one process, for all of its rounds (T.
-Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, ASPLOS 2009), and no interval over the
-rounds of that process sees it. Where the baseline differed from itself by more, that is the margin.
+A ratio is the baseline's time over that of a row: 2 is twice as fast. Differences below ``MARGIN`` do not count. The
+layout of memory and code can change the speed of a program by this much, for all rounds of one process (T. Mytkowicz
+et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, ASPLOS 2009), so an interval over the rounds of
+that process does not show it. If the baseline differed from itself by more, that difference is the margin.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FASTER, SLOWER, NO_DIFFERENCE, BASELINE = "faster", "slower", "no difference sho
 VERDICTS = (FASTER, SLOWER, NO_DIFFERENCE, BASELINE)
 MARGIN = 0.03
 UNPAIRED_MARGIN = 0.10
-"""Of runs one behind the other: clocks and heat drift by as much between them."""
+"""Margin for runs that were not timed in turns: clock rates and temperature change by as much between two runs."""
 
 
 def verdict(interval: Interval, margin: float) -> str:
-    """From an interval of the ratio; one that reaches between ``1 / (1 + margin)`` and ``1 + margin`` shows nothing."""
+    """The verdict on an interval of the ratio; it shows no difference if it reaches into the margin around 1."""
     if interval.low is None or interval.high is None:
         return NO_DIFFERENCE
     if interval.low > 1 + margin:
@@ -32,7 +32,7 @@ def verdict(interval: Interval, margin: float) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """A row whose verdict is another than before; a ``flip`` is one that says the opposite."""
+    """A row whose verdict changed; in a ``flip``, the new verdict is the opposite of the old one."""
 
     row: str
     before: str
@@ -54,5 +54,5 @@ def changes(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, An
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """``dense torch int8, batch 1, threads 2, AMD EPYC``: what tells a row from all others."""
+    """Unique name of a row: ``dense torch int8, batch 1, threads 2, AMD EPYC``."""
     return f"{row['name']}, batch {row['batch']}, threads {row['threads']}, {row['device']}"

@@ -1,4 +1,4 @@
-"""What observers keep while data passes on a GPU: on that device, so that no batch waits for the CPU to read a number.
+"""Statistics of observers for data on a GPU: they stay there, so that no batch waits for the CPU to read a number.
 
 Minimum and maximum are two tensors. A histogram's bins depend on the largest value, which is known only at the end; so
 values are counted by sign, exponent and the first bits of their mantissa, as many as tell the bins of the largest
@@ -42,7 +42,7 @@ class DeferredEnds:
                 self._ends = torch.minimum(self._ends[0], low), torch.maximum(self._ends[1], high)
 
     def read(self) -> tuple[float, float]:
-        """Both as numbers, NaN or infinity included; (inf, -inf) of nothing."""
+        """Minimum and maximum as numbers, NaN and infinity included; (inf, -inf) without values."""
         if self._ends is None:
             return float("inf"), float("-inf")
         low, high = torch.stack(self._ends).tolist()
@@ -53,8 +53,8 @@ class DeferredCounts:
     """Counts of values by their leading bits.
 
     Args:
-        bins: on either side of zero, of the histogram that this becomes.
-        device: of all values.
+        bins: number of bins on either side of zero in the final histogram.
+        device: the device of all values.
 
     Attributes:
         ends: minimum and maximum of whole tensors.
@@ -68,7 +68,7 @@ class DeferredCounts:
             self._counts = torch.zeros(2 * self._side, dtype=torch.int64, device=device)
 
     def add(self, whole: Tensor, counted: Tensor, times: int) -> None:
-        """Takes in the ends of a tensor, and those of its values that are counted, so many times each."""
+        """Add the ends of the tensor ``whole``, and count each of its values in ``counted`` ``times`` times."""
         self.ends.add(whole)
         bits = counted.to(torch.float32).reshape(-1).view(torch.int32)
         magnitude = bits & _MAGNITUDE
@@ -79,7 +79,7 @@ class DeferredCounts:
         self._counts.index_add_(0, index, torch.full_like(index, times))
 
     def read(self, width: float) -> Tensor:
-        """Counts of bins of that width, ``[2 * bins]`` on the CPU; every value must fit."""
+        """Counts in bins of the given width, ``[2 * bins]`` on the CPU; all values must be inside the bins."""
         counts = self._counts.cpu()
         found = torch.nonzero(counts).flatten()
         negative = found >= self._side

@@ -211,7 +211,7 @@ class StreamingHistogram:
         return Histogram(counts[first : last + 1], edges, self.low, self.high)
 
     def _deferred_on(self, x: Tensor) -> DeferredCounts | None:
-        """What counts on a GPU until :meth:`settle`; None where reading numbers costs nothing."""
+        """Counts that stay on a GPU until :meth:`settle`; None for data on the CPU, where numbers are read at once."""
         if is_remote(x) and self._deferred is None:
             self._deferred = DeferredCounts(self.bins, x.device)
         return self._deferred if is_remote(x) else None

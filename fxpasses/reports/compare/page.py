@@ -1,4 +1,4 @@
-"""A comparison as one page that needs nothing else: best values, the trade, all variants, and what differs."""
+"""A comparison as one self-contained page: best values, trade-off, all variants, and differences of the runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .runs import Run, cautions, what_differs
 
 
 def comparison_page(runs: Sequence[Run]) -> str:
-    """The page."""
+    """The HTML page that compares runs."""
     title = f"{len(runs)} run{'s' if len(runs) > 1 else ''} compared"
     head = joined((PAGE_RULES, element("title", f"{title} – fxpasses"), element("style", Markup(STYLE))))
     models = ", ".join(dict.fromkeys(str(run.report["model"]) for run in runs))
@@ -31,7 +31,7 @@ def comparison_page(runs: Sequence[Run]) -> str:
 
 
 def write_comparison(runs: Sequence[Run], path: Path) -> None:
-    """Write the page, all or nothing. Raises InputError where it cannot be written."""
+    """Write the page; the file is complete or not there. Raises InputError if it cannot be written."""
     write_text_atomic(path, comparison_page(runs))
 
 
@@ -41,7 +41,7 @@ def _cautions(runs: Sequence[Run]) -> Markup | None:
 
 
 def _gists(runs: Sequence[Run]) -> Markup | None:
-    """What each run gains and loses, in its report's own words."""
+    """Section with the gains, losses and next steps of each run, in the words of its report; None if there are none."""
     rows = []
     for run in runs:
         found = gist_of(run.report)
@@ -54,7 +54,7 @@ def _gists(runs: Sequence[Run]) -> Markup | None:
 
 
 def _tradeoff(runs: Sequence[Run]) -> Markup | None:
-    """One plot of all; None where the runs were judged by different measures, or on different data."""
+    """Plot of accuracy over latency for all runs; None if their accuracy measures or their data differ."""
     measures = {Measure.of(run.report["variants"]) for run in runs}
     if len(measures) > 1 or len({run.report["data"] for run in runs}) > 1:
         return None
@@ -79,7 +79,7 @@ def _kind(variant: Mapping[str, Any]) -> str:
 
 
 def _best(runs: Sequence[Run]) -> Mapping[int, Any]:
-    """The smallest size and the shortest time, by the column they stand in."""
+    """The smallest size and the shortest time, by column."""
     variants = [v for run in runs for v in run.report["variants"]]
     condition = condition_of(runs)
     sizes = [v["size_bytes"] for v in variants if v["size_bytes"] is not None]

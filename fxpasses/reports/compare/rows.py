@@ -1,4 +1,4 @@
-"""Every variant of every run as one row: as values, for CSV, and as people read them."""
+"""Every variant of every run as one row: as values for CSV, and as text for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUE_COLUMNS = (
     *("metric", "accuracy", "images", "top1_agreement", "sqnr_db"),
     *("batch", "threads", "p50_ms", "p90_ms", "items_per_s", "speedup_vs_fp32"),
 )
-"""Of CSV. A variant has a row for each batch size and number of threads it was timed at, one if for none."""
+"""Columns of the CSV file. A variant has a row for each batch size and thread count at which it was timed, or one."""
 _TIMES = ("batch", "threads", "p50_ms", "p90_ms", "items_per_s", "speedup_vs_fp32")
 
 
@@ -42,7 +42,7 @@ def value_rows(runs: Sequence[Run]) -> list[tuple[Any, ...]]:
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Of tables for people."""
+    """Column titles of tables for people."""
     names = list(dict.fromkeys(Measure.of(run.report["variants"]).name for run in runs))
     condition = condition_of(runs)
     latency = f"ms ({condition})" if condition else "ms"
@@ -50,7 +50,7 @@ def columns_of(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def condition_of(runs: Sequence[Run]) -> str | None:
-    """The first batch size and number of threads that all timed variants share; None where there is none."""
+    """The first batch size and thread count at which all timed variants were timed; None if there is none."""
     timed = [[condition_text(e) for e in v["latency"]] for r in runs for v in r.report["variants"] if v["latency"]]
     if not timed:
         return None
@@ -64,7 +64,7 @@ def text_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
 
 
 def row_text(run: Run, variant: Mapping[str, Any], condition: str | None) -> tuple[str, ...]:
-    """One of them; times are those of ``condition``."""
+    """One row as text; its times are those at ``condition``."""
     measure = Measure.of(run.report["variants"])
     entry = next((e for e in variant["latency"] if condition_text(e) == condition), None)
     return (

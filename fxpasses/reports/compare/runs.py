@@ -1,4 +1,4 @@
-"""The runs that are compared, each under a short name of its own."""
+"""The compared runs, each with a short, unique name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_RUNS = 32
 
 @dataclass(frozen=True)
 class Run:
-    """One report, and what it is called here."""
+    """One report, and its name in the comparison."""
 
     name: str
     report: Mapping[str, Any]
@@ -28,10 +28,10 @@ class Run:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """The reports of folders, or of files.
+    """Read the reports of folders or files.
 
     Raises:
-        InputError: there are none, or too many to be read beside each other, or one of them is no report.
+        InputError: there are none, or too many for one comparison, or one of them is no report.
     """
     if not 0 < len(paths) <= MOST_RUNS:
         raise InputError(
@@ -44,7 +44,7 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as it takes to tell all apart; a number where nothing does."""
+    """Short names: as many last parts of each path as make all names differ; if none do, a number is added."""
     parts = [file.resolve().parts[:-1] if file.name == _REPORT else file.resolve().parts for file in files]
     found = [part[-1] if part else "run" for part in parts]
     for length in range(1, max(len(part) for part in parts) + 1):
@@ -55,7 +55,7 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def what_differs(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """What the runs were made with and on, where they are not alike: name, and a value for each run."""
+    """Settings and surroundings that are not alike in all runs: name, and a value for each run."""
     described = [_described(run) for run in runs]
     names = list(dict.fromkeys(name for known in described for name in known))
     rows = [(name, [known.get(name, "") for known in described]) for name in names]
@@ -80,7 +80,7 @@ def _plain(value: object) -> str:
 
 
 def cautions(runs: Sequence[Run]) -> list[str]:
-    """What must not be read out of the comparison."""
+    """Warnings against conclusions that the comparison does not support, as sentences."""
     found = []
     if len({run.report["model"] for run in runs}) > 1:
         found.append("The runs are of different models.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def variant_table(runs: Sequence[Run]) -> Table:
-    """Every variant of every run."""
+    """Table of every variant of every run."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -10,11 +10,11 @@ from .rows import VALUE_COLUMNS, columns_of, text_rows, value_rows
 from .runs import Run, cautions, what_differs
 
 _LEFT = 2
-"""So many first columns hold text."""
+"""Number of the first columns that hold text and are aligned left."""
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """Tables of what was measured and of what differs; ends with a newline."""
+    """Tables of measurements and of differences between the runs; ends with a newline."""
     parts = [_table(columns_of(runs), text_rows(runs), _LEFT)]
     parts += [f"- {caution}" for caution in cautions(runs)]
     differing = what_differs(runs)
@@ -34,7 +34,7 @@ def csv_text(runs: Sequence[Run]) -> str:
 
 
 def _cell(value: object) -> object:
-    """Text that a spreadsheet would take for a formula is told to be text."""
+    """A cell of CSV; text that a spreadsheet would take for a formula is marked as text."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
@@ -44,5 +44,5 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> 
 
 
 def _escaped(text: str) -> str:
-    """A cell: one line, its bars and markup no more than text."""
+    """A cell of a Markdown table: one line, with bars and markup escaped."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

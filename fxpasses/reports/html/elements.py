@@ -65,7 +65,7 @@ SORTING = """
   }
 })();
 """
-"""What makes a click on the head of a table's column sort its rows, reasons staying with theirs, groups apart."""
+"""Script that sorts a table's rows on a click on a column's head; reasons stay with their rows, groups stay apart."""
 _HASH = base64.b64encode(hashlib.sha256(SORTING.encode()).digest()).decode()
 
 PAGE_RULES = Markup(

@@ -44,7 +44,7 @@ def alert_box(report: Mapping[str, Any]) -> Markup | None:
 
 
 def gist(report: Mapping[str, Any]) -> Markup | None:
-    """The report in plain words: what one gains, what one loses, and what to do next; None where nothing was made."""
+    """The report in plain words: gains, losses and next steps; None if the report has only float."""
     found = gist_of(report)
     if found is None:
         return None

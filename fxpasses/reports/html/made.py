@@ -72,7 +72,7 @@ def _layer_rows(layer: Report) -> list[Markup]:
 
 
 def _histogram(counts: Sequence[int] | None) -> Markup:
-    """How the integers of a tensor are spread over its grid, low to high: a small plot with no axes."""
+    """A small plot with no axes: the histogram of a tensor's integers over its grid, low to high."""
     most = max(counts or (), default=0)
     if not counts or not most:
         return Markup("")

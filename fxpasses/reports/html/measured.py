@@ -58,7 +58,7 @@ def size_and_accuracy(report: Report) -> Markup | None:
 
 
 def tradeoff(report: Report) -> Markup | None:
-    """Accuracy over latency, each file as large as its bytes; None where one of them was not measured."""
+    """Plot of accuracy over latency, with dots as large as the files; None if one of them was not measured."""
     svg = tradeoff_plot(points_of(report["variants"]), Measure.of(report["variants"]))
     if svg is None:
         return None

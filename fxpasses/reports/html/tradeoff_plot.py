@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 _SIZE = (9.2, 3.4)
 _LINE = 0.22
-"""Inches that a name takes."""
+"""Height of a name's line in inches."""
 _NEAR = 0.04
-"""Of an axis: two dots that lie nearer have one label."""
+"""Share of an axis; two points that are closer share a label (twice this share on the accuracy axis)."""
 _LARGEST_AREA, _LEAST_AREA = 420.0, 30.0
-"""Square points: of the largest file, and of one too small to be seen."""
+"""Areas of dots in square points: the dot of the largest file, and the smallest dot that is drawn."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One variant that was judged and timed."""
+    """One variant with its accuracy and latency."""
 
     name: str
     runtime: str
@@ -35,7 +35,7 @@ class Point:
 
 
 def points_of(variants: Sequence[Mapping[str, Any]], prefix: str = "") -> list[Point]:
-    """The variants of which both are known, at the first condition measured; without labels, by agreement."""
+    """Points of the variants with accuracy (without labels, agreement) and latency at the first measured condition."""
     found = []
     judged = any(accuracy_of(v) is not None for v in variants)
     for v in variants:
@@ -47,7 +47,7 @@ def points_of(variants: Sequence[Mapping[str, Any]], prefix: str = "") -> list[P
 
 
 def tradeoff_plot(points: Sequence[Point], measure: Measure) -> str | None:
-    """The plot; None for fewer than two points, between which there is nothing to trade."""
+    """The plot as SVG; None for fewer than two points, which show no trade-off."""
     if len(points) < 2:
         return None
     from matplotlib import rc_context
@@ -88,7 +88,7 @@ def _draw(axes: Axes, points: Sequence[Point], *, percent: bool) -> None:
 
 
 def _places(points: Sequence[Point], width: float, height: float) -> list[tuple[list[int], float, float]]:
-    """The numbers of points that lie on one another, and where they stand."""
+    """Groups of points that overlap: the numbers of the points, and the position of their label."""
     found: list[tuple[list[int], float, float]] = []
     for number, point in enumerate(points, 1):
         for numbers, x, y in found:
@@ -101,7 +101,7 @@ def _places(points: Sequence[Point], width: float, height: float) -> list[tuple[
 
 
 def _names(axes: Axes, points: Sequence[Point]) -> None:
-    """What each number stands for, one below the other."""
+    """Write the legend: each number with its point's name, time and size, one below the other."""
     axes.set_axis_off()
     for number, point in enumerate(points, 1):
         text = f"{number}  {point.name}: {three_digits(point.latency_ms)} ms, {bytes_text(point.size_bytes)}"

@@ -1,1 +1,1 @@
-"""The benchmark matrix as people read it: in the terminal, as Markdown, CSV and a page."""
+"""The benchmark matrix for readers: in the terminal, as Markdown, CSV and a page."""

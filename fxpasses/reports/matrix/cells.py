@@ -1,4 +1,4 @@
-"""The cells of a row of the matrix, the same in every form, and the sentences beside the table."""
+"""The cells of a row of the matrix, equal in all output formats, and the sentences beside the table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..numbers import UNKNOWN, bytes_text, condition_text, three_digits
 Document = Mapping[str, Any]
 COLUMNS = ("variant", "median ms", "mean ± std", "size", "times as fast", "interval", "verdict")
 ENERGY = "energy"
-"""The last column, where energy was read."""
+"""Title of the last column, which is there if energy was read."""
 LEVELS = {FASTER: "good", SLOWER: "bad"}
-"""Of the verdicts that have one."""
+"""Style of each verdict that has one, good or bad."""
 
 
 def columns(document: Document) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def columns(document: Document) -> tuple[str, ...]:
 
 
 def cells(row: Document, names: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
-    """One for each of these columns."""
+    """The text of a row's cell in each column."""
     interval = row["interval"]
     found = (
         row["name"],
@@ -39,7 +39,7 @@ def cells(row: Document, names: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
 
 
 def places(document: Document) -> Iterator[tuple[str, list[Document]]]:
-    """The rows by device, batch and threads, and what those are."""
+    """Groups of rows with the same device, batch and threads, each with a title that names these."""
     found: dict[str, list[Document]] = {}
     for row in document["rows"]:
         found.setdefault(f"{condition_text(row)} · {row['device']}", []).append(row)
@@ -47,17 +47,17 @@ def places(document: Document) -> Iterator[tuple[str, list[Document]]]:
 
 
 def warnings_of(document: Document) -> list[str]:
-    """Where the machine was noisy, as sentences."""
+    """A sentence for each setting at which the machine was noisy."""
     return [f"noisy machine, {condition_text(each)}: {each['why']}" for each in document["noise"] if each["why"]]
 
 
 def lead(document: Document) -> str:
-    """One sentence on what was compared with what."""
+    """One sentence on the baseline of the comparison."""
     compared = f"“Times as fast” is against {document['baseline']}"
     imported = any(not row["paired"] for row in document["rows"])
     return compared + (", on other devices against their own float32 file." if imported else ".")
 
 
 def remarks(document: Document) -> list[str]:
-    """What was left out, and what of energy could be read."""
+    """Remarks on variants that were left out, and on the energy that could be read, as sentences."""
     return [*document["notes"], *document["energy"]]

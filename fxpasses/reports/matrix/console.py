@@ -14,7 +14,7 @@ _VERDICT = COLUMNS.index("verdict")
 
 
 def print_matrix(document: Document, console: Console) -> None:
-    """A table for each setting on each device, and the sentences beside them."""
+    """Print a table for each setting on each device, and the sentences beside the tables."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

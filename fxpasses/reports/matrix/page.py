@@ -1,4 +1,4 @@
-"""The matrix as a page of its own, in the style of report.html; nothing is loaded, nothing runs."""
+"""The matrix as a separate page in the style of report.html; it loads no other files and runs no scripts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VERDICT = COLUMNS.index("verdict")
 
 
 def matrix_page(document: Document) -> str:
-    """The page of a ``matrix.json``."""
+    """The HTML page of a ``matrix.json``."""
     title = f"{document['model']} – fxpasses benchmark matrix"
     head = joined((PAGE_RULES, element("title", title), element("style", Markup(STYLE))))
     about = element("p", f"benchmark matrix · {document['environment']['cpu']}", cls="about")

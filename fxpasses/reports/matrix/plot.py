@@ -17,7 +17,7 @@ _COLOURS = {"good": GOOD, "bad": BAD}
 
 
 def ratio_plot(rows: Sequence[Document]) -> str | None:
-    """A line for each row with a ratio, on a logarithmic axis, 1 marked; None where there is none."""
+    """Plot with a line for each row that has a ratio, on a logarithmic axis with 1 marked; None if no row has one."""
     judged = [row for row in rows if row["ratio"] is not None]
     if not judged:
         return None

@@ -12,7 +12,7 @@ FIELDS = (
     *("device", "batch", "threads", "name", "structure", "runtime", "precision", "runs", "rounds", "median_ms"),
     *("mean_ms", "std_ms", "size_bytes", "ratio", "interval_low", "interval_high", "paired", "verdict", "millijoules"),
 )
-"""Of the CSV file."""
+"""Columns of the CSV file."""
 
 
 def matrix_markdown(document: Document) -> str:
@@ -44,7 +44,7 @@ def _escaped(text: str) -> str:
 
 
 def matrix_csv(document: Document) -> str:
-    """A line for each row, numbers in full; what is not known is empty."""
+    """The matrix as CSV: a line for each row, with all digits of numbers; unknown values are empty."""
     written = io.StringIO()
     lines = csv.writer(written, lineterminator="\n")
     lines.writerow(FIELDS)

@@ -1,1 +1,1 @@
-"""From a checked request to its answer: tensors and images in, batches, and the session that computes them."""
+"""Answers to checked requests: conversion of tensors and images, batches, and the session that computes them."""

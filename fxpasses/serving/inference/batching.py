@@ -25,7 +25,7 @@ Key = tuple[tuple[int, ...], ...]
 
 
 class Watch(Protocol):
-    """Who is told what happens; the metrics."""
+    """Receiver of the batcher's events, such as the server's metrics."""
 
     def batch_done(self, rows: int, seconds: float) -> None: ...
 
@@ -45,12 +45,12 @@ class Batcher:
     """The queue before one session.
 
     Args:
-        run: computes one value of each input; it is called in a thread of its own, one call at a time.
-        together: whether inputs may be put behind each other along the first dimension.
-        max_batch: rows of a batch.
-        delay_s: how long the first request of a batch waits for others.
-        queue: requests taken in and not answered, at most.
-        watch: is told of every batch.
+        run: computes outputs from one value of each input; it is called in its own thread, one call at a time.
+        together: whether inputs may be joined along the first dimension.
+        max_batch: largest number of rows in a batch.
+        delay_s: time for which the first request of a batch waits for others.
+        queue: largest number of accepted requests without an answer.
+        watch: receives every batch's event.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Batcher:
         self._task = self._loop.create_task(self._compute_for_ever())
 
     def hurry(self) -> None:
-        """Wait for no others any more; from any thread, or a signal handler."""
+        """Stop waiting for more requests; may be called from any thread, or from a signal handler."""
         self._hurries = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def close(self) -> None:
-        """Answer everything that was taken in, then stop."""
+        """Answer all accepted requests, then stop."""
         self._closing = True
         self._news.set()
         if self._task is not None:
@@ -123,12 +123,12 @@ class Batcher:
                 self._news.clear()
                 await self._news.wait()
             await self._wait_for_others(self._jobs[0])
-            batch = [job for job in self._next_batch() if not job.answer.done()]  # whoever gave up is not computed
+            batch = [job for job in self._next_batch() if not job.answer.done()]  # cancelled requests are not computed
             if batch:
                 await self._compute(batch)
 
     async def _wait_for_others(self, first: _Job) -> None:
-        """Until the batch is full, or ``delay_s`` after its first request came."""
+        """Wait until the batch is full, or until ``delay_s`` after its first request."""
         deadline = first.came + self._delay_s
         while self._together and not (self._closing or self._hurries) and self._rows_like(first) < self._max_batch:
             left = deadline - time.monotonic()
@@ -144,7 +144,7 @@ class Batcher:
         return sum(job.rows for job in self._jobs if job.key == first.key)
 
     def _next_batch(self) -> list[_Job]:
-        """The first job and all behind it that fit, taken off the queue."""
+        """Take the first job and all later ones that fit off the queue, and return them."""
         first = self._jobs.popleft()
         batch, rows, left = [first], first.rows, deque[_Job]()
         for job in self._jobs:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
-"""What Pillow may decode for strangers."""
+"""Image formats that a server decodes; Pillow knows more, which clients must not reach."""
 DAMAGE = (*READING_ERRORS, struct.error, IndexError, KeyError, TypeError)
-"""What its decoders raise on bytes that somebody made to break them."""
+"""Exceptions that Pillow's decoders raise on damaged or hostile bytes."""
 
 
 def image_array(content: bytes, image: ImageInput, max_pixels: int) -> Array:
-    """float32 ``[1, C, H, W]`` of an image file.
+    """The model's input, float32 ``[1, C, H, W]``, from an image file.
 
     Raises:
         Refusal: it is no image of a kind that is read, it is damaged, or it has too many pixels.
@@ -42,7 +42,7 @@ def image_array(content: bytes, image: ImageInput, max_pixels: int) -> Array:
 
 
 def decode(content: bytes, image: ImageInput, max_pixels: int) -> Array:
-    """uint8 ``[C, H, W]`` at the model's size."""
+    """Pixels of an image file at the model's size, uint8 ``[C, H, W]``."""
     from PIL import Image
 
     channels, height, width = image.shape

@@ -1,4 +1,4 @@
-"""What is told to a client whose request cannot be answered."""
+"""The error for a request that cannot be answered: a status code and a sentence for the client."""
 
 from __future__ import annotations
 

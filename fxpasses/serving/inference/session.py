@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _FREE_SIZE = 8
-"""Of free sizes, when the session is warmed up."""
+"""Value of free sizes while the session is warmed up."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ModelSession:
 
 
 def open_session(model: DeployedModel, threads: int) -> ModelSession:
-    """A session on so many threads, to be opened in the process that uses it: threads do not survive a fork.
+    """Open a session on ``threads`` threads, in the process that uses it, since threads do not survive a fork.
 
     Raises:
         InputError: onnxruntime refuses the file.
@@ -79,7 +79,7 @@ def open_session(model: DeployedModel, threads: int) -> ModelSession:
 
 
 def values_of(spec: TensorSpec, batch: int) -> int:
-    """How many values the tensor has at so many rows; free sizes beside the batch count as 1."""
+    """The number of values in the tensor for a batch of ``batch`` rows; other free sizes count as 1."""
     sizes = [size for size in spec.shape if isinstance(size, int)]
     return math.prod(sizes) * batch
 

@@ -22,12 +22,12 @@ DATATYPES = {
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
 }
-"""The protocol's name of each of numpy's types."""
+"""The protocol's name of each numpy type."""
 
 _LARGEST = 2**31 - 1
-"""Size of a dimension."""
+"""Largest size of a dimension."""
 _KINDS: dict[str, set[type]] = {"b": {bool}, "f": {int, float}}
-"""What JSON writes values of numpy's kinds with; all others are integers."""
+"""Python types of JSON values by the kind of numpy type; values of all other kinds are integers."""
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def output_json(spec: TensorSpec, array: Array) -> dict[str, Any]:
 
 
 def wanted_outputs(model: DeployedModel, request: Mapping[str, Any]) -> list[int]:
-    """Indices of the outputs that a request asks for; all where it does not say.
+    """Indices of the outputs that a request asks for; all outputs if it names none.
 
     Raises:
         Refusal: it asks for one that the model does not give.
@@ -99,7 +99,7 @@ def _array(spec: TensorSpec, given: Mapping[str, Any]) -> Array:
 
 
 def _why_not_shape(spec: TensorSpec, shape: object) -> str | None:
-    """What is wrong with a shape; None if the model takes it."""
+    """Why the model does not take a shape; None if it does."""
     if not isinstance(shape, list) or not all(type(size) is int and 0 < size <= _LARGEST for size in shape):
         return "'shape' must be a list of positive whole numbers"
     expected = [size if isinstance(size, int) else -1 for size in spec.shape]
@@ -125,7 +125,7 @@ def _flat(spec: TensorSpec, data: object, shape: list[int]) -> list[Any]:
 
 
 def _typed(spec: TensorSpec, values: list[Any]) -> Array:
-    """The values in the input's type, none of them changed in kind."""
+    """The values in the input's type; a value of another kind is refused and never converted."""
     kind, found = np.dtype(spec.dtype).kind, set(map(type, values))
     allowed = _KINDS.get(kind, {int})
     if not found <= allowed:

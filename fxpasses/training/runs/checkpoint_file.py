@@ -1,8 +1,8 @@
-"""Checkpoints: one file, whole or not there, that can be read without running anything in it.
+"""Checkpoints: one file, complete or not there, which is read without running any code in it.
 
-Written beside its place under another name, flushed to the disk and renamed (:mod:`fxpasses.writing.atomic`): a kill or
-a full disk at any moment leaves the last good one. Read with ``weights_only=True``, which refuses whatever is no tensor
-or plain data.
+A checkpoint is written under another name, flushed to the disk and renamed (:mod:`fxpasses.writing.atomic`): if the
+process is killed or the disk is full, the last good one is still there. It is read with ``weights_only=True``, which
+refuses everything but tensors and plain data.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ FORMAT = "fxpasses training checkpoint 1"
 
 
 def fingerprint(module: nn.Module, *settings: object) -> str:
-    """A hash of what a checkpoint must have been made of: names and shapes of all tensors, and the settings."""
+    """A hash by which a checkpoint is matched to its run: of the names and shapes of all tensors, and the settings."""
     lines = [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in module.state_dict().items()]
     text = "\n".join([*lines, *map(repr, settings)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
-    """Put a checkpoint in the place of the last one.
+    """Write a checkpoint, which replaces the last one.
 
     Raises:
         InputError: it cannot be written; the last one is still there.
@@ -46,7 +46,7 @@ def write_checkpoint(path: Path, content: dict[str, Any], made_of: str) -> None:
 
 
 def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
-    """What was written.
+    """Read a checkpoint that :func:`write_checkpoint` wrote.
 
     Raises:
         InputError: there is no such file, it is torn or no checkpoint, or it is of another model or other settings.

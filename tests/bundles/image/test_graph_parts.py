@@ -1,4 +1,4 @@
-"""Names that a graph does not use yet."""
+"""New nodes and constants get names that the graph does not use yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preprocessing in the graph: the same integers as normalizing outside, byte by byte; or scaled inside."""
+"""Preprocessing in the graph gives the same integers as outside, byte by byte; scaling may be in the graph, too."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_bytes_go_straight_to_the_integers(int8: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize(("target", "aligned"), [("x86", False), ("cuda", True)])
 def test_other_grids_are_normalized_in_the_graph(target: str, aligned: bool) -> None:
-    """Without aligned pixels, and with symmetric activations."""
+    """Grids that are not the pixels' own: without aligned pixels, and with symmetric activations."""
     int8 = model_of(exported(graph(target, aligned)))
     made = image_graph(int8, IMAGE)
     assert [node.op_type for node in made.graph.node][:5] == ["Transpose", "Cast", "Div", "Sub", "Div"]

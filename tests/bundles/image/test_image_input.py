@@ -1,4 +1,4 @@
-"""What a model is fed: normalizing as the data sources do, and the pixels behind stored inputs."""
+"""Image inputs are normalized as the data sources do, and pixels are recovered from stored inputs."""
 
 from __future__ import annotations
 

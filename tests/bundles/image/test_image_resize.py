@@ -1,4 +1,4 @@
-"""Scaling in the graph: the size that Python's arithmetic gives, and the centre cut out."""
+"""Scaling in the graph gives the size that Python computes, and cuts out the centre."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fxpasses.bundles.image.image_resize import OPSET, add_resize
 from fxpasses.models.data.image_folder import read_image
 
 MOST_LEVELS = 2
-"""A pixel is off by: both round twice, after rows and after columns, and weights are rounded to 22 bits."""
+"""Largest error of a pixel in levels: both sides round after rows and after columns, and weights have 22 bits."""
 
 
 def scaled(image: ImageInput) -> onnxruntime.InferenceSession:

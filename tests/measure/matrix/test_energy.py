@@ -1,4 +1,4 @@
-"""Counters of energy, on folders made as Linux shows them, and what is said where there are none."""
+"""Counters of energy are read from folders like those of Linux; if there are none, the reason is reported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_counter_that_may_not_be_read(tmp_path: Path) -> None:
-    """Root may read every file, so that it is a folder here."""
+    """The counter's file is a folder here, because root may read every file."""
     file = package(tmp_path, "intel-rapl:0", 0)
     file.unlink()
     file.mkdir()

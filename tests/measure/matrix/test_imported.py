@@ -1,4 +1,4 @@
-"""Benchmarks of other devices: what is taken, compared and refused."""
+"""Benchmarks of other devices are read and compared, and unfit ones are refused."""
 
 from __future__ import annotations
 

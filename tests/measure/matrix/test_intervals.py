@@ -1,4 +1,4 @@
-"""Intervals of medians: by hand, and by how often they hold the truth."""
+"""Intervals of medians equal those computed by hand, and hold the true median often enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxpasses.measure.matrix.intervals import each_of, least_values, median_inte
 
 
 def test_by_hand() -> None:
-    """Of ten values, the second and the ninth hold the median with 1 - 2 * 11 / 1024 = 97.9 %."""
+    """The second and the ninth of ten values enclose the median with probability 1 - 2 * 11 / 1024 = 97.9 %."""
     found = median_interval([3, 1, 4, 10, 5, 9, 2, 6, 8, 7], 0.95)
     assert (found.median, found.low, found.high, found.values) == (5.5, 2, 9, 10)
     assert median_interval(range(1, 11), 0.98).low == 1, "98 % needs the outermost"
@@ -26,7 +26,7 @@ def test_from_so_many_values_on_there_is_an_interval(confidence: float) -> None:
 
 @pytest.mark.parametrize("count", [6, 11, 20, 41])
 def test_it_holds_the_median_as_often_as_it_says(count: int) -> None:
-    """Of a skewed distribution; 600 draws of a probability of 0.95 scatter by 0.009: three of those below is 0.923."""
+    """The distribution is skewed. A share of 0.95 in 600 draws has a deviation of 0.009; three below it is 0.923."""
     generator, held = random.Random(count), 0
     for _ in range(600):
         found = median_interval([generator.expovariate(1.0) for _ in range(count)], 0.95)

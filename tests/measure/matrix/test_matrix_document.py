@@ -1,4 +1,4 @@
-"""``matrix.json`` is what its format says, and is read again."""
+"""``matrix.json`` follows its format, and is read again."""
 
 from __future__ import annotations
 

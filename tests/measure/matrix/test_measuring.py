@@ -1,4 +1,4 @@
-"""A whole matrix on simulated machines: right verdicts, the same again, and a warning where nothing can be told."""
+"""A whole matrix on simulated machines: right and repeatable verdicts, and a warning on a noisy machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def verdicts(matrix: Matrix) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_verdicts_are_right_and_do_not_flip(seed: int) -> None:
-    """On a machine that drifts by a tenth in a minute, with jitter, and a neighbour now and then."""
+    """The machine's speed drifts by a tenth in a minute, with jitter, and with other load from time to time."""
     first, second = (measured(SimulatedMachine(2 * seed + run), COSTS) for run in range(2))
     assert verdicts(first) == verdicts(second) == RIGHT
     assert not any(noise.why for noise in (*first.noise.values(), *second.noise.values()))

@@ -1,4 +1,4 @@
-"""Verdicts from intervals, and what becomes of them between two matrices."""
+"""Verdicts from intervals, and changes of verdicts between two matrices."""
 
 from __future__ import annotations
 

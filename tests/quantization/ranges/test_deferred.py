@@ -1,4 +1,4 @@
-"""What observers keep on a GPU: the CPU's ranges in the end, and nothing read in between."""
+"""Observers on a GPU find the same ranges as on the CPU, and read no number before the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs are read, named apart, and told where they differ and what does not compare."""
+"""Runs are read and get different names; their differences and the limits of the comparison are listed."""
 
 from __future__ import annotations
 

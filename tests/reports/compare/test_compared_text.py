@@ -1,4 +1,4 @@
-"""The comparison as Markdown and CSV: every variant, no markup from names, nothing a spreadsheet would compute."""
+"""The comparison as Markdown and CSV has every variant, no markup from names, and no formulas for spreadsheets."""
 
 from __future__ import annotations
 

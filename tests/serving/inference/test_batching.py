@@ -1,4 +1,4 @@
-"""The queue before a session, with a function in its place."""
+"""The queue of a session, tested with a function instead of the session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 class Seen:
-    """A model that doubles, and notes what it was given."""
+    """A model that doubles its inputs and notes them."""
 
     def __init__(self, seconds: float = 0.0, wrong: float | None = None) -> None:
         self.batches: list[int] = []
@@ -42,7 +42,7 @@ class Seen:
 
 
 def with_batcher(seen: Seen, work: Callable[[Batcher], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
-    """What ``work`` gives with a batcher that has started, and is closed at the end."""
+    """Start a batcher, return the result of ``work`` with it, and close it."""
 
     async def all_of_it() -> Any:
         given: dict[str, Any] = {"together": True, "max_batch": 4, "delay_s": 0.0, "queue": 100, "watch": seen}

@@ -1,4 +1,4 @@
-"""Uploaded images become what the training pipeline makes of the same files, bit for bit."""
+"""Uploaded images give the same inputs as in the training pipeline, bit for bit."""
 
 from __future__ import annotations
 

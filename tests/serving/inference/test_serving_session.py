@@ -1,4 +1,4 @@
-"""The session of a worker: its options, and what it says of inputs that it does not compute."""
+"""The session of a worker: its options, and its refusals of inputs that it cannot compute."""
 
 from __future__ import annotations
 

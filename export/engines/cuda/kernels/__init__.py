@@ -1,1 +1,1 @@
-"""Kernels in Triton, for which nothing here is imported but Triton itself."""
+"""Kernels in Triton; the files import nothing but Triton."""

@@ -1,9 +1,9 @@
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 # mypy: disallow-untyped-calls=False
-"""Everything but layers in Triton: sums, products, tables, pools, other grids, and the way in.
+"""Triton kernels for operators that are no layers: sums, products, tables, pools, changes of grid, and quantization.
 
-Tensors are dense in one order; what is computed does not depend on which. ``limits`` holds the smallest and largest
-result without the zero point, the output's zero point, and those of the inputs.
+All tensors of a call are dense and in the same order of dimensions; any order gives the same results. ``limits`` holds
+the smallest and largest result without the zero point, the output's zero point, and the zero points of the inputs.
 """
 
 import triton
@@ -44,7 +44,7 @@ def multiply_bytes(a, b, y, ratios, limits, COUNT, CHANNELS, AREA, PER_CHANNEL: 
 
 @triton.jit
 def rescale_rows(x, y, ratios, limits, COUNT, WIDTH, Y_WIDTH, UNSIGNED: tl.constexpr, BLOCK: tl.constexpr):
-    """Rows of ``WIDTH`` bytes to another grid, into rows of ``Y_WIDTH``: one part of a concatenation."""
+    """Convert rows of ``WIDTH`` bytes to another grid, inside rows of ``Y_WIDTH``: one part of a concatenation."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < COUNT
     ratio = tl.load(ratios)
@@ -55,7 +55,7 @@ def rescale_rows(x, y, ratios, limits, COUNT, WIDTH, Y_WIDTH, UNSIGNED: tl.const
 
 @triton.jit
 def look_up(x, y, table, COUNT, BLOCK: tl.constexpr):
-    """An elementwise operator by its 256 results, in the order of bytes read as unsigned."""
+    """Apply an elementwise operator by a table of its 256 results, in the order of unsigned bytes."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < COUNT
     byte = tl.load(x + at, mask=mask, other=0).to(tl.int32) & 255
@@ -64,7 +64,7 @@ def look_up(x, y, table, COUNT, BLOCK: tl.constexpr):
 
 @triton.jit
 def quantize_floats(x, y, SCALE, ZERO, LOW, HIGH, COUNT, BLOCK: tl.constexpr):
-    """Floats to bytes. The division is IEEE's: multiplying by ``1 / scale`` would round otherwise."""
+    """Quantize floats to bytes, by an IEEE division, since a product with ``1 / scale`` would round differently."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < COUNT
     scale = tl.full((BLOCK,), 0.0, tl.float32) + tl.load(SCALE)

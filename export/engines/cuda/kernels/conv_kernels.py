@@ -36,7 +36,7 @@ def _store(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits
 
 
 _SIZES = ["M", "H", "W", "OH", "OW", "PH", "PW", "DH", "DW", "PAD"]
-"""Numbers that no program is compiled anew for, whatever they are."""
+"""Names of integer arguments for whose values Triton does not specialize, so that no new value needs a compilation."""
 
 
 @triton.jit(do_not_specialize=_SIZES)
@@ -44,7 +44,7 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
               DH, DW, X_CHANNELS, Y_CHANNELS, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr,
               RESIDUAL: tl.constexpr, FLOATS: tl.constexpr, PADDED: tl.constexpr, FEW: tl.constexpr,
               EVEN: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):  # fmt: skip
-    """A convolution or linear layer as a matrix product whose left side is never written.
+    """A convolution or linear layer as a matrix product whose left matrix is never stored.
 
     It runs over stretches of bytes that lie side by side: the channels of a tap; where there are ``FEW`` (their number,
     else 0), those of all taps of a row. ``EVEN``: a stretch is a whole number of slices of BK.
@@ -91,7 +91,7 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
 def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C, KH, KW, H, W, OH, OW, SH, SW, PH,
                    PW, DH, DW, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr, RESIDUAL: tl.constexpr,
                    BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
-    """A convolution each of whose ``N`` outputs reads one of ``C`` channels."""
+    """A depthwise convolution: each of its ``N`` outputs reads one of ``C`` channels."""
     tiles_n = (N + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)

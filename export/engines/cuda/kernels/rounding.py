@@ -1,6 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 # mypy: disallow-untyped-calls=False
-"""Exact sums to integers of a grid, inside a Triton kernel.
+"""Rounding of exact sums to the integers of a grid, inside a Triton kernel.
 
 Adding and taking away 1.5 * 2**23 (2**52 in float64) rounds half to even, as every float addition does; products must
 not be contracted into that addition, so kernels are launched without fused multiply-add. Python calls none of these:
@@ -13,7 +13,7 @@ import triton.language as tl
 
 @triton.jit
 def round_within(steps, low, high):
-    """Float numbers of steps to whole ones between two bounds, as int32; the bounds hold what rounding must."""
+    """Round float numbers of steps to int32 within two bounds; the bounds keep the values small enough to round."""
     clipped = tl.minimum(tl.maximum(steps, low.to(steps.dtype)), high.to(steps.dtype))
     if steps.dtype == tl.float64:
         whole = (clipped + 6755399441055744.0) - 6755399441055744.0
@@ -24,7 +24,7 @@ def round_within(steps, low, high):
 
 @triton.jit
 def levels(byte, UNSIGNED: tl.constexpr):
-    """Bytes as they lie in memory, read as int8, as the int32 they stand for."""
+    """Convert bytes, which are read as int8, to the int32 values that they stand for, signed or unsigned."""
     value = byte.to(tl.int32)
     if UNSIGNED:
         value = value & 255

@@ -1,4 +1,4 @@
-"""Whole nets on GPUs, in Triton's interpreter: the reference's integers, and a note for what has no kernel."""
+"""Whole nets in Triton's interpreter give the reference's integers, and a note for each call without a kernel."""
 
 from __future__ import annotations
 

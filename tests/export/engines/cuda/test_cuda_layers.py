@@ -1,4 +1,4 @@
-"""Layers on GPUs, in Triton's interpreter: bit for bit what the exact reference gives."""
+"""Layers for GPUs, in Triton's interpreter, give the integers of the exact reference, bit for bit."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ QUICK = {("few_channels_strided", "cuda"), ("odd_channels_1x1", "x86"), ("even_c
     ("depthwise", "x86"),
     ("few_channels_dilated", "cuda"),
 }
-"""An interpreter takes its time: the others are for the slow suite."""
+"""Cases of the fast suite; all others are marked slow, because the interpreter is slow."""
 CASES = [
     pytest.param(name, target, marks=[] if (name, target) in QUICK else [pytest.mark.slow])
     for name in CONVOLUTIONS

@@ -1,4 +1,4 @@
-"""Operators on bytes on GPUs, in Triton's interpreter: bit for bit what the exact reference gives."""
+"""Operators on bytes for GPUs, in Triton's interpreter, give the integers of the exact reference, bit for bit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_without_a_proof_float64_rounds(kind: type[CudaAdd] | type[CudaMul] | ty
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8])
 def test_the_way_in_divides_as_ieee_does(dtype: torch.dtype) -> None:
-    """Multiplying by 1/scale, as a GPU's division by a number does, rounds some of these ties the other way."""
+    """A product with 1/scale, as in a GPU's fast division, would round some of these ties the other way."""
     graph = torch.fx.Graph()
     scale = 0.0470588244497776
     node = graph.call_function(ops.quantize, (graph.placeholder("x"), scale, 3, dtype))

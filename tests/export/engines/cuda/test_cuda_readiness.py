@@ -1,4 +1,4 @@
-"""What is said where the kernels cannot run."""
+"""Reasons and errors where the kernels cannot run."""
 
 from __future__ import annotations
 

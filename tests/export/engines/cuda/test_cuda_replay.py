@@ -12,7 +12,7 @@ from fxpasses.export.engines.cuda.replay import KEPT, LARGEST_BATCH, REPEATS, Re
 
 
 class Recorder:
-    """Stands for the recording of a graph: counts, and gives what the function itself gives."""
+    """Replaces the recording of a graph: counts the calls, and returns the results of the function itself."""
 
     def __init__(self) -> None:
         self.recorded: list[tuple[int, ...]] = []

@@ -1,4 +1,4 @@
-"""Tiles: chosen by measuring, kept in a checked file, never at the cost of a result."""
+"""Tiles are chosen by measurements and kept in a checked file, and never change a result."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def launched(table: TileTable | None) -> list[Tile]:
 
 
 def measuring(run: Callable[[], None]) -> float:
-    """Milliseconds by the order of tiles: the usual, the fast, the large one."""
+    """Function that returns milliseconds by the order of tiles: the usual, the fast, the large one."""
     measuring.calls += 1  # type: ignore[attr-defined]  # counted on the function
     run()
     return {1: 3.0, 2: 1.0, 3: 2.0}[measuring.calls]  # type: ignore[attr-defined]  # counted on the function
 
 
 def test_a_layer_is_right_while_its_tiles_are_measured() -> None:
-    """Compiled ahead, run with each, and once more with the fastest."""
+    """The layer is compiled with each tile, run with each, and run once more with the fastest."""
     call = call_of(tiny("tuned", lambda: nn.Linear(40, 7), (3, 40)), "linear")
     (q,) = random_integers(call, 1)
     tried: list[float] = []

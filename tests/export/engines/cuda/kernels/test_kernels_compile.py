@@ -1,4 +1,4 @@
-"""The kernels for a real card: Triton compiles for one without having it, and says what it made."""
+"""Triton compiles the kernels for a real card, which this machine need not have, and reports the result."""
 
 from __future__ import annotations
 
