@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from .failures import DEBUG
+
+_AGAIN_S = 0.01
+"""Time after which a signal that was lost is sent again: enough to leave the callback in which it was lost."""
 
 
 class Stopped(SystemExit):
@@ -40,7 +46,19 @@ def _clean_up_when_stopped() -> None:
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(128 + number)
 
+    sys.unraisablehook = _send_again
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP stays ignored
             signal.signal(number, stop)
+
+
+def _send_again(unraisable: Any) -> None:
+    """Send a signal again that arrived in a callback whose exceptions Python ignores, as that of a weak reference."""
+    ignored = unraisable.exc_value
+    if isinstance(ignored, Stopped) and isinstance(ignored.code, int):
+        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), ignored.code - 128))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
