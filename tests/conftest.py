@@ -48,17 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path]))
 
 
-def pytest_collection_finish() -> None:
-    """Take everything that lives to the end, thousands of tests among it, out of the sight of the garbage collector.
-
-    It would go through all of it at every full collection, which benchmarks ask for before they time anything.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be reviewed as code")
+
+
+@pytest.fixture(scope="module")
+def few_objects() -> Iterator[None]:
+    """Hide all objects that exist from the garbage collector: benchmarks ask it to go through them before each timing.
+
+    Not for all tests: it would go through what comes later too often.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from fxpasses.measure.benchmark import BenchSettings, benchmark
 
 EXACT = 1e-9
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 
 @dataclass
 class Machine:

@@ -14,6 +14,8 @@ from fxpasses.measure.runners import torch_runner
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 
 class Event:
     """A CUDA event by a clock that goes a millisecond at a time."""

@@ -15,6 +15,8 @@ RIGHT = {
     ("a bit more", NO_DIFFERENCE), ("much more", SLOWER),
 }  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 
 def verdicts(matrix: Matrix) -> set[tuple[str, str]]:
     return {(row.variant.name, row.verdict) for row in matrix.rows}
