@@ -9,10 +9,11 @@ Needs Chromium, its driver, and the extra ``browser``.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
-SIZE = (1040, 840)
+SIZE = (1240, 690)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
@@ -30,11 +31,14 @@ def draw(page: Path, picture: Path) -> None:
     """Save what the window shows of a page, before anybody scrolls."""
     from selenium import webdriver
 
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        raise SystemExit("no chromedriver: install Chromium's driver, on Debian chromium-driver")
     options = webdriver.ChromeOptions()
     with tempfile.TemporaryDirectory() as profile:
         for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={SIZE[0]},{SIZE[1]}"):
             options.add_argument(flag)
-        browser = webdriver.Chrome(options=options)
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
         try:
             browser.get(page.resolve().as_uri())
             browser.save_screenshot(str(picture))
