@@ -71,6 +71,7 @@ def test_zero_biases_get_values_and_constant_weights_keep_theirs() -> None:
 
 
 def test_a_net_without_norms_does_not_fade() -> None:
+    torch.manual_seed(0)
     layers = [layer for _ in range(20) for layer in (nn.Linear(32, 32), nn.ReLU())]
     net = settle(nn.Sequential(*layers), example_inputs=(torch.randn(2, 32),))
     with torch.no_grad():
