@@ -1,4 +1,4 @@
-"""Arrays of numbers from an untrusted ``.npz`` file: nothing is unpickled, and only numbers are accepted.
+"""Arrays of numbers in ``.npz`` files. Reading one trusts nothing: it is not unpickled, and only numbers are accepted.
 
 numpy reads the header of each array as a Python literal, with a tokenizer, a decompressor and a zip reader; each of
 them raises its own exceptions for a damaged file.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from torch import Tensor
 
 from fxpasses.errors import InputError
 from fxpasses.formats.regular_files import why_not_regular
+
+from .files import atomic_write
 
 _DAMAGED = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, IndexError, OverflowError, MemoryError, SyntaxError),
@@ -51,3 +55,9 @@ def _tensor(array: np.ndarray, name: str) -> Tensor:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an ``.npz`` file, all or nothing; the same arrays give the same bytes."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)

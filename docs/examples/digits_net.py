@@ -48,6 +48,6 @@ def trained(training: TensorDataset, epochs: int = 6) -> DigitsNet:
     for _ in range(epochs):
         for x, y in loader:
             optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
             optimizer.step()
     return model.eval()

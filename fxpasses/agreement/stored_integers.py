@@ -14,15 +14,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from fxpasses.cpu import cpu_name
 from fxpasses.errors import InputError
-from fxpasses.export.files import atomic_write
 from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
-from fxpasses.export.plain_arrays import read_arrays
+from fxpasses.export.plain_arrays import read_arrays, write_arrays
 from fxpasses.export.program import example_inputs
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.machine.kernel_level import kernel_levels
@@ -122,8 +120,7 @@ def store_integers(
     exact = _all_equal(outputs, OnnxIntegers(onnx_path).outputs(few))
     arrays = {f"input_{i}": x.numpy() for i, x in enumerate(few)}
     arrays |= {f"output_{i}": y.numpy() for i, y in enumerate(outputs)}
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
+    write_arrays(path, arrays)
     digest = _digest(torch_integers(module, few), outputs)
     return StoredIntegers(cpu_name(), kernel_levels(gm), len(few[0]), exact, digest)
 

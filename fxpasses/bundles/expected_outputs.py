@@ -16,6 +16,7 @@ from torch import Tensor, fx
 
 from fxpasses.agreement.parity_check import lsb_of, output_lsbs
 from fxpasses.agreement.stored_integers import stored_inputs
+from fxpasses.export.plain_arrays import write_arrays
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.signature.outputs import tensors_of
 
@@ -37,8 +38,7 @@ class Expected:
         arrays |= {} if self.pixels is None else {"pixels_0": self.pixels.numpy()}
         arrays |= {f"output_{i}": y.numpy() for i, y in enumerate(self.outputs)}
         arrays["lsb"] = np.asarray(self.lsbs, np.float64)
-        with path.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
+        write_arrays(path, arrays)
 
 
 @torch.inference_mode()

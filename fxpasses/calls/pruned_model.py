@@ -18,7 +18,7 @@ from fxpasses.pruning.channels.budget import Budget, choose_within
 from fxpasses.pruning.channels.channel_plan import Removal, choose_channels
 from fxpasses.pruning.channels.compensation import compensate
 from fxpasses.pruning.channels.cost import Cost, cost_of
-from fxpasses.pruning.channels.kernel_multiples import channel_multiple
+from fxpasses.pruning.channels.kernel_multiples import channel_multiple, in_largest_multiples
 from fxpasses.pruning.channels.scoring import COMPARABLE, channel_scores
 from fxpasses.pruning.channels.shrinking import shrink
 from fxpasses.pruning.dependencies.groups import Dependencies, find_dependencies
@@ -128,27 +128,20 @@ def _chosen(
 ) -> Removal:
     """The channels to remove, in the largest multiples in which any can go."""
     wanted = Budget.parse(budget) if isinstance(budget, str) else budget
-    multiple = channel_multiple()
-    while True:
-        try:
-            removal = (
-                choose_within(dependencies, wanted, scores, round_to=multiple, **how).removal
-                if isinstance(wanted, Budget)
-                else choose_channels(dependencies, wanted, scores, round_to=multiple, **how)
-            )
-        except InputError:
-            if multiple == 1:
-                raise
-        else:
-            if len(removal.classes):
-                return removal
-            if multiple == 1:
-                raise InputError(
-                    f"budget {budget} removes no channel",
-                    why="no layer has so many channels that a whole one can go",
-                    fix="remove more, or let more layers be pruned",
-                )
-        multiple //= 2
+
+    def choose(multiple: int) -> Removal:
+        if isinstance(wanted, Budget):
+            return choose_within(dependencies, wanted, scores, round_to=multiple, **how).removal
+        return choose_channels(dependencies, wanted, scores, round_to=multiple, **how)
+
+    removal, _ = in_largest_multiples(channel_multiple(), choose, lambda found: bool(len(found.classes)))
+    if not len(removal.classes):
+        raise InputError(
+            f"budget {budget} removes no channel",
+            why="no layer has so many channels that a whole one can go",
+            fix="remove more, or let more layers be pruned",
+        )
+    return removal
 
 
 def _scores(dependencies: Dependencies, criterion: str, data: list[Any] | None) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fxpasses.errors import InputError
-from fxpasses.export.plain_arrays import read_arrays
+from fxpasses.export.plain_arrays import read_arrays, write_arrays
 
 FIX = "copy it again"
 
@@ -67,3 +67,12 @@ def test_no_file_and_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.npz")
     with pytest.raises(InputError, match="only files are read"):
         read_arrays(tmp_path / "a.npz", FIX)
+
+
+def test_what_is_written_is_read_and_the_same_bytes_again(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.ones(2, np.float32)}
+    for name in ("one.npz", "two.npz"):
+        write_arrays(tmp_path / name, arrays)
+    read = read_arrays(tmp_path / "one.npz", "write it again")
+    assert {name: tensor.tolist() for name, tensor in read.items()} == {"a": [[0, 1, 2], [3, 4, 5]], "b": [1.0, 1.0]}
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()

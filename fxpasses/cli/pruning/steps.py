@@ -20,6 +20,7 @@ from fxpasses.pruning.channels.brain_surgeon import SURGEON, surgeon_scores
 from fxpasses.pruning.channels.budget import Budget, choose_within
 from fxpasses.pruning.channels.channel_plan import Removal, choose_channels
 from fxpasses.pruning.channels.compensation import compensate
+from fxpasses.pruning.channels.kernel_multiples import in_largest_multiples
 from fxpasses.pruning.channels.scoring import COMPARABLE, channel_scores
 from fxpasses.pruning.channels.shrinking import shrink
 from fxpasses.pruning.dependencies.groups import Dependencies, find_dependencies
@@ -174,17 +175,17 @@ def _choose(
     dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
 ) -> tuple[Removal, dict[str, Any]]:
     """Choose the channels to remove; if none can go, halve ``round_to`` and try again."""
-    while True:
-        finest = settings.round_to == 1 or not settings.finer
-        try:
-            removal, chosen = _chosen(dependencies, scores, given, settings, terminal)
-        except InputError:
-            if finest:
-                raise
-        else:
-            if finest or len(removal.classes) or not settings.ratio:
-                return removal, {**chosen, "round_to": settings.round_to}
-        settings = replace(settings, round_to=settings.round_to // 2)
+
+    def choose(multiple: int) -> tuple[Removal, dict[str, Any]]:
+        return _chosen(dependencies, scores, given, replace(settings, round_to=multiple), terminal)
+
+    if not settings.finer:
+        removal, chosen = choose(settings.round_to)
+        return removal, {**chosen, "round_to": settings.round_to}
+    (removal, chosen), multiple = in_largest_multiples(
+        settings.round_to, choose, lambda found: bool(len(found[0].classes)) or not settings.ratio
+    )
+    return removal, {**chosen, "round_to": multiple}
 
 
 def _chosen(
