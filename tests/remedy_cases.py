@@ -152,7 +152,7 @@ GRAPH_CASES: dict[str, Case] = {
         "use 8 for speed",
         lambda _: config(activation_bits=8),
     ),
-    "fxpasses/quantization/config.py:check_smoothing": (
+    "fxpasses/quantization/repair_table.py:check_smoothing": (
         lambda _: config(smoothing=2.0),
         "use 0.5, as published",
         lambda _: (config(smoothing=0.5), config(smoothing="auto")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from fxpasses.errors import InputError
 from fxpasses.measure.runners import torch_threads
 from fxpasses.quantization.config import LARGEST_BITS
+from fxpasses.quantization.repair_table import REPAIRS
 from fxpasses.sensitivity.search.recipe_file import Recipe, read_recipe, write_recipe
 
 from ..folders.folder import DataChoice, ModelChoice
@@ -88,12 +90,6 @@ def _refuse_beside_search(settings: Settings) -> None:
     config = settings.config
     refused = [
         (
-            config.rounding == "learned",
-            "--rounding learned",
-            "the search tries dozens of models, and learning takes minutes for each",
-            'search first, then write rounding = "learned" into recipe.toml under [quantize]',
-        ),
-        (
             settings.placement != Settings.placement,
             f"--placement {settings.placement}",
             "the search chooses what stays float itself, by accuracy and latency",
@@ -106,13 +102,12 @@ def _refuse_beside_search(settings: Settings) -> None:
             "the search is for the fastest model, and on a CPU these are slower than fp32",
             "drop one of them",
         ),
-        (
-            config.reestimation,
-            "--reestimate",
-            "the search makes its models from one calibration, without running them again",
-            "search first, then write reestimation = true into recipe.toml under [quantize]",
-        ),
     ]
+    for setting, repair in REPAIRS.items():
+        value, option = getattr(config, setting), repair.option.split("/")[0]
+        fix = f"search first, then write {setting} = {json.dumps(value)} into recipe.toml under [quantize]"
+        asked = option if value is True else f"{option} {value}"
+        refused.append((value != repair.off and bool(repair.why_not_searched), asked, repair.why_not_searched, fix))
     for is_asked, option, why, fix in refused:
         if is_asked:
             raise InputError(f"--max-drop with {option}", why=why, fix=fix)

@@ -25,6 +25,7 @@ from ...graph.stages import Stage, check_stage, config_of, graph_facts, set_stag
 from ..config import QuantConfig
 from ..numbers import ops
 from ..numbers.qparams import QParams
+from ..repair_table import Phase, settings_off
 from .bias_correction import take_out_means
 from .exactness import require_exact
 from .mixed_tensors import take_out_parts
@@ -50,7 +51,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     check_stage(gm, Stage.OBSERVED, "convert")
     config = config or config_of(gm)
     # the graph records what was done: rounding to nearest, whatever the settings asked for
-    return converted(gm, replace(config, rounding="nearest", reestimation=False))
+    return converted(gm, replace(config, **settings_off(Phase.CONVERSION)))
 
 
 def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:

@@ -37,6 +37,7 @@ from ..numbers.qparams import IntType, QParams
 from ..ranges.calibration import checked_batches, pieces
 from ..ranges.observers import HistogramObserver, Observer
 from ..ranges.range_search import Range, qparams_of
+from ..repair_steps import RangeStep
 
 SAMPLES = 32
 """Number of samples: half of them measure, the other half must agree."""
@@ -98,6 +99,9 @@ def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable
         told = f"{fraction:g} of its range: its rounding causes {less_db:.1f} dB less noise at the outputs"
         result.changed.append(Change(name, told))
     pass_logs(gm).append(PassLog("narrow_ranges", result))
+
+
+STEP = RangeStep(narrow_ranges, SAMPLES)
 
 
 def is_by_error(observer: Observer) -> bool:

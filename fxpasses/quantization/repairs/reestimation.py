@@ -43,6 +43,7 @@ from ..int8.weights import LARGEST_BIAS
 from ..numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipliers
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
+from ..repair_steps import ConversionStep
 
 SAMPLES = 256
 """Number of calibration samples used."""
@@ -91,6 +92,10 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
     pass_logs(int8).append(PassLog("reestimate", result))
     return int8
 
+
+STEP = ConversionStep(
+    lambda gm, first, config, progress: reestimate(gm, first, config), SAMPLES, "convert and re-estimate"
+)
 
 Tensors = Sequence[Tensor]
 

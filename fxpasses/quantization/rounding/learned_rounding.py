@@ -37,6 +37,8 @@ from ..int8.convert import converted
 from ..int8.observe import without_observers
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
+from ..repair_steps import ConversionStep
+from ..repair_table import Phase, settings_off
 from .compensated_layers import learned_from, round_layers
 from .learned_integers import LearnedBias, LearnedWeight, Learner, float_name, take_over, trainable_twin
 
@@ -111,7 +113,7 @@ def learn_rounding(
         GraphError, InputError: in the cases of :func:`fxpasses.convert` and :func:`fxpasses.calibrate`.
     """
     check_stage(gm, Stage.OBSERVED, "learn_rounding")
-    config = replace(config or config_of(gm), rounding="learned", reestimation=False)
+    config = replace(config or config_of(gm), **settings_off(Phase.CONVERSION) | {"rounding": "learned"})
     int8, exact = converted(gm, config), without_observers(gm)
     twin, learners = trainable_twin(int8, exact, config_of(int8))
     blocks = _blocks(exact, twin, learners)
@@ -126,6 +128,15 @@ def learn_rounding(
     take_over(int8, learners)
     pass_logs(int8).append(PassLog("learn_rounding", run.result))
     return int8
+
+
+STEP = ConversionStep(
+    lambda gm, first, config, progress: learn_rounding(gm, first, config, progress=progress),
+    SAMPLES,
+    "learn rounding",
+    parts=0,
+    is_compared=True,
+)
 
 
 def _steps(learners: dict[str, Learner]) -> int:
