@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from ...errors import GraphError, InputError
 from ...graph.edit import add_module, clip_bounds, module_of
 from ...graph.meta_keys import DTYPE, LAYER, SHAPE
-from ...graph.operators import Operator
+from ...graph.operators import Operator, Trait
 from ...graph.ownership import drop_unread_tensors
 from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ...graph.shapes import carried_meta
@@ -101,7 +101,7 @@ class _Conversion:
             self.result.change(node, f"{operator} in int8{gives}")
             if operator.weight_axis is not None:
                 self._convert_layer(node, operator)
-            elif operator.name == "embedding":
+            elif Trait.LOOKS_UP in operator.traits:
                 self._convert_embedding(node)
         for tensor, root in list(self.plan.root.items()):
             self._put_on_grid(tensor, self.scales[root])
