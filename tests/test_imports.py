@@ -80,6 +80,7 @@ MAY_IMPORT_OF_OTHERS = {
     },
 }
 ALWAYS = {
+    "fxpasses.image_scaling",
     "fxpasses.quantization.repair_table",
     *("fxpasses.errors", "fxpasses.user_frames", "fxpasses.callers_code"),
     *("fxpasses.formats", "fxpasses.formats.regular_files", "fxpasses.signature.label_check"),
