@@ -69,13 +69,9 @@ class QuantizeOptions(RepairSettings, _BeforeRepairs):
     ] = False
     max_drop: Annotated[
         float | None,
-        typer.Option(
-            "--max-drop",
-            callback=shared.finite,
-            metavar="POINTS",
-            help="Search for the fastest int8 model that loses no more top-1, or no more of --metric: observers, "
-            "repairs, layers in float. Writes recipe.toml, search.json and pareto.png, too.",
-            show_default=False,
+        shared.max_drop(
+            "Search for the fastest int8 model that {loses}: observers, repairs, layers in float. Writes recipe.toml, "
+            "search.json and pareto.png, too."
         ),
         _static(_SEARCHED, in_recipe=True, beside_qat="never"),
     ] = None
