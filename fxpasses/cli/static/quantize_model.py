@@ -240,4 +240,6 @@ def _warnings(
         found.append(WIDE_REMARK)
     found += [odd] if (odd := why_odd(macs)) else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
-    return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")
+    return found + slower_than_float(
+        in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try fxpasses quantize --placement measured"
+    )
