@@ -1,8 +1,8 @@
 """Search the divisors with the least predicted noise: first the best exponent per group, then gradient descent.
 
-The exponents are eight points on a curve; the noise depends on each channel's divisor. In MobileNetV2 gradient descent
-removes a fifth of the noise that remains with the best exponents (20.7 to 21.1 dB at the logits), nearly all of it in
-the few groups that hold several tensors: the residual streams.
+The exponents are eight points on a curve; the noise depends on each channel's divisor. Gradient descent removes some of
+the noise that remains with the best exponents, nearly all of it in the few groups that hold several tensors: the
+residual streams (docs/lab_notes.md).
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """Try several observers on one calibration and keep the one whose int8 outputs are nearest to float.
 
 The best amount of clipping differs from net to net: ``histogram:1.75`` clips more than ``histogram``, which does not
-harm MobileNetV2 and costs ResNet-20 1.2 dB; clipping 0.1 % at either end reduces the accuracy of ViT-B/32 from 75.9 %
-to 6 %. Every histogram holds the whole distribution, so the ranges of all observers follow from one run over the data.
+harm one net and costs another more than a decibel (docs/lab_notes.md). Every histogram holds the whole distribution, so
+the ranges of all observers follow from one run over the data.
 
 Candidates are compared on the last samples, which neither the ranges nor equalization have used. On the samples used
-for ranges clipping looks better than it is: SqueezeNet at 99.995 had 35.4 dB there, 31.5 on the last samples and 32.7
-on new images. ``minmax`` is always a candidate, and ``histogram`` is kept unless another is :data:`MARGIN_DB` nearer,
-so on these samples the result is never worse than both.
+for ranges clipping looks better than it is on new images. ``minmax`` is always a candidate, and ``histogram`` is kept
+unless another is :data:`MARGIN_DB` nearer, so on these samples the result is never worse than both.
 
 Sources: McKinstry et al. 2019, arXiv:1809.04191; Wu et al. 2020, "Integer Quantization for Deep Learning Inference",
 arXiv:2004.09602 (percentiles, and the advice to try several).
@@ -53,8 +52,6 @@ GUARD = "minmax"
 DEFAULT = str(ObserverSpec())
 MARGIN_DB = 0.5
 """Smallest advantage over the default; smaller differences depend on the samples.
-
-CIFAR-10 nets on 64 images changed order within 0.4 dB.
 """
 HELD_OUT = 64
 """Number of samples held out for the comparison; half of the samples if there are no more than this."""

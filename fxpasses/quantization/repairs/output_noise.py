@@ -1,15 +1,13 @@
 """Use a narrower range for a tensor if that halves the error that its rounding causes at the outputs.
 
 A range is chosen by the error of the tensor itself. A few tensors near the outputs cause most of the outputs' rounding
-error, while clipping their extreme values hardly changes the outputs: for these a narrower range is better. Halving the
-ranges of five tensors in MobileNetV2's last blocks multiplies the error of these tensors by ten, and removes a quarter
-of the noise at the logits.
+error, while clipping their extreme values hardly changes the outputs: for these a narrower range is better. Halving
+such a range can multiply the error of the tensor and still remove noise at the logits (docs/lab_notes.md).
 
 Each tensor in turn is quantized alone, with the rest of the net in float, with its range and with parts of it; the
 outputs are compared on two sets of samples, and both must agree. A tensor that causes little noise keeps its range: a
-gain on a few samples is lost on others (with all ranges free ResNet-56 fell from 30.7 to 29.3 dB). Only the end of the
-net is examined: noise from earlier tensors is spread over many values there, and running the whole net again would take
-long.
+gain on a few samples is lost on others. Only the end of the net is examined: noise from earlier tensors is spread over
+many values there, and running the whole net again would take long.
 
 Related: Nahshan et al. 2021, arXiv:1911.07190, search ranges by the loss of the task instead of the tensor's error.
 """

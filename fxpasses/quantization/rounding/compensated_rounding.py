@@ -8,8 +8,8 @@ The int8 layer reads ``x_q``, the result of the int8 layers before it for ``x``.
 from ``x_q`` are ``W E[x x_q^T] E[x_q x_q^T]^-1``; these are rounded. Means are removed from both, since the bias
 corrects them.
 
-Both steps overfit few calibration samples (MobileNetV2 with 8 bits: 5 dB worse than rounding to nearest), and both
-reduce errors of sums that the activation clips (one block of MobileNetV2 became 2.6 dB worse with better sums). So for
+Both steps overfit few calibration samples, until the result is worse than rounding to nearest, and both reduce errors
+of sums that the activation clips (docs/lab_notes.md). So for
 each output several weights of these statistics are tried, and compared after its activation on held-out samples.
 
 Sources: Frantar et al. 2023, "GPTQ", arXiv:2210.17323 (one order of columns for all rows, the Cholesky form, blocks);
@@ -51,7 +51,7 @@ NO_TRUST = Trust(0.0, 0.0)
 TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) for errors in (0.0, 0.5)))
 """The weights that are tried.
 
-``errors=1`` would take 1.5 times as long: ResNet-20 gains 0.15 dB, MobileNetV2 nothing.
+``errors=1`` would take longer and gains next to nothing.
 """
 
 Judge = Callable[[Tensor], Tensor]
