@@ -212,5 +212,8 @@ def quantize_graph(
 
 def samples_kept(config: QuantConfig) -> int:
     """Number of first calibration samples that steps after calibration need again."""
-    later = [*steps_on(config, RangeStep).values(), *steps_on(config, ConversionStep).values()]
+    later: list[RangeStep | ConversionStep] = [
+        *steps_on(config, RangeStep).values(),
+        *steps_on(config, ConversionStep).values(),
+    ]
     return max((step.samples for step in later), default=0)

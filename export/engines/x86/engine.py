@@ -73,9 +73,9 @@ def x86_kernel(call: Int8Call) -> Kernel | None:
     if call.x[0].grid.dtype is not torch.uint8 or call.y.grid.dtype is not torch.uint8:
         return ReferenceKernel(call)
     if call.operator.elementwise and call.clamp is None:
-        by_aten = BY_ATEN.get(call.operator.name, lambda call: None)(call) if quint8.is_available() else None
+        by_aten = BY_ATEN.get(call.operator.name, _nothing)(call) if quint8.is_available() else None
         return by_aten or Table(call)
-    return KERNELS.get(call.operator.name, lambda call: OnBytes(ReferenceKernel(call)))(call)
+    return KERNELS.get(call.operator.name, _on_reference)(call)
 
 
 def _convolution(call: Int8Call) -> Kernel:
@@ -118,12 +118,16 @@ def _cat(call: Int8Call) -> Kernel:
     return ByteCat(call) if is_plain else OnBytes(ReferenceKernel(call))
 
 
-def _as_it_is(call: Int8Call) -> None:
-    """ATen runs the operator on quint8 and on uint8."""
+def _on_reference(call: Int8Call) -> Kernel:
+    return OnBytes(ReferenceKernel(call))
+
+
+def _nothing(call: Int8Call) -> None:
+    """No kernel: ATen runs the operator on quint8 and on uint8, or has none for it."""
 
 
 MOVING: dict[str, Callable[[Int8Call], Kernel | None]] = {
-    **dict.fromkeys("reshape permute transpose squeeze unsqueeze slice expand".split(), _as_it_is),
+    **dict.fromkeys("reshape permute transpose squeeze unsqueeze slice expand".split(), _nothing),
     "flatten": Flatten,
     "max_pool2d": _max_pool,
 }
