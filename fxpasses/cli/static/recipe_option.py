@@ -27,8 +27,8 @@ RECIPE_TOML = "recipe.toml"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Requests of the command line beside plain settings.
+class SettingsOrigin:
+    """The origin of settings, if plain options do not give them: a recipe, or a search.
 
     Attributes:
         recipe: a file to take the settings from.
@@ -57,7 +57,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Settled:
+class ChosenSettings:
     """The settings to quantize with, and the recipe to compare with or to write."""
 
     settings: Settings
@@ -65,24 +65,24 @@ class Settled:
     is_new: bool = False
 
 
-def settled(
-    folder: Path, model: ModelChoice, data: DataChoice, settings: Settings, wish: Wish, terminal: Terminal
-) -> Settled:
+def chosen_settings(
+    folder: Path, model: ModelChoice, data: DataChoice, settings: Settings, origin: SettingsOrigin, terminal: Terminal
+) -> ChosenSettings:
     """Read the recipe, or search for one; without either, return the settings as they are.
 
     Raises:
         InputError: the recipe cannot be used, or nothing within ``max_drop`` was found.
     """
-    if wish.recipe is not None:
-        recipe = read_recipe(wish.recipe)
+    if origin.recipe is not None:
+        recipe = read_recipe(origin.recipe)
         images = settings.calibration_images or recipe.calibration_images
         seed = settings.seed if recipe.seed is None else recipe.seed
-        return Settled(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
-    if wish.max_drop is None:
-        return Settled(settings)
+        return ChosenSettings(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
+    if origin.max_drop is None:
+        return ChosenSettings(settings)
     _refuse_beside_search(settings)
     with torch_threads(default_threads(settings.threads)):
-        return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
+        return _searched(folder, model, data, settings, origin.max_drop, origin, terminal)
 
 
 def _refuse_beside_search(settings: Settings) -> None:
@@ -119,10 +119,10 @@ def _searched(
     data: DataChoice,
     settings: Settings,
     max_drop: float,
-    wish: Wish,
+    origin: SettingsOrigin,
     terminal: Terminal,
-) -> Settled:
-    threads = threads_each(default_threads(settings.threads), wish.workers)
+) -> ChosenSettings:
+    threads = threads_each(default_threads(settings.threads), origin.workers)
     subject = Subject(model, data, threads)
     source = loaded(subject).data
     images = calibration_images(source, settings)
@@ -130,9 +130,9 @@ def _searched(
         max_drop=max_drop,
         images=settings.evaluation_images,
         calibration=Calibration(images, settings.seed),
-        workers=wish.workers,
-        backend=wish.backend,
-        journal=wish.journal,
+        workers=origin.workers,
+        backend=origin.backend,
+        journal=origin.journal,
     )
     chosen = search_into(folder, subject, settings.config, search, terminal)
     result = {
@@ -143,10 +143,10 @@ def _searched(
         "speedup_vs_fp32": None if chosen.latency is None else round(chosen.latency.speedup, 3),
     }
     recipe = Recipe(chosen.settings, images, settings.seed, result)
-    return Settled(replace(settings, config=chosen.settings, calibration_images=images), recipe, is_new=True)
+    return ChosenSettings(replace(settings, config=chosen.settings, calibration_images=images), recipe, is_new=True)
 
 
-def record(folder: Path, found: Settled, report: Mapping[str, Any], terminal: Terminal) -> None:
+def record(folder: Path, found: ChosenSettings, report: Mapping[str, Any], terminal: Terminal) -> None:
     """Write the recipe that a search found; remark if a given recipe led to other integers than before."""
     if found.recipe is None:
         return

@@ -25,7 +25,7 @@ from fxpasses.quantization.repair_table import REPAIRS, Phase, settings_off
 from fxpasses.reports.document import write_report
 from fxpasses.reports.html.page import write_html
 from fxpasses.sensitivity.calibrated import Distributions, calibrate_once, measure_distributions
-from fxpasses.sensitivity.scoring import Score, Yardstick
+from fxpasses.sensitivity.scoring import Score, Scorer
 
 from ..folders.artifacts import INT8_PT2, REPORT_HTML, REPORT_JSON
 from ..given import Input, default_threads
@@ -88,15 +88,15 @@ def repairs_of(made: fx.GraphModule, given: Input, settings: Settings, step: Ste
     """
     graph = fuse(capture(given.model.module, given.model.example_inputs()))
     images = calibration_images(given.data, settings)
-    judged = _last_images(given.data, images, settings.seed)
-    yardstick = Yardstick(graph, lambda: (((x,), None) for x in judged.split(BATCH)))
+    kept = _last_images(given.data, images, settings.seed)
+    scorer = Scorer(graph, lambda: (((x,), None) for x in kept.split(BATCH)))
     calibrated = _Calibrations(graph, given.data, images, settings.seed)
     steps, rows = repair_steps(config_of(made)), list[dict[str, Any]]()
     for done, planned in enumerate(steps):
         step.at(planned.repair, done, len(steps))
         int8 = made if planned is steps[-1] else calibrated.int8(planned.config)
-        rows.append(_row(planned, yardstick.score(to_torch(int8)), rows[-1] if rows else None))
-    return {"images": len(judged), "steps": rows}
+        rows.append(_row(planned, scorer.score(to_torch(int8)), rows[-1] if rows else None))
+    return {"images": len(kept), "steps": rows}
 
 
 def _row(planned: RepairStep, score: Score, before: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _last_images(data: DataSource, images: int, seed: int) -> Tensor:
     kept: list[Tensor] = []
     for batch in data.calibration(images, seed=seed):
         if isinstance(batch, tuple):
-            why = "repairs are judged on batches of one tensor"
+            why = "repairs are measured on batches of one tensor"
             raise InputError("--explain-repairs of a model of several inputs", why=why, fix="leave it out")
         kept = [*kept, batch]
         while len(kept) > 1 and sum(map(len, kept[1:])) >= IMAGES:

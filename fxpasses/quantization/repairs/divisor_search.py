@@ -37,9 +37,9 @@ def best_divisors(groups: Sequence[ChannelGroup], *, descend: bool = True) -> li
     if not descend:
         return found
     noise = [float(group.noise(divisors)) for group, divisors in zip(groups, found, strict=True)]
-    loud = [i for i, own in enumerate(noise) if own > SMALL * sum(noise)]
-    lower = _downhill([groups[i] for i in loud], [found[i] for i in loud]) if loud else []
-    for i, divisors in zip(loud, lower, strict=True):
+    noisy = [i for i, own in enumerate(noise) if own > SMALL * sum(noise)]
+    lower = _downhill([groups[i] for i in noisy], [found[i] for i in noisy]) if noisy else []
+    for i, divisors in zip(noisy, lower, strict=True):
         found[i] = divisors
     return found
 

@@ -109,8 +109,8 @@ def sweep_observers(
     specs = [parse_observer(name) for name in dict.fromkeys((*candidates, GUARD, DEFAULT))]
     held: deque[Any] = deque()
     samples = calibrate(gm, _all_but_last(batches, held), progress, device=device)
-    judged = list(checked_batches(gm, held))
-    sqnr_db = _sqnr_of_each(gm, specs, judged, engine or (lambda int8: int8))
+    compared = list(checked_batches(gm, held))
+    sqnr_db = _sqnr_of_each(gm, specs, compared, engine or (lambda int8: int8))
     samples += calibrate(gm, held, progress, device=device)
     best = max(sqnr_db, key=lambda name: sqnr_db[name] + (MARGIN_DB if name == DEFAULT else 0.0))
     _observe_by(gm, parse_observer(best))
@@ -118,7 +118,7 @@ def sweep_observers(
     figures = ", ".join(f"{name} {db:.1f}" for name, db in ranked)
     told = f"observed by {best}; SQNR of the outputs in dB: {figures}"
     pass_logs(gm).append(PassLog("sweep_observers", PassResult([Change(name, told) for name in waiting])))
-    return Sweep(best, dict(ranked), samples, sum(count_samples(gm, inputs) for inputs in judged))
+    return Sweep(best, dict(ranked), samples, sum(count_samples(gm, inputs) for inputs in compared))
 
 
 def _waiting(gm: fx.GraphModule) -> list[str]:
@@ -154,7 +154,7 @@ def _halves(batch: Any) -> list[Any]:
     if any(len(part) < 2 for part in parts):
         raise InputError(
             "calibration data for a sweep",
-            why="one sample cannot both calibrate and judge",
+            why="one sample cannot both calibrate and compare",
             fix="pass more: 100 to 500 images do well",
         )
     return list(zip(*parts, strict=True))
@@ -181,10 +181,10 @@ def observed_by(spec: ObserverSpec, source: Observer) -> Observer:
 
 
 def _sqnr_of_each(
-    gm: fx.GraphModule, specs: Sequence[ObserverSpec], judged: Sequence[tuple[Any, ...]], engine: Engine
+    gm: fx.GraphModule, specs: Sequence[ObserverSpec], compared: Sequence[tuple[Any, ...]], engine: Engine
 ) -> dict[str, float]:
     exact, found = without_observers(gm), {}
-    run = [piece for inputs in judged for piece in pieces(exact, inputs)]
+    run = [piece for inputs in compared for piece in pieces(exact, inputs)]
     with torch.inference_mode():
         expected = [_tensors(exact(*piece)) for piece in run]
     for spec in specs:

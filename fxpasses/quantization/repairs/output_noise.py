@@ -45,7 +45,7 @@ FRACTIONS = (0.7, 0.5)
 """Fractions of a range that are tried; with smaller ones the clipping errors of several tensors add up too much."""
 SQUARED = 2.0
 """Norm of the observers whose range may be changed; observers with other norms were requested by name."""
-LOUD = 1e-4
+SMALLEST_NOISE = 1e-4
 """Smallest noise at the outputs, as a share of their power, for which narrower ranges are tried."""
 WORTH = 0.5
 """Largest remaining share of the noise for which a narrower range is used."""
@@ -167,7 +167,7 @@ def _noises(end: _End, observers: Mapping[str, Observer], config: QuantConfig) -
         for fraction in (1.0, *FRACTIONS):
             q = qparams_of((low * fraction, high * fraction), config.activation_grid, symmetric=symmetric)
             noise = end.noise(name, q)
-            if fraction == 1.0 and noise < LOUD:
+            if fraction == 1.0 and noise < SMALLEST_NOISE:
                 break
             found.setdefault(name, {})[fraction] = noise
     return found

@@ -46,7 +46,7 @@ from ..repair_steps import ConversionStep
 
 SAMPLES = 256
 """Number of calibration samples used."""
-JUDGING = 64
+HELD_OUT = 64
 """Number of last samples held out for the final comparison, or a third of few; equalization has used the first ones."""
 VALUES = 1 << 25
 """Largest number of values of the largest tensor over all samples: they are held in memory, some four times."""
@@ -73,12 +73,12 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
     int8, exact = convert(gm, config), without_observers(gm)
     config = config_of(int8)
     assert isinstance(config, QuantConfig)
-    correcting, judging = _samples(exact, batches)
-    before, untouched = _sqnr_db(exact, int8, judging), {k: v.clone() for k, v in int8.state_dict().items()}
+    correcting, held_out = _samples(exact, batches)
+    before, untouched = _sqnr_db(exact, int8, held_out), {k: v.clone() for k, v in int8.state_dict().items()}
     run = _Correction(int8, _float_outputs(exact, correcting), config)
     with torch.no_grad():
         run.run(*correcting)
-    after, result = _sqnr_db(exact, int8, judging), run.result
+    after, result = _sqnr_db(exact, int8, held_out), run.result
     figures = f"SQNR {before:.1f} dB before, {after:.1f} after"
     if after <= before:
         int8.load_state_dict(untouched)
@@ -106,10 +106,10 @@ def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> tuple[Tensors, Tenso
     if is_fixed_batch(gm) or len(shapes) > 1:
         return kept[0], kept[-1]
     whole = [torch.cat([inputs[k] for inputs in kept])[:SAMPLES] for k in range(len(kept[0]))]
-    judging = max(1, min(JUDGING, len(whole[0]) // 3))
+    held_out = max(1, min(HELD_OUT, len(whole[0]) // 3))
     sizes = [math.prod(shape[1:]) for n in gm.graph.nodes if (shape := shape_of(n))]
-    correcting = max(1, min(len(whole[0]) - judging, VALUES // max(sizes, default=1)))
-    return [x[:correcting] for x in whole], [x[-judging:] for x in whole]
+    correcting = max(1, min(len(whole[0]) - held_out, VALUES // max(sizes, default=1)))
+    return [x[:correcting] for x in whole], [x[-held_out:] for x in whole]
 
 
 def _sqnr_db(exact: fx.GraphModule, int8: fx.GraphModule, inputs: Tensors) -> float:
@@ -206,11 +206,11 @@ class _Correction(fx.Interpreter):
         gain = moved.double() / scale.double()
         step = torch.tensor(x, dtype=torch.float32) * moved
         old = integers.bias.double() * (torch.tensor(x, dtype=torch.float32) * scale).double()
-        wished = ((old - means_found) * gain + means) / step.double()
-        fits = wished.abs() < LARGEST_BIAS
+        shifted = ((old - means_found) * gain + means) / step.double()
+        fits = shifted.abs() < LARGEST_BIAS
         gain, moved = torch.where(fits, gain, 1.0), torch.where(fits, moved, scale)
         step = torch.tensor(x, dtype=torch.float32) * moved
-        bias = torch.where(fits, wished, integers.bias.double()).round()
+        bias = torch.where(fits, shifted, integers.bias.double()).round()
         self._write(node, moved, bias.to(torch.int32), step)
         shape = [1] * y.dim()
         shape[layer.axis] = -1

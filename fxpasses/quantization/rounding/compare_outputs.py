@@ -27,7 +27,7 @@ PIECE = 16
 """Number of samples run at a time through the layers before."""
 
 
-class OutputJudge:
+class OutputErrors:
     """Callable that compares one layer of a trainable twin, in its current state, with the float layer.
 
     Args:

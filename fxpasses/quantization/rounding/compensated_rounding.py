@@ -54,29 +54,29 @@ TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) fo
 ``errors=1`` would take longer and gains next to nothing.
 """
 
-Judge = Callable[[Tensor], Tensor]
+ErrorsOf = Callable[[Tensor], Tensor]
 """Function from integers ``[G, R, K]`` to the error of each output, ``[G, R]``."""
 
 
 def compensated_rounding(
-    weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, judge: Judge
+    weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, errors_of: ErrorsOf
 ) -> tuple[Tensor, Tensor]:
     """Choose integers for weights, which are given in steps of their scale.
 
     Args:
         weight: ``[G, R, K]``: for each group, ``R`` outputs of ``K`` inputs.
-        learned: moments of the samples that ``judge`` does not use.
+        learned: moments of the samples that ``errors_of`` does not use.
         everything: moments of all samples, used once the weight of the statistics is chosen.
         grid: integer type of the weights.
         multiples: whole numbers with the shape of ``weight``: an integer weight is its multiple times a value of
             ``grid``.
-        judge: computes the error of each output for given integers.
+        errors_of: computes the error of each output for given integers.
 
     Returns:
         Whole numbers, float64 ``[G, R, K]``, and the index in :data:`TRUSTS` chosen for each output, ``[G, R]``.
     """
     weight, multiples = weight.double(), multiples.double()
-    off = torch.stack([judge(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
+    off = torch.stack([errors_of(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
     chosen, found = off.argmin(0), torch.empty_like(weight)
     for k in chosen.unique().tolist():
         rounded = rounded_with(weight, everything, grid, multiples, TRUSTS[k])

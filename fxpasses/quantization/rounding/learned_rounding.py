@@ -203,8 +203,8 @@ class _Try:
     def of(cls, what: str, block: _Block, inputs: Tensors, wanted: Tensors) -> _Try:
         outputs = _outputs(block.integer, inputs)
         states = [copy.deepcopy(m.state_dict()) for m in block.learners]
-        judging = slice(learned_from(len(wanted[0])) % len(wanted[0]), None)
-        error = _error([y[judging] for y in outputs], [y[judging] for y in wanted], _power(wanted))
+        held_out = slice(learned_from(len(wanted[0])) % len(wanted[0]), None)
+        error = _error([y[held_out] for y in outputs], [y[held_out] for y in wanted], _power(wanted))
         return cls(what, states, outputs, float(error))
 
 
