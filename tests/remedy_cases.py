@@ -157,6 +157,11 @@ GRAPH_CASES: dict[str, Case] = {
         "use 0.5, as published",
         lambda _: (config(smoothing=0.5), config(smoothing="auto")),
     ),
+    "fxpasses/quantization/repair_table.py:_check_rounding": (
+        lambda _: config(rounding="up"),
+        "use 'nearest' or 'learned'",
+        lambda _: (config(rounding="nearest"), config(rounding="learned")),
+    ),
     "fxpasses/quantization/config.py:_check_group_size": (
         lambda _: config(weight_bits=4, group_size=7),
         "use 16 or 32",

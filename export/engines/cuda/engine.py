@@ -153,7 +153,7 @@ def _why_not_global_average(call: Int8Call) -> str | None:
 
 @dataclass(frozen=True)
 class _KernelOf:
-    """How an operator gets a kernel.
+    """The kernel of an operator.
 
     Attributes:
         make: from the call, whether float32 rounds its result as exact arithmetic does, and the device.

@@ -45,7 +45,7 @@ def criterion_scores(
 
 @dataclass(frozen=True)
 class ChannelChoice:
-    """Which channels may be removed, and how their scores are compared.
+    """Channels that may be removed, and the way in which their scores are compared.
 
     Attributes:
         criterion: that of the scores.
