@@ -77,10 +77,12 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _tell(trial: Trial, seconds: float, said: Console) -> None:
-    fault, judged = trial.fault, trial.judgement
+    fault, assessed = trial.fault, trial.assessment
     line = f"{fault.label}  {fault.command.name}  {fault.kind} at {fault.moment} {fault.at:.2f}"
-    outcome = "right" if judged.why_wrong is None else f"WRONG: {judged.why_wrong}"
-    said.print(f"{line}: {trial.ended.code}, {judged.state}, {outcome} ({seconds:.1f} s)", markup=False, soft_wrap=True)
+    outcome = "right" if assessed.why_wrong is None else f"WRONG: {assessed.why_wrong}"
+    said.print(
+        f"{line}: {trial.ended.code}, {assessed.state}, {outcome} ({seconds:.1f} s)", markup=False, soft_wrap=True
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

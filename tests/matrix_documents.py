@@ -42,11 +42,11 @@ def matrix_document(**changes: Any) -> dict[str, Any]:
         "margin": 0.03,
         "why": None,
     }
-    loud = quiet | {"threads": 2, "spread": 0.2, "why": "the ratios scatter by 20 %"}
+    noisy = quiet | {"threads": 2, "spread": 0.2, "why": "the ratios scatter by 20 %"}
     return {
         "matrix_version": 1, "created": "2001-02-03T04:05:06+00:00", "command": "fxpasses bench DIR --matrix",
         "model": "net_of|mine", "environment": environment(), "baseline": "dense onnxruntime fp32",
-        "confidence": 0.95, "row_confidence": 0.99, "method": "In turns.", "rows": rows, "noise": [quiet, loud],
+        "confidence": 0.95, "row_confidence": 0.99, "method": "In turns.", "rows": rows, "noise": [quiet, noisy],
         "energy": ["energy of cpu is unreadable: there is none"], "notes": ["dense torch bf16 is left out: no kernel"],
     } | changes  # fmt: skip
 

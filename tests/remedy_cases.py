@@ -152,10 +152,15 @@ GRAPH_CASES: dict[str, Case] = {
         "use 8 for speed",
         lambda _: config(activation_bits=8),
     ),
-    "fxpasses/quantization/config.py:check_smoothing": (
+    "fxpasses/quantization/repair_table.py:check_smoothing": (
         lambda _: config(smoothing=2.0),
         "use 0.5, as published",
         lambda _: (config(smoothing=0.5), config(smoothing="auto")),
+    ),
+    "fxpasses/quantization/repair_table.py:_check_rounding": (
+        lambda _: config(rounding="up"),
+        "use 'nearest' or 'learned'",
+        lambda _: (config(rounding="nearest"), config(rounding="learned")),
     ),
     "fxpasses/quantization/config.py:_check_group_size": (
         lambda _: config(weight_bits=4, group_size=7),

@@ -23,7 +23,7 @@ from fxpasses.sensitivity.prune import (
     score_pruned,
 )
 from fxpasses.sensitivity.quant import QuantSensitivity, quant_sensitivity
-from fxpasses.sensitivity.scoring import Yardstick
+from fxpasses.sensitivity.scoring import Scorer
 
 IMAGES, BATCH, CLASSES = 48, 24, 10
 Batch = tuple[Tensor, Tensor | None]
@@ -66,8 +66,8 @@ def calibrated(float_results: bool = True) -> Calibrated:
 
 
 @cache
-def yardstick() -> Yardstick:
-    return Yardstick(calibrated().float_graph, evaluation)
+def scorer() -> Scorer:
+    return Scorer(calibrated().float_graph, evaluation)
 
 
 @cache
@@ -80,22 +80,22 @@ RATIOS = (0.5, 0.9)
 
 
 @cache
-def prune_yardstick() -> Yardstick:
-    return Yardstick(graph(), evaluation)
+def prune_scorer() -> Scorer:
+    return Scorer(graph(), evaluation)
 
 
 @cache
 def scans() -> tuple[LayerScan, ...]:
     choice, found = PruneChoice(), []
     for target in prune_targets(graph(), ["stem", "block2.*", "linear"]):
-        scores = {r: score_pruned(graph(), prune_yardstick(), {target.path: r}, choice) for r in RATIOS}
+        scores = {r: score_pruned(graph(), prune_scorer(), {target.path: r}, choice) for r in RATIOS}
         found.append(LayerScan(target, scores))
     return tuple(found)
 
 
 def made_prune_document() -> dict[str, Any]:
     frame: dict[str, Any] = {"model": "net", "data": "noise", "command": "fxpasses x", "environment": environment()}
-    return {**frame, **prune_document(prune_yardstick().float_score, scans(), PruneChoice(), prune_targets(graph()))}
+    return {**frame, **prune_document(prune_scorer().float_score, scans(), PruneChoice(), prune_targets(graph()))}
 
 
 def made_quant_document() -> dict[str, Any]:

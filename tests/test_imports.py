@@ -80,10 +80,12 @@ MAY_IMPORT_OF_OTHERS = {
     },
 }
 ALWAYS = {
+    "fxpasses.image_scaling",
+    "fxpasses.quantization.repair_table",
     *("fxpasses.errors", "fxpasses.user_frames", "fxpasses.callers_code"),
     *("fxpasses.formats", "fxpasses.formats.regular_files", "fxpasses.signature.label_check"),
 }
-"""Modules that every unit may import: they use errors and tensors, but no graphs."""
+"""Modules that every unit may import: they use errors, tensors and settings, but no graphs."""
 LAZY_ONLY = {
     *("torchvision", "sklearn", "matplotlib", "netron", "ptflops", "timm", "joblib", "PIL"),
     *("torchmetrics", "pycocotools", "transformers", "ultralytics"),

@@ -9,6 +9,8 @@ import pytest
 from repository import ROOT
 from test_imports import modules
 
+from fxpasses.graph.operator_table import VOCABULARY
+
 ONLY_IN = {
     "stays float: ": "fxpasses.graph.pass_runner",
     "_int8": "fxpasses.quantization.int8.names",
@@ -71,3 +73,38 @@ def test_keys_of_meta_are_in_one_file() -> None:
     searched = {name: path for name, path in modules().items() if not name.startswith("fxpasses.models.")}
     assert [f"{name}: {key}" for name, path in searched.items() for key in keys_written_out(path)] == []
     assert META_KEYS.is_file()
+
+
+FREE_OF_OPERATORS = ("fxpasses.export.engines", "fxpasses.quantization", "fxpasses.capturing", "fxpasses.graph")
+"""Modules that ask an operator's column or a table with a row for it, instead of comparing its name."""
+MAY_NAME_OPERATORS = {
+    "fxpasses.graph.operator_table": "it is the table",
+    "fxpasses.capturing.lifting": "a product with a constant is a linear layer",
+    "fxpasses.quantization.int8.mixed_tensors": "parts of a tensor: cat joins them, slices take them apart",
+    "fxpasses.quantization.int8.rewrites": "each rewrite is of one operator",
+    "fxpasses.quantization.repairs.pixel_grid": "images are read by convolutions of two dimensions",
+}
+"""Modules of these that compare names of operators, each with the reason."""
+
+
+def operators_compared(text: str) -> list[str]:
+    """Names of operators that a module compares something with."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Compare):
+            for part in (node.left, *node.comparators):
+                constants = [c.value for c in ast.walk(part) if isinstance(c, ast.Constant)]
+                found += [value for value in constants if value in VOCABULARY.by_name]
+    return found
+
+
+def test_operators_are_asked_and_not_compared() -> None:
+    searched = {name: path for name, path in modules().items() if name.startswith(FREE_OF_OPERATORS)}
+    found = {name: operators_compared(path.read_text()) for name, path in searched.items()}
+    assert {name: seen for name, seen in found.items() if seen and name not in MAY_NAME_OPERATORS} == {}
+    assert [name for name in MAY_NAME_OPERATORS if not found[name]] == [], "compares no more: take it off the list"
+
+
+@pytest.mark.parametrize("text", ['name == "cat"', 'operator.name in ("add", "mul")', 'x != "linear"'])
+def test_a_compared_operator_is_found(text: str) -> None:
+    assert operators_compared(text)

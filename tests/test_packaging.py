@@ -41,7 +41,6 @@ LARGE_FUNCTIONS = {
     ("tests/hostile/documents.py", "report"): "one document with every part it can have",
     (f"{_COMMANDS}/bench_command.py", "bench_command"): _OPTIONS,
     (f"{_COMMANDS}/bundle_command.py", "bundle_command"): _OPTIONS,
-    (f"{_COMMANDS}/parity_command.py", "parity_command"): _OPTIONS,
     (f"{_CUDA}/conv_kernels.py", "_store"): _KERNELS,
     (f"{_CUDA}/conv_kernels.py", "conv_depthwise"): _KERNELS,
     (f"{_CUDA}/conv_kernels.py", "conv_gemm"): _KERNELS,

@@ -43,7 +43,7 @@ def trained(task: str, shapes: Path) -> tuple[str, ...]:
     return (f"{EXAMPLES / 'tasks.py'}:{task}", "--weights", str(weights))
 
 
-def judged(out: Path) -> dict[str, float]:
+def compared(out: Path) -> dict[str, float]:
     report = json.loads((out / "report.json").read_text())
     return {v["name"]: v["accuracy"]["metric"]["value"] for v in report["variants"]}
 
@@ -62,7 +62,7 @@ def test_int8_keeps_what_the_metric_measures(task: str, shapes: Path, tmp_path: 
     asked = (*trained(task, shapes), "--data", data.format(shapes), "--metric", metric, *QUICK)
     done = fxpasses("quantize", *asked, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    found = judged(tmp_path / "out")
+    found = compared(tmp_path / "out")
     sign = -1 if metric == "mae" else 1
     assert sign * (found["torch fp32"] - reached) > 0
     for runtime in ("torch", "onnxruntime"):
@@ -76,7 +76,7 @@ def test_pruning_stays_within_the_budget(task: str, shapes: Path, tmp_path: Path
     asked = (*trained(task, shapes), "--data", data.format(shapes), "--metric", metric, *QUICK, "--eval", "60")
     done = fxpasses("prune", *asked, "--max-drop", str(budget), "--quantize", "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    found = judged(tmp_path / "out")
+    found = compared(tmp_path / "out")
     sign = -1 if metric == "mae" else 1
     assert 0 < sign * (found["dense torch fp32"] - found["torch fp32"]) + budget <= 2 * budget
     assert json.loads((tmp_path / "out" / "ratio_search.json").read_text())["ratio"] > 0
@@ -101,10 +101,10 @@ def test_the_text_net_by_f1(data_dir: Path, tmp_path: Path) -> None:
     asked = ("text_bag", "--weights", str(weights), "--data", data, "--metric", "f1", *QUICK)
     done = fxpasses("quantize", *asked, "--out", tmp_path / "int8")
     assert done.code == 0, done.err
-    found = judged(tmp_path / "int8")
+    found = compared(tmp_path / "int8")
     assert found["torch fp32"] > 75
     assert abs(found["torch fp32"] - found["onnxruntime int8"]) <= 0.5
     done = fxpasses("prune", *asked, "--max-drop", "1", "--out", tmp_path / "small")
     assert done.code == 0, done.err
-    small = judged(tmp_path / "small")
+    small = compared(tmp_path / "small")
     assert small["dense torch fp32"] - small["torch fp32"] <= 1

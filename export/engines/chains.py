@@ -1,9 +1,9 @@
 """Chains of kernels that only call operators, called as one function.
 
-A call of an operator with packed weights from Python takes 3 to 5 us, while some layers of MobileNetV2 compute in 10
-us. The interpreter of TorchScript calls the same operators in less than 1 us, and lets other threads run Python
-meanwhile. It is deprecated, but torch names neither a date nor a replacement; without it, kernels are called one by
-one. Only its functions are used, not its modules: modules share types, and with them code, permanently.
+A call of an operator with packed weights from Python takes a good part of the time that a small layer computes. The
+interpreter of TorchScript calls the same operators several times as fast (docs/lab_notes.md), and lets other threads
+run Python meanwhile. It is deprecated, but torch names neither a date nor a replacement; without it, kernels are called
+one by one. Only its functions are used, not its modules: modules share types, and with them code, permanently.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Kernel(nn.Module):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The kernel as a function, without the hooks of a module, whose cost counts for layers of 10 us."""
+        """The kernel as a function, without the hooks of a module, whose cost counts for small layers."""
         return self.forward
 
     @property

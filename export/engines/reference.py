@@ -8,12 +8,14 @@ integers. Shapes are those of the float operator; inputs and output are integer 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fxpasses.graph.operators import Trait
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call
 from fxpasses.quantization.int8.scales import table_of
 from fxpasses.quantization.numbers import ops
@@ -76,7 +78,7 @@ def output_limits(call: Int8Call) -> tuple[int, int]:
 def move_integers(call: Int8Call, q: Tensor) -> Tensor:
     """Run an operator that only moves values on the integers themselves."""
     settings = call.settings
-    if call.operator.name == "pad" and settings.get("mode", "constant") == "constant":
+    if Trait.FILLS in call.operator.traits and settings.get("mode", "constant") == "constant":
         settings["value"] = call.x[0].zero_point
     positional = [q if i == 0 else a for i, a in enumerate(call.node.args)]
     function: Callable[..., Any] = call.node.target  # type: ignore[assignment]  # canonical nodes call functions
@@ -88,20 +90,32 @@ def move_integers(call: Int8Call, q: Tensor) -> Tensor:
 
 def reference_kernel(call: Int8Call) -> Kernel | None:
     """The exact kernel of one integer operation; None if the operator itself runs on integers."""
-    if call.shares_scale and call.clamp is None and call.operator.name != "pad" and not _moves_as_float(call):
+    if call.shares_scale and call.clamp is None and not (Trait.FILLS in call.operator.traits or _moves_as_float(call)):
         return None
     return ReferenceKernel(call)
 
 
 def _moves_as_float(call: Int8Call) -> bool:
     """Whether torch has no integer kernel for an operator that moves values; float32 holds the integers exactly."""
-    name, is_wide = call.operator.name, call.x[0].grid.levels > BYTE
-    return name in _NO_INTEGER_KERNEL or (is_wide and name in _NO_WIDE_KERNEL)
+    takes = MOVES.get(call.operator.name, Integers.ALL)
+    return takes is Integers.NONE or (takes is Integers.BYTES and call.x[0].grid.levels > BYTE)
 
 
-_NO_INTEGER_KERNEL = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "interpolate"})
-_NO_WIDE_KERNEL = frozenset({"pixel_shuffle", "channel_shuffle"})
-"""Operators that torch can compute on bytes, but not on unsigned 16-bit integers."""
+class Integers(Enum):
+    """The integers that torch can move with an operator."""
+
+    ALL = "bytes and unsigned 16-bit integers"
+    BYTES = "bytes alone"
+    NONE = "none: it has kernels for floats"
+
+
+MOVES: dict[str, Integers] = {
+    **dict.fromkeys("flatten reshape permute transpose squeeze unsqueeze identity".split(), Integers.ALL),
+    **dict.fromkeys("chunk split unbind slice expand roll pad".split(), Integers.ALL),
+    **dict.fromkeys(("pixel_shuffle", "channel_shuffle"), Integers.BYTES),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d", "interpolate"), Integers.NONE),
+}
+"""Integers that each operator moves whose output has its input's scale; of interpolate, the nearest modes."""
 
 
 def integer_table(call: Int8Call) -> Tensor:
@@ -163,7 +177,7 @@ def _layer(call: Int8Call, x: Tensor) -> Tensor:
     assert call.layer is not None
     acc = _exact_sums(call, x)
     shape = [1] * acc.dim()
-    shape[-1 if call.operator.name == "linear" else 1] = -1
+    shape[call.operator.channel_axis] = -1
     if call.layer.bias is not None:
         acc = acc + call.layer.bias.double().reshape(shape)
     return acc * multipliers(call).reshape(shape)
@@ -194,7 +208,7 @@ def _byte_sums(call: Int8Call, x: Tensor) -> Tensor:
     layer, settings = call.layer, call.settings
     assert layer is not None
     function: Callable[..., Tensor] = call.node.target  # type: ignore[assignment]  # a functional layer
-    along_w, along_x = (0 if layer.axis == 1 else 1), (-1 if call.operator.name == "linear" else 1)
+    along_w, along_x = (0 if layer.axis == 1 else 1), call.operator.channel_axis
     channels, groups = layer.weight.shape[along_w], int(settings.get("groups", 1))
     products = layer.weight[0].numel() if layer.axis == 0 else layer.weight.numel() // layer.weight.shape[1] // groups
     step = channels if products <= EXACT_PRODUCTS else EXACT_PRODUCTS * channels // products

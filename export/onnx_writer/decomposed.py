@@ -1,8 +1,8 @@
 """Programs that the ONNX exporter need not trace again.
 
-Before it translates a program, ``torch.onnx.export`` decomposes it, which means to trace it a second time: 1.1 of the
-2.6 seconds that MobileNetV2 takes. A QUANTIZED graph contains almost nothing to decompose. :func:`as_decomposed` gives
-the exporter a program that answers ``run_decompositions`` with a copy of itself if tracing would change nothing.
+Before it translates a program, ``torch.onnx.export`` decomposes it, which means to trace it a second time. A QUANTIZED
+graph contains almost nothing to decompose. :func:`as_decomposed` gives the exporter a program that answers
+``run_decompositions`` with a copy of itself if tracing would change nothing.
 """
 
 from __future__ import annotations

@@ -108,8 +108,8 @@ def _worst(expected: list[Tensor], found: list[Tensor]) -> tuple[int, float] | N
     """
     if len(expected) != len(found):
         return None
-    judged = [(n, _db(a, b)) for n, (a, b) in enumerate(zip(expected, found, strict=True)) if a.is_floating_point()]
-    return min(judged, key=lambda pair: pair[1], default=None)
+    errors = [(n, _db(a, b)) for n, (a, b) in enumerate(zip(expected, found, strict=True)) if a.is_floating_point()]
+    return min(errors, key=lambda pair: pair[1], default=None)
 
 
 def _db(expected: Tensor, found: Tensor) -> float:

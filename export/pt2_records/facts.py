@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from fxpasses.graph.pass_runner import Change, PassLog, PassResult, Skip
 from fxpasses.graph.stages import Stage
@@ -20,14 +20,6 @@ from .records import RefusedError, shown
 
 Example = Any
 """Shape and dtype of a tensor, a structure of these, or another value itself."""
-
-_OPTIONAL: dict[str, tuple[type, ...]] = {
-    "group_size": (int, type(None)),
-    "smoothing": (int, float, str, type(None)),
-    "observer of an override": (str, type(None)),
-    "weight_bits of an override": (int, type(None)),
-}
-"""Settings whose type does not follow from their default, with their types."""
 
 
 @dataclass(frozen=True)
@@ -119,21 +111,27 @@ def _config(facts: dict[str, Any]) -> QuantConfig:
     recipe = records.text(records.field(facts, "recipe", FACTS), where)
     settings = records.table(records.parsed(where, recipe.encode()), where)
     overrides = records.items(settings.get("overrides", []), where)
-    made = [_settings(Override, records.table(o, where), " of an override", where) for o in overrides]
-    given = _settings(QuantConfig, {k: v for k, v in settings.items() if k != "overrides"}, "", where)
+    made = [_settings(Override, records.table(o, where), where) for o in overrides]
+    given = _settings(QuantConfig, {k: v for k, v in settings.items() if k != "overrides"}, where)
     return QuantConfig(**given, overrides=tuple(Override(**o) for o in made))
 
 
-def _settings(kind: type[QuantConfig] | type[Override], given: dict[str, Any], of: str, where: str) -> dict[str, Any]:
+def _settings(kind: type[QuantConfig] | type[Override], given: dict[str, Any], where: str) -> dict[str, Any]:
     """Settings after a check that names and types are those of a class."""
-    known = {f.name: f.default for f in fields(kind)}
+    hints = get_type_hints(kind)
+    known = {f.name: _types(hints[f.name]) for f in fields(kind) if f.name != "overrides"}
     for name, value in given.items():
         if name not in known:
             raise RefusedError(f"it is damaged, or of another version: {where} has a setting {shown(name)}")
-        wanted = _OPTIONAL.get(name + of) or ((str,) if name == "match" else (type(known[name]),))
-        if type(value) not in wanted:
+        if type(value) not in known[name]:
             raise RefusedError(f"it is damaged: {where} has {name} {shown(repr(value))}")
     return given
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    """Types of a setting's value; JSON writes a float without a fraction as an integer."""
+    kinds = get_args(hint) or (hint,)
+    return (*kinds, int) if float in kinds else kinds
 
 
 def _logs(facts: dict[str, Any]) -> list[PassLog]:

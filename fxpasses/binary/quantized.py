@@ -22,11 +22,12 @@ from ..quantization.int8.convert import convert
 from ..quantization.int8.observe import observe
 from ..quantization.numbers.levels import level_scales
 from ..quantization.ranges.calibration import calibrate
+from ..quantization.repair_table import Phase, settings_off
 
 
 def binary_config(config: QuantConfig | None = None) -> QuantConfig:
     """Return the settings with repairs turned off that would change the number of levels."""
-    return replace(config or QuantConfig(), equalization=False, smoothing=None, pixel_grid=False)
+    return replace(config or QuantConfig(), **settings_off(Phase.FLOAT))
 
 
 def quantize_binary(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:

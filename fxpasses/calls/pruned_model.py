@@ -13,16 +13,14 @@ from fxpasses.capturing.attempts import capture
 from fxpasses.errors import InputError
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.passes.fusion import fuse
-from fxpasses.pruning.channels.brain_surgeon import SURGEON, surgeon_scores
-from fxpasses.pruning.channels.budget import Budget, choose_within
-from fxpasses.pruning.channels.channel_plan import Removal, choose_channels
+from fxpasses.pruning.channels.budget import Budget
+from fxpasses.pruning.channels.by_criterion import ChannelChoice, criterion_scores
+from fxpasses.pruning.channels.channel_plan import Removal
 from fxpasses.pruning.channels.compensation import compensate
 from fxpasses.pruning.channels.cost import Cost, cost_of
 from fxpasses.pruning.channels.kernel_multiples import channel_multiple, in_largest_multiples
-from fxpasses.pruning.channels.scoring import COMPARABLE, channel_scores
 from fxpasses.pruning.channels.shrinking import shrink
 from fxpasses.pruning.dependencies.groups import Dependencies, find_dependencies
-from fxpasses.pruning.masks.criteria import WITH_DATA
 from fxpasses.pruning.masks.data_criteria import ScoringData
 from fxpasses.pruning.masks.selection import Scope
 from fxpasses.quantization.ranges.calibration import checked_batches
@@ -109,13 +107,13 @@ def prune(
     assert isinstance(graph, fx.GraphModule)
     data = None if batches is None else first_samples(batches, SAMPLES)[0]
     dependencies = find_dependencies(graph)
-    how = {
-        "layers": layers,
-        "scope": scope,
-        "keep_joined": keep_joined,
-        "comparable": criterion in COMPARABLE,
-    }
-    removal = _chosen(dependencies, budget, _scores(dependencies, criterion, data), how)
+    scores = criterion_scores(
+        dependencies,
+        criterion,
+        lambda: _inputs(graph, _required(data, criterion)),
+        lambda: ScoringData([_labelled(graph, each, criterion) for each in _required(data, criterion)]),
+    )
+    removal = _chosen(dependencies, budget, scores, ChannelChoice(criterion, layers, scope, keep_joined))
     small = shrink(removal)
     adjusted = 0 if data is None else compensate(removal, small, _inputs(graph, data))
     kept = {path: (int(flags.sum()), len(flags)) for path, flags in removal.channels().items()}
@@ -124,15 +122,15 @@ def prune(
 
 
 def _chosen(
-    dependencies: Dependencies, budget: str | float | Budget, scores: dict[str, Tensor], how: dict[str, Any]
+    dependencies: Dependencies, budget: str | float | Budget, scores: dict[str, Tensor], choice: ChannelChoice
 ) -> Removal:
     """The channels to remove, in the largest multiples in which any can go."""
     wanted = Budget.parse(budget) if isinstance(budget, str) else budget
 
     def choose(multiple: int) -> Removal:
         if isinstance(wanted, Budget):
-            return choose_within(dependencies, wanted, scores, round_to=multiple, **how).removal
-        return choose_channels(dependencies, wanted, scores, round_to=multiple, **how)
+            return choice.within(dependencies, wanted, scores, multiple).removal
+        return choice.ratio(dependencies, wanted, scores, multiple)
 
     removal, _ = in_largest_multiples(channel_multiple(), choose, lambda found: bool(len(found.classes)))
     if not len(removal.classes):
@@ -142,17 +140,6 @@ def _chosen(
             fix="remove more, or let more layers be pruned",
         )
     return removal
-
-
-def _scores(dependencies: Dependencies, criterion: str, data: list[Any] | None) -> dict[str, Tensor]:
-    """Scores of the channels of each layer, ``[C_out]``; channels with high scores are kept."""
-    graph = dependencies.gm
-    if criterion == SURGEON:
-        return surgeon_scores(dependencies, _inputs(graph, _required(data, criterion)))
-    if criterion not in WITH_DATA:
-        return channel_scores(graph, criterion)
-    given = _required(data, criterion)
-    return channel_scores(graph, criterion, data=ScoringData([_labelled(graph, each, criterion) for each in given]))
 
 
 def _labelled(graph: fx.GraphModule, batch: Any, criterion: str) -> tuple[Any, Tensor]:

@@ -7,6 +7,7 @@ changed and have no known operator.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import fx
 from ..graph.binding import bind as bind
 from ..graph.meta_keys import SHAPE
 from ..graph.operator_table import VOCABULARY
-from ..graph.operators import Operator
+from ..graph.operators import Operator, Trait
 from ..graph.ownership import drop_unread_tensors
 from ..graph.shapes import is_tensor, shape_of
 from .casts import drop_needless_casts
@@ -105,15 +106,30 @@ def _with_indices(gm: fx.GraphModule, node: fx.Node, op: Operator, bound: dict[s
 
 def _changes_nothing(op: Operator, tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
     """The input that a call returns unchanged, or None: ATen slices every dimension, and padding by zero is common."""
-    source: fx.Node = tensors[0]
-    if op.name == "slice" and isinstance(tensors[1], tuple) and all(i == slice(None) for i in tensors[1]):
-        return source
-    if op.name == "pad" and all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,))):
-        return source
-    if op.name == "cat" and isinstance(tensors[0], (list, tuple)) and len(tensors[0]) == 1:
-        (source,) = tensors[0]
-        return source
-    return None
+    asked = _UNCHANGED.get(op.name)
+    return asked(tensors, settings) if asked is not None else None
+
+
+def _of_whole_slice(tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
+    index = tensors[1]
+    return tensors[0] if isinstance(index, tuple) and all(i == slice(None) for i in index) else None
+
+
+def _of_no_padding(tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
+    return tensors[0] if all(isinstance(n, int) and n == 0 for n in settings.get("pad", (1,))) else None
+
+
+def _of_one_part(tensors: tuple[Any, ...], settings: dict[str, Any]) -> fx.Node | None:
+    (parts,) = tensors
+    return parts[0] if isinstance(parts, (list, tuple)) and len(parts) == 1 else None
+
+
+_UNCHANGED: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], fx.Node | None]] = {
+    "slice": _of_whole_slice,
+    "pad": _of_no_padding,
+    "cat": _of_one_part,
+}
+"""By operator: the input that a call with these tensors and settings returns unchanged; None if it changes it."""
 
 
 def _not_empty(parts: Any, dim: Any) -> Any:
@@ -126,25 +142,39 @@ def _not_empty(parts: Any, dim: Any) -> Any:
 
 def _specialize(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
     """Replace a general operator by the specific one for its settings."""
-    if op.name == "clip" and bound.get("max") is None and bound.get("min") == 0:
-        return VOCABULARY["relu"], {"input": bound["input"]}
-    if op.name == "cat":
-        return op, bound | {"input": _not_empty(bound.get("input"), bound.get("dim", 0))}
-    if op.name in ("add", "mul") and is_tensor(bound.get("other")) and not is_tensor(bound.get("input")):
+    asked = _SPECIAL.get(op.name)
+    if asked is not None:
+        return asked(op, bound)
+    if Trait.COMMUTES in op.traits and is_tensor(bound.get("other")) and not is_tensor(bound.get("input")):
         if bound.get("alpha", 1) != 1:
             return op, bound
         return op, bound | {"input": bound["other"], "other": bound["input"]}
     return op, bound
 
 
+def _of_clip(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
+    if bound.get("max") is None and bound.get("min") == 0:
+        return VOCABULARY["relu"], {"input": bound["input"]}
+    return op, bound
+
+
+def _of_cat(op: Operator, bound: dict[str, Any]) -> tuple[Operator, dict[str, Any]]:
+    return op, bound | {"input": _not_empty(bound.get("input"), bound.get("dim", 0))}
+
+
+_SPECIAL: dict[str, Callable[[Operator, dict[str, Any]], tuple[Operator, dict[str, Any]]]] = {
+    "clip": _of_clip,
+    "cat": _of_cat,
+}
+"""By operator: the operator and arguments that a call with some settings stands for."""
+
+
 def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    names = op.tensor_names
+    names = (*op.tensor_names, *op.positional)
     if any(name not in bound for name in names):
         return None
     if op.tensors > 1 and not is_tensor(bound["input"]):
         return None  # `1 - x`: torch.sub takes a number only as its second argument
-    if op.name == "slice":
-        return (bound["input"], bound["index"]), {}
     settings = {}
     for name, value in bound.items():
         if name in names or name in _IGNORED or value is None:
@@ -163,14 +193,14 @@ def _open_splits(gm: fx.GraphModule) -> None:
     """Replace ``chunk``, ``split`` and ``unbind`` with ``getitem`` by slices, so that every node yields one tensor."""
     for node in list(gm.graph.nodes):
         op = VOCABULARY.operator(gm, node)
-        if op is None or op.name not in ("chunk", "split", "unbind") or not all(_takes_one(u) for u in node.users):
+        if op is None or Trait.SPLITS not in op.traits or not all(_takes_one(u) for u in node.users):
             continue
         source, shapes = node.args[0], node.meta.get(SHAPE)
         rank = len(shape_of(source) or ()) if isinstance(source, fx.Node) else 0
         dim = node.kwargs.get("dim", 0)
         if not rank or not isinstance(dim, int) or not isinstance(shapes, list):
             continue
-        pieces = _pieces(op.name, dim % rank, shapes)
+        pieces = PIECES[op.name](dim % rank, shapes)
         if pieces is None:
             continue
         for user in list(node.users):
@@ -182,14 +212,26 @@ def _open_splits(gm: fx.GraphModule) -> None:
             gm.graph.erase_node(user)
 
 
-def _pieces(name: str, dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | None:
-    """The index of each part of a split; None for a split of the batch, whose size may change."""
-    if name == "unbind":
-        return list(range(len(shapes)))
+def _by_number(dim: int, shapes: list[tuple[int, ...]]) -> list[Any]:
+    return list(range(len(shapes)))
+
+
+def _by_size(dim: int, shapes: list[tuple[int, ...]]) -> list[Any] | None:
     if dim == 0:
         return None
     ends = [sum(s[dim] for s in shapes[: i + 1]) for i in range(len(shapes))]
     return [slice(end - s[dim], end) for end, s in zip(ends, shapes, strict=True)]
+
+
+PIECES: dict[str, Callable[[int, list[tuple[int, ...]]], list[Any] | None]] = {
+    "chunk": _by_size,
+    "split": _by_size,
+    "unbind": _by_number,
+}
+"""Index of each part of a split along a dimension; None for a split of the batch, whose size may change.
+
+The table has every operator with :attr:`Trait.SPLITS`.
+"""
 
 
 def _takes_one(user: fx.Node) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..graph.operator_table import VOCABULARY
+
 Settings = dict[str, Any]
 
 _CONVS: dict[str, Any] = {
@@ -49,7 +51,8 @@ def _with_tensors(layer: nn.Module, settings: Settings) -> nn.Module:
 
 
 def _convolution(name: str, settings: Settings) -> nn.Module | None:
-    weight, dims, transposed = settings["weight"], int(name[-2]), "transpose" in name
+    weight, dims = settings["weight"], int(name[-2])
+    transposed = VOCABULARY[name].weight_axis == 1
     if weight.dim() != dims + 2:
         return None
     groups = settings.get("groups", 1)

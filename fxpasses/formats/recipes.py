@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, create_model
+
+from fxpasses.quantization.repair_table import RepairSettings
 
 from .values import Closed, Name, Part, Positive, Seed, Share
 
@@ -20,7 +23,7 @@ class Override(Closed):
     weight_bits: Bits | None = None
 
 
-class Quantize(Closed):
+class _Quantize(Closed):
     """The fields of :class:`fxpasses.QuantConfig`."""
 
     target: Name = "x86"
@@ -29,17 +32,29 @@ class Quantize(Closed):
     weight_bits: Bits = 8
     group_size: Positive | None = None
     activation_bits: Literal[8, 16] = 8
-    rounding: Literal["nearest", "learned"] = "nearest"
-    equalization: bool = True
-    smoothing: Share | Literal["auto"] | None = None
-    pixel_grid: bool = True
-    narrow_ranges: bool = True
-    bias_correction: bool = True
-    reestimation: bool = False
-    float_results: bool = True
     exact: bool = False
     tie_free: bool = True
     overrides: list[Override] = Field(default_factory=list)
+
+
+_NARROWER: dict[str, Any] = {
+    "smoothing": Share | Literal["auto"] | None,
+    "rounding": Literal["nearest", "learned"],
+}
+"""Types of repairs' settings that say more than those of the settings themselves."""
+
+if TYPE_CHECKING:
+    Quantize = _Quantize
+else:
+    Quantize = create_model(
+        "Quantize",
+        __base__=_Quantize,
+        __doc__=_Quantize.__doc__,
+        **{
+            one.name: (_NARROWER.get(one.name, get_type_hints(RepairSettings)[one.name]), one.default)
+            for one in fields(RepairSettings)
+        },
+    )
 
 
 class Calibration(Closed):

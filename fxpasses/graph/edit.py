@@ -204,12 +204,19 @@ def is_finite(*tensors: Tensor | None) -> bool:
 
 def clip_bounds(gm: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:
     """(low, high) of a ReLU or clamp with constant bounds; None for anything else."""
-    name = operator_name(gm, node)
-    if name == "relu":
-        return 0.0, math.inf
-    if name != "clip":
-        return None
+    bounds = BOUNDS.get(operator_name(gm, node) or "")
+    return bounds(node) if bounds is not None else None
+
+
+def _clip_numbers(node: fx.Node) -> tuple[float, float] | None:
     low, high = node.kwargs.get("min", -math.inf), node.kwargs.get("max", math.inf)
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high:
         return float(low), float(high)
     return None
+
+
+BOUNDS: dict[str, Callable[[fx.Node], tuple[float, float] | None]] = {
+    "relu": lambda node: (0.0, math.inf),
+    "clip": _clip_numbers,
+}
+"""By operator: the constant bounds between which a call keeps its input; None if they are not constant."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 
 from . import binary_ops
 from . import spelling_rules as rules
@@ -61,10 +61,11 @@ def _layers() -> list[Operator]:
 
     return [
         *(
-            _layer(name, layer, functions=functions(name), scaling=Scaling.OWN, weight_axis=axis, onnx=(onnx,))
+            _layer(name, layer, functions=functions(name), scaling=Scaling.OWN, weight_axis=axis, onnx=(onnx,),
+                   channel_axis=-1 if name == "linear" else 1)
             for name, (layer, axis, onnx) in convs.items()
         ),
-        _layer("embedding", nn.Embedding, scaling=Scaling.OWN, onnx=("Gather",), functions=(
+        _layer("embedding", nn.Embedding, scaling=Scaling.OWN, channel_axis=-1, onnx=("Gather",), functions=(
             *_spell("input weight padding_idx max_norm norm_type scale_grad_by_freq sparse", F.embedding),
             *_spell("weight input padding_idx scale_grad_by_freq sparse", torch.embedding, "aten.embedding"),
         )),
@@ -93,7 +94,7 @@ def _norms() -> list[Operator]:
             onnx=("BatchNormalization",),
             why_float="no layer could absorb this BatchNorm, and no runtime has an int8 kernel for it",
         ),
-        _layer("layer_norm", nn.LayerNorm, onnx=("LayerNormalization",), why_float=_NORM,
+        _layer("layer_norm", nn.LayerNorm, channel_axis=-1, onnx=("LayerNormalization",), why_float=_NORM,
                functions=_spell("input normalized_shape weight bias eps cudnn_enable", F.layer_norm, torch.layer_norm,
                                 "aten.layer_norm", "aten.native_layer_norm")),
         _layer("group_norm", nn.GroupNorm, onnx=("GroupNormalization",), why_float=_NORM,
@@ -322,6 +323,7 @@ def _moves(
     modules: tuple[Any, ...] = (),
     others: tuple[Spelling, ...] = (),
     variadic: bool = False,
+    positional: int = 0,
     onnx: str = "Reshape",
 ) -> Operator:
     """An operator that moves or selects values; ``others`` are spellings with arguments of their own."""
@@ -329,7 +331,8 @@ def _moves(
     return Operator(
         name,
         function,
-        settings=names[1:],
+        positional=names[1 : 1 + positional],
+        settings=names[1 + positional :],
         spellings=(
             *(Spelling(target, names, variadic=variadic) for target in (function, *targets)),
             *(Spelling(module, names[1:]) for module in modules),
@@ -367,7 +370,7 @@ def _shapes() -> list[Operator]:
         _moves("chunk", torch.chunk, "input chunks dim", m + "chunk", "aten.chunk", onnx="Split"),
         _moves("split", torch.split, "input split_size_or_sections dim", others=splits, onnx="Split"),
         _moves("unbind", torch.unbind, "input dim", m + "unbind", "aten.unbind", onnx="Split"),
-        _moves("slice", operator.getitem, "input index", others=_slices(), onnx="Slice"),
+        _moves("slice", operator.getitem, "input index", others=_slices(), positional=1, onnx="Slice"),
         _moves("pixel_shuffle", F.pixel_shuffle, "input upscale_factor", "aten.pixel_shuffle",
                modules=(nn.PixelShuffle,), onnx="DepthToSpace"),
         _moves("channel_shuffle", F.channel_shuffle, "input groups", "aten.channel_shuffle",
@@ -457,6 +460,7 @@ def _identity() -> Operator:
 
 _CONVS = "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
 _RESHAPES = "flatten reshape permute transpose squeeze unsqueeze"
+_AVERAGES = "avg_pool2d adaptive_avg_pool2d mean"
 _TRAITS = {
     Trait.ABSORBS: f"{_CONVS} linear add mul matmul cat avg_pool2d adaptive_avg_pool2d",
     Trait.JOINS: "add cat",
@@ -466,6 +470,17 @@ _TRAITS = {
     Trait.KEEPS_CHANNELS: "relu leaky_relu max_pool1d max_pool2d max_pool3d avg_pool2d adaptive_avg_pool2d interpolate",
     Trait.MIXES: "matmul scaled_dot_product_attention softmax attention recurrent batch_norm layer_norm group_norm",
     Trait.VIEWS: f"{_RESHAPES} chunk split unbind slice expand identity",  # pixel_shuffle, pad and roll always copy
+    Trait.COMMUTES: "add mul",
+    Trait.BY_VALUE: "add sub mul div",
+    Trait.MULTIPLIES: f"mul matmul {_AVERAGES}",
+    Trait.AVERAGES: _AVERAGES,
+    Trait.REORDERS: "permute transpose",
+    Trait.RESHAPES: "flatten reshape squeeze unsqueeze",
+    Trait.SPLITS: "chunk split unbind",
+    Trait.FILLS: "pad",
+    Trait.FLOAT_SUMS: "conv_transpose1d conv_transpose2d conv_transpose3d",
+    Trait.LOOKS_UP: "embedding",
+    Trait.RESCALES: "conv1d conv2d conv3d linear layer_norm",
 }
 _REFUSES = {
     "add": refuses_binary,
@@ -478,18 +493,26 @@ _REFUSES = {
 }
 
 
+def _is_nearest(node: fx.Node) -> bool:
+    return node.kwargs.get("mode", "nearest") in ("nearest", "nearest-exact")
+
+
+_SELECTS = {"interpolate": _is_nearest}
+
+
 def _with_columns(operators: Iterable[Operator]) -> list[Operator]:
-    """The operators with their traits and refusals from the tables above."""
+    """The operators with their further columns from the tables above."""
     having = {trait: _names(names) for trait, names in _TRAITS.items()}
     found = [
         replace(
             entry,
             traits=frozenset(trait for trait, names in having.items() if entry.name in names),
             refuses=_REFUSES.get(entry.name),
+            selects=_SELECTS.get(entry.name),
         )
         for entry in operators
     ]
-    unknown = {*_REFUSES, *chain(*having.values())} - {entry.name for entry in found}
+    unknown = {*_REFUSES, *_SELECTS, *chain(*having.values())} - {entry.name for entry in found}
     assert not unknown, f"no such operators: {sorted(unknown)}"
     return found
 

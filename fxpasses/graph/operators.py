@@ -42,6 +42,17 @@ class Trait(Enum):
     KEEPS_CHANNELS = "positively homogeneous, and its output has the channels of its input"
     MIXES = "has no weight, and each of its results hangs on values of several parts"
     VIEWS = "its result may share the memory of its input"
+    COMMUTES = "its two inputs may be swapped"
+    BY_VALUE = "combines two tensors value by value"
+    MULTIPLIES = "its result is one number times a product or an average of integers"
+    AVERAGES = "gives averages over windows"
+    REORDERS = "puts dimensions into another order"
+    RESHAPES = "keeps values in their order, and gives them other dimensions"
+    SPLITS = "gives several tensors"
+    FILLS = "puts a constant around values"
+    FLOAT_SUMS = "onnxruntime computes its sums in float, between integers, too"
+    LOOKS_UP = "takes rows of a table, whose range is known"
+    RESCALES = "a layer whose output channels may be multiplied by numbers through its weight and bias"
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class Operator:
         function: the canonical ``call_function`` target; None for layers, which stay modules.
         layers: module classes whose ``call_module`` nodes are this operator.
         tensors: number of leading positional arguments that are tensors.
+        positional: names of positional arguments behind the tensors: the index of a slice.
         settings: names of the canonical keyword settings.
         required: settings that a call must have to be rewritten, because their default is not a single value.
         spellings: calls that are rewritten to the canonical call.
@@ -82,9 +94,11 @@ class Operator:
         fixed_range: (low, high) of the output for ``Scaling.FIXED``.
         elementwise: whether each output value depends on one input value only, so that 256 int8 inputs describe it.
         weight_axis: output-channel axis of the weight, for layers with an int8 form.
+        channel_axis: dimension of the channels in a layer's input and output.
         onnx: its operator types in ONNX, for the audit.
         why_float: the reason for logs if it has no int8 form.
         traits: properties that steps depend on.
+        selects: whether a call only selects values, for operators of which only some calls do.
         refuses: returns the reason why a call has no int8 form, or None; for operators of which only some calls have
             one.
     """
@@ -93,6 +107,7 @@ class Operator:
     function: Callable[..., Any] | None = None
     layers: tuple[type[nn.Module], ...] = ()
     tensors: int = 1
+    positional: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     spellings: tuple[Spelling, ...] = ()
@@ -100,9 +115,11 @@ class Operator:
     fixed_range: tuple[float, float] | None = None
     elementwise: bool = False
     weight_axis: int | None = None
+    channel_axis: int = 1
     onnx: tuple[str, ...] = ()
     why_float: str = ""
     traits: frozenset[Trait] = frozenset()
+    selects: Callable[[fx.Node], bool] | None = None
     refuses: Callable[[fx.Node], str | None] | None = None
 
     def __str__(self) -> str:
@@ -177,8 +194,9 @@ class Vocabulary:
 
 def _is_canonical(node: fx.Node, operator: Operator) -> bool:
     """Whether a call of an operator's function has canonical form; a call with unknown settings has not."""
-    positional = 2 if operator.name == "slice" else operator.tensors
-    if len(node.args) != positional or not node.kwargs.keys() <= set(operator.settings):
+    if len(node.args) != operator.tensors + len(operator.positional):
+        return False
+    if not node.kwargs.keys() <= set(operator.settings):
         return False
     return not (operator.elementwise and any(isinstance(v, fx.Node) for v in node.kwargs.values()))
 

@@ -2,10 +2,9 @@
 
 A machine's speed changes over time (clock, temperature, other processes), by more than runners differ. So runners
 alternate: each round times a block of calls of every runner in random order, and the next round uses the reverse order.
-So no runner always follows the slowest one, which leaves cold caches (MobileNetV2 after its own float model: 5 %).
-Within one round conditions are equal; the median over rounds of the ratio of two times is far more stable than the
-ratio of means. Each block begins with 20 ms of calls that are not timed, so each runner is measured with its own data
-in the caches, as in production.
+So no runner always follows the slowest one, which leaves cold caches. Within one round conditions are equal; the median
+over rounds of the ratio of two times is far more stable than the ratio of means. Each block begins with 20 ms of calls
+that are not timed, so each runner is measured with its own data in the caches, as in production.
 
 Times are of whole calls, from tensor to tensor, by ``time.perf_counter_ns``; those of a GPU by its own events.
 """
@@ -51,9 +50,8 @@ WARM_UP_CALLS = 3
 SETTLING_NS = 20_000_000
 """Time of the untimed calls of a runner before each block, in ns; at least one call is made.
 
-Caches fill slowly: after another net, calls of MobileNetV2 took 3.0, 2.5, 2.3, 2.2 ... and finally 2.0 ms in PyTorch,
-2.2, 1.85, 1.7 ... and finally 1.6 ms in onnxruntime. Threads of the other runtime may also still spin for this time
-(libgomp: 300 000 pauses).
+Caches fill slowly: after another net, the first calls take longer (docs/lab_notes.md). Threads of the other runtime may
+also still spin for this time (libgomp: 300 000 pauses).
 """
 
 

@@ -29,8 +29,8 @@ def as_sentences(output: Tensor, labels: Any) -> tuple[list[str], list[str]]:
             why="wer takes logits [B, T, tokens] and whole numbers [B, L], padded with -100",
             fix="give those, or write a path/file.py:function",
         )
-    heard = [_words(torch.unique_consecutive(row), BLANK) for row in output.argmax(2)]
-    return heard, [_words(row[row >= 0], BLANK) for row in known]
+    decoded = [_words(torch.unique_consecutive(row), BLANK) for row in output.argmax(2)]
+    return decoded, [_words(row[row >= 0], BLANK) for row in known]
 
 
 def _words(tokens: Tensor, left_out: int) -> str:

@@ -10,7 +10,16 @@ import math
 from torch import fx
 
 from ..graph.binding import bind
-from ..graph.edit import bypass, clip_bounds, is_floating_point, only_reader, operator_name, respell, why_not_plain
+from ..graph.edit import (
+    BOUNDS,
+    bypass,
+    clip_bounds,
+    is_floating_point,
+    only_reader,
+    operator_name,
+    respell,
+    why_not_plain,
+)
 from ..graph.operator_table import VOCABULARY
 from ..graph.pass_runner import PassResult
 from ..graph.shapes import shape_of
@@ -75,7 +84,7 @@ def merge_clips(gm: fx.GraphModule) -> PassResult:
 
 
 def _is_clip(gm: fx.GraphModule, node: fx.Node) -> bool:
-    return operator_name(gm, node) in ("relu", "clip")
+    return operator_name(gm, node) in BOUNDS
 
 
 def _why_not_merge(gm: fx.GraphModule, inner: fx.Node, outer: fx.Node) -> str | None:

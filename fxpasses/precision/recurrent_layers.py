@@ -1,9 +1,8 @@
 """LSTM and GRU layers with int8 weights; their inputs and hidden states are quantized to uint8 at run time.
 
-onnxruntime has one kernel for this, DynamicQuantizeLSTM; a GRU becomes a Scan whose steps multiply integers. Measured
-on x86 with VNNI, one thread, int8 against onnxruntime's float kernels: LSTM 1.3 times as fast at 64 hidden units, 2.7
-at 256, 4.4 at 1024; GRU 0.4 times as fast at 128, 0.85 to 0.95 at 256, 1.1 to 1.3 at 320, 2.2 at 512, 3 at 1024. So a
-GRU below 320 hidden units stays float. (With batches of 8 int8 wins from 128 on.)
+onnxruntime has one kernel for this, DynamicQuantizeLSTM; a GRU becomes a Scan whose steps multiply integers. An
+LSTM is faster in int8 than in onnxruntime's float kernels, a GRU only with many hidden units (docs/lab_notes.md). So a
+GRU below 320 hidden units stays float.
 
 With several threads onnxruntime splits the batch of an LSTM, and the hidden states of each part get their own scale:
 its integers equal those of torch only with one thread, or a batch of one.

@@ -15,6 +15,7 @@ from .numbers.targets import AUTO as AUTO_TARGET
 from .numbers.targets import Target, find_target, resolved_target
 from .numbers.weight_groups import MOST_BITS, SHORTEST, group_length, largest_multiple
 from .ranges.observer_spec import SWEEP, ObserverSpec, parse_observer
+from .repair_table import REPAIRS, Phase, RepairSettings, repairs_on
 
 SMALLEST_BITS, LARGEST_BITS = 2, 8
 SHORT_ROW = 64
@@ -32,20 +33,6 @@ def check_weight_bits(bits: int) -> None:
             f"`weight_bits={bits}`",
             why=f"weights of int8 layers have {SMALLEST_BITS} to {LARGEST_BITS} bits",
             fix="use 8 for speed alone, 4 for smaller files",
-        )
-
-
-AUTO = "auto"
-
-
-def check_smoothing(alpha: float | str) -> None:
-    """Raise :class:`InputError` if ``alpha`` is no value that :func:`fxpasses.smooth` takes."""
-    is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
-    if alpha != AUTO and not (is_number and 0 <= float(alpha) <= 1):
-        raise InputError(
-            f"`smoothing={alpha!r}`",
-            why="alpha is a number from 0 (activations are not considered) to 1 (activation ranges become equal)",
-            fix=f"use 0.5, as published, or {AUTO!r}",
         )
 
 
@@ -110,8 +97,8 @@ class Override:
 
 
 @dataclass(frozen=True)
-class QuantConfig:
-    """Settings of a quantization.
+class IntegerSettings:
+    """Settings of the integers: their types, and how ranges and scales are chosen.
 
     Attributes:
         target: ``"x86"``, ``"x86-avx2"``, ``"arm"``, ``"cuda"``, or ``"auto"``. ``"auto"`` is replaced at once by the
@@ -130,29 +117,24 @@ class QuantConfig:
         activation_bits: 8, or 16 (uint16; int16 for ``"cuda"``) for models that lose too much accuracy with 8, and
             for accelerators with such kernels (QNN, Ethos-U). CPUs have none: onnxruntime and torch compute in float32
             between the integers, slower than fp32, and their results may differ by about one (finer) step.
-        rounding: of weights: ``"nearest"``, or ``"learned"`` from the calibration data, which takes minutes and helps
-            with few bits. Learning needs data, as equalization does; step by step, call
-            :func:`fxpasses.learn_rounding` instead of :func:`fxpasses.convert`.
-        equalization: rescale channels first, where this does not change the float results, so that one scale suits all
-            channels of a tensor; see :mod:`fxpasses.quantization.repairs.equalization`. It needs data, so
-            :func:`fxpasses.quantize` does it; step by step, call :func:`fxpasses.equalize` on the fused graph.
-        smoothing: the alpha of :func:`fxpasses.smooth`, which runs before equalization: 0 to 1, or ``"auto"``; None
-            leaves it out. It needs data, as equalization does.
-        pixel_grid: let the first convolution read images as their own integer pixels, if the calibration data consists
-            of such pixels; see :mod:`fxpasses.quantization.repairs.pixel_grid`. It needs data; step by step, call
-            :func:`fxpasses.align_pixels`.
-        narrow_ranges: use a narrower range for a tensor whose rounding causes much of the outputs' error, if that
-            halves the error; see :mod:`fxpasses.quantization.repairs.output_noise`. Only with
-            ``observer="histogram"``. It needs data; step by step, call :func:`fxpasses.narrow_ranges` after
-            :func:`fxpasses.calibrate`.
-        bias_correction: subtract from each layer's bias the mean error that rounding its weights adds to its outputs;
-            see :mod:`fxpasses.quantization.int8.bias_correction`.
-        reestimation: correct each layer's scale and bias by the measured error of its outputs; see
-            :mod:`fxpasses.quantization.repairs.reestimation`. It needs data; step by step, call
-            :func:`fxpasses.reestimate` instead of :func:`fxpasses.convert`.
-        float_results: linear layers whose readers are all float operators or the caller give floats, not integers, so
-            logits are not rounded. Additions, concatenations and moves just before such outputs are float, too.
-            Integer-only accelerators need ``False``; with ``exact`` it counts as ``False``.
+    """
+
+    target: str = AUTO_TARGET
+    observer: str = "histogram"
+    weight_search: str = "minmax"
+    weight_bits: int = 8
+    group_size: int | None = None
+    activation_bits: int = 8
+
+
+@dataclass(frozen=True)
+class QuantConfig(RepairSettings, IntegerSettings):
+    """Settings of a quantization: those of :class:`IntegerSettings`, one for each repair, and these.
+
+    The settings of repairs are described at :class:`~fxpasses.quantization.repair_table.RepairSettings`, and are given
+    by name.
+
+    Attributes:
         exact: refuse (GraphError) a graph for which bit-equality of all engines cannot be proved.
         tie_free: change scales (by about 0.1 %) so that no sum can land on a rounding tie. Engines that round
             differently then agree. See :mod:`fxpasses.quantization.numbers.tie_free`.
@@ -163,20 +145,6 @@ class QuantConfig:
         InputError: an unknown target, observer or search; the nearest name is suggested.
     """
 
-    target: str = AUTO_TARGET
-    observer: str = "histogram"
-    weight_search: str = "minmax"
-    weight_bits: int = 8
-    group_size: int | None = None
-    activation_bits: int = 8
-    rounding: str = "nearest"
-    equalization: bool = True
-    smoothing: float | str | None = None
-    pixel_grid: bool = True
-    narrow_ranges: bool = True
-    bias_correction: bool = True
-    reestimation: bool = False
-    float_results: bool = True
     exact: bool = False
     tie_free: bool = True
     overrides: tuple[Override, ...] = ()
@@ -191,16 +159,13 @@ class QuantConfig:
             )
         check_weight_bits(self.weight_bits)
         self._check_group_size()
-        if self.smoothing is not None:
-            check_smoothing(self.smoothing)
-        if self.rounding not in ("nearest", "learned"):
+        for setting, repair in REPAIRS.items():
+            repair.check(getattr(self, setting))
+        conversions = repairs_on(self, Phase.CONVERSION)
+        if len(conversions) > 1:
             raise InputError(
-                f"`rounding={self.rounding!r}`", why="there is no such rounding", fix="use 'nearest' or 'learned'"
-            )
-        if self.reestimation and self.rounding == "learned":
-            raise InputError(
-                '`reestimation=True` with `rounding="learned"`',
-                why="learned rounding chooses biases for the rounding it finds",
+                " with ".join(f"`{setting}={getattr(self, setting)!r}`" for setting in conversions),
+                why="each converts in its own way: learned rounding chooses biases for the rounding it finds",
                 fix="drop one of them",
             )
         check_activation_bits(self)
@@ -247,6 +212,15 @@ class QuantConfig:
     def gives_floats(self) -> bool:
         """Whether layers may give floats; not if ``exact`` (proofs need integers), nor with 16-bit activations."""
         return self.float_results and not self.exact and self.activation_bits == LARGEST_BITS
+
+    @property
+    def can_align_pixels(self) -> bool:
+        """Whether activations have 256 levels with any zero_point, and weights have 8 bits.
+
+        Never with ``exact``: its proof assumes that inputs are divided once.
+        """
+        fits = not self.for_target.symmetric_activations and self.activation_bits == LARGEST_BITS
+        return fits and self.weight_bits == LARGEST_BITS and not self.exact
 
     def weight_grid(self, bits: int | None = None) -> IntType:
         """The integer range of a weight: the target's own at 8 bits, ``[-2**(b-1), 2**(b-1) - 1]`` below.

@@ -1,15 +1,17 @@
 """The steps of static quantization in order: from a fused FLOAT graph and calibration data to a QUANTIZED graph.
 
-smooth, equalize, align pixels      rescale the float model so that it suits int8
-rewrite                             the caller's own change: training adds clamps where fewer bits are read
-observe, calibrate or sweep         measure a range for every tensor that becomes int8
-narrow ranges                       use narrower ranges where the outputs improve
-place                               leave operators in float that the caller measured to be better there
-convert, re-estimate or learn       compute the integers
+repairs of phase FLOAT          rescale the float model so that it suits int8: smooth, equalize, align pixels
+rewrite                         the caller's own change: training adds clamps where fewer bits are read
+observe, calibrate or sweep     measure a range for every tensor that becomes int8
+repairs of phase RANGES         use narrower ranges where the outputs improve
+place                           leave operators in float that the caller measured to be better there
+convert, or a repair of phase   compute the integers: to nearest, re-estimated or learned
+CONVERSION
 
-This module is the only place with this order: :func:`fxpasses.quantize`, the command line, the sensitivity analysis
-and training call its functions. A step that the settings do not ask for does nothing. Training uses the first half;
-its own second half is in :mod:`fxpasses.training`.
+The order of phases stands here, the order within a phase in :mod:`fxpasses.quantization.repair_table`, and both nowhere
+else: :func:`fxpasses.quantize`, the command line, the sensitivity analysis and training call these functions. A step
+that the settings do not ask for does nothing. Training uses the first half; its own second half is in
+:mod:`fxpasses.training`.
 """
 
 from __future__ import annotations
@@ -27,13 +29,8 @@ from .int8.convert import convert
 from .int8.observe import observe
 from .ranges.calibration import calibrate
 from .ranges.first_samples import first_samples
-from .repairs import output_noise
-from .repairs.equalization import equalized
+from .repair_steps import ConversionStep, FloatStep, RangeStep, steps_on
 from .repairs.observer_sweep import Engine, sweep_observers
-from .repairs.output_noise import narrow_ranges
-from .repairs.reestimation import reestimate
-from .rounding import learned_rounding
-from .rounding.learned_rounding import learn_rounding
 
 
 class Step(Protocol):
@@ -146,7 +143,7 @@ def calibrated_graph(
     """
     steps = run.steps
     with steps.step("equalize"):
-        graph, batches = equalized(graph, batches, config)
+        graph, batches = repaired(graph, batches, config)
     config = observe_as or config
     if rewrite is not None:
         graph, config = rewrite(graph)
@@ -158,10 +155,25 @@ def calibrated_graph(
             config = config_of(observed)
         else:
             calibrate(observed, batches, step.advance, device=run.device)
-    if config.narrow_ranges:
-        with steps.step("narrow ranges"):
-            narrow_ranges(observed, first)
+    for name, repair in steps_on(config, RangeStep).items():
+        with steps.step(name):
+            repair.run(observed, first, None)
     return CalibratedGraph(observed, config, first)
+
+
+def repaired(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
+    """Run the repairs of the FLOAT graph that the settings ask for; return the graph, and all batches.
+
+    Args:
+        batches: may be an iterator; batches used here are kept for calibration.
+    """
+    repairs = steps_on(config, FloatStep).values()
+    if not repairs:
+        return gm, batches
+    first, batches = first_samples(batches, max(repair.samples for repair in repairs))
+    for repair in repairs:
+        gm = repair.run(gm, first, config)
+    return gm, batches
 
 
 def quantize_graph(
@@ -186,23 +198,22 @@ def quantize_graph(
     steps = run.steps
     found = calibrated_graph(graph, batches, config, every_tensor=place is not None, run=run)
     config = found.config if place is None else place(found.graph, found.config)
-    if config.reestimation:
-        with steps.step("convert and re-estimate"):
-            return Int8Graphs(reestimate(found.graph, found.first, config))
-    learns = config.rounding == "learned"
-    nearest = None
-    if keep_nearest or not learns:
+    conversions, nearest = list(steps_on(config, ConversionStep).values()), None
+    if not conversions or (keep_nearest and conversions[0].is_compared):
         with steps.step("convert"):
             nearest = convert(found.graph, config)
-    if not learns:
+    if not conversions:
         assert nearest is not None
         return Int8Graphs(nearest)
-    with steps.step("learn rounding", 0) as step:
-        return Int8Graphs(learn_rounding(found.graph, found.first, config, progress=step.at), nearest)
+    (conversion,) = conversions
+    with steps.step(conversion.name, conversion.parts) as step:
+        return Int8Graphs(conversion.run(found.graph, found.first, config, step.at), nearest)
 
 
 def samples_kept(config: QuantConfig) -> int:
     """Number of first calibration samples that steps after calibration need again."""
-    if config.rounding == "learned" or config.reestimation:
-        return learned_rounding.SAMPLES
-    return output_noise.SAMPLES if config.narrow_ranges else 0
+    later: list[RangeStep | ConversionStep] = [
+        *steps_on(config, RangeStep).values(),
+        *steps_on(config, ConversionStep).values(),
+    ]
+    return max((step.samples for step in later), default=0)

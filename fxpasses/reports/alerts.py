@@ -25,7 +25,7 @@ def broken_promises(report: Mapping[str, Any]) -> list[str]:
     """
     if report.get("parity") is None:
         return []
-    remedy = "keep the operator it names in float (--keep-float), and do not deploy this file"
+    remedy = "keep the operator it names in float (fxpasses quantize --keep-float NAME), and do not deploy this file"
     broken = why_broken(report["parity"], exact=is_exact(report))
     return [f"torch and onnxruntime differ: {sentence}; {remedy}" for sentence in broken]
 
@@ -40,10 +40,11 @@ def _lost_accuracy(report: Mapping[str, Any]) -> list[str]:
     pruned = next((value for name, value in found.items() if not name.startswith("dense ")), None)
     if dense is None or pruned is None or (pruned - dense if measure.falls else dense - pruned) < LARGEST_LOSS:
         return []
-    tuned = "longer with --fine-tune" if report["pruning"].get("fine_tuning") else "with --fine-tune 5"
+    tuned = "longer" if report["pruning"].get("fine_tuning") else "it"
     return [
-        f"pruning cost {abs(dense - pruned):.1f} points of {measure.name}: train {tuned}, or prune less; "
-        "--keep-joined and --scope global cost less, and --max-drop 1 finds the largest ratio that costs one point"
+        f"pruning cost {abs(dense - pruned):.1f} points of {measure.name}: train {tuned} with "
+        "fxpasses prune --fine-tune 5, or prune less; fxpasses prune --keep-joined --scope global costs less, and "
+        "fxpasses prune --max-drop 1 finds the largest ratio that costs one point"
     ]
 
 
@@ -62,8 +63,8 @@ def _slower_than_dense(report: Mapping[str, Any]) -> list[str]:
 
 def _remedy_for_slow(pruning: Mapping[str, Any]) -> str:
     if pruning["granularity"] != "channel":
-        return "zeros among weights make no kernel faster: prune with --granularity channel"
-    rounding = (
-        "keep channel counts that suit the kernels with --round-to auto, or " if pruning.get("round_to", 1) == 1 else ""
-    )
-    return f"{rounding}ask for the time itself with --budget latency=0.8, or deploy the dense model"
+        return "zeros among weights make no kernel faster: use fxpasses prune --granularity channel"
+    command = "fxpasses prune --round-to auto"
+    is_single = pruning.get("round_to", 1) == 1
+    rounding = f"keep channel counts that suit the kernels with {command}, or " if is_single else ""
+    return f"{rounding}ask for the time itself with fxpasses prune --budget latency=0.8, or deploy the dense model"

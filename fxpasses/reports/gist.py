@@ -123,20 +123,24 @@ def _next_steps(report: Report, lead: Headline) -> list[str]:
     if wrong := alerts(report):
         return [f"Mend what is wrong first: {wrong[0]}."]
     if (report.get("model_details") or {}).get("pretrained") is False:
-        return ["Give trained weights (--weights): with random ones accuracy and agreement say nothing."]
+        command = "fxpasses quantize --weights FILE"
+        return [f"Give trained weights ({command}): with random ones accuracy and agreement say nothing."]
     found = []
     measure, change = Measure.of([lead.variant]), lead.accuracy_change
     agreement = lead.variant["vs_fp32"]["top1_agreement"]
     loss = 0.0 if change is None else change if measure.falls else -change
     if report.get("data") is None:
-        found.append("Give data (--data): without images the numbers above say nothing about your task.")
+        command = "fxpasses quantize --data DATA"
+        found.append(f"Give data ({command}): without images the numbers above say nothing about your task.")
     elif measure.unit == "%" and loss >= _LARGE_LOSS:
-        found.append("Find the layers that cost accuracy: fxpasses sensitivity; or let a search do it: --max-drop 1.")
+        found.append("Find the layers that cost accuracy: fxpasses sensitivity.")
+        found.append("Or let a search do it: fxpasses quantize --max-drop 1.")
     elif change is None and agreement is not None and agreement < _POOR_AGREEMENT:
         found.append("Give labels, so that accuracy is measured, and look at fxpasses sensitivity.")
     is_slow = any(ratio <= 1 + _WORTH_TELLING for ratio in lead.speedups.values())
     if is_slow:
-        found.append("Read why int8 is not faster here (fxpasses audit FILE), and try --placement measured.")
+        found.append("Read why int8 is not faster here: fxpasses audit FILE.")
+        found.append("Try fxpasses quantize --placement measured.")
     if not lead.speedups:
         found.append("Measure how fast it is: fxpasses bench DIR.")
     if not is_slow and (not found or (measure.unit == "%" and change is not None and loss <= _SMALL_LOSS)):

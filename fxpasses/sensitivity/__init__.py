@@ -20,7 +20,7 @@ from .prune import score_pruned as score_pruned
 from .quant import QuantSensitivity as QuantSensitivity
 from .quant import quant_sensitivity as quant_sensitivity
 from .scoring import Score as Score
-from .scoring import Yardstick as Yardstick
+from .scoring import Scorer as Scorer
 from .search.accuracy_search import Goal as Goal
 from .search.accuracy_search import Search as Search
 from .search.ratio_search import RatioSearch as RatioSearch

@@ -25,8 +25,10 @@ from fxpasses.quantization.ranges.observer_spec import ObserverSpec
 from fxpasses.quantization.ranges.observers import Observer
 from fxpasses.quantization.ranges.range_search import Range
 from fxpasses.quantization.recipe import SILENT, Run, Step, Steps, calibrated_graph
+from fxpasses.quantization.repair_steps import RangeStep, steps_of, steps_on
+from fxpasses.quantization.repair_table import Phase, settings_off
 from fxpasses.quantization.repairs.observer_sweep import observed_by
-from fxpasses.quantization.repairs.output_noise import SAMPLES, is_by_error, narrow_ranges
+from fxpasses.quantization.repairs.output_noise import is_by_error
 
 from .units import Unit, find_units
 
@@ -112,9 +114,9 @@ class Distributions:
         }
         _settle(observed, config, ranges)
         graph_facts(observed).config = config
-        if config.narrow_ranges:
-            specs = {name: config.observer_of(self.float_graph, node) for name, node in nodes.items()}
-            narrow_ranges(observed, self.first, lambda name: is_by_error(specs[name].build()))
+        specs = {name: config.observer_of(self.float_graph, node) for name, node in nodes.items()}
+        for repair in steps_on(config, RangeStep).values():
+            repair.run(observed, self.first, lambda name: is_by_error(specs[name].build()))
         return Calibrated(self.float_graph, observed, config, _units(self.float_graph, observed, config))
 
 
@@ -131,9 +133,10 @@ def measure_distributions(
     Raises:
         GraphError, InputError: see :func:`fxpasses.observe` and :func:`fxpasses.calibrate`.
     """
-    neutral = replace(config, observer="histogram", narrow_ranges=False, overrides=shaping_overrides(config))
+    neutral = replace(config, observer="histogram", overrides=shaping_overrides(config), **settings_off(Phase.RANGES))
+    samples = max((step.samples for step in steps_of(RangeStep).values()), default=0)
     found = calibrated_graph(
-        gm, batches, config, observe_as=neutral, every_tensor=True, samples=SAMPLES, run=Run(_Advancing.of(progress))
+        gm, batches, config, observe_as=neutral, every_tensor=True, samples=samples, run=Run(_Advancing.of(progress))
     )
     return Distributions(without_observers(found.graph), found.graph, found.first)
 

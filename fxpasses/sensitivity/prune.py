@@ -21,7 +21,7 @@ from fxpasses.pruning import ScoringData, apply_masks, find_dependencies, layers
 from fxpasses.pruning.masks.layers import TRANSPOSED, Layer
 from fxpasses.pruning.masks.selection import check_ratio
 
-from .scoring import Batches, Score, Yardstick
+from .scoring import Batches, Score, Scorer
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CHANNEL = "channel"
@@ -117,9 +117,9 @@ def _silence_batch_norms(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> Non
                 norm.bias[~masks[str(node.target)]] = 0
 
 
-def score_pruned(gm: fx.GraphModule, yardstick: Yardstick, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
+def score_pruned(gm: fx.GraphModule, scorer: Scorer, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
     """Score a FLOAT graph with these shares of these layers pruned."""
-    return yardstick.score(pruned(gm, ratios, choice, yardstick.batches))
+    return scorer.score(pruned(gm, ratios, choice, scorer.batches))
 
 
 def check_ratios(ratios: Sequence[float]) -> tuple[float, ...]:

@@ -29,7 +29,7 @@ from fxpasses.quantization.ranges.observers import Observer
 from fxpasses.sqnr import sqnr_db
 
 from .calibrated import Calibrated
-from .scoring import Batches, Inputs, Score, Yardstick, in_memory_order
+from .scoring import Batches, Inputs, Score, Scorer, in_memory_order
 from .tensor_error import TensorError
 from .units import Unit
 
@@ -117,19 +117,19 @@ def quant_sensitivity(
     Raises:
         GraphError, InputError: the graph cannot be converted, or the data cannot be used.
     """
-    yardstick = Yardstick(calibrated.float_graph, batches, metric)
-    found = QuantSensitivity(yardstick.float_score, ranges=_ranges(calibrated.observed))
+    scorer = Scorer(calibrated.float_graph, batches, metric)
+    found = QuantSensitivity(scorer.float_score, ranges=_ranges(calibrated.observed))
     int8 = calibrated.convert()
     for name, (model, integers) in (runtimes or torch_runtime(int8)).items():
-        found.int8[name] = yardstick.score(model)
+        found.int8[name] = scorer.score(model)
         found.tensors[name] = _in_place(calibrated.float_graph, int8, integers, _first(batches, node_batches), found)
     found.node_images = sum(len(inputs[0]) for inputs in _first(batches, node_batches))
-    found.layers += _each(calibrated, yardstick, progress) if layers is None else layers
+    found.layers += _each(calibrated, scorer, progress) if layers is None else layers
     _share_noise(found.layers)
     return found
 
 
-def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) -> LayerSensitivity:
+def layer_sensitivity(calibrated: Calibrated, scorer: Scorer, unit: Unit) -> LayerSensitivity:
     """Measure one layer alone in int8, and alone in float. ``noise_percent`` needs all layers, and is 0 here."""
     alone = calibrated.alone(unit)
     gives_floats = list(find_float_results(alone).values())  # nothing else is int8: the result of this layer, or none
@@ -142,18 +142,18 @@ def layer_sensitivity(calibrated: Calibrated, yardstick: Yardstick, unit: Unit) 
         layer = None if found is None else found.layer
     return LayerSensitivity(
         unit,
-        alone=yardstick.score(alone),
-        kept_float=yardstick.score(to_torch(calibrated.convert(unit))),
-        alone_at_node_db=_own_noise(calibrated.float_graph, alone, node, unit, next(_first(yardstick.batches, 1))),
+        alone=scorer.score(alone),
+        kept_float=scorer.score(to_torch(calibrated.convert(unit))),
+        alone_at_node_db=_own_noise(calibrated.float_graph, alone, node, unit, next(_first(scorer.batches, 1))),
         weight=_weight_error(calibrated.float_graph, unit, layer),
     )
 
 
-def _each(calibrated: Calibrated, yardstick: Yardstick, progress: Progress | None) -> Iterator[LayerSensitivity]:
+def _each(calibrated: Calibrated, scorer: Scorer, progress: Progress | None) -> Iterator[LayerSensitivity]:
     for done, unit in enumerate(calibrated.units):
         if progress is not None:
             progress(unit.label, done, len(calibrated.units))
-        yield layer_sensitivity(calibrated, yardstick, unit)
+        yield layer_sensitivity(calibrated, scorer, unit)
 
 
 def torch_runtime(int8: fx.GraphModule) -> dict[str, tuple[Callable[..., object], Integers]]:

@@ -77,7 +77,7 @@ class Score:
         return value
 
 
-class Yardstick:
+class Scorer:
     """The data, the float model's outputs for it, and the metric."""
 
     def __init__(self, float_model: Run, batches: Batches, metric: Metric | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..errors import InputError
 from ..quantization.config import LARGEST_BITS, SMALLEST_BITS, Override, QuantConfig
+from ..quantization.repair_table import Phase, settings_off
 
 
 def check_training_bits(what: str, bits: int) -> None:
@@ -70,9 +71,8 @@ class TrainingConfig:
         """
         return replace(
             self.quant,
+            **settings_off(Phase.CONVERSION) | {"rounding": "learned"},
             weight_bits=LARGEST_BITS,
-            rounding="learned",
             bias_correction=False,
-            reestimation=False,
             overrides=(*self.quant.overrides, *overrides),
         )

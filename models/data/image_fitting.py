@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fxpasses.image_scaling import RESIZE_RATIO
+
 if TYPE_CHECKING:
     from PIL import Image
 
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode by the number of channels."""
-RESIZE_RATIO = 256 / 224
 READING_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
 """Exceptions that Pillow raises for a damaged image, depending on the decoder."""
 

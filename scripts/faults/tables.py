@@ -28,20 +28,20 @@ def wrong(trials: Sequence[Trial]) -> list[str]:
     """Sentences on the problems, with the label by which a trial is run again."""
     return [
         f"{trial.fault.label}: {trial.fault.command.name}, {trial.fault.kind} at {trial.fault.moment}: "
-        f"{trial.judgement.why_wrong}"
+        f"{trial.assessment.why_wrong}"
         for trial in trials
-        if trial.judgement.why_wrong is not None
+        if trial.assessment.why_wrong is not None
     ]
 
 
 def _counts(trials: Sequence[Trial]) -> list[str]:
-    judged = [trial.judgement for trial in trials]
+    assessed = [trial.assessment for trial in trials]
     counts = (
-        len(judged),
-        sum(one.why_wrong is None for one in judged),
-        sum(one.state == OLD for one in judged),
-        sum(one.state == NEW for one in judged),
-        sum(one.was_finished for one in judged),
-        sum(one.came_too_late for one in judged),
+        len(assessed),
+        sum(one.why_wrong is None for one in assessed),
+        sum(one.state == OLD for one in assessed),
+        sum(one.state == NEW for one in assessed),
+        sum(one.was_finished for one in assessed),
+        sum(one.came_too_late for one in assessed),
     )
     return list(map(str, counts))

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from faults.assessing import Assessment, after_a_fault, after_a_run
 from faults.children import Child, Ended, fork, start
 from faults.commands import OUT, TEMPORARY, Command, prepare, process_line
 from faults.disks import Disk
-from faults.judging import Judgement, after_a_fault, after_a_run
 from faults.moments import Counts, watch
 from faults.plan import CLOCK, OPERATION, OPTIMISED_FILE, ROOM, Fault
 from faults.state import snapshot, unreadable
@@ -34,11 +34,11 @@ class Undisturbed:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its fault, the end of the child, and the judgement."""
+    """One trial: its fault, the end of the child, and the assessment."""
 
     fault: Fault
     ended: Ended
-    judgement: Judgement
+    assessment: Assessment
 
 
 class Bench:
@@ -52,14 +52,14 @@ class Bench:
         """Run a trial; if the fault came too late, try again with an earlier one."""
         trial = self._try(fault)
         for _ in range(TRIES):
-            if not trial.judgement.came_too_late or trial.judgement.why_wrong is not None:
+            if not trial.assessment.came_too_late or trial.assessment.why_wrong is not None:
                 break
             fault = replace(fault, at=fault.at * EARLIER, room=0)
             trial = self._try(fault)
         return trial
 
     def _try(self, fault: Fault) -> Trial:
-        """Make the older result, run the command with the fault, and judge."""
+        """Make the older result, run the command with the fault, and assess the result."""
         known = self._undisturbed(fault.command, fault.in_process)
         root = self._root(fault.command)
         if fault.signal is None:
@@ -69,13 +69,13 @@ class Bench:
         before = snapshot(root / OUT)
         ended = self._disturbed(fault, root, known).end(LIMIT_S)
         self.disk.free()
-        judgement = after_a_fault(fault, ended, root, before, lambda: _unreadable(root))
-        if judgement.needs_a_run and judgement.why_wrong is None:
+        assessment = after_a_fault(fault, ended, root, before, lambda: _unreadable(root))
+        if assessment.needs_a_run and assessment.why_wrong is None:
             again = _forked(fault.command, root).end(LIMIT_S)
-            judgement = after_a_run(judgement, fault.command, again, root, before)
-        if judgement.why_wrong is not None:
+            assessment = after_a_run(assessment, fault.command, again, root, before)
+        if assessment.why_wrong is not None:
             shutil.rmtree(self._root(fault.command))  # the next trial begins with a good one
-        return Trial(fault, ended, judgement)
+        return Trial(fault, ended, assessment)
 
     def _root(self, command: Command) -> Path:
         return self.folder / command.name

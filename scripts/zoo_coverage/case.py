@@ -22,7 +22,7 @@ import fxpasses as fx
 from fxpasses.errors import FxPassesError, GraphError
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.stages import graph_facts
-from fxpasses.measure.output_judgement import judge_outputs
+from fxpasses.measure.output_comparison import compare_outputs
 from fxpasses.models.loaded_model import LoadedModel
 from zoo_coverage.classifiers import open_model
 from zoo_coverage.real_models import ZOOS, ZooModel, open_zoo_model
@@ -87,9 +87,9 @@ def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
     outcome.captured_by = method.value if method else ""
     _count_nodes(int8, outcome)
     outcome.sqnr_db = round(sqnr_db(_first(loaded.module(images)), _first(int8(images))), 1)
-    outcome.step = "judge outputs"
+    outcome.step = "compare outputs"
     float_graph = fx.fuse(fx.capture(loaded.module, images[:2]))
-    parts = [score.sqnr_db for score in judge_outputs(float_graph, int8, [(images,)])]
+    parts = [score.sqnr_db for score in compare_outputs(float_graph, int8, [(images,)])]
     outcome.worst_part_db = min((round(part, 1) for part in parts if part is not None), default=None)
     with tempfile.TemporaryDirectory() as folder:
         outcome.step = "export"

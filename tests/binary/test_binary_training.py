@@ -37,12 +37,12 @@ SETTINGS = BinaryTraining(epochs=4, lr=0.01, last_lr=1e-4, loss="squared_hinge",
 
 @pytest.mark.parametrize("method", ["binaryconnect", "twn", None])
 def test_it_learns(method: str | None) -> None:
-    heard: list[BinaryProgress] = []
+    told: list[BinaryProgress] = []
     net = graph(method)
     settings = BinaryTraining(epochs=20, lr=0.02, loss="squared_hinge", scaled_steps=method == "binaryconnect")
-    train_binary(net, batches, settings, heard.append, steps_per_epoch=4)
-    assert [p.epoch for p in heard] == list(range(1, 21))
-    assert heard[-1].loss < 0.7 * heard[0].loss
+    train_binary(net, batches, settings, told.append, steps_per_epoch=4)
+    assert [p.epoch for p in told] == list(range(1, 21))
+    assert told[-1].loss < 0.7 * told[0].loss
     assert not any(m.training for m in net.modules())
 
 

@@ -51,7 +51,7 @@ def test_related_is_half_of_the_smaller_models_layers() -> None:
     assert not are_related(a, [a[0], layer("x", 9, 9, 5, 5), layer("y", 9, 9, 5, 5)])
 
 
-def test_models_without_layers_are_judged_by_their_operators() -> None:
+def test_models_without_layers_are_matched_by_their_operators() -> None:
     assert are_related([Step("a", "relu"), Step("b", "add")], [Step("c", "relu"), Step("d", "add")])
     assert not are_related([Step("a", "relu")], [Step("c", "softmax")])
 

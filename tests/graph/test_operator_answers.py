@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fxpasses.export.engines.reference import STEPS
+from fxpasses.capturing.canonical import PIECES
+from fxpasses.export.engines.reference import MOVES, STEPS
 from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.graph.operators import Operator, Scaling, Trait
 from fxpasses.micronet.work import PER_VALUE
 from fxpasses.pruning.dependencies.rules import RULES
+from fxpasses.quantization.int8.scales import WINDOWS
+from fxpasses.quantization.repairs.channel_labels import RULES as CHANNEL_RULES
 
 OPERATORS = list(VOCABULARY.by_name.values())
 
@@ -21,10 +24,25 @@ COUNTED_APART = {"matmul", "scaled_dot_product_attention", "embedding", "cat"}
 def tables_without(operator: Operator) -> list[str]:
     """Files that have no entry for an operator."""
     computes = operator.scaling in (Scaling.OWN, Scaling.FIXED)
-    by_table = operator.elementwise or operator.scaling is Scaling.SHARED or operator.name == "embedding"
-    averages = "pool" in operator.name or operator.name == "mean"
+    by_table = operator.elementwise or operator.scaling is Scaling.SHARED or Trait.LOOKS_UP in operator.traits
+    averages = Trait.AVERAGES in operator.traits
+    moves = operator.scaling is Scaling.SHARED or operator.selects is not None
+    forms = {Trait.JOINS, Trait.MULTIPLIES, Trait.LOOKS_UP} & operator.traits
     answers = {
         "fxpasses/graph/operator_table.py: onnx": bool(operator.onnx) or operator.name == "identity",
+        "fxpasses/graph/operator_table.py: JOINS, MULTIPLIES or LOOKS_UP": (
+            not computes or by_table or operator.weight_axis is not None or bool(forms)
+        ),
+        "fxpasses/quantization/int8/scales.py: WINDOWS": (Trait.AVERAGES in operator.traits)
+        == (operator.name in WINDOWS),
+        "fxpasses/capturing/canonical.py: PIECES": (Trait.SPLITS in operator.traits) == (operator.name in PIECES),
+        "export/engines/reference.py: MOVES": moves == (operator.name in MOVES),
+        "fxpasses/quantization/repairs/channel_labels.py: RULES": (
+            bool(operator.layers)
+            or operator.elementwise
+            or Trait.KEEPS_CHANNELS in operator.traits
+            or operator.name in CHANNEL_RULES
+        ),
         "export/engines/reference.py: STEPS": not computes or by_table or operator.name in STEPS,
         "fxpasses/pruning/dependencies: RULES": operator.elementwise or operator.name in RULES,
         "fxpasses/micronet/work.py: PER_VALUE": (
@@ -32,6 +50,7 @@ def tables_without(operator: Operator) -> list[str]:
             or operator.weight_axis is not None
             or operator.scaling is Scaling.SHARED
             or averages
+            or "pool" in operator.name
             or operator.name in COUNTED_APART
         ),
     }
@@ -59,7 +78,26 @@ def test_a_new_operator_is_told_where_else() -> None:
     square = Operator("square", torch.square, scaling=Scaling.OWN, elementwise=True, onnx=("Mul",))
     assert tables_without(square) == ["fxpasses/micronet/work.py: PER_VALUE"]
     cumsum = Operator("cumsum", torch.cumsum, settings=("dim",), scaling=Scaling.OWN)
-    assert len(tables_without(cumsum)) == 4
+    assert tables_without(cumsum) == [
+        "fxpasses/graph/operator_table.py: onnx",
+        "fxpasses/graph/operator_table.py: JOINS, MULTIPLIES or LOOKS_UP",
+        "fxpasses/quantization/repairs/channel_labels.py: RULES",
+        "export/engines/reference.py: STEPS",
+        "fxpasses/pruning/dependencies: RULES",
+        "fxpasses/micronet/work.py: PER_VALUE",
+    ]
+    flip = Operator("flip", torch.flip, settings=("dims",), scaling=Scaling.SHARED, onnx=("Slice",))
+    assert tables_without(flip) == [
+        "export/engines/reference.py: MOVES",
+        "fxpasses/quantization/repairs/channel_labels.py: RULES",
+        "fxpasses/pruning/dependencies: RULES",
+    ]
+    median = Operator(
+        "median_pool", torch.median, scaling=Scaling.OWN, traits=frozenset({Trait.AVERAGES, Trait.SPLITS})
+    )
+    assert {"fxpasses/quantization/int8/scales.py: WINDOWS", "fxpasses/capturing/canonical.py: PIECES"} <= {
+        *tables_without(median)
+    }
 
 
 def test_traits_are_columns_of_the_table() -> None:

@@ -79,7 +79,7 @@ def test_entry_is_whole(op: Operator) -> None:
     assert op.onnx or op.name == "identity"
     assert set(op.required) <= set(op.settings)
     if op.function is not None:
-        known = set(op.settings) | set(op.tensor_names) | {"input"}
+        known = set(op.settings) | set(op.positional) | set(op.tensor_names) | {"input"}
         assert all(set(s.fixed) <= known for s in op.spellings if s.convert is None)
 
 

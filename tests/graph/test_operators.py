@@ -67,11 +67,11 @@ def test_a_bound_that_is_computed_is_no_setting() -> None:
 
 
 def test_layers_match_by_their_very_class() -> None:
-    class Louder(nn.Conv2d):
+    class Subclass(nn.Conv2d):
         """A subclass may compute anything."""
 
     assert VOCABULARY.layer(nn.Conv2d(1, 1, 1)) is VOCABULARY["conv2d"]
-    assert VOCABULARY.layer(Louder(1, 1, 1)) is None
+    assert VOCABULARY.layer(Subclass(1, 1, 1)) is None
     assert VOCABULARY.operator(*graph_with("conv", "x", op="call_module")) is VOCABULARY["conv2d"]
 
 

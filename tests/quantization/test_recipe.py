@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -20,11 +21,11 @@ from torch import Tensor, nn
 import fxpasses
 from fxpasses.quantization import recipe
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.repairs import equalization
+from fxpasses.quantization.repair_table import REPAIRS
 from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
 
-BEFORE = ("smooth", "equalize", "align_pixels")
-"""Steps on the float graph: names in ``equalization``. The others are names in ``recipe``."""
+BEFORE = ("smoothing", "equalization", "pixel grid")
+"""Repairs of the float graph, by their names in the table."""
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
@@ -69,17 +70,22 @@ Hook = Callable[[str, Callable[..., Any]], Callable[..., Any]]
 
 
 def hook_all(monkeypatch: pytest.MonkeyPatch, names: Iterable[str], hook: Hook) -> None:
+    """Replace steps: those of repairs in their modules, the others in the recipe."""
+    modules = {repair.name: repair.module for repair in REPAIRS.values() if repair.module}
     for name in names:
-        module: Any = equalization if name in BEFORE else recipe
-        monkeypatch.setattr(module, name, hook(name, getattr(module, name)))
+        if name in modules:
+            module = import_module(f"fxpasses.quantization.{modules[name]}")
+            monkeypatch.setattr(module, "STEP", replace(module.STEP, run=hook(name, module.STEP.run)))
+        else:
+            monkeypatch.setattr(recipe, name, hook(name, getattr(recipe, name)))
 
 
-MIDDLE = ("observe", "calibrate", "narrow_ranges")
+MIDDLE = ("observe", "calibrate", "narrow ranges")
 EIGHT_BITS = fxpasses.TrainingConfig(QuantConfig(target="x86", smoothing=0.5))
 ENDS: dict[str, dict[str, Any]] = {
     "convert": {},
-    "reestimate": {"reestimation": True},
-    "learn_rounding": {"rounding": "learned"},
+    "re-estimation": {"reestimation": True},
+    "learned rounding": {"rounding": "learned"},
 }
 """Steps that make integers, with the settings that ask for them."""
 
@@ -119,7 +125,7 @@ def test_the_order_of_a_sweep_and_of_a_placement(monkeypatch: pytest.MonkeyPatch
         return config
 
     found = order_of(monkeypatch, lambda: recipe.quantize_graph(graph(), data(), config, place=place))
-    assert found[:4] == ["equalize", "align_pixels", "observe", "sweep_observers"] and found[-1] == "convert"
+    assert found[:4] == ["equalization", "pixel grid", "observe", "sweep_observers"] and found[-1] == "convert"
     assert placed == ["place"]
 
 
@@ -142,13 +148,13 @@ def integers(end: str) -> object:
 
 
 WITHOUT: dict[str, dict[str, Any]] = {
-    "smooth": {"equalization": False},
-    "narrow_ranges": {"equalization": False, "smoothing": None},
+    "smoothing": {"equalization": False},
+    "narrow ranges": {"equalization": False, "smoothing": None},
 }
 """Steps that repeat the choice of another step, or leave it nothing to do."""
 
 
-@pytest.mark.parametrize("left_out", [*BEFORE, "narrow_ranges"])
+@pytest.mark.parametrize("left_out", [*BEFORE, "narrow ranges"])
 def test_no_step_is_idle(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
     config = replace(config_for("convert"), **WITHOUT.get(left_out, {}))
     complete = recipe.quantize_graph(graph(), data(), config).graph
@@ -186,6 +192,8 @@ def test_steps_are_told() -> None:
             told.append((name, total))
             return super().step(name, total)
 
-    recipe.quantize_graph(graph(), data(), config_for("learn_rounding"), keep_nearest=True, run=recipe.Run(Told(), 48))
+    recipe.quantize_graph(
+        graph(), data(), config_for("learned rounding"), keep_nearest=True, run=recipe.Run(Told(), 48)
+    )
     names = ["equalize", "calibrate", "narrow ranges", "convert", "learn rounding"]
     assert told == list(zip(names, [None, 48, None, None, 0], strict=True))

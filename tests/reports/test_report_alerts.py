@@ -63,7 +63,8 @@ def test_within_noise_is_not_slower() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top1", "words"), [(60.0, "pruning cost 31.5 points of top-1: train with --fine-tune"), (90.0, "")]
+    ("top1", "words"),
+    [(60.0, "pruning cost 31.5 points of top-1: train it with fxpasses prune"), (90.0, "")],
 )
 def test_pruning_that_cost_accuracy(top1: float, words: str) -> None:
     pair = [

@@ -9,9 +9,9 @@ import sys
 
 import fault_injection
 import pytest
+from faults.assessing import Assessment
 from faults.children import Ended
 from faults.commands import COMMANDS
-from faults.judging import Judgement
 from faults.plan import CLOCK, Fault
 from faults.state import MIXED, OLD
 from faults.tables import count_table, wrong
@@ -23,12 +23,12 @@ SCRIPT = ROOT / "scripts" / "fault_injection.py"
 LIMIT_S = 900
 
 
-def _trial(label: str, judgement: Judgement) -> Trial:
-    return Trial(Fault(label, COMMANDS[0], signal.SIGINT, CLOCK, 0.5), Ended(130, "", 1.0), judgement)
+def _trial(label: str, assessment: Assessment) -> Trial:
+    return Trial(Fault(label, COMMANDS[0], signal.SIGINT, CLOCK, 0.5), Ended(130, "", 1.0), assessment)
 
 
 def test_the_table_and_what_is_wrong() -> None:
-    trials = [_trial("kill-0", Judgement(OLD)), _trial("kill-1", Judgement(MIXED, why_wrong="it holds two"))]
+    trials = [_trial("kill-0", Assessment(OLD)), _trial("kill-1", Assessment(MIXED, why_wrong="it holds two"))]
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(count_table(trials))
     rows = [line.replace("│", " ").split() for line in console.export_text().splitlines()]

@@ -14,7 +14,7 @@ from fxpasses.errors import InputError
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.quantization.repairs.equalization import equalized
+from fxpasses.quantization.recipe import repaired
 from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once, measure_distributions
 
 CONFIG = QuantConfig(observer="percentile:99.9", weight_search="mse")
@@ -24,7 +24,7 @@ NETS = ("residual_block", "residual_padded_shortcut", "max_pools", "cat", "atten
 
 def made_anew(name: str, config: QuantConfig) -> str:
     """Hash of the result of observing, calibrating and converting with these settings."""
-    graph, batches = equalized(fused(name), calibration_data(TINY[name]), config)
+    graph, batches = repaired(fused(name), calibration_data(TINY[name]), config)
     observed = fxpasses.observe(graph, config)
     fxpasses.calibrate(observed, batches)
     return qparams_hash(fxpasses.convert(observed))

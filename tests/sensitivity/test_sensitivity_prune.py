@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 from rich.console import Console
-from sensitivity_cases import RATIOS, evaluation, graph, made_prune_document, prune_yardstick, scans, unlabelled
+from sensitivity_cases import RATIOS, evaluation, graph, made_prune_document, prune_scorer, scans, unlabelled
 from tiny_graphs import captured
 
 from fxpasses.errors import InputError
@@ -96,8 +96,8 @@ def test_a_layer_that_does_not_exist() -> None:
 
 def test_drops_are_points_of_accuracy() -> None:
     scan = scans()[0]
-    expected = {r: prune_yardstick().float_score.quality - s.quality for r, s in scan.scores.items()}
-    assert scan.drops(prune_yardstick().float_score) == expected
+    expected = {r: prune_scorer().float_score.quality - s.quality for r, s in scan.scores.items()}
+    assert scan.drops(prune_scorer().float_score) == expected
 
 
 def test_the_document_ranks_by_mean_drop_and_shares_add_up() -> None:

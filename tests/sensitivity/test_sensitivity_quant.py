@@ -10,7 +10,7 @@ import math
 
 import pytest
 from rich.console import Console
-from sensitivity_cases import calibrated, evaluation, made_quant_document, sensitivity, yardstick
+from sensitivity_cases import calibrated, evaluation, made_quant_document, scorer, sensitivity
 from tiny_graphs import calibration_data, fused
 from tiny_nets.all_nets import TINY
 
@@ -31,8 +31,8 @@ def test_every_unit_is_measured_in_order() -> None:
 
 def test_alone_and_kept_float_are_scores_of_those_models() -> None:
     layer = sensitivity().layers[1]
-    assert layer.alone == yardstick().score(calibrated().alone(layer.unit))
-    assert layer.kept_float == yardstick().score(to_torch(calibrated().convert(layer.unit)))
+    assert layer.alone == scorer().score(calibrated().alone(layer.unit))
+    assert layer.kept_float == scorer().score(to_torch(calibrated().convert(layer.unit)))
 
 
 def test_shares_of_noise_are_of_the_whole_and_rank_the_layers() -> None:
@@ -139,7 +139,7 @@ def test_numbers_as_text() -> None:
 
 
 def test_nothing_measured_ranks_nothing() -> None:
-    assert QuantSensitivity(yardstick().float_score).ranked == []
+    assert QuantSensitivity(scorer().float_score).ranked == []
 
 
 @pytest.mark.slow

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sensitivity_cases import IMAGES, calibrated, evaluation, unlabelled, yardstick
+from sensitivity_cases import IMAGES, calibrated, evaluation, scorer, unlabelled
 from torch import Tensor
 
 from fxpasses.errors import InputError
-from fxpasses.sensitivity.scoring import Score, Yardstick, in_memory_order
+from fxpasses.sensitivity.scoring import Score, Scorer, in_memory_order
 from fxpasses.sqnr import sqnr_db
 
 
 def test_the_float_model_agrees_with_itself() -> None:
-    score = yardstick().float_score
+    score = scorer().float_score
     assert score.images == IMAGES
     assert score.top1_agreement == 100.0
     assert score.sqnr_db is None
@@ -28,7 +28,7 @@ def test_a_changed_model_is_scored_as_defined() -> None:
         logits: Tensor = model(x)
         return torch.cat([logits[:6].roll(1, dims=1), logits[6:]])
 
-    score = yardstick().score(changed)
+    score = scorer().score(changed)
     with torch.no_grad():
         expected = torch.cat([model(x) for x, _ in evaluation()]).double()
         found = torch.cat([changed(x) for x, _ in evaluation()]).double()
@@ -47,14 +47,14 @@ def test_float_runs_once() -> None:
         calls.append(len(x))
         return calibrated().float_graph(x)
 
-    measured = Yardstick(counted, evaluation)
+    measured = Scorer(counted, evaluation)
     measured.score(calibrated().float_graph)
     measured.score(None)
     assert sum(calls) == IMAGES
 
 
 def test_without_labels_quality_is_agreement() -> None:
-    score = Yardstick(calibrated().float_graph, unlabelled).score(calibrated().convert())
+    score = Scorer(calibrated().float_graph, unlabelled).score(calibrated().convert())
     assert score.top1 is None and score.loss is None
     assert score.quality == score.top1_agreement
 
@@ -66,12 +66,12 @@ def test_what_has_no_classes_has_no_quality() -> None:
 
 def test_no_data() -> None:
     with pytest.raises(InputError, match="there is not one image"):
-        Yardstick(calibrated().float_graph, tuple)
+        Scorer(calibrated().float_graph, tuple)
 
 
 def test_a_model_that_gives_nan() -> None:
     with pytest.raises(InputError, match="NaN or infinite logits"):
-        yardstick().score(lambda x: torch.full((len(x), 10), torch.nan))
+        scorer().score(lambda x: torch.full((len(x), 10), torch.nan))
 
 
 def test_labels_that_do_not_fit() -> None:
@@ -79,7 +79,7 @@ def test_labels_that_do_not_fit() -> None:
         return [(images, torch.zeros(3, dtype=torch.int64)) for images, _ in evaluation()]
 
     with pytest.raises(InputError, match="every decision needs one label"):
-        Yardstick(calibrated().float_graph, wrong)
+        Scorer(calibrated().float_graph, wrong)
 
 
 def test_images_come_with_channels_last_and_all_else_as_it_is() -> None:

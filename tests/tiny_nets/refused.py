@@ -35,7 +35,7 @@ class ShapeDependentIf(nn.Module):
         return F.relu(self.bn(self.conv(x)))
 
 
-class LoudestRow(nn.Module):
+class LargestRow(nn.Module):
     """A value decides the row: no tracer can follow it, but the module can stay whole in a graph."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,8 +69,8 @@ REFUSED_NETS: tuple[TinyNet, ...] = (
     tiny("data_dependent_if", DataDependentIf),
     tiny("only_by_export", ShapeDependentIf),
     tiny("only_by_export_augmented_assignment", AugmentedAssignment),
-    tiny("only_with_leaf", lambda: nn.Sequential(conv(), nn.BatchNorm2d(8), LoudestRow(), conv(8, 3, kernel=1)),
-         leaves=(LoudestRow,)),
+    tiny("only_with_leaf", lambda: nn.Sequential(conv(), nn.BatchNorm2d(8), LargestRow(), conv(8, 3, kernel=1)),
+         leaves=(LargestRow,)),
     tiny("batch_norm_in_training", lambda: nn.Sequential(conv(), nn.BatchNorm2d(8), nn.ReLU()),
          afterwards=_to_training),
     # Without running statistics eval mode too takes them from the batch: nothing constant to fold.

@@ -42,14 +42,14 @@ def weights_of(run: TrainingRun) -> dict[str, torch.Tensor]:
 
 
 def test_it_learns_and_tells() -> None:
-    heard: list[TrainingProgress] = []
+    told: list[TrainingProgress] = []
     run = run_of()
-    frozen = run.run(on_step=heard.append)
-    assert not frozen.training and [p.step for p in heard] == list(range(1, 9))
-    assert [p.phase for p in heard] == ["open"] * 5 + ["frozen"] * 3
-    assert heard[-1].epoch == 2.0 and heard[-1].seconds_left == 0 and heard[0].seconds_left > 0
+    frozen = run.run(on_step=told.append)
+    assert not frozen.training and [p.step for p in told] == list(range(1, 9))
+    assert [p.phase for p in told] == ["open"] * 5 + ["frozen"] * 3
+    assert told[-1].epoch == 2.0 and told[-1].seconds_left == 0 and told[0].seconds_left > 0
     assert [(row.epoch, row.phase) for row in run.curve] == [(1.0, "open"), (1.25, "open"), (2.0, "frozen")]
-    assert run.curve[0].loss == pytest.approx(sum(p.loss for p in heard[:4]) / 4)
+    assert run.curve[0].loss == pytest.approx(sum(p.loss for p in told[:4]) / 4)
 
 
 def test_it_comes_nearer_to_float() -> None:

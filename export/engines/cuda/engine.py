@@ -6,6 +6,8 @@ integers, but is far slower. Operators that only move values are torch's own, on
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -82,7 +84,7 @@ class _Choosing:
 
     def kernel_for(self, call: Int8Call) -> Kernel | None:
         """The kernel of one integer operation; None to call the operator itself."""
-        if call.shares_scale and call.clamp is None and call.operator.name != "max_pool2d":
+        if call.shares_scale and call.clamp is None and call.operator.name not in KERNELS:
             return reference_kernel(call)  # torch moves values, on any device
         why = self._why_no_kernel(call)
         if why is not None:
@@ -98,51 +100,85 @@ class _Choosing:
         return CudaFloatResult(result)
 
     def _why_no_kernel(self, call: Int8Call) -> str | None:
-        name = call.operator.name
+        name, known = call.operator.name, KERNELS.get(call.operator.name)
         if any(x.grid.dtype not in _BYTES for x in (*call.x, call.y)):
             return "its integers have 16 bits, and kernels take bytes"
-        if len({x.grid.dtype for x in call.x}) > 1 and name != "cat":
+        if len({x.grid.dtype for x in call.x}) > 1 and not (known and known.takes_both):
             return "its inputs are bytes with a sign and without"
         if call.layer is not None:
-            if name not in ("conv1d", "conv2d", "linear"):
-                return f"there is no kernel for {name}"
-            return why_sums_overflow(call.layer, call.x[0])
+            return why_sums_overflow(call.layer, call.x[0]) if known else f"there is no kernel for {name}"
         if call.operator.elementwise and call.clamp is None:
             return None
-        return _why_not_these_shapes(call)
+        return known.why_not(call) if known else f"there is no kernel for {name}"
 
     def _kernel(self, call: Int8Call) -> Kernel:
-        name, proved = call.operator.name, call.name in self.proved
-        if name == "linear":
-            return CudaLinear(call, proved)
-        if call.layer is not None:
-            return CudaConv(call, proved)
         if call.operator.elementwise and call.clamp is None:
             return CudaTable(call, integer_table(self._host_calls[call.name]), self.device)
-        if name in ("max_pool2d", "avg_pool2d"):
-            return CudaWindows(call, self.device)
-        if name == "adaptive_avg_pool2d":
-            return CudaGlobalAverage(call, self.device)
-        return {"add": CudaAdd, "mul": CudaMul, "cat": CudaCat}[name](call, proved, self.device)
+        return KERNELS[call.operator.name].make(call, call.name in self.proved, self.device)
 
 
-def _why_not_these_shapes(call: Int8Call) -> str | None:
-    """Why no kernel takes an operator without weights; None if one does."""
-    name, shapes = call.operator.name, [tuple(node.meta[SHAPE]) for node in call.inputs]
-    rank = len(shapes[0])
-    if name in ("add", "mul"):
-        is_gate = name == "mul" and rank == 4 and any(_is_gate(*pair) for pair in (shapes, shapes[::-1]))
-        return None if len(set(shapes)) == 1 or is_gate else f"there is no kernel for {name} of shapes that differ"
-    if name == "cat":
-        dim = int(call.settings.get("dim", 0)) % rank
-        return None if dim == (1 if rank == 4 else rank - 1) else f"there is no kernel for cat along dimension {dim}"
-    if name in ("max_pool2d", "avg_pool2d"):
-        return None if rank == 4 else f"there is no kernel for {name} of a single image"
-    if name == "adaptive_avg_pool2d":
-        size = call.settings.get("output_size", call.node.args[1] if len(call.node.args) > 1 else None)
-        return None if rank == 4 and size in (1, (1, 1), [1, 1]) else "only averages of whole images have a kernel"
-    return f"there is no kernel for {name}"
+def _shapes(call: Int8Call) -> list[tuple[int, ...]]:
+    return [tuple(node.meta[SHAPE]) for node in call.inputs]
+
+
+def _why_not_add(call: Int8Call) -> str | None:
+    return None if len(set(_shapes(call))) == 1 else f"there is no kernel for {call.operator} of shapes that differ"
+
+
+def _why_not_mul(call: Int8Call) -> str | None:
+    shapes = _shapes(call)
+    is_gate = len(shapes[0]) == 4 and any(_is_gate(*pair) for pair in (shapes, shapes[::-1]))
+    return None if is_gate else _why_not_add(call)
 
 
 def _is_gate(gate: tuple[int, ...], gated: tuple[int, ...]) -> bool:
     return gate == (*gated[:2], 1, 1)
+
+
+def _why_not_cat(call: Int8Call) -> str | None:
+    rank = len(_shapes(call)[0])
+    dim = int(call.settings.get("dim", 0)) % rank
+    return None if dim == (1 if rank == 4 else rank - 1) else f"there is no kernel for cat along dimension {dim}"
+
+
+def _why_not_windows(call: Int8Call) -> str | None:
+    return None if len(_shapes(call)[0]) == 4 else f"there is no kernel for {call.operator} of a single image"
+
+
+def _why_not_global_average(call: Int8Call) -> str | None:
+    size = call.settings.get("output_size", call.node.args[1] if len(call.node.args) > 1 else None)
+    is_global = len(_shapes(call)[0]) == 4 and size in (1, (1, 1), [1, 1])
+    return None if is_global else "only averages of whole images have a kernel"
+
+
+@dataclass(frozen=True)
+class _KernelOf:
+    """The kernel of an operator.
+
+    Attributes:
+        make: from the call, whether float32 rounds its result as exact arithmetic does, and the device.
+        why_not: why the kernel cannot take a call; None if it can.
+        takes_both: whether its inputs may be bytes with a sign and without.
+    """
+
+    make: Callable[[Int8Call, bool, torch.device], Kernel]
+    why_not: Callable[[Int8Call], str | None] = lambda call: None
+    takes_both: bool = False
+
+
+_CONV = _KernelOf(lambda call, proved, device: CudaConv(call, proved))
+_WINDOWS = _KernelOf(lambda call, proved, device: CudaWindows(call, device), _why_not_windows)
+KERNELS: dict[str, _KernelOf] = {
+    "conv1d": _CONV,
+    "conv2d": _CONV,
+    "linear": _KernelOf(lambda call, proved, device: CudaLinear(call, proved)),
+    "max_pool2d": _WINDOWS,
+    "avg_pool2d": _WINDOWS,
+    "adaptive_avg_pool2d": _KernelOf(
+        lambda call, proved, device: CudaGlobalAverage(call, device), _why_not_global_average
+    ),
+    "add": _KernelOf(CudaAdd, _why_not_add),
+    "mul": _KernelOf(CudaMul, _why_not_mul),
+    "cat": _KernelOf(CudaCat, _why_not_cat, takes_both=True),
+}
+"""Operators with a kernel, beside those of one tensor that are tables."""

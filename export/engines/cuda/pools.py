@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fxpasses.graph.operators import Trait
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from ..kernel import Kernel
@@ -54,7 +55,7 @@ class CudaWindows(_Pool):
     """``[N, C, H, W]`` -> ``[N, C, H', W']``: max_pool2d or avg_pool2d."""
 
     def __init__(self, call: Int8Call, device: torch.device) -> None:
-        super().__init__(call, device, maximum=call.operator.name == "max_pool2d")
+        super().__init__(call, device, maximum=Trait.AVERAGES not in call.operator.traits)
         s = call.settings
         size, stride = pair(s["kernel_size"]), s.get("stride")
         self.window = Window(

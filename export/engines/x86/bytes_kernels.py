@@ -91,8 +91,8 @@ class ByteCat(Kernel):
 class Table(Kernel):
     """An elementwise operator as a table of its 256 results; for large tensors two neighbours are looked up at once.
 
-    A table of pairs is not in the caches at the beginning of a call. Random reads would each wait for memory (188 000
-    values take 120 us instead of 55), so the table is read in order first.
+    A table of pairs is not in the caches at the beginning of a call. Random reads would each wait for memory,
+    so the table is read in order first.
     """
 
     def __init__(self, call: Int8Call, table: Tensor | None = None) -> None:

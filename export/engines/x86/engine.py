@@ -41,10 +41,6 @@ from .layers import PackedConv, PackedLinear, PlainConv, PlainLinear, packed_con
 from .net import X86Net
 from .pools import ByteMaxPool, GlobalAveragePool
 
-_ON_EITHER_DTYPE = frozenset("reshape permute transpose squeeze unsqueeze slice expand".split())
-"""Operators that ATen runs on both quint8 and uint8."""
-
-
 _OTHER: dict[type[Kernel], Callable[[Int8Call], Kernel]] = {
     PackedConv: PlainConv,
     PackedLinear: PlainLinear,
@@ -72,18 +68,14 @@ def _faster_kernel(call: Int8Call) -> Kernel | None:
 
 def x86_kernel(call: Int8Call) -> Kernel | None:
     """The kernel of one integer operation; None to call the operator itself."""
-    name = call.operator.name
     if call.shares_scale and call.clamp is None:
-        return _moving_kernel(call)
+        return MOVING.get(call.operator.name, Move)(call)
     if call.x[0].grid.dtype is not torch.uint8 or call.y.grid.dtype is not torch.uint8:
         return ReferenceKernel(call)
-    if name in ("conv1d", "conv2d", "conv3d"):
-        return _convolution(call)
-    if name == "linear":
-        return _linear(call)
-    if name == "adaptive_avg_pool2d":
-        return GlobalAveragePool(call)
-    return _pointwise_kernel(call)
+    if call.operator.elementwise and call.clamp is None:
+        by_aten = BY_ATEN.get(call.operator.name, _nothing)(call) if quint8.is_available() else None
+        return by_aten or Table(call)
+    return KERNELS.get(call.operator.name, _on_reference)(call)
 
 
 def _convolution(call: Int8Call) -> Kernel:
@@ -102,31 +94,52 @@ def _linear(call: Int8Call) -> Kernel:
     return PlainLinear(call) if is_exact("onednn", call) else ExactLinear(call)
 
 
-def _moving_kernel(call: Int8Call) -> Kernel | None:
-    name = call.operator.name
-    if name == "flatten":
-        return Flatten(call)
-    if name in _ON_EITHER_DTYPE:
-        return None
-    if name == "max_pool2d" and call.x[0].grid.dtype is torch.uint8:
-        return ByteMaxPool(call)
-    return Move(call)
+def _max_pool(call: Int8Call) -> Kernel:
+    return ByteMaxPool(call) if call.x[0].grid.dtype is torch.uint8 else Move(call)
 
 
-def _pointwise_kernel(call: Int8Call) -> Kernel:
-    name, shapes = call.operator.name, {tuple(n.meta[SHAPE][1:]) for n in call.inputs}
-    if call.operator.elementwise and call.clamp is None:
-        by_aten = ByteHardswish.if_exact(call) if name == "hardswish" and quint8.is_available() else None
-        return by_aten or Table(call)
-    if quint8.is_available() and call.clamp is None:
-        if name == "add" and len(shapes) == 1:
-            return ByteAdd(call)
-        if name == "cat":
-            return ByteCat(call)
-        if name == "mul" and not is_gated(call):
-            return ByteMul.if_exact(call) or OnBytes(ReferenceKernel(call))
-    if name == "mul" and call.clamp is None and is_gated(call):
+def _add(call: Int8Call) -> Kernel:
+    shapes = {tuple(n.meta[SHAPE][1:]) for n in call.inputs}
+    if quint8.is_available() and call.clamp is None and len(shapes) == 1:
+        return ByteAdd(call)
+    return OnBytes(ThroughFloat(call))
+
+
+def _mul(call: Int8Call) -> Kernel:
+    if call.clamp is None and is_gated(call):
         return GatedTable(call)
-    if name in ("mul", "add"):
-        return OnBytes(ThroughFloat(call))
+    if call.clamp is None and quint8.is_available():
+        return ByteMul.if_exact(call) or OnBytes(ReferenceKernel(call))
+    return OnBytes(ThroughFloat(call))
+
+
+def _cat(call: Int8Call) -> Kernel:
+    is_plain = quint8.is_available() and call.clamp is None
+    return ByteCat(call) if is_plain else OnBytes(ReferenceKernel(call))
+
+
+def _on_reference(call: Int8Call) -> Kernel:
     return OnBytes(ReferenceKernel(call))
+
+
+def _nothing(call: Int8Call) -> None:
+    """No kernel: ATen runs the operator on quint8 and on uint8, or has none for it."""
+
+
+MOVING: dict[str, Callable[[Int8Call], Kernel | None]] = {
+    **dict.fromkeys("reshape permute transpose squeeze unsqueeze slice expand".split(), _nothing),
+    "flatten": Flatten,
+    "max_pool2d": _max_pool,
+}
+"""Kernels of operators that move integers; the others run on uint8."""
+BY_ATEN: dict[str, Callable[[Int8Call], Kernel | None]] = {"hardswish": ByteHardswish.if_exact}
+"""Kernels that may take the place of a table; None where they give other integers."""
+KERNELS: dict[str, Callable[[Int8Call], Kernel]] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
+    "linear": _linear,
+    "adaptive_avg_pool2d": GlobalAveragePool,
+    "add": _add,
+    "mul": _mul,
+    "cat": _cat,
+}
+"""Kernels of operators on bytes; the others are computed by the reference."""

@@ -1,7 +1,7 @@
 """Convolutions and linear layers on x86: oneDNN, with weights packed when the module is built.
 
-There are two interfaces to the same kernels: ``quantized.conv*`` keeps the primitive between calls and saves some 25 us
-per call; ``onednn.qconv_pointwise`` takes plain tensors. The first uses oneDNN as engine and not fbgemm, whose
+There are two interfaces to the same kernels: ``quantized.conv*`` keeps the primitive between calls, which saves
+its construction; ``onednn.qconv_pointwise`` takes plain tensors. The first uses oneDNN as engine and not fbgemm, whose
 depthwise kernel saturates with the full 8-bit range; but if an image has only one position left, as in squeeze and
 excitation, a call of oneDNN takes several times as long as the product, and fbgemm is faster.
 """

@@ -1,16 +1,17 @@
 """A lowered net on x86, called with as little overhead as Python allows.
 
-Four overheads cost a call of a small net as much as its kernels; each is avoided here for the whole net:
+Four overheads cost a call of a small net as much as its kernels; each is avoided here for the whole net (measured:
+docs/lab_notes.md):
 
 * Packed weights of oneDNN keep the primitive of their first call, for its shape and number of threads (PyTorch,
 ``aten/src/ATen/native/quantized/cpu/OnednnUtils.h``, ``PrimitiveCacheKey``). For any other shape a primitive is built
-at every call, 25 to 50 us per layer. So a frequent shape gets its own packed weights; they take some three times the
+at every call. So a frequent shape gets its own packed weights; they take some three times the
 memory of the int8 weights.
 * Torch asks every argument whether it overrides the operator. For packed weights the answer needs two C++ exceptions
-and one in Python: 15 us per layer.
-* ``nn.Module`` looks for submodules and buffers only after ordinary attributes fail, and Python formats that failure:
-1.5 us. So kernels are called as functions, and keep their tensors as ordinary attributes.
-* A call from Python takes 3 to 5 us. So consecutive kernels are called as one function
+and one in Python.
+* ``nn.Module`` looks for submodules and buffers only after ordinary attributes fail, and Python formats that failure.
+So kernels are called as functions, and keep their tensors as ordinary attributes.
+* Each call from Python costs time of its own. So consecutive kernels are called as one function
 (:mod:`fxpasses.export.engines.chains`).
 """
 

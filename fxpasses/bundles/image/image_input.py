@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-RESIZE_RATIO = 256 / 224
-"""Ratio of a scaled image's shorter side to the model's input, before the image's centre is cut out."""
+from fxpasses.image_scaling import RESIZE_RATIO
+
 CHANNELS = (1, 3)
 LEVELS = 255
 

@@ -34,11 +34,11 @@ def quantize_command(
         refuse_beside_qat(options.qat is not None, given)
         terminal.load("torch", "onnx", "onnxruntime")
         if options.method == STATIC:
-            from ..static.asked import settings_of, wish_of
+            from ..static.asked import origin_of, settings_of
             from ..static.run import quantize_static
 
-            settings, wish = settings_of(options, measuring, source.seed), wish_of(options, out)
-            quantize_static(source, out, settings, wish, terminal, explain=options.explain_repairs)
+            settings, origin = settings_of(options, measuring, source.seed), origin_of(options, out)
+            quantize_static(source, out, settings, origin, terminal, explain=options.explain_repairs)
         else:
             from ..precision.run import quantize_lowered
 

@@ -71,9 +71,9 @@ class DataChoice:
 
     def details(self) -> dict[str, object]:
         """report.json's ``data_details``, as far as they are known here."""
-        judged = {} if self.metric is None else {"metric": _absolute(self.metric)}
+        metric = {} if self.metric is None else {"metric": _absolute(self.metric)}
         labels = None if self.labels is None else str(self.labels.resolve())
-        return {"spec": _absolute(self.spec), "labels": labels, **judged}
+        return {"spec": _absolute(self.spec), "labels": labels, **metric}
 
 
 def open_folder(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from fxpasses.measure.output_judgement import judge_outputs, warnings_of
+from fxpasses.measure.output_comparison import compare_outputs, warnings_of
 from fxpasses.models.data.data_source import DataSource
 
 from ..terminal import Terminal
@@ -22,7 +22,7 @@ def checked_outputs(
 ) -> dict[str, Any]:
     """``outputs`` and ``warnings`` of report.json: every part of every output on at most ``images`` images."""
     count = min(IMAGES, images, data.evaluation_images)
-    with terminal.step("judge outputs"):
+    with terminal.step("compare outputs"):
         return outputs_of(graph, int8, (inputs for inputs, _ in data.evaluation(BATCH, count)))
 
 
@@ -31,5 +31,5 @@ def outputs_of(
 ) -> dict[str, Any]:
     """``outputs`` and ``warnings`` of report.json, measured on the given batches."""
     tuples = (inputs if isinstance(inputs, tuple) else (inputs,) for inputs in batches)
-    scores = judge_outputs(graph, int8, tuples)
+    scores = compare_outputs(graph, int8, tuples)
     return {"outputs": [score.to_json() for score in scores], "warnings": warnings_of(scores)}

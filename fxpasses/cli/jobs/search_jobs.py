@@ -18,10 +18,10 @@ from fxpasses.sensitivity.calibrated import (
     shaping_overrides,
 )
 from fxpasses.sensitivity.quant import LayerSensitivity, WeightError, layer_sensitivity
-from fxpasses.sensitivity.scoring import Score, Yardstick
+from fxpasses.sensitivity.scoring import Score, Scorer
 from fxpasses.sensitivity.units import Unit
 
-from .subject import Subject, fused_graph, fused_yardstick, loaded
+from .subject import Subject, fused_graph, fused_scorer, loaded
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Int8Job:
         return calibrated(self.subject, self.calibration, self.config)
 
     @property
-    def yardstick(self) -> Yardstick:
+    def scorer(self) -> Scorer:
         """The float model and its images, in this process."""
-        return fused_yardstick(self.subject, self.images)
+        return fused_scorer(self.subject, self.images)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ScoreJob(Int8Job):
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        return self.yardstick.score(to_torch(self.ready.convert(*self.in_float))).to_json()
+        return self.scorer.score(to_torch(self.ready.convert(*self.in_float))).to_json()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class NoiseJob(Int8Job):
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        return self.yardstick.score(self.ready.alone(self.unit)).to_json()
+        return self.scorer.score(self.ready.alone(self.unit)).to_json()
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class LayerJob(Int8Job):
 
     def do(self) -> dict[str, Any]:
         """Measure, in this process; see :meth:`read`."""
-        return asdict(layer_sensitivity(self.ready, self.yardstick, self.unit))
+        return asdict(layer_sensitivity(self.ready, self.scorer, self.unit))
 
     def read(self, answer: Mapping[str, Any]) -> LayerSensitivity:
         """Rebuild the result of :meth:`do` from the journal's entry."""

@@ -111,10 +111,10 @@ def quant_into(
             runtimes = {**torch_runtime(int8), **_onnx_runtime(int8, Path(temporary))}
         found = _measured(subject, calibration, ready, runtimes, settings, terminal)
     given = loaded(subject).given
-    judged = checked_outputs(ready.float_graph, to_torch(int8), source, settings.node_images, terminal)
+    checked = checked_outputs(ready.float_graph, to_torch(int8), source, settings.node_images, terminal)
     document = {**frame(given, settings.config.target, images, terminal), **quant_document(found)}
-    document |= {"outputs": judged["outputs"], "warnings": [*judged["warnings"], *document["warnings"]]}
-    for warning in judged["warnings"]:
+    document |= {"outputs": checked["outputs"], "warnings": [*checked["warnings"], *document["warnings"]]}
+    for warning in checked["warnings"]:
         terminal.remark(warning)
     whole = next(iter(found.int8.values())).sqnr_db
     with terminal.step("draw"):

@@ -12,7 +12,7 @@ from fxpasses.capturing.attempts import capture
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
-from fxpasses.sensitivity.scoring import Yardstick
+from fxpasses.sensitivity.scoring import Scorer
 
 from ..folders.folder import DataChoice, ModelChoice
 from ..given import Input, open_both
@@ -70,17 +70,17 @@ def fused_graph(subject: Subject) -> fx.GraphModule:
 
 
 @lru_cache(maxsize=2)
-def dense_yardstick(subject: Subject, images: int) -> Yardstick:
+def dense_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the captured float model for them, with its BatchNorms: for pruning."""
     found = loaded(subject)
-    return Yardstick(found.graph, evaluation_batches(found.data, images), found.given.metric)
+    return Scorer(found.graph, evaluation_batches(found.data, images), found.given.metric)
 
 
 @lru_cache(maxsize=2)
-def fused_yardstick(subject: Subject, images: int) -> Yardstick:
+def fused_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the fused float graph for them: for int8."""
     found = loaded(subject)
-    return Yardstick(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
+    return Scorer(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
 
 
 def _changed(path: Path) -> int:

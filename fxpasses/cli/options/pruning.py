@@ -54,16 +54,7 @@ Budget = Annotated[
         show_default=False,
     ),
 ]
-MaxDrop = Annotated[
-    float | None,
-    typer.Option(
-        "--max-drop",
-        callback=finite,
-        metavar="POINTS",
-        help="Find the largest ratio that loses at most this much top-1, or --metric, before fine-tuning.",
-        show_default=False,
-    ),
-]
+MaxDrop = Annotated[float | None, shared.max_drop("Find the largest ratio that {loses}, before fine-tuning.")]
 Criterion = Annotated[
     str,
     typer.Option(

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fxpasses.quantization.repair_table import RepairSettings
+
 from . import shared
 from .table import Row
 
@@ -17,7 +19,7 @@ _CALIBRATED = "nothing is calibrated: no range of an activation is chosen before
 _SEARCHED = "the search is over static int8 models"
 _TRAINED = "training is for static int8 models"
 _FEW_BITS = "its weights have one width"
-ALL, NEAREST, EIGHT_BITS = "all", "nearest", 8
+ALL, EIGHT_BITS = "all", 8
 
 
 def _static(why_not: str, *, sets: str | None = None, in_recipe: bool = False, beside_qat: str = "may") -> Row:
@@ -25,8 +27,8 @@ def _static(why_not: str, *, sets: str | None = None, in_recipe: bool = False, b
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizeOptions:
-    """Options of ``fxpasses quantize``, as the command line spells them."""
+class _BeforeRepairs:
+    """Options that the help lists above those of repairs."""
 
     method: Annotated[
         str,
@@ -46,65 +48,15 @@ class QuantizeOptions:
     )
     keep_float: Annotated[shared.KeepFloat, Row(in_recipe=True)] = None
     calib: Annotated[shared.CalibrationImages, _static(_CALIBRATED)] = None
-    equalize: Annotated[
-        bool,
-        typer.Option("--equalize/--no-equalize", help="Rescale channels so that one scale suits the whole tensor."),
-        _static("no activation shares one scale with others beforehand", sets="equalization", in_recipe=True),
-    ] = True
-    smooth: Annotated[
-        str | None,
-        typer.Option(
-            "--smooth",
-            metavar="ALPHA",
-            help="SmoothQuant before equalization: move ranges of activations into weights; 0 to 1, or auto.",
-            show_default=False,
-        ),
-        _static("activations have no scale chosen beforehand that it could suit", sets="smoothing", in_recipe=True),
-    ] = None
-    bias_correction: Annotated[
-        bool,
-        typer.Option(
-            "--bias-correction/--no-bias-correction", help="Subtract the mean error of rounded weights from biases."
-        ),
-        _static("it needs the means of calibrated activations", sets="bias_correction", in_recipe=True),
-    ] = True
-    pixel_grid: Annotated[
-        bool,
-        typer.Option(
-            "--pixel-grid/--no-pixel-grid", help="Take the input's scale from the pixel values, if they allow it."
-        ),
-        _static(
-            "--pixel-grid sets the input's scale, and this method has no static activation scales",
-            sets="pixel_grid",
-            in_recipe=True,
-        ),
-    ] = True
-    narrow: Annotated[
-        bool,
-        typer.Option(
-            "--narrow-ranges/--no-narrow-ranges",
-            help="Narrow the range of a tensor if that halves its share of the outputs' rounding error.",
-        ),
-        _static(_CALIBRATED, sets="narrow_ranges", in_recipe=True),
-    ] = True
-    float_results: Annotated[
-        bool,
-        typer.Option(
-            "--float-results/--no-float-results",
-            help="Do not round the output of a linear layer that only float operators or the caller read.",
-        ),
-        _static("its layers all give floats", sets="float_results", in_recipe=True),
-    ] = True
-    reestimate: Annotated[
-        bool,
-        typer.Option("--reestimate", help="Correct scale and bias of each channel, as BatchNorm does; for few bits."),
-        _static(
-            "it corrects what rounding calibrated activations does",
-            sets="reestimation",
-            in_recipe=True,
-            beside_qat="never",
-        ),
-    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions(RepairSettings, _BeforeRepairs):
+    """Options of ``fxpasses quantize``, as the command line spells them.
+
+    Those of repairs come from their table. An option with a value is text here: settings are made from it later.
+    """
+
     explain_repairs: Annotated[
         bool,
         typer.Option("--explain-repairs", help="Measure what each repair in use gained; takes as long again."),
@@ -117,13 +69,9 @@ class QuantizeOptions:
     ] = False
     max_drop: Annotated[
         float | None,
-        typer.Option(
-            "--max-drop",
-            callback=shared.finite,
-            metavar="POINTS",
-            help="Search for the fastest int8 model that loses no more top-1, or no more of --metric: observers, "
-            "repairs, layers in float. Writes recipe.toml, search.json and pareto.png, too.",
-            show_default=False,
+        shared.max_drop(
+            "Search for the fastest int8 model that {loses}: observers, repairs, layers in float. Writes recipe.toml, "
+            "search.json and pareto.png, too."
         ),
         _static(_SEARCHED, in_recipe=True, beside_qat="never"),
     ] = None
@@ -164,20 +112,6 @@ class QuantizeOptions:
         typer.Option("--bits", metavar="N", help="Width of weights: 8 or 4; --method static: 2 to 8."),
         Row((STATIC, WEIGHT_ONLY), _FEW_BITS, "weight_bits", in_recipe=True),
     ] = EIGHT_BITS
-    rounding: Annotated[
-        str,
-        typer.Option(
-            "--rounding",
-            metavar="NAME",
-            help="Rounding of weights: nearest, or learned from the calibration images, for few bits. Takes minutes.",
-        ),
-        _static(
-            "rounding is learned from what calibrated activations are multiplied to",
-            sets="rounding",
-            in_recipe=True,
-            beside_qat="never",
-        ),
-    ] = NEAREST
     group_size: Annotated[
         int | None,
         typer.Option(

@@ -58,13 +58,8 @@ class SensitivityOptions:
     layers: pruning.Layers = None
     max_drop: Annotated[
         float | None,
-        typer.Option(
-            "--max-drop",
-            callback=shared.finite,
-            metavar="POINTS",
-            help="For --method prune: find the largest ratios that lose no more top-1, or --metric: of each layer, "
-            "operator, and the net.",
-            show_default=False,
+        shared.max_drop(
+            "For --method prune: find the largest ratio of each layer, of each operator and of the net that {loses}."
         ),
     ] = None
     workers: shared.Workers = 1

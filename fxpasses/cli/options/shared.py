@@ -6,7 +6,7 @@ import math
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -232,3 +232,15 @@ def finite(number: float | None) -> float | None:
     if number is not None and not math.isfinite(number):
         raise typer.BadParameter(f"{number} is not a finite number")
     return number
+
+
+def max_drop(searched: str) -> Any:
+    """The option ``--max-drop``: every command searches for something else, within the same kind of loss.
+
+    Args:
+        searched: the command's help, in which ``{loses}`` stands for the words of the loss.
+    """
+    loses = "loses at most this many points of top-1, or this much of --metric"
+    return typer.Option(
+        "--max-drop", callback=finite, metavar="POINTS", help=searched.format(loses=loses), show_default=False
+    )

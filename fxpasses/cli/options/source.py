@@ -1,4 +1,4 @@
-"""Groups of options that several commands share: a model with its data, and the measurement settings."""
+"""Groups of options: a model with its data, the settings of a measurement, and the data of a comparison."""
 
 from __future__ import annotations
 
@@ -57,3 +57,31 @@ class MeasureOptions:
     ] = 1000
     bench: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure latency, shortly.")] = True
     threads: shared.Threads = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityOptions:
+    """Options of ``fxpasses parity``: the data to compare on."""
+
+    data: shared.OtherData = None
+    labels: shared.Labels = None
+    images: Annotated[
+        int,
+        typer.Option(
+            "--images", metavar="N", max=shared.MOST_IMAGES, help="Images to compare logits and classes on, at most."
+        ),
+    ] = 500
+    node_images: Annotated[
+        int,
+        typer.Option(
+            "--node-images", metavar="N", max=shared.MOST_IMAGES, help="Images to compare every integer tensor on."
+        ),
+    ] = 8
+    threads: shared.Threads = None
+
+    @property
+    def other_data(self) -> DataChoice | None:
+        """The data that the options name; None for that of the report."""
+        from ..folders.folder import DataChoice
+
+        return None if self.data is None else DataChoice(self.data, self.labels)

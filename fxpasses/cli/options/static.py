@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from fxpasses.quantization.config import LARGEST_BITS, Override, QuantConfig
 from fxpasses.quantization.numbers.weight_groups import MOST_BITS
 from fxpasses.quantization.ranges.observer_spec import parse_observer
+from fxpasses.quantization.repair_table import RepairSettings
 
 from .quantize import QuantizeOptions
 from .table import options_of
@@ -25,7 +26,7 @@ def config_of(options: QuantizeOptions) -> QuantConfig:
     """
     settings = {field.name for field in fields(QuantConfig)}
     plain: dict[str, Any] = {
-        option.row.sets: getattr(options, option.name)
+        option.row.sets: _value(option.row.sets, getattr(options, option.name))
         for option in options_of(QuantizeOptions)
         if option.row.sets in settings
     }
@@ -35,19 +36,26 @@ def config_of(options: QuantizeOptions) -> QuantConfig:
         | {
             "observer": observer or QuantConfig.observer,
             "overrides": overrides,
-            "smoothing": _alpha(options.smooth),
             "group_size": options.group_size or (GROUP_SIZE if options.bits <= MOST_BITS else None),
             "weight_search": "minmax" if options.bits == LARGEST_BITS else "mse",
         }
     )
 
 
-def _alpha(spelled: str | None) -> float | str | None:
-    """``0.5`` as a number; other text is returned as it is, and the settings refuse it."""
+_NUMBERS_OR_WORDS = {
+    setting for setting, hint in get_type_hints(RepairSettings).items() if {float, str} <= set(get_args(hint))
+}
+"""Settings whose value is a number or a word; the command line gives text."""
+
+
+def _value(setting: str, given: Any) -> Any:
+    """``0.5`` as a number if the setting takes numbers; other text is returned as it is, and the settings refuse it."""
+    if setting not in _NUMBERS_OR_WORDS or given is None:
+        return given
     try:
-        return None if spelled is None else float(spelled)
+        return float(given)
     except ValueError:
-        return spelled
+        return given
 
 
 def overrides_of(observers: Sequence[str], keep_float: Sequence[str]) -> tuple[str | None, tuple[Override, ...]]:

@@ -6,9 +6,13 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
 
+import typer
 from typer.models import ParameterInfo
+
+from fxpasses.quantization.repair_table import Repair, repair_in
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Option:
 
 def options_of(group: type[Any]) -> Iterator[Option]:
     """Options of a group, in their order, without arguments."""
-    hints = get_type_hints(group, include_extras=True)
+    hints = _hints_of(group)
     for one in fields(group):
         notes = get_args(hints[one.name])[1:]
         infos = [note for note in notes if isinstance(note, ParameterInfo)]
@@ -66,6 +70,29 @@ def options_of(group: type[Any]) -> Iterator[Option]:
         spellings = _spellings(infos[0]) if infos else ()
         if spellings:
             yield Option(one.name, spellings, one.default, rows[0] if rows else Row())
+
+
+def _hints_of(group: type[Any]) -> dict[str, Any]:
+    """Types of a group's fields, each with the option and the row among its notes."""
+    found = get_type_hints(group, include_extras=True)
+    return {name: _as_option(name, hint, repair_in(hint)) for name, hint in found.items()}
+
+
+def _as_option(setting: str, hint: Any, repair: Repair | None) -> Any:
+    """The option of a repair, made from its row; any other type stays as it is."""
+    if repair is None:
+        return hint
+    spelled = value_type(hint)
+    option = typer.Option(repair.option, metavar=repair.metavar, help=repair.help, show_default=repair.off is not None)
+    row = Row(repair.methods, repair.why_not, setting, in_recipe=True, beside_qat=repair.beside_qat)
+    return Annotated[spelled, option, row]
+
+
+def value_type(hint: Any) -> Any:
+    """Type of a repair's value on the command line: its setting's type, or text for a choice of numbers and words."""
+    plain = get_args(hint)[0]
+    kinds = [kind for kind in get_args(plain) or (plain,) if kind is not NoneType]
+    return plain if len(kinds) == 1 else str | None
 
 
 def _spellings(info: ParameterInfo) -> tuple[str, ...]:
@@ -94,7 +121,7 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _flat(group: type[Any]) -> Iterator[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
+    hints = _hints_of(group)
     for one in fields(group):
         yield _keyword(one.name, hints[one.name], inspect.Parameter.empty if one.default is MISSING else one.default)
 

@@ -13,7 +13,7 @@ from fxpasses.export.files import write_json_atomic
 from fxpasses.measure.metrics import POINTS, amount_text
 from fxpasses.measure.runners import torch_threads
 from fxpasses.pruning.channels.budget import Budget
-from fxpasses.sensitivity.scoring import Yardstick
+from fxpasses.sensitivity.scoring import Scorer
 from fxpasses.sensitivity.search.ratio_search import RatioSearch, largest_ratio
 
 from ..given import Input, default_threads
@@ -56,8 +56,8 @@ def within_drop(
     """
     with torch_threads(default_threads(settings.threads)), terminal.step("search the ratio", 0) as step:
         graph = capture(given.model.module, given.model.example_inputs())
-        yardstick = Yardstick(graph, evaluation_batches(given.data, settings.evaluation_images), given.metric)
-        dense = yardstick.float_score.quality
+        scorer = Scorer(graph, evaluation_batches(given.data, settings.evaluation_images), given.metric)
+        dense = scorer.float_score.quality
         tried = 0
 
         def drop_at(ratio: float) -> float:
@@ -65,10 +65,10 @@ def within_drop(
             tried += 1
             step.at(f"{100 * ratio:.1f} %", tried, 0)
             small = prune(graph, given, replace(pruning, ratio=ratio), _silent(terminal)).graph
-            return dense - yardstick.score(small).quality
+            return dense - scorer.score(small).quality
 
-        found = largest_ratio(drop_at, max_drop, noise=yardstick.standard_error)
-    unit = yardstick.what_is_lost
+        found = largest_ratio(drop_at, max_drop, noise=scorer.standard_error)
+    unit = scorer.what_is_lost
     if found.ratio == 0:
         raise InputError(
             f"no ratio within {max_drop:g} {unit}",

@@ -26,7 +26,7 @@ from ..jobs.evaluation_data import default_images
 from ..jobs.journaled import answers
 from ..jobs.parallel_jobs import threads_each
 from ..jobs.sensitivity_pipeline import SENSITIVITY_HTML, SENSITIVITY_JSON, SENSITIVITY_PNG, frame
-from ..jobs.subject import Subject, dense_yardstick, loaded
+from ..jobs.subject import Subject, dense_scorer, loaded
 from ..options.sensitivity import SensitivityOptions
 from ..terminal import Terminal
 
@@ -81,8 +81,8 @@ class PruneJob:
 
     def do(self) -> dict[str, Any]:
         """Measure, in this process."""
-        yardstick = dense_yardstick(self.subject, self.images)
-        return asdict(score_pruned(loaded(self.subject).graph, yardstick, dict(self.ratios), self.choice))
+        scorer = dense_scorer(self.subject, self.images)
+        return asdict(score_pruned(loaded(self.subject).graph, scorer, dict(self.ratios), self.choice))
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ class RatioJob:
         return largest_ratio(self._drop_at, self.max_drop, known=dict(self.known), noise=self._noise()).to_json()
 
     def _drop_at(self, ratio: float) -> float:
-        yardstick = dense_yardstick(self.subject, self.images)
-        score = score_pruned(loaded(self.subject).graph, yardstick, dict.fromkeys(self.layers, ratio), self.choice)
-        return yardstick.float_score.quality - score.quality
+        scorer = dense_scorer(self.subject, self.images)
+        score = score_pruned(loaded(self.subject).graph, scorer, dict.fromkeys(self.layers, ratio), self.choice)
+        return scorer.float_score.quality - score.quality
 
     def _noise(self) -> float:
-        return dense_yardstick(self.subject, self.images).standard_error
+        return dense_scorer(self.subject, self.images).standard_error
 
 
 def numbers_of(text: str) -> tuple[float, ...]:
@@ -134,7 +134,7 @@ def prune_into(
     with terminal.step("load, capture, and run the dense model"):
         found = loaded(subject)
         images = default_images(found.data, settings.images)
-        yardstick = dense_yardstick(subject, images)
+        scorer = dense_scorer(subject, images)
     targets = prune_targets(found.graph, settings.layers or None, settings.granularity)
     scans = {target.path: LayerScan(target) for target in targets}
     jobs = [PruneJob(subject, images, ((path, ratio),), choice) for path in scans for ratio in ratios]
@@ -142,13 +142,11 @@ def prune_into(
     for job, score in answers("prune", jobs, journal, settings.workers, settings.backend, terminal):
         ((path, ratio),) = job.ratios
         scans[path].scores[ratio] = Score(**score)
-    drops = {path: scan.drops(yardstick.float_score) for path, scan in scans.items()}
+    drops = {path: scan.drops(scorer.float_score) for path, scan in scans.items()}
     kinds = {kind: tuple(t.path for t in targets if t.operator == kind) for kind in {t.operator: 0 for t in targets}}
     document = {
         **frame(found.given, None, None, terminal),
-        **prune_document(
-            yardstick.float_score, list(scans.values()), choice, prune_targets(found.graph), yardstick.metric
-        ),
+        **prune_document(scorer.float_score, list(scans.values()), choice, prune_targets(found.graph), scorer.metric),
         **_within_budget(subject, images, drops, kinds, choice, journal, settings, terminal),
     }
     _write(folder, document, terminal)
@@ -181,7 +179,7 @@ def _within_budget(
             drops,
             _drop_of(subject, images, choice),
             settings.max_drop,
-            noise=dense_yardstick(subject, images).standard_error,
+            noise=dense_scorer(subject, images).standard_error,
         )
     return {
         "within_budget": {
@@ -198,11 +196,11 @@ def _scan(drops: Mapping[str, Mapping[float, float]], paths: tuple[str, ...]) ->
 
 
 def _drop_of(subject: Subject, images: int, choice: PruneChoice) -> Callable[[Mapping[str, float]], float]:
-    graph, yardstick = loaded(subject).graph, dense_yardstick(subject, images)
+    graph, scorer = loaded(subject).graph, dense_scorer(subject, images)
 
     def drop_of(ratios: Mapping[str, float]) -> float:
-        score = score_pruned(graph, yardstick, ratios, choice)
-        return yardstick.float_score.quality - score.quality
+        score = score_pruned(graph, scorer, ratios, choice)
+        return scorer.float_score.quality - score.quality
 
     return drop_of
 

@@ -16,12 +16,12 @@ from fxpasses.errors import InputError
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.users.user_batches import samples_of
 from fxpasses.passes.fusion import fuse
-from fxpasses.pruning.channels.brain_surgeon import SURGEON, surgeon_scores
-from fxpasses.pruning.channels.budget import Budget, choose_within
-from fxpasses.pruning.channels.channel_plan import Removal, choose_channels
+from fxpasses.pruning.channels.brain_surgeon import SURGEON
+from fxpasses.pruning.channels.budget import Budget
+from fxpasses.pruning.channels.by_criterion import ChannelChoice, criterion_scores
+from fxpasses.pruning.channels.channel_plan import Removal
 from fxpasses.pruning.channels.compensation import compensate
 from fxpasses.pruning.channels.kernel_multiples import in_largest_multiples
-from fxpasses.pruning.channels.scoring import COMPARABLE, channel_scores
 from fxpasses.pruning.channels.shrinking import shrink
 from fxpasses.pruning.dependencies.groups import Dependencies, find_dependencies
 from fxpasses.pruning.masks.criteria import WITH_DATA
@@ -148,10 +148,13 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
 
 def score(dependencies: Dependencies, data: DataSource, settings: Pruning) -> dict[str, Tensor]:
     """``[C_out]`` for each layer by the criterion of the settings, high = keep."""
-    if settings.criterion == SURGEON:
-        return surgeon_scores(dependencies, moment_batches(data, settings))
-    scoring = _scoring_data(data, settings)
-    return channel_scores(dependencies.gm, settings.criterion, data=scoring, seed=settings.seed)
+    return criterion_scores(
+        dependencies,
+        settings.criterion,
+        lambda: moment_batches(data, settings),
+        lambda: _scoring_data(data, settings),
+        settings.seed,
+    )
 
 
 def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSource) -> Masks:
@@ -166,7 +169,7 @@ def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSou
         criterion=settings.criterion,
         granularity=settings.granularity,
         scope=settings.scope,
-        data=_scoring_data(data, settings),
+        data=_scoring_data(data, settings) if settings.criterion in WITH_DATA else None,
         seed=settings.seed,
     )
 
@@ -191,23 +194,17 @@ def _choose(
 def _chosen(
     dependencies: Dependencies, scores: dict[str, Tensor], given: Input, settings: Pruning, terminal: Terminal
 ) -> tuple[Removal, dict[str, Any]]:
-    how: dict[str, Any] = {
-        "layers": settings.layers,
-        "scope": settings.scope,
-        "round_to": settings.round_to,
-        "keep_joined": settings.keep_joined,
-        "comparable": settings.criterion in COMPARABLE,
-    }
+    choice = ChannelChoice(settings.criterion, settings.layers, settings.scope, settings.keep_joined)
     if settings.budget is None:
         assert settings.ratio is not None
-        return choose_channels(dependencies, settings.ratio, scores, **how), {}
+        return choice.ratio(dependencies, settings.ratio, scores, settings.round_to), {}
     if settings.budget.resource != "latency":
         with terminal.step("meet the budget"):
-            fit = choose_within(dependencies, settings.budget, scores, **how)
+            fit = choice.within(dependencies, settings.budget, scores, settings.round_to)
     else:
         with terminal.step("meet the budget", timing=True), tempfile.TemporaryDirectory() as folder:
             measure = RelativeLatency(dependencies, given, Path(folder))
-            fit = choose_within(dependencies, settings.budget, scores, measure=measure, **how)
+            fit = choice.within(dependencies, settings.budget, scores, settings.round_to, measure)
     return fit.removal, {"ratio_found": round(fit.ratio, 4), "budget_left": round(fit.share, 4)}
 
 
@@ -269,10 +266,8 @@ def masked_shares(masks: Masks) -> dict[str, float]:
     return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
 
 
-def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData | None:
-    """A few hundred images, for the criteria that need data; None for the others."""
-    if settings.criterion not in WITH_DATA:
-        return None
+def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData:
+    """A few hundred images, for the criteria that need data."""
     if settings.criterion == "activation":
         images = min(SCORING_BATCH * SCORING_BATCHES, data.calibration_images)
         batches = data.calibration(images, SCORING_BATCH, settings.seed)

@@ -25,7 +25,7 @@ from fxpasses.sensitivity.units import Unit
 from ..jobs.journaled import done
 from ..jobs.parallel_jobs import results_of
 from ..jobs.search_jobs import Calibration, NoiseJob, ScoreJob, SearchJob, calibrated
-from ..jobs.subject import Subject, fused_graph, fused_yardstick, loaded
+from ..jobs.subject import Subject, fused_graph, fused_scorer, loaded
 from ..terminal import Step, Terminal
 
 SEARCH_JSON = "search.json"
@@ -114,19 +114,19 @@ def search_into(
         InputError: no int8 model keeps accuracy.
     """
     with terminal.step("load, capture, and run the float model"):
-        yardstick = fused_yardstick(subject, settings.images)
+        scorer = fused_scorer(subject, settings.images)
         units = calibrated_units(subject, settings, config)
     journal = Journal(settings.journal, subject.about)
-    goal = Goal(settings.max_drop, repairs=repairs(), unit=yardstick.what_is_lost)
+    goal = Goal(settings.max_drop, repairs=repairs(), unit=scorer.what_is_lost)
     with tempfile.TemporaryDirectory() as temporary, terminal.step("search", 0) as step:
         asked = _Measurements(subject, settings, journal, Path(temporary), step)
-        search = Search(yardstick.float_score, units, asked, goal, lambda what: step.at(what, asked.done, 0))
+        search = Search(scorer.float_score, units, asked, goal, lambda what: step.at(what, asked.done, 0))
         try:
             chosen = search.run(config)
         finally:
             if asked.remembered:
                 terminal.remark(f"{asked.remembered} measurements are taken from {settings.journal}")
-    document = search_document(search, chosen, settings, yardstick.metric)
+    document = search_document(search, chosen, settings, scorer.metric)
     write_json_atomic(folder / SEARCH_JSON, document)
     write_bytes_atomic(folder / PARETO_PNG, as_png(*pareto_figure(document)))
     for line in outcome_lines(search, chosen):

@@ -16,7 +16,7 @@ from ..options.source import MeasureOptions
 from ..options.static import config_of
 from .qat import Qat
 from .quantize_model import Settings
-from .recipe_option import Wish
+from .recipe_option import SettingsOrigin
 
 
 def settings_of(options: QuantizeOptions, measuring: MeasureOptions, seed: int) -> Settings:
@@ -58,11 +58,11 @@ def qat_of(options: QuantizeOptions, seed: int) -> Qat | None:
     return Qat(run, options.bits, options.activation_bits, options.augment, options.checkpoint)
 
 
-def wish_of(options: QuantizeOptions, out: Path) -> Wish:
+def origin_of(options: QuantizeOptions, out: Path) -> SettingsOrigin:
     """The recipe or search that settings come from, beside the options.
 
     Raises:
         InputError: options that the recipe sets, too.
     """
     said = said_in_recipe(options)
-    return Wish(options.recipe, options.max_drop, options.workers, options.backend, journal_beside(out), said)
+    return SettingsOrigin(options.recipe, options.max_drop, options.workers, options.backend, journal_beside(out), said)

@@ -124,7 +124,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         integers = store_in(folder, int8, module, given.data)
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
-        judged = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
+        checked = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
         macs = macs_of(graph, given, terminal)
         how: dict[str, Any] = {"threads": threads, "nearest": made.int8.nearest, "device": settings.device}
         artifacts = list(static_artifacts(folder, graph, int8, module, macs=macs.macs, **how))
@@ -140,9 +140,9 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **run_details(given, settings.evaluation_images, measured, terminal, made.images),
             "audit": audited.to_json(),
             **integers,
-            **{"kernels": kernel_levels(int8), "outputs": judged["outputs"], "macs": macs.to_json()},
+            **{"kernels": kernel_levels(int8), "outputs": checked["outputs"], "macs": macs.to_json()},
             **made.details(),
-            "warnings": terminal.warnings + _warnings(given, settings, measured, macs, judged["warnings"]),
+            "warnings": terminal.warnings + _warnings(given, settings, measured, macs, checked["warnings"]),
         },
     )
     write_reports(report, folder)
@@ -240,4 +240,6 @@ def _warnings(
         found.append(WIDE_REMARK)
     found += [odd] if (odd := why_odd(macs)) else []
     in_onnxruntime = [v.to_json() for v in measured.variants if v.runtime == ONNXRUNTIME]
-    return found + slower_than_float(in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try --placement measured")
+    return found + slower_than_float(
+        in_onnxruntime, f"deploy {FLOAT_ONNX} here, or try fxpasses quantize --placement measured"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from fxpasses.errors import InputError
 from fxpasses.measure.runners import torch_threads
 from fxpasses.quantization.config import LARGEST_BITS
+from fxpasses.quantization.repair_table import REPAIRS
 from fxpasses.sensitivity.search.recipe_file import Recipe, read_recipe, write_recipe
 
 from ..folders.folder import DataChoice, ModelChoice
@@ -25,8 +27,8 @@ RECIPE_TOML = "recipe.toml"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Requests of the command line beside plain settings.
+class SettingsOrigin:
+    """The origin of settings, if plain options do not give them: a recipe, or a search.
 
     Attributes:
         recipe: a file to take the settings from.
@@ -55,7 +57,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Settled:
+class ChosenSettings:
     """The settings to quantize with, and the recipe to compare with or to write."""
 
     settings: Settings
@@ -63,36 +65,30 @@ class Settled:
     is_new: bool = False
 
 
-def settled(
-    folder: Path, model: ModelChoice, data: DataChoice, settings: Settings, wish: Wish, terminal: Terminal
-) -> Settled:
+def chosen_settings(
+    folder: Path, model: ModelChoice, data: DataChoice, settings: Settings, origin: SettingsOrigin, terminal: Terminal
+) -> ChosenSettings:
     """Read the recipe, or search for one; without either, return the settings as they are.
 
     Raises:
         InputError: the recipe cannot be used, or nothing within ``max_drop`` was found.
     """
-    if wish.recipe is not None:
-        recipe = read_recipe(wish.recipe)
+    if origin.recipe is not None:
+        recipe = read_recipe(origin.recipe)
         images = settings.calibration_images or recipe.calibration_images
         seed = settings.seed if recipe.seed is None else recipe.seed
-        return Settled(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
-    if wish.max_drop is None:
-        return Settled(settings)
+        return ChosenSettings(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
+    if origin.max_drop is None:
+        return ChosenSettings(settings)
     _refuse_beside_search(settings)
     with torch_threads(default_threads(settings.threads)):
-        return _searched(folder, model, data, settings, wish.max_drop, wish, terminal)
+        return _searched(folder, model, data, settings, origin.max_drop, origin, terminal)
 
 
 def _refuse_beside_search(settings: Settings) -> None:
     """Raise InputError for the first setting that conflicts with ``--max-drop``."""
     config = settings.config
     refused = [
-        (
-            config.rounding == "learned",
-            "--rounding learned",
-            "the search tries dozens of models, and learning takes minutes for each",
-            'search first, then write rounding = "learned" into recipe.toml under [quantize]',
-        ),
         (
             settings.placement != Settings.placement,
             f"--placement {settings.placement}",
@@ -106,13 +102,12 @@ def _refuse_beside_search(settings: Settings) -> None:
             "the search is for the fastest model, and on a CPU these are slower than fp32",
             "drop one of them",
         ),
-        (
-            config.reestimation,
-            "--reestimate",
-            "the search makes its models from one calibration, without running them again",
-            "search first, then write reestimation = true into recipe.toml under [quantize]",
-        ),
     ]
+    for setting, repair in REPAIRS.items():
+        value, option = getattr(config, setting), repair.option.split("/")[0]
+        fix = f"search first, then write {setting} = {json.dumps(value)} into recipe.toml under [quantize]"
+        asked = option if value is True else f"{option} {value}"
+        refused.append((value != repair.off and bool(repair.why_not_searched), asked, repair.why_not_searched, fix))
     for is_asked, option, why, fix in refused:
         if is_asked:
             raise InputError(f"--max-drop with {option}", why=why, fix=fix)
@@ -124,10 +119,10 @@ def _searched(
     data: DataChoice,
     settings: Settings,
     max_drop: float,
-    wish: Wish,
+    origin: SettingsOrigin,
     terminal: Terminal,
-) -> Settled:
-    threads = threads_each(default_threads(settings.threads), wish.workers)
+) -> ChosenSettings:
+    threads = threads_each(default_threads(settings.threads), origin.workers)
     subject = Subject(model, data, threads)
     source = loaded(subject).data
     images = calibration_images(source, settings)
@@ -135,9 +130,9 @@ def _searched(
         max_drop=max_drop,
         images=settings.evaluation_images,
         calibration=Calibration(images, settings.seed),
-        workers=wish.workers,
-        backend=wish.backend,
-        journal=wish.journal,
+        workers=origin.workers,
+        backend=origin.backend,
+        journal=origin.journal,
     )
     chosen = search_into(folder, subject, settings.config, search, terminal)
     result = {
@@ -148,10 +143,10 @@ def _searched(
         "speedup_vs_fp32": None if chosen.latency is None else round(chosen.latency.speedup, 3),
     }
     recipe = Recipe(chosen.settings, images, settings.seed, result)
-    return Settled(replace(settings, config=chosen.settings, calibration_images=images), recipe, is_new=True)
+    return ChosenSettings(replace(settings, config=chosen.settings, calibration_images=images), recipe, is_new=True)
 
 
-def record(folder: Path, found: Settled, report: Mapping[str, Any], terminal: Terminal) -> None:
+def record(folder: Path, found: ChosenSettings, report: Mapping[str, Any], terminal: Terminal) -> None:
     """Write the recipe that a search found; remark if a given recipe led to other integers than before."""
     if found.recipe is None:
         return

@@ -21,11 +21,11 @@ from fxpasses.models.data.data_source import DataSource
 from fxpasses.passes.fusion import fuse
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.ranges.observer_spec import parse_observer
-from fxpasses.quantization.repairs.pixel_grid import can_align
+from fxpasses.quantization.repair_table import REPAIRS, Phase, settings_off
 from fxpasses.reports.document import write_report
 from fxpasses.reports.html.page import write_html
 from fxpasses.sensitivity.calibrated import Distributions, calibrate_once, measure_distributions
-from fxpasses.sensitivity.scoring import Score, Yardstick
+from fxpasses.sensitivity.scoring import Score, Scorer
 
 from ..folders.artifacts import INT8_PT2, REPORT_HTML, REPORT_JSON
 from ..given import Input, default_threads
@@ -49,22 +49,10 @@ class RepairStep:
 def repair_steps(config: QuantConfig) -> list[RepairStep]:
     """Steps from no repair to ``config``: each one adds a repair to those before it.
 
-    Bias correction comes before equalization, which alone can lose accuracy, since it makes weights harder to round,
-    but gains some after bias correction.
+    Repairs come in the order of their table, but for those that it says to count first.
     """
-    bare = replace(
-        config,
-        observer="minmax",
-        weight_search="minmax",
-        smoothing=None,
-        equalization=False,
-        bias_correction=False,
-        reestimation=False,
-        narrow_ranges=False,
-        rounding="nearest",
-        pixel_grid=config.pixel_grid and not can_align(config),
-        float_results=config.float_results and not config.gives_floats,
-    )
+    idle = {setting: getattr(config, setting) for setting, repair in REPAIRS.items() if not repair.has_effect(config)}
+    bare = replace(config, observer="minmax", weight_search="minmax", **settings_off() | idle)
     bits = "" if config.weight_bits == LARGEST_BITS else f", {config.weight_bits}-bit weights"
     steps = [RepairStep("none", f"rounded to nearest, no range clipped{bits}", bare)]
     for repair, setting, changed in _repairs(config):
@@ -77,14 +65,9 @@ def repair_steps(config: QuantConfig) -> list[RepairStep]:
 def _repairs(config: QuantConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "range search", f"observer {config.observer}", {"observer": config.observer}
     yield "weight range search", f"by {config.weight_search}", {"weight_search": config.weight_search}
-    yield "bias correction", "", {"bias_correction": config.bias_correction}
-    yield "smoothing", f"alpha {config.smoothing}", {"smoothing": config.smoothing}
-    yield "equalization", "", {"equalization": config.equalization}
-    yield "pixel grid", "", {"pixel_grid": config.pixel_grid}
-    yield "float results", "of linear layers", {"float_results": config.float_results}
-    yield "narrow ranges", "of tensors with much noise", {"narrow_ranges": config.narrow_ranges}
-    yield "re-estimation", "of scales and biases", {"reestimation": config.reestimation}
-    yield "learned rounding", "", {"rounding": config.rounding}
+    for setting, repair in sorted(REPAIRS.items(), key=lambda row: not row[1].counted_first):
+        value = getattr(config, setting)
+        yield repair.name, repair.detail.format(value), {setting: value}
 
 
 def explain_into(folder: Path, given: Input, settings: Settings, outcome: Outcome, terminal: Terminal) -> Outcome:
@@ -105,15 +88,15 @@ def repairs_of(made: fx.GraphModule, given: Input, settings: Settings, step: Ste
     """
     graph = fuse(capture(given.model.module, given.model.example_inputs()))
     images = calibration_images(given.data, settings)
-    judged = _last_images(given.data, images, settings.seed)
-    yardstick = Yardstick(graph, lambda: (((x,), None) for x in judged.split(BATCH)))
+    kept = _last_images(given.data, images, settings.seed)
+    scorer = Scorer(graph, lambda: (((x,), None) for x in kept.split(BATCH)))
     calibrated = _Calibrations(graph, given.data, images, settings.seed)
     steps, rows = repair_steps(config_of(made)), list[dict[str, Any]]()
     for done, planned in enumerate(steps):
         step.at(planned.repair, done, len(steps))
         int8 = made if planned is steps[-1] else calibrated.int8(planned.config)
-        rows.append(_row(planned, yardstick.score(to_torch(int8)), rows[-1] if rows else None))
-    return {"images": len(judged), "steps": rows}
+        rows.append(_row(planned, scorer.score(to_torch(int8)), rows[-1] if rows else None))
+    return {"images": len(kept), "steps": rows}
 
 
 def _row(planned: RepairStep, score: Score, before: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -133,7 +116,7 @@ def _last_images(data: DataSource, images: int, seed: int) -> Tensor:
     kept: list[Tensor] = []
     for batch in data.calibration(images, seed=seed):
         if isinstance(batch, tuple):
-            why = "repairs are judged on batches of one tensor"
+            why = "repairs are measured on batches of one tensor"
             raise InputError("--explain-repairs of a model of several inputs", why=why, fix="leave it out")
         kept = [*kept, batch]
         while len(kept) > 1 and sum(map(len, kept[1:])) >= IMAGES:
@@ -153,7 +136,7 @@ class _Calibrations:
         if parse_observer(config.observer).name == "moving_average":
             return calibrate_once(self.graph, config, self._batches()).convert()
         neutral = replace(
-            config, observer="histogram", weight_search="minmax", bias_correction=True, narrow_ranges=False
+            config, observer="histogram", weight_search="minmax", bias_correction=True, **settings_off(Phase.RANGES)
         )
         return self._distributions(neutral).settle(config).convert()
 

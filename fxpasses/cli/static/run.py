@@ -10,7 +10,7 @@ from ..given import open_input
 from ..options.source import SourceOptions
 from ..terminal import Terminal
 from .quantize_model import Settings, quantize_into
-from .recipe_option import Wish, record, settled
+from .recipe_option import SettingsOrigin, chosen_settings, record
 from .repair_account import explain_into
 from .summary import print_outcome
 
@@ -19,7 +19,7 @@ def quantize_static(
     source: SourceOptions,
     out: Path,
     settings: Settings,
-    wish: Wish,
+    origin: SettingsOrigin,
     terminal: Terminal,
     *,
     explain: bool = False,
@@ -35,7 +35,7 @@ def quantize_static(
     """
     with staged_folder(out) as stage:
         model, data = source.chosen_model, source.chosen_data
-        found = settled(stage, model, data, settings, wish, terminal)
+        found = chosen_settings(stage, model, data, settings, origin, terminal)
         given = open_input(model, data, terminal)
         outcome = quantize_into(stage, given, found.settings, terminal)
         if explain:

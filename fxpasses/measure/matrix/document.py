@@ -1,4 +1,4 @@
-"""``matrix.json``: everything that was measured and judged, under keys that do not change."""
+"""``matrix.json``: everything that was measured and compared, under keys that do not change."""
 
 from __future__ import annotations
 

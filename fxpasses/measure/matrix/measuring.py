@@ -1,4 +1,4 @@
-"""Measure a matrix: every variant in turns at every batch size and thread count, each judged against the baseline.
+"""Measure a matrix: every variant in turns at every batch size and thread count, each compared with the baseline.
 
 Each round times a block of calls of every variant, and of the baseline twice (:mod:`.noise`). A row's ratio is the
 median over rounds of the baseline's time over its own, both of one round; its interval is the order-statistic one
@@ -91,10 +91,10 @@ def measure_matrix(
 
 
 def _row(cell: Cell, variant: MatrixVariant, baseline: MatrixVariant, noise: Noise, confidence: float) -> Row:
-    ratio, judged = None, BASELINE
+    ratio, result = None, BASELINE
     if variant is not baseline:
         ratio = median_interval(cell.ratios(baseline.name, variant.name), confidence)
-        judged = verdict(ratio, noise.margin)
+        result = verdict(ratio, noise.margin)
     joules = cell.joules.get(variant.name)
     used = None if not joules else 1000 * statistics.median(joules)
-    return Row(variant, cell.batch, cell.threads, cell.milliseconds(variant.name), ratio, judged, used)
+    return Row(variant, cell.batch, cell.threads, cell.milliseconds(variant.name), ratio, result, used)

@@ -37,7 +37,7 @@ class Noise:
 
 
 def noise_of(ratios: Sequence[float], confidence: float) -> Noise:
-    """Judge the paired ratios of the baseline to itself."""
+    """Assess the paired ratios of the baseline to itself."""
     interval = median_interval(ratios, confidence)
     low, high = interval.low or min(ratios), interval.high or max(ratios)
     bias = max(high, 1 / low) - 1

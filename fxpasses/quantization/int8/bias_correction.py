@@ -24,9 +24,6 @@ from .plan import Plan
 MEANS = "fxpasses_means"
 """Path of the submodule that holds the :class:`ChannelMeans` modules; no user's model has this name."""
 
-CHANNELS, FEATURES = 1, -1
-"""The dimension that a layer's weight sums over in its input: of a convolution, of a linear layer."""
-
 
 def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
     """Put a :class:`ChannelMeans` in front of each layer that will run in int8; layers of one input share it."""
@@ -34,7 +31,7 @@ def watch_means(gm: fx.GraphModule, plan: Plan) -> None:
     for node, operator in plan.int8.items():
         if operator.weight_axis is None:
             continue
-        source, axis = node.args[0], FEATURES if operator.name == "linear" else CHANNELS
+        source, axis = node.args[0], operator.channel_axis  # of its input: what the weight sums over
         assert isinstance(source, fx.Node)
         watcher = watchers.get((source, axis))
         if watcher is None:

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from ...errors import GraphError, InputError
 from ...graph.edit import add_module, clip_bounds, module_of
 from ...graph.meta_keys import DTYPE, LAYER, SHAPE
-from ...graph.operators import Operator
+from ...graph.operators import Operator, Trait
 from ...graph.ownership import drop_unread_tensors
 from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ...graph.shapes import carried_meta
@@ -25,6 +25,7 @@ from ...graph.stages import Stage, check_stage, config_of, graph_facts, set_stag
 from ..config import QuantConfig
 from ..numbers import ops
 from ..numbers.qparams import QParams
+from ..repair_table import Phase, settings_off
 from .bias_correction import take_out_means
 from .exactness import require_exact
 from .mixed_tensors import take_out_parts
@@ -50,7 +51,7 @@ def convert(gm: fx.GraphModule, config: QuantConfig | None = None) -> fx.GraphMo
     check_stage(gm, Stage.OBSERVED, "convert")
     config = config or config_of(gm)
     # the graph records what was done: rounding to nearest, whatever the settings asked for
-    return converted(gm, replace(config, rounding="nearest", reestimation=False))
+    return converted(gm, replace(config, **settings_off(Phase.CONVERSION)))
 
 
 def converted(gm: fx.GraphModule, config: QuantConfig) -> fx.GraphModule:
@@ -100,7 +101,7 @@ class _Conversion:
             self.result.change(node, f"{operator} in int8{gives}")
             if operator.weight_axis is not None:
                 self._convert_layer(node, operator)
-            elif operator.name == "embedding":
+            elif Trait.LOOKS_UP in operator.traits:
                 self._convert_embedding(node)
         for tensor, root in list(self.plan.root.items()):
             self._put_on_grid(tensor, self.scales[root])

@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from ...errors import GraphError
-from ...graph.operators import Scaling
+from ...graph.operators import Scaling, Trait
 from ...graph.shapes import is_float_tensor
 from ..numbers import ops
 from ..numbers.tie_free import MARGIN, distance_to_tie, simplest_fraction, smallest_margin
@@ -96,25 +96,25 @@ def _is_entrance(quantize: fx.Node) -> bool:
 
 
 def _margin_of(call: Int8Call) -> Margin:
-    name = call.operator.name
+    traits = call.operator.traits
     if call.shares_scale:
         return Margin(call.name, math.inf)
     if call.layer is not None:
         return _of_layer(call)
     if call.operator.elementwise:
         return _of_table(call)
-    if name in ("add", "cat"):
+    if Trait.JOINS in traits:
         return _of_ratios(call, [x.scale / call.y.scale for x in call.x])
-    if name in ("mul", "matmul", "avg_pool2d", "adaptive_avg_pool2d", "mean"):
-        factor = math.prod(x.scale for x in call.x) / call.y.scale / window_size(call.node, name)
+    if Trait.MULTIPLIES in traits:
+        factor = math.prod(x.scale for x in call.x) / call.y.scale / window_size(call.node, call.operator.name)
         return _of_ratios(call, [factor])
-    return Margin(call.name, 0.0, f"{name} is computed in float")
+    return Margin(call.name, 0.0, f"{call.operator} is computed in float")
 
 
 def _of_layer(call: Int8Call) -> Margin:
     assert call.layer is not None
     distance = smallest_margin(call.x[0].scale * call.layer.weight_scale.double() / call.y.scale)
-    if call.operator.name.startswith("conv_transpose"):
+    if Trait.FLOAT_SUMS in call.operator.traits:
         return Margin(call.name, 0.0, "onnxruntime computes transposed convolutions in float")
     return Margin(call.name, distance, "" if distance >= MARGIN else "a channel's multiplier is too small for a margin")
 

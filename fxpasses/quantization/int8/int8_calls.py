@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from ...graph.edit import clip_bounds, only_reader, operator_of
 from ...graph.meta_keys import DTYPE
 from ...graph.operator_table import VOCABULARY
-from ...graph.operators import Operator
+from ...graph.operators import Operator, Trait
 from ..numbers import ops
 from ..numbers.pair_sums import is_pair_safe
 from ..numbers.qparams import IntType, QParams
@@ -135,11 +135,14 @@ def find_float_results(gm: fx.GraphModule) -> dict[fx.Node, FloatResult]:
 
 
 def _match_float_result(gm: fx.GraphModule, node: fx.Node) -> FloatResult | None:
-    read = _integers_of_layer(gm, node) if node.target is F.linear else None
+    operator = LAYER_FUNCTIONS.get(node.target) if callable(node.target) else None
+    if operator is None or Trait.GIVES_FLOATS not in operator.traits:
+        return None
+    read = _integers_of_layer(gm, node)
     if read is None:
         return None
     source, x, layer = read
-    return FloatResult(LAYER_FUNCTIONS[F.linear], node, source, x, layer)
+    return FloatResult(operator, node, source, x, layer)
 
 
 def find_int8_calls(gm: fx.GraphModule) -> dict[fx.Node, Int8Call]:

@@ -204,11 +204,11 @@ def find_wiped_out(
         root = grid_root(gm, plan, node) if joined is not None else taken_from(gm, plan, node)
         if root is None:
             continue
-        judged = [_sqnr_db(power, scales[root].scale) for power in powers[node.name]]
-        worst = min(range(len(judged)), key=judged.__getitem__)
-        if judged[worst] >= LEAST_DB:
+        sqnr_of_parts = [_sqnr_db(power, scales[root].scale) for power in powers[node.name]]
+        worst = min(range(len(sqnr_of_parts)), key=sqnr_of_parts.__getitem__)
+        if sqnr_of_parts[worst] >= LEAST_DB:
             continue
-        told = f"({judged[worst]:.1f} dB on it)"
+        told = f"({sqnr_of_parts[worst]:.1f} dB on it)"
         if joined is not None:
             lost = joined.sources[worst].name
             why = f"{node.name} joins parts so unlike that one grid would wipe out {lost} {told}"

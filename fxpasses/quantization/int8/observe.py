@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import fx
 
 from ...graph.edit import bypass, operator_of, submodule_path
-from ...graph.operators import Scaling
+from ...graph.operators import Scaling, Trait
 from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs, run_passes
 from ...graph.shapes import carried_meta
 from ...graph.stages import Stage, check_stage, graph_facts, set_stage
@@ -76,7 +76,7 @@ def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
     operator = operator_of(gm, root)
     if root.target is ops.pixels:
         return False
-    return operator is None or not (operator.scaling is Scaling.FIXED or operator.name == "embedding")
+    return operator is None or not (operator.scaling is Scaling.FIXED or Trait.LOOKS_UP in operator.traits)
 
 
 def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[fx.Node]) -> PassResult:

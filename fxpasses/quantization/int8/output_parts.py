@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from ...graph.edit import operator_of
+from ...graph.operators import Trait
 from ...graph.shapes import is_float_tensor, shape_of
 from ...signature.outputs import output_tensors
 from .mixed_tensors import WRITE_SLICE, joined_by
@@ -136,13 +137,13 @@ def _moved_from(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node | None, Move
     if operator is None or not sources or shape_of(sources[0]) is None:
         return None, dict
     source, given = sources[0], shape_of(sources[0]) or ()
-    if operator.elementwise or operator.name in ("add", "sub", "mul", "div"):
+    if operator.elementwise or Trait.BY_VALUE in operator.traits:
         full = [s for s in sources if shape_of(s) == shape]
         return (full[0], dict) if len(full) == 1 else (None, dict)
-    if operator.name in ("permute", "transpose"):
+    if Trait.REORDERS in operator.traits:
         order = _order(node, len(given))
         return (source, lambda spans: {order.index(d): s for d, s in spans.items()}) if order else (None, dict)
-    if operator.name in ("reshape", "flatten", "unsqueeze", "squeeze"):
+    if Trait.RESHAPES in operator.traits:
         return source, lambda spans: _reshaped(spans, given, shape)
     return None, dict
 

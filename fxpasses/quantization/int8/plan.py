@@ -125,8 +125,7 @@ def _is_light(operator: Operator) -> bool:
 
 def shares_scale(node: fx.Node, operator: Operator) -> bool:
     """Whether a node's output has its input's scale."""
-    nearest = operator.name == "interpolate" and node.kwargs.get("mode", "nearest") in ("nearest", "nearest-exact")
-    return operator.scaling is Scaling.SHARED or nearest
+    return operator.scaling is Scaling.SHARED or (operator.selects is not None and operator.selects(node))
 
 
 def tensors_of(node: fx.Node) -> list[fx.Node]:
@@ -184,7 +183,7 @@ def _why_not_layer(gm: fx.GraphModule, node: fx.Node, operator: Operator) -> str
 
 
 def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> None:
-    if operator.name == "embedding":
+    if Trait.LOOKS_UP in operator.traits:
         plan.root[node] = node
         return
     for source in tensors_of(node):

@@ -12,6 +12,7 @@ from torch import fx, nn
 
 from ...errors import GraphError
 from ...graph.edit import module_of, operator_of
+from ...graph.operators import Trait
 from ...graph.pass_runner import copy_graph
 from ..config import QuantConfig
 from ..numbers.qparams import QParams, affine_qparams, symmetric_qparams
@@ -77,7 +78,7 @@ def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QP
     assert operator is not None
     if operator.fixed_range is not None:
         low, high = operator.fixed_range
-    elif operator.name != "embedding":
+    elif Trait.LOOKS_UP not in operator.traits:
         raise GraphError.at_node(
             root,
             why="an int8 operator reads this tensor, but it has no observer: the config given to convert() makes that "

@@ -7,7 +7,7 @@ See :mod:`fxpasses.quantization.numbers.tie_free` for the reason. Weight scales 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, fx
@@ -121,18 +121,31 @@ def _factor(plan: Plan, node: fx.Node, scales: Scales, name: str) -> float:
 
 def window_size(node: fx.Node, name: str) -> int:
     """Number of values in each average; 1 for an operator that is no average."""
+    return WINDOWS[name](node) if name in WINDOWS else 1
+
+
+def _input_shape(node: fx.Node) -> tuple[int, ...]:
     source = node.args[0]
-    shape = (shape_of(source) or ()) if isinstance(source, fx.Node) else ()
-    if name == "adaptive_avg_pool2d":
-        return math.prod(shape[2:])
-    if name == "avg_pool2d":
-        kernel = node.kwargs["kernel_size"]
-        return kernel * kernel if isinstance(kernel, int) else math.prod(kernel)  # type: ignore[arg-type]  # a pair
-    if name == "mean":
-        dims = node.kwargs.get("dim")
-        chosen = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
-        return math.prod(shape[d] for d in chosen)  # type: ignore[union-attr,index,misc]  # ints, as torch.mean takes
-    return 1
+    return (shape_of(source) or ()) if isinstance(source, fx.Node) else ()
+
+
+def _kernel(node: fx.Node) -> int:
+    kernel = node.kwargs["kernel_size"]
+    return kernel * kernel if isinstance(kernel, int) else math.prod(kernel)  # type: ignore[arg-type]  # a pair
+
+
+def _dimensions(node: fx.Node) -> int:
+    shape, dims = _input_shape(node), node.kwargs.get("dim")
+    chosen = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
+    return math.prod(shape[d] for d in chosen)  # type: ignore[union-attr,index,misc]  # ints, as torch.mean takes
+
+
+WINDOWS: dict[str, Callable[[fx.Node], int]] = {
+    "adaptive_avg_pool2d": lambda node: math.prod(_input_shape(node)[2:]),
+    "avg_pool2d": _kernel,
+    "mean": _dimensions,
+}
+"""Number of values in each average of an operator, for all that have :attr:`Trait.AVERAGES`."""
 
 
 def table_of(node: fx.Node, qparams: QParams) -> Tensor:

@@ -1,7 +1,7 @@
 """A faster copy of a float graph for calibration: activations overwrite the tensor that their layer has just computed.
 
-Otherwise each activation allocates memory for its result, which is most of its cost: mobilenet_v2 takes 6.3 instead of
-7.4 ms per image, in batches of four. The copy is only for running; passes and exports use the graph itself.
+Otherwise each activation allocates memory for its result, which is most of its cost. The copy is only for running;
+passes and exports use the graph itself.
 """
 
 from __future__ import annotations

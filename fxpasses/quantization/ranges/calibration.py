@@ -88,7 +88,7 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
 PIECE = 4 * 3 * 224 * 224
 """Input values run at a time: four images of 224x224.
 
-With single images observers spend their time on calling small operators (mobilenet_v2: 24 ms per image, 14 in fours);
+With single images observers spend their time on calling small operators;
 with eight images tensors are so large that the system maps and unmaps their memory each time.
 """
 

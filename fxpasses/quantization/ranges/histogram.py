@@ -31,14 +31,13 @@ DEFAULT_BINS = 2048
 DEFAULT_LIMIT = 1 << 16
 """Number of values counted per sample.
 
-On mobilenet_v2 and 256 images the resulting ranges have 0.1 % more error than those of a full count, at worst 2 %; with
-1 << 14 values it is 0.5 % and 6 %.
+The resulting ranges have hardly more error than those of a full count; with 1 << 14 values it is several times as much
+(docs/lab_notes.md).
 """
 _CHUNK = 1 << 18
 """Number of values binned at a time; it bounds temporary memory (float32 and int16) to 1.5 MB.
 
-A smaller number fits the core's first caches, but the extra calls take longer: 12.3 ms per image of mobilenet_v2 with 1
-<< 15, 9.8 ms with this number.
+A smaller number fits the core's first caches, but the extra calls take longer.
 """
 _RUN = 16
 """Values in a cache line, in float32."""

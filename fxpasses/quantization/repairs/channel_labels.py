@@ -23,8 +23,6 @@ from ...graph.operators import Operator, Trait
 from ...graph.shapes import shape_of
 from .channel_moves import moved_axis
 
-CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
-
 
 @dataclass(frozen=True)
 class Channels:
@@ -130,7 +128,7 @@ class _Labelling:
             return self._layer(operator)
         if Trait.KEEPS_CHANNELS in operator.traits:
             return self._source()
-        rule = _RULES.get(operator.name)
+        rule = RULES.get(operator.name)
         return rule(self) if rule else None
 
     def _source(self, position: int = 0) -> Channels | None:
@@ -139,20 +137,23 @@ class _Labelling:
 
     def _layer(self, operator: Operator) -> Channels | None:
         rank = len(shape_of(self.node) or ())
-        axis = 1 if operator.name in CONVOLUTIONS else rank - 1
-        if operator.name not in (*CONVOLUTIONS, "linear", "layer_norm"):
+        axis = operator.channel_axis % rank if rank else 0
+        if Trait.RESCALES not in operator.traits:
             return None
         if len(self.node.all_input_nodes) != 1 or why_not_replaceable(self.gm, self.node):
             return None
         layer, source = module_of(self.gm, self.node, nn.Module), self._source()
         if isinstance(layer, nn.LayerNorm) and (layer.weight is None or len(layer.normalized_shape) > 1):
             return None
-        if source is not None and source.axis == axis and operator.name != "layer_norm":
+        if source is not None and source.axis == axis and operator.weight_axis is not None:
             self.labels.reads[self.node] = source.labels
         else:
             self.labels.fix(source, self.node)
         made = self.labels.makes[self.node] = self.labels.fresh((shape_of(self.node) or ())[axis])
         return Channels(axis, made)
+
+    def _fixed(self) -> None:
+        """No rule is known, or the operator is not homogeneous: its inputs keep their channels as they are."""
 
     def _clip(self) -> Channels | None:
         bounds, source = clip_bounds(self.gm, self.node), self._source()
@@ -259,7 +260,10 @@ class _Labelling:
         return Channels(source.axis - moved, source.labels)
 
 
-_RULES: dict[str, Callable[[_Labelling], Channels | None]] = {
+RULES: dict[str, Callable[[_Labelling], Channels | None]] = {
+    **dict.fromkeys("sub div matmul scaled_dot_product_attention softmax".split(), _Labelling._fixed),
+    **dict.fromkeys("squeeze unsqueeze chunk split unbind expand identity".split(), _Labelling._fixed),
+    **dict.fromkeys(("pixel_shuffle", "channel_shuffle"), _Labelling._fixed),
     "clip": _Labelling._clip,
     "add": _Labelling._add,
     "mul": _Labelling._mul,
@@ -273,3 +277,4 @@ _RULES: dict[str, Callable[[_Labelling], Channels | None]] = {
     "roll": _Labelling._moved,
     "mean": _Labelling._mean,
 }
+"""Rules of operators that are neither layers, nor elementwise, nor keep their channels."""

@@ -1,8 +1,8 @@
 """Search the divisors with the least predicted noise: first the best exponent per group, then gradient descent.
 
-The exponents are eight points on a curve; the noise depends on each channel's divisor. In MobileNetV2 gradient descent
-removes a fifth of the noise that remains with the best exponents (20.7 to 21.1 dB at the logits), nearly all of it in
-the few groups that hold several tensors: the residual streams.
+The exponents are eight points on a curve; the noise depends on each channel's divisor. Gradient descent removes some of
+the noise that remains with the best exponents, nearly all of it in the few groups that hold several tensors: the
+residual streams (docs/lab_notes.md).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def best_divisors(groups: Sequence[ChannelGroup], *, descend: bool = True) -> li
     if not descend:
         return found
     noise = [float(group.noise(divisors)) for group, divisors in zip(groups, found, strict=True)]
-    loud = [i for i, own in enumerate(noise) if own > SMALL * sum(noise)]
-    lower = _downhill([groups[i] for i in loud], [found[i] for i in loud]) if loud else []
-    for i, divisors in zip(loud, lower, strict=True):
+    noisy = [i for i, own in enumerate(noise) if own > SMALL * sum(noise)]
+    lower = _downhill([groups[i] for i in noisy], [found[i] for i in noisy]) if noisy else []
+    for i, divisors in zip(noisy, lower, strict=True):
         found[i] = divisors
     return found
 

@@ -17,7 +17,7 @@ Through a clamp to ``[0, b]`` only channels that stay below ``b`` are widened, u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +26,10 @@ from torch import Tensor, fx
 
 from ...graph.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from ..config import QuantConfig
-from ..ranges.first_samples import first_samples
+from ..repair_steps import FloatStep
 from .channel_noise import ChannelGroup
 from .channel_rescaling import SAMPLES, ScalableGraph
 from .divisor_search import best_divisors
-from .pixel_grid import align_pixels
-from .smoothing import smooth
 
 
 def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | None = None) -> fx.GraphModule:
@@ -61,20 +59,11 @@ def equalize(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig | N
     return scalable.gm
 
 
-def equalized(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig) -> tuple[fx.GraphModule, Iterable[Any]]:
-    """Apply smoothing, equalization and pixel alignment as ``config`` says; return the graph, and all batches.
+def _as_set(gm: fx.GraphModule, first: Sequence[Any], config: QuantConfig) -> fx.GraphModule:
+    return equalize(gm, first, replace(config, overrides=()))  # a layer left in float does not change the others
 
-    Args:
-        batches: may be an iterator; batches used here are kept for calibration.
-    """
-    if not config.equalization and config.smoothing is None and not config.pixel_grid:
-        return gm, batches
-    first, batches = first_samples(batches, SAMPLES)
-    whole = replace(config, overrides=())  # so that a layer left in float does not change the others
-    if config.smoothing is not None:
-        gm = smooth(gm, first, config.smoothing, whole)
-    gm = equalize(gm, first, whole) if config.equalization else gm
-    return (align_pixels(gm, first, config) if config.pixel_grid else gm), batches
+
+STEP = FloatStep(_as_set, SAMPLES)
 
 
 def _tell(result: PassResult, group: ChannelGroup, divisors: Tensor) -> None:

@@ -1,13 +1,12 @@
 """Try several observers on one calibration and keep the one whose int8 outputs are nearest to float.
 
 The best amount of clipping differs from net to net: ``histogram:1.75`` clips more than ``histogram``, which does not
-harm MobileNetV2 and costs ResNet-20 1.2 dB; clipping 0.1 % at either end reduces the accuracy of ViT-B/32 from 75.9 %
-to 6 %. Every histogram holds the whole distribution, so the ranges of all observers follow from one run over the data.
+harm one net and costs another more than a decibel (docs/lab_notes.md). Every histogram holds the whole distribution, so
+the ranges of all observers follow from one run over the data.
 
 Candidates are compared on the last samples, which neither the ranges nor equalization have used. On the samples used
-for ranges clipping looks better than it is: SqueezeNet at 99.995 had 35.4 dB there, 31.5 on the last samples and 32.7
-on new images. ``minmax`` is always a candidate, and ``histogram`` is kept unless another is :data:`MARGIN_DB` nearer,
-so on these samples the result is never worse than both.
+for ranges clipping looks better than it is on new images. ``minmax`` is always a candidate, and ``histogram`` is kept
+unless another is :data:`MARGIN_DB` nearer, so on these samples the result is never worse than both.
 
 Sources: McKinstry et al. 2019, arXiv:1809.04191; Wu et al. 2020, "Integer Quantization for Deep Learning Inference",
 arXiv:2004.09602 (percentiles, and the advice to try several).
@@ -53,8 +52,6 @@ GUARD = "minmax"
 DEFAULT = str(ObserverSpec())
 MARGIN_DB = 0.5
 """Smallest advantage over the default; smaller differences depend on the samples.
-
-CIFAR-10 nets on 64 images changed order within 0.4 dB.
 """
 HELD_OUT = 64
 """Number of samples held out for the comparison; half of the samples if there are no more than this."""
@@ -112,8 +109,8 @@ def sweep_observers(
     specs = [parse_observer(name) for name in dict.fromkeys((*candidates, GUARD, DEFAULT))]
     held: deque[Any] = deque()
     samples = calibrate(gm, _all_but_last(batches, held), progress, device=device)
-    judged = list(checked_batches(gm, held))
-    sqnr_db = _sqnr_of_each(gm, specs, judged, engine or (lambda int8: int8))
+    compared = list(checked_batches(gm, held))
+    sqnr_db = _sqnr_of_each(gm, specs, compared, engine or (lambda int8: int8))
     samples += calibrate(gm, held, progress, device=device)
     best = max(sqnr_db, key=lambda name: sqnr_db[name] + (MARGIN_DB if name == DEFAULT else 0.0))
     _observe_by(gm, parse_observer(best))
@@ -121,7 +118,7 @@ def sweep_observers(
     figures = ", ".join(f"{name} {db:.1f}" for name, db in ranked)
     told = f"observed by {best}; SQNR of the outputs in dB: {figures}"
     pass_logs(gm).append(PassLog("sweep_observers", PassResult([Change(name, told) for name in waiting])))
-    return Sweep(best, dict(ranked), samples, sum(count_samples(gm, inputs) for inputs in judged))
+    return Sweep(best, dict(ranked), samples, sum(count_samples(gm, inputs) for inputs in compared))
 
 
 def _waiting(gm: fx.GraphModule) -> list[str]:
@@ -157,7 +154,7 @@ def _halves(batch: Any) -> list[Any]:
     if any(len(part) < 2 for part in parts):
         raise InputError(
             "calibration data for a sweep",
-            why="one sample cannot both calibrate and judge",
+            why="one sample cannot both calibrate and compare",
             fix="pass more: 100 to 500 images do well",
         )
     return list(zip(*parts, strict=True))
@@ -184,10 +181,10 @@ def observed_by(spec: ObserverSpec, source: Observer) -> Observer:
 
 
 def _sqnr_of_each(
-    gm: fx.GraphModule, specs: Sequence[ObserverSpec], judged: Sequence[tuple[Any, ...]], engine: Engine
+    gm: fx.GraphModule, specs: Sequence[ObserverSpec], compared: Sequence[tuple[Any, ...]], engine: Engine
 ) -> dict[str, float]:
     exact, found = without_observers(gm), {}
-    run = [piece for inputs in judged for piece in pieces(exact, inputs)]
+    run = [piece for inputs in compared for piece in pieces(exact, inputs)]
     with torch.inference_mode():
         expected = [_tensors(exact(*piece)) for piece in run]
     for spec in specs:

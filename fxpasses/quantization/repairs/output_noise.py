@@ -1,15 +1,13 @@
 """Use a narrower range for a tensor if that halves the error that its rounding causes at the outputs.
 
 A range is chosen by the error of the tensor itself. A few tensors near the outputs cause most of the outputs' rounding
-error, while clipping their extreme values hardly changes the outputs: for these a narrower range is better. Halving the
-ranges of five tensors in MobileNetV2's last blocks multiplies the error of these tensors by ten, and removes a quarter
-of the noise at the logits.
+error, while clipping their extreme values hardly changes the outputs: for these a narrower range is better. Halving
+such a range can multiply the error of the tensor and still remove noise at the logits (docs/lab_notes.md).
 
 Each tensor in turn is quantized alone, with the rest of the net in float, with its range and with parts of it; the
 outputs are compared on two sets of samples, and both must agree. A tensor that causes little noise keeps its range: a
-gain on a few samples is lost on others (with all ranges free ResNet-56 fell from 30.7 to 29.3 dB). Only the end of the
-net is examined: noise from earlier tensors is spread over many values there, and running the whole net again would take
-long.
+gain on a few samples is lost on others. Only the end of the net is examined: noise from earlier tensors is spread over
+many values there, and running the whole net again would take long.
 
 Related: Nahshan et al. 2021, arXiv:1911.07190, search ranges by the loss of the task instead of the tensor's error.
 """
@@ -37,6 +35,7 @@ from ..numbers.qparams import IntType, QParams
 from ..ranges.calibration import checked_batches, pieces
 from ..ranges.observers import HistogramObserver, Observer
 from ..ranges.range_search import Range, qparams_of
+from ..repair_steps import RangeStep
 
 SAMPLES = 32
 """Number of samples: half of them measure, the other half must agree."""
@@ -46,7 +45,7 @@ FRACTIONS = (0.7, 0.5)
 """Fractions of a range that are tried; with smaller ones the clipping errors of several tensors add up too much."""
 SQUARED = 2.0
 """Norm of the observers whose range may be changed; observers with other norms were requested by name."""
-LOUD = 1e-4
+SMALLEST_NOISE = 1e-4
 """Smallest noise at the outputs, as a share of their power, for which narrower ranges are tried."""
 WORTH = 0.5
 """Largest remaining share of the noise for which a narrower range is used."""
@@ -98,6 +97,9 @@ def narrow_ranges(gm: fx.GraphModule, batches: Iterable[Any], may_move: Callable
         told = f"{fraction:g} of its range: its rounding causes {less_db:.1f} dB less noise at the outputs"
         result.changed.append(Change(name, told))
     pass_logs(gm).append(PassLog("narrow_ranges", result))
+
+
+STEP = RangeStep(narrow_ranges, SAMPLES)
 
 
 def is_by_error(observer: Observer) -> bool:
@@ -165,7 +167,7 @@ def _noises(end: _End, observers: Mapping[str, Observer], config: QuantConfig) -
         for fraction in (1.0, *FRACTIONS):
             q = qparams_of((low * fraction, high * fraction), config.activation_grid, symmetric=symmetric)
             noise = end.noise(name, q)
-            if fraction == 1.0 and noise < LOUD:
+            if fraction == 1.0 and noise < SMALLEST_NOISE:
                 break
             found.setdefault(name, {})[fraction] = noise
     return found

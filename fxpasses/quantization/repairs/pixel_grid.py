@@ -36,12 +36,13 @@ from ...graph.pass_runner import Change, PassLog, PassResult, Skip, copy_graph, 
 from ...graph.shapes import carried_meta, is_float_tensor, shape_of
 from ...graph.stages import Stage, check_stage
 from ...signature.outputs import hands_out
-from ..config import LARGEST_BITS, QuantConfig
+from ..config import QuantConfig
 from ..int8.float32_layers import require_float32
 from ..int8.pixel_qparams import LEVELS
 from ..numbers import ops
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import samples_of
+from ..repair_steps import FloatStep
 
 SAMPLES = 64
 """Number of images used."""
@@ -98,7 +99,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
     check_stage(gm, Stage.FLOAT, "align_pixels")
     require_float32(gm, "align_pixels")
     gm, result = copy_graph(gm), PassResult()
-    images = _images(gm, batches) if can_align(config) else {}
+    images = _images(gm, batches) if config.can_align_pixels else {}
     for node, seen in images.items():
         why = _why_not_read(gm, node, config)
         levels = find_levels(*seen) if why is None else None
@@ -117,13 +118,7 @@ def align_pixels(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig
     return gm
 
 
-def can_align(config: QuantConfig) -> bool:
-    """Whether activations have 256 levels with any zero_point, and weights have 8 bits.
-
-    Never with ``exact``: its proof assumes that inputs are divided once.
-    """
-    fits = not config.for_target.symmetric_activations and config.activation_bits == LARGEST_BITS
-    return fits and config.weight_bits == LARGEST_BITS and not config.exact
+STEP = FloatStep(align_pixels, SAMPLES)
 
 
 def _images(gm: fx.GraphModule, batches: Iterable[Any]) -> dict[fx.Node, list[Tensor]]:

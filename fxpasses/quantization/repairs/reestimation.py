@@ -8,10 +8,9 @@ bias::
 
     gain = cov(y, y_q) / var(y_q)      bias' = gain * bias + mean(y) - gain * mean(y_q)
 
-BatchNorm's own ``gain = std(y) / std(y_q)`` treats rounding noise as signal; its results were the same within 0.3 dB.
+BatchNorm's own ``gain = std(y) / std(y_q)`` treats rounding noise as signal; its results are about the same.
 Layers with fewer than :data:`PAIRS` values per channel (after a global pool) are not changed, and all changes are
-undone unless the outputs are nearer to float on held-out samples. With 4-bit weights, rounded to nearest, ResNet-20 and
-56 gain 3 dB; with 8 bits less than 0.1. MobileNetV2 gains nothing and is not changed.
+undone unless the outputs are nearer to float on held-out samples. It is for few bits; docs/repairs.md has its gains.
 
 Sources: Hubara et al. 2020, "Improving Post Training Neural Quantization: Layer-wise Calibration and Integer
 Programming", arXiv:2006.10518 (batch normalization tuning); Finkelstein et al. 2019, "Fighting Quantization Bias With
@@ -43,10 +42,11 @@ from ..int8.weights import LARGEST_BIAS
 from ..numbers.tie_free import SMALLEST_PROVABLE, tie_free_multipliers
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
+from ..repair_steps import ConversionStep
 
 SAMPLES = 256
 """Number of calibration samples used."""
-JUDGING = 64
+HELD_OUT = 64
 """Number of last samples held out for the final comparison, or a third of few; equalization has used the first ones."""
 VALUES = 1 << 25
 """Largest number of values of the largest tensor over all samples: they are held in memory, some four times."""
@@ -73,12 +73,12 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
     int8, exact = convert(gm, config), without_observers(gm)
     config = config_of(int8)
     assert isinstance(config, QuantConfig)
-    correcting, judging = _samples(exact, batches)
-    before, untouched = _sqnr_db(exact, int8, judging), {k: v.clone() for k, v in int8.state_dict().items()}
+    correcting, held_out = _samples(exact, batches)
+    before, untouched = _sqnr_db(exact, int8, held_out), {k: v.clone() for k, v in int8.state_dict().items()}
     run = _Correction(int8, _float_outputs(exact, correcting), config)
     with torch.no_grad():
         run.run(*correcting)
-    after, result = _sqnr_db(exact, int8, judging), run.result
+    after, result = _sqnr_db(exact, int8, held_out), run.result
     figures = f"SQNR {before:.1f} dB before, {after:.1f} after"
     if after <= before:
         int8.load_state_dict(untouched)
@@ -92,6 +92,10 @@ def reestimate(gm: fx.GraphModule, batches: Iterable[Any], config: QuantConfig |
     return int8
 
 
+STEP = ConversionStep(
+    lambda gm, first, config, progress: reestimate(gm, first, config), SAMPLES, "convert and re-estimate"
+)
+
 Tensors = Sequence[Tensor]
 
 
@@ -102,10 +106,10 @@ def _samples(gm: fx.GraphModule, batches: Iterable[Any]) -> tuple[Tensors, Tenso
     if is_fixed_batch(gm) or len(shapes) > 1:
         return kept[0], kept[-1]
     whole = [torch.cat([inputs[k] for inputs in kept])[:SAMPLES] for k in range(len(kept[0]))]
-    judging = max(1, min(JUDGING, len(whole[0]) // 3))
+    held_out = max(1, min(HELD_OUT, len(whole[0]) // 3))
     sizes = [math.prod(shape[1:]) for n in gm.graph.nodes if (shape := shape_of(n))]
-    correcting = max(1, min(len(whole[0]) - judging, VALUES // max(sizes, default=1)))
-    return [x[:correcting] for x in whole], [x[-judging:] for x in whole]
+    correcting = max(1, min(len(whole[0]) - held_out, VALUES // max(sizes, default=1)))
+    return [x[:correcting] for x in whole], [x[-held_out:] for x in whole]
 
 
 def _sqnr_db(exact: fx.GraphModule, int8: fx.GraphModule, inputs: Tensors) -> float:
@@ -120,9 +124,9 @@ def _sqnr_db(exact: fx.GraphModule, int8: fx.GraphModule, inputs: Tensors) -> fl
     return math.inf if noise == 0 else 10 * math.log10(max(signal, 1e-30) / noise)
 
 
-def _values(y: Tensor, is_linear: bool) -> Tensor:
+def _values(y: Tensor, axis: int) -> Tensor:
     """Values at some positions of each sample: ``[C, values]``; the same positions for equal shapes."""
-    spread = y.movedim(-1, 1) if is_linear else y
+    spread = y.movedim(axis, 1)
     spread = spread.flatten(2) if y.dim() > 2 else spread[:, :, None]
     return spread[:, :, :: max(1, spread.shape[2] // POSITIONS)].transpose(0, 1).flatten(1).double()
 
@@ -134,7 +138,7 @@ def _float_outputs(exact: fx.GraphModule, inputs: Tensors) -> dict[str, Tensor]:
         def run_node(self, n: fx.Node) -> Any:
             y, operator = super().run_node(n), operator_of(exact, n)
             if operator is not None and operator.weight_axis is not None:
-                found.setdefault(n.name, []).append(_values(y, operator.name == "linear").float())
+                found.setdefault(n.name, []).append(_values(y, operator.channel_axis).float())
             return y
 
     found: dict[str, list[Tensor]] = {}
@@ -147,20 +151,20 @@ def _float_outputs(exact: fx.GraphModule, inputs: Tensors) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The integers of a layer, the scale of its input, and the scale of its output (None if that is float)."""
+    """A layer's integers, the scales of its input and output (None if it is float), and the axis of its channels."""
 
     integers: LayerIntegers
     x: float
     y: float | None
-    is_linear: bool
+    axis: int
 
 
 def _layers(int8: fx.GraphModule) -> dict[fx.Node, _Layer]:
     calls, results = find_int8_calls(int8).values(), find_float_results(int8).values()
-    found = {r.node: _Layer(r.layer, r.x.scale, None, r.operator.name == "linear") for r in results}
+    found = {r.node: _Layer(r.layer, r.x.scale, None, r.operator.channel_axis) for r in results}
     for c in calls:
         if c.layer is not None:
-            found[c.node] = _Layer(c.layer, c.x[0].scale, c.y.scale, c.operator.name == "linear")
+            found[c.node] = _Layer(c.layer, c.x[0].scale, c.y.scale, c.operator.channel_axis)
     return found
 
 
@@ -179,7 +183,7 @@ class _Correction(fx.Interpreter):
         weight = n.args[1]
         assert isinstance(weight, fx.Node)
         name: str = weight.meta[LAYER]
-        wanted, found = self.expected[name], _values(y, layer.is_linear)
+        wanted, found = self.expected[name], _values(y, layer.axis)
         why = _why_not(layer.integers, found)
         if why is not None:
             self.result.skipped.append(Skip(name, why))
@@ -202,14 +206,14 @@ class _Correction(fx.Interpreter):
         gain = moved.double() / scale.double()
         step = torch.tensor(x, dtype=torch.float32) * moved
         old = integers.bias.double() * (torch.tensor(x, dtype=torch.float32) * scale).double()
-        wished = ((old - means_found) * gain + means) / step.double()
-        fits = wished.abs() < LARGEST_BIAS
+        shifted = ((old - means_found) * gain + means) / step.double()
+        fits = shifted.abs() < LARGEST_BIAS
         gain, moved = torch.where(fits, gain, 1.0), torch.where(fits, moved, scale)
         step = torch.tensor(x, dtype=torch.float32) * moved
-        bias = torch.where(fits, wished, integers.bias.double()).round()
+        bias = torch.where(fits, shifted, integers.bias.double()).round()
         self._write(node, moved, bias.to(torch.int32), step)
         shape = [1] * y.dim()
-        shape[-1 if layer.is_linear else 1] = -1
+        shape[layer.axis] = -1
         shift = bias * step.double() - old * gain
         return y * gain.float().reshape(shape) + shift.float().reshape(shape), gain
 

@@ -22,7 +22,8 @@ arXiv:2211.10438, equation 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -33,12 +34,14 @@ from torch.func import functional_call
 from ...graph.edit import module_of, operator_of, why_not_replaceable
 from ...graph.pass_runner import Change, PassLog, PassResult, Skip, pass_logs
 from ...signature.samples import is_fixed_batch
-from ..config import AUTO, QuantConfig, check_smoothing
+from ..config import QuantConfig
 from ..numbers import ops
 from ..numbers.qparams import QParams
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
 from ..ranges.range_search import qparams_of, weight_scales
+from ..repair_steps import FloatStep
+from ..repair_table import AUTO_ALPHA, check_smoothing
 from .channel_noise import ChannelRanges
 from .channel_rescaling import SAMPLES, ScalableGraph, times_columns
 from .divisor_search import ALPHAS, balanced_divisors
@@ -79,11 +82,20 @@ def smooth(
     return scalable.gm
 
 
+def _as_set(gm: fx.GraphModule, first: Sequence[Any], config: QuantConfig) -> fx.GraphModule:
+    assert config.smoothing is not None
+    whole = replace(config, overrides=())  # so that a layer left in float does not change the others
+    return smooth(gm, first, config.smoothing, whole)
+
+
+STEP = FloatStep(_as_set, SAMPLES)
+
+
 def _alphas(
     scalable: ScalableGraph, alpha: float | str, batches: Iterable[Any], config: QuantConfig
 ) -> list[float | None]:
     """The alpha of each group; None leaves it unchanged."""
-    if alpha != AUTO:
+    if alpha != AUTO_ALPHA:
         return [float(alpha) for _ in scalable.groups]
     tried: list[float | None] = [None, *ALPHAS]
     trials = [_divisors(scalable, a) for a in tried]

@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx
 
 from ...graph.cuts import part
 from ...graph.shapes import shape_of
+from ..int8.int8_calls import LAYER_FUNCTIONS
 from .learned_integers import dequantize_straight_through, float_name, quantize_straight_through
 
 VALUES = 1 << 25
@@ -27,7 +27,7 @@ PIECE = 16
 """Number of samples run at a time through the layers before."""
 
 
-class OutputJudge:
+class OutputErrors:
     """Callable that compares one layer of a trainable twin, in its current state, with the float layer.
 
     Args:
@@ -46,12 +46,12 @@ class OutputJudge:
         int8_in: Sequence[Tensor],
     ) -> None:
         read, behind, wanted = node.args[0], *_behind(exact, layer, node)
-        assert isinstance(read, fx.Node)  # what a layer reads
+        assert isinstance(read, fx.Node) and callable(node.target)  # a layer is a function here
         samples = max(FEWEST, VALUES // max(_values(wanted), _values(layer.all_input_nodes[0])))
         self.inputs = _run(integer, read, [x[:samples] for x in int8_in])
         self.wanted = _run(exact, wanted, [x[:samples] for x in float_in])
         self.rest = part(integer, [read], behind)
-        outputs = self.wanted.dim() - 1 if node.target is F.linear else 1
+        outputs = LAYER_FUNCTIONS[node.target].channel_axis % self.wanted.dim()
         self.others = [d for d in range(self.wanted.dim()) if d != outputs]
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from ...graph.cuts import part
 from ...graph.edit import module_of
 from ...graph.meta_keys import LAYER
-from .compare_outputs import OutputJudge
+from .compare_outputs import OutputErrors
 from .compensated_rounding import DAMPING, compensated_rounding
 from .input_moments import Moments
 from .layer_inputs import input_columns
@@ -26,7 +26,7 @@ POSITIONS = 64
 SAMPLES_TO_AN_INPUT = 8
 """Fewest positions used for each input of a row, over all samples."""
 PIECE = 16
-JUDGING = 0.25
+HELD_OUT = 0.25
 """Share of the samples that are held out from learning until the weight of the statistics is chosen."""
 
 
@@ -53,14 +53,14 @@ def round_layers(
             moments = _moments(inputs, weight.real, float_in, int8_in, generator)
             if moments is not None:
                 held_out = slice(learned_from(len(float_in[0])) % len(float_in[0]), None)
-                judged = ([x[held_out] for x in side] for side in (float_in, int8_in))
-                judge = OutputJudge(exact, integer, layer, node, *judged)
-                _round(inputs.layer, weight, _learned(integer, node, 2), *moments, judge)
+                compared = ([x[held_out] for x in side] for side in (float_in, int8_in))
+                errors_of = OutputErrors(exact, integer, layer, node, *compared)
+                _round(inputs.layer, weight, _learned(integer, node, 2), *moments, errors_of)
 
 
 def learned_from(samples: int) -> int:
     """Number of samples used for learning; the others are held out. A single sample is used for both."""
-    return math.ceil(samples * (1 - JUDGING))
+    return math.ceil(samples * (1 - HELD_OUT))
 
 
 def _learned(integer: fx.GraphModule, node: fx.Node, place: int) -> nn.Module | None:
@@ -102,7 +102,7 @@ def _round(
     bias: nn.Module | None,
     learned: Moments,
     everything: Moments,
-    judge: OutputJudge,
+    errors_of: OutputErrors,
 ) -> None:
     groups, width = everything.exact.shape
     weight.regroup(_importance(everything, weight))
@@ -121,7 +121,7 @@ def _round(
 
     def off(rounded: Tensor) -> Tensor:
         settle(rounded, learned)
-        return judge().reshape(groups, -1)
+        return errors_of().reshape(groups, -1)
 
     found, _ = compensated_rounding(rows, learned, everything, weight.grid, multiples, off)
     settle(found, everything)

@@ -8,8 +8,8 @@ The int8 layer reads ``x_q``, the result of the int8 layers before it for ``x``.
 from ``x_q`` are ``W E[x x_q^T] E[x_q x_q^T]^-1``; these are rounded. Means are removed from both, since the bias
 corrects them.
 
-Both steps overfit few calibration samples (MobileNetV2 with 8 bits: 5 dB worse than rounding to nearest), and both
-reduce errors of sums that the activation clips (one block of MobileNetV2 became 2.6 dB worse with better sums). So for
+Both steps overfit few calibration samples, until the result is worse than rounding to nearest, and both reduce errors
+of sums that the activation clips (docs/lab_notes.md). So for
 each output several weights of these statistics are tried, and compared after its activation on held-out samples.
 
 Sources: Frantar et al. 2023, "GPTQ", arXiv:2210.17323 (one order of columns for all rows, the Cholesky form, blocks);
@@ -51,32 +51,32 @@ NO_TRUST = Trust(0.0, 0.0)
 TRUSTS = (NO_TRUST, *(Trust(together, errors) for together in (0.5, 0.9, 1.0) for errors in (0.0, 0.5)))
 """The weights that are tried.
 
-``errors=1`` would take 1.5 times as long: ResNet-20 gains 0.15 dB, MobileNetV2 nothing.
+``errors=1`` would take longer and gains next to nothing.
 """
 
-Judge = Callable[[Tensor], Tensor]
+ErrorsOf = Callable[[Tensor], Tensor]
 """Function from integers ``[G, R, K]`` to the error of each output, ``[G, R]``."""
 
 
 def compensated_rounding(
-    weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, judge: Judge
+    weight: Tensor, learned: Moments, everything: Moments, grid: IntType, multiples: Tensor, errors_of: ErrorsOf
 ) -> tuple[Tensor, Tensor]:
     """Choose integers for weights, which are given in steps of their scale.
 
     Args:
         weight: ``[G, R, K]``: for each group, ``R`` outputs of ``K`` inputs.
-        learned: moments of the samples that ``judge`` does not use.
+        learned: moments of the samples that ``errors_of`` does not use.
         everything: moments of all samples, used once the weight of the statistics is chosen.
         grid: integer type of the weights.
         multiples: whole numbers with the shape of ``weight``: an integer weight is its multiple times a value of
             ``grid``.
-        judge: computes the error of each output for given integers.
+        errors_of: computes the error of each output for given integers.
 
     Returns:
         Whole numbers, float64 ``[G, R, K]``, and the index in :data:`TRUSTS` chosen for each output, ``[G, R]``.
     """
     weight, multiples = weight.double(), multiples.double()
-    off = torch.stack([judge(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
+    off = torch.stack([errors_of(rounded_with(weight, learned, grid, multiples, trust)) for trust in TRUSTS])
     chosen, found = off.argmin(0), torch.empty_like(weight)
     for k in chosen.unique().tolist():
         rounded = rounded_with(weight, everything, grid, multiples, TRUSTS[k])

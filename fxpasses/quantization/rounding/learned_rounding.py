@@ -10,8 +10,8 @@ passes through, and has at least :data:`LAYERS` layers. Scales do not change, so
 
 Sources: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568 (learn the
 rounding, from the quantized input to the float output); Li et al. 2021, "BRECQ", arXiv:2102.05426 (block by block).
-Instead of their annealed relaxation, weights change freely and are rounded with the straight-through estimator: in the
-same time it was 4 dB nearer on ResNet-20.
+Instead of their annealed relaxation, weights change freely and are rounded with the straight-through estimator: it
+comes nearer in the same time (docs/lab_notes.md).
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from ..int8.convert import converted
 from ..int8.observe import without_observers
 from ..ranges.calibration import checked_batches
 from ..ranges.first_samples import first_samples
+from ..repair_steps import ConversionStep
+from ..repair_table import Phase, settings_off
 from .compensated_layers import learned_from, round_layers
 from .learned_integers import LearnedBias, LearnedWeight, Learner, float_name, take_over, trainable_twin
 
@@ -46,8 +48,6 @@ STEPS = 100
 """Number of Adam steps for each block of a model with weights of fewer than :data:`ENOUGH_BITS` bits."""
 ENOUGH_BITS = 4
 """Number of bits from which training gains nothing over compensated rounding.
-
-ResNet-20 has 25.7 dB with 4 bits either way, but training improves 19.5 to 20.0 dB with 3 bits, and 7.9 to 10.7 with 2.
 """
 LAYERS = 3
 """Fewest layers of a block, except for the last block."""
@@ -111,7 +111,7 @@ def learn_rounding(
         GraphError, InputError: in the cases of :func:`fxpasses.convert` and :func:`fxpasses.calibrate`.
     """
     check_stage(gm, Stage.OBSERVED, "learn_rounding")
-    config = replace(config or config_of(gm), rounding="learned", reestimation=False)
+    config = replace(config or config_of(gm), **settings_off(Phase.CONVERSION) | {"rounding": "learned"})
     int8, exact = converted(gm, config), without_observers(gm)
     twin, learners = trainable_twin(int8, exact, config_of(int8))
     blocks = _blocks(exact, twin, learners)
@@ -126,6 +126,15 @@ def learn_rounding(
     take_over(int8, learners)
     pass_logs(int8).append(PassLog("learn_rounding", run.result))
     return int8
+
+
+STEP = ConversionStep(
+    lambda gm, first, config, progress: learn_rounding(gm, first, config, progress=progress),
+    SAMPLES,
+    "learn rounding",
+    parts=0,
+    is_compared=True,
+)
 
 
 def _steps(learners: dict[str, Learner]) -> int:
@@ -194,8 +203,8 @@ class _Try:
     def of(cls, what: str, block: _Block, inputs: Tensors, wanted: Tensors) -> _Try:
         outputs = _outputs(block.integer, inputs)
         states = [copy.deepcopy(m.state_dict()) for m in block.learners]
-        judging = slice(learned_from(len(wanted[0])) % len(wanted[0]), None)
-        error = _error([y[judging] for y in outputs], [y[judging] for y in wanted], _power(wanted))
+        held_out = slice(learned_from(len(wanted[0])) % len(wanted[0]), None)
+        error = _error([y[held_out] for y in outputs], [y[held_out] for y in wanted], _power(wanted))
         return cls(what, states, outputs, float(error))
 
 

@@ -35,9 +35,9 @@ def value_rows(runs: Sequence[Run]) -> list[tuple[Any, ...]]:
         for v in run.report["variants"]:
             about = (run.name, run.machine, *(run.report[key] for key in ("model", "data", "target")))
             known = (v["name"], v["runtime"], v["precision"], v["size_bytes"], measure.name, accuracy_of(v))
-            judged = (v["accuracy"]["images"], v["vs_fp32"]["top1_agreement"], v["vs_fp32"]["sqnr_db"])
+            measured = (v["accuracy"]["images"], v["vs_fp32"]["top1_agreement"], v["vs_fp32"]["sqnr_db"])
             for entry in v["latency"] or [{}]:
-                found.append((*about, *known, *judged, *(entry.get(key) for key in _TIMES)))
+                found.append((*about, *known, *measured, *(entry.get(key) for key in _TIMES)))
     return found
 
 

@@ -85,9 +85,9 @@ def cautions(runs: Sequence[Run]) -> list[str]:
     if len({run.report["model"] for run in runs}) > 1:
         found.append("The runs are of different models.")
     if len({run.report["data"] for run in runs}) > 1:
-        found.append("The runs were judged on different data: their accuracies do not compare.")
+        found.append("The runs were measured on different data: their accuracies do not compare.")
     elif len({images for run in runs for images in _images(run)}) > 1:
-        found.append("The runs were judged on different numbers of images: small differences in accuracy are chance.")
+        found.append("The runs were measured on different numbers of images: small differences in accuracy are chance.")
     if len({run.machine for run in runs}) > 1:
         found.append("The runs were timed on different machines: compare each with its own fp32.")
     return found

@@ -128,7 +128,7 @@ def _serve(page: bytes, port: int) -> ThreadingHTTPServer:
         raise InputError(
             f"cannot serve on port {port}",
             why="another program uses it, or it is reserved",
-            fix="choose another with --port, or leave the choice to us",
+            fix="choose another `port`, or leave the choice to us",
         ) from error
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

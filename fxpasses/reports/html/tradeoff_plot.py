@@ -37,9 +37,9 @@ class Point:
 def points_of(variants: Sequence[Mapping[str, Any]], prefix: str = "") -> list[Point]:
     """Points of the variants with accuracy (without labels, agreement) and latency at the first measured condition."""
     found = []
-    judged = any(accuracy_of(v) is not None for v in variants)
+    measured = any(accuracy_of(v) is not None for v in variants)
     for v in variants:
-        value = accuracy_of(v) if judged else v["vs_fp32"]["top1_agreement"]
+        value = accuracy_of(v) if measured else v["vs_fp32"]["top1_agreement"]
         if value is not None and v["latency"]:
             name, p50 = f"{prefix}{v['name']}", v["latency"][0]["p50_ms"]
             found.append(Point(name, v["runtime"], p50, value, v["size_bytes"], is_float(v)))

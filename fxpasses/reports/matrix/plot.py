@@ -18,8 +18,8 @@ _COLOURS = {"good": GOOD, "bad": BAD}
 
 def ratio_plot(rows: Sequence[Document]) -> str | None:
     """Plot with a line for each row that has a ratio, on a logarithmic axis with 1 marked; None if no row has one."""
-    judged = [row for row in rows if row["ratio"] is not None]
-    if not judged:
+    measured = [row for row in rows if row["ratio"] is not None]
+    if not measured:
         return None
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -27,10 +27,10 @@ def ratio_plot(rows: Sequence[Document]) -> str | None:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with rc_context(PLOT_SETTINGS):
-        size = (_WIDTH, _ROW * len(judged) + _MARGIN)
+        size = (_WIDTH, _ROW * len(measured) + _MARGIN)
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.06), facecolor="none")
         FigureCanvasSVG(figure)
-        _draw(figure.add_subplot(facecolor="none"), judged)
+        _draw(figure.add_subplot(facecolor="none"), measured)
         return themed_svg(figure)
 
 

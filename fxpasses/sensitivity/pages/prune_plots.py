@@ -29,7 +29,7 @@ def ratio_figure(document: Mapping[str, Any], ratio: float) -> tuple[Draw, float
     def draw(figure: Figure, palette: Palette) -> None:
         first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=(4, 2, 2))
         scores = [_at(layer, ratio) for layer in layers]
-        key = _judged_key(whole)
+        key = _measure_key(whole)
         rows = range(len(layers))
         colours = [_colour(score["drop"], palette) for score in scores]
         first.barh(rows, [score[key] for score in scores], color=colours, height=0.7)
@@ -60,7 +60,7 @@ def _changed(drop: float, measure: Measure) -> str:
     return lost_text(drop, measure)
 
 
-def _judged_key(score: Mapping[str, Any]) -> str:
+def _measure_key(score: Mapping[str, Any]) -> str:
     """Key of a score's accuracy: the metric, top-1, or agreement."""
     if score.get("metric") is not None:
         return "metric"

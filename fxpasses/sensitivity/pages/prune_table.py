@@ -42,7 +42,7 @@ def print_prune(document: Mapping[str, Any], console: Console) -> None:
         )
     console.print(table)
     points = "Points of " if measure.unit == "%" else ""
-    lost = f"{points}{_judged_by(document, measure)}"
+    lost = f"{points}{_measured_by(document, measure)}"
     text = f"{lost} lost when the layer alone is pruned ({document['granularity']}, {document['criterion']})."
     console.print(Text(text, style="dim"))
     for line in budget_lines(document, measure):
@@ -51,9 +51,9 @@ def print_prune(document: Mapping[str, Any], console: Console) -> None:
         console.print(Text(f"and {len(layers) - SHOWN} more layers, which lose less", style="dim"))
 
 
-def _judged_by(document: Mapping[str, Any], measure: Measure) -> str:
-    judged = document["fp32"].get("metric") is not None or document["fp32"]["top1"] is not None
-    return measure.name if judged else "agreement with the dense model"
+def _measured_by(document: Mapping[str, Any], measure: Measure) -> str:
+    measured = document["fp32"].get("metric") is not None or document["fp32"]["top1"] is not None
+    return measure.name if measured else "agreement with the dense model"
 
 
 def lost_text(drop: float, measure: Measure) -> str:

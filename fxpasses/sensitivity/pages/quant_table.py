@@ -67,8 +67,8 @@ def _table(layers: list[Mapping[str, Any]], measure: Measure | None) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    judged = [] if measure is None else [measure.name]
-    columns = ["", "layer", "noise %", "alone", "at node", "kept float", "agrees %", *judged, "range", "clipped"]
+    measured = [] if measure is None else [measure.name]
+    columns = ["", "layer", "noise %", "alone", "at node", "kept float", "agrees %", *measured, "range", "clipped"]
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 1 else "right", no_wrap=i != 1, overflow="fold")
     for layer in layers:

@@ -28,6 +28,7 @@ from ...quantization.ranges.calibration import checked_batches
 from ...quantization.ranges.first_samples import first_samples
 from ...quantization.ranges.observers import Observer
 from ...quantization.recipe import calibrated_graph
+from ...quantization.repair_table import Phase, settings_off
 from ...signature.samples import count_samples, first_of, pieces_of
 from ..config import TrainingConfig
 from ..distributed import samples_of_all
@@ -133,7 +134,7 @@ def _calibrated(
         quant = config.observing((*spelled, *kept_float))
         found.update(bits=bits, narrow=narrow, nodes=nodes)
         # a bound stands at the end of a range: no other end is searched for there
-        return lowered, replace(quant, narrow_ranges=quant.narrow_ranges and not narrow)
+        return lowered, replace(quant, **settings_off(Phase.RANGES)) if narrow else quant
 
     made = calibrated_graph(graph, samples, config.quant, rewrite=with_bits, samples=SAMPLES)
     return _Calibrated(made.graph, made.config, **found)

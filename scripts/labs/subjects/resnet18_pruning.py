@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab_report import Row
 
-from fxpasses.sensitivity import PruneChoice, Yardstick, largest_ratio, prune_targets, score_pruned
+from fxpasses.sensitivity import PruneChoice, Scorer, largest_ratio, prune_targets, score_pruned
 from subjects.cifar_subject import CifarSubject
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ def each_layer_pruned(lab: CifarSubject) -> None:
 
     The smallest weights of one layer at a time become zero (L1, unstructured, nothing retrained).
     """
-    yardstick = Yardstick(lab.captured, lab.batches)
-    whole = yardstick.float_score.quality
+    scorer = Scorer(lab.captured, lab.batches)
+    whole = scorer.float_score.quality
     layers = prune_targets(lab.captured)
     top1 = {
-        layer.path: score_pruned(lab.captured, yardstick, {layer.path: RATIO}, PruneChoice()).quality
-        for layer in layers
+        layer.path: score_pruned(lab.captured, scorer, {layer.path: RATIO}, PruneChoice()).quality for layer in layers
     }
     rows: list[Row] = [
         [layer.path, layer.operator, layer.params, top1[layer.path], whole - top1[layer.path]] for layer in layers
@@ -60,12 +59,12 @@ def largest_percentage(lab: CifarSubject) -> None:
     Binary search for the largest whole percentage of pruned weights that costs at most two points, in all linear layers
     (this net has one) and in all convolutions.
     """
-    yardstick = Yardstick(lab.captured, lab.batches)
+    scorer = Scorer(lab.captured, lab.batches)
     rows: list[Row] = []
     for number, (operator, what) in enumerate(KINDS.items(), 1):
         paths = [layer.path for layer in prune_targets(lab.captured) if layer.operator == operator]
-        percent, drop, tried = whole_percentage(lab, yardstick, paths)
-        kept, where = yardstick.float_score.quality - drop, "largest percentages"
+        percent, drop, tried = whole_percentage(lab, scorer, paths)
+        kept, where = scorer.float_score.quality - drop, "largest percentages"
         lab.report.answer(f"3.{number}a", f"{what}: how many there are", len(paths), "", where)
         lab.report.answer(f"3.{number}b", f"{what}: largest percentage within {MAX_DROP:g} points", percent, "%", where)
         lab.report.answer(f"3.{number}c", f"{what}: accuracy at it", kept, "%", where)
@@ -74,7 +73,7 @@ def largest_percentage(lab: CifarSubject) -> None:
 
 
 def whole_percentage(
-    lab: CifarSubject, yardstick: Yardstick, paths: Sequence[str]
+    lab: CifarSubject, scorer: Scorer, paths: Sequence[str]
 ) -> tuple[int, float, Mapping[float, float]]:
     """Largest whole percentage of these layers, all pruned by it, the points lost, and all percentages tried."""
     tried: dict[float, float] = {0.0: 0.0}
@@ -82,10 +81,10 @@ def whole_percentage(
     def drop_at(ratio: float) -> float:
         percent = int(100 * ratio + 1e-6) / 100
         if percent not in tried:
-            score = score_pruned(lab.captured, yardstick, dict.fromkeys(paths, percent), PruneChoice())
-            tried[percent] = yardstick.float_score.quality - score.quality
+            score = score_pruned(lab.captured, scorer, dict.fromkeys(paths, percent), PruneChoice())
+            tried[percent] = scorer.float_score.quality - score.quality
         return tried[percent]
 
-    found = largest_ratio(drop_at, MAX_DROP, noise=yardstick.standard_error)
+    found = largest_ratio(drop_at, MAX_DROP, noise=scorer.standard_error)
     percent = int(100 * found.ratio + 1e-6)
     return percent, tried[percent / 100], dict(sorted(tried.items()))

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 from fxpasses.measure.model_size import count_parameters
 from fxpasses.models.training.evaluation import evaluate_top1
 from fxpasses.pruning import Masks, apply_masks, make_masks, prunable_layers, reapply_masks
-from fxpasses.sensitivity import PruneChoice, Yardstick, prune_targets, score_pruned
+from fxpasses.sensitivity import PruneChoice, Scorer, prune_targets, score_pruned
 from fxpasses.sensitivity.search.ratio_search import ratios_within
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def sensitivity_scan(lab: Quantization) -> None:
     Every layer alone at 40 to 90 %: does accuracy fall with the share, do layers react alike, which one most?
     """
     vgg, report, where = lab.vgg, lab.report, "sensitivity_vgg.png"
-    yardstick = Yardstick(vgg.captured, vgg.batches)
-    whole = yardstick.float_score.quality
+    scorer = Scorer(vgg.captured, vgg.batches)
+    whole = scorer.float_score.quality
     for layer in prune_targets(vgg.captured):
         lab.scan[layer.path] = {
-            ratio: whole - score_pruned(vgg.captured, yardstick, {layer.path: ratio}, PruneChoice()).quality
+            ratio: whole - score_pruned(vgg.captured, scorer, {layer.path: ratio}, PruneChoice()).quality
             for ratio in RATIOS
         }
     rows: list[Row] = [[path, *(whole - drop for drop in drops.values())] for path, drops in lab.scan.items()]

@@ -11,13 +11,11 @@ from bundle_folders import IMAGE, pixels
 from documents import report
 
 from fxpasses.bundles.image.image_input import ImageInput, image_input
-from fxpasses.models.data.image_fitting import RESIZE_RATIO
 from fxpasses.models.model_input import IMAGENET
 
 
 def test_it_normalizes_as_data_sources_do() -> None:
     assert torch.equal(IMAGE.normalized(pixels()), IMAGENET(pixels().permute(0, 3, 1, 2)))
-    assert IMAGE.resize_ratio == RESIZE_RATIO
 
 
 def test_pixels_are_found_again() -> None:

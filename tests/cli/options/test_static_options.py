@@ -26,7 +26,7 @@ def test_few_bits_search_their_scales() -> None:
         keep_float=["fc"],
         target="arm",
         exact=True,
-        equalize=False,
+        equalization=False,
         bias_correction=False,
         bits=4,
         rounding="learned",
@@ -61,19 +61,19 @@ def test_group_sizes() -> None:
 
 
 def test_alpha_is_a_number_or_a_word() -> None:
-    assert config_of(replace(DEFAULTS, smooth="0.5")) == QuantConfig(smoothing=0.5)
-    off = replace(DEFAULTS, pixel_grid=False, narrow=False, float_results=False)
+    assert config_of(replace(DEFAULTS, smoothing="0.5")) == QuantConfig(smoothing=0.5)
+    off = replace(DEFAULTS, pixel_grid=False, narrow_ranges=False, float_results=False)
     assert config_of(off) == QuantConfig(pixel_grid=False, narrow_ranges=False, float_results=False)
-    assert said_in_recipe(off) == ["--no-pixel-grid", "--no-narrow-ranges", "--no-float-results"]
-    auto = replace(DEFAULTS, smooth="auto")
+    assert said_in_recipe(off) == ["--no-pixel-grid", "--no-float-results", "--no-narrow-ranges"]
+    auto = replace(DEFAULTS, smoothing="auto")
     assert config_of(auto) == QuantConfig(smoothing="auto")
     assert said_in_recipe(auto) == ["--smooth"]
     with pytest.raises(InputError, match="`smoothing='half'`\n  why: alpha is a number"):
-        config_of(replace(DEFAULTS, smooth="half"))
+        config_of(replace(DEFAULTS, smoothing="half"))
 
 
 def test_reestimation() -> None:
-    options = replace(DEFAULTS, reestimate=True)
+    options = replace(DEFAULTS, reestimation=True)
     assert config_of(options) == QuantConfig(reestimation=True)
     assert said_in_recipe(options) == ["--reestimate"]
 

@@ -25,7 +25,7 @@ def silent() -> Terminal:
     ("available", "split"),
     [(50_000, (256, 1024)), (1000, (192, 808)), (320, (64, 256)), (319, (319, 319)), (1, (1, 1))],
 )
-def test_statistics_are_judged_on_other_images(available: int, split: tuple[int, int]) -> None:
+def test_statistics_are_measured_on_other_images(available: int, split: tuple[int, int]) -> None:
     assert statistics_split(available) == split
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fxpasses.cli.options.source import SourceOptions
 from fxpasses.cli.static.quantize_model import Settings
-from fxpasses.cli.static.recipe_option import Wish
+from fxpasses.cli.static.recipe_option import SettingsOrigin
 from fxpasses.cli.static.run import quantize_static
 from fxpasses.cli.terminal import open_terminal
 from fxpasses.errors import InputError
@@ -20,5 +20,5 @@ def test_nothing_is_left_of_what_fails(tmp_path: Path) -> None:
     source = SourceOptions(model="digits_cnn", data="digits")
     settings = Settings(QuantConfig(), calibration_images=0)
     with open_terminal() as terminal, pytest.raises(InputError, match="calibration images"):
-        quantize_static(source, out, settings, Wish(), terminal)
+        quantize_static(source, out, settings, SettingsOrigin(), terminal)
     assert not out.exists()

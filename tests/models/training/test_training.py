@@ -48,10 +48,10 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_progress_is_told_after_each_epoch() -> None:
-    heard: list[Progress] = []
-    train(small_net(), two_clouds, TrainConfig(epochs=3), heard.append)
-    assert [(progress.epoch, progress.epochs) for progress in heard] == [(1, 3), (2, 3), (3, 3)]
-    assert heard[2].loss < heard[0].loss
+    told: list[Progress] = []
+    train(small_net(), two_clouds, TrainConfig(epochs=3), told.append)
+    assert [(progress.epoch, progress.epochs) for progress in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[2].loss < told[0].loss
 
 
 @pytest.mark.parametrize(("images_per_epoch", "falls"), [(None, [1.0, 1.0, 0.5, 0.5]), (32, [1.0, 0.85, 0.5, 0.15])])

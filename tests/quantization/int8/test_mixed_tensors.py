@@ -22,15 +22,15 @@ Body = Callable[[Any, Tensor], Any]
 class Joining(nn.Module):
     """Two branches whose values differ by a large factor, and layers that compensate for it; ``[B, 3, 6, 5]``."""
 
-    def __init__(self, body: Body, loud: float) -> None:
+    def __init__(self, body: Body, factor: float) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
             self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 3, padding=1)
             self.mix, self.last, self.few = nn.Conv2d(16, 8, 1), nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1)
         with torch.no_grad():
-            self.a.weight *= loud
-            self.mix.weight[:, :8] /= loud
+            self.a.weight *= factor
+            self.mix.weight[:, :8] /= factor
         self.body = body
 
     def forward(self, x: Tensor) -> Any:
@@ -53,8 +53,8 @@ JOINS: dict[str, Body] = {
 }
 
 
-def quantized(body: Body, loud: float, config: QuantConfig = PLAIN) -> tuple[nn.Module, fx.GraphModule, Tensor]:
-    net, generator = Joining(body, loud).eval(), torch.Generator().manual_seed(5)
+def quantized(body: Body, factor: float, config: QuantConfig = PLAIN) -> tuple[nn.Module, fx.GraphModule, Tensor]:
+    net, generator = Joining(body, factor).eval(), torch.Generator().manual_seed(5)
     x = [torch.randn(4, 3, 6, 5, generator=generator) for _ in range(3)]
     return net, fxpasses.quantize(net, x[0], x[:2], config), x[2]
 

@@ -85,6 +85,6 @@ def test_a_part_of_some_outputs() -> None:
     assert output_parts(graph)[0].of([3]) is None
 
 
-def test_outputs_that_a_function_arranges_are_judged_whole() -> None:
+def test_outputs_that_a_function_arranges_are_compared_whole() -> None:
     graph = fxpasses.capture(Heads(CASES["joined"][0]).eval(), torch.randn(2, 1, 4, 5))
     assert [(part.leaf, part.key, part.where) for part in output_parts(graph, 2)] == [(0, "0", ""), (1, "1", "")]

@@ -49,9 +49,9 @@ def test_without_descent_it_is_an_exponent() -> None:
 
 
 def test_a_group_of_little_noise_stays_at_its_exponent() -> None:
-    loud, quiet = group_of(*uneven(0)), group_of(*uneven(1))
+    noisy, quiet = group_of(*uneven(0)), group_of(*uneven(1))
     quiet.readers = [replace(r, weight_steps=10**6, shares=r.shares * 1e-8) for r in quiet.readers]
-    _, found = best_divisors([loud, quiet])
+    _, found = best_divisors([noisy, quiet])
     assert any(torch.equal(found, balanced_divisors(quiet, a)) for a in ALPHAS)
 
 

@@ -12,8 +12,9 @@ import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.recipe import repaired
 from fxpasses.quantization.repairs.channel_rescaling import SAMPLES
-from fxpasses.quantization.repairs.equalization import equalize, equalized
+from fxpasses.quantization.repairs.equalization import equalize
 
 FLOAT_ROUNDING = 2e-5
 
@@ -97,9 +98,9 @@ def test_the_given_graph_is_not_changed() -> None:
 def test_batches_are_all_there_for_calibration() -> None:
     batches = (torch.randn(16, 5, 9, 7) for _ in range(9))
     graph = fused("conv_bn_relu")
-    _, rest = equalized(graph, batches, QuantConfig())
+    _, rest = repaired(graph, batches, QuantConfig())
     assert sum(len(b) for b in rest) == 9 * 16 > SAMPLES
-    untouched, same = equalized(graph, batches, QuantConfig(equalization=False, pixel_grid=False))
+    untouched, same = repaired(graph, batches, QuantConfig(equalization=False, pixel_grid=False))
     assert untouched is graph
     assert same is batches
 

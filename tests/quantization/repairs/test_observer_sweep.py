@@ -107,7 +107,7 @@ def test_few_samples_are_shared(batches: list[int]) -> None:
     assert 0 < found.held_out < found.samples
 
 
-def test_the_engine_runs_what_is_judged() -> None:
+def test_the_engine_runs_what_is_compared() -> None:
     ran: list[torch_fx.GraphModule] = []
 
     def engine(int8: torch_fx.GraphModule) -> torch_fx.GraphModule:
@@ -141,7 +141,7 @@ def test_nothing_waits() -> None:
 
 
 def test_one_sample() -> None:
-    with pytest.raises(InputError, match="one sample cannot both calibrate and judge"):
+    with pytest.raises(InputError, match="one sample cannot both calibrate and compare"):
         sweep_observers(observed(), [torch.randn(1, 2, 8, 8)])
 
 

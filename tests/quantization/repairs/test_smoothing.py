@@ -13,7 +13,7 @@ import fxpasses as fx
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.repairs.equalization import equalized
+from fxpasses.quantization.recipe import repaired
 from fxpasses.quantization.repairs.smoothing import smooth
 
 FLOAT_ROUNDING = 2e-5
@@ -123,9 +123,9 @@ def test_no_alpha_makes_even_channels_uneven_by_auto() -> None:
 
 def test_settings_smooth_before_they_equalize() -> None:
     data = calibration_data(TINY["residual_block"])
-    both, _ = equalized(fused("residual_block"), data, QuantConfig(smoothing=0.5))
+    both, _ = repaired(fused("residual_block"), data, QuantConfig(smoothing=0.5))
     assert [log.name for log in pass_logs(both)][-3:] == ["smooth", "equalize", "align_pixels"]
-    alone, rest = equalized(
+    alone, rest = repaired(
         fused("residual_block"), iter(data), QuantConfig(smoothing=0.5, equalization=False, pixel_grid=False)
     )
     assert pass_logs(alone)[-1].name == "smooth"

@@ -15,7 +15,7 @@ from fxpasses.quantization.rounding import compensated_rounding as compensated_r
 from fxpasses.quantization.rounding.compensated_rounding import (
     NO_TRUST,
     TRUSTS,
-    Judge,
+    ErrorsOf,
     Trust,
     compensated_rounding,
     rounded_with,
@@ -35,7 +35,7 @@ def folds(exact: Tensor, integer: Tensor | None = None) -> tuple[Moments, Moment
     return learned, learned + rest
 
 
-def last_third(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Judge:
+def last_third(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> ErrorsOf:
     """Function that returns the error of sums, without their means, on the samples not learned from."""
     cut = exact.shape[2] * 2 // 3
     held_out, read = exact[:, :, cut:], (exact if integer is None else integer)[:, :, cut:]
@@ -49,8 +49,8 @@ def last_third(rows: Tensor, exact: Tensor, integer: Tensor | None = None) -> Ju
 
 def compensated(rows: Tensor, exact: Tensor, integer: Tensor | None = None, multiples: Tensor | None = None) -> Tensor:
     multiples = torch.ones_like(rows) if multiples is None else multiples
-    judge = last_third(rows, exact, integer)
-    return compensated_rounding(rows, *folds(exact, integer), NIBBLE, multiples, judge)[0]
+    errors_of = last_third(rows, exact, integer)
+    return compensated_rounding(rows, *folds(exact, integer), NIBBLE, multiples, errors_of)[0]
 
 
 def error(rows: Tensor, rounded: Tensor, exact: Tensor, integer: Tensor | None = None) -> float:
@@ -101,9 +101,9 @@ def test_it_mends_what_layers_before_did_to_the_inputs() -> None:
     x = correlated(7)
     read = x + 0.3 * x[:, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0]]
     rows = 3 * torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(8))
-    blind = compensated(rows, read)
+    without_inputs = compensated(rows, read)
     seeing = compensated(rows, x, read)
-    assert error(rows, seeing, x, read) < 0.5 * error(rows, blind, x, read)
+    assert error(rows, seeing, x, read) < 0.5 * error(rows, without_inputs, x, read)
 
 
 def test_means_do_not_matter() -> None:
@@ -120,20 +120,20 @@ def test_inputs_that_never_move_are_rounded_to_nearest() -> None:
     assert torch.equal(compensated(rows, x), rows.double().round().clamp(-8, 7))
 
 
-def test_few_samples_are_hardly_believed() -> None:
+def test_few_samples_are_hardly_trusted() -> None:
     generator = torch.Generator().manual_seed(14)
     x, new = torch.randn(1, 40, 24, generator=generator), torch.randn(1, 40, 4000, generator=generator)
     rows = 3 * torch.randn(1, 5, 40, generator=torch.Generator().manual_seed(10))
     nearest = rows.round().clamp(-8, 7).double()
-    judge, ones = last_third(rows, x), torch.ones_like(rows)
+    errors_of, ones = last_third(rows, x), torch.ones_like(rows)
 
     def together(rounded: Tensor) -> Tensor:  # 8 samples do not tell outputs apart
-        return judge(rounded).mean().expand(1, 5)
+        return errors_of(rounded).mean().expand(1, 5)
 
     found, _ = compensated_rounding(rows, *folds(x), NIBBLE, ones, together)
     assert error(rows, found, new) < 1.2 * error(rows, nearest, new)
-    believed = rounded_with(rows.double(), folds(x)[0], NIBBLE, torch.ones_like(rows).double(), Trust(1.0, 1.0))
-    assert error(rows, believed, new) > 1.5 * error(rows, nearest, new), "there was something to be misled by"
+    trusting = rounded_with(rows.double(), folds(x)[0], NIBBLE, torch.ones_like(rows).double(), Trust(1.0, 1.0))
+    assert error(rows, trusting, new) > 1.5 * error(rows, nearest, new), "there was something to be misled by"
 
 
 def test_trust_is_what_new_samples_say_of_each_output() -> None:
@@ -141,8 +141,8 @@ def test_trust_is_what_new_samples_say_of_each_output() -> None:
     x, other = correlated(14), torch.randn(1, 12, 400, generator=torch.Generator().manual_seed(2))
     like, unlike = last_third(rows, x), last_third(rows, other)
 
-    def chosen(judge: Judge) -> list[Trust]:
-        found = compensated_rounding(rows, *folds(x), NIBBLE, torch.ones_like(rows), judge)[1]
+    def chosen(errors_of: ErrorsOf) -> list[Trust]:
+        found = compensated_rounding(rows, *folds(x), NIBBLE, torch.ones_like(rows), errors_of)[1]
         return [TRUSTS[k] for k in found.flatten().tolist()]
 
     def first_two_alike(rounded: Tensor) -> Tensor:

@@ -56,5 +56,5 @@ def test_other_data_do_not_compare(tmp_path: Path) -> None:
     runs = read_runs([written(tmp_path / "a"), written(tmp_path / "b", data="images=x", model="lenet")])
     assert cautions(runs) == [
         "The runs are of different models.",
-        "The runs were judged on different data: their accuracies do not compare.",
+        "The runs were measured on different data: their accuracies do not compare.",
     ]

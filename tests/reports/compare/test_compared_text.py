@@ -32,5 +32,5 @@ def test_markdown_has_tables_and_cautions() -> None:
     lines = text.splitlines()
     assert lines[0].startswith("| run | variant | size | top-1 |")
     assert "| a\\|b | torch fp32 |" in text
-    assert "- The runs were judged on different data: their accuracies do not compare." in lines
+    assert "- The runs were measured on different data: their accuracies do not compare." in lines
     assert "| target | x86 | arm |" in lines

@@ -46,7 +46,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"a")
     both = view_both(tmp_path / "a.onnx", tmp_path / "a.onnx", browse=False)
     try:
-        with pytest.raises(InputError, match="choose another with --port"):
+        with pytest.raises(InputError, match="choose another `port`"):
             view_both(tmp_path / "a.onnx", tmp_path / "a.onnx", int(both.url.rpartition(":")[2]), browse=False)
     finally:
         both.stop()

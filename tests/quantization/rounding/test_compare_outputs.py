@@ -10,8 +10,8 @@ import fxpasses
 from fxpasses.graph.edit import module_of
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.observe import without_observers
-from fxpasses.quantization.rounding import compare_outputs as output_judge
-from fxpasses.quantization.rounding.compare_outputs import OutputJudge
+from fxpasses.quantization.rounding import compare_outputs
+from fxpasses.quantization.rounding.compare_outputs import OutputErrors
 from fxpasses.quantization.rounding.learned_integers import LearnedBias, LearnedWeight, trainable_twin
 
 CONFIG = QuantConfig(observer="minmax", weight_bits=4, bias_correction=False, equalization=False, pixel_grid=False)
@@ -51,57 +51,57 @@ class Case:
         assert isinstance(argument, fx.Node)
         return module_of(self.twin, argument, nn.Module)
 
-    def judge(self) -> OutputJudge:
-        return OutputJudge(self.exact, self.twin, self.layer, self.node, [data()], [data()])
+    def errors(self) -> OutputErrors:
+        return OutputErrors(self.exact, self.twin, self.layer, self.node, [data()], [data()])
 
 
 @pytest.mark.parametrize(("place", "outputs"), [(0, 4), (1, 5), (2, 6)])
 def test_there_is_one_error_for_each_output(place: int, outputs: int) -> None:
-    off = Case(place).judge()()
+    off = Case(place).errors()()
     assert off.shape == (outputs,) and bool((off >= 0).all()) and float(off.max()) > 0
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_it_sees_what_became_of_one_output(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_judge, "ENOUGH", 8)
+    monkeypatch.setattr(compare_outputs, "ENOUGH", 8)
     case = Case(place)
-    judge, weight = case.judge(), case.learned(1)
+    errors, weight = case.errors(), case.learned(1)
     assert isinstance(weight, LearnedWeight)
-    before = judge()
+    before = errors()
     weight.steps.data[0] = 7 - weight.steps.data[0]
-    after = judge()
+    after = errors()
     assert float(after[0]) > float(before[0]) + 1e-3 and torch.equal(after[1:], before[1:])
 
 
 def test_few_values_speak_for_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    together = Case(2).judge()()
-    monkeypatch.setattr(output_judge, "ENOUGH", 8)
-    apart = Case(2).judge()()
+    together = Case(2).errors()()
+    monkeypatch.setattr(compare_outputs, "ENOUGH", 8)
+    apart = Case(2).errors()()
     assert together.unique().numel() == 1 < apart.unique().numel()
     assert torch.allclose(together[0], apart.mean())
 
 
 def test_what_the_activation_forgets_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_judge, "ENOUGH", 8)
+    monkeypatch.setattr(compare_outputs, "ENOUGH", 8)
     case = Case(0)
-    judge, bias = case.judge(), case.learned(2)
+    errors, bias = case.errors(), case.learned(2)
     assert isinstance(bias, LearnedBias)
-    before = judge()
+    before = errors()
     assert float(before[1]) == 0
     with torch.no_grad():
         wanted = bias()
         wanted[1] += 5.0  # the sum is farther off, and still far below zero
         bias.start_at(wanted)
-    assert torch.equal(judge(), before)
+    assert torch.equal(errors(), before)
 
 
-def test_large_tensors_are_judged_by_few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_judge, "VALUES", 1)
-    assert len(Case(0).judge().wanted) == output_judge.FEWEST
-    assert len(Case(0).judge().inputs) == output_judge.FEWEST
+def test_large_tensors_are_compared_on_few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_outputs, "VALUES", 1)
+    assert len(Case(0).errors().wanted) == compare_outputs.FEWEST
+    assert len(Case(0).errors().inputs) == compare_outputs.FEWEST
 
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Case(1).judge()()
-    monkeypatch.setattr(output_judge, "PIECE", 3)
-    assert torch.allclose(Case(1).judge()(), whole, rtol=1e-5)
+    whole = Case(1).errors()()
+    monkeypatch.setattr(compare_outputs, "PIECE", 3)
+    assert torch.allclose(Case(1).errors()(), whole, rtol=1e-5)

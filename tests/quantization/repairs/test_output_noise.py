@@ -29,8 +29,8 @@ from fxpasses.quantization.repairs.output_noise import (
 )
 from fxpasses.sensitivity.calibrated import calibrate_once, measure_distributions
 
-LOUD_NET = 50.0
-DEAF = QuantConfig(equalization=False, float_results=False)
+WIDE = 50.0
+PLAIN = QuantConfig(equalization=False, float_results=False)
 """Settings with channels of their original ranges, and a grid for the logits."""
 
 
@@ -65,7 +65,7 @@ def net(wide: float) -> nn.Module:
     return Net(wide).eval()
 
 
-def observed(wide: float, config: QuantConfig = DEAF) -> fx.GraphModule:
+def observed(wide: float, config: QuantConfig = PLAIN) -> fx.GraphModule:
     gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(net(wide), images()[0])), config)
     fxpasses.calibrate(gm, images())
     return gm
@@ -82,24 +82,24 @@ def noise(gm: fx.GraphModule, wide: float) -> float:
         return float((fxpasses.convert(gm)(x) - net(wide)(x)).square().sum())
 
 
-def test_a_tensor_whose_widest_channel_nobody_hears() -> None:
-    gm = observed(LOUD_NET)
-    before = noise(gm, LOUD_NET)
+def test_a_tensor_whose_widest_channel_nothing_reads() -> None:
+    gm = observed(WIDE)
+    before = noise(gm, WIDE)
     narrow_ranges(gm, images())
     assert narrowed(gm) == {"hidden": min(FRACTIONS)}
     (change,) = log_of(gm, "narrow_ranges").result.changed
     assert change.node == "hidden" and "dB less noise at the outputs" in change.what
-    assert noise(gm, LOUD_NET) < 0.5 * before
+    assert noise(gm, WIDE) < 0.5 * before
 
 
-def test_what_is_clipped_and_heard_keeps_its_range() -> None:
+def test_what_is_clipped_and_read_keeps_its_range() -> None:
     gm = observed(1.0)
     narrow_ranges(gm, images())
     assert narrowed(gm) == {}
 
 
 def test_a_narrowed_observer_goes_on_observing() -> None:
-    gm = observed(LOUD_NET)
+    gm = observed(WIDE)
     (low, high), node = _range(gm), find_observers(gm)["hidden"]
     narrow_ranges(gm, images())
     assert _range(gm) == pytest.approx((low / 2, high / 2))
@@ -125,25 +125,23 @@ def _range(gm: fx.GraphModule) -> tuple[float, float]:
         QuantConfig(equalization=False, activation_bits=16),
     ],
 )
-def test_observers_that_were_asked_for_and_tensors_that_are_not_loud(config: QuantConfig) -> None:
-    gm = observed(LOUD_NET, config)
+def test_observers_that_were_asked_for_and_tensors_that_are_not_noisy(config: QuantConfig) -> None:
+    gm = observed(WIDE, config)
     narrow_ranges(gm, images())
     assert "hidden" not in narrowed(gm)
 
 
 def test_all_in_one_step_by_step_and_from_one_calibration_are_the_same() -> None:
-    made = fxpasses.quantize(net(LOUD_NET), images()[0], images(), DEAF)
+    made = fxpasses.quantize(net(WIDE), images()[0], images(), PLAIN)
     assert any("of its range" in c.what for c in log_of(made, "narrow_ranges").result.changed)
-    stepwise = observed(LOUD_NET)
+    stepwise = observed(WIDE)
     narrow_ranges(stepwise, images())
-    float_graph = fxpasses.fuse(fxpasses.capture(net(LOUD_NET), images()[0]))
-    once = calibrate_once(float_graph, DEAF, images()).convert()
-    settled = measure_distributions(float_graph, DEAF, _stream()).settle(DEAF).convert()
+    float_graph = fxpasses.fuse(fxpasses.capture(net(WIDE), images()[0]))
+    once = calibrate_once(float_graph, PLAIN, images()).convert()
+    settled = measure_distributions(float_graph, PLAIN, _stream()).settle(PLAIN).convert()
     expected = qparams_hash(made)
     assert [qparams_hash(g) for g in (fxpasses.convert(stepwise), once, settled)] == [expected] * 3
-    off = fxpasses.quantize(
-        net(LOUD_NET), images()[0], _stream(), QuantConfig(**{**vars(DEAF), "narrow_ranges": False})
-    )
+    off = fxpasses.quantize(net(WIDE), images()[0], _stream(), QuantConfig(**{**vars(PLAIN), "narrow_ranges": False}))
     assert qparams_hash(off) != expected
 
 
@@ -152,7 +150,7 @@ def _stream() -> Iterator[Tensor]:
 
 
 def test_nets_without_an_end_or_with_too_few_samples_are_left_alone() -> None:
-    gm = observed(LOUD_NET)
+    gm = observed(WIDE)
     narrow_ranges(gm, [images()[0][:1]])
     assert narrowed(gm) == {}
     whole = fxpasses.observe(tiny_fused("conv_bn_relu"))
@@ -175,7 +173,7 @@ def test_an_end_begins_with_a_batch() -> None:
         "last": nn.Linear(8, 4),
         "head": nn.Linear(48, 4),
     }
-    gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(OneInput(body, **parts).eval(), images()[0])), DEAF)
+    gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(OneInput(body, **parts).eval(), images()[0])), PLAIN)
     fxpasses.calibrate(gm, images())
     narrow_ranges(gm, images())
     cut = _begin_of_end(without_observers(gm))
@@ -184,7 +182,7 @@ def test_an_end_begins_with_a_batch() -> None:
 
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="calibration data"):
-        narrow_ranges(observed(LOUD_NET), [])
+        narrow_ranges(observed(WIDE), [])
     with pytest.raises(GraphError, match="narrow_ranges got a graph in stage FLOAT"):
         narrow_ranges(tiny_fused("conv_bn_relu"), images())
 

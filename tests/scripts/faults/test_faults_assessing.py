@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faults.assessing import Assessment, after_a_fault, after_a_run
 from faults.children import Ended
 from faults.commands import OUT, Command, prepare
-from faults.judging import Judgement, after_a_fault, after_a_run
 from faults.plan import CLOCK, Fault
 from faults.state import MIXED, NEW, OLD, Snapshot, left_behind, snapshot, state_of, unreadable
 
@@ -34,7 +34,9 @@ def _replace(root: Path, *names: str, text: str = "2") -> None:
         (root / "new").replace(root / OUT / name)
 
 
-def _judged(fault: Fault, code: int | None, root: Path, before: Snapshot, said: str = "", bad: str = "") -> Judgement:
+def _assessed(
+    fault: Fault, code: int | None, root: Path, before: Snapshot, said: str = "", bad: str = ""
+) -> Assessment:
     return after_a_fault(fault, Ended(code, said, 1.0), root, before, lambda: bad)
 
 
@@ -55,17 +57,17 @@ def test_old_new_and_mixed(root: Path) -> None:
 )
 def test_what_is_right(fault: Fault, code: int, said: str, root: Path) -> None:
     (root / "out.journal.jsonl").touch()
-    judged = _judged(fault, code, root, snapshot(root / OUT), said)
-    assert judged == Judgement(OLD, needs_a_run=code == -9)
+    assessed = _assessed(fault, code, root, snapshot(root / OUT), said)
+    assert assessed == Assessment(OLD, needs_a_run=code == -9)
 
 
 def test_what_came_too_late_has_a_new_result(root: Path) -> None:
     before = snapshot(root / OUT)
-    assert "the folder is old" in str(_judged(PRESSED, 0, root, before).why_wrong)
+    assert "the folder is old" in str(_assessed(PRESSED, 0, root, before).why_wrong)
     _replace(root, "a.json", "b.json")
-    assert _judged(PRESSED, 0, root, before) == Judgement(NEW, came_too_late=True)
-    assert "cut short" in str(_judged(PRESSED, 0, root, before, bad="cut short").why_wrong)
-    assert "the folder is new" in str(_judged(FULL, 2, root, before, TOLD).why_wrong)
+    assert _assessed(PRESSED, 0, root, before) == Assessment(NEW, came_too_late=True)
+    assert "cut short" in str(_assessed(PRESSED, 0, root, before, bad="cut short").why_wrong)
+    assert "the folder is new" in str(_assessed(FULL, 2, root, before, TOLD).why_wrong)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_what_came_too_late_has_a_new_result(root: Path) -> None:
     ],
 )
 def test_what_is_wrong(fault: Fault, code: int | None, said: str, why: str, root: Path) -> None:
-    assert why in str(_judged(fault, code, root, snapshot(root / OUT), said).why_wrong)
+    assert why in str(_assessed(fault, code, root, snapshot(root / OUT), said).why_wrong)
 
 
 def test_a_mixture_is_wrong(root: Path) -> None:
     before = snapshot(root / OUT)
     _replace(root, "a.json")
-    assert "two results" in str(_judged(PRESSED, 130, root, before).why_wrong)
-    assert "two results" in str(_judged(KILLED, -9, root, before).why_wrong)
+    assert "two results" in str(_assessed(PRESSED, 130, root, before).why_wrong)
+    assert "two results" in str(_assessed(KILLED, -9, root, before).why_wrong)
 
 
 def test_moves_of_a_killed_process_are_finished_first(root: Path) -> None:
@@ -97,7 +99,7 @@ def test_moves_of_a_killed_process_are_finished_first(root: Path) -> None:
     (root / OUT / ".fxpasses-1" / "ready").mkdir(parents=True)
     (root / OUT / ".fxpasses-1" / "ready" / "b.json").write_text("2")
     _replace(root, "a.json")
-    assert _judged(KILLED, -9, root, before) == Judgement(NEW, was_finished=True, needs_a_run=True)
+    assert _assessed(KILLED, -9, root, before) == Assessment(NEW, was_finished=True, needs_a_run=True)
 
 
 def test_what_is_left_behind(root: Path) -> None:
@@ -105,8 +107,8 @@ def test_what_is_left_behind(root: Path) -> None:
     (root / OUT / ".fxpasses-1").mkdir()
     (root / "tmp" / "scratch").touch()
     assert left_behind(root, frozenset()) != []
-    assert "left behind: out/.fxpasses-1, tmp/scratch" in str(_judged(STOPPED, 143, root, before).why_wrong)
-    killed = _judged(KILLED, -9, root, before)
+    assert "left behind: out/.fxpasses-1, tmp/scratch" in str(_assessed(STOPPED, 143, root, before).why_wrong)
+    killed = _assessed(KILLED, -9, root, before)
     assert killed.why_wrong is None and killed.needs_a_run
     ended = Ended(0, "", 1.0)
     assert "did not replace" in str(after_a_run(killed, COMMAND, ended, root, before).why_wrong)

@@ -23,8 +23,8 @@ _CODES: dict[signal.Signals | None, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """Judgement of one trial.
+class Assessment:
+    """Assessment of one trial.
 
     Attributes:
         state: result that the folder holds.
@@ -41,8 +41,10 @@ class Judgement:
     why_wrong: str | None = None
 
 
-def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: Callable[[], str]) -> Judgement:
-    """Judge a folder after a fault. After a kill the moves are finished first, as every command that opens the folder
+def after_a_fault(
+    fault: Fault, ended: Ended, root: Path, before: Snapshot, unreadable: Callable[[], str]
+) -> Assessment:
+    """Assess a folder after a fault. After a kill the moves are finished first, as every command that opens the folder
     does.
 
     The files of an old result, unchanged byte by byte, were read when they were new.
@@ -60,19 +62,19 @@ def after_a_fault(fault: Fault, ended: Ended, root: Path, before: Snapshot, unre
     left = left_behind(root, _expected(fault.command, before))
     if why is None and left and not is_killed:
         why = f"left behind: {', '.join(left)}"
-    return Judgement(state, was_finished, ended.code == DONE, needs_a_run=is_killed, why_wrong=why)
+    return Assessment(state, was_finished, ended.code == DONE, needs_a_run=is_killed, why_wrong=why)
 
 
-def after_a_run(judgement: Judgement, command: Command, ended: Ended, root: Path, before: Snapshot) -> Judgement:
-    """Judge the folder after the next run."""
+def after_a_run(assessment: Assessment, command: Command, ended: Ended, root: Path, before: Snapshot) -> Assessment:
+    """Assess the folder after the next run."""
     left = [path for path in left_behind(root, _expected(command, before)) if not path.startswith(f"{TEMPORARY}/")]
     if ended.code != DONE:
-        return replace(judgement, why_wrong=f"the next run ended with {ended.code}: {ended.said}")
+        return replace(assessment, why_wrong=f"the next run ended with {ended.code}: {ended.said}")
     if state_of(before, root / OUT) != NEW:
-        return replace(judgement, why_wrong="the next run did not replace the result")
+        return replace(assessment, why_wrong="the next run did not replace the result")
     if left:
-        return replace(judgement, why_wrong=f"left behind by the next run: {', '.join(left)}")
-    return judgement
+        return replace(assessment, why_wrong=f"left behind by the next run: {', '.join(left)}")
+    return assessment
 
 
 def _why_code_is_wrong(fault: Fault, ended: Ended, state: str) -> str | None:

@@ -87,7 +87,7 @@ def _remedy(part: OutputPart) -> str:
 
 
 @torch.inference_mode()
-def judge_outputs(
+def compare_outputs(
     float_graph: fx.GraphModule, int8: Callable[..., object], batches: Iterable[tuple[Any, ...]]
 ) -> list[PartScore]:
     """Compare every part of every floating point output.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import fxpasses
-from fxpasses.measure.output_judgement import PartScore, judge_outputs, warnings_of
+from fxpasses.measure.output_comparison import PartScore, compare_outputs, warnings_of
 
 
 class Detector(nn.Module):
@@ -27,14 +27,14 @@ class Detector(nn.Module):
         return torch.cat([self.boxes(y).sigmoid() * 480, (self.scores(y) - 2).sigmoid()], 1).flatten(2)
 
 
-def judged(spoil: Callable[[Tensor], Tensor]) -> list[PartScore]:
+def compared(spoil: Callable[[Tensor], Tensor]) -> list[PartScore]:
     net, x = Detector().eval(), torch.randn(4, 3, 6, 5, generator=torch.Generator().manual_seed(2))
     graph = fxpasses.fuse(fxpasses.capture(net, x))
 
     def int8(*inputs: Any) -> Tensor:
         return spoil(net(*inputs))
 
-    return judge_outputs(graph, int8, [(x[:2],), (x[2:],)])
+    return compare_outputs(graph, int8, [(x[:2],), (x[2:],)])
 
 
 def on_one_grid(y: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def on_one_grid(y: Tensor) -> Tensor:
 
 
 def test_what_one_number_for_all_does_not_see() -> None:
-    boxes, scores = judged(on_one_grid)
+    boxes, scores = compared(on_one_grid)
     assert boxes.sqnr_db is not None and boxes.sqnr_db > 40 and boxes.warning is None
     assert scores.became_constant
     (warning,) = warnings_of([boxes, scores])
@@ -55,13 +55,13 @@ def test_what_one_number_for_all_does_not_see() -> None:
 
 def test_noise_alone_is_told_too() -> None:
     generator = torch.Generator().manual_seed(3)
-    boxes, scores = judged(lambda y: y + 0.4 * torch.randn(y.shape, generator=generator))
+    boxes, scores = compared(lambda y: y + 0.4 * torch.randn(y.shape, generator=generator))
     assert boxes.warning is None
     assert scores.warning is not None and "is far from float" in scores.warning and "dB" in scores.warning
 
 
 def test_equal_outputs_have_no_noise_and_no_warning() -> None:
-    found = judged(lambda y: y)
+    found = compared(lambda y: y)
     assert [score.sqnr_db for score in found] == [None, None] and not warnings_of(found)
 
 
@@ -71,7 +71,7 @@ def test_what_never_changed_did_not_become_constant() -> None:
             return x * 0 + 3
 
     x = torch.randn(2, 4)
-    (score,) = judge_outputs(fxpasses.capture(Constant().eval(), x), lambda x: torch.full_like(x, 3.0), [(x,)])
+    (score,) = compare_outputs(fxpasses.capture(Constant().eval(), x), lambda x: torch.full_like(x, 3.0), [(x,)])
     assert not score.became_constant and score.warning is None
 
 
@@ -80,5 +80,5 @@ def test_a_detector_keeps_its_scores(float_results: bool) -> None:
     net, x = Detector().eval(), torch.randn(8, 3, 6, 5, generator=torch.Generator().manual_seed(2))
     config = fxpasses.QuantConfig(target="x86-avx2", float_results=float_results)
     int8 = fxpasses.quantize(net, x, [x], config)
-    scores = judge_outputs(fxpasses.fuse(fxpasses.capture(net, x)), fxpasses.export.to_torch(int8), [(x,)])
+    scores = compare_outputs(fxpasses.fuse(fxpasses.capture(net, x)), fxpasses.export.to_torch(int8), [(x,)])
     assert all(score.sqnr_db is not None and score.sqnr_db > 25 for score in scores)
