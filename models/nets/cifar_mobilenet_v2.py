@@ -1,7 +1,7 @@
 """MobileNetV2 for 32x32 inputs: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", table 2.
 
-Torchvision's net with a smaller stride in the first convolution and in the second stage, so that the last stage sees 4x4
-positions and not one: the usual change for CIFAR-10. A quarter of the published widths by default.
+Torchvision's net with a smaller stride in the first convolution and in the second stage, so that the last stage sees
+4x4 positions and not one: the usual change for CIFAR-10. A quarter of the published widths by default.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 AGAIN = "again"
 BLOCK_SECONDS = 0.5
 SLOW_RATIO = 10.0
-"""A variant that takes this many times as long as the fastest one is measured in as many rounds as an interval needs."""
+"""A variant that takes this many times as long as the fastest is measured in as many rounds as an interval needs."""
 
 
 @dataclass(frozen=True)
