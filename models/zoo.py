@@ -23,6 +23,7 @@ from fxpasses.errors import InputError
 from .blueprint import Blueprint, unknown_name
 from .loaded_model import LoadedModel, example_batch
 from .model_input import IMAGENET, UNIT_RANGE, InputShape
+from .nets.cifar_mobilenet_v2 import cifar_mobilenet_v2
 from .nets.cifar_resnet import CifarResNet
 from .nets.cifar_resnet18 import CIFAR_STATISTICS, CifarResNet18
 from .nets.digits_cnn import DigitsCnn
@@ -49,6 +50,7 @@ ZOO: dict[str, Blueprint] = {
     "cifar_resnet56": Blueprint(lambda: CifarResNet(56), CIFAR_SHAPE, IMAGENET),
     "cifar_resnet110": Blueprint(lambda: CifarResNet(110), CIFAR_SHAPE, IMAGENET),
     "cifar_resnet18": Blueprint(CifarResNet18, CIFAR_SHAPE, CIFAR_STATISTICS),
+    "cifar_mobilenet_v2": Blueprint(cifar_mobilenet_v2, CIFAR_SHAPE, CIFAR_STATISTICS),
     "vgg_cifar": Blueprint(VggCifar, CIFAR_SHAPE, IMAGENET),
     "vgg_cifar_half": Blueprint(lambda: VggCifar(VGG16_HALF), CIFAR_SHAPE, IMAGENET),
     "lenet": Blueprint(LeNet, (1, 28, 28), UNIT_RANGE),

@@ -68,6 +68,8 @@ class BenchSettings:
         least_rounds: are run however long they take.
         block_seconds: a block has as many calls as go into that time, one at least. A runner whose single call takes
             longer needs no settling, and takes part in the first ``least_rounds`` alone.
+        slow_ratio: so does a runner whose call takes this many times as long as the fastest one's: rounds are short
+            without it, and more of them tell the others apart.
 
     Raises:
         InputError: a number is not positive, or a list is empty.
@@ -80,6 +82,7 @@ class BenchSettings:
     max_seconds: float = 60.0
     least_rounds: int = 1
     block_seconds: float = math.inf
+    slow_ratio: float = math.inf
 
     def __post_init__(self) -> None:
         counts = (("runs", (self.runs,)), ("rounds at least", (self.least_rounds,)))
@@ -173,11 +176,12 @@ class _Cell:
             begun = time.perf_counter()
             runner(*self.inputs)
             self.seconds[runner.name] = time.perf_counter() - begun
-            if self._is_slow(runner):
+            if self.seconds[runner.name] > self.settings.block_seconds:
                 return
 
     def _is_slow(self, runner: Runner) -> bool:
-        return self.seconds[runner.name] > self.settings.block_seconds
+        least = min(self.settings.block_seconds, self.settings.slow_ratio * min(self.seconds.values()))
+        return self.seconds[runner.name] > least
 
     def _round(self, order: Sequence[Runner], calls: int) -> None:
         for runner in order:

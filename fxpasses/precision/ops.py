@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..quantization.numbers.linear_mapping import levels_of
+from .integer_products import integer_product
 
 _LIBRARY = torch.library.Library("fxpasses", "FRAGMENT")
 _LIBRARY.define("matmul_nbits(Tensor x, Tensor packed, Tensor scale, int k, int bits, int accuracy_level) -> Tensor")
@@ -65,8 +66,8 @@ def _matmul_nbits(x: Tensor, packed: Tensor, scale: Tensor, k: int, bits: int, a
 
 def _matmul_dynamic(x: Tensor, weight: Tensor, weight_sums: Tensor, scale: Tensor) -> Tensor:
     x_scale, zero_point = dynamic_qparams(x)
-    q = dynamic_integers(x.flatten(0, -2), x_scale, zero_point).sub_(_MIDDLE).to(torch.int8)
-    sums: Tensor = torch.ops.aten._int_mm(q, weight)  # int8 x int8 -> int32, the one integer product that torch has
+    q = dynamic_integers(x.flatten(0, -2), x_scale, zero_point).sub_(_MIDDLE)
+    sums = integer_product(q, weight)
     sums += (_MIDDLE - zero_point).to(torch.int32) * weight_sums
     return sums.to(torch.float32).mul_(x_scale * scale).reshape(*x.shape[:-1], weight.shape[1])
 

@@ -155,3 +155,15 @@ def test_files_of_others_are_read_by_their_operators(tmp_path: Path) -> None:
     noted = counted(diff(captured("residual_block"), quantized("residual_block")))
     assert found[Kind.INT8] == noted[Kind.INT8]
     assert found[Kind.FOLDED] == noted[Kind.FOLDED]
+
+
+@pytest.mark.slow
+def test_float_and_int8_resnet18() -> None:
+    from torchvision.models import resnet18
+
+    images = torch.rand(2, 3, 64, 64)
+    model = settle(resnet18(weights=None).eval(), example_inputs=(images,))
+    found = diff(model, fxpasses.quantize(model, images, [images]), inputs=images)
+    assert counted(found)[Kind.FOLDED] == {"batch_norm": 20}
+    assert counted(found)[Kind.INT8] == {"conv2d": 20, "add": 8, "adaptive_avg_pool2d": 1, "linear": 1}
+    assert not any(row.step.operator == "batch_norm" for row in found.rows if not row.changes)

@@ -107,7 +107,7 @@ def test_own_factory_may_say_everything(own_file: Path) -> None:
     ("spec", "message"),
     [
         ("cifar_resnet_20", "did you mean 'cifar_resnet20'"),
-        ("no-such-thing", "choose one of cifar_resnet110.*or torchvision/NAME"),
+        ("no-such-thing", "choose one of cifar_mobilenet_v2.*or torchvision/NAME"),
         ("tochvision/resnet18", "unknown model 'tochvision/resnet18'"),
         ("", "unknown model ''"),
     ],

@@ -9,8 +9,13 @@ import torch
 from training_nets import FEW_BITS, SHORT, calibration, images, labelled, small
 
 import fxpasses
+from fxpasses.cli.jobs.training_data import training_batches
 from fxpasses.errors import InputError
 from fxpasses.graph.stages import Stage, graph_facts, stage_of
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.training.evaluation import evaluate_top1
+from fxpasses.models.zoo import load_model
+from fxpasses.training.runs.run_settings import RunSettings
 
 
 def trained(path: Path | None = None, *, resume: bool = False, steps: list[int] | None = None) -> torch.fx.GraphModule:
@@ -48,3 +53,20 @@ def test_the_loader_calibrates_where_nothing_else_does() -> None:
 def test_data_without_labels() -> None:
     with pytest.raises(InputError, match="trains on"):
         fxpasses.train_quantized(small(), images(0, 2), [images(1)], FEW_BITS, SHORT)
+
+
+@pytest.mark.slow
+def test_random_weights_survive_that_statistics_are_held() -> None:
+    """Few epochs at a high rate, as from the command line: held earlier, the net does not recover."""
+    model = load_model("digits_cnn")
+    data = open_dataset("digits", model)
+    images = [batch.clone() for batch in data.calibration(1024, 64)]
+    settings = RunSettings(epochs=3, lr=0.05, distillation=0.0)
+    steps = -(-data.calibration_images // 64)
+    int8 = fxpasses.train_quantized(
+        *(model.module, model.example_inputs(), lambda epoch: training_batches(data, 64, epoch)),
+        settings=settings,
+        calibration=images,
+        steps_per_epoch=steps,
+    )
+    assert evaluate_top1(fxpasses.export.to_torch(int8), data.evaluation()) > 85

@@ -24,6 +24,8 @@ from .verdicts import BASELINE, verdict
 CONFIDENCE = 0.95
 AGAIN = "again"
 BLOCK_SECONDS = 0.5
+SLOW_RATIO = 10.0
+"""A variant that takes this many times as long as the fastest is measured in as many rounds as an interval needs."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def measure_matrix(
     places = len(settings.batches) * len(settings.threads)
     confidence = each_of((len(variants) - 1) * places, CONFIDENCE)
     least = max(settings.least_rounds, least_values(confidence))
-    settings = replace(settings, least_rounds=least, block_seconds=min(settings.block_seconds, BLOCK_SECONDS))
+    block = min(settings.block_seconds, BLOCK_SECONDS)
+    settings = replace(settings, least_rounds=least, block_seconds=block, slow_ratio=SLOW_RATIO)
     devices = {variant.name: variant.device for variant in variants} | {twin.name: baseline.device}
     meter = None if meters is None else lambda runner: meters.joules(devices[runner.name])
     runners = [*(variant.runner for variant in variants), twin]

@@ -22,7 +22,8 @@ class RunSettings:
         temperature: temperature of the distillation.
         dampening: factor of the loss of weights far from their integers, at the end of the open phase; None: 1e-2 for
             depthwise layers of at most 4 bits, and nothing for others.
-        hold_at: share of the open phase after which BatchNorm statistics and observed ranges are fixed.
+        hold_at: share of the open phase after which BatchNorm statistics and observed ranges are fixed. Fixed while the
+            learning rate is still high, a net far from trained does not recover.
         frozen_share: share of all steps in the last phase, on the int8 graph itself.
         frozen_lr: learning rate of its weights, in steps of their scales, with Adam.
         ema: decay of the average of parameters that is frozen instead of them; 0 for none.
@@ -36,7 +37,7 @@ class RunSettings:
     distillation: float = 0.7
     temperature: float = 4.0
     dampening: float | None = None
-    hold_at: float = 0.7
+    hold_at: float = 0.9
     frozen_share: float = 0.2
     frozen_lr: float = 0.003
     ema: float = 0.0

@@ -55,6 +55,13 @@ def test_slow_rows_take_part_in_as_many_rounds_as_an_interval_needs() -> None:
     assert all(row.ratio is None or row.ratio.low is not None for row in matrix.rows)
 
 
+def test_a_row_far_from_the_others_does_not_make_rounds_long() -> None:
+    matrix = measured(SimulatedMachine(0), {"base": 0.008, "half": 0.004, "forty times": 0.16})
+    rounds = {row.variant.name: row.ratio.values for row in matrix.rows if row.ratio is not None}
+    assert rounds["half"] == 20 and 6 <= rounds["forty times"] < 12
+    assert ("forty times", SLOWER) in verdicts(matrix)
+
+
 def test_energy_is_of_one_call() -> None:
     machine = SimulatedMachine(0, jitter=0.0, drift=0.0, neighbours=0.0)
     meters = Meters({"cpu": EnergySource("a meter of 10 watts", lambda: 10 * machine.seconds)})

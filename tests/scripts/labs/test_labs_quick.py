@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,23 +19,6 @@ NEEDS = {
 }
 QUESTIONS = {"mnist_sst2": 140, "driving": 36, "linear_quantization": 130, "resnet18_cifar10": 65}
 """Least number of answers of each lab."""
-
-
-@pytest.fixture
-def lab_data(data_dir: Path, tmp_path: Path) -> Path:
-    """Data sets under their names; CIFAR-10 from its binary files, or made from its images."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for place in data_dir.iterdir():
-        if place.is_dir() and place.name != "cifar10":
-            (folder / place.name).symlink_to(place.resolve())
-    cifar = data_dir / "cifar10"
-    if (cifar / "load.py").is_file():
-        (folder / "cifar10").mkdir()
-        subprocess.run([sys.executable, cifar / "load.py", folder / "cifar10"], check=True)
-    elif cifar.is_dir():
-        (folder / "cifar10").symlink_to(cifar.resolve())
-    return folder
 
 
 def _run(name: str, data: Path, out: Path) -> LabReport:
