@@ -66,7 +66,14 @@ class Lowering(Protocol):
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         """The LOWERED graph."""
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
         """Write the ONNX file of the LOWERED graph."""
 
     def recipe(self) -> Mapping[str, Any]:
@@ -97,10 +104,17 @@ class Half:
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_half(graph, self.precision, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
         if self.precision == "fp16":
-            return to_onnx(lowered, path)
-        to_onnx(rounded_to_half(graph, lowered), path)
+            return to_onnx(lowered, path, opset=opset)
+        to_onnx(rounded_to_half(graph, lowered), path, opset=opset)
         optimize_onnx(path, path, optimizer)
         store_as_bfloat16(path)
         return path
@@ -153,8 +167,15 @@ class WeightOnly:
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_weight_only(graph, self.config, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
-        return to_onnx(lowered, path)
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
+        return to_onnx(lowered, path, opset=opset)
 
     def recipe(self) -> Mapping[str, Any]:
         return {"method": self.method, **asdict(self.config), "keep_float": list(self.keep_float)}
@@ -193,8 +214,15 @@ class Dynamic:
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_dynamic(graph, self.target, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
-        return to_onnx(lowered, path)
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
+        return to_onnx(lowered, path, opset=opset)
 
     def recipe(self) -> Mapping[str, Any]:
         return {"method": self.method, "target": self.target, "keep_float": list(self.keep_float)}

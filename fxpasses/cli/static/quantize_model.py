@@ -68,6 +68,7 @@ class Settings:
         calibration_images: None for ``DEFAULT_CALIBRATION_IMAGES``, or as many as there are.
         evaluation_images: largest number of images, spread over the data.
         form, optimizer: form of the int8 ONNX file, and optimizer of the float one.
+        opset: opset of both; None for that of `to_onnx`.
         benchmark: whether to measure latency.
         threads: number of threads to compute on; None for all.
         seed: seed of the choice of calibration images.
@@ -81,6 +82,7 @@ class Settings:
     calibration_images: int | None = None
     evaluation_images: int = DEFAULT_EVALUATION_IMAGES
     form: Literal["qdq", "qoperator"] = "qdq"
+    opset: int | None = None
     optimizer: Optimizer = "onnxruntime"
     benchmark: bool = True
     threads: int | None = None
@@ -216,11 +218,11 @@ def _note_errors(graph: fx.GraphModule, int8: fx.GraphModule, data: DataSource, 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:
     with terminal.step("export float ONNX"):
-        to_onnx(graph, folder / FLOAT_ONNX)
+        to_onnx(graph, folder / FLOAT_ONNX, opset=settings.opset)
         optimize_onnx(folder / FLOAT_ONNX, folder / FLOAT_ONNX, settings.optimizer)
     with terminal.step("export int8 ONNX"):
         program = exported_program(int8)
-        to_onnx(int8, folder / INT8_ONNX, form=settings.form, program=program)
+        to_onnx(int8, folder / INT8_ONNX, form=settings.form, opset=settings.opset, program=program)
     with terminal.step("save .pt2"):
         save(int8, folder / INT8_PT2, program=program)
 
