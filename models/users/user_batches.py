@@ -14,7 +14,7 @@ from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 from fxpasses.signature.label_check import as_classes, require_classes
 
-from ..model_input import InputShape, TakesInput, shape_text
+from ..model_input import InputShape, TakesInput, in_front, shape_text, without_dim
 
 Batch = tuple[Any, Any]
 """Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list if a metric takes one."""
@@ -39,6 +39,7 @@ class BatchRules:
         input_names: names of the inputs, if batches may be dicts.
         any_labels: whether labels are for a metric that checks them itself: a tensor, or a list, with one entry for
             each sample.
+        batch_dims: the dimension of the batch in each input, if they are not all 0.
     """
 
     name: str
@@ -48,6 +49,7 @@ class BatchRules:
     further_shapes: tuple[InputShape, ...] = ()
     input_names: tuple[str, ...] = ()
     any_labels: bool = False
+    batch_dims: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, name: str, model: TakesInput) -> BatchRules:
@@ -58,10 +60,12 @@ class BatchRules:
             getattr(model, "vocabulary", None),
             further_shapes=getattr(model, "further_shapes", ()),
             input_names=getattr(model, "input_names", ()),
+            batch_dims=getattr(model, "batch_dims", ()),
         )
 
     def checked(self, batch: object, number: int) -> Batch:
-        """Check a batch; return inputs and labels, without gradients, classes as int64.
+        """Check a batch; return inputs, with their samples along dimension 0, and labels: without gradients, classes as
+        int64.
 
         Raises:
             InputError: the batch does not fit the model.
@@ -94,15 +98,16 @@ class BatchRules:
 
     def _checked_input(self, x: Tensor, number: int, what: str) -> Tensor:
         shape = (self.input_shape, *self.further_shapes)[number]
+        dim = self.batch_dims[number] if self.batch_dims else 0
         _require_plain(x, what)
-        if not x.dim() or tuple(x.shape[1:]) != shape:
+        if x.dim() <= dim or without_dim(tuple(x.shape), dim) != shape:
             which = f" in input {number}" if self.further_shapes else ""
             raise InputError(
                 f"{what} has the shape {shape_text(tuple(x.shape)) or 'of a single number'}{which}",
-                why=f"the model takes {'x'.join(['B', *map(str, shape)])}",
+                why=f"the model takes {'x'.join([*map(str, shape[:dim]), 'B', *map(str, shape[dim:])])}",
                 fix="give batches of the model's shape",
             )
-        return x.detach()
+        return in_front(x.detach(), dim)
 
     def _checked_labels(self, labels: object, count: int, what: str) -> Any:
         if labels is None:

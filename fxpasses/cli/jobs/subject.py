@@ -73,14 +73,16 @@ def fused_graph(subject: Subject) -> fx.GraphModule:
 def dense_yardstick(subject: Subject, images: int) -> Yardstick:
     """``images`` images and the outputs of the captured float model for them, with its BatchNorms: for pruning."""
     found = loaded(subject)
-    return Yardstick(found.graph, evaluation_batches(found.data, images), found.given.metric)
+    return Yardstick(found.graph, evaluation_batches(found.data, images), found.given.metric, found.model.output_dims)
 
 
 @lru_cache(maxsize=2)
 def fused_yardstick(subject: Subject, images: int) -> Yardstick:
     """``images`` images and the outputs of the fused float graph for them: for int8."""
     found = loaded(subject)
-    return Yardstick(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
+    return Yardstick(
+        fused_graph(subject), evaluation_batches(found.data, images), found.given.metric, found.model.output_dims
+    )
 
 
 def _changed(path: Path) -> int:

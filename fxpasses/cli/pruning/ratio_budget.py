@@ -56,7 +56,8 @@ def within_drop(
     """
     with torch_threads(default_threads(settings.threads)), terminal.step("search the ratio", 0) as step:
         graph = capture(given.model.module, given.model.example_inputs())
-        yardstick = Yardstick(graph, evaluation_batches(given.data, settings.evaluation_images), given.metric)
+        batches = evaluation_batches(given.data, settings.evaluation_images)
+        yardstick = Yardstick(graph, batches, given.metric, given.model.output_dims)
         dense = yardstick.float_score.quality
         tried = 0
 
