@@ -19,6 +19,7 @@ from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
 from remedy_call_cases import CALL_CASES
 from remedy_cases import GRAPH_CASES
+from remedy_command_cases import COMMAND_CASES
 from remedy_cuda_cases import CUDA_CASES
 from remedy_data_cases import DATA_CASES
 from remedy_document_cases import DOCUMENT_CASES
@@ -39,7 +40,7 @@ SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
-CASES |= DATA_CASES | IMAGE_CASES | DOCUMENT_CASES | NUMBER_CASES | PRUNING_CASES | MEASURE_CASES
+CASES |= COMMAND_CASES | DATA_CASES | IMAGE_CASES | DOCUMENT_CASES | NUMBER_CASES | PRUNING_CASES | MEASURE_CASES
 
 
 @pytest.fixture

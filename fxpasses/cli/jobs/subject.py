@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import fx
 
-from fxpasses.capturing.attempts import capture
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
 from fxpasses.sensitivity.scoring import Yardstick
 
+from ..folders.captured_model import captured_model
 from ..folders.folder import DataChoice, ModelChoice
 from ..given import Input, open_both
 from .evaluation_data import evaluation_batches
@@ -59,7 +59,7 @@ class Loaded:
 def loaded(subject: Subject) -> Loaded:
     """Load the model and data, and capture the graph."""
     given = open_both(subject.model, subject.data)
-    graph = capture(given.model.module, given.model.example_inputs())
+    graph = captured_model(given.model)
     return Loaded(given.model, given.data, graph, given)
 
 

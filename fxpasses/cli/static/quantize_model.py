@@ -11,8 +11,6 @@ from torch import Tensor, fx
 
 from fxpasses.agreement.parity_check import ParityReport, parity
 from fxpasses.audit.audit_file import AuditReport, audit
-from fxpasses.capturing.attempts import capture
-from fxpasses.capturing.dynamic_sizes import image_sizes
 from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.program import exported_program
@@ -34,6 +32,7 @@ from fxpasses.reports.lowered import slower_than_float
 from fxpasses.sensitivity.search.placement import Placement
 
 from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
+from ..folders.captured_model import captured_model
 from ..folders.measuring import Measured, macs_of, measure, why_odd
 from ..folders.output_check import checked_outputs
 from ..folders.reporting import random_weights, run_details, write_reports
@@ -156,8 +155,7 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
     images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
-        module, inputs = given.model.module, given.model.example_inputs()
-        graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
+        graph = fuse(captured_model(given.model, dynamic_size=settings.dynamic_size))
     check_overrides(graph, settings.config)
     if settings.qat is not None:
         learned, curve = trained(given, settings, settings.qat, terminal)

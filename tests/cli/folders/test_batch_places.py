@@ -99,6 +99,24 @@ def factory():
     return Net(), torch.randn(5, 3, 6)
 
 
+class Columns(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(6, 16), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.first(x.t()))).t()
+
+
+def columns():
+    torch.manual_seed(0)
+    return Columns(), torch.randn(6, 4)
+
+
+def batches_of_columns():
+    return [torch.randn(6, 5) for _ in range(2)]
+
+
 def batches():
     generator = torch.Generator().manual_seed(1)
     return [torch.randn(5, 4, 6, generator=generator) for _ in range(3)]
@@ -135,3 +153,11 @@ def test_quantize_counts_and_splits_samples(method: str, sources: tuple[str, ...
 def test_sensitivity_measures_each_layer(sources: tuple[str, ...], tmp_path: Path) -> None:
     found = document("sensitivity", *sources, "--out", str(tmp_path / "s"))
     assert found["node_images"] == 12 and len(found["layers"]) >= 2
+
+
+def test_prune_saves_a_program_with_the_batch_where_it_is(sources: tuple[str, ...], tmp_path: Path) -> None:
+    file = sources[0].rpartition(":")[0]
+    command = (f"{file}:columns", "--data", f"{file}:batches_of_columns", "--ratio", "0.3", "--round-to", "1")
+    report = document("prune", *command, "--no-bench", "--out", tmp_path / "out")
+    assert report["variants"][0]["accuracy"]["images"] == 10
+    assert torch.export.load(tmp_path / "out" / "model.fp32.pt2").module()(torch.randn(6, 9)).shape == (3, 9)
