@@ -209,6 +209,6 @@ DOCUMENT_CASES: dict[str, Case] = RECIPE_CASES | FILE_CASES
 
 
 def _report() -> str:
-    from hostile.documents import report
+    from documents import report
 
     return json.dumps(report())

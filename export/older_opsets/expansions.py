@@ -22,7 +22,6 @@ class _Nodes:
         self.count += 1
         made = ir.node(op_type, inputs, attributes, name=f"{self.node.name}_{self.count}")
         made.outputs[0].name = named(self.node, str(self.count))
-        made.outputs[0].dtype = self.node.outputs[0].dtype
         assert self.node.graph is not None
         self.node.graph.insert_before(self.node, made)
         return made.outputs[0]

@@ -14,7 +14,6 @@ import logging
 import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -96,8 +95,8 @@ def _export(
         inputs = pytree.tree_map(_twice if one else _own, inputs)
         shapes, given = ShapesCollection(), tensors_in(inputs)
         batch = next((x.shape[0] for x in given if x.dim()), None)
-        for tensor, dims in zip_longest(given, dynamic, fillvalue={}):
-            if isinstance(tensor, Tensor) and tensor.dim():
+        for tensor, dims in zip(given, [*dynamic, *[{}] * (len(given) - len(dynamic))], strict=True):
+            if tensor.dim():
                 alike = () if tensor is given[0] else (d for d in range(tensor.dim()) if tensor.shape[d] == batch)
                 shapes[tensor] = dict.fromkeys((0, *alike, *dims), Dim.AUTO)
     behind = len(inputs) - len(keywords)

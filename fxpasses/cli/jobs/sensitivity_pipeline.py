@@ -153,7 +153,7 @@ def _measured(
 
 def _samples_of(graph: fx.GraphModule, batches: Iterable[Batch]) -> int:
     """Number of samples in the first batch."""
-    inputs, _ = next(iter(batches))
+    inputs: Any = next(iter(batches))[0]
     return count_samples(graph, inputs if isinstance(inputs, tuple) else (inputs,))
 
 
