@@ -111,3 +111,10 @@ def sentences(folder: Path, text: str = "good\t1\n", model: ModelInput | None = 
 def removed(folder: Path, name: str) -> Path:
     (folder / name).unlink()
     return folder
+
+
+def with_folders(folder: Path, *names: str) -> Path:
+    """The folder, with empty folders in it."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    return folder

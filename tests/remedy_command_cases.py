@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from call_folders import int8_folder
-from remedy_subjects import Case, config, quantize, small_net
+from remedy_subjects import Case, config, each, quantize, small_net
 from remedy_subjects import X as ROWS
 from torch import Tensor, nn
 
@@ -94,22 +94,22 @@ COMMAND_CASES: dict[str, Case] = {
     "fxpasses/cli/options/methods.py:check_method": (
         lambda _: check_method("int8"),
         "use static or dynamic or weight-only or fp16 or bf16",
-        lambda _: [check_method(name) for name in ("static", "dynamic", "weight-only", "fp16", "bf16")],
+        lambda _: each(check_method, ("static",), ("dynamic",), ("weight-only",), ("fp16",), ("bf16",)),
     ),
     "fxpasses/cli/options/methods.py:refuse_alien_options": (
         lambda _: refuse_alien_options("fp16", ["--calib"]),
         "leave it out, or use --method static",
-        lambda _: (refuse_alien_options("fp16", []), refuse_alien_options("static", ["--calib"])),
+        lambda _: each(refuse_alien_options, ("fp16", []), ("static", ["--calib"])),
     ),
     f"{STATIC}/placing.py:check_placement": (
         lambda _: check_placement("fast", config()),
         "use all or measured",
-        lambda _: (check_placement("all", config()), check_placement("measured", config())),
+        lambda _: each(check_placement, ("all", config()), ("measured", config())),
     ),
     f"{STATIC}/placing.py:check_placement#2": (
         lambda _: check_placement("measured", config(activation_bits=16)),
         "drop one of them",
-        lambda _: (check_placement("all", config(activation_bits=16)), check_placement("measured", config())),
+        lambda _: each(check_placement, ("all", config(activation_bits=16)), ("measured", config())),
     ),
     f"{STATIC}/recipe_option.py:__post_init__": (
         lambda folder: Wish(folder / "recipe.toml", said=["--opset"]),
@@ -120,7 +120,7 @@ COMMAND_CASES: dict[str, Case] = {
         lambda _: _refuse_beside_search(Settings(config(reestimation=True))),
         "search first, then write reestimation = true into recipe.toml under [quantize]",
         lambda folder: (
-            _refuse_beside_search(Settings(config())),
+            each(_refuse_beside_search, (Settings(config()),)),
             read_recipe(written(folder / "recipe.toml", "[quantize]\nreestimation = true")),
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from data_set_files import ROW, boxes, classes, labels, masks, photo, read, removed
+from data_set_files import ROW, boxes, classes, labels, masks, photo, read, removed, with_folders
 from remedy_subjects import Case
 
 FOLDERS = "models/data"
@@ -46,9 +46,7 @@ IMAGE_CASES: dict[str, Case] = {
         lambda folder: labels(folder, {"classes": ["cat", "dog"]}),
     ),
     f"{FOLDERS}/image_folder.py:_split": (
-        lambda folder: (
-            [(folder / part / "cat").mkdir(parents=True) for part in ("train", "val")] and read(f"images={folder}")
-        ),
+        lambda folder: read(f"images={with_folders(folder, 'train/cat', 'val/cat')}"),
         "put images into",
         lambda folder: classes(folder, "train", "val"),
     ),
@@ -67,10 +65,7 @@ IMAGE_CASES: dict[str, Case] = {
         lambda folder: masks(folder),
     ),
     f"{FOLDERS}/segmentation_folder.py:_split#2": (
-        lambda folder: (
-            [(folder / part / kind).mkdir(parents=True) for part in ("train", "val") for kind in ("images", "masks")]
-            and read(f"segmentation={folder}")
-        ),
+        lambda folder: read(f"segmentation={with_folders(folder, 'train/images', 'train/masks')}"),
         "images",
         lambda folder: masks(folder),
     ),

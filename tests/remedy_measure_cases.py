@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lowered_nets import images, mixed
-from remedy_subjects import Case, int8_file, small_graph, small_net
+from remedy_subjects import Case, each, int8_file, small_graph, small_net
 from remedy_subjects import X as ROWS
 from torch import Tensor, nn
 
@@ -70,6 +70,11 @@ def measured(metric: Metric, labels: Any = LABELS, output: Tensor = LOGITS) -> f
 def compared(labels: Any = LABELS, output: Any = LOGITS, **settings: Any) -> Any:
     runner = torch_runner(Gives(output), "fp32")
     return compare([runner], [(torch.ones(2, 3), labels)], **settings)
+
+
+def agreement(batches: list[Tensor]) -> Any:
+    runner = torch_runner(small_net(), "fp32")
+    return runtime_agreement(runner, runner, batches)
 
 
 _SCORE = "def score(output, labels):\n    return {0}\n"
@@ -177,14 +182,14 @@ ACCURACY_CASES: dict[str, Case] = {
         lambda folder: onnx_runner(int8_file(folder), "int8")(torch.ones(2, 5, 9, 7)),
     ),
     "fxpasses/agreement/runtime_agreement.py:runtime_agreement": (
-        lambda _: runtime_agreement(*[torch_runner(small_net(), "fp32")] * 2, []),
+        lambda _: agreement([]),
         "give at least one batch",
-        lambda _: runtime_agreement(*[torch_runner(small_net(), "fp32")] * 2, [ROWS]),
+        lambda _: agreement([ROWS]),
     ),
     "fxpasses/signature/label_check.py:require_classes": (
         lambda _: require_classes(torch.tensor([0, 7]), 2, "the data"),
         "use a model of as many classes as the data has, or leave the other classes out of the data",
-        lambda _: (require_classes(torch.tensor([0, 7]), 8, "it"), require_classes(torch.tensor([0]), 2, "it")),
+        lambda _: each(require_classes, (torch.tensor([0, 7]), 8, "it"), (torch.tensor([0]), 2, "it")),
     ),
     "fxpasses/signature/label_check.py:as_classes": (
         lambda _: as_classes(LABELS.to_sparse(), 2, "batch 0"),
@@ -217,7 +222,7 @@ OPTION_CASES: dict[str, Case] = {
     f"{OPTIONS}/shared.py:check_threads": (
         lambda _: check_threads(0),
         "ask for 1 to",
-        lambda _: (check_threads(1), check_threads(None)),
+        lambda _: each(check_threads, (1,), (None,)),
     ),
     "fxpasses/cli/jobs/parallel_jobs.py:threads_each": (
         lambda _: threads_each(4, 0),
@@ -282,7 +287,7 @@ OPTION_CASES: dict[str, Case] = {
     "export/wide_activations.py:check_wide_file#2": (
         lambda _: check_wide_file("qdq", 20),
         "leave it out, or use 21",
-        lambda _: (check_wide_file("qdq", None), check_wide_file("qdq", 21)),
+        lambda _: each(check_wide_file, ("qdq", None), ("qdq", 21)),
     ),
     "export/wide_activations.py:wide_engine": (
         lambda _: wide_engine("x86"),
