@@ -1,4 +1,4 @@
-"""How each operator that changed from opset 13 to 18 is written in an older opset.
+"""Rules by which operators that changed from opset 13 to 18 are written in an older opset.
 
 The tables name every operator whose older form is known to mean the same; a node of any other one is refused. Rewrites
 are exact, except that sums in a LayerNormalization are written as several operators, which onnxruntime fuses again.
