@@ -13,6 +13,7 @@ from fxpasses.errors import GraphError
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 3, 4, 5)).astype(np.float32)
+FLOAT = onnx.TensorProto.FLOAT
 INTS = RNG.integers(0, 255, (2, 3, 4, 5)).astype(np.uint8)
 
 
@@ -117,3 +118,24 @@ def _of_unknown_rank(content: bytes) -> bytes:
     model = onnx.load_from_string(content)
     model.graph.input[0].type.tensor_type.ClearField("shape")
     return bytes(model.SerializeToString())
+
+
+def test_a_body_of_a_loop_is_rewritten_too() -> None:
+    made = onnx.helper.make_tensor_value_info
+    nodes = [
+        onnx.helper.make_node("Split", ["row"], ["left", "right"], axis=0, num_outputs=2),
+        onnx.helper.make_node("Concat", ["right", "left"], ["turned"], axis=0),
+        onnx.helper.make_node("Add", ["sum", "row"], ["more"]),
+    ]
+    state, row, more, turned = (made(name, FLOAT, [4]) for name in ("sum", "row", "more", "turned"))
+    body = onnx.helper.make_graph(nodes, "body", [state, row], [more, turned])
+    start, rows = np.zeros(4, np.float32), RNG.standard_normal((3, 4)).astype(np.float32)
+    scan = onnx.helper.make_node("Scan", ["in0", "in1"], ["last", "all"], body=body, num_scan_inputs=1)
+    given = [made("in0", FLOAT, [4]), made("in1", FLOAT, [3, 4])]
+    graph = onnx.helper.make_graph([scan], "g", given, [made("last", FLOAT, [4]), made("all", FLOAT, [3, 4])])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    rewritten = older(model.SerializeToString(), 13)
+    inner = onnx.load_from_string(rewritten).graph.node[0].attribute[0].g.node[0]
+    assert (inner.op_type, [a.name for a in inner.attribute]) == ("Split", ["axis"])
+    for a, b in zip(results(model.SerializeToString(), [start, rows]), results(rewritten, [start, rows]), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
