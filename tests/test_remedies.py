@@ -31,6 +31,7 @@ from remedy_pruning_cases import PRUNING_CASES
 from remedy_serving_cases import SERVING_CASES
 from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
+from remedy_user_cases import USER_CASES
 from remedy_viewing_cases import VIEWING_CASES
 
 import fxpasses
@@ -40,7 +41,16 @@ SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
-CASES |= COMMAND_CASES | DATA_CASES | IMAGE_CASES | DOCUMENT_CASES | NUMBER_CASES | PRUNING_CASES | MEASURE_CASES
+CASES |= (
+    USER_CASES
+    | COMMAND_CASES
+    | DATA_CASES
+    | IMAGE_CASES
+    | DOCUMENT_CASES
+    | NUMBER_CASES
+    | PRUNING_CASES
+    | MEASURE_CASES
+)
 
 
 @pytest.fixture

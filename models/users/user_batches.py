@@ -212,8 +212,9 @@ def _one_for_each(labels: Any, count: int, what: str) -> Any:
     """Check labels for a metric that reads them itself."""
     if isinstance(labels, Tensor):
         if labels.layout != torch.strided or labels.device.type != "cpu":
+            kept = labels.device if labels.layout == torch.strided else str(labels.layout).removeprefix("torch.")
             raise InputError(
-                f"{what} has labels on {labels.device}", why="they are read on the CPU", fix="labels.cpu()"
+                f"{what} has labels kept as {kept}", why="they are read on the CPU", fix="give labels.to_dense().cpu()"
             )
         labels = labels.detach()
     given = 0 if isinstance(labels, Tensor) and not labels.dim() else len(labels)
@@ -237,7 +238,8 @@ def _require_for_logits(labels: Tensor, logits: tuple[int, ...], what: str) -> N
 def _require_plain(inputs: Tensor, what: str) -> None:
     if inputs.is_nested or inputs.layout != torch.strided:
         kind = "nested" if inputs.is_nested else str(inputs.layout).removeprefix("torch.")
-        raise InputError(f"{what} is {kind}", why="a model reads dense tensors", fix="give batch.to_dense()")
+        fix = "give torch.nested.to_padded_tensor(batch, 0.0)" if inputs.is_nested else "give batch.to_dense()"
+        raise InputError(f"{what} is {kind}", why="a model reads dense tensors", fix=fix)
     if inputs.device.type != "cpu":
         raise InputError(f"{what} is on {inputs.device}", why="everything runs on the CPU", fix="give batch.cpu()")
     if inputs.dtype not in _DTYPES:
