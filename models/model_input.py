@@ -17,6 +17,21 @@ from fxpasses.errors import InputError
 InputShape = tuple[int, ...]
 
 
+def without_dim(shape: InputShape, dim: int) -> InputShape:
+    """A shape without the batch, which is dimension ``dim`` of it."""
+    return (*shape[:dim], *shape[dim + 1 :])
+
+
+def in_front(x: Tensor, dim: int | None) -> Tensor:
+    """A tensor with its samples along dimension 0 instead of ``dim``."""
+    return x.movedim(dim, 0) if dim and x.dim() > dim else x
+
+
+def placed_in(x: Tensor, dim: int) -> Tensor:
+    """A tensor with its samples along ``dim`` instead of dimension 0, in memory in that order."""
+    return x.movedim(0, dim).contiguous() if dim else x
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Per-channel normalisation of pixels scaled to 0..1; one entry stands for all channels."""
@@ -55,13 +70,15 @@ class TakesInput(Protocol):
 class ModelInput:
     """Shape of one input without the batch (``(C, H, W)`` for images) and its preprocessing.
 
-    A model of several inputs has ``further_shapes``, and ``input_names`` if its batches are dicts.
+    A model of several inputs has ``further_shapes``, and ``input_names`` if its batches are dicts; ``batch_dims`` are
+    the dimensions of the batch, if they are not all 0.
     """
 
     input_shape: InputShape
     preprocessing: Preprocessing = UNIT_RANGE
     further_shapes: tuple[InputShape, ...] = ()
     input_names: tuple[str, ...] = ()
+    batch_dims: tuple[int, ...] = ()
 
 
 MOST_VALUES = 1 << 31

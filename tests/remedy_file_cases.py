@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import torch
+from older_models import one_node, same_numbers
 from remedy_subjects import IMAGES, Case, float_file, int8_file, small_graph, small_net
 from tiny_graphs import observed, quantized
+from torch import Tensor, nn
 
 import fxpasses
+from fxpasses.cli.folders.batch_places import with_batch_dims
 from fxpasses.export import exported_program, load, parity, save, to_onnx, to_torch
 from fxpasses.export.onnx_writer.optimizer import optimize_onnx
 from fxpasses.measure.runners import onnx_runner, torch_runner
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import UNIT_RANGE
+
+ROW = np.array([[0.5, -2.0, 3.0]], np.float32)
+GRIDS = (torch.randn(2, 3, 4, 4), torch.rand(2, 3, 3, 2))
+
+
+class Sampled(nn.Module):
+    """A grid sample, which ONNX has from opset 16 on."""
+
+    def forward(self, x: Tensor, grid: Tensor) -> Tensor:
+        return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def sampled(folder: Path, opset: int) -> Path:
+    return to_onnx(fxpasses.capture(Sampled().eval(), GRIDS), folder / "m.onnx", opset=opset, verify=False)
+
+
+def placed(*examples: Tensor) -> LoadedModel:
+    return with_batch_dims(LoadedModel("net", Times().eval(), (2,), UNIT_RANGE, pretrained=True, examples=examples))
+
+
+class Times(nn.Module):
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x * 2 if y is None else x * y.sum()
+
 
 FILE_CASES: dict[str, Case] = {
     # files
+    "export/older_opsets/lower.py:to_older_opset": (
+        lambda folder: sampled(folder, 13),
+        "use opset=16 or a later one, or leave it out",
+        lambda folder: (sampled(folder, 16), sampled(folder, 18)),
+    ),
+    "export/older_opsets/same_results.py:require_same_results": (
+        lambda folder: same_numbers(folder, one_node("Mish", [ROW]), one_node("HardSwish", [ROW])),
+        "use opset=18; verify=False writes the file unchecked",
+        lambda folder: same_numbers(folder, one_node("Mish", [ROW]), one_node("Mish", [ROW])),
+    ),
+    "fxpasses/cli/folders/batch_places.py:_require_samples": (
+        lambda _: placed(torch.randn(3, 2), torch.randn(4)),
+        "make a constant of it inside the module",
+        lambda _: placed(torch.randn(3, 2)),
+    ),
     "export/onnx_writer/write.py:_check_asked": (
         lambda folder: to_onnx(small_graph(), folder / "m.onnx", form="qqd"),  # type: ignore[arg-type]
         "use 'qdq' or 'qoperator'",

@@ -23,6 +23,11 @@ IMAGES = fresh_inputs(TINY["conv_bn_relu"], 5)
 Case = tuple[Callable[[Path], Any], str, Callable[[Path], Any]]
 
 
+def each(call: Callable[..., object], *arguments: tuple[Any, ...]) -> list[object]:
+    """Results of a function for each of the given arguments."""
+    return [call(*given) for given in arguments]
+
+
 def small_net() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
 

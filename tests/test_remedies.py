@@ -19,11 +19,19 @@ from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
 from remedy_call_cases import CALL_CASES
 from remedy_cases import GRAPH_CASES
+from remedy_command_cases import COMMAND_CASES
 from remedy_cuda_cases import CUDA_CASES
+from remedy_data_cases import DATA_CASES
+from remedy_document_cases import DOCUMENT_CASES
 from remedy_file_cases import FILE_CASES
+from remedy_image_cases import IMAGE_CASES
+from remedy_measure_cases import MEASURE_CASES
+from remedy_number_cases import NUMBER_CASES
+from remedy_pruning_cases import PRUNING_CASES
 from remedy_serving_cases import SERVING_CASES
 from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
+from remedy_user_cases import USER_CASES
 from remedy_viewing_cases import VIEWING_CASES
 
 import fxpasses
@@ -33,6 +41,16 @@ SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
+CASES |= (
+    USER_CASES
+    | COMMAND_CASES
+    | DATA_CASES
+    | IMAGE_CASES
+    | DOCUMENT_CASES
+    | NUMBER_CASES
+    | PRUNING_CASES
+    | MEASURE_CASES
+)
 
 
 @pytest.fixture

@@ -19,7 +19,10 @@ GELU_OPSET = 20
 """First opset with GELU as one operator; as five operators onnxruntime cannot fuse it after a DequantizeLinear."""
 
 OPSETS = range(18, 24)
-"""Supported opsets; for an older one the exporter would write 18 without a warning."""
+"""Opsets that the exporter writes; asked for an older one, it writes 18 without a warning."""
+
+OLDER = range(13, OPSETS[0])
+"""Opsets into which a model of opset 18 is rewritten; QuantizeLinear has scales for channels from 13 on."""
 
 
 def default_opset(gm: fx.GraphModule) -> int:

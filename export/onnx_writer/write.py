@@ -23,17 +23,19 @@ from torch.export import ExportedProgram
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.numbers import ops
+from fxpasses.signature.examples import tensors_in
 from fxpasses.signature.outputs import only_tensors, output_tensors, returns_only_tensors, with_plain_outputs
 
 from ..collector import collector_paused
 from ..files import atomic_write
 from ..metadata import metadata_of
+from ..probe_inputs import probe_inputs
 from ..program import check_is_of, example_inputs, exported_program, size_names
 from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 from . import large as onnx_large
 from .decomposed import as_decomposed
 from .limits import require_expressible
-from .opsets import DEFAULT_OPSET, OPSETS, default_opset, opset_needed, too_old
+from .opsets import DEFAULT_OPSET, OLDER, OPSETS, default_opset, opset_needed, too_old
 from .output_names import name_outputs
 from .registry import kept_registry
 
@@ -59,29 +61,46 @@ def to_onnx(
         gm: a QUANTIZED graph (an int8 file) or a FLOAT one (a float file).
         path: the file to write; an existing one is replaced only when the new one is complete and checked.
         form: ``"qdq"`` (quantize/dequantize pairs, which onnxruntime fuses) or ``"qoperator"`` (QLinearConv and so on).
-        opset: version of the default ONNX domain, 18 to 23. Default: 18; 20 with a GELU, which is then one operator; 21
-            with 4-bit weights, which are then stored two to a byte, or 16-bit activations; later if the graph needs a
-            later operator.
+        opset: version of the default ONNX domain, 13 to 23; 13 to 17 for older runtimes. Default: 18; 20 with a GELU,
+            which is then one operator; 21 with 4-bit weights, which are then stored two to a byte, or 16-bit
+            activations; later if the graph needs a later operator.
         dynamic_batch: whether the free sizes of the graph (the batch, and sizes freed at capture) are free in the file.
         program: the result of :func:`fxpasses.export.exported_program` for ``gm``, with the same ``dynamic_batch``.
-        verify: whether to run the file once in onnxruntime beside the graph, before it takes its name.
+        verify: whether to run the file once in onnxruntime beside the graph, before it takes its name; one of opset 13
+            to 17 also beside that of opset 18, which must give the same numbers.
         external_data: whether weights are in a second file, ``PATH.data``, to be kept beside the first. Default: only
             if they do not fit into one file of 2 GB.
 
     Raises:
         GraphError: the graph is in another stage, the exporter cannot express one of its nodes, or the file does not
-            run or gives other results than the graph; the node is named if it is known.
+            run or gives other results than the graph; or a node has no form in the opset. The node is named if it is
+            known.
         InputError: the file cannot be written, form or opset is unknown, or ``program`` is of another graph.
     """
     _check_asked(gm, form, opset)
     require_expressible(gm)
-    from ..onnx_forms.nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
     from .node_notes import note_nodes
+
+    model = _in_form(gm, form, opset, dynamic_batch, program)
+    newer = _in_older_opset(model, opset) if opset is not None and opset in OLDER else None
+    note_nodes(model, gm)
+    if not verify:
+        return write_model(model, Path(path), None, external_data)
+    check = partial(_verified, gm, newer, dynamic_batch)
+    return write_model(model, Path(path), check, external_data)
+
+
+def _in_form(
+    gm: fx.GraphModule, form: str, opset: int | None, dynamic_batch: bool, program: ExportedProgram | None
+) -> onnx_ir.Model:
+    """The model in a form and an opset that the exporter writes: 18 if an older one is asked for."""
+    from ..onnx_forms.nibbles import NIBBLE_OPSET, group_size_of, has_nibbles, pack_nibbles
 
     packs = (opset is None or opset >= NIBBLE_OPSET) and stage_of(gm) is Stage.QUANTIZED and has_nibbles(gm)
     if wide := has_wide_activations(gm):
         check_wide_file(form, opset)
     first = opset or (NIBBLE_OPSET if packs else WIDE_OPSET if wide else default_opset(gm))
+    first = max(first, OPSETS[0])
     model = onnx_model(gm, opset=first, dynamic_batch=dynamic_batch, program=program)
     if (newer := opset_needed(model, first)) is not None:
         if opset is not None:
@@ -93,22 +112,43 @@ def to_onnx(
         to_qoperator(model)
     if packs:
         pack_nibbles(model, group_size_of(gm))
-    note_nodes(model, gm)
-    if not verify:
-        return write_model(model, Path(path), None, external_data)
+    return model
+
+
+def _in_older_opset(model: onnx_ir.Model, opset: int) -> bytes | None:
+    """Rewrite a model for an older opset; return what it was before, or None if it is too large for one message."""
+    import onnx_ir
+
+    from ..older_opsets.lower import to_older_opset
+    from .node_notes import ORIGINS
+
+    def name_of(node: onnx_ir.Node) -> str:
+        origin = model.meta[ORIGINS].get(str(node.outputs[0].name))
+        return f"node {node.name!r}" if origin is None else f"node {origin.node!r}"
+
+    is_small = onnx_large.weight_bytes(model) <= onnx_large.LARGEST_MESSAGE
+    before = onnx_ir.to_proto(model).SerializeToString() if is_small else None
+    to_older_opset(model, opset, name_of)
+    return before
+
+
+def _verified(gm: fx.GraphModule, newer: bytes | None, dynamic_batch: bool, path: Path) -> None:
+    """Raise GraphError if a file has other results than its graph, or than the model before it was rewritten."""
+    from ..older_opsets.same_results import require_same_results
     from .verify import verify_onnx
 
-    check = partial(verify_onnx, gm, dynamic_batch=dynamic_batch)
-    return write_model(model, Path(path), check, external_data)
+    verify_onnx(gm, path, dynamic_batch=dynamic_batch)
+    if newer is not None:
+        require_same_results(newer, path, tensors_in(probe_inputs(gm, dynamic_batch=dynamic_batch)))
 
 
 def _check_asked(gm: fx.GraphModule, form: str, opset: int | None) -> None:
     if form not in ("qdq", "qoperator"):
         raise InputError(f"form {form!r}", why="there is no such ONNX form", fix="use 'qdq' or 'qoperator'")
-    if opset is not None and opset not in OPSETS:
+    if opset is not None and opset not in (*OLDER, *OPSETS):
         raise InputError(
             f"opset {opset}",
-            why=f"the exporter writes {OPSETS[0]} to {OPSETS[-1]}",
+            why=f"files have {OLDER[0]} to {OPSETS[-1]}",
             fix=f"leave it out ({DEFAULT_OPSET}), or use one of those",
         )
     if stage_of(gm) not in (Stage.FLOAT, Stage.QUANTIZED, Stage.LOWERED):

@@ -38,12 +38,15 @@ def runtime_agreement(
     second: Runner,
     batches: Iterable[Tensor | tuple[Tensor, ...]],
     progress: Callable[[int], None] | None = None,
+    *,
+    samples_dim: int = 0,
 ) -> RuntimeAgreement:
     """Run both runtimes on every batch and compare their logits.
 
     Args:
         batches: inputs ``[B, ...]``, or tuples of them.
         progress: called with the images of each batch.
+        samples_dim: the dimension of the samples in the logits.
 
     Raises:
         InputError: there are no images.
@@ -52,7 +55,8 @@ def runtime_agreement(
     signal = noise = difference = largest = 0.0
     for inputs in batches:
         given = inputs if isinstance(inputs, tuple) else (inputs,)
-        a, b = first(*given).double(), second(*given).double()
+        a, b = (logits.double() for logits in (first(*given), second(*given)))
+        a, b = (x.movedim(samples_dim, 0) if x.dim() > samples_dim else x for x in (a, b))
         images += len(a) if a.dim() else 1
         signal, noise = signal + float(a.square().sum()), noise + float((a - b).square().sum())
         difference, largest = max(difference, float((a - b).abs().max())), max(largest, float(a.abs().max()))

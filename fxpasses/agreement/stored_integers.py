@@ -25,6 +25,7 @@ from fxpasses.export.program import example_inputs
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.machine.kernel_level import kernel_levels
 from fxpasses.signature.outputs import tensors_of
+from fxpasses.signature.samples import batch_dims, count_samples, first_of
 
 from .parity_check import lsb_of, output_lsbs
 
@@ -112,17 +113,17 @@ def store_integers(
         gm: the graph.
         module: the result of :func:`fxpasses.export.to_torch` for the graph.
         onnx_path: its ONNX file.
-        inputs: float tensors ``[N, ...]``; the first four are taken.
+        inputs: float tensors; the first four samples are taken.
         path: of the ``.npz`` file.
     """
-    few = tuple(x[:IMAGES] for x in inputs)
+    few = first_of(gm, inputs, IMAGES)
     outputs = _outputs(module, few)
     exact = _all_equal(outputs, OnnxIntegers(onnx_path).outputs(few))
     arrays = {f"input_{i}": x.numpy() for i, x in enumerate(few)}
     arrays |= {f"output_{i}": y.numpy() for i, y in enumerate(outputs)}
     write_arrays(path, arrays)
     digest = _digest(torch_integers(module, few), outputs)
-    return StoredIntegers(cpu_name(), kernel_levels(gm), len(few[0]), exact, digest)
+    return StoredIntegers(cpu_name(), kernel_levels(gm), count_samples(gm, few), exact, digest)
 
 
 @torch.inference_mode()
@@ -193,15 +194,19 @@ def _read(path: Path) -> tuple[tuple[Tensor, ...], list[Tensor]]:
 
 def _why_not_inputs(inputs: tuple[Tensor, ...], gm: fx.GraphModule) -> str | None:
     """Reason why the graph does not accept these inputs, or None."""
-    for given, wanted in zip_longest(inputs, example_inputs(gm)):
+    for given, wanted, dim in zip_longest(inputs, example_inputs(gm), batch_dims(gm)):
         if not isinstance(given, Tensor) or not isinstance(wanted, Tensor):
             return "it holds more inputs than the model takes, or fewer"
-        if given.dtype != wanted.dtype or given.dim() != wanted.dim() or given.shape[1:] != wanted.shape[1:]:
-            return f"it holds inputs of {_kind(given)}, and the model takes {_kind(wanted)}"
-        if not len(given):
+        if given.dtype != wanted.dtype or given.dim() != wanted.dim() or _sizes(given, dim) != _sizes(wanted, dim):
+            return f"it holds inputs of {_kind(given, dim)}, and the model takes {_kind(wanted, dim)}"
+        if not given.numel():
             return "it holds no images"
     return None
 
 
-def _kind(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape[1:])}"
+def _sizes(tensor: Tensor, batch_dim: int | None) -> list[int]:
+    return [size for dim, size in enumerate(tensor.shape) if dim != batch_dim]
+
+
+def _kind(tensor: Tensor, batch_dim: int | None) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {_sizes(tensor, batch_dim)}"

@@ -146,7 +146,7 @@ class _Capture:
         """An export with free dimension 1, if that is the batch, as in ``[T, B, C]``; otherwise the given graph."""
         from .torch_export import export_graph
 
-        behind = [{1} if x.dim() > 2 else set[int]() for x in tensors_in(self.inputs)]
+        behind: list[Dims] = [{1: "behind"} if x.dim() > 2 else {} for x in tensors_in(self.inputs)]
         try:
             other = export_graph(self.model, self.inputs, keywords=self.keywords, dynamic=behind)
             other = _finish(other, self.inputs, self.expected)

@@ -13,8 +13,7 @@ import io
 import logging
 import operator
 import warnings
-from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from ..errors import GraphError
 from ..graph.graph_module import RecordedModule
 from ..graph.operators import aten_name
 from ..signature.examples import tensors_in
+from ..signature.free_sizes import BATCH, Dims
 from ..signature.model_call import argument_names
 from ..user_frames import first_line, users_frame
 from .inplace import ChangesStateError, make_out_of_place
@@ -48,7 +48,7 @@ def export_graph(
     *,
     keywords: tuple[str, ...] = (),
     dynamic_batch: bool = True,
-    dynamic: Sequence[Collection[int]] = (),
+    dynamic: Sequence[Dims] = (),
 ) -> fx.GraphModule:
     """Capture a model through ``torch.export`` as a plain graph without in-place operators.
 
@@ -57,13 +57,13 @@ def export_graph(
         inputs: as the model takes them.
         keywords: names of the last inputs, which are given by them.
         dynamic_batch: whether dimension 0 of tensors stays open; if not it is the example's.
-        dynamic: other dimensions of each tensor that stay open.
+        dynamic: other dimensions of each tensor that stay open; those named ``batch`` are the batch, instead of 0.
 
     Raises:
         GraphError: torch.export's reason, at the user's line.
     """
     program = _export(model, inputs, keywords, dynamic_batch, dynamic)
-    if dynamic_batch and not _is_batch_open(program):
+    if dynamic_batch and not _is_batch_open(program, dynamic):
         raise GraphError(
             f"{type(model).__name__} fixes the batch size",
             why="its forward counts, loops over or compares the batch in Python, which torch.export fixes as it is",
@@ -86,7 +86,7 @@ def _export(
     inputs: tuple[Any, ...],
     keywords: tuple[str, ...],
     dynamic_batch: bool,
-    dynamic: Sequence[Collection[int]],
+    dynamic: Sequence[Dims],
 ) -> ExportedProgram:
     """Export with a batch of two if all examples have one sample: torch.export makes a constant of a size of one."""
     shapes = None
@@ -95,8 +95,8 @@ def _export(
         inputs = pytree.tree_map(_twice if one else _own, inputs)
         shapes, given = ShapesCollection(), tensors_in(inputs)
         batch = next((x.shape[0] for x in given if x.dim()), None)
-        for tensor, dims in zip_longest(given, dynamic, fillvalue=()):
-            if isinstance(tensor, Tensor) and tensor.dim():
+        for tensor, dims in zip(given, [*dynamic, *[{}] * (len(given) - len(dynamic))], strict=True):
+            if tensor.dim():
                 alike = () if tensor is given[0] else (d for d in range(tensor.dim()) if tensor.shape[d] == batch)
                 shapes[tensor] = dict.fromkeys((0, *alike, *dims), Dim.AUTO)
     behind = len(inputs) - len(keywords)
@@ -110,11 +110,12 @@ def _export(
         raise _not_exportable(model, error) from error
 
 
-def _is_batch_open(program: ExportedProgram) -> bool:
-    """Whether dimension 0 of any input may have another size; that of a mask, for example, may be fixed."""
+def _is_batch_open(program: ExportedProgram, dynamic: Sequence[Dims]) -> bool:
+    """Whether the batch of any input may have another size; that of a mask, for example, may be fixed."""
     names = set(program.graph_signature.user_inputs)
     shapes = [n.meta["val"].shape for n in program.graph.nodes if n.name in names and isinstance(n.meta["val"], Tensor)]
-    batches = [shape[0] for shape in shapes if len(shape)]
+    wanted = [shape[d] for shape, dims in zip(shapes, dynamic, strict=False) for d in dims if dims[d] == BATCH]
+    batches = wanted or [shape[0] for shape in shapes if len(shape)]
     return not batches or any(not is_concrete_int(b) for b in batches)
 
 

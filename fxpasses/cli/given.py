@@ -11,6 +11,7 @@ from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 
+from .folders.batch_places import placed_data
 from .folders.fitting import fitted
 from .folders.folder import DataChoice, ModelChoice
 from .options.metric import metric_of
@@ -46,7 +47,7 @@ def open_both(model: ModelChoice, data: DataChoice) -> Input:
     loaded = model.load()
     metric = metric_of(data.metric, loaded)
     source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
-    return Input(loaded, source, model.details(loaded), data.details(), metric)
+    return Input(loaded, placed_data(source, loaded), model.details(loaded), data.details(), metric)
 
 
 def default_threads(threads: int | None) -> int:

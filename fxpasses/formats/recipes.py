@@ -64,12 +64,21 @@ class Calibration(Closed):
     seed: Seed | None = None
 
 
+class Files(Closed):
+    """Settings of the files that a quantization writes."""
+
+    dynamic_size: bool = False
+    form: Literal["qdq", "qoperator"] = "qdq"
+    opset: Annotated[int, Field(ge=13, le=23)] | None = None
+
+
 class QuantRecipe(Closed):
     """Content of ``recipe.toml``: everything that a quantization depends on besides model and data."""
 
     format: Literal[1] = 1
     quantize: Quantize = Quantize()
     calibration: Calibration = Calibration()
+    files: Files = Files()
     result: dict[Name, Any] = Field(default_factory=dict)
 
 

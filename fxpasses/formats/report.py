@@ -135,13 +135,17 @@ class Preprocessing(Part):
 
 
 class ExampleInput(Part):
-    """One input of a model with example inputs; random values for it lie between ``low`` and ``high``."""
+    """One input of a model with example inputs; random values for it lie between ``low`` and ``high``.
+
+    ``shape`` is without the batch, which is dimension ``batch_dim``.
+    """
 
     name: Name | None
     shape: Annotated[list[Positive], Field(max_length=8)]
     dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
     low: Real
     high: Real
+    batch_dim: Annotated[int, Field(ge=0, le=8)] = 0
 
 
 class ModelDetails(Part):

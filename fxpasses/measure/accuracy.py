@@ -86,6 +86,7 @@ def compare(
     batches: Iterable[Batch],
     *,
     metric: Metric | None = None,
+    output_dims: Sequence[int | None] = (),
     progress: Progress | None = None,
     total: int = 0,
 ) -> dict[str, Comparison]:
@@ -96,6 +97,7 @@ def compare(
         batches: inputs ``[B, ...]``, or a tuple of them, with labels ``[B]`` or None; with a metric, the labels that it
             takes.
         metric: measured in addition; agreement and SQNR are then those of its output.
+        output_dims: the dimension of the samples in each output, if it is not 0; they are compared with it in front.
         progress: called after each batch with the number of images done, and ``total``.
         total: number of images, for ``progress``.
 
@@ -111,9 +113,9 @@ def compare(
     sums = {runner.name: MeasuredSums.of(metric) for runner in runners}
     for inputs, labels in batches:
         given = inputs if isinstance(inputs, tuple) else (inputs,)
-        expected = outputs_read(reference, given, metric)
+        expected = outputs_read(reference, given, metric, output_dims)
         for runner in runners:
-            found = expected if runner is reference else outputs_read(runner, given, metric)
+            found = expected if runner is reference else outputs_read(runner, given, metric, output_dims)
             sums[runner.name].add(found, expected, labels, runner.name)
         if progress is not None:
             progress("accuracy", sums[reference.name].accuracy.images, total)
@@ -122,14 +124,25 @@ def compare(
     return {name: found.comparison() for name, found in sums.items()}
 
 
-def outputs_read(runner: Runner, inputs: tuple[Tensor, ...], metric: Metric | None) -> tuple[Tensor, ...]:
-    """The compared outputs, the main one first: the model's first output, or those that the metric reads."""
-    if metric is None:
-        return (runner(*inputs),)
-    if not metric.reads_all and not metric.index:
-        return (runner(*inputs),)
-    outputs = runner.outputs(*inputs)
+def outputs_read(
+    runner: Runner, inputs: tuple[Tensor, ...], metric: Metric | None, dims: Sequence[int | None] = ()
+) -> tuple[Tensor, ...]:
+    """The compared outputs, the main one first: the model's first output, or those that the metric reads.
+
+    Args:
+        dims: the dimension of the samples in each output of the model; it is moved to the front.
+    """
+    if metric is None or (not metric.reads_all and not metric.index):
+        return samples_first((runner(*inputs),), dims)
+    outputs = samples_first(tuple(runner.outputs(*inputs)), dims)
     return outputs if metric.reads_all else (outputs[metric.index],)
+
+
+def samples_first(outputs: tuple[Tensor, ...], dims: Sequence[int | None]) -> tuple[Tensor, ...]:
+    """Outputs with their samples along dimension 0; unchanged where their dimension is not known."""
+    places = [*dims, *[None] * (len(outputs) - len(dims))]
+    pairs = zip(outputs, places[: len(outputs)], strict=True)
+    return tuple(x.movedim(dim, 0) if dim and x.dim() > dim else x for x, dim in pairs)
 
 
 @dataclass

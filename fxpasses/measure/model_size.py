@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from fxpasses.graph.stages import Stage, stage_of
+from fxpasses.graph.stages import Stage, graph_facts, stage_of
 from fxpasses.macs import count_graph_macs
+from fxpasses.signature.samples import count_samples
 
 _INTEGER_BUFFERS = ("weight", "bias")
 _ZERO_OP = re.compile(r"Warning: (\S+) operation is treated as a zero-op")
@@ -82,24 +83,31 @@ def count_macs(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
 
     Args:
         module: in eval mode; it is not changed.
-        example_inputs: its inputs; dimension 0 is the batch.
+        example_inputs: its inputs; dimension 0 is the batch, except for graphs that know it better.
     """
-    counted = _by_ptflops(module, example_inputs)
+    counted = _by_ptflops(module, example_inputs, _samples(module, example_inputs))
     if not isinstance(module, fx.GraphModule) or stage_of(module) is not Stage.FLOAT:
         return counted
     return MacCount(count_graph_macs(module), counted.uncounted, counted.why, counted.macs)
 
 
-def _by_ptflops(module: nn.Module, example_inputs: Sequence[Any]) -> MacCount:
+def _samples(module: nn.Module, example_inputs: Sequence[Any]) -> int:
+    """Number of samples in the inputs; without facts about the batch, the size of dimension 0."""
+    if isinstance(module, fx.GraphModule) and graph_facts(module).free_sizes is not None:
+        return count_samples(module, tuple(example_inputs))
+    return len(example_inputs[0])
+
+
+def _by_ptflops(module: nn.Module, example_inputs: Sequence[Any], items: int) -> MacCount:
     """Multiply-accumulates of one sample in a float module, which is run once and not changed.
 
     Args:
         module: in eval mode.
-        example_inputs: its inputs; dimension 0 is the batch. The count is divided by its size.
+        example_inputs: its inputs.
+        items: number of samples in them; the count is divided by it.
     """
     from ptflops import get_model_complexity_info
 
-    items = len(example_inputs[0])
     said, noise = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(io.StringIO()):
         macs, _ = get_model_complexity_info(

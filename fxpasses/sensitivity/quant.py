@@ -26,6 +26,7 @@ from fxpasses.quantization.int8.names import int8_name, tensor_of
 from fxpasses.quantization.int8.observe import find_observers
 from fxpasses.quantization.numbers import ops
 from fxpasses.quantization.ranges.observers import Observer
+from fxpasses.signature.samples import count_samples, output_batch_dims
 from fxpasses.sqnr import sqnr_db
 
 from .calibrated import Calibrated
@@ -117,13 +118,14 @@ def quant_sensitivity(
     Raises:
         GraphError, InputError: the graph cannot be converted, or the data cannot be used.
     """
-    scorer = Scorer(calibrated.float_graph, batches, metric)
+    graph = calibrated.float_graph
+    scorer = Scorer(graph, batches, metric, output_batch_dims(graph))
     found = QuantSensitivity(scorer.float_score, ranges=_ranges(calibrated.observed))
     int8 = calibrated.convert()
     for name, (model, integers) in (runtimes or torch_runtime(int8)).items():
         found.int8[name] = scorer.score(model)
         found.tensors[name] = _in_place(calibrated.float_graph, int8, integers, _first(batches, node_batches), found)
-    found.node_images = sum(len(inputs[0]) for inputs in _first(batches, node_batches))
+    found.node_images = sum(count_samples(graph, inputs) for inputs in _first(batches, node_batches))
     found.layers += _each(calibrated, scorer, progress) if layers is None else layers
     _share_noise(found.layers)
     return found

@@ -10,7 +10,7 @@ metric          what a metric of :mod:`fxpasses.measure.metrics` makes of the ou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
-from fxpasses.measure.accuracy import MeasuredSums
+from fxpasses.measure.accuracy import MeasuredSums, samples_first
 from fxpasses.measure.metrics import POINTS, Metric
 from fxpasses.measure.runners import first_tensor
 
@@ -80,13 +80,18 @@ class Score:
 class Scorer:
     """The data, the float model's outputs for it, and the metric."""
 
-    def __init__(self, float_model: Run, batches: Batches, metric: Metric | None = None) -> None:
+    def __init__(
+        self, float_model: Run, batches: Batches, metric: Metric | None = None, output_dims: Sequence[int | None] = ()
+    ) -> None:
         """Run the float model over the data.
+
+        Args:
+            output_dims: the dimension of the samples in each output, if it is not 0.
 
         Raises:
             InputError: there is no data, labels do not fit, or the float model gives NaN or infinity.
         """
-        self.batches, self.metric = batches, metric
+        self.batches, self.metric, self.output_dims = batches, metric, output_dims
         self._expected = [outputs for outputs, _ in self._outputs(float_model)]
         self.float_score = self.score(None)
 
@@ -143,8 +148,9 @@ class Scorer:
     def _read(self, given: object) -> Outputs:
         """Outputs to compare, the leading one first."""
         if self.metric is None or (not self.metric.reads_all and not self.metric.index):
-            return (first_tensor(given, "the model").float(),)
-        leaves = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
+            return samples_first((first_tensor(given, "the model").float(),), self.output_dims)
+        found = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
+        leaves = samples_first(found, self.output_dims)
         return leaves if self.metric.reads_all else (leaves[self.metric.index].float(),)
 
 

@@ -16,7 +16,7 @@ from itertools import islice, product
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from ..graph.stages import graph_facts
@@ -78,8 +78,8 @@ def set_free_sizes(gm: fx.GraphModule, sizes: FreeSizes) -> None:
     graph_facts(gm).free_sizes = sizes
 
 
-def learn_batch(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
-    """Find the batch of a graph, and inputs with free sizes of their own.
+def learn_batch(gm: nn.Module, inputs: tuple[Any, ...], expected: Any) -> FreeSizes:
+    """Find the batch of a graph or another module, and inputs with free sizes of their own.
 
     Args:
         inputs: the example inputs.
@@ -115,7 +115,7 @@ def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
 
 
 def _with_counts(
-    gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], given: list[Tensor], sizes: FreeSizes
+    gm: nn.Module, inputs: tuple[Any, ...], outputs: list[Tensor], given: list[Tensor], sizes: FreeSizes
 ) -> FreeSizes:
     """Free dimension 0 of inputs outside the batch, if their samples are separate."""
     left = [n for n, x in enumerate(given) if not sizes.inputs[n] and x.dim()]
@@ -138,7 +138,7 @@ def merged(sizes: FreeSizes, more: FreeSizes) -> FreeSizes:
 
 
 def _try(
-    gm: fx.GraphModule, inputs: tuple[Any, ...], outputs: list[Tensor], places: tuple[int | None, ...], name: str
+    gm: nn.Module, inputs: tuple[Any, ...], outputs: list[Tensor], places: tuple[int | None, ...], name: str
 ) -> FreeSizes | None:
     """The free sizes if these are the dimensions of one size; None if other sizes fail, or no output changes."""
     size = next(x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None)
@@ -175,7 +175,7 @@ def picked(inputs: tuple[Any, ...], places: tuple[int | None, ...], order: Tenso
 
 
 @torch.no_grad()
-def run_or_none(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> list[Tensor] | None:
+def run_or_none(gm: nn.Module, inputs: tuple[Any, ...]) -> list[Tensor] | None:
     """The tensors that a graph returns; None if it fails with these inputs, with any exception."""
     try:
         return tensors_of(gm.forward(*inputs))

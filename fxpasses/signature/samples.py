@@ -17,6 +17,11 @@ def batch_dims(gm: fx.GraphModule) -> tuple[int | None, ...]:
     return tuple(next((d for d, name in dims.items() if name == BATCH), None) for dims in free_sizes(gm).inputs)
 
 
+def output_batch_dims(gm: fx.GraphModule) -> tuple[int | None, ...]:
+    """The batch dimension of each output; None for an output without samples, none if they are not known."""
+    return tuple(next((d for d, name in dims.items() if name == BATCH), None) for dims in free_sizes(gm).outputs)
+
+
 def is_fixed_batch(gm: fx.GraphModule) -> bool:
     """Whether some input of a graph has no samples along dimension 0: such batches are not split or joined."""
     return not all(map(is_spec, examples_of(gm))) or any(d != 0 for d in batch_dims(gm))

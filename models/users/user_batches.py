@@ -14,7 +14,7 @@ from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
 from fxpasses.signature.label_check import as_classes, require_classes
 
-from ..model_input import InputShape, TakesInput, shape_text
+from ..model_input import InputShape, TakesInput, in_front, shape_text, without_dim
 
 Batch = tuple[Any, Any]
 """Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list if a metric takes one."""
@@ -39,6 +39,7 @@ class BatchRules:
         input_names: names of the inputs, if batches may be dicts.
         any_labels: whether labels are for a metric that checks them itself: a tensor, or a list, with one entry for
             each sample.
+        batch_dims: the dimension of the batch in each input, if they are not all 0.
     """
 
     name: str
@@ -48,6 +49,7 @@ class BatchRules:
     further_shapes: tuple[InputShape, ...] = ()
     input_names: tuple[str, ...] = ()
     any_labels: bool = False
+    batch_dims: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, name: str, model: TakesInput) -> BatchRules:
@@ -58,10 +60,12 @@ class BatchRules:
             getattr(model, "vocabulary", None),
             further_shapes=getattr(model, "further_shapes", ()),
             input_names=getattr(model, "input_names", ()),
+            batch_dims=getattr(model, "batch_dims", ()),
         )
 
     def checked(self, batch: object, number: int) -> Batch:
-        """Check a batch; return inputs and labels, without gradients, classes as int64.
+        """Check a batch; return inputs, with their samples along dimension 0, and labels: without gradients, classes as
+        int64.
 
         Raises:
             InputError: the batch does not fit the model.
@@ -94,15 +98,16 @@ class BatchRules:
 
     def _checked_input(self, x: Tensor, number: int, what: str) -> Tensor:
         shape = (self.input_shape, *self.further_shapes)[number]
+        dim = self.batch_dims[number] if self.batch_dims else 0
         _require_plain(x, what)
-        if not x.dim() or tuple(x.shape[1:]) != shape:
+        if x.dim() <= dim or without_dim(tuple(x.shape), dim) != shape:
             which = f" in input {number}" if self.further_shapes else ""
             raise InputError(
                 f"{what} has the shape {shape_text(tuple(x.shape)) or 'of a single number'}{which}",
-                why=f"the model takes {'x'.join(['B', *map(str, shape)])}",
+                why=f"the model takes {'x'.join([*map(str, shape[:dim]), 'B', *map(str, shape[dim:])])}",
                 fix="give batches of the model's shape",
             )
-        return x.detach()
+        return in_front(x.detach(), dim)
 
     def _checked_labels(self, labels: object, count: int, what: str) -> Any:
         if labels is None:
@@ -207,8 +212,9 @@ def _one_for_each(labels: Any, count: int, what: str) -> Any:
     """Check labels for a metric that reads them itself."""
     if isinstance(labels, Tensor):
         if labels.layout != torch.strided or labels.device.type != "cpu":
+            kept = labels.device if labels.layout == torch.strided else str(labels.layout).removeprefix("torch.")
             raise InputError(
-                f"{what} has labels on {labels.device}", why="they are read on the CPU", fix="labels.cpu()"
+                f"{what} has labels kept as {kept}", why="they are read on the CPU", fix="give labels.to_dense().cpu()"
             )
         labels = labels.detach()
     given = 0 if isinstance(labels, Tensor) and not labels.dim() else len(labels)
@@ -232,7 +238,8 @@ def _require_for_logits(labels: Tensor, logits: tuple[int, ...], what: str) -> N
 def _require_plain(inputs: Tensor, what: str) -> None:
     if inputs.is_nested or inputs.layout != torch.strided:
         kind = "nested" if inputs.is_nested else str(inputs.layout).removeprefix("torch.")
-        raise InputError(f"{what} is {kind}", why="a model reads dense tensors", fix="give batch.to_dense()")
+        fix = "give torch.nested.to_padded_tensor(batch, 0.0)" if inputs.is_nested else "give batch.to_dense()"
+        raise InputError(f"{what} is {kind}", why="a model reads dense tensors", fix=fix)
     if inputs.device.type != "cpu":
         raise InputError(f"{what} is on {inputs.device}", why="everything runs on the CPU", fix="give batch.cpu()")
     if inputs.dtype not in _DTYPES:

@@ -3,7 +3,8 @@
 The factory returns a module, ``(module, (C, H, W))``, ``(module, example inputs)``, or a whole
 :class:`fxpasses.models.LoadedModel`. A module alone gets inputs of 3x224x224. Three channels mean ImageNet's
 normalisation, others pixels / 255. Example inputs are a tensor ``[B, ...]``, a tuple of them, or a dict as a tokenizer
-returns it, whose names are the first parameters of the module's ``forward``. The weights are used as they are.
+returns it, whose names are the first parameters of the module's ``forward``; the batch may be another dimension, as in
+``[T, B, C]``. The weights are used as they are.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ def _examples(given: object) -> tuple[Tensor, ...]:
 
 def _of_examples(module: nn.Module, examples: tuple[Tensor, ...], names: tuple[str, ...], spec: str) -> Blueprint:
     for number, example in enumerate(examples):
-        if example.dim() < 1 or not len(example) or len(example) != len(examples[0]):
+        if example.dim() < 1 or not example.numel():
             raise InputError(
                 f"{spec}: example input {number} has the shape {list(example.shape)}",
-                why="dimension 0 is the batch, the same in all inputs",
-                fix="give example inputs [B, ...]",
+                why="there is no sample in it",
+                fix="give example inputs of a whole batch: [B, ...]",
             )
     taken = list(inspect.signature(module.forward).parameters)[: len(names)]
     if names and tuple(taken) != names:

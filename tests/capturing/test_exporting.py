@@ -13,8 +13,11 @@ from tiny_nets.convolutions import conv
 from tiny_nets.net import IMAGE, OneInput, TwoInputs
 from torch import Tensor, fx, nn
 
+from fxpasses.capturing.attempts import capture
 from fxpasses.capturing.torch_export import export_graph, plain_graph
 from fxpasses.errors import GraphError, source_line
+from fxpasses.signature.free_sizes import BATCH
+from fxpasses.signature.samples import batch_dims
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))
 
@@ -143,3 +146,32 @@ def test_plain_graph_of_a_program_that_was_loaded() -> None:
     program = torch.export.export(model, (IMAGES,))
     gm = plain_graph(program, program.module(), (IMAGES,))
     assert sorted(gm(IMAGES)) == ["features", "logits"]
+
+
+class Summed(nn.Module):
+    """Running sums over time between two linear layers, of ``[T, B, C]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.cumsum(self.first(x), 0))
+        return out
+
+
+def test_a_batch_behind_the_time_is_found() -> None:
+    gm = capture(Summed().eval(), torch.randn(5, 3, 6), method="export")
+    assert batch_dims(gm) == (1,)
+    assert gm(torch.randn(5, 7, 6)).shape == (5, 7, 3)
+
+
+def test_a_batch_that_is_named_may_stay_open_where_dimension_0_is_fixed() -> None:
+    class Fixed(Summed):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x + torch.arange(5.0)[:, None, None])
+
+    x = torch.randn(5, 3, 6)
+    with pytest.raises(GraphError, match="fixes the batch size"):
+        export_graph(Fixed().eval(), (x,))
+    assert export_graph(Fixed().eval(), (x,), dynamic=({1: BATCH},))(torch.randn(5, 7, 6)).shape == (5, 7, 3)

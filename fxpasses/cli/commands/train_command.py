@@ -67,20 +67,16 @@ def trained(source: ModelOptions, options: TrainOptions, terminal: Terminal) -> 
     from fxpasses.models.training.loop import TrainConfig
     from fxpasses.models.zoo import load_model
 
+    from ..folders.batch_places import placed_data, with_batch_dims
     from ..folders.fitting import fitted
 
     config = TrainConfig(
         epochs=options.epochs, lr=options.lr, optimizer=options.optimizer.value, seed=source.seed, bf16=options.bf16
     )
-    loaded = load_model(
-        source.model,
-        source.weights,
-        source.seed,
-        image_size=source.image_size,
-        fresh=True,
-        weights_key=source.weights_key,
-    )
-    data = fitted(loaded, open_dataset(options.data, loaded, options.labels))
+    size, key = source.image_size, source.weights_key
+    loaded = load_model(source.model, source.weights, source.seed, image_size=size, fresh=True, weights_key=key)
+    loaded = with_batch_dims(loaded)
+    data = placed_data(fitted(loaded, open_dataset(options.data, loaded, options.labels)), loaded)
     train_on(loaded.module, data, config, options.batch, terminal, augment=options.augment)
     return loaded.module, {
         "model": source.model,

@@ -11,6 +11,7 @@ from fxpasses.errors import InputError
 from fxpasses.measure.metrics import Metric
 from fxpasses.models.data.data_source import DataSource, SplitSource, TargetSplit, targets_of
 from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import in_front
 from fxpasses.models.users.user_data import UserBatches
 from fxpasses.models.users.user_source import UserSource
 from fxpasses.signature.label_check import require_classes
@@ -71,5 +72,5 @@ def logits_of(model: LoadedModel) -> tuple[int, ...] | None:
                 why=f"for two inputs its shape is {list(output.shape)}, where dimension 0 is to be the batch",
                 fix="return a tensor with values for each input",
             )
-    first = outputs[0]
+    first = in_front(outputs[0], next(iter(model.output_dims), None))
     return tuple(first.shape[1:]) if first.dim() > 1 else None

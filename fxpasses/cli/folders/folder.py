@@ -14,7 +14,7 @@ from fxpasses.formats.documents import named
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import home_expanded, open_dataset
 from fxpasses.models.loaded_model import LoadedModel
-from fxpasses.models.model_input import ModelInput, Preprocessing
+from fxpasses.models.model_input import ModelInput, Preprocessing, without_dim
 from fxpasses.models.users.user_code import is_user_code
 from fxpasses.models.users.user_data import UserBatches
 from fxpasses.models.users.user_source import UserSource
@@ -22,6 +22,7 @@ from fxpasses.models.zoo import load_model
 
 from . import pt2_model
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
+from .batch_places import placed_data, with_batch_dims
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class ModelChoice:
                 "--weights-key without --weights", why="it is a key in that file", fix="give --weights FILE"
             )
         if self.spec.endswith(pt2_model.ENDING):
-            return pt2_model.program_model(self.spec, self.weights, self.image_size)
-        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
+            return with_batch_dims(pt2_model.program_model(self.spec, self.weights, self.image_size))
+        size, key = self.image_size, self.weights_key
+        return with_batch_dims(load_model(self.spec, self.weights, self.seed, image_size=size, weights_key=key))
 
     def details(self, model: LoadedModel) -> dict[str, object]:
         """report.json's ``model_details``: enough to load the model again, from any folder."""
@@ -139,11 +141,13 @@ def input_of(report: Mapping[str, Any], folder: Path) -> ModelInput:
     details = _details(report, "model_details", folder)
     given = details["preprocessing"]
     inputs = details.get("inputs") or []
+    dims = tuple(each.get("batch_dim", 0) for each in inputs)
     return ModelInput(
         tuple(details["input_shape"]),
         Preprocessing(tuple(given["mean"]), tuple(given["std"])),
         tuple(tuple(each["shape"]) for each in inputs[1:]),
         tuple(each["name"] for each in inputs if each["name"] is not None),
+        dims if any(dims) else (),
     )
 
 
@@ -165,27 +169,29 @@ def _inputs_of(model: LoadedModel) -> dict[str, object]:
         "inputs": [
             {
                 "name": name,
-                "shape": list(x.shape[1:]),
+                "shape": list(without_dim(tuple(x.shape), dim)),
+                **({"batch_dim": dim} if dim else {}),
                 "dtype": str(x.dtype).removeprefix("torch."),
                 "low": float(x.min()) if x.numel() else 0.0,
                 "high": float(x.max()) if x.numel() else 0.0,
             }
-            for name, x in zip(names, model.examples, strict=True)
+            for name, x, dim in zip(names, model.examples, model.example_dims, strict=True)
         ]
     }
 
 
 def data_of(report: Mapping[str, Any], folder: Path, other: DataChoice | None = None) -> DataSource:
     """Open the data of a report, or other data, for the model of the report."""
+    given = input_of(report, folder)
     if other is None:
         details = _details(report, "data_details", folder)
         other = DataChoice(details["spec"], None if details["labels"] is None else Path(details["labels"]))
         with named(folder / REPORT_JSON, "data_details"):
-            source = open_dataset(other.spec, input_of(report, folder), other.labels)
+            source = open_dataset(other.spec, given, other.labels)
         if isinstance(source, UserBatches | UserSource) and details.get("metric"):
-            return source.with_any_labels()
-        return source
-    return open_dataset(other.spec, input_of(report, folder), other.labels)
+            source = source.with_any_labels()
+        return placed_data(source, given)
+    return placed_data(open_dataset(other.spec, given, other.labels), given)
 
 
 def _details(report: Mapping[str, Any], key: str, folder: Path) -> Mapping[str, Any]:

@@ -68,7 +68,8 @@ def compared_on(runners: Sequence[Runner], given: Input, images: int, terminal: 
     """Measure the accuracy of every runner on ``images`` images, by the metric asked for."""
     batches = given.data.evaluation(EVALUATION_BATCH, images)
     with terminal.step("accuracy", images) as step:
-        return compare(runners, batches, metric=given.metric, progress=step.at, total=images)
+        dims = given.model.output_dims
+        return compare(runners, batches, metric=given.metric, output_dims=dims, progress=step.at, total=images)
 
 
 def time_runners(

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import fx
 
-from fxpasses.capturing.attempts import capture
 from fxpasses.errors import FxPassesError
 from fxpasses.export.pt2.save_and_load import load
 from fxpasses.export.torch_int8 import to_torch
@@ -16,6 +15,7 @@ from fxpasses.passes.fusion import fuse
 
 from ..terminal import Terminal
 from .artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2, artifact
+from .captured_model import captured_model
 from .folder import model_of
 from .measuring import Artifact
 from .static_artifacts import static_artifacts
@@ -47,7 +47,7 @@ def float_graph(report: Mapping[str, Any], folder: Path, terminal: Terminal) -> 
         return None
     try:
         model = model_of(report, folder)
-        return fuse(capture(model.module, model.example_inputs()))
+        return fuse(captured_model(model))
     except FxPassesError as error:
         terminal.remark(f"torch fp32 is left out: {str(error).splitlines()[0]}")
         return None

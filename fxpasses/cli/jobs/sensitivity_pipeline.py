@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.machine.environment import environment
 from fxpasses.measure.runners import onnx_runner
-from fxpasses.models.users.user_batches import samples_of
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.calibrated import Calibrated
 from fxpasses.sensitivity.pages.figures import as_png
@@ -29,6 +28,7 @@ from fxpasses.sensitivity.pages.quant_plots import noise_figure
 from fxpasses.sensitivity.pages.quant_table import print_quant
 from fxpasses.sensitivity.quant import Integers, QuantSensitivity, quant_sensitivity, torch_runtime
 from fxpasses.sensitivity.search.journal import Journal
+from fxpasses.signature.samples import count_samples
 
 from ..folders.folder import DataChoice, ModelChoice
 from ..folders.output_check import checked_outputs
@@ -37,7 +37,7 @@ from ..options.overrides import check_overrides
 from ..options.sensitivity import SensitivityOptions
 from ..options.static import overrides_of
 from ..terminal import Terminal
-from .evaluation_data import default_images, evaluation_batches
+from .evaluation_data import Batch, default_images, evaluation_batches
 from .journaled import answers
 from .parallel_jobs import threads_each
 from .search_jobs import Calibration, LayerJob, calibrated
@@ -145,10 +145,16 @@ def _measured(
             ready,
             evaluation,
             runtimes=runtimes,
-            node_batches=-(-settings.node_images // samples_of(next(iter(evaluation()))[0])),
+            node_batches=-(-settings.node_images // _samples_of(ready.float_graph, evaluation())),
             layers=[job.read(answer) for job, answer in answered],
             metric=loaded(subject).given.metric,
         )
+
+
+def _samples_of(graph: fx.GraphModule, batches: Iterable[Batch]) -> int:
+    """Number of samples in the first batch."""
+    inputs: Any = next(iter(batches))[0]
+    return count_samples(graph, inputs if isinstance(inputs, tuple) else (inputs,))
 
 
 def _onnx_runtime(int8: fx.GraphModule, folder: Path) -> Mapping[str, tuple[Callable[..., object], Integers]]:

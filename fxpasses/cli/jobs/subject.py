@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import fx
 
-from fxpasses.capturing.attempts import capture
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
 from fxpasses.sensitivity.scoring import Scorer
 
+from ..folders.captured_model import captured_model
 from ..folders.folder import DataChoice, ModelChoice
 from ..given import Input, open_both
 from .evaluation_data import evaluation_batches
@@ -59,7 +59,7 @@ class Loaded:
 def loaded(subject: Subject) -> Loaded:
     """Load the model and data, and capture the graph."""
     given = open_both(subject.model, subject.data)
-    graph = capture(given.model.module, given.model.example_inputs())
+    graph = captured_model(given.model)
     return Loaded(given.model, given.data, graph, given)
 
 
@@ -73,14 +73,16 @@ def fused_graph(subject: Subject) -> fx.GraphModule:
 def dense_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the captured float model for them, with its BatchNorms: for pruning."""
     found = loaded(subject)
-    return Scorer(found.graph, evaluation_batches(found.data, images), found.given.metric)
+    return Scorer(found.graph, evaluation_batches(found.data, images), found.given.metric, found.model.output_dims)
 
 
 @lru_cache(maxsize=2)
 def fused_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the fused float graph for them: for int8."""
     found = loaded(subject)
-    return Scorer(fused_graph(subject), evaluation_batches(found.data, images), found.given.metric)
+    return Scorer(
+        fused_graph(subject), evaluation_batches(found.data, images), found.given.metric, found.model.output_dims
+    )
 
 
 def _changed(path: Path) -> int:

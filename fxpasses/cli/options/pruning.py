@@ -147,4 +147,5 @@ class PruneOptions:
     bf16: shared.TrainInBfloat16 = False
     quantize: Annotated[bool, typer.Option("--quantize", help="Quantize the result to int8.")] = False
     target: shared.Target = "auto"
+    opset: shared.Opset = None
     calib: shared.CalibrationImages = None

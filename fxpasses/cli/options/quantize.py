@@ -95,8 +95,9 @@ class QuantizeOptions(RepairSettings, _BeforeRepairs):
     form: Annotated[
         shared.Form,
         typer.Option("--form", metavar="FORM", help="Form of the int8 ONNX file: qdq or qoperator."),
-        _static("Q/DQ pairs and QLinear operators are of static int8 files"),
+        _static("Q/DQ pairs and QLinear operators are of static int8 files", in_recipe=True),
     ] = shared.Form.qdq
+    opset: Annotated[shared.Opset, Row(in_recipe=True)] = None
     activation_bits: Annotated[
         int,
         typer.Option(
@@ -179,5 +180,5 @@ class QuantizeOptions(RepairSettings, _BeforeRepairs):
         typer.Option(
             "--dynamic-size", help="Files that take images of any height and width, as detectors and segmenters do."
         ),
-        _static("its files have the sizes of the example image"),
+        _static("its files have the sizes of the example image", in_recipe=True),
     ] = False

@@ -203,6 +203,18 @@ CalibrationImages = Annotated[
         show_default=False,
     ),
 ]
+Opset = Annotated[
+    int | None,
+    typer.Option(
+        "--opset",
+        metavar="N",
+        min=13,
+        max=23,
+        help="Version of ONNX operators in the files: 13 to 23; 13 to 17 for older runtimes. Default: 18, or the first "
+        "that has all operators.",
+        show_default=False,
+    ),
+]
 Json = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", show_default=False),

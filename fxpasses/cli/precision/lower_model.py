@@ -38,6 +38,7 @@ class LoweredSettings:
     Attributes:
         evaluation_images: largest number of images, spread over the data.
         optimizer: optimizer of the float ONNX file.
+        opset: opset of the ONNX files; None for that of `to_onnx`.
         benchmark: whether to measure latency.
         threads: number of threads to compute on; None for all.
     """
@@ -46,6 +47,7 @@ class LoweredSettings:
     optimizer: Optimizer = "onnxruntime"
     benchmark: bool = True
     threads: int | None = None
+    opset: int | None = None
 
     def __post_init__(self) -> None:
         for what, count in (("evaluation images", self.evaluation_images), ("threads", self.threads)):
@@ -105,10 +107,10 @@ def _artifacts(
     precision = lowering.precision
     onnx_name, pt2_name = f"model.{precision}.onnx", f"model.{precision}.pt2"
     with terminal.step("export float ONNX"):
-        float_onnx = to_onnx(graph, folder / FLOAT_ONNX)
+        float_onnx = to_onnx(graph, folder / FLOAT_ONNX, opset=settings.opset)
         optimize_onnx(float_onnx, float_onnx, settings.optimizer)
     with terminal.step(f"export {precision} ONNX"):
-        lowered_onnx = lowering.to_onnx(graph, lowered, folder / onnx_name, settings.optimizer)
+        lowered_onnx = lowering.to_onnx(graph, lowered, folder / onnx_name, settings.optimizer, settings.opset)
     with terminal.step("save .pt2"):
         save_lowered(lowered, folder / pt2_name)
     return [
@@ -126,7 +128,8 @@ def _agreement(
     images = min(PARITY_IMAGES, settings.evaluation_images, given.data.evaluation_images)
     batches: Iterator[Tensor] = (x for x, _ in given.data.evaluation(PARITY_BATCH, images))
     with terminal.step("compare runtimes", images) as step:
-        return runtime_agreement(first, second, batches, step.advance)
+        place = next(iter(given.model.output_dims), None) or 0
+        return runtime_agreement(first, second, batches, step.advance, samples_dim=place)
 
 
 def _report(

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from torch import fx
 
-from fxpasses.capturing.attempts import capture
 from fxpasses.errors import GraphError
 from fxpasses.export.onnx_forms.half import store_as_bfloat16
 from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
@@ -23,6 +22,7 @@ from fxpasses.precision.half import rounded_to_half, to_half
 from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
 from fxpasses.quantization.numbers.targets import resolved_target
 
+from ..folders.captured_model import captured_model
 from ..options.quantize import BF16, DYNAMIC, FP16, WEIGHT_ONLY, QuantizeOptions
 
 
@@ -66,7 +66,14 @@ class Lowering(Protocol):
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         """The LOWERED graph."""
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
         """Write the ONNX file of the LOWERED graph."""
 
     def recipe(self) -> Mapping[str, Any]:
@@ -92,15 +99,22 @@ class Half:
         return self.precision
 
     def captured(self, model: LoadedModel) -> fx.GraphModule:
-        return fuse(capture(model.module, model.example_inputs()))
+        return fuse(captured_model(model))
 
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_half(graph, self.precision, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
         if self.precision == "fp16":
-            return to_onnx(lowered, path)
-        to_onnx(rounded_to_half(graph, lowered), path)
+            return to_onnx(lowered, path, opset=opset)
+        to_onnx(rounded_to_half(graph, lowered), path, opset=opset)
         optimize_onnx(path, path, optimizer)
         store_as_bfloat16(path)
         return path
@@ -125,10 +139,10 @@ class Half:
 
 def open_capture(model: LoadedModel) -> fx.GraphModule:
     """Capture and fuse a FLOAT graph, with attention layers expanded, so that their linear layers are nodes."""
-    graph = capture(model.module, model.example_inputs())
+    graph = captured_model(model)
     if any(operator_name(graph, node) == "attention" for node in graph.graph.nodes):
         try:
-            graph = capture(model.module, model.example_inputs(), method="export")
+            graph = captured_model(model, method="export")
         except GraphError:  # attention then stays float; the log reports it
             return fuse(graph)
     return fuse(graph)
@@ -153,8 +167,15 @@ class WeightOnly:
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_weight_only(graph, self.config, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
-        return to_onnx(lowered, path)
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
+        return to_onnx(lowered, path, opset=opset)
 
     def recipe(self) -> Mapping[str, Any]:
         return {"method": self.method, **asdict(self.config), "keep_float": list(self.keep_float)}
@@ -193,8 +214,15 @@ class Dynamic:
     def lowered(self, graph: fx.GraphModule) -> fx.GraphModule:
         return to_dynamic(graph, self.target, self.keep_float)
 
-    def to_onnx(self, graph: fx.GraphModule, lowered: fx.GraphModule, path: Path, optimizer: Optimizer) -> Path:
-        return to_onnx(lowered, path)
+    def to_onnx(
+        self,
+        graph: fx.GraphModule,
+        lowered: fx.GraphModule,
+        path: Path,
+        optimizer: Optimizer,
+        opset: int | None = None,
+    ) -> Path:
+        return to_onnx(lowered, path, opset=opset)
 
     def recipe(self) -> Mapping[str, Any]:
         return {"method": self.method, "target": self.target, "keep_float": list(self.keep_float)}

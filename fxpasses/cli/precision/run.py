@@ -23,7 +23,9 @@ def quantize_lowered(
 ) -> None:
     """Lower the model, write ``out``, and print the report."""
     lowering = lowering_of(options)
-    settings = LoweredSettings(measuring.evaluate, options.optimizer.value, measuring.bench, measuring.threads)
+    settings = LoweredSettings(
+        measuring.evaluate, options.optimizer.value, measuring.bench, measuring.threads, options.opset
+    )
     with staged_folder(out) as stage:
         given = open_input(source.chosen_model, source.chosen_data, terminal)
         report = lower_into(stage, given, lowering, settings, terminal)

@@ -61,4 +61,5 @@ def settings_of(options: PruneOptions, measuring: MeasureOptions, seed: int) -> 
         benchmark=measuring.bench,
         threads=measuring.threads,
         seed=seed,
+        opset=options.opset,
     )

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from fxpasses.audit.audit_file import AuditReport, audit
-from fxpasses.capturing.attempts import capture
 from fxpasses.export.files import write_bytes_atomic
 from fxpasses.graph.meta_keys import DTYPE, SHAPE
 from fxpasses.measure.runners import torch_threads
 from fxpasses.passes.fusion import fuse
 from fxpasses.pruning.masks.masks import masks_of
 from fxpasses.reports.document import build_report
+from fxpasses.signature.samples import batch_dims
 
 from ..folders.artifacts import INT8_ONNX
+from ..folders.captured_model import captured_model
 from ..folders.measuring import Artifact, Measured, measure
 from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import PARITY_IMAGES, Input, default_threads
@@ -56,7 +57,7 @@ def prune_into(
     threads = default_threads(settings.threads)
     with torch_threads(threads), tempfile.TemporaryDirectory() as scratch:
         with terminal.step("capture and fuse"):
-            graph = capture(given.model.module, given.model.example_inputs())
+            graph = captured_model(given.model)
             dense = fuse(graph)
         check_overrides(dense, settings.config)
         pruned = prune(graph, given, pruning, terminal)
@@ -133,13 +134,19 @@ def _save_float(small: fx.GraphModule, pruned: Pruned, folder: Path, terminal: T
     masks = masks_of(pruned.graph)
     if masks:
         masks.save(folder / MASKS)
-    example = tuple(torch.zeros(2, *size[1:], dtype=dtype) for size, dtype in _shapes(small))
+    dims = batch_dims(small)
+    shapes = zip(_shapes(small), dims, strict=True)
+    example = tuple(_two_samples(size, dtype, dim) for (size, dtype), dim in shapes)
     with terminal.step("save .pt2"), torch.no_grad():
-        batch = tuple({0: torch.export.Dim("batch")} for _ in example)
+        batch = tuple({} if dim is None else {dim: torch.export.Dim("batch")} for dim in dims)
         program = torch.export.export(small, example, dynamic_shapes=batch)
         buffer = io.BytesIO()  # given a path, torch aborts the process when the disk is full
         torch.export.save(program, buffer)
         write_bytes_atomic(folder / FLOAT_PT2, buffer.getbuffer())
+
+
+def _two_samples(shape: tuple[int, ...], dtype: torch.dtype, dim: int | None) -> Tensor:
+    return torch.zeros([2 if place == dim else size for place, size in enumerate(shape)], dtype=dtype)
 
 
 def _shapes(graph: fx.GraphModule) -> Iterator[tuple[tuple[int, ...], torch.dtype]]:

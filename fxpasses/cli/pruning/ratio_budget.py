@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fxpasses.capturing.attempts import capture
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_json_atomic
 from fxpasses.measure.metrics import POINTS, amount_text
@@ -16,6 +15,7 @@ from fxpasses.pruning.channels.budget import Budget
 from fxpasses.sensitivity.scoring import Scorer
 from fxpasses.sensitivity.search.ratio_search import RatioSearch, largest_ratio
 
+from ..folders.captured_model import captured_model
 from ..given import Input, default_threads
 from ..jobs.evaluation_data import evaluation_batches
 from ..static.quantize_model import Settings
@@ -55,8 +55,9 @@ def within_drop(
         InputError: even the smallest ratio tried loses more, or there is nothing to prune.
     """
     with torch_threads(default_threads(settings.threads)), terminal.step("search the ratio", 0) as step:
-        graph = capture(given.model.module, given.model.example_inputs())
-        scorer = Scorer(graph, evaluation_batches(given.data, settings.evaluation_images), given.metric)
+        graph = captured_model(given.model)
+        batches = evaluation_batches(given.data, settings.evaluation_images)
+        scorer = Scorer(graph, batches, given.metric, given.model.output_dims)
         dense = scorer.float_score.quality
         tried = 0
 

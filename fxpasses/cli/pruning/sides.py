@@ -54,7 +54,7 @@ def float_side(
 ) -> Side:
     """Write the float ONNX file of a fused graph, and return the side."""
     with terminal.step("export float ONNX"):
-        path = to_onnx(graph, folder / FLOAT_ONNX)
+        path = to_onnx(graph, folder / FLOAT_ONNX, opset=settings.opset)
         optimize_onnx(path, path, settings.optimizer)
     macs = macs_of(graph, given, terminal).macs
     runner = torch_runner(graph, FLOAT, name=f"{prefix}torch {FLOAT}")
@@ -72,7 +72,7 @@ def int8_side(
     int8 = int8_graphs(side.graph, batches, images, settings.config, terminal).graph
     with terminal.step("export int8 ONNX"):
         program = exported_program(int8)
-        path = to_onnx(int8, side.folder / INT8_ONNX, form=settings.form, program=program)
+        path = to_onnx(int8, side.folder / INT8_ONNX, form=settings.form, opset=settings.opset, program=program)
     is_kept = not side.prefix
     if is_kept:
         save(int8, side.folder / INT8_PT2, program=program)

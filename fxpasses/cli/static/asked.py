@@ -33,6 +33,7 @@ def settings_of(options: QuantizeOptions, measuring: MeasureOptions, seed: int) 
         calibration_images=options.calib,
         evaluation_images=measuring.evaluate,
         form=options.form.value,
+        opset=options.opset,
         optimizer=options.optimizer.value,
         benchmark=measuring.bench,
         threads=measuring.threads,

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
-from fxpasses.capturing.attempts import capture
-from fxpasses.capturing.dynamic_sizes import image_sizes
 from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
@@ -19,6 +17,7 @@ from fxpasses.training.runs.run_settings import RunSettings
 from fxpasses.training.runs.training_run import CurvePoint
 from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
+from ..folders.captured_model import captured_model
 from ..jobs.training_data import training_batches
 from ..terminal import Terminal
 from .training_lines import TrainingLines
@@ -53,14 +52,13 @@ def trained(
 ) -> tuple[fx.GraphModule, Sequence[CurvePoint]]:
     """Train the model on its data's training split, and convert it: the QUANTIZED graph, and the learning curve."""
     data = given.data
-    module, inputs = given.model.module, given.model.example_inputs()
 
     def batches(epoch: int) -> Iterator[Any]:
         return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
 
     with terminal.step("prepare training"):
         next(batches(0), None)  # data that nothing can be trained on is told before anything slow
-        graph = capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None)
+        graph = captured_model(given.model, dynamic_size=settings.dynamic_size)
         images = settings.calibration_images or min(STATISTICS, data.calibration_images)
         calibration = list(data.calibration(images, BATCH, seed=settings.seed))
         steps = -(-data.calibration_images // BATCH)

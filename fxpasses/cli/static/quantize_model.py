@@ -11,8 +11,6 @@ from torch import Tensor, fx
 
 from fxpasses.agreement.parity_check import ParityReport, parity
 from fxpasses.audit.audit_file import AuditReport, audit
-from fxpasses.capturing.attempts import capture
-from fxpasses.capturing.dynamic_sizes import image_sizes
 from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.program import exported_program
@@ -34,6 +32,7 @@ from fxpasses.reports.lowered import slower_than_float
 from fxpasses.sensitivity.search.placement import Placement
 
 from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
+from ..folders.captured_model import captured_model
 from ..folders.measuring import Measured, macs_of, measure, why_odd
 from ..folders.output_check import checked_outputs
 from ..folders.reporting import random_weights, run_details, write_reports
@@ -68,6 +67,7 @@ class Settings:
         calibration_images: None for ``DEFAULT_CALIBRATION_IMAGES``, or as many as there are.
         evaluation_images: largest number of images, spread over the data.
         form, optimizer: form of the int8 ONNX file, and optimizer of the float one.
+        opset: opset of both; None for that of `to_onnx`.
         benchmark: whether to measure latency.
         threads: number of threads to compute on; None for all.
         seed: seed of the choice of calibration images.
@@ -81,6 +81,7 @@ class Settings:
     calibration_images: int | None = None
     evaluation_images: int = DEFAULT_EVALUATION_IMAGES
     form: Literal["qdq", "qoperator"] = "qdq"
+    opset: int | None = None
     optimizer: Optimizer = "onnxruntime"
     benchmark: bool = True
     threads: int | None = None
@@ -154,8 +155,7 @@ def quantized(given: Input, settings: Settings, terminal: Terminal) -> Quantized
     images = calibration_images(given.data, settings)
     batches = given.data.calibration(images, seed=settings.seed)  # checks the number before anything slow
     with terminal.step("capture and fuse"):
-        module, inputs = given.model.module, given.model.example_inputs()
-        graph = fuse(capture(module, inputs, dynamic=image_sizes(module, inputs) if settings.dynamic_size else None))
+        graph = fuse(captured_model(given.model, dynamic_size=settings.dynamic_size))
     check_overrides(graph, settings.config)
     if settings.qat is not None:
         learned, curve = trained(given, settings, settings.qat, terminal)
@@ -216,11 +216,11 @@ def _note_errors(graph: fx.GraphModule, int8: fx.GraphModule, data: DataSource, 
 
 def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings: Settings, terminal: Terminal) -> None:
     with terminal.step("export float ONNX"):
-        to_onnx(graph, folder / FLOAT_ONNX)
+        to_onnx(graph, folder / FLOAT_ONNX, opset=settings.opset)
         optimize_onnx(folder / FLOAT_ONNX, folder / FLOAT_ONNX, settings.optimizer)
     with terminal.step("export int8 ONNX"):
         program = exported_program(int8)
-        to_onnx(int8, folder / INT8_ONNX, form=settings.form, program=program)
+        to_onnx(int8, folder / INT8_ONNX, form=settings.form, opset=settings.opset, program=program)
     with terminal.step("save .pt2"):
         save(int8, folder / INT8_PT2, program=program)
 

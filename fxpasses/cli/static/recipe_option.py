@@ -12,7 +12,7 @@ from fxpasses.errors import InputError
 from fxpasses.measure.runners import torch_threads
 from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.quantization.repair_table import REPAIRS
-from fxpasses.sensitivity.search.recipe_file import Recipe, read_recipe, write_recipe
+from fxpasses.sensitivity.search.recipe_file import Files, Recipe, read_recipe, write_recipe
 
 from ..folders.folder import DataChoice, ModelChoice
 from ..given import default_threads
@@ -77,7 +77,10 @@ def chosen_settings(
         recipe = read_recipe(origin.recipe)
         images = settings.calibration_images or recipe.calibration_images
         seed = settings.seed if recipe.seed is None else recipe.seed
-        return ChosenSettings(replace(settings, config=recipe.config, calibration_images=images, seed=seed), recipe)
+        of_files = vars(recipe.files)
+        return ChosenSettings(
+            replace(settings, config=recipe.config, calibration_images=images, seed=seed, **of_files), recipe
+        )
     if origin.max_drop is None:
         return ChosenSettings(settings)
     _refuse_beside_search(settings)
@@ -142,7 +145,8 @@ def _searched(
         "sqnr_db": None if chosen.score.sqnr_db is None else round(chosen.score.sqnr_db, 3),
         "speedup_vs_fp32": None if chosen.latency is None else round(chosen.latency.speedup, 3),
     }
-    recipe = Recipe(chosen.settings, images, settings.seed, result)
+    files = Files(settings.dynamic_size, settings.form, settings.opset)
+    recipe = Recipe(chosen.settings, images, settings.seed, result, files)
     return ChosenSettings(replace(settings, config=chosen.settings, calibration_images=images), recipe, is_new=True)
 
 

@@ -35,7 +35,7 @@ def calibrate(
         batches: tensors, tuples of all the model's inputs, or dicts of them by name; labels after them are ignored.
         progress: called with the number of samples of each batch as it is done.
         device: where to run, ``"cuda"`` for one; the graph is back on the CPU afterwards. Nothing is read from a GPU
-            until all batches have passed: NaN and infinity are told then, without their node.
+            until all batches have passed: NaN and infinity are told then.
 
     Returns:
         The number of samples seen.
@@ -58,10 +58,21 @@ def calibrate(
             seen += samples
             if progress is not None:
                 progress(samples)
-        for module in gm.modules():
-            if isinstance(module, Observer):
-                module.settle()
+        _settle(gm)
     return seen
+
+
+def _settle(gm: fx.GraphModule) -> None:
+    """Let every observer read what it kept on another device, in the order of the graph: the first one that finds NaN
+    or infinity observes the tensor in which they arise.
+    """
+    for node in gm.graph.nodes:
+        observer = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(observer, Observer):
+            try:
+                observer.settle()
+            except FxPassesError as error:
+                raise _at_observer(node, error) from error
 
 
 def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
@@ -123,10 +134,14 @@ class _Calibration(fx.Interpreter):
         try:
             return super().run_node(n)
         except FxPassesError as error:
-            source = n.args[0] if n.args and isinstance(n.args[0], fx.Node) else n
-            raise GraphError.at_node(
-                source,
-                why=str(error).splitlines()[0],
-                fix="run the float model on this data and look where its values leave the float range",
-                step="calibrate",
-            ) from error
+            raise _at_observer(n, error) from error
+
+
+def _at_observer(node: fx.Node, error: FxPassesError) -> GraphError:
+    """The error of an observer as one of the node that it observes."""
+    return GraphError.at_node(
+        node.args[0] if node.args and isinstance(node.args[0], fx.Node) else node,
+        why=str(error).splitlines()[0],
+        fix="run the float model on this data and look where its values leave the float range",
+        step="calibrate",
+    )

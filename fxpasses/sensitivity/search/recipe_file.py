@@ -13,6 +13,9 @@
     images = 256
     seed = 0
 
+    [files]                     what differs from the defaults: dynamic_size, form, opset
+    dynamic_size = true
+
     [result]                    result of the run that wrote the recipe; nothing depends on it
     qparams_sha256 = "…"
 
@@ -29,7 +32,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fxpasses.errors import InputError
 from fxpasses.export.files import write_text_atomic
@@ -44,7 +47,22 @@ else:
 
 FORMAT = 1
 FIX = "correct it, or write it again: fxpasses quantize --max-drop writes recipes"
-_SECTIONS = ("format", "quantize", "calibration", "result")
+_SECTIONS = ("format", "quantize", "calibration", "files", "result")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Settings of the files that are written.
+
+    Attributes:
+        dynamic_size: whether height and width of images are free.
+        form: form of the int8 ONNX file.
+        opset: opset of the ONNX files; None for the default.
+    """
+
+    dynamic_size: bool = False
+    form: Literal["qdq", "qoperator"] = "qdq"
+    opset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +73,14 @@ class Recipe:
         config: settings of the quantization.
         calibration_images, seed: choice of the calibration images; None for the command's default.
         result: result of the run that wrote it, for information: ``qparams_sha256``, accuracy, latency.
+        files: settings of the files.
     """
 
     config: QuantConfig
     calibration_images: int | None = None
     seed: int | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
+    files: Files = field(default_factory=Files)
 
     @property
     def qparams_sha256(self) -> str | None:
@@ -86,6 +106,8 @@ def recipe_toml(recipe: Recipe) -> str:
     for override in overrides:
         lines += _section("quantize.overrides", override, repeated=True)
     lines += _section("calibration", {"images": recipe.calibration_images, "seed": recipe.seed})
+    changed = {name: value for name, value in asdict(recipe.files).items() if value != getattr(Files, name)}
+    lines += _section("files", changed)  # defaults are left out: older versions do not know the section
     lines += _section("result", recipe.result)
     return "\n".join(lines)
 
@@ -114,6 +136,8 @@ def read_recipe(path: Path) -> Recipe:
     quantize = _checked_settings(path, _table(path, document, "quantize"))
     calibration = _table(path, document, "calibration")
     _check_keys(path, "calibration", calibration, ("images", "seed"))
+    files = _table(path, document, "files")
+    _check_keys(path, "files", files, [f.name for f in fields(Files)])
     for name in ("images", "seed"):
         _check_whole(path, calibration, name)
     checked(QuantRecipe, document, path, FIX)
@@ -125,6 +149,7 @@ def read_recipe(path: Path) -> Recipe:
         calibration.get("images"),
         calibration.get("seed"),
         _table(path, document, "result"),
+        Files(**files),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fxpasses.errors import InputError
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.model_input import ModelInput
+from fxpasses.models.users.user_batches import BatchRules
 
 MODEL = ModelInput((3,))
 FACTORIES = """
@@ -98,3 +100,13 @@ def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
 def test_more_images_than_there_are_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="generator has only 7"):
         data(tmp_path, "generator").calibration(8)
+
+
+def test_nested_batches_are_refused_with_a_remedy_that_helps() -> None:
+    rules = BatchRules("the data", (3,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nested tensors are a prototype
+        batch = torch.nested.nested_tensor([torch.ones(3), torch.zeros(3)])
+    with pytest.raises(InputError, match=r"(?s)is nested.*torch\.nested\.to_padded_tensor\(batch, 0\.0\)"):
+        rules.checked(batch, 0)
+    assert rules.checked(torch.nested.to_padded_tensor(batch, 0.0), 0)[0].shape == (2, 3)

@@ -10,7 +10,8 @@ import torch
 from cli_runs import fxpasses
 from task_nets import task_file as task_file
 
-from fxpasses.errors import InputError
+from fxpasses.cli.folders.folder import ModelChoice
+from fxpasses.errors import GraphError, InputError
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.zoo import load_model
@@ -55,16 +56,25 @@ def test_an_input_that_is_missing_is_told(task_file: Path, model: LoadedModel) -
         list(open_dataset(f"{task_file}:incomplete", model).evaluation())
 
 
-@pytest.mark.parametrize(
-    ("factory", "message"),
-    [
-        ("swapped", r"(?s)example inputs right, left.*parameters of TwoInputs\.forward are left, right"),
-        ("uneven", r"example input 1 has the shape \[3, 6\]"),
-    ],
-)
-def test_examples_that_do_not_fit_are_refused(task_file: Path, factory: str, message: str) -> None:
+def test_names_in_another_order_are_refused(task_file: Path) -> None:
+    message = r"(?s)example inputs right, left.*parameters of TwoInputs\.forward are left, right"
     with pytest.raises(InputError, match=message):
-        load_model(f"{task_file}:{factory}")
+        load_model(f"{task_file}:swapped")
+
+
+def test_examples_of_different_batches_do_not_run(task_file: Path) -> None:
+    with pytest.raises(GraphError, match=r"(?s)does not run on the example inputs \[\(2, 4\), \(3, 6\)\]"):
+        ModelChoice(f"{task_file}:uneven").load()
+
+
+def test_an_example_without_samples_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n\ndef factory():\n    return torch.nn.Linear(2, 3), torch.zeros(0, 2)\n"
+    )
+    with pytest.raises(
+        InputError, match=r"(?s)example input 0 has the shape \[0, 2\].*give example inputs of a whole batch"
+    ):
+        load_model(f"{tmp_path / 'net.py'}:factory")
 
 
 def test_two_inputs_go_all_the_way(task_file: Path, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_graphs import X86, calibration_data, fused
 from tiny_nets.all_nets import TINY
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fxpasses
-from fxpasses.errors import InputError
+from fxpasses.errors import GraphError, InputError
 from fxpasses.quantization.int8 import bias_correction, mixed_tensors
 from fxpasses.quantization.ranges import deferred, histogram, observers
 from fxpasses.quantization.ranges.activations_in_place import with_activations_in_place
@@ -127,6 +127,28 @@ def test_calibration_is_the_cpus(observer: str, monkeypatch: pytest.MonkeyPatch)
     for module in USERS:
         monkeypatch.setattr(module, "is_remote", lambda x: True)
     assert [str(args) for args in scales()] == here
+
+
+class Logarithm(nn.Module):
+    """A logarithm between two linear layers, whose weights are positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(7, 5, bias=False), nn.Linear(5, 2)
+        nn.init.constant_(self.first.weight, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.log(self.first(x)))
+        return out
+
+
+@pytest.mark.parametrize("observer", ["minmax", "histogram", "percentile:99.9"])
+def test_an_activation_that_becomes_nan_names_the_node(observer: str, remote: None) -> None:
+    config = fxpasses.QuantConfig(target="x86", observer=observer)
+    gm = fxpasses.observe(fxpasses.fuse(fxpasses.capture(Logarithm().eval(), torch.ones(2, 7))), config)
+    fxpasses.calibrate(gm, [torch.ones(2, 7)])
+    with pytest.raises(GraphError, match=r"(?s)node 'log.*test_deferred.py.*NaN.*fix: run the float model"):
+        fxpasses.calibrate(gm, [-torch.ones(2, 7)])
 
 
 def test_no_batch_waits(remote: None) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fxpasses.errors import InputError
 from fxpasses.quantization.config import Override, QuantConfig
-from fxpasses.sensitivity.search.recipe_file import Recipe, read_recipe, recipe_toml, write_recipe
+from fxpasses.sensitivity.search.recipe_file import Files, Recipe, read_recipe, recipe_toml, write_recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +32,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_recipe(tmp_path / "r.toml", recipe)
     assert read_recipe(tmp_path / "r.toml") == recipe
     assert read_recipe(tmp_path / "r.toml").qparams_sha256 == "ab12"
+
+
+def test_settings_of_the_files_are_written_where_they_differ(tmp_path: Path) -> None:
+    recipe = Recipe(CONFIG, files=Files(dynamic_size=True, opset=13))
+    assert tomllib.loads(recipe_toml(recipe))["files"] == {"dynamic_size": True, "opset": 13}
+    assert "files" not in tomllib.loads(recipe_toml(Recipe(CONFIG)))
+    write_recipe(tmp_path / "r.toml", recipe)
+    assert read_recipe(tmp_path / "r.toml") == recipe
 
 
 @settings(max_examples=50)
@@ -58,6 +66,9 @@ def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
         ("[[quantize.overrides]]\nkeep_float = true", "an override without match"),
         ('[[quantize.overrides]]\nmatch = "x"\nkeep_flot = true', "did you mean keep_float"),
         ("quantize = 3", "quantize is no table"),
+        ("[files]\ndynamic = true", "did you mean dynamic_size"),
+        ("[files]\nopset = 12", "greater than or equal to 13"),
+        ('[files]\ndynamic_size = "yes"', "a valid boolean"),
         ('[quantize]\ntarget = "auto"', "another target on each machine"),
         ("[calibration]\nimages = true", "it is no whole number"),
     ],
