@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,6 +77,22 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("FXPASSES_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set FXPASSES_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab_data(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data sets under their names, as the labs take them; CIFAR-10 from its binary files, or made from its images."""
+    folder = tmp_path_factory.mktemp("data")
+    for place in data_dir.iterdir():
+        if place.is_dir() and place.name != "cifar10":
+            (folder / place.name).symlink_to(place.resolve())
+    cifar = data_dir / "cifar10"
+    if (cifar / "load.py").is_file():
+        (folder / "cifar10").mkdir()
+        subprocess.run([sys.executable, cifar / "load.py", folder / "cifar10"], check=True)
+    elif cifar.is_dir():
+        (folder / "cifar10").symlink_to(cifar.resolve())
     return folder
 
 

@@ -23,13 +23,13 @@ from fxpasses.cli.jobs.training_data import training_batches
 from fxpasses.cli.options.methods import check_method, refuse_alien_options
 from fxpasses.cli.static.placing import check_placement
 from fxpasses.cli.static.quantize_model import Settings
-from fxpasses.cli.static.recipe_option import Wish, _refuse_beside_search
+from fxpasses.cli.static.recipe_option import SettingsOrigin, _refuse_beside_search
 from fxpasses.models.data.data_source import SplitSource
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import UNIT_RANGE, ModelInput
 from fxpasses.models.zoo import load_model
-from fxpasses.sensitivity.scoring import Score, Yardstick
+from fxpasses.sensitivity.scoring import Score, Scorer
 from fxpasses.sensitivity.search.recipe_file import read_recipe
 
 DIGIT, AGAIN = ModelInput((1, 8, 8)), "make the folder again"
@@ -112,9 +112,12 @@ COMMAND_CASES: dict[str, Case] = {
         lambda _: each(check_placement, ("all", config(activation_bits=16)), ("measured", config())),
     ),
     f"{STATIC}/recipe_option.py:__post_init__": (
-        lambda folder: Wish(folder / "recipe.toml", said=["--opset"]),
+        lambda folder: SettingsOrigin(folder / "recipe.toml", said=["--opset"]),
         "change the recipe, or leave it",
-        lambda folder: (read_recipe(written(folder / "r.toml", "[files]\nopset = 13")), Wish(None, said=["--opset"])),
+        lambda folder: (
+            read_recipe(written(folder / "r.toml", "[files]\nopset = 13")),
+            SettingsOrigin(None, said=["--opset"]),
+        ),
     ),
     f"{STATIC}/recipe_option.py:_refuse_beside_search": (
         lambda _: _refuse_beside_search(Settings(config(reestimation=True))),
@@ -140,9 +143,9 @@ COMMAND_CASES: dict[str, Case] = {
         lambda _: score(metric=0.5, falls=True),
     ),
     "fxpasses/sensitivity/scoring.py:score": (
-        lambda _: Yardstick(small_net(), lambda: []),
+        lambda _: Scorer(small_net(), lambda: []),
         "give at least one batch",
-        lambda _: Yardstick(small_net(), lambda: [(ROWS, None)]),
+        lambda _: Scorer(small_net(), lambda: [(ROWS, None)]),
     ),
     "fxpasses/signature/examples.py:inputs_of": (
         lambda _: quantize([{"x": ROWS}]),

@@ -73,16 +73,11 @@ NUMBER_CASES: dict[str, Case] = {
         lambda _: (config(weight_search="minmax"), config(weight_search="mse")),
     ),
     "fxpasses/quantization/config.py:__post_init__#3": (
-        lambda _: config(rounding="down"),
-        "use 'nearest' or 'learned'",
-        lambda _: (config(rounding="nearest"), config(rounding="learned")),
-    ),
-    "fxpasses/quantization/config.py:__post_init__#4": (
         lambda _: config(rounding="learned", reestimation=True),
         "drop one of them",
         lambda _: (config(rounding="learned"), config(reestimation=True)),
     ),
-    "fxpasses/quantization/config.py:__post_init__#5": (
+    "fxpasses/quantization/config.py:__post_init__#4": (
         lambda _: config(exact=True, tie_free=False),
         "drop one of them",
         lambda _: (config(exact=True), config(tie_free=False)),

@@ -24,8 +24,8 @@ def cifar_mobilenet_v2(width: float = 0.25, num_classes: int = 10) -> nn.Module:
     """Make a net from ``[B, 3, 32, 32]`` to logits ``[B, num_classes]``; ``width`` multiplies all channel counts."""
     from torchvision.models.mobilenetv2 import MobileNetV2  # heavy: loaded when a net is asked for
 
-    net = MobileNetV2(num_classes, width, STAGES)
-    first = net.features[0][0]
+    net: nn.Module = MobileNetV2(num_classes, width, STAGES)
+    first = net.get_submodule("features.0.0")
     assert isinstance(first, nn.Conv2d)
     first.stride = (1, 1)
     return net

@@ -12,7 +12,7 @@ from cli_runs import fxpasses
 from fxpasses.cli.folders.folder import DataChoice, ModelChoice
 from fxpasses.cli.static import recipe_option
 from fxpasses.cli.static.quantize_model import Settings
-from fxpasses.cli.static.recipe_option import Wish, settled
+from fxpasses.cli.static.recipe_option import SettingsOrigin, chosen_settings
 from fxpasses.cli.terminal import open_terminal
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.sensitivity.search.recipe_file import Files, Recipe, read_recipe, write_recipe
@@ -28,10 +28,12 @@ def test_a_search_writes_them_and_a_recipe_sets_them(tmp_path: Path, monkeypatch
     monkeypatch.setattr(recipe_option, "search_into", lambda *_: found)
     with open_terminal() as terminal:
         asked = Settings(CONFIG, **vars(FILES))
-        searched = settled(tmp_path, *CHOICES, asked, Wish(max_drop=1.0), terminal)
+        searched = chosen_settings(tmp_path, *CHOICES, asked, SettingsOrigin(max_drop=1.0), terminal)
         assert searched.recipe is not None and searched.recipe.files == FILES
         write_recipe(tmp_path / "recipe.toml", searched.recipe)
-        again = settled(tmp_path, *CHOICES, Settings(QuantConfig()), Wish(tmp_path / "recipe.toml"), terminal)
+        again = chosen_settings(
+            tmp_path, *CHOICES, Settings(QuantConfig()), SettingsOrigin(tmp_path / "recipe.toml"), terminal
+        )
     assert {name: getattr(again.settings, name) for name in vars(FILES)} == vars(FILES)
     assert again.settings.config == CONFIG
 

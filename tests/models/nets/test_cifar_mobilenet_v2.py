@@ -14,8 +14,8 @@ def test_parameters_are_the_published_ones() -> None:
 
 
 def test_the_last_stage_sees_four_by_four_positions() -> None:
-    net = cifar_mobilenet_v2().eval()
-    assert net.features(torch.zeros(1, 3, 32, 32)).shape == (1, 1280, 4, 4)
+    features = cifar_mobilenet_v2().eval().get_submodule("features")
+    assert features(torch.zeros(1, 3, 32, 32)).shape == (1, 1280, 4, 4)
 
 
 def test_half_of_the_widths_is_less_than_a_third_of_the_products() -> None:
