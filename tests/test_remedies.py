@@ -20,6 +20,7 @@ from remedy_bundle_cases import BUNDLE_CASES
 from remedy_call_cases import CALL_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_cuda_cases import CUDA_CASES
+from remedy_detection_cases import DETECTION_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_serving_cases import SERVING_CASES
 from remedy_subjects import Detector, X
@@ -32,7 +33,7 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
-CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
+CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from fxpasses.models.zoo import load_model
 
 from . import pt2_model
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
+from .detectors import with_layers_alone
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ class ModelChoice:
             )
         if self.spec.endswith(pt2_model.ENDING):
             return pt2_model.program_model(self.spec, self.weights, self.image_size)
-        return load_model(self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key)
+        loaded = load_model(
+            self.spec, self.weights, self.seed, image_size=self.image_size, weights_key=self.weights_key
+        )
+        return with_layers_alone(loaded)
 
     def details(self, model: LoadedModel) -> dict[str, object]:
         """report.json's ``model_details``: enough to load the model again, from any folder."""
