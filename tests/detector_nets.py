@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 import fxpasses as fx
 from fxpasses.detection import Detector
+from fxpasses.quantization.config import QuantConfig
 
 CLASSES, WIDTH = 4, 32
+QUICK = QuantConfig(observer="minmax", equalization=False, narrow_ranges=False)
+"""Settings without repairs that take time."""
 SMALL, LARGE = 64, 96
 
 
@@ -47,7 +50,7 @@ def ssd() -> nn.Module:
     backbone = Backbone()
     backbone.out_channels = [WIDTH, WIDTH]
     boxes = DefaultBoxGenerator([[2], [2, 3]])
-    return SSD(backbone, boxes, (SMALL, LARGE), CLASSES, detections_per_img=30, topk_candidates=40)
+    return SSD(backbone, boxes, (LARGE, SMALL), CLASSES, detections_per_img=30, topk_candidates=40)
 
 
 def retinanet() -> nn.Module:
@@ -121,4 +124,4 @@ def batches() -> list[list[Tensor]]:
 @cache
 def int8(name: str) -> Detector:
     """The quantized detector of a class, made once."""
-    return fx.quantize_detector(net(name), batches())
+    return fx.quantize_detector(net(name), batches(), QUICK)
