@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from detector_nets import Backbone, batches, faster_rcnn, images, int8, net, retinanet
-from remedy_subjects import Case
+from detector_nets import QUICK, Backbone, batches, faster_rcnn, images, int8, net, retinanet
+from remedy_subjects import Case, int8_file
 from torch import Tensor, nn
 
 import fxpasses as fx
@@ -49,8 +51,14 @@ def _as_tensor(picture: Any) -> Tensor:
     return found
 
 
-def _file(folder: Path, size: tuple[int, int] = SIZE) -> Path:
-    return int8("SSD").to_onnx(folder / "detector.onnx", size, verify=False)
+@cache
+def _file() -> Path:
+    """A detector's file, which takes seconds to write."""
+    return int8("SSD").to_onnx(Path(tempfile.mkdtemp()) / "detector.onnx", SIZE, verify=False)
+
+
+def _resized(image: Tensor) -> Tensor:
+    return nn.functional.interpolate(image[None], size=SIZE)[0]
 
 
 def _odd_sizes(least: int) -> nn.Module:
@@ -88,7 +96,7 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/quantizing.py:quantize_detector": (
         lambda _: fx.quantize_detector(net("SSD"), []),
         "give some images",
-        lambda _: fx.quantize_detector(net("SSD"), [images()]),
+        lambda _: fx.quantize_detector(net("SSD"), [images()], QUICK),
     ),
     "fxpasses/detection/detector.py:train": (
         lambda _: int8("SSD").train(),
@@ -98,7 +106,7 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/one_stage_layers.py:layers_alone": (
         lambda _: layers_alone(net("FasterRCNN"), (3, 64, 64)),
         "fx.quantize_detector(model, batches)",
-        lambda _: fx.quantize_detector(net("FasterRCNN"), batches()),
+        lambda _: int8("FasterRCNN"),
     ),
     "fxpasses/detection/one_stage_layers.py:layers_alone#2": (
         lambda _: _odd_sizes(60),
@@ -108,17 +116,17 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/file/whole_file.py:_check_size": (
         lambda folder: int8("SSD").to_onnx(folder / "d.onnx", [64, 96]),  # type: ignore[arg-type]
         "image_size=(480, 640)",
-        lambda folder: int8("SSD").to_onnx(folder / "d.onnx", (64, 96), verify=False),
+        lambda _: _file(),
     ),
     "fxpasses/detection/file/onnx_detector.py:__init__": (
-        lambda folder: OnnxDetector(fx.export.to_onnx(int8("SSD").graphs["images"], folder / "part.onnx")),
+        lambda folder: OnnxDetector(int8_file(folder)),
         ".to_onnx(path, image_size)",
-        lambda folder: OnnxDetector(_file(folder)),
+        lambda _: OnnxDetector(_file()),
     ),
     "fxpasses/detection/file/onnx_detector.py:__call__": (
-        lambda folder: OnnxDetector(_file(folder))(images(1, (40, 50))),
-        "image_size=(40, 50)",
-        lambda folder: OnnxDetector(_file(folder, (40, 50)))(images(1, (40, 50))),
+        lambda _: OnnxDetector(_file())(images(1, (40, 50))),
+        "resize it",
+        lambda _: OnnxDetector(_file())([_resized(images(1, (40, 50))[0])]),
     ),
     "models/zoos/torchvision_detection.py:detection_blueprint": (
         lambda _: detection_blueprint("ssd300_vgg16", 320),

@@ -13,22 +13,14 @@ from fxpasses.detection.kinds import Kind
 from fxpasses.detection.parts import parts_of
 from fxpasses.errors import InputError
 
+FASTEST = "SSD"
+"""Comparing runtimes takes seconds: only one detector belongs to the quick tests."""
+
 
 def float_detections(name: str, given: list[torch.Tensor]) -> Detections:
     with torch.no_grad():
         found: Detections = net(name)(given)
     return found
-
-
-def mean_overlap(found: Detections, expected: Detections) -> float:
-    """The mean, over expected detections, of the best overlap with one of the same label."""
-    from torchvision.ops import box_iou
-
-    best = []
-    for a, b in zip(found, expected, strict=True):
-        same = a["labels"][:, None] == b["labels"]
-        best.append((box_iou(a["boxes"], b["boxes"]) * same).max(0).values)
-    return float(torch.cat(best).mean())
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -37,11 +29,12 @@ def test_int8_finds_nearly_the_same(name: str) -> None:
     expected, found = float_detections(name, given), int8(name)(given)
     assert sum(len(image["boxes"]) for image in expected) > 20
     assert [sorted(image) for image in found] == [["boxes", "labels", "scores"]] * 4
-    assert mean_overlap(found, expected) > LEAST_OVERLAP
+    for a, b in zip(expected, found, strict=True):
+        assert float((a["scores"] - b["scores"]).abs().max()) < MOST_APART
 
 
-LEAST_OVERLAP = 0.8
-"""Of detections with random weights: many have nearly equal scores, and another of two overlapping ones is kept."""
+MOST_APART = 0.05
+"""Largest difference of the n-th best score in float and in int8: 8 bits of logits from -4 to 4, rounded some times."""
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -57,17 +50,21 @@ def test_float_parts_give_the_float_detections(name: str) -> None:
     assert shared_detections(found, float_detections(name, given)) == 1
 
 
+ROUNDING = 1e-3
+"""Coordinates in pixels are scaled to the given image in float32."""
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_images_of_several_sizes(name: str) -> None:
     given = [*images(1, size=(64, 64)), *images(1, size=(50, 90)), *images(1, size=(120, 100))]
     found = int8(name)(given)
     for image, each in zip(given, found, strict=True):
         height, width = image.shape[1:]
-        assert len(each["boxes"]) and float(each["boxes"][:, 2].max()) <= width
-        assert float(each["boxes"][:, 3].max()) <= height
+        assert len(each["boxes"]) and float(each["boxes"][:, 2].max()) <= width + ROUNDING
+        assert float(each["boxes"][:, 3].max()) <= height + ROUNDING
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [FASTEST, *(pytest.param(n, marks=pytest.mark.slow) for n in NETS if n != FASTEST)])
 def test_integers_are_the_same_in_both_runtimes(name: str) -> None:
     reports = int8(name).parity([images(2, seed=7)])
     assert set(reports) == set(int8(name).graphs)

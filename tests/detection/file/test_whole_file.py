@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from detector_nets import NETS, images, int8, net
+from remedy_subjects import int8_file
 
 from fxpasses.detection import Detector, OnnxDetector
 from fxpasses.detection.file.verifying import LEAST_SHARED, shared_detections, verify_detector
@@ -59,7 +60,9 @@ def test_both_runtimes_find_the_same(name: str, count: int, files: Files) -> Non
 def test_the_best_comes_first(name: str, files: Files) -> None:
     for image in OnnxDetector(files[name])(images(2, SIZE)):
         assert torch.equal(image["scores"], image["scores"].sort(descending=True).values)
-        assert float(image["boxes"][:, 2].max()) <= SIZE[1] and float(image["boxes"][:, 3].max()) <= SIZE[0]
+        assert (
+            float(image["boxes"][:, 2].max()) <= SIZE[1] + 1e-3 and float(image["boxes"][:, 3].max()) <= SIZE[0] + 1e-3
+        )
 
 
 def test_the_file_says_what_it_is(files: Files) -> None:
@@ -84,11 +87,12 @@ def test_faster_rcnn_has_both_parts(files: Files) -> None:
 def test_images_are_resized_and_padded(name: str, tmp_path: Path) -> None:
     """The file is verified when it is written; boxes are in pixels of the given image."""
     for image in OnnxDetector(int8(name).to_onnx(tmp_path / "odd.onnx", ODD))(images(2, ODD)):
-        assert len(image["boxes"]) > 3 and float(image["boxes"].max()) <= ODD[1]
-        assert float(image["boxes"][:, 3].max()) <= ODD[0] and float(image["boxes"].min()) >= 0
+        assert len(image["boxes"]) > 3 and float(image["boxes"].max()) <= ODD[1] + 1e-3
+        assert float(image["boxes"][:, 3].max()) <= ODD[0] + 1e-3 and float(image["boxes"].min()) >= 0
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
 def test_nothing_is_found_above_a_high_threshold(name: str, tmp_path: Path) -> None:
     detector = Detector(net(name), Kind(name), int8(name).graphs)
     steps = detector.steps.roi_heads if name == "FasterRCNN" else detector.steps
@@ -120,8 +124,5 @@ def test_no_images_are_told(files: Files) -> None:
 
 
 def test_another_file_is_told(tmp_path: Path) -> None:
-    from fxpasses.export import to_onnx
-
-    path = to_onnx(int8("SSD").graphs["images"], tmp_path / "part.onnx")
-    with pytest.raises(InputError, match="is not a detector's file"):
-        OnnxDetector(path)
+    with pytest.raises(InputError, match=r"is not a detector's file\n.*not boxes, scores, labels, count"):
+        OnnxDetector(int8_file(tmp_path))
