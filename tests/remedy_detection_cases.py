@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,10 @@ from remedy_subjects import Case, int8_file
 from torch import Tensor, nn
 
 import fxpasses as fx
-from fxpasses.detection import OnnxDetector
-from fxpasses.detection.kinds import kind_of
+from fxpasses.detection import Detector, OnnxDetector
+from fxpasses.detection.file.pieces import float_model
+from fxpasses.detection.file.verifying import verify_detector
+from fxpasses.detection.kinds import Kind, kind_of
 from fxpasses.detection.one_stage_layers import layers_alone
 from fxpasses.models.zoos.torchvision_detection import detection_blueprint
 
@@ -35,7 +35,7 @@ class OfMyOwn(nn.Module):
 
 def _with_masks() -> Any:
     model: Any = faster_rcnn().eval()
-    model.roi_heads.mask_roi_pool = model.roi_heads.mask_head = model.roi_heads.mask_predictor = nn.Identity()
+    model.roi_heads.mask_roi_pool = model.roi_heads.mask_head = model.roi_heads.mask_predictor = nn.Identity().eval()
     return model
 
 
@@ -51,10 +51,31 @@ def _as_tensor(picture: Any) -> Tensor:
     return found
 
 
-@cache
-def _file() -> Path:
-    """A detector's file, which takes seconds to write."""
-    return int8("SSD").to_onnx(Path(tempfile.mkdtemp()) / "detector.onnx", SIZE, verify=False)
+def _file(folder: Path) -> Path:
+    """A detector's file, which takes seconds to write and is kept for the next test."""
+    path = folder.parent / "detector.onnx"
+    return path if path.exists() else int8("SSD").to_onnx(path, SIZE, verify=False)
+
+
+def _of_a_subclass() -> Detector:
+    """A detector whose thresholds are in code of the caller's, which the file does not have."""
+    model: Any = net("SSD")
+
+    class Stricter(type(model)):  # type: ignore[misc]
+        def postprocess_detections(self, *args: Any) -> Any:
+            found = super().postprocess_detections(*args)
+            return [{name: values[:3] for name, values in image.items()} for image in found]
+
+    detector = Detector(model, Kind.SSD, int8("SSD").graphs)
+    detector.steps.__class__ = Stricter
+    return detector
+
+
+class Unexportable(nn.Module):
+    """Steps that ONNX has no operator for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(x)
 
 
 def _resized(image: Tensor) -> Tensor:
@@ -116,17 +137,32 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/file/whole_file.py:_check_size": (
         lambda folder: int8("SSD").to_onnx(folder / "d.onnx", [64, 96]),  # type: ignore[arg-type]
         "image_size=(480, 640)",
-        lambda _: _file(),
+        lambda folder: _file(folder),
     ),
     "fxpasses/detection/file/onnx_detector.py:__init__": (
         lambda folder: OnnxDetector(int8_file(folder)),
         ".to_onnx(path, image_size)",
-        lambda _: OnnxDetector(_file()),
+        lambda folder: OnnxDetector(_file(folder)),
     ),
     "fxpasses/detection/file/onnx_detector.py:__call__": (
-        lambda _: OnnxDetector(_file())(images(1, (40, 50))),
+        lambda folder: OnnxDetector(_file(folder))(images(1, (40, 50))),
         "resize it",
-        lambda _: OnnxDetector(_file())([_resized(images(1, (40, 50))[0])]),
+        lambda folder: OnnxDetector(_file(folder))([_resized(images(1, (40, 50))[0])]),
+    ),
+    "fxpasses/detection/file/pieces.py:float_model": (
+        lambda _: float_model(Unexportable(), (torch.rand(2, 3),), ["x"], ["y"], 18),
+        "deploy the detector in PyTorch",
+        lambda _: int8("SSD")(images()),
+    ),
+    "fxpasses/detection/file/verifying.py:verify_detector": (
+        lambda folder: verify_detector(_of_a_subclass(), _file(folder), SIZE),
+        "verify=False writes the file unchecked",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/file/verifying.py:_run": (
+        lambda folder: verify_detector(int8("SSD"), int8_file(folder), SIZE),
+        "verify=False writes it anyway",
+        lambda folder: _file(folder),
     ),
     "models/zoos/torchvision_detection.py:detection_blueprint": (
         lambda _: detection_blueprint("ssd300_vgg16", 320),

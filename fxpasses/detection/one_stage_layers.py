@@ -68,20 +68,16 @@ def layers_alone(model: nn.Module, image_shape: tuple[int, ...]) -> DetectorLaye
             fix="quantize it in Python, fx.quantize_detector(model, batches), which makes both and joins them",
         )
     whole: Model = model
-    shape = _transformed(whole, image_shape)
-    if (again := _transformed(whole, shape)) != shape:
+    made, _ = whole.transform([torch.zeros(image_shape)])
+    channels, height, width = (int(size) for size in made.tensors.shape[1:])
+    again, _ = whole.transform([torch.zeros(channels, height, width)])
+    if tuple(again.image_sizes[0]) != (height, width):
         raise InputError(
-            f"{type(model).__name__} for images of {shape[1]}x{shape[2]}",
-            why=f"its transform makes {again[1]}x{again[2]} of these: min_size is no multiple of its stride",
+            f"{type(model).__name__} for images of {height}x{width}",
+            why="its transform resizes images of this size, which it makes of others itself: it pads them",
             fix=f"build it with min_size and max_size that are multiples of {whole.transform.size_divisible}",
         )
-    return DetectorLayers(model, kind, shape)
-
-
-def _transformed(model: Model, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    batch, _ = model.transform([torch.zeros(shape)])
-    channels, height, width = (int(size) for size in batch.tensors.shape[1:])
-    return channels, height, width
+    return DetectorLayers(model, kind, (channels, height, width))
 
 
 def data_labels(labels: Tensor, classes: int, categories: int | None) -> Tensor:
