@@ -43,7 +43,7 @@ def _anchors() -> Any:
     return AnchorGenerator(sizes=((16,), (32,)), aspect_ratios=((0.5, 1.0, 2.0),) * 2)
 
 
-def ssd() -> nn.Module:
+def ssd() -> Any:
     from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
     from torchvision.models.detection.ssd import SSD
 
@@ -53,14 +53,14 @@ def ssd() -> nn.Module:
     return SSD(backbone, boxes, (LARGE, SMALL), CLASSES, detections_per_img=30, topk_candidates=40)
 
 
-def retinanet() -> nn.Module:
+def retinanet() -> Any:
     from torchvision.models.detection.retinanet import RetinaNet
 
     sizes = {"min_size": SMALL, "max_size": LARGE, "detections_per_img": 30, "topk_candidates": 50}
     return RetinaNet(Backbone(), CLASSES, anchor_generator=_anchors(), **sizes)
 
 
-def fcos() -> nn.Module:
+def fcos() -> Any:
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.fcos import FCOS
 
@@ -69,7 +69,7 @@ def fcos() -> nn.Module:
     return FCOS(Backbone(), CLASSES, anchor_generator=places, **sizes)
 
 
-def faster_rcnn(norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
+def faster_rcnn(norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> Any:
     from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
     from torchvision.ops import MultiScaleRoIAlign
 
@@ -87,7 +87,7 @@ def faster_rcnn(norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     )
 
 
-NETS: dict[str, Callable[[], nn.Module]] = {
+NETS: dict[str, Callable[[], Any]] = {
     "SSD": ssd,
     "RetinaNet": retinanet,
     "FCOS": fcos,
@@ -96,7 +96,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 
 
 @cache
-def net(name: str) -> nn.Module:
+def net(name: str) -> Any:
     """The float detector of a class, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -25,7 +25,7 @@ class Kind(Enum):
     FASTER_RCNN = "FasterRCNN"
 
 
-def kind_of(model: nn.Module) -> Kind:
+def kind_of(model: Model) -> Kind:
     """The kind of a detector in eval mode.
 
     Raises:
@@ -75,7 +75,8 @@ def without_layers(model: Model, kind: Kind) -> Model:
 def without_values(module: nn.Module) -> nn.Module:
     """A copy of a module on the meta device: it computes sizes and has no memory for weights."""
     tensors = {p: nn.Parameter(p.to("meta"), requires_grad=False) for p in module.parameters()}
-    return _copied(module, tensors | {b: b.to("meta") for b in module.buffers()})
+    made: nn.Module = _copied(module, tensors | {b: b.to("meta") for b in module.buffers()})
+    return made
 
 
 def with_plain_norms(module: nn.Module) -> nn.Module:
@@ -87,7 +88,8 @@ def with_plain_norms(module: nn.Module) -> nn.Module:
 
     shared: dict[Any, Any] = {tensor: tensor for tensor in (*module.parameters(), *module.buffers())}
     frozen = {m: _plain_norm(m) for m in module.modules() if isinstance(m, FrozenBatchNorm2d)}
-    return _copied(module, shared | frozen)
+    made: nn.Module = _copied(module, shared | frozen)
+    return made
 
 
 def _plain_norm(frozen: Any) -> nn.BatchNorm2d:

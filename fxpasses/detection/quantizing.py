@@ -50,7 +50,7 @@ def quantize_detector(model: nn.Module, batches: Iterable[Any], config: QuantCon
     if first is None:
         raise InputError("no batch of images", why="int8 needs ranges, measured on data", fix="give some images")
     # torchvision resizes for SSD to one size, for the others to sizes that depend on the image
-    sizes = None if model.transform.fixed_size is not None else _ANY_SIZE
+    sizes = None if steps.transform.fixed_size is not None else _ANY_SIZE
     captured = capture(parts[IMAGES], first, dynamic=sizes)
     graphs[IMAGES] = quantize_graph(fuse(captured), _tensors(steps, batches), config).graph
     if kind is Kind.FASTER_RCNN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detector_nets import NETS, batches, images, int8, net
+from detector_nets import NETS, QUICK, batches, images, int8, net
 
 import fxpasses as fx
 from fxpasses.detection.file.verifying import shared_detections
@@ -74,7 +74,7 @@ def test_integers_are_the_same_in_both_runtimes(name: str) -> None:
 def test_an_iterator_is_enough_and_the_model_is_not_changed() -> None:
     model = net("FasterRCNN")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    detector = fx.quantize_detector(model, iter(batches()))
+    detector = fx.quantize_detector(model, iter(batches()), QUICK)
     assert list(detector.graphs) == ["images", "regions"]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     expected = int8("FasterRCNN")(images())

@@ -75,4 +75,4 @@ def test_frozen_norms_become_plain_ones() -> None:
     assert sum(isinstance(m, nn.BatchNorm2d) for m in plain.modules()) == 4
     assert not any(isinstance(m, FrozenBatchNorm2d) for m in plain.modules())
     assert torch.allclose(expected, found, rtol=1e-4, atol=1e-4)  # another order of float32 operations
-    assert plain.first[0].weight is backbone.first[0].weight  # type: ignore[index]
+    assert dict(plain.named_parameters())["first.0.weight"] is backbone.first[0].weight

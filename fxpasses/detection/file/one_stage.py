@@ -63,8 +63,6 @@ class SsdEnd(OneStageEnd):
 class RetinaNetEnd(OneStageEnd):
     """RetinaNet: the best candidates of each level, over all classes."""
 
-    reads = (BOXES, LOGITS)
-
     def candidates(self, *outputs: Tensor) -> Candidates:
         parts = zip(*(output.split(self.counts, 1) for output in outputs), strict=True)
         found = [self.of_level(a, *part) for a, part in zip(self.anchors.split(self.counts), parts, strict=True)]
@@ -92,7 +90,7 @@ class RetinaNetEnd(OneStageEnd):
 class FcosEnd(RetinaNetEnd):
     """FCOS: as RetinaNet, with scores that count how central a place is in its box."""
 
-    reads = (BOXES, LOGITS, CENTRED)
+    reads: tuple[str, ...] = (BOXES, LOGITS, CENTRED)
 
     def scores(self, logits: Tensor, *others: Tensor) -> Tensor:
         (centred,) = others

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ..detector import Detector
 
 LEAST_SHARED = 0.9
-"""Smallest share of detections that both find: of equal scores either may be kept."""
+"""Smallest share of detections that both find: rounding may decide which of two boxes is kept."""
+SAME_SCORE = 1e-6
+"""Largest difference of equal scores, computed in another order in float32."""
 _INSIDE = f"{IMAGES}/"
 """Prefix of the tensors of the first int8 part."""
 NEAR_BOX, NEAR_SCORE = 0.1, 1e-3
@@ -62,19 +64,33 @@ def verify_detector(detector: Detector, path: Path, image_size: tuple[int, int])
 
 
 def shared_detections(found: Detections, expected: Detections) -> float:
-    """The share of detections with a counterpart in the other list: same label, same box, same score."""
+    """The share of detections with a counterpart in the other list: same label, same box, same score.
+
+    Where scores are equal, another box may be kept: only the scores of such detections are compared.
+    """
     shares = [_share(*pair) for pair in zip(found, expected, strict=True)]
     return min(shares, default=1.0)
 
 
 def _share(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
-    most = max(len(a["scores"]), len(b["scores"]))
-    if not most:
+    shorter, longer = sorted((len(a["scores"]), len(b["scores"])))
+    if not longer:
         return 1.0
+    near = (a["scores"][:shorter] - b["scores"][:shorter]).abs() <= NEAR_SCORE
     same = (a["boxes"][:, None] - b["boxes"]).abs().amax(2) <= NEAR_BOX
     same &= (a["scores"][:, None] - b["scores"]).abs() <= NEAR_SCORE
     same &= a["labels"][:, None] == b["labels"]
-    return min(int(same.any(1).sum()), int(same.any(0).sum())) / most
+    shares = [int(near.sum()) / longer]
+    for image, has_twin in ((a, same.any(1)), (b, same.any(0))):
+        judged = has_twin[_unequal(image["scores"])]
+        shares += [float(judged.float().mean())] if len(judged) else []
+    return min(shares)
+
+
+def _unequal(scores: Tensor) -> Tensor:
+    """Whether each score differs from all others."""
+    near = (scores[:, None] - scores).abs() <= SAME_SCORE
+    return near.sum(1) == 1
 
 
 def _run(path: Path, images: Tensor) -> tuple[Detections, dict[str, Tensor]]:
@@ -111,4 +127,4 @@ def _like(example: Any, outputs: dict[str, Tensor]) -> Any:
 
 def _is_inside(node: onnx.NodeProto) -> bool:
     """Whether a node belongs to the first int8 part."""
-    return node.output[0].startswith(_INSIDE)
+    return str(node.output[0]).startswith(_INSIDE)
