@@ -75,7 +75,8 @@ class Unexportable(nn.Module):
     """Steps that ONNX has no operator for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.special.bessel_j0(x)
+        found: Tensor = torch.special.bessel_j0(x)
+        return found
 
 
 def _resized(image: Tensor) -> Tensor:

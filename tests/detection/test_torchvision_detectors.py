@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from detector_nets import QUICK, images
+from detector_nets import images
 from torch.utils import _pytree as pytree
 
 import fxpasses as fx
@@ -43,7 +43,7 @@ def sqnr(expected: torch.Tensor, found: torch.Tensor) -> float:
 def test_outputs_are_near_float_and_the_file_works(name: str, tmp_path: Path) -> None:
     model: Any = load_model(f"torchvision/{name}", image_size=NAMES[name]).module
     size = (model.transform.min_size[-1],) * 2
-    detector = fx.quantize_detector(model, [images(2, size, seed=1), images(2, size, seed=2)], QUICK)
+    detector = fx.quantize_detector(model, [images(2, size, seed=1), images(2, size, seed=2)])
     given = prepared(detector.steps, images(2, size, seed=3))
     part = parts_of(model, kind_of(model))["images"]
     with torch.no_grad():
