@@ -16,7 +16,7 @@ from .images import Prepared
 from .kinds import Kind, Model
 
 Detections = list[dict[str, Tensor]]
-"""For each image ``boxes [n, 4]``, ``labels [n]`` and ``scores [n]``, the best first."""
+"""Detections of each image: ``boxes [n, 4]``, ``labels [n]`` and ``scores [n]``, the best first."""
 GridSizes = list[tuple[int, int]]
 """Height and width of each feature map."""
 

@@ -94,7 +94,7 @@ def data_labels(labels: Tensor, classes: int, categories: int | None) -> Tensor:
 
 
 def _coco_order() -> Tensor:
-    """For each of COCO's category ids its place among those in use; -1 for the others."""
+    """The place of each of COCO's category ids among those in use; -1 for the others."""
     from torchvision.models import get_model_weights
 
     described: Any = next(iter(get_model_weights("ssd300_vgg16")))

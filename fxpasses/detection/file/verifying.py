@@ -94,7 +94,7 @@ def _unequal(scores: Tensor) -> Tensor:
 
 
 def _run(path: Path, images: Tensor) -> tuple[Detections, dict[str, Tensor]]:
-    """What the file finds, and the outputs of its first int8 part by name."""
+    """Detections of the file, and the outputs of its first int8 part by name."""
     import onnx
     import onnxruntime as ort
 

@@ -27,6 +27,7 @@ from ..images import noise, prepared
 from ..kinds import Kind
 from ..parts import IMAGES, REGIONS
 from .front import Front
+from .one_size import of_one_size
 from .one_stage import one_stage_end
 from .onnx_detector import OUTPUTS
 from .pieces import Piece, float_model, int8_models, joined
@@ -68,7 +69,8 @@ def _check_size(size: Any) -> None:
 @torch.no_grad()
 def _pieces(detector: Detector, front: Front) -> list[Piece]:
     images = noise(front.given, len(front.mean))
-    models = int8_models(detector.graphs)
+    graphs = detector.graphs | {IMAGES: of_one_size(detector.graphs[IMAGES], front.padded)}
+    models = int8_models(graphs)
     opset = opset_of(models[IMAGES])
     (given,) = (value.name for value in models[IMAGES].graph.input)
     first = Piece(FRONT, float_model(front, (images,), ["images"], ["prepared"], opset), {})
