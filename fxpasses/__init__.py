@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import binary as binary
+    from . import detection as detection
     from . import export as export
     from . import models as models
     from . import pruning as pruning
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .calls.pruned_model import prune as prune
     from .calls.run_report import report as report
     from .capturing.attempts import capture as capture
+    from .detection.quantizing import quantize_detector as quantize_detector
     from .errors import FxPassesError as FxPassesError
     from .errors import GraphError as GraphError
     from .errors import InputError as InputError
@@ -73,6 +75,7 @@ _HOMES = {
     "prepare_training": "fxpasses.training",
     "prune": "fxpasses.calls.pruned_model",
     "quantize": "fxpasses.quantization.api",
+    "quantize_detector": "fxpasses.detection.quantizing",
     "quantize_linear": "fxpasses.quantization.numbers.linear_mapping",
     "reestimate": "fxpasses.quantization.api",
     "report": "fxpasses.calls.run_report",
@@ -81,7 +84,7 @@ _HOMES = {
     "sweep_observers": "fxpasses.quantization.api",
     "train_quantized": "fxpasses.training",
 }
-_SUBPACKAGES = ("binary", "export", "models", "pruning", "training")
+_SUBPACKAGES = ("binary", "detection", "export", "models", "pruning", "training")
 
 
 def __getattr__(name: str) -> object:

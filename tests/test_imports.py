@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UNITS = (
     *("fxpasses.calls", "fxpasses.cli", "fxpasses.sensitivity", "fxpasses.reports", "fxpasses.agreement"),
     *("fxpasses.bundles", "fxpasses.comparing", "fxpasses.serving", "fxpasses.layouts", "fxpasses.measure"),
+    "fxpasses.detection",
     *("fxpasses.audit", "fxpasses.machine", "fxpasses.export", "fxpasses.formats", "fxpasses.models", "fxpasses"),
 )
 """Units whose imports of each other are tested; the last is the core: all of fxpasses that is in no other unit."""
@@ -36,6 +37,7 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.reports": _SHOWING,
     "fxpasses.bundles": {*_SHOWING, "fxpasses.layouts", "fxpasses.bundles"},
     "fxpasses.comparing": {*_EXPORTING, "fxpasses.audit", "fxpasses.comparing"},
+    "fxpasses.detection": {*_MEASURING, "fxpasses.agreement", "fxpasses.detection"},
     "fxpasses.formats": {"fxpasses.formats"},
     "fxpasses.models": {"fxpasses.models"},
     "fxpasses.sensitivity": {*_SHOWING, "fxpasses.sensitivity"},
@@ -43,7 +45,7 @@ MAY_IMPORT_OF_OURS = {
     "fxpasses.serving": {*_EXPORTING, "fxpasses.models", "fxpasses.layouts", "fxpasses.serving"},
     "fxpasses.cli": {
         *(*_SHOWING, "fxpasses.bundles", "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity"),
-        *(*_DEPLOYING, "fxpasses.cli"),
+        *(*_DEPLOYING, "fxpasses.detection", "fxpasses.cli"),
     },
     "fxpasses.calls": {*_SHOWING, "fxpasses.sensitivity", "fxpasses.cli", "fxpasses.calls"},
 }
@@ -63,6 +65,7 @@ MAY_IMPORT_OF_OTHERS = {
     "fxpasses.reports": {"torch", "matplotlib", "rich", "netron", "onnx"},
     "fxpasses.bundles": {"torch", "numpy", "onnx", "onnxruntime", "PIL"},
     "fxpasses.comparing": {"torch", "onnx", "matplotlib"},
+    "fxpasses.detection": {"torch", "torchvision", "onnx", "onnx_ir", "onnxruntime", "onnxscript"},
     "fxpasses.formats": {"pydantic"},
     "fxpasses.models": {
         *("torch", "numpy", "safetensors", "torchvision", "sklearn", "PIL"),

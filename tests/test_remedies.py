@@ -22,6 +22,7 @@ from remedy_cases import GRAPH_CASES
 from remedy_command_cases import COMMAND_CASES
 from remedy_cuda_cases import CUDA_CASES
 from remedy_data_cases import DATA_CASES
+from remedy_detection_cases import DETECTION_CASES
 from remedy_document_cases import DOCUMENT_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_image_cases import IMAGE_CASES
@@ -40,7 +41,7 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
-CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES
+CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES
 CASES |= (
     USER_CASES
     | COMMAND_CASES

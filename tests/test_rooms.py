@@ -63,7 +63,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 TOPS = {"fxpasses", "fxpasses.export", "fxpasses.models", "fxpasses.quantization", "fxpasses.pruning"}
-TOPS |= {"fxpasses.sensitivity", "fxpasses.cli", "fxpasses.training", "fxpasses.bundles"}
+TOPS |= {"fxpasses.detection", "fxpasses.sensitivity", "fxpasses.cli", "fxpasses.training", "fxpasses.bundles"}
 """Folders with rooms in them: a file beside the rooms counts as a room."""
 
 

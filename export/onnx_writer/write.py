@@ -219,7 +219,7 @@ def _run_exporter(
         gm, exported = only_tensors(gm), None
     inputs = example_inputs(gm, dynamic=dynamic_batch)
     try:
-        with _quiet(), kept_registry():
+        with quiet_exporter(), kept_registry():
             program = torch.onnx.export(
                 _without_a_second_trace(gm, dynamic_batch, exported),
                 inputs,
@@ -281,7 +281,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Silence the exporter's progress and deprecation warnings."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -45,9 +45,10 @@ def open_input(model: ModelChoice, data: DataChoice, terminal: Terminal) -> Inpu
 def open_both(model: ModelChoice, data: DataChoice) -> Input:
     """Load the model, its data and its metric, and check that they fit each other."""
     loaded = model.load()
-    metric = metric_of(data.metric, loaded)
-    source = fitted(loaded, open_dataset(data.spec, loaded, data.labels), metric)
-    return Input(loaded, placed_data(source, loaded), model.details(loaded), data.details(), metric)
+    source = open_dataset(data.spec, loaded, data.labels)
+    metric = metric_of(data.metric, loaded, source)
+    source = placed_data(fitted(loaded, source, metric), loaded)
+    return Input(loaded, source, model.details(loaded), data.details(), metric)
 
 
 def default_threads(threads: int | None) -> int:

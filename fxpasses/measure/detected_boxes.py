@@ -34,7 +34,7 @@ def as_detections(output: Tensor, labels: Any) -> tuple[Boxes, Boxes]:
             why="map takes outputs [B, 4 + classes, N] and labels [B, M, 5]: class, left, top, right, bottom",
             fix='name another output, `metric="map@KEY"`, or write a path/file.py:function',
         )
-    return [_found(image) for image in output.float()], [_there(image) for image in known.float()]
+    return [_found(image) for image in output.float()], [true_boxes(image) for image in known.float()]
 
 
 def _found(candidates: Tensor) -> dict[str, Tensor]:
@@ -50,6 +50,7 @@ def _found(candidates: Tensor) -> dict[str, Tensor]:
     return {"boxes": boxes[kept], "scores": scores[order][kept], "labels": classes[order][kept]}
 
 
-def _there(rows: Tensor) -> dict[str, Tensor]:
+def true_boxes(rows: Tensor) -> dict[str, Tensor]:
+    """Boxes and classes of labels ``[M, 5]``, without rows that pad."""
     known = rows[rows[:, 0] >= 0]
     return {"boxes": known[:, 1:], "labels": known[:, 0].long()}

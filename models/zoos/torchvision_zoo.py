@@ -1,4 +1,4 @@
-"""Classification models of torchvision: architecture, published input size and normalisation; no download."""
+"""Models of torchvision: architecture, published input size and normalisation; no download."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fxpasses.errors import InputError
 
 from ..blueprint import Blueprint, unknown_name
 from ..model_input import IMAGENET, Preprocessing
+from .torchvision_detection import detection_blueprint, detection_names
 
 # The layers of these models have fixed sizes; torchvision has a keyword for each.
 IMAGE_SIZE_ARGUMENT: Mapping[str, Callable[[int], dict[str, object]]] = {
@@ -47,6 +48,8 @@ def torchvision_blueprint(name: str, image_size: int | None = None) -> Blueprint
     """
     from torchvision import models
 
+    if name in detection_names():
+        return detection_blueprint(name, image_size)
     names = torchvision_names()
     if name not in names:
         raise unknown_name("torchvision classifier", name, names)

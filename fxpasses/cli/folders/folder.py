@@ -23,6 +23,7 @@ from fxpasses.models.zoo import load_model
 from . import pt2_model
 from .artifacts import QUANTIZE_AGAIN, REPORT_HTML, REPORT_JSON
 from .batch_places import placed_data, with_batch_dims
+from .detectors import with_layers_alone
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class ModelChoice:
         if self.spec.endswith(pt2_model.ENDING):
             return with_batch_dims(pt2_model.program_model(self.spec, self.weights, self.image_size))
         size, key = self.image_size, self.weights_key
-        return with_batch_dims(load_model(self.spec, self.weights, self.seed, image_size=size, weights_key=key))
+        loaded = load_model(self.spec, self.weights, self.seed, image_size=size, weights_key=key)
+        return with_batch_dims(with_layers_alone(loaded))
 
     def details(self, model: LoadedModel) -> dict[str, object]:
         """report.json's ``model_details``: enough to load the model again, from any folder."""

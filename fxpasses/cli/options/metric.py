@@ -22,12 +22,21 @@ from fxpasses.callers_code import told_as_the_callers
 from fxpasses.capturing.checks import run_model
 from fxpasses.errors import InputError
 from fxpasses.measure.metrics import Metric, metric_named, of_output
+from fxpasses.models.data.data_source import DataSource, SplitSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.users.user_code import file_of, is_user_code, load_factory
 
+from ..folders.detectors import detector_metric, layers_in
 
-def metric_of(spec: str | None, model: LoadedModel) -> Metric | None:
+DETECTIONS = "map"
+"""The metric of boxes."""
+
+
+def metric_of(spec: str | None, model: LoadedModel, data: DataSource | None = None) -> Metric | None:
     """Return the metric that ``--metric`` names, for this model's output; None without one.
+
+    Args:
+        data: tells the number of classes, if the metric is of a whole detector's boxes.
 
     Raises:
         InputError: there is no such metric, or output.
@@ -38,7 +47,11 @@ def metric_of(spec: str | None, model: LoadedModel) -> Metric | None:
     name, at, wanted = name.partition("@")
     named = f"{path}:{name}" if path else name
     metric = _callers_own(named) if is_user_code(named) else metric_named(named)
-    return of_output(metric, wanted if at else None, output_keys(model))
+    keys, layers = output_keys(model), layers_in(model)
+    if layers is not None and metric.name == DETECTIONS and not at:
+        categories = data.num_classes if isinstance(data, SplitSource) else None
+        metric = detector_metric(metric, layers, keys, categories)
+    return of_output(metric, wanted if at else None, keys)
 
 
 def output_keys(model: LoadedModel) -> list[str]:

@@ -1,0 +1,85 @@
+"""Whole detectors at the command line: their layers are the model, and the metric ``map`` reads boxes as they do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxpasses.measure.detected_boxes import true_boxes
+from fxpasses.measure.metric_sums import required_labels
+from fxpasses.measure.metrics import Metric
+from fxpasses.measure.torchmetrics_sums import Batch, detections
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import Preprocessing
+
+if TYPE_CHECKING:
+    from fxpasses.detection.one_stage_layers import DetectorLayers
+
+DETECTOR_ONNX = "detector.int8.onnx"
+"""The whole detector, beside the files of its layers."""
+_HOME = "torchvision.models.detection."
+
+
+def is_detector(module: nn.Module) -> bool:
+    """Whether a module is of one of torchvision's classes of detectors; torchvision is not imported for the answer."""
+    return any(kind.__module__.startswith(_HOME) for kind in type(module).__mro__)
+
+
+def with_layers_alone(loaded: LoadedModel) -> LoadedModel:
+    """A loaded detector as a model of its layers, with the input that its transform makes; others as they are.
+
+    Raises:
+        InputError: it is a detector of a kind that is not served.
+    """
+    if not is_detector(loaded.module):
+        return loaded
+    from fxpasses.detection.one_stage_layers import layers_alone
+
+    layers = layers_alone(loaded.module, loaded.input_shape)
+    transform = layers.whole.transform
+    pixels = Preprocessing(tuple(transform.image_mean), tuple(transform.image_std))
+    return replace(loaded, module=layers.eval(), input_shape=layers.image_shape, preprocessing=pixels)
+
+
+def layers_in(model: LoadedModel) -> DetectorLayers | None:
+    """The layers of a detector; None for any other model."""
+    from fxpasses.detection.one_stage_layers import DetectorLayers
+
+    return model.module if isinstance(model.module, DetectorLayers) else None
+
+
+def detector_metric(metric: Metric, layers: DetectorLayers, keys: list[str], categories: int | None) -> Metric:
+    """The metric ``map`` for outputs of a detector's layers, which its own steps turn into boxes.
+
+    Args:
+        keys: names of the model's outputs.
+        categories: number of classes in the data, if it is known.
+    """
+    from fxpasses.detection.one_stage_layers import data_labels
+
+    def prepared(outputs: tuple[Tensor, ...], labels: Any) -> Batch:
+        named = dict(zip(keys, outputs, strict=True))
+        with torch.no_grad():
+            found = layers.detections(named)
+        classes = named["cls_logits"].shape[-1]
+        for image in found:
+            image["labels"] = data_labels(image["labels"], classes, categories)
+        return found, [true_boxes(rows) for rows in required_labels(labels, "map").float()]
+
+    return replace(metric, start=lambda: replace(detections(), prepared=prepared), reads_all=True)
+
+
+def write_whole(folder: Path, model: LoadedModel, int8: fx.GraphModule) -> Path | None:
+    """Write the whole detector as one ONNX file; None for any other model."""
+    layers = layers_in(model)
+    if layers is None:
+        return None
+    from fxpasses.detection.detector import Detector
+    from fxpasses.detection.parts import IMAGES
+
+    detector = Detector(layers.whole, layers.kind, {IMAGES: int8})
+    return detector.to_onnx(folder / DETECTOR_ONNX, layers.image_shape[1:])

@@ -1,0 +1,66 @@
+"""Whole detectors at the command line: quantized by their layers, judged by their own boxes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from cli_runs import fxpasses
+from detector_nets import net
+
+from fxpasses.cli.folders.detectors import is_detector, layers_in, with_layers_alone
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import IMAGENET
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
+
+
+def loaded(module: torch.nn.Module) -> LoadedModel:
+    return LoadedModel("m", module, (3, 64, 64), IMAGENET, True)
+
+
+def test_a_detector_becomes_its_layers() -> None:
+    found = with_layers_alone(loaded(net("SSD")))
+    layers = layers_in(found)
+    assert layers is not None and layers.kind.value == "SSD" and found.input_shape == (3, 64, 96)
+    assert found.preprocessing.mean == (0.485, 0.456, 0.406)
+
+
+def test_any_other_model_stays_as_it_is() -> None:
+    given = loaded(torch.nn.Linear(2, 2))
+    assert with_layers_alone(given) is given and layers_in(given) is None and not is_detector(given.module)
+
+
+@pytest.mark.slow
+def test_quantize_judges_boxes(tmp_path: Path) -> None:
+    """docs/examples: trained for a few epochs, in both runtimes near float, with the whole detector beside."""
+    import importlib.util
+    import sys
+
+    made = {}
+    for name in ("shapes", "detectors"):
+        spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        made[name] = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = made[name]
+        spec.loader.exec_module(made[name])
+    made["shapes"].write(tmp_path / "shapes")
+    model = made["detectors"].fit(made["detectors"].shapes(tmp_path / "shapes"), epochs=6)
+    torch.save(model.state_dict(), tmp_path / "ssd.pt")
+    asked = (
+        f"{EXAMPLES / 'detectors.py'}:ssd",
+        "--weights",
+        tmp_path / "ssd.pt",
+        "--data",
+        f"coco={tmp_path / 'shapes'}",
+    )
+    more = ("--metric", "map", "--calib", "64", "--no-bench", "--threads", "1", "--out", tmp_path / "out")
+    done = fxpasses("quantize", *map(str, asked), *map(str, more))
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    found = {v["name"]: v["accuracy"]["metric"]["value"] for v in report["variants"]}
+    assert found["torch fp32"] > 20
+    assert all(abs(found["torch fp32"] - value) < 2 for value in found.values())
+    assert (tmp_path / "out" / "detector.int8.onnx").is_file()

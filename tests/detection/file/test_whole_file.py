@@ -1,0 +1,135 @@
+"""The whole detector in one ONNX file: onnxruntime finds what PyTorch finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from detector_nets import NETS, images, int8, net
+from remedy_subjects import int8_file
+
+from fxpasses.detection import Detector, OnnxDetector
+from fxpasses.detection.file.verifying import LEAST_SHARED, shared_detections, verify_detector
+from fxpasses.detection.kinds import Kind
+from fxpasses.errors import GraphError, InputError
+from fxpasses.export.metadata import qparams_hash
+
+SIZE = (64, 96)
+"""A size that no detector resizes: interpolations of both runtimes round differently."""
+ODD = (60, 84)
+"""A size that every detector resizes, and all but SSD pad."""
+
+
+class Files(dict[str, Path]):
+    """The file of each detector, written and verified when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = int8(name).to_onnx(self.folder / f"{name}.onnx", SIZE)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("detectors"))
+
+
+MOST_APART = 0.05
+"""Largest difference of the n-th best score. FCOS has GroupNorm, in float, which runtimes round differently: an integer
+behind it may be one step off, which decides between boxes whose scores are nearly equal in a net of random weights.
+"""
+FASTEST = "SSD"
+EACH = [name if name == FASTEST else pytest.param(name, marks=pytest.mark.slow) for name in NETS]
+"""An export takes seconds: only one of them belongs to the quick tests."""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", EACH)
+def test_both_runtimes_find_the_same(name: str, count: int, files: Files) -> None:
+    given = images(count, SIZE, seed=9)
+    found, expected = OnnxDetector(files[name])(given), int8(name)(given)
+    assert [sorted(image) for image in found] == [sorted(image) for image in expected]
+    assert [image["labels"].dtype for image in found] == [torch.int64] * count
+    assert sum(len(image["scores"]) for image in found) > 5 * count
+    if name != "FCOS":
+        assert shared_detections(found, expected) >= LEAST_SHARED
+    for a, b in zip(found, expected, strict=True):
+        assert float((a["scores"] - b["scores"]).abs().max()) < MOST_APART
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_best_comes_first(name: str, files: Files) -> None:
+    for image in OnnxDetector(files[name])(images(2, SIZE)):
+        assert torch.equal(image["scores"], image["scores"].sort(descending=True).values)
+        assert (
+            float(image["boxes"][:, 2].max()) <= SIZE[1] + 1e-3 and float(image["boxes"][:, 3].max()) <= SIZE[0] + 1e-3
+        )
+
+
+def test_the_file_says_what_it_is(files: Files) -> None:
+    model = onnx.load(files["SSD"])
+    onnx.checker.check_model(model)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(said["fxpasses.detector"]) == {"kind": "SSD", "image_size": list(SIZE)}
+    assert said["fxpasses.qparams_sha256"] == qparams_hash(int8("SSD").graphs["images"])
+    assert [output.name for output in model.graph.output] == ["boxes", "scores", "labels", "count"]
+    kinds = {node.op_type for node in model.graph.node}
+    assert {"QuantizeLinear", "NonMaxSuppression"} <= kinds and len(files["SSD"].read_bytes()) < 400_000
+
+
+@pytest.mark.slow
+def test_faster_rcnn_has_both_parts(files: Files) -> None:
+    kinds = [node.op_type for node in onnx.load(files["FasterRCNN"]).graph.node]
+    assert kinds.count("NonMaxSuppression") == 2 and kinds.count("RoiAlign") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+def test_images_are_resized_and_padded(name: str, tmp_path: Path) -> None:
+    """The file is verified when it is written; boxes are in pixels of the given image."""
+    for image in OnnxDetector(int8(name).to_onnx(tmp_path / "odd.onnx", ODD))(images(2, ODD)):
+        assert len(image["boxes"]) > 3 and float(image["boxes"].max()) <= ODD[1] + 1e-3
+        assert float(image["boxes"][:, 3].max()) <= ODD[0] + 1e-3 and float(image["boxes"].min()) >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_is_found_above_a_high_threshold(name: str, tmp_path: Path) -> None:
+    detector = Detector(net(name), Kind(name), int8(name).graphs)
+    steps = detector.steps.roi_heads if name == "FasterRCNN" else detector.steps
+    steps.score_thresh = 2.0
+    found = OnnxDetector(detector.to_onnx(tmp_path / "d.onnx", SIZE))(images(2, SIZE))
+    assert [tuple(image["boxes"].shape) for image in found] == [(0, 4)] * 2
+
+
+def test_a_file_of_another_detector_is_found_out(files: Files, tmp_path: Path) -> None:
+    other = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
+    other.steps.nms_thresh = 0.05
+    with pytest.raises(GraphError, match=r"only \d+ % of what it finds in noise"):
+        verify_detector(other, files["SSD"], SIZE)
+
+
+def test_a_size_of_no_image_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"image_size=640\n.*height and width"):
+        int8("SSD").to_onnx(tmp_path / "d.onnx", 640)  # type: ignore[arg-type]
+
+
+def test_images_of_another_size_are_told(files: Files) -> None:
+    with pytest.raises(InputError, match=r"image 1 is 40x50\n.*takes images of 64x96 alone\n.*image_size=\(40, 50\)"):
+        OnnxDetector(files["SSD"])([*images(1, SIZE), *images(1, (40, 50))])
+
+
+def test_no_images_are_told(files: Files) -> None:
+    with pytest.raises(InputError, match="an empty list of images"):
+        OnnxDetector(files["SSD"])([])
+
+
+def test_another_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is not a detector's file\n.*not boxes, scores, labels, count"):
+        OnnxDetector(int8_file(tmp_path))
