@@ -25,6 +25,7 @@ PACKAGES = {
     "export": "What `fx.export` gives: files, modules that run, and what compares and measures them.",
     "training": "What `fx.training` gives: quantization-aware training, step by step.",
     "pruning": "What `fx.pruning` gives: masks, dependencies, and graphs that are smaller.",
+    "detection": "What `fx.detection` gives: whole detectors of torchvision.",
     "binary": "What `fx.binary` gives: binary and ternary networks.",
 }
 """Packages with public names, and the first line of their pages."""
@@ -38,7 +39,7 @@ RESULTS = (
     "fxpasses.micronet.api.MicroNetScore",
 )
 """Types that public functions take and return, and that have no name of their own in a package."""
-SUBPACKAGES = {"binary", "export", "models", "pruning", "training"}
+SUBPACKAGES = {"binary", "detection", "export", "models", "pruning", "training"}
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 ROLE = re.compile(r":(?:func|class|mod|meth|attr|data|exc):<code>([^<]*)</code>")
 
