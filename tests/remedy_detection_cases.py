@@ -61,7 +61,7 @@ def _of_a_subclass() -> Detector:
     """A detector whose thresholds are in code of the caller's, which the file does not have."""
     model: Any = net("SSD")
 
-    class Stricter(type(model)):  # type: ignore[misc]
+    class Stricter(type(model)):  # type: ignore[misc]  # a class made of a value
         def postprocess_detections(self, *args: Any) -> Any:
             found = super().postprocess_detections(*args)
             return [{name: values[:3] for name, values in image.items()} for image in found]
@@ -136,7 +136,7 @@ DETECTION_CASES: dict[str, Case] = {
         lambda _: _odd_sizes(64),
     ),
     "fxpasses/detection/file/whole_file.py:_check_size": (
-        lambda folder: int8("SSD").to_onnx(folder / "d.onnx", [64, 96]),  # type: ignore[arg-type]
+        lambda folder: int8("SSD").to_onnx(folder / "d.onnx", [64, 96]),  # type: ignore[arg-type]  # the error tried
         "image_size=(480, 640)",
         lambda folder: _file(folder),
     ),

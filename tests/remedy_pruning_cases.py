@@ -88,7 +88,7 @@ PAIRS = [(IMAGES, LABELS)]
 
 CHANNEL_CASES: dict[str, Case] = {
     f"{CHANNELS}/budget.py:__post_init__": (
-        lambda _: Budget("mac", 0.5),  # type: ignore[arg-type]
+        lambda _: Budget("mac", 0.5),  # type: ignore[arg-type]  # the error tried
         "did you mean 'macs'?",
         lambda _: Budget("macs", 0.5),
     ),
@@ -201,7 +201,7 @@ MASK_CASES: dict[str, Case] = {
         lambda _: parse_pattern("block:4x1"),
     ),
     f"{MASKS}/schedules.py:schedule_ratios": (
-        lambda _: schedule_ratios("linear", 0.5, 3),  # type: ignore[arg-type]
+        lambda _: schedule_ratios("linear", 0.5, 3),  # type: ignore[arg-type]  # the error tried
         "use one of one-shot, iterative, cubic",
         lambda _: [schedule_ratios(name, 0.5, 3) for name in ("one-shot", "iterative", "cubic")],
     ),

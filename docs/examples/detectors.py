@@ -1,4 +1,4 @@
-"""A whole detector of torchvision, trained on the pictures of shapes.py, quantized, and judged in both runtimes.
+"""A whole detector of torchvision, trained on the pictures of shapes.py, quantized, and measured in both runtimes.
 
 python docs/examples/shapes.py shapes
 python docs/examples/detectors.py shapes            # one to two minutes on one core

@@ -13,7 +13,15 @@ from fxpasses.agreement.parity_check import ParityReport, parity
 from fxpasses.errors import InputError
 from fxpasses.export.torch_int8 import to_torch
 
-from .float_steps import Detections, GridSizes, judged_detections, one_stage_detections, proposals_of, regions_of
+from .float_steps import (
+    Detections,
+    GridSizes,
+    feature_sizes,
+    one_stage_detections,
+    proposals_of,
+    regions_of,
+    two_stage_detections,
+)
 from .images import Images, Prepared, image_batches, prepared
 from .kinds import Kind, Model, without_layers, without_values
 from .parts import IMAGES, REGIONS
@@ -57,15 +65,13 @@ class Detector(nn.Module):
             sizes = self.grid_sizes(given.batch.tensors)
             return one_stage_detections(self.steps, self.kind, outputs, sizes, given)
         proposals = proposals_of(self.steps, outputs["scores"], outputs["deltas"], given)
-        return judged_detections(self.steps, parts[REGIONS], outputs["features"], proposals, given)
+        return two_stage_detections(self.steps, parts[REGIONS], outputs["features"], proposals, given)
 
     def grid_sizes(self, images: Tensor) -> GridSizes:
         """Height and width of each feature map for prepared images ``[B, C, H, W]``."""
         size = tuple(images.shape[1:])
         if size not in self._sizes:
-            maps = self._backbone[0](images.new_empty(1, *size, device="meta"))
-            found = maps.values() if isinstance(maps, Mapping) else [maps]
-            self._sizes[size] = [(each.shape[-2], each.shape[-1]) for each in found]
+            self._sizes[size] = feature_sizes(self._backbone[0], size)
         return self._sizes[size]
 
     def parity(self, batches: Iterable[Any]) -> dict[str, ParityReport]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .images import Prepared
 from .kinds import Kind, Model
@@ -19,6 +19,17 @@ Detections = list[dict[str, Tensor]]
 """Detections of each image: ``boxes [n, 4]``, ``labels [n]`` and ``scores [n]``, the best first."""
 GridSizes = list[tuple[int, int]]
 """Height and width of each feature map."""
+
+
+def feature_sizes(backbone: nn.Module, image_shape: tuple[int, ...]) -> GridSizes:
+    """Height and width of each feature map for images ``(C, H, W)``.
+
+    Args:
+        backbone: without values (:func:`.kinds.without_values`).
+    """
+    maps = backbone(torch.empty(1, *image_shape, device="meta"))
+    found = maps.values() if isinstance(maps, Mapping) else [maps]
+    return [(int(each.shape[-2]), int(each.shape[-1])) for each in found]
 
 
 def sizes_only(batch: Any, sizes: GridSizes) -> list[Tensor]:
@@ -69,20 +80,20 @@ def regions_of(model: Model, features: dict[str, Tensor], proposals: list[Tensor
     return regions
 
 
-def judged_detections(
+def two_stage_detections(
     model: Model,
-    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    head: Callable[[Tensor], Mapping[str, Tensor]],
     features: dict[str, Tensor],
     proposals: list[Tensor],
     given: Prepared,
 ) -> Detections:
-    """Detections of Faster R-CNN: ``judge`` is called on the regions, if there are any."""
+    """Detections of Faster R-CNN: ``head`` is called on the regions, if there are any."""
     images = given.batch
     if not sum(map(len, proposals)):
         return [_nothing(images.tensors) for _ in proposals]
-    judged = judge(regions_of(model, features, proposals, given))
+    outputs = head(regions_of(model, features, proposals, given))
     boxes, scores, labels = model.roi_heads.postprocess_detections(
-        judged["logits"], judged["deltas"], proposals, images.image_sizes
+        outputs["logits"], outputs["deltas"], proposals, images.image_sizes
     )
     found = [{"boxes": b, "labels": c, "scores": s} for b, c, s in zip(boxes, labels, scores, strict=True)]
     detections: Detections = model.transform.postprocess(found, images.image_sizes, given.originals)

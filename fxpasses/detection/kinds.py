@@ -32,7 +32,7 @@ def kind_of(model: Model) -> Kind:
         GraphError: it is in training mode.
         InputError: it is no detector of these kinds, has a ``forward`` of its own, or finds more than boxes.
     """
-    known = next((kind for kind, base in _classes().items() if isinstance(model, base)), None)
+    known = known_kind(model)
     if known is None or type(model).forward is not _classes()[known].forward:
         named = ", ".join(kind.value for kind in Kind)
         own = "" if known is None else f", or has a forward of its own beside that of {known.value}"
@@ -49,6 +49,11 @@ def kind_of(model: Model) -> Kind:
         )
     require_eval(model)
     return known
+
+
+def known_kind(model: object) -> Kind | None:
+    """The kind whose class, or a subclass of it, a model is of; None for any other model."""
+    return next((kind for kind, base in _classes().items() if isinstance(model, base)), None)
 
 
 def _classes() -> dict[Kind, type[Any]]:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from fxpasses.errors import InputError
 
-from .float_steps import Detections, one_stage_detections
+from .float_steps import Detections, feature_sizes, one_stage_detections
 from .images import Prepared
-from .kinds import Kind, Model, kind_of
+from .kinds import Kind, Model, kind_of, without_values
 from .parts import IMAGES, OneStage, parts_of
 
 COCO_CLASSES = 91
@@ -32,10 +32,7 @@ class DetectorLayers(OneStage):
         super().__init__(parts_of(model, kind)[IMAGES])
         self.kind, self.image_shape = kind, image_shape
         self._whole = [model]  # in a list: its weights are counted once
-        with torch.no_grad():
-            maps = self.backbone(torch.zeros(1, *image_shape))
-        values = maps.values() if isinstance(maps, Mapping) else [maps]
-        self.grid_sizes = [(int(each.shape[-2]), int(each.shape[-1])) for each in values]
+        self.grid_sizes = feature_sizes(without_values(self.backbone), image_shape)
 
     @property
     def whole(self) -> Model:

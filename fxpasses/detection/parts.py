@@ -45,8 +45,8 @@ class Proposing(nn.Module):
         return {"features": kept, "scores": list(scores), "deltas": list(deltas)}
 
 
-class Judging(nn.Module):
-    """The head of Faster R-CNN that judges regions: logits ``[R, classes]`` and box deltas ``[R, 4 * classes]``."""
+class RegionHead(nn.Module):
+    """The head of Faster R-CNN that reads regions: logits ``[R, classes]`` and box deltas ``[R, 4 * classes]``."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -66,5 +66,5 @@ def parts_of(model: Model, kind: Kind) -> dict[str, nn.Module]:
     """The parts of a detector by name; they share its tensors."""
     if kind is not Kind.FASTER_RCNN:
         return {IMAGES: with_plain_norms(OneStage(model)).eval()}
-    parts = {IMAGES: Proposing(model), REGIONS: Judging(model)}
+    parts = {IMAGES: Proposing(model), REGIONS: RegionHead(model)}
     return {name: with_plain_norms(part).eval() for name, part in parts.items()}

@@ -1,8 +1,9 @@
 """Exact products of integer matrices: ``torch._int_mm`` where it has a kernel, float32 products in pieces elsewhere.
 
-torch's own ``[M, K] x [K, N]`` of int8 has a fast kernel on x86 with VNNI and on CUDA. On other CPUs it is a loop over
-single values, 5 times (one row) to 80 times (64 rows) as slow as a float32 product. That product is exact as long as
-its sums stay within ``2**24``, so it is taken over pieces of K, and the pieces are added as integers.
+torch's own ``[M, K] x [K, N]`` of int8 has a fast kernel on x86 with VNNI and on CUDA. On x86 without VNNI it is a loop
+over single values, far slower than a float32 product. That product is exact as long as its sums stay within ``2**24``,
+so it is taken over pieces of K, and the pieces are added as integers. Other CPUs keep torch's own: some of them may be
+told to multiply float32 as bfloat16, which is not exact, and no x86 without VNNI can.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..cpu import cpu_flags, has_vnni
+from ..cpu import cpu_flags, has_vnni, is_x86
 
 _LARGEST = 128
 """Largest magnitude of an int8 value."""
@@ -26,7 +27,7 @@ def integer_product(q: Tensor, weight: Tensor) -> Tensor:
     Returns:
         The exact sums, int32 ``[M, N]``.
     """
-    if q.is_cuda or _has_kernel():
+    if q.is_cuda or not _pieces_are_faster():
         product: Tensor = torch.ops.aten._int_mm(q.to(torch.int8), weight)
         return product
     sums = _piece(q, weight, 0)
@@ -41,5 +42,6 @@ def _piece(q: Tensor, weight: Tensor, first: int) -> Tensor:
 
 
 @cache
-def _has_kernel() -> bool:
-    return has_vnni(cpu_flags())
+def _pieces_are_faster() -> bool:
+    flags = cpu_flags()
+    return is_x86() and bool(flags) and not has_vnni(flags)

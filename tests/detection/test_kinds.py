@@ -28,7 +28,7 @@ def test_a_classifier_is_no_detector() -> None:
 def test_a_forward_of_its_own_is_refused() -> None:
     kind = type(net("SSD"))
 
-    class Changed(kind):  # type: ignore[valid-type,misc]
+    class Changed(kind):  # type: ignore[valid-type,misc]  # a class made of a parameter
         def forward(self, images: object) -> object:
             return images
 

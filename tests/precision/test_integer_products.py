@@ -13,7 +13,7 @@ from fxpasses.precision.integer_products import PIECE, integer_product
 
 @pytest.fixture(params=[True, False], ids=["kernel", "pieces"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(integer_products, "_has_kernel", lambda: request.param)
+    monkeypatch.setattr(integer_products, "_pieces_are_faster", lambda: not request.param)
     return bool(request.param)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
 DETECTOR_ONNX = "detector.int8.onnx"
 """The whole detector, beside the files of its layers."""
-_HOME = "torchvision.models.detection."
 
 
 def is_detector(module: nn.Module) -> bool:
-    """Whether a module is of one of torchvision's classes of detectors; torchvision is not imported for the answer."""
-    return any(kind.__module__.startswith(_HOME) for kind in type(module).__mro__)
+    """Whether a module is a whole detector of torchvision; torchvision is not imported for the answer."""
+    if "torchvision.models.detection" not in sys.modules:
+        return False
+    from fxpasses.detection.kinds import known_kind
+
+    return known_kind(module) is not None
 
 
 def with_layers_alone(loaded: LoadedModel) -> LoadedModel:

@@ -114,7 +114,7 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
         made = {name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
         command(**values, **made)
 
-    flattened.__signature__ = inspect.Signature(flat, return_annotation=None)  # type: ignore[attr-defined]
+    flattened.__signature__ = inspect.Signature(flat, return_annotation=None)  # type: ignore[attr-defined]  # functions take one
     flattened.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
     del flattened.__wrapped__
     return flattened

@@ -17,7 +17,7 @@ SMALLEST_FOUND = 1e-2
 
 
 class Between(nn.Module):
-    """Outputs of the first part to the regions that the second one judges, their places and their chances.
+    """Outputs of the first part to the regions that the second one reads, their places and their chances.
 
     Of each image the best ``P`` proposals are kept: ``regions [B * P, C, h, w]``, ``proposals [B, P, 4]`` and ``chances
     [B, P]``, which are 0 where an image has fewer.

@@ -82,8 +82,8 @@ def _share(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     same &= a["labels"][:, None] == b["labels"]
     shares = [int(near.sum()) / longer]
     for image, has_twin in ((a, same.any(1)), (b, same.any(0))):
-        judged = has_twin[_unequal(image["scores"])]
-        shares += [float(judged.float().mean())] if len(judged) else []
+        compared = has_twin[_unequal(image["scores"])]
+        shares += [float(compared.float().mean())] if len(compared) else []
     return min(shares)
 
 

@@ -97,11 +97,11 @@ def _two_stage(
     names += [f"{each}.{level}" for each in ("scores", "deltas") for level in range(len(outputs["scores"]))]
     between: nn.Module = Between(detector.steps, front, outputs["scores"]).eval()
     made = between(*args)
-    judged = detector.int8[REGIONS](made["regions"])
+    second = detector.int8[REGIONS](made["regions"])
     (regions,) = (value.name for value in models[REGIONS].graph.input)
-    ends = (judged["logits"], judged["deltas"], made["proposals"], made["chances"])
+    ends = (second["logits"], second["deltas"], made["proposals"], made["chances"])
     end_names = ["logits", "deltas", "proposals", "chances"]
-    sources = {name: f"{REGIONS if name in judged else BETWEEN}/{name}" for name in end_names}
+    sources = {name: f"{REGIONS if name in second else BETWEEN}/{name}" for name in end_names}
     return [
         Piece(
             BETWEEN, float_model(between, args, names, list(made), opset), {name: f"{IMAGES}/{name}" for name in names}

@@ -1,4 +1,4 @@
-"""Whole detectors at the command line: quantized by their layers, judged by their own boxes."""
+"""Whole detectors at the command line: quantized by their layers, measured by their own boxes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,15 @@ def test_any_other_model_stays_as_it_is() -> None:
     assert with_layers_alone(given) is given and layers_in(given) is None and not is_detector(given.module)
 
 
+def test_a_backbone_of_the_same_package_is_no_detector() -> None:
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+    given = loaded(resnet_fpn_backbone(backbone_name="resnet18", weights=None).eval())
+    assert not is_detector(given.module) and with_layers_alone(given) is given
+
+
 @pytest.mark.slow
-def test_quantize_judges_boxes(tmp_path: Path) -> None:
+def test_quantize_measures_boxes(tmp_path: Path) -> None:
     """docs/examples: trained for a few epochs, in both runtimes near float, with the whole detector beside."""
     import importlib.util
     import sys

@@ -117,7 +117,7 @@ def test_a_file_of_another_detector_is_found_out(files: Files, tmp_path: Path) -
 
 def test_a_size_of_no_image_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"image_size=640\n.*height and width"):
-        int8("SSD").to_onnx(tmp_path / "d.onnx", 640)  # type: ignore[arg-type]
+        int8("SSD").to_onnx(tmp_path / "d.onnx", 640)  # type: ignore[arg-type]  # the error tested
 
 
 def test_images_of_another_size_are_told(files: Files) -> None:

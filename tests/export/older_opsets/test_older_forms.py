@@ -22,7 +22,7 @@ X = np.ones((2, 3), np.float32)
 
 
 def node(op_type: str, *inputs: np.ndarray, **settings: object) -> ir.Node:
-    model = ir.from_proto(model_of(one_node(op_type, list(inputs), **settings)))  # type: ignore[arg-type]
+    model = ir.from_proto(model_of(one_node(op_type, list(inputs), **settings)))  # type: ignore[arg-type]  # attributes
     return next(iter(model.graph))
 
 
