@@ -6,8 +6,9 @@
     python scripts/coverage.py --models timm/NAME torchvision/NAME hf/NAME ...
 
 A model is ok when its int8 ONNX file runs in onnxruntime and gives the integers of the PyTorch int8 module, at most
-one step apart anywhere. Whatever fails shows the error a user would see; a CRASH is a defect of ours. Every model has a
-process of its own, ended after --limit seconds; a run that is stopped goes on where it was, given the same FILE.
+one step apart anywhere, and every part of its outputs has at least 10 dB, or is noise in float, too. Whatever fails
+shows the error a user would see; a CRASH is a defect of ours. Every model has a process of its own, ended after --limit
+seconds; a run that is stopped goes on where it was, given the same FILE.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def table_of(found: Sequence[Outcome]) -> Table:
         "float",
         "SQNR dB",
         "worst part dB",
+        "in bfloat16",
         "max LSB",
         "at any node",
         "s",
@@ -99,7 +101,7 @@ def table_of(found: Sequence[Outcome]) -> Table:
         table.add_column(heading, overflow="fold")
     for o in found:
         cells: tuple[object, ...] = (o.input_size, o.status, o.int8_nodes, o.float_nodes, o.sqnr_db, o.worst_part_db)
-        cells += (o.max_lsb, o.max_lsb_at_any_node)
+        cells += (o.twin_db, o.max_lsb, o.max_lsb_at_any_node)
         table.add_row(o.name, *("" if c is None else str(c) for c in cells), str(o.seconds), short_reason(o))
     return table
 

@@ -25,6 +25,7 @@ from fxpasses.graph.stages import graph_facts
 from fxpasses.measure.output_comparison import compare_outputs
 from fxpasses.models.loaded_model import LoadedModel
 from zoo_coverage.classifiers import open_model
+from zoo_coverage.float_twin import spoilt_parts
 from zoo_coverage.real_models import ZOOS, ZooModel, open_zoo_model
 
 CALIBRATION = 8
@@ -38,7 +39,8 @@ class Outcome:
 
     ``status``: ok; failed, with an error that a user can act on; a CRASH is a defect of fxpasses; or torch itself can
     neither trace nor export the model. ``worst_part_db`` is the SQNR of the part of an output that is furthest from
-    float.
+    float; ``twin_db``, only for nets with a part below 10 dB, that of the same net in float with weights in bfloat16,
+    which shows whether the part is noise.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Outcome:
     float_nodes: int = 0
     sqnr_db: float | None = None
     worst_part_db: float | None = None
+    twin_db: float | None = None
     max_lsb: int | None = None
     max_lsb_at_any_node: int | None = None
     seconds: float = 0.0
@@ -89,8 +92,11 @@ def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
     outcome.sqnr_db = round(sqnr_db(_first(loaded.module(images)), _first(int8(images))), 1)
     outcome.step = "compare outputs"
     float_graph = fx.fuse(fx.capture(loaded.module, images[:2]))
-    parts = [score.sqnr_db for score in compare_outputs(float_graph, int8, [(images,)])]
+    scores = compare_outputs(float_graph, int8, [(images,)])
+    parts = [score.sqnr_db for score in scores]
     outcome.worst_part_db = min((round(part, 1) for part in parts if part is not None), default=None)
+    spoilt, twin = spoilt_parts(float_graph, scores, (images,))
+    outcome.twin_db = None if twin is None else round(twin, 1)
     with tempfile.TemporaryDirectory() as folder:
         outcome.step = "export"
         path = fx.export.to_onnx(int8, Path(folder) / "model.onnx")
@@ -100,6 +106,8 @@ def _cover(loaded: LoadedModel | ZooModel, outcome: Outcome) -> None:
     if report.max_lsb_at_any_node > LARGEST_LSB:
         outcome.status = FAILED
         outcome.reason = f"{report.max_lsb_at_any_node} LSB at {report.first_divergence}"
+    elif spoilt:
+        outcome.status, outcome.reason = FAILED, "; ".join(spoilt)
 
 
 def torch_captures(model: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
