@@ -67,6 +67,11 @@ def _moved() -> torch.fx.GraphModule:
     return graph
 
 
+def _of_version_1(folder: Path) -> Path:
+    torch.save({"format": "fxpasses training checkpoint 1"}, folder / "old.pt")
+    return folder / "old.pt"
+
+
 def _resumed_from_new(folder: Path) -> None:
     path = _torn(folder)
     path.unlink()
@@ -135,7 +140,7 @@ TRAINING_CASES: dict[str, Case] = {
         "remove it and start again",
         _resumed_from_new,
     ),
-    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#4": (
+    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#3": (
         lambda folder: _run(settings=replace(SHORT, lr=0.5)).resume(_saved(folder)),
         "resume with the same model and settings",
         lambda folder: _run().resume(_saved(folder)),
@@ -145,7 +150,12 @@ TRAINING_CASES: dict[str, Case] = {
         "give the path of a checkpoint",
         lambda folder: _run().resume(_saved(folder)),
     ),
-    "fxpasses/training/runs/checkpoint_file.py:read_checkpoint#3": (
+    "fxpasses/training/runs/checkpoint_file.py:_require_checkpoint": (
+        lambda folder: _run().resume(_of_version_1(folder)),
+        "start the training again",
+        _resumed_from_new,
+    ),
+    "fxpasses/training/runs/checkpoint_file.py:_require_checkpoint#2": (
         lambda folder: _run().resume(_weights(folder)),
         "give the file that training wrote",
         lambda folder: _run().resume(_saved(folder)),

@@ -53,7 +53,11 @@ def main() -> None:
     graph = fxpasses.capture(model.module, model.example_inputs())
     config = TrainingConfig(weight_bits=arguments.bits, activation_bits=arguments.activation_bits or arguments.bits)
     settings = RunSettings(
-        epochs=arguments.epochs, lr=arguments.lr, distillation=arguments.distillation, dampening=arguments.dampening
+        epochs=arguments.epochs,
+        lr=arguments.lr,
+        weight_decay=arguments.weight_decay,
+        distillation=arguments.distillation,
+        dampening=arguments.dampening,
     )
     calibration = [batch.clone() for batch in data.calibration(STATISTICS, CALIBRATION_BATCH)]
     before = _remembered(out / "before.json", lambda: _before(graph, model.module, data, calibration, config))
@@ -136,6 +140,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--activation-bits", type=int)
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--weight-decay", type=float, default=RunSettings.weight_decay)
     parser.add_argument("--distillation", type=float, default=0.7)
     parser.add_argument("--dampening", type=float)
     parser.add_argument("--batch", type=int, default=64)

@@ -62,6 +62,12 @@ def test_one_that_would_run_something(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "evil_was_here").exists()
 
 
+def test_one_of_another_version(tmp_path: Path) -> None:
+    torch.save({"format": "fxpasses training checkpoint 1", "made_of": MADE_OF}, tmp_path / "old.pt")
+    with pytest.raises(InputError, match=r"(?s)another version.*start the training again"):
+        read_checkpoint(tmp_path / "old.pt", MADE_OF)
+
+
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "weights.pt")
     with pytest.raises(InputError, match="no training checkpoint"):

@@ -20,7 +20,9 @@ from torch import nn
 from ...errors import InputError
 from ...writing.atomic import write_bytes_atomic
 
-FORMAT = "fxpasses training checkpoint 1"
+_MARK = "fxpasses training checkpoint"
+FORMAT = f"{_MARK} 2"
+"""Mark of the files that this version writes. 2: frozen layers have a learning rate by their bits."""
 
 
 def fingerprint(module: nn.Module, *settings: object) -> str:
@@ -62,10 +64,7 @@ def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
             why="it is torn, or holds something else than tensors and plain data",
             fix="remove it and start again, or give one that is whole",
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is no training checkpoint", why="it has no mark of one", fix="give the file that training wrote"
-        )
+    _require_checkpoint(path, content)
     if content.get("made_of") != made_of:
         raise InputError(
             f"the checkpoint {path} is of another run",
@@ -73,3 +72,17 @@ def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
             fix="resume with the same model and settings, or give another checkpoint path",
         )
     return content
+
+
+def _require_checkpoint(path: Path, content: Any) -> None:
+    mark = content.get("format") if isinstance(content, dict) else None
+    if isinstance(mark, str) and mark.startswith(_MARK) and mark != FORMAT:
+        raise InputError(
+            f"{path} is a checkpoint of another version",
+            why=f"it says {mark!r}, and this version of fxpasses reads {FORMAT!r}",
+            fix="start the training again, or end it with the version that began it",
+        )
+    if mark != FORMAT:
+        raise InputError(
+            f"{path} is no training checkpoint", why="it has no mark of one", fix="give the file that training wrote"
+        )

@@ -7,12 +7,17 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from ...quantization.numbers.qparams import IntType
 from ..fake.trained_layer import TrainedLayer
 from ..frozen.frozen_layer import FrozenLayer
 from .run_settings import RunSettings
 
 _BIAS_RATE = 10.0
 """Learning rate of a frozen layer's biases, relative to its weights: a sum has many terms, so bias steps are finer."""
+
+
+_FULL_RATE_AT = 8
+"""Largest integer of a grid from which on the whole rate is used: that of 5 bits is 15, of 4 bits 7, of 2 bits 1."""
 
 
 def parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
@@ -32,13 +37,30 @@ def parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list
 
 
 def frozen_parameter_groups(gm: nn.Module, settings: RunSettings | None = None) -> list[dict[str, Any]]:
-    """Parameter groups of a frozen TRAINING graph for Adam, whose steps are about as large as the rate."""
-    rate = (settings or RunSettings()).frozen_lr
-    layers = [m for m in gm.modules() if isinstance(m, FrozenLayer)]
-    weights = [m.weight for m in layers if m.weight.requires_grad]
-    biases = [m.bias for m in layers if m.bias is not None and m.bias.requires_grad]
-    groups = [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * _BIAS_RATE}]
+    """Parameter groups of a frozen TRAINING graph for Adam, whose steps are about as large as the rate.
+
+    Layers of fewer than 5 bits have a smaller rate: see :func:`frozen_rate`.
+    """
+    settings = settings or RunSettings()
+    layers: dict[float, list[FrozenLayer]] = {}
+    for module in gm.modules():
+        if isinstance(module, FrozenLayer):
+            layers.setdefault(frozen_rate(settings, module.grid), []).append(module)
+    groups = []
+    for rate, equal in layers.items():
+        weights = [m.weight for m in equal if m.weight.requires_grad]
+        biases = [m.bias for m in equal if m.bias is not None and m.bias.requires_grad]
+        groups += [{"params": weights, "lr": rate}, {"params": biases, "lr": rate * _BIAS_RATE}]
     return [group for group in groups if group["params"]]
+
+
+def frozen_rate(settings: RunSettings, grid: IntType) -> float:
+    """Learning rate of a frozen layer's weights, in steps of their scale.
+
+    The fewer levels a grid has, the more does a weight that moves to the next one change the layer. At 2 bits the rate
+    of 8 bits moves so many at once that the first steps undo what the open phase has learned.
+    """
+    return settings.frozen_lr * min(1.0, grid.high / _FULL_RATE_AT)
 
 
 def optimizer_of(gm: fx.GraphModule, settings: RunSettings, *, frozen: bool) -> torch.optim.Optimizer:

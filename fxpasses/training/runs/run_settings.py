@@ -25,7 +25,7 @@ class RunSettings:
         hold_at: share of the open phase after which BatchNorm statistics and observed ranges are fixed. Fixed while the
             learning rate is still high, a net far from trained does not recover.
         frozen_share: share of all steps in the last phase, on the int8 graph itself.
-        frozen_lr: learning rate of its weights, in steps of their scales, with Adam.
+        frozen_lr: learning rate of its weights, in steps of their scales, with Adam; less below 5 bits.
         ema: decay of the average of parameters that is frozen instead of them; 0 for none.
         seed: seed of all random choices except those of the data.
     """
