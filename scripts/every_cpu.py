@@ -6,9 +6,11 @@
 
 Files for the targets x86, x86-avx2 and arm run in onnxruntime on this machine and, under qemu, on x86 without VNNI
 (Nehalem, Haswell) and on ARM (cortex-a72, neoverse-n1, max without SVE, max); one tiny net runs in PyTorch there, too.
-Every output is compared bit by bit with the exact integer reference. On ARM the instructions of one inference are
-counted; time under emulation says nothing. What that needs (qemu, an ARM root, wheels; 250 MB, with PyTorch 800) is
-fetched once, through apt and pip, into --cache; no administrator is needed and nothing is installed.
+CPUs with VNNI (tigerlake with AVX-512, arrow_lake without), which qemu does not know, are emulated by Bochs, which
+boots a whole PC for onnxruntime. Every output is compared bit by bit with the exact integer reference. On ARM the
+instructions of one inference are counted; time under emulation says nothing. What that needs (qemu, an ARM root,
+wheels: 250 MB, with PyTorch 800; a PC: 290) is fetched once, through apt and pip, into --cache; no administrator is
+needed and nothing is installed.
 
 DATA (or the folder FXPASSES_DATA names) holds models/, imagenet/ and cifar10/; what is not there is random.
 Exit code: 0 if all that ran is exact, 1 if not.
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TextIO, TypeVar
@@ -32,11 +34,12 @@ from emulation.bundle_tests import BundleTest, self_tests, unpacked
 from emulation.cache import Unavailable, size_bytes
 from emulation.checks import Check, outcomes_of
 from emulation.children import Children, side_by_side
-from emulation.cpus import ARM, EMULATED, HERE, Emulation, describe_x86, this_machine
+from emulation.cpus import ARM, EMULATED, HERE, Cpu, Emulation, WholeMachine, describe_x86, this_machine
 from emulation.fetching import fetch_counting, fetch_emulation, fetch_torch, with_project
 from emulation.int8_files import LARGE_NETS, RESNET20, TARGETS, TINY_NETS, Int8File, make_files
 from emulation.outcome import ONNXRUNTIME, TORCH, Outcome
 from emulation.tables import difference_table, failures, instructions_table, notes, summary
+from emulation.whole_machine.fetch_machine import fetch_machine
 from rich.console import Console
 
 from fxpasses.export.files import write_json_atomic
@@ -46,6 +49,8 @@ NETS = {net.name: net for net in (*TINY_NETS, RESNET20, *LARGE_NETS)}
 QUICK = (*(net.name for net in TINY_NETS), RESNET20.name)
 QUICK_IMAGES = 4
 TORCH_NET = TINY_NETS[0].name
+QUICK_BOOTED_CPUS = ("tigerlake",)
+"""CPUs with a PC of their own in a quick run."""
 QUICK_TORCH_CPUS = (HERE, "Haswell", "neoverse-n1")
 """CPUs for a quick run in PyTorch, which takes one to two minutes to import under emulation."""
 TESTS = Path(__file__).resolve().parent.parent / "tests"
@@ -103,7 +108,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"small nets only, {QUICK_IMAGES} images of ResNet-20")
     parser.add_argument("--nets", nargs="+", choices=NETS, metavar="NET", help=f"only these: {', '.join(NETS)}")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, help="only these")
-    parser.add_argument("--cpus", nargs="*", choices=names, default=names, metavar="CPU", help=", ".join(names))
+    parser.add_argument("--cpus", nargs="*", choices=names, metavar="CPU", help=f"only these: {', '.join(names)}")
     parser.add_argument("--torch-nets", nargs="*", choices=NETS, default=[TORCH_NET], metavar="NET",
                         help="those that run in PyTorch, too, which takes minutes to import (%(default)s)")  # fmt: skip
     parser.add_argument("--bundles", nargs="+", type=Path, metavar="ZIP", help="self-tests of these, and nothing else")
@@ -119,62 +124,90 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path, said: Console) -> list[Check]:
     """Checks to run: every file in onnxruntime, a few in PyTorch; this machine comes first."""
-    plain, counting, with_torch = _fetched_all(chosen, said)
-    if isinstance(plain, Emulation):
-        describe_x86(folder / "described")
-        plain = replace(plain, described=folder / "described")
-    if isinstance(with_torch, Emulation):
-        with_torch = with_project(with_torch, folder / "project")
+    fetched = _fetched_all(chosen, said, folder)
     few = [file for file in files if file.net in chosen.torch_nets]
     checks = []
-    for cpu in (this_machine(), *(cpu for cpu in EMULATED if cpu.name in chosen.cpus)):
+    for cpu in chosen_cpus(chosen):
         base = Check(cpu, ONNXRUNTIME, files, folder / "ran" / cpu.folder_name, use_options=not chosen.without_options)
         in_torch = replace(base, runtime=TORCH, files=few, folder=base.folder / TORCH)
         if cpu.is_emulated:
-            base = _on(base, plain)
-            in_torch = _on(in_torch, with_torch if cpu.architecture == ARM else plain)
+            base = _on(base, fetched.booted if cpu.is_booted else fetched.plain)
+            in_torch = _on(in_torch, fetched.with_torch if cpu.architecture == ARM else fetched.plain)
         if cpu.is_emulated and cpu.architecture == ARM:
-            if isinstance(counting, str):
-                base = replace(base, why_uncounted=counting)
+            if isinstance(fetched.counting, str):
+                base = replace(base, why_uncounted=fetched.counting)
             else:
-                base = replace(base, counting=counting[cpu.name])
-        is_tried = few and (not chosen.quick or cpu.name in QUICK_TORCH_CPUS)
+                base = replace(base, counting=fetched.counting[cpu.name])
+        is_tried = few and not cpu.is_booted and (not chosen.quick or cpu.name in QUICK_TORCH_CPUS)
         checks += [base, in_torch] if is_tried else [base]
     return checks
+
+
+def chosen_cpus(chosen: argparse.Namespace) -> list[Cpu]:
+    """This machine, and the emulated CPUs asked for; a quick run leaves out what takes a minute to boot again."""
+    names = chosen.cpus if chosen.cpus is not None else [cpu.name for cpu in EMULATED if _is_default(cpu, chosen.quick)]
+    return [this_machine(), *(cpu for cpu in EMULATED if cpu.name in names)]
+
+
+def _is_default(cpu: Cpu, quick: bool) -> bool:
+    return not (quick and cpu.is_booted) or cpu.name in QUICK_BOOTED_CPUS
 
 
 def planned_bundles(chosen: argparse.Namespace, folder: Path, said: Console) -> list[BundleTest]:
     """The self-tests of all bundles on each CPU; the machine itself comes first."""
     bundles = unpacked(chosen.bundles, folder / "bundles")
-    plain = _fetched(lambda: fetch_emulation(chosen.cache), "qemu, an ARM root and onnxruntime", said)
-    if isinstance(plain, Emulation):
-        describe_x86(folder / "described")
-        plain = replace(plain, described=folder / "described")
+    fetched = _fetched_all(chosen, said, folder, only_onnxruntime=True)
     tests = []
-    for cpu in (this_machine(), *(cpu for cpu in EMULATED if cpu.name in chosen.cpus)):
+    for cpu in chosen_cpus(chosen):
         test = BundleTest(cpu, bundles, folder / "ran" / cpu.folder_name)
         if cpu.is_emulated:
-            test = replace(test, why_not=plain) if isinstance(plain, str) else replace(test, emulation=plain)
+            found = fetched.booted if cpu.is_booted else fetched.plain
+            test = replace(test, why_not=found) if isinstance(found, str) else replace(test, emulation=found)
         tests.append(test)
     return tests
 
 
-def _on(check: Check, emulation: Emulation | str) -> Check:
+def _on(check: Check, emulation: Emulation | WholeMachine | str) -> Check:
     """Return the check with its emulation, or with the reason why there is none."""
     return replace(check, why_not=emulation) if isinstance(emulation, str) else replace(check, emulation=emulation)
 
 
+@dataclass(frozen=True)
+class _AllFetched:
+    """Emulation under qemu for onnxruntime, with counters, and with PyTorch; and a PC that Bochs boots.
+
+    Each may be the reason why there is none.
+    """
+
+    plain: Emulation | str
+    counting: dict[str, Emulation] | str
+    with_torch: Emulation | str
+    booted: WholeMachine | str
+
+
 def _fetched_all(
-    chosen: argparse.Namespace, said: Console
-) -> tuple[Emulation | str, dict[str, Emulation] | str, Emulation | str]:
-    """Emulation for onnxruntime, with counters, and with PyTorch; each may be the reason why there is none."""
-    plain = _fetched(lambda: fetch_emulation(chosen.cache), "qemu, an ARM root and onnxruntime", said)
+    chosen: argparse.Namespace, said: Console, folder: Path, *, only_onnxruntime: bool = False
+) -> _AllFetched:
+    cpus = chosen_cpus(chosen)
+    plain: Emulation | str = _fetched(
+        lambda: fetch_emulation(chosen.cache), "qemu, an ARM root and onnxruntime", said)  # fmt: skip
+    booted: WholeMachine | str = "no CPU of this run is booted"
+    if any(cpu.is_booted for cpu in cpus):
+        what = "Bochs, a kernel and onnxruntime for a whole PC"
+        booted = _fetched(lambda: WholeMachine(fetch_machine(chosen.cache)), what, said)
     if isinstance(plain, str):
-        return plain, plain, plain
+        return _AllFetched(plain, plain, plain, booted)
+    describe_x86(folder / "described")
+    described = replace(plain, described=folder / "described")
+    if only_onnxruntime:
+        return _AllFetched(described, "not asked for", described, booted)
     counting = _fetched(lambda: fetch_counting(chosen.cache, plain), "a qemu that counts instructions", said)
-    if not chosen.torch_nets:
-        return plain, counting, plain
-    return plain, counting, _fetched(lambda: fetch_torch(chosen.cache, plain), "PyTorch for ARM", said)
+    with_torch: Emulation | str = described
+    if chosen.torch_nets:
+        with_torch = _fetched(lambda: fetch_torch(chosen.cache, plain), "PyTorch for ARM", said)
+    if isinstance(with_torch, Emulation):
+        with_torch = with_project(with_torch, folder / "project")
+    return _AllFetched(described, counting, with_torch, booted)
 
 
 def _fetched(fetch: Callable[[], Fetched], what: str, said: Console) -> Fetched | str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emulation.checks import LIMIT_S
 from emulation.children import Children
-from emulation.cpus import Cpu, Emulation, command_on
+from emulation.cpus import Cpu, Emulation, Moved, WholeMachine, command_on
 from emulation.jobs import why_ended
 from emulation.outcome import ONNXRUNTIME, Difference, Outcome
 from fxpasses.bundles import read_about, unpack_bundle
@@ -30,7 +30,7 @@ class BundleTest:
     cpu: Cpu
     bundles: Sequence[Path]
     folder: Path
-    emulation: Emulation | None = None
+    emulation: Emulation | WholeMachine | None = None
     why_not: str | None = None
 
 
@@ -57,7 +57,8 @@ def _of_bundle(test: BundleTest, bundle: Path, children: Children) -> list[Outco
         ]
     test.folder.mkdir(parents=True, exist_ok=True)
     errors = test.folder / f"{bundle.name}.txt"
-    command, environment = command_on(test.cpu, test.emulation, [str(bundle / "run.py"), "--selftest"])
+    arguments = [str(bundle / "run.py"), "--selftest"]
+    command, environment = command_on(test.cpu, test.emulation, arguments, moved=Moved((bundle,)))
     ended = children.run(command, environment, errors, LIMIT_S)
     said = _VERSION.search(ended.printed)
     found = [

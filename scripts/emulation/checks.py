@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulation.children import Children
-from emulation.cpus import ARM, Cpu, Emulation, command_on
+from emulation.cpus import ARM, Cpu, Emulation, Moved, WholeMachine, command_on
 from emulation.fetching import ARM_TORCH, PLUGIN
 from emulation.int8_files import BATCH, Int8File, arrays_of
 from emulation.jobs import Job, run_job
@@ -40,7 +40,7 @@ class Check:
     runtime: str
     files: Sequence[Int8File]
     folder: Path
-    emulation: Emulation | None = None
+    emulation: Emulation | WholeMachine | None = None
     counting: Emulation | None = None
     use_options: bool = True
     why_not: str | None = None
@@ -110,10 +110,18 @@ def _job(check: Check, entries: Sequence[dict[str, Any]], folder: Path, marks: P
         assert check.counting is not None
         emulation, plugin = check.counting, f"{check.counting.qemu / PLUGIN},out={marks}"
 
+    moved = _moved(entries) if isinstance(emulation, WholeMachine) else Moved()
+
     def command(description: Path) -> tuple[list[str], dict[str, str]]:
-        return command_on(check.cpu, emulation, [str(runner), str(description)], plugin)
+        return command_on(check.cpu, emulation, [str(runner), str(description)], plugin, moved)
 
     return Job(command, entries, folder, LIMIT_S)
+
+
+def _moved(entries: Sequence[dict[str, Any]]) -> Moved:
+    """Files of the entries that a PC of its own reads, and those that it writes."""
+    read = {Path(entry[key]) for entry in entries for key in ("path", "inputs")}
+    return Moved(tuple(sorted(read)), tuple(Path(entry["outputs"]) for entry in entries))
 
 
 def _counted(check: Check, entries: Sequence[dict[str, Any]], children: Children) -> dict[str, Instructions] | str:

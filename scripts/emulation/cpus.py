@@ -14,6 +14,7 @@ from fxpasses.cpu import cpu_flags, cpu_name, has_vnni
 
 HERE = "this machine"
 X86, ARM = "x86_64", "aarch64"
+BOOT = Path(__file__).with_name("whole_machine") / "boot.py"
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,13 @@ class Cpu:
     """One CPU, real or emulated.
 
     Attributes:
-        name: as qemu spells it.
+        name: as its emulator spells it.
         architecture: ``"x86_64"`` or ``"aarch64"``.
         about: the int8 kernels that runtimes choose on it.
         saturates: whether onnxruntime's kernels for uint8 x int8 add two products in 16 bits there: those for AVX2 do,
             those for SSE4.1 and for VNNI do not.
-        flags: what Linux would list in /proc/cpuinfo, of those that decide on kernels; x86 only.
+        flags: what Linux would list in /proc/cpuinfo, of those that decide on kernels; x86 under qemu only.
+        is_booted: whether Bochs emulates it together with a whole PC, because qemu does not know its instructions.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Cpu:
     about: str
     saturates: bool = False
     flags: str = ""
+    is_booted: bool = False
 
     @property
     def folder_name(self) -> str:
@@ -53,6 +56,8 @@ EMULATED = (
     Cpu("neoverse-n1", ARM, "dot product"),
     Cpu("max,sve=off", ARM, "matrix product"),
     Cpu("max", ARM, "SVE, SME"),
+    Cpu("tigerlake", X86, "AVX-512 VNNI", is_booted=True),
+    Cpu("arrow_lake", X86, "AVX-VNNI", is_booted=True),
 )
 
 
@@ -85,25 +90,47 @@ class Emulation:
     arm_wheels: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True)
+class WholeMachine:
+    """A PC that Bochs emulates: the folder that :mod:`emulation.whole_machine.fetch_machine` fills."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Files that a program on a PC of its own reads, and files that it writes; elsewhere all programs see all files."""
+
+    brought: tuple[Path, ...] = ()
+    returned: tuple[Path, ...] = ()
+
+
 def describe_x86(folder: Path) -> None:
     """Write a /proc/cpuinfo for each emulated x86 CPU, because qemu shows that of the host to programs."""
     for cpu in EMULATED:
-        if cpu.architecture == X86:
+        if cpu.architecture == X86 and not cpu.is_booted:
             (folder / cpu.folder_name / "proc").mkdir(parents=True)
             about = f"processor\t: 0\nmodel name\t: {cpu.name}, emulated by qemu\nflags\t\t: {cpu.flags}\n\n"
             (folder / cpu.folder_name / "proc" / "cpuinfo").write_text(about)
 
 
 def command_on(
-    cpu: Cpu, emulation: Emulation | None, arguments: Sequence[str], plugin: str | None = None
+    cpu: Cpu,
+    emulation: Emulation | WholeMachine | None,
+    arguments: Sequence[str],
+    plugin: str | None = None,
+    moved: Moved = Moved(),
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command, and its environment, that runs a Python program on a CPU.
 
-    On x86 it is this interpreter with its packages, on ARM the one of the ARM root.
+    On x86 it is this interpreter with its packages, on ARM the one of the ARM root, and on a PC of its own that of its
+    root.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     if not cpu.is_emulated:
         return [sys.executable, *arguments], environment
+    if isinstance(emulation, WholeMachine):
+        return _boot_command(cpu, emulation, arguments, moved), environment
     assert emulation is not None, "an emulated CPU needs qemu"
     command = [str(emulation.qemu / f"qemu-{cpu.architecture}"), "-cpu", cpu.name]
     command += ["-plugin", plugin] if plugin else []
@@ -114,3 +141,12 @@ def command_on(
     environment["PYTHONPATH"] = os.pathsep.join(str(wheels) for wheels in emulation.arm_wheels)
     python = str(emulation.arm_root / emulation.arm_python)
     return [*command, "-L", str(emulation.arm_root), python, *arguments], environment
+
+
+def _boot_command(cpu: Cpu, machine: WholeMachine, arguments: Sequence[str], moved: Moved) -> list[str]:
+    command = [sys.executable, str(BOOT), "--machine", str(machine.folder), "--cpu", cpu.name]
+    for path in moved.brought:
+        command += ["--brought", str(path)]
+    for path in moved.returned:
+        command += ["--returned", str(path)]
+    return [*command, "--", *arguments]

@@ -87,14 +87,14 @@ def mirror_among(addresses: Sequence[str]) -> str | None:
     return next((a for a in addresses if a.rstrip("/").rpartition("/")[2] == "debian"), None)
 
 
-def unpack_wheels(requirements: Sequence[str], python: str, folder: Path) -> None:
-    """Unpack wheels for aarch64 and CPython ``python`` ("3.13"), and their dependencies, into ``folder``.
+def unpack_wheels(requirements: Sequence[str], python: str, folder: Path, architecture: str = "aarch64") -> None:
+    """Unpack wheels for an architecture and CPython ``python`` ("3.13"), and their dependencies, into ``folder``.
 
     Raises:
         Unavailable: there is no pip, or the registry cannot be reached or has no such wheel.
     """
     abi = f"cp{python.replace('.', '')}"
-    platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (28, 27, 17)]
+    platforms = [f"--platform=manylinux_2_{minor}_{architecture}" for minor in (28, 27, 17)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:", *platforms]
     command += ["--implementation=cp", f"--abi={abi}", f"--python-version={python}", f"--target={folder}"]
     run_tool([*command, *requirements])

@@ -16,7 +16,7 @@ import pytest
 from bundle_folders import bundle
 from emulation.cache import Unavailable
 from emulation.checks import Check
-from emulation.cpus import ARM, EMULATED, HERE, Emulation
+from emulation.cpus import ARM, EMULATED, HERE, Emulation, WholeMachine
 from emulation.int8_files import TINY_NETS, Int8File
 from emulation.outcome import ONNXRUNTIME, TORCH
 from rich.console import Console
@@ -47,6 +47,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, folder: Path, said: Console, *argum
     monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)
     monkeypatch.setattr(every_cpu, "fetch_counting", lambda cache, emulation: counting)
     monkeypatch.setattr(every_cpu, "fetch_torch", lambda cache, emulation: emulation)
+    monkeypatch.setattr(every_cpu, "fetch_machine", lambda cache: folder / "pc")
     files = [file_of(TINY), file_of("cifar_resnet20")]
     return every_cpu.planned(every_cpu.parse(list(arguments)), files, folder, said)
 
@@ -55,9 +56,11 @@ def test_every_cpu_runs_all_files_and_a_few_in_pytorch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console
 ) -> None:
     checks = planned(monkeypatch, tmp_path, said)
-    assert [c.cpu.name for c in checks[::2]] == [HERE, *(cpu.name for cpu in EMULATED)]
-    assert [c.runtime for c in checks] == [ONNXRUNTIME, TORCH] * (1 + len(EMULATED))
-    assert {len(c.files) for c in checks[::2]} == {2} and {len(c.files) for c in checks[1::2]} == {1}
+    in_onnxruntime, in_torch = ([c for c in checks if c.runtime == runtime] for runtime in (ONNXRUNTIME, TORCH))
+    assert [c.cpu.name for c in in_onnxruntime] == [HERE, *(cpu.name for cpu in EMULATED)]
+    assert [c.cpu.name for c in in_torch] == [HERE, *(cpu.name for cpu in EMULATED if not cpu.is_booted)]
+    assert {len(c.files) for c in in_onnxruntime} == {2} and {len(c.files) for c in in_torch} == {1}
+    assert [c.cpu.name for c in checks if isinstance(c.emulation, WholeMachine)] == ["tigerlake", "arrow_lake"]
     assert len({c.folder for c in checks}) == len(checks)
     assert [c.cpu.name for c in checks if c.counting] == [cpu.name for cpu in EMULATED if cpu.architecture == ARM]
 
@@ -70,7 +73,8 @@ def test_some_cpus_without_pytorch(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_quick_imports_pytorch_three_times_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
     checks = planned(monkeypatch, tmp_path, said, "--quick")
     assert [c.cpu.name for c in checks if c.runtime == TORCH] == [HERE, "Haswell", "neoverse-n1"]
-    assert len([c for c in checks if c.runtime == ONNXRUNTIME]) == 1 + len(EMULATED)
+    tried = [c.cpu.name for c in checks if c.runtime == ONNXRUNTIME]
+    assert tried == [HERE, *(cpu.name for cpu in EMULATED if cpu.name != "arrow_lake")], "one PC is booted, not two"
 
 
 def test_without_options_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
@@ -99,6 +103,7 @@ def test_counting_may_fail_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         every_cpu, "fetch_emulation", lambda cache: Emulation(tmp_path, arm_root=tmp_path, arm_python="python")
     )
     monkeypatch.setattr(every_cpu, "fetch_counting", unavailable)
+    monkeypatch.setattr(every_cpu, "fetch_machine", lambda cache: tmp_path / "pc")
     checks = every_cpu.planned(every_cpu.parse(["--torch-nets"]), [file_of(TINY)], tmp_path, said)
     assert {c.why_uncounted for c in checks if c.cpu.architecture == ARM} == {NOWHERE}
     assert not any(c.why_not for c in checks)
@@ -111,7 +116,7 @@ def test_unknown_names_are_refused(wrong: list[str], capsys: pytest.CaptureFixtu
     assert caught.value.code == 2 and f"invalid choice: '{wrong[1]}'" in capsys.readouterr().err
 
 
-@pytest.mark.slow  # fetches qemu and an ARM root, and emulates seven CPUs
+@pytest.mark.slow  # fetches qemu, an ARM root and a PC, and emulates seven CPUs
 def test_quick_run_from_end_to_end(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     command = [sys.executable, str(SCRIPT), "--quick", "--torch-nets", "--out", str(out)]
@@ -121,7 +126,7 @@ def test_quick_run_from_end_to_end(tmp_path: Path) -> None:
     if skipped:
         pytest.skip("; ".join(sorted(skipped)))
     assert done.returncode == 0, done.stdout
-    assert len(outcomes) == 7 * 3 * 7, "seven nets, three targets, seven CPUs"
+    assert len(outcomes) == 7 * 3 * 8, "seven nets, three targets, seven emulated CPUs and this one"
     assert {round(outcome["difference"]["max_lsb"]) for outcome in outcomes} == {0}
     exact = [outcome for outcome in outcomes if outcome["net"] != ENDS_IN_FLOATS]
     assert {outcome["difference"]["differing"] for outcome in exact} == {0}
@@ -147,6 +152,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
 def test_bundles_are_tested_on_every_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
     emulation = Emulation(tmp_path / "qemu", arm_root=tmp_path / "root", arm_python="python")
     monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)
+    monkeypatch.setattr(every_cpu, "fetch_machine", lambda cache: tmp_path / "pc")
     tests = every_cpu.planned_bundles(every_cpu.parse(["--bundles", str(bundle())]), tmp_path, said)
     assert [test.cpu.name for test in tests] == [HERE, *(cpu.name for cpu in EMULATED)]
     assert tests[0].emulation is None and all(test.emulation is not None for test in tests[1:])

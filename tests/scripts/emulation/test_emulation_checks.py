@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from emulation import checks
 from emulation.checks import RUNS, Check, outcomes_of
 from emulation.children import Children
-from emulation.cpus import ARM, EMULATED, Emulation, this_machine
+from emulation.cpus import ARM, EMULATED, Emulation, WholeMachine, this_machine
 from emulation.fetching import ARM_TORCH
 from emulation.int8_files import TINY_NETS, Int8File, make_files
 from emulation.jobs import Job
@@ -89,4 +90,21 @@ def test_why_nothing_is_counted_is_told(file: Int8File, tmp_path: Path) -> None:
 
 def test_pytorch_on_arm_has_a_version_of_its_own(file: Int8File, tmp_path: Path) -> None:
     in_torch = replace(check_of(file, folder=tmp_path), runtime=TORCH)
-    assert replace(in_torch, cpu=EMULATED[-1]).version == ARM_TORCH
+    arm = next(cpu for cpu in EMULATED if cpu.architecture == ARM)
+    assert replace(in_torch, cpu=arm).version == ARM_TORCH
+
+
+def test_a_pc_gets_the_files_and_sends_the_outputs(
+    file: Int8File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: Job, children: Children) -> dict[str, str | None]:
+        command, _ = job.command(tmp_path / "job.json")
+        moved = {flag: [b for a, b in pairwise(command) if a == flag] for flag in ("--brought", "--returned")}
+        assert sorted(moved["--brought"]) == [str(file.folder / "inputs.npz"), str(file.folder / "model.onnx")]
+        assert len(moved["--returned"]) == 1 and command[-1] == str(tmp_path / "job.json")
+        return {file.name: "not run"}
+
+    monkeypatch.setattr(checks, "run_job", run)
+    booted = next(cpu for cpu in EMULATED if cpu.is_booted)
+    check = replace(check_of(file, folder=tmp_path), cpu=booted, emulation=WholeMachine(tmp_path))
+    assert [outcome.why_not for outcome in outcomes_of(check, Children())] == ["not run"]

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 from emulation import cpus
-from emulation.cpus import ARM, EMULATED, HERE, X86, Cpu, Emulation, command_on, describe_x86, this_machine
+from emulation.cpus import (
+    ARM,
+    BOOT,
+    EMULATED,
+    HERE,
+    X86,
+    Cpu,
+    Emulation,
+    Moved,
+    WholeMachine,
+    command_on,
+    describe_x86,
+    this_machine,
+)
 
 from fxpasses import cpu as cpu_module
 
@@ -27,6 +40,14 @@ def test_every_kind_of_int8_kernel_has_a_cpu() -> None:
         "max,sve=off",
         "max",
     ]
+
+
+def test_a_booted_cpu_gets_a_pc_with_the_files_it_reads() -> None:
+    moved = Moved((Path("/in/model.onnx"),), (Path("/out/found.npz"),))
+    command, _ = command_on(BY_NAME["tigerlake"], WholeMachine(Path("/pc")), ["program.py", "job"], moved=moved)
+    assert command == [sys.executable, str(BOOT), "--machine", "/pc", "--cpu", "tigerlake", "--brought",
+                       "/in/model.onnx", "--returned", "/out/found.npz", "--", "program.py", "job"]  # fmt: skip
+    assert BOOT.is_file()
 
 
 def test_names_of_folders_hold_nothing_that_separates_options() -> None:
@@ -49,6 +70,7 @@ def test_x86_runs_this_interpreter_with_its_packages(monkeypatch: pytest.MonkeyP
 
 def test_emulated_x86_cpus_are_described_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     describe_x86(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["haswell", "nehalem"]
     for cpu, avx2 in (("nehalem", False), ("haswell", True)):
         lines = (tmp_path / cpu / "proc" / "cpuinfo").read_text().splitlines()
         monkeypatch.setattr(cpu_module, "_cpuinfo", lambda told=lines: told)
