@@ -22,6 +22,7 @@ from .quantization.int8.bias_correction import find_means
 from .quantization.int8.int8_calls import LAYER_FUNCTIONS, qparams_of
 from .quantization.int8.observe import find_observers
 from .quantization.numbers import ops
+from .quantization.ranges.known_ranges import find_known
 
 _DIGITS = 3
 _ORDINARY: dict[str, Any] = {
@@ -47,7 +48,9 @@ def graph_text(gm: fx.GraphModule) -> str:
 class _GraphText:
     def __init__(self, gm: fx.GraphModule) -> None:
         self.gm = gm
-        self.watching = {node: node.all_input_nodes[0] for node in (*find_observers(gm).values(), *find_means(gm))}
+        self.watching = {
+            node: node.all_input_nodes[0] for node in (*find_observers(gm).values(), *find_means(gm), *find_known(gm))
+        }
 
     def line(self, node: fx.Node) -> str | None:
         """The line of one node; None for a node that is part of other lines."""

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from fxpasses.models.training.settle import settle
 from fxpasses.models.zoo import load_model
 
-SEED = 0
+SEED, MEASURED = 0, 8
+"""Seed of everything random, and the number of samples from which BatchNorm statistics are measured."""
 Inputs = tuple[Tensor, ...]
 
 
@@ -100,7 +101,12 @@ def open_zoo_model(spec: str) -> ZooModel:
     torch.manual_seed(SEED)
     module, make_inputs = ZOOS[zoo][name]()
     module = module.eval().requires_grad_(False)
-    return ZooModel(settle(module) if zoo in SETTLED else module, make_inputs)
+    if zoo in SETTLED:
+        module = settle(module)
+    elif any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+        # With the statistics they begin with, signals of untrained weights shrink to nothing from layer to layer.
+        module = settle(module, SEED, make_inputs(MEASURED))
+    return ZooModel(module, make_inputs)
 
 
 def zoo_specs(zoos: list[str]) -> list[str]:
@@ -258,4 +264,4 @@ ZOOS: dict[str, dict[str, Callable[[], Made]]] = {
 """Models by zoo and name; none is built before it is called."""
 
 SETTLED = frozenset(ZOOS) - {"hf"}
-"""Zoos of nets with BatchNorms. Transformers have none, and their own initialization."""
+"""Zoos of nets with BatchNorms. Most transformers have none, and their own initialization."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from tiny_graphs import captured, own_copy
+from torch import Tensor
 from training_nets import X86, calibration, float_graph
 
 import fxpasses
@@ -14,7 +17,9 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.observe import find_observers
 from fxpasses.quantization.numbers.qparams import UINT8
 from fxpasses.quantization.ranges.histogram import StreamingHistogram
+from fxpasses.quantization.ranges.known_ranges import LargestValues
 from fxpasses.quantization.ranges.observers import HistogramObserver
+from fxpasses.training.runs import merged_ranges
 from fxpasses.training.runs.merged_ranges import add_to, as_tensors, from_tensors, merge_ranges
 
 
@@ -60,3 +65,19 @@ def test_an_observer_without_a_histogram() -> None:
 def test_a_float_graph() -> None:
     with pytest.raises(GraphError, match="merge_ranges works on a OBSERVED graph"):
         merge_ranges(captured("residual_block"))
+
+
+def test_largest_values_of_known_ranges_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [torch.tensor([-0.5, 0.25]), torch.tensor([math.inf, -math.inf])]  # the last has seen nothing
+
+    def gather(found: list[Tensor], own: Tensor) -> None:
+        for place, ends in zip(found, [own, *others], strict=True):
+            place.copy_(ends)
+
+    monkeypatch.setattr(merged_ranges, "processes", lambda: 3)
+    monkeypatch.setattr(merged_ranges.dist, "all_gather", gather)
+    seen, empty = LargestValues(), LargestValues()
+    seen(torch.tensor([-0.125, 0.75]))
+    for values in (seen, empty):
+        merged_ranges._take_in_others(values)
+    assert seen.range == (-0.5, 0.75) and empty.range == (-0.5, 0.25)

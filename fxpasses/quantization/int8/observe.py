@@ -14,6 +14,7 @@ from ...graph.shapes import carried_meta
 from ...graph.stages import Stage, check_stage, graph_facts, set_stage
 from ..config import QuantConfig
 from ..numbers import ops
+from ..ranges.known_ranges import watch_known
 from ..ranges.observers import Observer
 from .bias_correction import watch_means
 from .float32_layers import require_float32
@@ -45,6 +46,7 @@ def observe(gm: fx.GraphModule, config: QuantConfig | None = None, *, every_tens
     gm = run_passes(gm, lowering(config))
     plan = plan_quantization(gm, config)
     watch_parts(gm, plan)
+    watch_known(gm, [root for root in plan.roots if has_known_range(gm, root)])
     result = _insert(gm, plan, config, list(plan.root) if every_tensor else plan.roots)
     for node, why in plan.why_float.items():
         result.stay_float(node, why)
@@ -77,6 +79,12 @@ def needs_observer(gm: fx.GraphModule, root: fx.Node) -> bool:
     if root.target is ops.pixels:
         return False
     return operator is None or not (operator.scaling is Scaling.FIXED or Trait.LOOKS_UP in operator.traits)
+
+
+def has_known_range(gm: fx.GraphModule, root: fx.Node) -> bool:
+    """Whether the operator that computes a root has a fixed range, as sigmoid has."""
+    operator = operator_of(gm, root)
+    return operator is not None and operator.fixed_range is not None
 
 
 def _insert(gm: fx.GraphModule, plan: Plan, config: QuantConfig, observed: list[fx.Node]) -> PassResult:

@@ -16,7 +16,9 @@ from ...graph.operators import Trait
 from ...graph.pass_runner import copy_graph
 from ..config import QuantConfig
 from ..numbers.qparams import QParams, affine_qparams, symmetric_qparams
+from ..ranges.known_ranges import narrowed, take_out_known
 from ..ranges.observers import NothingObserved, Observer
+from ..ranges.range_search import Range
 from .bias_correction import take_out_means
 from .mixed_tensors import find_wiped_out, has_watched_parts, take_out_parts
 from .observe import find_observers
@@ -52,7 +54,10 @@ def plan_with_scales(
 
 
 def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QParams]:
-    """Remove the observers; return parameters by the name of the observed tensor. The graph is FLOAT again."""
+    """Remove the observers; return parameters by the name of the observed tensor. The graph is FLOAT again.
+
+    Tensors with a known range are among them, if data have passed: their range is narrowed to what they use.
+    """
     found, symmetric = {}, config.for_target.symmetric_activations
     for name, node in find_observers(gm).items():
         source = node.args[0]
@@ -66,6 +71,10 @@ def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QPa
             ) from error
         node.replace_all_uses_with(source)
         gm.graph.erase_node(node)
+    for root, seen in take_out_known(gm).items():
+        operator = operator_of(gm, root)
+        assert operator is not None and operator.fixed_range is not None
+        found[root.name] = _qparams_of(narrowed(operator.fixed_range, seen), config)
     gm.delete_all_unused_submodules()
     return found
 
@@ -89,5 +98,9 @@ def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QP
     else:
         table = module_of(gm, root, nn.Embedding).weight.detach()
         low, high = float(table.min()), float(table.max())
+    return _qparams_of((low, high), config)
+
+
+def _qparams_of(ends: Range, config: QuantConfig) -> QParams:
     choose = symmetric_qparams if config.for_target.symmetric_activations else affine_qparams
-    return choose(low, high, config.activation_grid)
+    return choose(*ends, config.activation_grid)

@@ -26,6 +26,7 @@ from ...quantization.int8.rewrites import lowering
 from ...quantization.numbers.qparams import IntType
 from ...quantization.ranges.calibration import checked_batches
 from ...quantization.ranges.first_samples import first_samples
+from ...quantization.ranges.known_ranges import take_out_known
 from ...quantization.ranges.observers import Observer
 from ...quantization.recipe import calibrated_graph
 from ...quantization.repair_table import Phase, settings_off
@@ -70,6 +71,7 @@ def prepare_training(
     observed, facts = _observed(fuse(gm), samples, config)
     training, result = copy_graph(observed), PassResult()
     take_out_parts(training)
+    take_out_known(training)  # the whole range, which stays right while weights change
     put_layers(training, observed, facts, samples, lengths, result)
     _put_quantizers(training, facts, result)
     drop_bounds(training, facts.narrow)

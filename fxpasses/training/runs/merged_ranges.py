@@ -8,6 +8,7 @@ before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -19,6 +20,7 @@ from ...graph.edit import module_of
 from ...graph.stages import Stage, check_stage
 from ...quantization.int8.observe import find_observers
 from ...quantization.ranges.histogram import StreamingHistogram
+from ...quantization.ranges.known_ranges import LargestValues, find_known
 from ...quantization.ranges.observers import Observer
 from ..distributed import processes
 
@@ -50,6 +52,9 @@ def merge_ranges(gm: fx.GraphModule) -> int:
             )
         if processes() > 1:
             add_to(histogram, _of_others(histogram))
+    if processes() > 1:
+        for watcher in find_known(gm):
+            _take_in_others(module_of(gm, watcher, LargestValues))
     return len(nodes)
 
 
@@ -83,3 +88,14 @@ def _of_others(histogram: StreamingHistogram) -> list[StreamingHistogram]:
     dist.all_gather(all_ends, ends)
     of_all = [from_tensors(n, e, histogram.limit) for n, e in zip(all_numbers, all_ends, strict=True)]
     return [other for rank, other in enumerate(of_all) if rank != dist.get_rank()]
+
+
+def _take_in_others(values: LargestValues) -> None:
+    """Extend the largest values of a tensor by those of the other processes; one without data adds nothing."""
+    nothing = torch.tensor([math.inf, -math.inf])
+    own = nothing if values.seen is None else values.seen.float().cpu()
+    of_all = [torch.empty_like(own) for _ in range(processes())]
+    dist.all_gather(of_all, own)
+    for ends in of_all:
+        if bool(ends[0] <= ends[1]):
+            values.take_in(ends)
