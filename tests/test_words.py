@@ -38,7 +38,7 @@ FIRST_WORDS = {
 """Words that a docstring does not begin with: a noun or a verb comes first."""
 GOES_ON = {"the same", "likewise", "its", "their", "it", "they", "those", "this", "these", "again"}
 """Words that the docstring of a constant does not begin with: a reader may see it alone."""
-METAPHORS = re.compile(r"\b(loud|louder|hears?|heard|believ\w+|by heart|hearts?)\b", re.IGNORECASE)
+METAPHORS = re.compile(r"\b(loud|louder|hears?|heard|believ\w+|by heart|hearts?|judg\w+)\b", re.IGNORECASE)
 
 
 def python_files() -> Iterator[Path]:

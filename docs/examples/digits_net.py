@@ -12,7 +12,7 @@ HELD_OUT = 397
 
 
 def digits() -> tuple[TensorDataset, TensorDataset]:
-    """1400 images to learn from and 397 to judge by, ``[1, 8, 8]`` each, with their labels."""
+    """1400 images to learn from and 397 to test with, ``[1, 8, 8]`` each, with their labels."""
     data = load_digits()
     order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(0))
     images = torch.tensor(data.images, dtype=torch.float32)[order, None] / 16

@@ -42,7 +42,7 @@ def as_classes(labels: Tensor, count: int, what: str) -> Tensor:
         raise InputError(
             f"{what} has labels that are not whole numbers",
             why=f"they are {labels.dtype}, and a class is an index",
-            fix='give int64 indices of classes; for other labels, say how they are judged: `metric="mse"` or the like',
+            fix='give int64 indices of classes; for other labels, name a metric for them: `metric="mse"` or the like',
         )
     return labels.detach().to(torch.int64)
 

@@ -58,6 +58,7 @@ def main() -> None:
         weight_decay=arguments.weight_decay,
         distillation=arguments.distillation,
         dampening=arguments.dampening,
+        frozen_lr=arguments.frozen_lr,
     )
     calibration = [batch.clone() for batch in data.calibration(STATISTICS, CALIBRATION_BATCH)]
     before = _remembered(out / "before.json", lambda: _before(graph, model.module, data, calibration, config))
@@ -141,6 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--weight-decay", type=float, default=RunSettings.weight_decay)
+    parser.add_argument("--frozen-lr", type=float, default=RunSettings.frozen_lr)
     parser.add_argument("--distillation", type=float, default=0.7)
     parser.add_argument("--dampening", type=float)
     parser.add_argument("--batch", type=int, default=64)

@@ -97,7 +97,7 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Metric that judges models: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
+        help="Metric to compare models by: top1 (default), top5, miou, map, mse, mae, psnr, wer, f1, or "
         "path/file.py:function; NAME@KEY is of another output than the first.",
         show_default=False,
     ),

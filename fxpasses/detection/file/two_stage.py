@@ -72,7 +72,7 @@ class Between(nn.Module):
 
 
 class TwoStageEnd(nn.Module):
-    """Judged regions to detections; boxes are in pixels of the image that the file takes."""
+    """Classified regions to detections; boxes are in pixels of the image that the file takes."""
 
     ratio: Tensor
 

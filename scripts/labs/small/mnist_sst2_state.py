@@ -30,6 +30,6 @@ def begin(report: LabReport) -> MnistSst2:
     if report.settings.quick:
         report.remark(
             "The nets of questions 1 to 4 and 7 are those of the course; with quick settings their other forms are "
-            "judged on the first 2000 held-out rows, and fewer hidden sizes and batches are timed."
+            "tested on the first 2000 held-out rows, and fewer hidden sizes and batches are timed."
         )
     return MnistSst2(report, {"mnist": mnist_task(data / "mnist"), "sst2": sst2_task(data / "sst2")})

@@ -1,4 +1,4 @@
-"""A machine is judged noisy by the ratios of the baseline to itself."""
+"""A machine is called noisy by the ratios of the baseline to itself."""
 
 from __future__ import annotations
 
