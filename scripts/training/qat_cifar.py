@@ -52,14 +52,7 @@ def main() -> None:
     data = open_dataset(arguments.data, model)
     graph = fxpasses.capture(model.module, model.example_inputs())
     config = TrainingConfig(weight_bits=arguments.bits, activation_bits=arguments.activation_bits or arguments.bits)
-    settings = RunSettings(
-        epochs=arguments.epochs,
-        lr=arguments.lr,
-        weight_decay=arguments.weight_decay,
-        distillation=arguments.distillation,
-        dampening=arguments.dampening,
-        frozen_lr=arguments.frozen_lr,
-    )
+    settings = _settings(arguments)
     calibration = [batch.clone() for batch in data.calibration(STATISTICS, CALIBRATION_BATCH)]
     before = _remembered(out / "before.json", lambda: _before(graph, model.module, data, calibration, config))
     steps = -(-data.calibration_images // arguments.batch)
@@ -90,6 +83,17 @@ def main() -> None:
     }
     (out / "result.json").write_text(json.dumps(result, indent=1))
     print(json.dumps({k: v for k, v in result.items() if k != "curve"}))
+
+
+def _settings(arguments: argparse.Namespace) -> RunSettings:
+    return RunSettings(
+        epochs=arguments.epochs,
+        lr=arguments.lr,
+        weight_decay=arguments.weight_decay,
+        distillation=arguments.distillation,
+        dampening=arguments.dampening,
+        frozen_lr=arguments.frozen_lr,
+    )
 
 
 def _remembered(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:

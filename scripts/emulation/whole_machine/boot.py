@@ -48,7 +48,7 @@ info: action=ignore
 
 
 class Guest:
-    """What the guest has told so far: its exit code, the files that it sent, and lines that are not its own."""
+    """Messages of the guest so far: its exit code, the files that it sent, and lines that are not its own."""
 
     def __init__(self) -> None:
         self.code: int | None = None
