@@ -23,6 +23,8 @@ from typing import Any
 PART = 3 * 1024
 """Bytes of a file in one line."""
 LINE, TASK = Path("/dev/ttyS0"), Path("/task.json")
+MOUNTED = (("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys"))
+"""Kinds and places of file systems; they hide what was brought below these places, so /tmp is none of them."""
 ENVIRONMENT = {
     "PATH": "/usr/bin",
     "HOME": "/tmp",
@@ -78,8 +80,9 @@ def run_program(arguments: list[str], tell: Callable[..., None]) -> int:
 
 
 if __name__ == "__main__":
-    for kind, place in (("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp")):
+    for kind, place in MOUNTED:
         mount(kind, place)
+    Path(ENVIRONMENT["HOME"]).mkdir(exist_ok=True)
     run_task(TASK, LINE)
     while True:  # the kernel panics when its first program ends; the emulator is stopped from outside
         time.sleep(1)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emulation.whole_machine.guest import ENVIRONMENT, PART, run_task
+from emulation.whole_machine.guest import ENVIRONMENT, MOUNTED, PART, run_task
 
 PROGRAM = """
 import os, sys
@@ -45,3 +45,7 @@ def test_a_signal_is_a_negative_code(tmp_path: Path) -> None:
 
 def test_the_program_has_one_thread_and_the_packages_of_the_root() -> None:
     assert ENVIRONMENT["OMP_NUM_THREADS"] == "1" and ENVIRONMENT["PYTHONPATH"] == "/wheels"
+
+
+def test_no_file_system_hides_what_is_brought(tmp_path: Path) -> None:
+    assert not any(tmp_path.is_relative_to(place) or Path("/tmp").is_relative_to(place) for _, place in MOUNTED)
