@@ -25,11 +25,11 @@ from .fusing import take_in_sums
 from .layers import CudaConv, CudaFloatResult, CudaLinear
 from .net import CudaNet
 from .on_host import OnHost
-from .operands import why_sums_overflow
+from .launching.operands import why_sums_overflow
 from .pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
 from .pools import CudaGlobalAverage, CudaWindows
 from .readiness import is_interpreted, require_kernels
-from .tuning import TileTable, milliseconds
+from .launching.tuning import TileTable, milliseconds
 
 _BYTES = (torch.uint8, torch.int8)
 

@@ -19,8 +19,8 @@ from fxpasses.quantization.numbers.qparams import QParams
 
 from ..geometry import Geometry
 from ..kernel import Kernel
-from .launches import Images, LayerConstants, launch_depthwise, launch_product
-from .operands import (
+from .launching.launches import Images, LayerConstants, launch_depthwise, launch_product
+from .launching.operands import (
     as_signed,
     corrected_bias,
     is_unsigned,
@@ -31,7 +31,7 @@ from .operands import (
     real_type,
     sum_ratios,
 )
-from .window import Window, pair
+from .launching.window import Window, pair
 
 WORD = 4
 """Least number of bytes that are copied at a time."""

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from .on_host import OnHost
 from .replay import Replays
-from .tuning import TileTable, using
+from .launching.tuning import TileTable, using
 
 
 class CudaNet(nn.Module):

@@ -10,8 +10,8 @@ from fxpasses.quantization.numbers.qparams import QParams
 
 from ..kernel import Kernel
 from .kernels import byte_kernels
-from .launches import NO_CONTRACTION
-from .operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
+from .launching.launches import NO_CONTRACTION
+from .launching.operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
 
 BLOCK = 1024
 """Number of bytes that one program computes."""

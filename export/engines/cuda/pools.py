@@ -12,12 +12,12 @@ from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from ..kernel import Kernel
 from .kernels import byte_kernels
-from .launches import NO_CONTRACTION
-from .operands import as_signed, is_unsigned, limits_of
+from .launching.launches import NO_CONTRACTION
+from .launching.operands import as_signed, is_unsigned, limits_of
 from .pointwise import dense
-from .tiles import CHANNELWISE, Tile, usual_channelwise
-from .tuning import Choice, Launch
-from .window import Window, pair
+from .launching.tiles import CHANNELWISE, Tile, usual_channelwise
+from .launching.tuning import Choice, Launch
+from .launching.window import Window, pair
 
 
 class _Pool(Kernel):

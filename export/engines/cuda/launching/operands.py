@@ -8,7 +8,7 @@ from torch import Tensor
 from fxpasses.quantization.int8.int8_calls import Int8Call, LayerIntegers
 from fxpasses.quantization.numbers.qparams import QParams
 
-from ..reference import multipliers, output_limits
+from ...reference import multipliers, output_limits
 
 LARGEST_RATIO = 2.0
 """Largest ``(s_a + s_b) / s_y`` of a sum to round in float32: its error is below ``tie_free.MARGIN`` up to 255."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .kernels import conv_kernels
+from ..kernels import conv_kernels
 from .tiles import CHANNELWISE, Tile, products, usual_channelwise, usual_product
 from .tuning import Choice, Launch
 from .window import Window
