@@ -44,6 +44,7 @@ LARGE_FUNCTIONS = {
     (f"{_CUDA}/conv_kernels.py", "_store"): _KERNELS,
     (f"{_CUDA}/conv_kernels.py", "conv_depthwise"): _KERNELS,
     (f"{_CUDA}/conv_kernels.py", "conv_gemm"): _KERNELS,
+    (f"{_CUDA}/matrix_kernels.py", "multiply_matrices"): _KERNELS,
     (f"{_CUDA}/byte_kernels.py", "add_bytes"): _KERNELS,
     (f"{_CUDA}/byte_kernels.py", "multiply_bytes"): _KERNELS,
     (f"{_CUDA}/byte_kernels.py", "pool"): _KERNELS,

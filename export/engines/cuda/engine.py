@@ -22,14 +22,15 @@ from ..kernel import Kernel
 from ..reference import ReferenceKernel, ReferenceResult, integer_table, reference_kernel
 from ..replace_calls import lower
 from .fusing import take_in_sums
+from .launching.operands import why_sums_overflow
+from .launching.tuning import TileTable, milliseconds
 from .layers import CudaConv, CudaFloatResult, CudaLinear
+from .matrices import CudaMatmul
 from .net import CudaNet
 from .on_host import OnHost
-from .launching.operands import why_sums_overflow
 from .pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
 from .pools import CudaGlobalAverage, CudaWindows
 from .readiness import is_interpreted, require_kernels
-from .launching.tuning import TileTable, milliseconds
 
 _BYTES = (torch.uint8, torch.int8)
 
@@ -177,6 +178,7 @@ KERNELS: dict[str, _KernelOf] = {
     "adaptive_avg_pool2d": _KernelOf(
         lambda call, proved, device: CudaGlobalAverage(call, device), _why_not_global_average
     ),
+    "matmul": _KernelOf(CudaMatmul, takes_both=True),
     "add": _KernelOf(CudaAdd, _why_not_add),
     "mul": _KernelOf(CudaMul, _why_not_mul),
     "cat": _KernelOf(CudaCat, _why_not_cat, takes_both=True),

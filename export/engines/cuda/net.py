@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from .launching.tuning import TileTable, using
 from .on_host import OnHost
 from .replay import Replays
-from .launching.tuning import TileTable, using
 
 
 class CudaNet(nn.Module):

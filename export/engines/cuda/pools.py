@@ -14,10 +14,10 @@ from ..kernel import Kernel
 from .kernels import byte_kernels
 from .launching.launches import NO_CONTRACTION
 from .launching.operands import as_signed, is_unsigned, limits_of
-from .pointwise import dense
 from .launching.tiles import CHANNELWISE, Tile, usual_channelwise
 from .launching.tuning import Choice, Launch
 from .launching.window import Window, pair
+from .pointwise import dense
 
 
 class _Pool(Kernel):

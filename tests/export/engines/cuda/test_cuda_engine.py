@@ -27,7 +27,7 @@ from fxpasses.quantization.config import QuantConfig
 pytestmark = pytest.mark.usefixtures("interpreter")
 
 CUDA = QuantConfig(target="cuda", observer="minmax")
-FEW = ("residual_block", "squeeze_excite", "conv3d_bn_relu")
+FEW = ("residual_block", "squeeze_excite", "attention", "conv3d_bn_relu")
 
 
 def on_gpu(name: str, config: QuantConfig = CUDA) -> CudaNet:
