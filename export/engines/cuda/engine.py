@@ -16,7 +16,7 @@ from torch import fx
 from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.graph.pass_runner import copy_graph
 from fxpasses.quantization.int8.exactness import margins
-from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls, layer_of
 
 from ..kernel import Kernel
 from ..reference import ReferenceKernel, ReferenceResult, integer_table, reference_kernel
@@ -31,6 +31,7 @@ from .on_host import OnHost
 from .pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
 from .pools import CudaGlobalAverage, CudaWindows
 from .readiness import is_interpreted, require_kernels
+from .volumes import CudaVolumes, why_not_volumes
 
 _BYTES = (torch.uint8, torch.int8)
 
@@ -107,7 +108,7 @@ class _Choosing:
         if len({x.grid.dtype for x in call.x}) > 1 and not (known and known.takes_both):
             return "its inputs are bytes with a sign and without"
         if call.layer is not None:
-            return why_sums_overflow(call.layer, call.x[0]) if known else f"there is no kernel for {name}"
+            return known.why_not(call) if known else f"there is no kernel for {name}"
         if call.operator.elementwise and call.clamp is None:
             return None
         return known.why_not(call) if known else f"there is no kernel for {name}"
@@ -120,6 +121,10 @@ class _Choosing:
 
 def _shapes(call: Int8Call) -> list[tuple[int, ...]]:
     return [tuple(node.meta[SHAPE]) for node in call.inputs]
+
+
+def _why_not_layer(call: Int8Call) -> str | None:
+    return why_sums_overflow(layer_of(call), call.x[0])
 
 
 def _why_not_add(call: Int8Call) -> str | None:
@@ -167,12 +172,14 @@ class _KernelOf:
     takes_both: bool = False
 
 
-_CONV = _KernelOf(lambda call, proved, device: CudaConv(call, proved))
+_CONV = _KernelOf(lambda call, proved, device: CudaConv(call, proved), _why_not_layer)
+_VOLUMES = _KernelOf(lambda call, proved, device: CudaVolumes(call, proved), why_not_volumes)
 _WINDOWS = _KernelOf(lambda call, proved, device: CudaWindows(call, device), _why_not_windows)
 KERNELS: dict[str, _KernelOf] = {
     "conv1d": _CONV,
     "conv2d": _CONV,
-    "linear": _KernelOf(lambda call, proved, device: CudaLinear(call, proved)),
+    **dict.fromkeys(("conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _VOLUMES),
+    "linear": _KernelOf(lambda call, proved, device: CudaLinear(call, proved), _why_not_layer),
     "max_pool2d": _WINDOWS,
     "avg_pool2d": _WINDOWS,
     "adaptive_avg_pool2d": _KernelOf(

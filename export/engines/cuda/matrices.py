@@ -24,7 +24,7 @@ MOST_PRODUCTS = 2**15
 
 
 class CudaMatmul(Kernel):
-    """``[*, M, K]`` and ``[*, K, N]`` -> ``[*, M, N]``, bytes; leading dimensions are broadcast, as by ``torch.matmul``.
+    """``[*, M, K]`` and ``[*, K, N]`` -> ``[*, M, N]``, bytes; leading dimensions are broadcast as in ``matmul``.
 
     Args:
         call: of a matrix product.

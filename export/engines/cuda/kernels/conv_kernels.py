@@ -19,8 +19,8 @@ from .rounding import levels, round_within
 
 
 @triton.jit
-def _store(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits, RESIDUAL: tl.constexpr,
-           UNSIGNED_R: tl.constexpr, FLOATS: tl.constexpr):  # fmt: skip
+def store_results(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits, RESIDUAL: tl.constexpr,
+                  UNSIGNED_R: tl.constexpr, FLOATS: tl.constexpr):  # fmt: skip
     acc += tl.load(bias + columns)[None, :]
     scale = tl.load(multiplier + columns)[None, :]
     if FLOATS:
@@ -84,7 +84,7 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
         acc = tl.dot(a, b, acc, out_dtype=tl.int32)
     at = row[:, None] * Y_CHANNELS + column[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
-    _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, FLOATS)
+    store_results(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, FLOATS)
 
 
 @triton.jit(do_not_specialize=_SIZES)
@@ -109,4 +109,4 @@ def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, 
         acc += a.to(tl.int32) * tl.load(weight + tap * N + column)[None, :].to(tl.int32)
     at = row[:, None] * N + column[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
-    _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, False)
+    store_results(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, False)

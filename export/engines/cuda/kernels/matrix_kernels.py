@@ -4,7 +4,7 @@
 
 Both operands are read where they lie, by strides, so that transposed and broadcast ones are not copied. Bytes come as
 int8; unsigned ones are shifted by 128 as they are read. Bytes are multiplied with their zero points in them, and
-``(a - s) (b - t) = a b - t a - s b + s t``: what the zero points add for a row and for a column is taken away at the end.
+``(a - s) (b - t) = a b - t a - s b + s t``: what zero points add for a row and for a column is taken away at the end.
 """
 
 import triton
@@ -21,8 +21,8 @@ def multiply_matrices(a, b, y, of_rows, of_columns, ratios, limits, M, N, K, INN
     """``[OUTER, INNER, M, K]`` times ``[OUTER, INNER, K, N]`` -> ``[OUTER, INNER, M, N]``, dense.
 
     ``of_rows`` (int32 ``[OUTER, INNER, M]``) and ``of_columns`` are taken away, if there are ``ROWS`` and ``COLUMNS``.
-    ``limits``: the smallest and largest result without the zero point, and the zero point. ``EVEN``: K is a whole number
-    of slices of BK.
+    ``limits``: the smallest and largest result without the zero point, and the zero point. ``EVEN``: K is a whole
+    number of slices of BK.
     """
     tiles_n, tiles_m = (N + BN - 1) // BN, (M + BM - 1) // BM
     tile, batch = tl.program_id(0) % (tiles_n * tiles_m), (tl.program_id(0) // (tiles_n * tiles_m)).to(tl.int64)

@@ -48,7 +48,7 @@ class LayerConstants:
 
     @property
     def outputs(self) -> int:
-        return len(self.bias)
+        return len(self.multiplier)
 
 
 def few_channels(layer: LayerConstants, window: Window) -> int:
