@@ -178,5 +178,8 @@ class WithSum(Kernel):
         )
 
     def forward(self, q: Tensor, residual: Tensor) -> Tensor:
+        if len(q) != len(residual):  # a constant of one sample
+            count = max(len(q), len(residual))
+            q, residual = (x.expand(count, *x.shape[1:]) for x in (q, residual))
         y: Tensor = self.layer(q, residual)
         return y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -85,3 +86,23 @@ class CudaGlobalAverage(_Pool):
 
     def forward(self, q: Tensor) -> Tensor:
         return self.pooled(q, Window((q.shape[2], q.shape[3])), (1, 1))
+
+
+class CudaMean(_Pool):
+    """Average over some dimensions."""
+
+    def __init__(self, call: Int8Call, device: torch.device) -> None:
+        super().__init__(call, device, maximum=False)
+        dims = call.settings.get("dim")
+        self.dims = [dims] if isinstance(dims, int) else list(dims or [])
+        self.keeps = bool(call.settings.get("keepdim", False))
+
+    def forward(self, q: Tensor) -> Tensor:
+        over = sorted(dim % q.dim() for dim in self.dims) or list(range(q.dim()))
+        kept = [dim for dim in range(q.dim()) if dim not in over]
+        images = q.permute(*kept[:-1], *over, *kept[-1:])  # [*, positions, channels]
+        size, count = [q.shape[dim] for dim in kept], math.prod(q.shape[dim] for dim in over)
+        channels = size[-1] if size else 1
+        flat = images.reshape(-1, count, channels)[..., None].transpose(1, 2)
+        y = self.pooled(flat, Window((count, 1)), (1, 1))
+        return y.reshape([1 if dim in over else q.shape[dim] for dim in range(q.dim())] if self.keeps else size)
