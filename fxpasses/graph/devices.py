@@ -64,6 +64,20 @@ def moved(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to("cpu")
 
 
+@contextmanager
+def without_tf32(device: torch.device) -> Iterator[None]:
+    """Convolutions on a GPU in whole float32 inside the block: by default they round their inputs to 11 bits."""
+    if device.type == "cpu":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def on_device(inputs: Any, device: torch.device) -> Any:
     """Nested values with all tensors moved to a device; copies do not wait for computations on it."""
     if device.type == "cpu":
