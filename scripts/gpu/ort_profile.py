@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "Cast", "MemcpyFromHost", "MemcpyToHost")
-MOVES = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Slice", "Split", "Identity", "Pad")
-MOVES += ("Shape", "Gather", "Expand")
+MOVES = (
+    *("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Slice"),
+    *("Split", "Identity", "Pad", "Shape", "Gather", "Expand"),
+)
 """Operators that only move values; bytes that they move are no int8 arithmetic."""
 BYTES = ("int8", "uint8")
 _COMPILED = ("TRTKernel", "TensorRT")

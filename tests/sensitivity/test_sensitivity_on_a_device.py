@@ -103,9 +103,8 @@ def test_calibration_is_told_the_device(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_convolutions_are_not_in_tf32_and_the_setting_comes_back() -> None:
-    assert torch.backends.cudnn.allow_tf32
-    with without_tf32(torch.device("cuda")):
-        assert not torch.backends.cudnn.allow_tf32
-    with without_tf32(CPU):
-        assert torch.backends.cudnn.allow_tf32
-    assert torch.backends.cudnn.allow_tf32
+    before, found = torch.backends.cudnn.allow_tf32, list[bool]()
+    for device in (torch.device("cuda"), CPU):
+        with without_tf32(device):
+            found.append(torch.backends.cudnn.allow_tf32)
+    assert found == [False, before] == [False, True] and torch.backends.cudnn.allow_tf32 == before

@@ -17,7 +17,7 @@ def keep(readings: StepReadings, step: int, loss: float = 0.5) -> None:
 
 def test_on_the_cpu_every_step_is_read() -> None:
     readings = StepReadings()
-    assert not readings.are_due and readings.take() == [] and math.isnan(readings.last.loss)
+    assert readings.take() == [] and math.isnan(readings.last.loss)
     for step in (1, 2):
         keep(readings, step)
         assert readings.are_due and readings.take() == [readings.last] == [StepReading(step, 0.5, 3.0, 4)]

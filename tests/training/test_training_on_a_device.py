@@ -19,6 +19,7 @@ from fxpasses.errors import InputError
 from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
 from fxpasses.training.fake import fake_quantize
 from fxpasses.training.runs import step_readings, training_run
+from fxpasses.training.runs.optimizers import optimizer_of
 from fxpasses.training.runs.run_data import RunData
 from fxpasses.training.runs.step_readings import StepReading
 from fxpasses.training.runs.training_run import TrainingProgress
@@ -58,7 +59,7 @@ def test_no_frozen_step_reads_a_number() -> None:
     meta = TrainingRun(run.graph.to(META), RunData(labelled(8)), replace(SHORT, frozen_share=0.9), small())
     meta.frozen, meta.done = run.frozen.to(META), meta.schedule.opened + 1
     meta._readings.last = StepReading(1, 0.5, 4.0, 8)
-    meta.optimizer = training_run.optimizer_of(meta.frozen, meta.settings, frozen=True)
+    meta.optimizer = optimizer_of(meta.frozen, meta.settings, frozen=True)
     assert [meta.step() for _ in range(2)] == [(0.5, 50.0)] * 2
 
 

@@ -69,10 +69,10 @@ class CudaVolumes(SummingLayer):
             residual = _last(self._in_three(as_signed(residual)))
         if y.numel():
             launch_volumes(self.constants, self.table, self.volumes, x, as_signed(y), residual)
-        return y[(slice(None), slice(None), *[0] * self.lacking)]
+        return y.flatten(2, 2 + self.lacking) if self.lacking else y
 
     def _in_three(self, q: Tensor) -> Tensor:
-        return q[(slice(None), slice(None), *[None] * self.lacking)]
+        return _led_by_ones(q, self.lacking)
 
 
 def why_not_volumes(call: Int8Call) -> str | None:
@@ -118,7 +118,14 @@ def _output_first(call: Int8Call) -> Tensor:
     if layer.axis == 1:
         grouped = weight.unflatten(0, (groups, -1)).transpose(1, 2)
         weight = grouped.flatten(0, 1)
-    return weight[(slice(None), slice(None), *[None] * (DIMENSIONS - _dimensions(call)))]
+    return _led_by_ones(weight, DIMENSIONS - _dimensions(call))
+
+
+def _led_by_ones(x: Tensor, count: int) -> Tensor:
+    """A tensor with more dimensions of size 1 in front of its spatial ones."""
+    for _ in range(count):
+        x = x.unsqueeze(2)
+    return x
 
 
 def _last(q: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class _ByTensor(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, zero_point: int | Tensor, grid: IntType, weight: float) -> Tensor:
-        low, high = grid.low - zero_point, grid.high - zero_point
+        low: Any = grid.low - zero_point
+        high: Any = grid.high - zero_point
         y = (x / step).clamp_(low, high).round_().mul_(step)
         ctx.save_for_backward(x, y, step)
         ctx.ends, ctx.weight = (low, high), weight
@@ -145,7 +146,7 @@ class ActivationQuantizer(nn.Module):
         self.register_buffer("frozen", torch.tensor(False))
         self.register_buffer("extremes", torch.tensor(start.range, dtype=torch.float32))
         self._known = _OnHost(start.zero_point)
-        self.register_load_state_dict_post_hook(_read_again)
+        self.register_load_state_dict_post_hook(_read_again)  # type: ignore[no-untyped-call]  # torch's own
 
     def forward(self, x: Tensor) -> Tensor:
         # on a GPU, reading a tensor would wait for all that was asked of it before

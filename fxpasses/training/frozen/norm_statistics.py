@@ -38,7 +38,7 @@ def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
     for norm in norms:
         norm.reset_running_stats()  # type: ignore[operator]  # a BatchNorm
         norm.train()
-    device = norms[0].running_mean.device  # type: ignore[union-attr]  # a BatchNorm
+    device = next((p.device for p in gm.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
             for number, inputs in enumerate(checked_batches(gm, batches)):

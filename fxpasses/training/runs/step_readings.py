@@ -55,6 +55,7 @@ class StepReadings:
         if not self._kept:
             return []
         values = torch.stack([value for _, value, _ in self._kept]).tolist()
-        found = [StepReading(k, *value, images) for (k, _, images), value in zip(self._kept, values, strict=True)]
+        pairs = zip(self._kept, values, strict=True)
+        found = [StepReading(step, loss, right, images) for (step, _, images), (loss, right) in pairs]
         self._kept, self.last = [], found[-1]
         return found

@@ -54,4 +54,4 @@ def multiply_matrices(a, b, y, of_rows, of_columns, ratios, limits, M, N, K, INN
     q = round_within(acc.to(ratio.dtype) * ratio, tl.load(limits), tl.load(limits + 1)) + tl.load(limits + 2)
     y += batch * M * N
     mask = (rows < M)[:, None] & (columns < N)[None, :]
-    tl.store(y + row[:, None] * N + column[None, :], q.to(tl.int8), mask=mask)
+    tl.store(y + row[:, None] * N + columns[None, :], q.to(tl.int8), mask=mask)

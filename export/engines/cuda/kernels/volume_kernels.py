@@ -59,7 +59,7 @@ def conv_volume(x, weight, y, residual, bias, multiplier, ratios, limits, phases
             a = a ^ -128
         acc = tl.dot(a, b, acc, out_dtype=tl.int32)
     deep, down, across = tl.load(phases + 4) + od * UD, tl.load(phases + 5) + oh * UH, tl.load(phases + 6) + ow * UW
-    at = ((((image * YD + deep) * YH + down) * YW + across) * Y_CHANNELS)[:, None] + column[None, :]
+    at = ((((image * YD + deep) * YH + down) * YW + across) * Y_CHANNELS)[:, None] + (group * N + columns)[None, :]
     mask = ((rows < M) & (deep < YD) & (down < YH) & (across < YW))[:, None] & (columns < N)[None, :]
     store_results(acc, y, residual, bias + phase * Y_CHANNELS, multiplier, ratios, at, column, mask, limits, RESIDUAL,
                   UNSIGNED_R, False)  # fmt: skip

@@ -102,7 +102,8 @@ def launch_depthwise(
             x, layer.weight, y, y if residual is None else residual, layer.bias, layer.multiplier, layer.ratios,
             layer.limits, m, layer.outputs, layer.groups, *window.arguments(images.height, images.width, out),
             layer.padding, UNSIGNED=layer.unsigned, UNSIGNED_R=layer.unsigned_residual, RESIDUAL=residual is not None,
-            BM=tile.bm, BN=tile.bn, num_warps=tile.warps, num_stages=tile.stages, **NO_CONTRACTION,
+            ONE=layer.outputs == layer.groups, BM=tile.bm, BN=tile.bn, num_warps=tile.warps, num_stages=tile.stages,
+            **NO_CONTRACTION,
         )  # fmt: skip
 
     shape = (m, layer.outputs, layer.groups, *window.size, *window.stride, residual is not None)

@@ -165,8 +165,9 @@ def test_a_constant_of_one_sample_is_added_to_every_sample_by_the_layer() -> Non
     def body(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return net.last(net.layer(x) + net.positions)  # type: ignore[operator,no-any-return]  # submodules
 
-    parts = {"layer": nn.Linear(6, 8), "last": nn.Linear(8, 3), "positions": torch.randn(1, 5, 8)}
-    gm = quantize_net(tiny("positions", lambda: OneInput(body, **parts), (1, 5, 6)), CUDA)
+    layer, last, positions = nn.Linear(6, 8), nn.Linear(8, 3), torch.randn(1, 5, 8)
+    built = OneInput(body, layer=layer, last=last, positions=positions)
+    gm = quantize_net(tiny("positions", lambda: built, (1, 5, 6)), CUDA)
     net, x = to_torch(gm, "cuda", device="cpu"), torch.randn(3, 5, 6)
     assert isinstance(net, CudaNet) and WithSum in [type(m) for m in net.net.children()]
     assert torch.equal(outputs_of(net, (x,))[0], exact_outputs(gm, (x,))[0])

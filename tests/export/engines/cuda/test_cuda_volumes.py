@@ -95,8 +95,7 @@ def test_what_the_kernel_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(volumes, "MOST_PROGRAMS", 3)
     assert why_not_volumes(call) == "it has too many phases for one launch"
     monkeypatch.undo()
-    bias = layer_of(call).bias
-    assert bias is not None
-    monkeypatch.setattr(volumes, "layer_of", lambda call: replace(layer, bias=bias.clone().fill_(5 - 2**31)))
-    layer = call.layer
-    assert layer is not None and why_not_volumes(call) == "its sums may exceed 32 bits"
+    layer = layer_of(call)
+    assert layer.bias is not None
+    large = replace(layer, bias=layer.bias.clone().fill_(5 - 2**31))
+    assert why_not_volumes(replace(call, layer=large)) == "its sums may exceed 32 bits"
