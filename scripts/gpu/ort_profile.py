@@ -1,4 +1,4 @@
-"""What onnxruntime's own profile says: which operators were computed in int8, and which in float between conversions.
+"""Read onnxruntime's own profile: which operators were computed in int8, and which in float between conversions.
 
 A file with Q/DQ pairs may run in float nevertheless: a provider without an integer kernel converts before and after
 each operator. Only the profile of a run tells.

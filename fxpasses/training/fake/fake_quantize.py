@@ -106,7 +106,7 @@ def positive(step: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _OnHost:
-    """What the CPU knows of an :class:`ActivationQuantizer` on a GPU: a learned range's zero point, and ``frozen``."""
+    """Values of an :class:`ActivationQuantizer` that the CPU keeps: a learned range's zero point, and ``frozen``."""
 
     zero_point: int
     frozen: bool = False

@@ -1,4 +1,4 @@
-"""What a profile of onnxruntime on the CPU says: a Q/DQ file runs in int8, and in float where that is forbidden."""
+"""Profiles of onnxruntime on the CPU: a Q/DQ file runs in int8, and in float where pairs are not fused."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LARGEST_RATIO = 2.0
 """Largest ``(s_a + s_b) / s_y`` of a sum to round in float32: its error is below ``tie_free.MARGIN`` up to 255."""
 
 HALF = 128
-"""What unsigned bytes are shifted by, to be multiplied as signed ones."""
+"""Shift of unsigned bytes, by which they are multiplied as signed ones."""
 _INT32 = 2**31 - 1
 
 
