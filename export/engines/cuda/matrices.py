@@ -17,6 +17,7 @@ from .launching.launches import NO_CONTRACTION
 from .launching.operands import HALF, as_signed, is_unsigned, limits_of, real_type, signed_zero
 from .launching.tiles import Tile, products, usual_product
 from .launching.tuning import Choice, Launch
+from .layers import MOST_PLACES
 from .on_host import OnHost
 
 MOST_PRODUCTS = 2**15
@@ -43,7 +44,8 @@ class CudaMatmul(Kernel):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         left, right = a[None] if a.dim() == 1 else a, b[:, None] if b.dim() == 1 else b
-        if left.shape[-1] > MOST_PRODUCTS:
+        largest = max(_span(left), _span(right), left.shape[-2] * right.shape[-1])
+        if left.shape[-1] > MOST_PRODUCTS or largest > MOST_PLACES:
             return self._longer(a, b)  # type: ignore[no-any-return]  # a kernel's result
         batch = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
         m, n = left.shape[-2], right.shape[-1]
@@ -80,6 +82,11 @@ class CudaMatmul(Kernel):
         if not self.unsigned[operand]:
             return q.sum(dim, dtype=torch.int32)
         return q.view(torch.uint8).sum(dim, dtype=torch.int32) - HALF * q.shape[dim]
+
+
+def _span(q: Tensor) -> int:
+    """Number of places in memory from the first to the last one of a matrix."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(q.shape[-2:], q.stride()[-2:], strict=True))
 
 
 def _in_two_batches(q: Tensor, batch: Sequence[int]) -> Tensor:

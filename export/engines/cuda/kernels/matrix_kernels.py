@@ -34,13 +34,14 @@ def multiply_matrices(a, b, y, of_rows, of_columns, ratios, limits, M, N, K, INN
     acc = tl.full((BM, BN), 0, tl.int32)
     for step in range(0, (K + BK - 1) // BK):
         k = step * BK + tl.arange(0, BK)
-        here, there = a + row[:, None] * A_ROW + k[None, :] * A_K, b + k[:, None] * B_K + columns[None, :] * B_COLUMN
+        here = (row * A_ROW)[:, None] + (k * A_K)[None, :]
+        there = (k * B_K)[:, None] + (columns * B_COLUMN)[None, :]
         if EVEN:
-            left = tl.load(here)
-            right = tl.load(there, mask=real[None, :], other=0)
+            left = tl.load(a + here)
+            right = tl.load(b + there, mask=real[None, :], other=0)
         else:  # what is masked is 0 once it is shifted
-            left = tl.load(here, mask=(k < K)[None, :], other=-128 if UNSIGNED_A else 0)
-            right = tl.load(there, mask=(k < K)[:, None] & real[None, :], other=-128 if UNSIGNED_B else 0)
+            left = tl.load(a + here, mask=(k < K)[None, :], other=-128 if UNSIGNED_A else 0)
+            right = tl.load(b + there, mask=(k < K)[:, None] & real[None, :], other=-128 if UNSIGNED_B else 0)
         if UNSIGNED_A:
             left = left ^ -128
         if UNSIGNED_B:

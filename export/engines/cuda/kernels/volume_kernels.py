@@ -48,8 +48,8 @@ def conv_volume(x, weight, y, residual, bias, multiplier, ratios, limits, phases
         kd, kh, kw = tap // KW // KH * DD, tap // KW % KH * DH, tap % KW * DW
         here = (base + ((kd * H + kh) * W + kw) * X_CHANNELS)[:, None] + k[None, :]
         there = filters[None, :] + (tap * C + k)[:, None]
-        inside = (near + kd >= 0) & (near + kd < D) & (top + kh >= 0) & (top + kh < H)
-        inside = (inside & (left + kw >= 0) & (left + kw < W))[:, None]
+        inside = ((near + kd).to(tl.uint32) < D) & ((top + kh).to(tl.uint32) < H) & ((left + kw).to(tl.uint32) < W)
+        inside = inside[:, None]
         if EVEN:
             a, b = tl.load(x + here, mask=inside, other=PAD), tl.load(weight + there)
         else:

@@ -91,10 +91,13 @@ def test_transposed_and_broadcast_operands_are_not_copied(monkeypatch: pytest.Mo
     assert read == [a.data_ptr(), turned.data_ptr(), a.data_ptr(), b.data_ptr()]
 
 
-def test_longer_sums_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "value"), [("MOST_PRODUCTS", 31), ("MOST_PLACES", 32 * 7 - 1)])
+def test_longer_sums_and_larger_matrices_are_the_references(
+    limit: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call, _ = product_call("batch", "x86")
     a, b = random_integers(call, 3)
-    monkeypatch.setattr(matrices, "MOST_PRODUCTS", 31)
+    monkeypatch.setattr(matrices, limit, value)
     monkeypatch.setattr(CudaMatmul, "_launch", None)
     assert torch.equal(CudaMatmul(call, True, CPU)(a, b), ReferenceKernel(call)(a, b))
 
