@@ -12,7 +12,7 @@ import pytest
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton has no build for this system")
 
-_KERNELS = ("rounding", "conv_kernels", "byte_kernels")
+_KERNELS = ("rounding", "conv_kernels", "byte_kernels", "matrix_kernels", "volume_kernels")
 
 
 def load_kernels(monkeypatch: pytest.MonkeyPatch, *, interpreted: bool) -> None:

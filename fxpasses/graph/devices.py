@@ -64,8 +64,28 @@ def moved(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to("cpu")
 
 
+@contextmanager
+def without_tf32(device: torch.device) -> Iterator[None]:
+    """Convolutions on a GPU in whole float32 inside the block: by default they round their inputs to 11 bits."""
+    if device.type == "cpu":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def on_device(inputs: Any, device: torch.device) -> Any:
     """Nested values with all tensors moved to a device; copies do not wait for computations on it."""
     if device.type == "cpu":
         return inputs
-    return pytree.tree_map(lambda x: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x, inputs)
+    return pytree.tree_map(lambda x: _sent(x, device) if isinstance(x, Tensor) else x, inputs)
+
+
+def _sent(x: Tensor, device: torch.device) -> Tensor:
+    # a copy from memory that the system may move would wait for what the GPU has been asked before
+    held = x.pin_memory() if device.type == "cuda" and x.device.type == "cpu" else x
+    return held.to(device, non_blocking=True)

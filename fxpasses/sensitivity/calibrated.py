@@ -68,14 +68,20 @@ class Calibrated:
 
 
 def calibrate_once(
-    gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
+    gm: fx.GraphModule,
+    config: QuantConfig,
+    batches: Iterable[Any],
+    progress: Callable[[int], None] | None = None,
+    device: str = "cpu",
 ) -> Calibrated:
-    """Observe a fused FLOAT graph with the settings ``config``, and calibrate it.
+    """Observe a fused FLOAT graph with the settings ``config``, and calibrate it on a device.
 
     Raises:
         GraphError, InputError: see :func:`fxpasses.observe` and :func:`fxpasses.calibrate`.
     """
-    observed = calibrated_graph(gm, batches, config, every_tensor=True, run=Run(_Advancing.of(progress))).graph
+    observed = calibrated_graph(
+        gm, batches, config, every_tensor=True, run=Run(_Advancing.of(progress), device=device)
+    ).graph
     float_graph = without_observers(observed)
     _settle(observed, config, {name: observer.range for name, observer in _observers(observed).items()})
     return Calibrated(float_graph, observed, config, _units(float_graph, observed, config))
@@ -126,7 +132,11 @@ def shaping_overrides(config: QuantConfig) -> tuple[Override, ...]:
 
 
 def measure_distributions(
-    gm: fx.GraphModule, config: QuantConfig, batches: Iterable[Any], progress: Callable[[int], None] | None = None
+    gm: fx.GraphModule,
+    config: QuantConfig,
+    batches: Iterable[Any],
+    progress: Callable[[int], None] | None = None,
+    device: str = "cpu",
 ) -> Distributions:
     """Calibrate a fused FLOAT graph once for all observers; the observers that ``config`` names are ignored.
 
@@ -136,7 +146,13 @@ def measure_distributions(
     neutral = replace(config, observer="histogram", overrides=shaping_overrides(config), **settings_off(Phase.RANGES))
     samples = max((step.samples for step in steps_of(RangeStep).values()), default=0)
     found = calibrated_graph(
-        gm, batches, config, observe_as=neutral, every_tensor=True, samples=samples, run=Run(_Advancing.of(progress))
+        gm,
+        batches,
+        config,
+        observe_as=neutral,
+        every_tensor=True,
+        samples=samples,
+        run=Run(_Advancing.of(progress), device=device),
     )
     return Distributions(without_observers(found.graph), found.graph, found.first)
 

@@ -119,7 +119,7 @@ def _silence_batch_norms(gm: fx.GraphModule, masks: Mapping[str, Tensor]) -> Non
 
 def score_pruned(gm: fx.GraphModule, scorer: Scorer, ratios: Mapping[str, float], choice: PruneChoice) -> Score:
     """Score a FLOAT graph with these shares of these layers pruned."""
-    return scorer.score(pruned(gm, ratios, choice, scorer.batches))
+    return scorer.score(scorer.placed(pruned(gm, ratios, choice, scorer.batches)))
 
 
 def check_ratios(ratios: Sequence[float]) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 
 from fxpasses.export.integer_tensors import torch_integers
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.devices import usable_device
 from fxpasses.measure.metrics import Metric
 from fxpasses.quantization.int8.int8_calls import LayerIntegers, find_float_results, find_int8_calls, qparams_of
 from fxpasses.quantization.int8.names import int8_name, tensor_of
@@ -103,6 +104,7 @@ def quant_sensitivity(
     layers: Iterable[LayerSensitivity] | None = None,
     metric: Metric | None = None,
     progress: Progress | None = None,
+    device: str | torch.device = "cpu",
 ) -> QuantSensitivity:
     """Measure every layer, and every tensor in place.
 
@@ -114,12 +116,13 @@ def quant_sensitivity(
         layers: results of :func:`layer_sensitivity` for every unit, if they are known already.
         metric: metric of the models' accuracy, if it is not top-1 of their logits.
         progress: called before each layer.
+        device: where layers are measured, ``"cuda"`` for a GPU; runtimes compute where they were made for.
 
     Raises:
         GraphError, InputError: the graph cannot be converted, or the data cannot be used.
     """
     graph = calibrated.float_graph
-    scorer = Scorer(graph, batches, metric, output_batch_dims(graph))
+    scorer = Scorer(graph, batches, metric, output_batch_dims(graph), usable_device(device))
     found = QuantSensitivity(scorer.float_score, ranges=_ranges(calibrated.observed))
     int8 = calibrated.convert()
     for name, (model, integers) in (runtimes or torch_runtime(int8)).items():
@@ -144,8 +147,8 @@ def layer_sensitivity(calibrated: Calibrated, scorer: Scorer, unit: Unit) -> Lay
         layer = None if found is None else found.layer
     return LayerSensitivity(
         unit,
-        alone=scorer.score(alone),
-        kept_float=scorer.score(to_torch(calibrated.convert(unit))),
+        alone=scorer.score(scorer.placed(alone)),
+        kept_float=scorer.score(scorer.lowered(calibrated.convert(unit))),
         alone_at_node_db=_own_noise(calibrated.float_graph, alone, node, unit, next(_first(scorer.batches, 1))),
         weight=_weight_error(calibrated.float_graph, unit, layer),
     )

@@ -12,16 +12,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
 from fxpasses.measure.accuracy import MeasuredSums, samples_first
 from fxpasses.measure.metrics import POINTS, Metric
 from fxpasses.measure.runners import first_tensor
+
+from .on_device import CPU, OnDevice, lowered, placed
 
 Inputs = tuple[Any, ...]
 Run = Callable[..., object]
@@ -33,6 +36,9 @@ Batches = Callable[[], Iterable[tuple[Any, Any]]]
 
 Outputs = tuple[Tensor, ...]
 _OF_A_METRIC = ("metric", "falls")
+
+AT_ONCE = 16
+"""Number of batches whose outputs stay on a GPU before they are read: each reading waits for all work there."""
 
 PIECE = 1 << 17
 """Recommended number of input values in a batch, one 224x224 image; larger batches only add cache misses."""
@@ -81,18 +87,25 @@ class Scorer:
     """The data, the float model's outputs for it, and the metric."""
 
     def __init__(
-        self, float_model: Run, batches: Batches, metric: Metric | None = None, output_dims: Sequence[int | None] = ()
+        self,
+        float_model: Run,
+        batches: Batches,
+        metric: Metric | None = None,
+        output_dims: Sequence[int | None] = (),
+        device: torch.device = CPU,
     ) -> None:
         """Run the float model over the data.
 
         Args:
             output_dims: the dimension of the samples in each output, if it is not 0.
+            device: where graphs are run; the CPU reads the outputs of several batches at a time.
 
         Raises:
             InputError: there is no data, labels do not fit, or the float model gives NaN or infinity.
         """
-        self.batches, self.metric, self.output_dims = batches, metric, output_dims
-        self._expected = [outputs for outputs, _ in self._outputs(float_model)]
+        self.batches, self.metric, self.output_dims, self.device = batches, metric, output_dims, device
+        model = self.placed(float_model) if isinstance(float_model, fx.GraphModule) else float_model
+        self._expected = [outputs for outputs, _ in self._outputs(model)]
         self.float_score = self.score(None)
 
     @property
@@ -139,11 +152,22 @@ class Scorer:
             falls=self.metric is not None and self.metric.falls,
         )
 
+    def placed(self, gm: fx.GraphModule) -> Run:
+        """A graph in float, on this scorer's device."""
+        return placed(gm, self.device)
+
+    def lowered(self, int8: fx.GraphModule) -> Run:
+        """A QUANTIZED graph as int8 kernels, on this scorer's device."""
+        return lowered(int8, self.device)
+
     def _outputs(self, model: Run) -> Iterator[tuple[Outputs, Any]]:
-        for inputs, labels in self.batches():
+        at_once = AT_ONCE if isinstance(model, OnDevice) else 1
+        batches = iter(self.batches())
+        while window := list(islice(batches, at_once)):
             with torch.inference_mode():
-                given = model(*in_memory_order(inputs))
-            yield self._read(given), labels
+                given = [model(*in_memory_order(inputs)) for inputs, _ in window]
+            for found, (_, labels) in zip(given, window, strict=True):
+                yield self._read(_here(found) if at_once > 1 else found), labels
 
     def _read(self, given: object) -> Outputs:
         """Outputs to compare, the leading one first."""
@@ -152,6 +176,10 @@ class Scorer:
         found = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
         leaves = samples_first(found, self.output_dims)
         return leaves if self.metric.reads_all else (leaves[self.metric.index].float(),)
+
+
+def _here(outputs: object) -> object:
+    return pytree.tree_map(lambda x: x.cpu() if isinstance(x, Tensor) else x, outputs)
 
 
 def in_memory_order(inputs: object) -> Inputs:

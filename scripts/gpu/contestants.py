@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 import fxpasses
 
+from .ort_profile import profiled
 from .plan import COMPILED, EAGER, INT8, ONNXRUNTIME, Work
 from .prepared import float_net, images, quantized
 
@@ -76,8 +78,14 @@ def _onnxruntime(work: Work, image: int, folder: Path | None) -> tuple[Call, dic
         raise MissingError("its file was not prepared: bench_cuda.py --prepare DIR, then --from DIR")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.enable_profiling = True
+    options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "bench_cuda")
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider, "CPUExecutionProvider"])
     binding, x = session.io_binding(), images(work.batch, image).numpy()
     binding.bind_ortvalue_input(session.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(x, "cuda", 0))
     binding.bind_output(session.get_outputs()[0].name, "cuda")
-    return (lambda: session.run_with_iobinding(binding)), {"providers": session.get_providers()}
+
+    def call() -> None:
+        session.run_with_iobinding(binding)
+
+    return call, {"providers": session.get_providers(), "kernels": profiled(session, call)}

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fxpasses.export.engines.cuda.layers import CudaConv, CudaFloatResult, CudaLinear, WithSum
+from fxpasses.export.engines.cuda.matrices import CudaMatmul
+from fxpasses.export.engines.cuda.volumes import CudaVolumes
 from fxpasses.export.engines.kernel import Kernel
 
 ROUNDS = 5
@@ -62,10 +64,13 @@ def _entry(
 ) -> dict[str, object]:
     layer = kernel.layer if isinstance(kernel, WithSum) else kernel
     weight, macs = 0, 0
-    if isinstance(layer, (CudaConv, CudaLinear, CudaFloatResult)):
+    if isinstance(layer, (CudaConv, CudaLinear, CudaFloatResult, CudaVolumes)):
         constants = layer.constants
         weight = constants.weight.numel()
-        macs = y.numel() * weight // constants.outputs
+        phases = len(layer.table) if isinstance(layer, CudaVolumes) else 1  # of a transposed one: each has some taps
+        macs = y.numel() * weight // constants.outputs // phases
+    if isinstance(layer, CudaMatmul):
+        macs = y.numel() * inputs[0].shape[-1]
     moved = sum(q.numel() * q.element_size() for q in inputs) + y.numel() * y.element_size() + weight
     at_best = {"compute": 2e-9 * macs / tops, "memory": 1e-6 * moved / gbps}
     bound = max(at_best, key=at_best.__getitem__)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.sparse import to_sparse_semi_structured
 
 from .clocks import milliseconds
 
@@ -33,21 +35,51 @@ def ceilings(device: str) -> list[dict[str, object]]:
 
 
 def sparse(device: str) -> list[dict[str, object]]:
-    """Times of dense and 2:4 sparse int8 products of the same sizes; an entry without a time says why."""
-    found: list[dict[str, object]] = []
-    for name, (m, n, k) in LINEAR_AND_1X1.items() if device.startswith("cuda") else [("tiny", _TINY)]:
-        entry: dict[str, object] = {"layer": name, "m": m, "n": n, "k": k}
+    """Dense and 2:4 sparse int8 products of the same sizes: times by way, or why a way cannot run here.
+
+    Two of four neighbouring weights are zero. Results of ways that give int32 are compared with the dense one's.
+    """
+    on_gpu, found = device.startswith("cuda"), list[dict[str, object]]()
+    for name, (m, n, k) in LINEAR_AND_1X1.items() if on_gpu else [("tiny", _TINY)]:
         n = -(-n // 32) * 32
         a, weight = _bytes(m, k, device), _bytes(n, k, device)
         weight[:, 0::4] = weight[:, 1::4] = 0
+        dense = torch._int_mm(a, weight.t())
+        entry: dict[str, object] = {"layer": name, "m": m, "n": n, "k": k, "measured": on_gpu}
         entry["dense_ms"] = milliseconds(lambda a=a, w=weight: torch._int_mm(a, w.t()), device)  # type: ignore[misc]  # bound at once
-        try:
-            packed = torch._cslt_compress(weight)
-            entry["sparse_ms"] = milliseconds(lambda p=packed, a=a: torch._cslt_sparse_mm(p, a.t()), device)  # type: ignore[misc]  # bound at once
-        except (RuntimeError, NotImplementedError) as error:
-            entry["why_not"] = str(error).splitlines()[0]
+        entry["sparse"] = [_sparse_way(way, make, a, weight, dense, device) for way, make in SPARSE_WAYS.items()]
         found.append(entry)
     return found
+
+
+def _sparse_way(
+    way: str, make: Callable[[Tensor, Tensor], Callable[[], Tensor]], a: Tensor, weight: Tensor, dense: Tensor,
+    device: str,
+) -> dict[str, object]:  # fmt: skip
+    try:
+        call = make(weight, a)
+        y = call()
+        exact = bool(torch.equal(y.t(), dense)) if y.dtype is torch.int32 else None
+        return {"way": way, "ms": milliseconds(call, device), "gives": str(y.dtype), "exact": exact}
+    except (RuntimeError, NotImplementedError) as error:
+        return {"way": way, "why_not": str(error).splitlines()[0]}
+
+
+def _semi_structured(weight: Tensor, a: Tensor) -> Callable[[], Tensor]:
+    packed = to_sparse_semi_structured(weight)
+    return lambda: torch.mm(packed, a.t())
+
+
+def _cusparselt(weight: Tensor, a: Tensor) -> Callable[[], Tensor]:
+    packed = torch._cslt_compress(weight)
+    return lambda: torch._cslt_sparse_mm(packed, a.t(), out_dtype=torch.int32)
+
+
+SPARSE_WAYS: dict[str, Callable[[Tensor, Tensor], Callable[[], Tensor]]] = {
+    "torch.sparse.to_sparse_semi_structured": _semi_structured,
+    "torch._cslt_sparse_mm, int32": _cusparselt,
+}
+"""Ways to multiply by a 2:4 sparse weight: each takes the weight and the dense operand, and returns a call."""
 
 
 def _bytes(rows: int, columns: int, device: str) -> Tensor:

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bench_cuda
 import pytest
-from gpu import contestants, plan
+import torch
+from gpu import contestants, plan, products
 from gpu.plan import BATCHES, FP16, INT8, NETS, Budget, Work, everything
+from gpu.products import SPARSE_WAYS
 from interpreted import needs_triton
 
 SCRIPT = Path(bench_cuda.__file__)
@@ -50,7 +53,9 @@ def test_a_rival_that_fails_costs_its_row_alone(tmp_path: Path, monkeypatch: pyt
     run.all([Work("row", "tiny", 1, INT8), Work("row", "tiny", 1, "onnxruntime TensorRT QDQ"), Work("sparse")])
     written = json.loads((tmp_path / "out.json").read_text())
     assert [entry["why"] for entry in written["failed"]] == ["RuntimeError('CUDA error')"] * 2
-    assert written["sparse"][0]["dense_ms"] > 0 and "why_not" in written["sparse"][0]
+    (entry,) = written["sparse"]
+    assert entry["dense_ms"] > 0 and not entry["measured"]
+    assert [way["way"] for way in entry["sparse"]] == [*SPARSE_WAYS] and all("why_not" in w for w in entry["sparse"])
 
 
 def test_without_a_card_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +64,17 @@ def test_without_a_card_it_says_so(capsys: pytest.CaptureFixture[str], monkeypat
     said = capsys.readouterr().err
     assert "device 'cuda'" in said and ("finds no NVIDIA GPU" in said or "Triton" in said)
     assert not Path("never.json").exists()
+
+
+def test_sparse_results_are_compared_with_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dense products stand in for sparse kernels."""
+    right = {"right": lambda weight, a: lambda: torch._int_mm(weight, a.t().contiguous())}
+    wrong = {"wrong": lambda weight, a: lambda: torch._int_mm(weight, a.t().contiguous()) + 1}
+    bytes_ = {"bytes": lambda weight, a: lambda: torch._int_mm(weight, a.t().contiguous()).to(torch.int8)}
+    monkeypatch.setattr(products, "SPARSE_WAYS", right | wrong | bytes_)
+    (entry,) = products.sparse("cpu")
+    ways: Any = entry["sparse"]
+    assert [way["exact"] for way in ways] == [True, False, None] and ways[2]["gives"] == "torch.int8"
 
 
 @needs_triton

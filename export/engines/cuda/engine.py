@@ -6,6 +6,7 @@ integers, but is far slower. Operators that only move values are torch's own, on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,23 +16,28 @@ from torch import fx
 
 from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.graph.pass_runner import copy_graph
-from fxpasses.quantization.int8.exactness import margins
-from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls
+from fxpasses.quantization.int8.exactness import float_islands, margins
+from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls, layer_of
 
 from ..kernel import Kernel
 from ..reference import ReferenceKernel, ReferenceResult, integer_table, reference_kernel
 from ..replace_calls import lower
 from .fusing import take_in_sums
+from .launching.operands import why_sums_overflow
+from .launching.tuning import TileTable, milliseconds
 from .layers import CudaConv, CudaFloatResult, CudaLinear
-from .net import CudaNet
+from .matrices import CudaMatmul
+from .net import IN_FLOAT, MOVED, ON_HOST, CudaNet
 from .on_host import OnHost
-from .operands import why_sums_overflow
 from .pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
-from .pools import CudaGlobalAverage, CudaWindows
+from .pools import CudaGlobalAverage, CudaMean, CudaWindows
 from .readiness import is_interpreted, require_kernels
-from .tuning import TileTable, milliseconds
+from .volumes import CudaVolumes, why_not_volumes
 
 _BYTES = (torch.uint8, torch.int8)
+
+MOST_AVERAGED = 2**23
+"""Largest number of centred bytes, each up to 255, whose sum fits into 32 bits."""
 
 
 def to_cuda(gm: fx.GraphModule, device: str | torch.device = "cuda", *, autotune: bool = False) -> CudaNet:
@@ -57,7 +63,8 @@ def to_cuda(gm: fx.GraphModule, device: str | torch.device = "cuda", *, autotune
     )
     net = take_in_sums(net, find_int8_calls(there), choosing.proved)
     again = partial(to_cuda, device=device, autotune=autotune)
-    return CudaNet(net, gm, again, device, tuple(choosing.notes), _tiles(device, autotune)).eval()
+    placement = choosing.placement | dict.fromkeys(float_islands(gm), IN_FLOAT)
+    return CudaNet(net, (gm, again), device, placement, _tiles(device, autotune)).eval()
 
 
 def _tiles(device: torch.device, autotune: bool) -> TileTable:
@@ -72,12 +79,12 @@ class _Choosing:
     """Chooses kernels for one graph.
 
     Attributes:
-        notes: sentences on operations without a kernel.
+        placement: the kernel of each operation by its name, or why it has none.
         proved: integer tensors that float32 rounds as exact arithmetic does.
     """
 
     def __init__(self, gm: fx.GraphModule, device: torch.device) -> None:
-        self.device, self.notes = device, list[str]()
+        self.device, self.placement = device, dict[str, str]()
         self.proved = {margin.node for margin in margins(gm) if margin.is_proof}
         self._host_calls = {call.name: call for call in find_int8_calls(gm).values()}
         self._host_results = {result.name: result for result in find_float_results(gm).values()}
@@ -85,19 +92,24 @@ class _Choosing:
     def kernel_for(self, call: Int8Call) -> Kernel | None:
         """The kernel of one integer operation; None to call the operator itself."""
         if call.shares_scale and call.clamp is None and call.operator.name not in KERNELS:
-            return reference_kernel(call)  # torch moves values, on any device
+            self.placement[call.name] = MOVED
+            return reference_kernel(call)
         why = self._why_no_kernel(call)
         if why is not None:
-            self.notes.append(f"{call.name}: {why}; the exact reference computes it on the CPU")
+            self.placement[call.name] = why + ON_HOST
             return OnHost(ReferenceKernel(self._host_calls[call.name]))
-        return self._kernel(call)
+        return self._placed(call.name, self._kernel(call))
 
     def result_for(self, result: FloatResult) -> Kernel:
         why = why_sums_overflow(result.layer, result.x)
         if why is not None:
-            self.notes.append(f"{result.name}: {why}; the exact reference computes it on the CPU")
+            self.placement[result.name] = why + ON_HOST
             return OnHost(ReferenceResult(self._host_results[result.name]))
-        return CudaFloatResult(result)
+        return self._placed(result.name, CudaFloatResult(result))
+
+    def _placed(self, name: str, kernel: Kernel) -> Kernel:
+        self.placement[name] = type(kernel).__name__
+        return kernel
 
     def _why_no_kernel(self, call: Int8Call) -> str | None:
         name, known = call.operator.name, KERNELS.get(call.operator.name)
@@ -106,7 +118,7 @@ class _Choosing:
         if len({x.grid.dtype for x in call.x}) > 1 and not (known and known.takes_both):
             return "its inputs are bytes with a sign and without"
         if call.layer is not None:
-            return why_sums_overflow(call.layer, call.x[0]) if known else f"there is no kernel for {name}"
+            return known.why_not(call) if known else f"there is no kernel for {name}"
         if call.operator.elementwise and call.clamp is None:
             return None
         return known.why_not(call) if known else f"there is no kernel for {name}"
@@ -121,24 +133,8 @@ def _shapes(call: Int8Call) -> list[tuple[int, ...]]:
     return [tuple(node.meta[SHAPE]) for node in call.inputs]
 
 
-def _why_not_add(call: Int8Call) -> str | None:
-    return None if len(set(_shapes(call))) == 1 else f"there is no kernel for {call.operator} of shapes that differ"
-
-
-def _why_not_mul(call: Int8Call) -> str | None:
-    shapes = _shapes(call)
-    is_gate = len(shapes[0]) == 4 and any(_is_gate(*pair) for pair in (shapes, shapes[::-1]))
-    return None if is_gate else _why_not_add(call)
-
-
-def _is_gate(gate: tuple[int, ...], gated: tuple[int, ...]) -> bool:
-    return gate == (*gated[:2], 1, 1)
-
-
-def _why_not_cat(call: Int8Call) -> str | None:
-    rank = len(_shapes(call)[0])
-    dim = int(call.settings.get("dim", 0)) % rank
-    return None if dim == (1 if rank == 4 else rank - 1) else f"there is no kernel for cat along dimension {dim}"
+def _why_not_layer(call: Int8Call) -> str | None:
+    return why_sums_overflow(layer_of(call), call.x[0])
 
 
 def _why_not_windows(call: Int8Call) -> str | None:
@@ -149,6 +145,10 @@ def _why_not_global_average(call: Int8Call) -> str | None:
     size = call.settings.get("output_size", call.node.args[1] if len(call.node.args) > 1 else None)
     is_global = len(_shapes(call)[0]) == 4 and size in (1, (1, 1), [1, 1])
     return None if is_global else "only averages of whole images have a kernel"
+
+
+def _why_not_mean(call: Int8Call) -> str | None:
+    return "its sums may exceed 32 bits" if math.prod(_shapes(call)[0]) > MOST_AVERAGED else None
 
 
 @dataclass(frozen=True)
@@ -166,19 +166,23 @@ class _KernelOf:
     takes_both: bool = False
 
 
-_CONV = _KernelOf(lambda call, proved, device: CudaConv(call, proved))
+_CONV = _KernelOf(lambda call, proved, device: CudaConv(call, proved), _why_not_layer)
+_VOLUMES = _KernelOf(lambda call, proved, device: CudaVolumes(call, proved), why_not_volumes)
 _WINDOWS = _KernelOf(lambda call, proved, device: CudaWindows(call, device), _why_not_windows)
 KERNELS: dict[str, _KernelOf] = {
     "conv1d": _CONV,
     "conv2d": _CONV,
-    "linear": _KernelOf(lambda call, proved, device: CudaLinear(call, proved)),
+    **dict.fromkeys(("conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _VOLUMES),
+    "linear": _KernelOf(lambda call, proved, device: CudaLinear(call, proved), _why_not_layer),
     "max_pool2d": _WINDOWS,
     "avg_pool2d": _WINDOWS,
     "adaptive_avg_pool2d": _KernelOf(
         lambda call, proved, device: CudaGlobalAverage(call, device), _why_not_global_average
     ),
-    "add": _KernelOf(CudaAdd, _why_not_add),
-    "mul": _KernelOf(CudaMul, _why_not_mul),
-    "cat": _KernelOf(CudaCat, _why_not_cat, takes_both=True),
+    "mean": _KernelOf(lambda call, proved, device: CudaMean(call, device), _why_not_mean),
+    "matmul": _KernelOf(CudaMatmul, takes_both=True),
+    "add": _KernelOf(CudaAdd),
+    "mul": _KernelOf(CudaMul),
+    "cat": _KernelOf(CudaCat, takes_both=True),
 }
 """Operators with a kernel, beside those of one tensor that are tables."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 
 from torch import fx
 
+from fxpasses.graph.meta_keys import SHAPE
 from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from ..kernel import Kernel
@@ -33,6 +34,8 @@ def take_in_sums(net: fx.GraphModule, calls: Mapping[fx.Node, Int8Call], proved:
         if layer is None:
             continue
         own, add = by_kernel[str(layer.target)], by_kernel[node.target]
+        if len({tuple(operand.meta[SHAPE]) for operand in add.inputs}) > 1:
+            continue  # one operand is repeated
         kernel = kernels[str(layer.target)]
         assert isinstance(kernel, SummingLayer)
         both = own.name in proved and add.name in proved

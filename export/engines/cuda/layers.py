@@ -19,8 +19,8 @@ from fxpasses.quantization.numbers.qparams import QParams
 
 from ..geometry import Geometry
 from ..kernel import Kernel
-from .launches import Images, LayerConstants, launch_depthwise, launch_product
-from .operands import (
+from .launching.launches import Images, LayerConstants, launch_depthwise, launch_product
+from .launching.operands import (
     as_signed,
     corrected_bias,
     is_unsigned,
@@ -31,7 +31,7 @@ from .operands import (
     real_type,
     sum_ratios,
 )
-from .window import Window, pair
+from .launching.window import Window, pair
 
 WORD = 4
 """Least number of bytes that are copied at a time."""
@@ -178,5 +178,8 @@ class WithSum(Kernel):
         )
 
     def forward(self, q: Tensor, residual: Tensor) -> Tensor:
+        if len(q) != len(residual):  # a constant of one sample
+            count = max(len(q), len(residual))
+            q, residual = (x.expand(count, *x.shape[1:]) for x in (q, residual))
         y: Tensor = self.layer(q, residual)
         return y

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from .launching.tuning import TileTable, using
 from .on_host import OnHost
 from .replay import Replays
-from .tuning import TileTable, using
+
+MOVED, IN_FLOAT = "torch moves its bytes", "torch computes it in float"
+"""Places of operators that only move values, and of those between integers that have no int8 form."""
+ON_HOST = "; the exact reference computes it on the CPU"
+"""The end of a place, behind the reason why an operator has no kernel."""
 
 
 class CudaNet(nn.Module):
@@ -19,10 +24,10 @@ class CudaNet(nn.Module):
 
     Args:
         net: the net that :func:`lower` made with this engine's kernels.
-        graph: the QUANTIZED graph it was made of; pickles of this object hold that graph.
-        again: function that makes this object from ``graph``.
+        made_of: the QUANTIZED graph it was made of, and the function that makes this object from it; pickles of this
+            object hold that graph.
         device: device that it computes on.
-        notes: sentences on operations without a kernel.
+        placement: the kernel of each operation by its name, or why it has none.
         tiles: tiles measured on this card.
 
     Attributes:
@@ -32,15 +37,14 @@ class CudaNet(nn.Module):
     def __init__(
         self,
         net: fx.GraphModule,
-        graph: fx.GraphModule,
-        again: Callable[[fx.GraphModule], CudaNet],
+        made_of: tuple[fx.GraphModule, Callable[[fx.GraphModule], CudaNet]],
         device: torch.device,
-        notes: tuple[str, ...],
+        placement: Mapping[str, str],
         tiles: TileTable,
     ) -> None:
         super().__init__()
-        self.net, self.device, self.tiles, self._kernel_notes = net, device, tiles, notes
-        self._made_of = (graph, again)  # a tuple: its parameters are not those of this module
+        self.net, self.device, self.tiles, self.placement = net, device, tiles, dict(placement)
+        self._made_of = made_of  # a tuple: its parameters are not those of this module
         alone = not any(isinstance(module, OnHost) for module in net.modules())
         self.replays = Replays(net.forward) if device.type == "cuda" and alone else None
         self._run: Callable[..., Any] = torch.compiler.disable(self._untraced)
@@ -48,7 +52,8 @@ class CudaNet(nn.Module):
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on operators without a kernel, calls that are not replayed, and faults in the file of tiles."""
-        return (*self._kernel_notes, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
+        kernels = [f"{name}: {place}" for name, place in self.placement.items() if place.endswith(ON_HOST)]
+        return (*kernels, *self.tiles.notes, *(self.replays.notes if self.replays else ()))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         return self._run(*inputs, **named)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, fx
 
@@ -10,8 +12,8 @@ from fxpasses.quantization.numbers.qparams import QParams
 
 from ..kernel import Kernel
 from .kernels import byte_kernels
-from .launches import NO_CONTRACTION
-from .operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
+from .launching.launches import NO_CONTRACTION
+from .launching.operands import as_signed, is_unsigned, limits_of, real_type, sum_ratios
 
 BLOCK = 1024
 """Number of bytes that one program computes."""
@@ -41,13 +43,13 @@ class _Pointwise(Kernel):
 
 
 class CudaAdd(_Pointwise):
-    """Two tensors of one shape -> their sum."""
+    """Two tensors -> their sum; an operand of fewer values is repeated first."""
 
     def __init__(self, call: Int8Call, proved: bool, device: torch.device) -> None:
         super().__init__(call, sum_ratios(call), proved, device)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        a, b = dense(a), dense(b)
+        a, b = (dense(q) for q in torch.broadcast_tensors(a, b))
         y, count = self.result_like(a), a.numel()
         byte_kernels.add_bytes[_blocks(count)](
             as_signed(a), as_signed(b), as_signed(y), self.ratios, self.limits, count, UNSIGNED=self.unsigned,
@@ -57,7 +59,7 @@ class CudaAdd(_Pointwise):
 
 
 class CudaMul(_Pointwise):
-    """Two tensors -> their product; one of them may have a single value for each image and channel."""
+    """Two tensors -> their product; one may have a single value for each image and channel, others are repeated."""
 
     def __init__(self, call: Int8Call, proved: bool, device: torch.device) -> None:
         super().__init__(call, [call.x[0].scale * call.x[1].scale / call.y.scale], proved, device)
@@ -68,8 +70,11 @@ class CudaMul(_Pointwise):
         limits = self.limits
         if a.numel() < b.numel():
             a, b, limits = b, a, self.swapped
+        gated = a.dim() == 4 and a.shape != b.shape == (*a.shape[:2], 1, 1)
+        if not gated:
+            a, b = torch.broadcast_tensors(a, b)
         a, b = dense(a), dense(b)
-        y, count, gated = self.result_like(a), a.numel(), a.shape != b.shape
+        y, count = self.result_like(a), a.numel()
         area = a.shape[2] * a.shape[3] if gated else 1
         byte_kernels.multiply_bytes[_blocks(count)](
             as_signed(a), as_signed(b), as_signed(y), self.ratios, limits, count, a.shape[1] if gated else 1, area,
@@ -79,7 +84,7 @@ class CudaMul(_Pointwise):
 
 
 class CudaCat(Kernel):
-    """Concatenates tensors along the innermost dimension in memory, each rescaled to the output's grid."""
+    """Concatenates tensors, each rescaled to the output's grid, along the innermost dimension in memory at once."""
 
     def __init__(self, call: Int8Call, proved: bool, device: torch.device) -> None:
         super().__init__()
@@ -97,16 +102,26 @@ class CudaCat(Kernel):
     def forward(self, *parts: Tensor) -> Tensor:
         if self.equal:
             return torch.cat(parts, self.dim)
+        rank = parts[0].dim()
+        if self.dim % rank != (1 if rank == 4 else rank - 1):
+            apart = [self._joined([q], [constants]) for q, constants in zip(parts, self.parts, strict=True)]
+            return torch.cat(apart, self.dim)
+        return self._joined(parts, self.parts)
+
+    def _joined(self, parts: Sequence[Tensor], constants: Sequence[tuple[Tensor, Tensor, bool]]) -> Tensor:
+        """Tensors rescaled and concatenated along the innermost dimension."""
+        rank = parts[0].dim()
+        dim = 1 if rank == 4 else rank - 1
         shape, at = list(parts[0].shape), 0
-        shape[self.dim] = width = sum(part.shape[self.dim] for part in parts)
+        shape[dim] = width = sum(part.shape[dim] for part in parts)
         y = dense(torch.empty(shape, dtype=self.y.grid.dtype, device=parts[0].device))
         flat = as_signed(torch.as_strided(y, (y.numel(),), (1,)))
-        for q, (ratios, limits, unsigned) in zip(parts, self.parts, strict=True):
+        for q, (ratios, limits, unsigned) in zip(parts, constants, strict=True):
             byte_kernels.rescale_rows[_blocks(q.numel())](
-                as_signed(dense(q)), flat[at:], ratios, limits, q.numel(), q.shape[self.dim], width, UNSIGNED=unsigned,
+                as_signed(dense(q)), flat[at:], ratios, limits, q.numel(), q.shape[dim], width, UNSIGNED=unsigned,
                 BLOCK=BLOCK, **NO_CONTRACTION,
             )  # fmt: skip
-            at += q.shape[self.dim]
+            at += q.shape[dim]
         return y
 
 

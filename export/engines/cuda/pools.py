@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -12,12 +13,12 @@ from fxpasses.quantization.int8.int8_calls import Int8Call
 
 from ..kernel import Kernel
 from .kernels import byte_kernels
-from .launches import NO_CONTRACTION
-from .operands import as_signed, is_unsigned, limits_of
+from .launching.launches import NO_CONTRACTION
+from .launching.operands import as_signed, is_unsigned, limits_of
+from .launching.tiles import CHANNELWISE, Tile, usual_channelwise
+from .launching.tuning import Choice, Launch
+from .launching.window import Window, pair
 from .pointwise import dense
-from .tiles import CHANNELWISE, Tile, usual_channelwise
-from .tuning import Choice, Launch
-from .window import Window, pair
 
 
 class _Pool(Kernel):
@@ -85,3 +86,23 @@ class CudaGlobalAverage(_Pool):
 
     def forward(self, q: Tensor) -> Tensor:
         return self.pooled(q, Window((q.shape[2], q.shape[3])), (1, 1))
+
+
+class CudaMean(_Pool):
+    """Average over some dimensions."""
+
+    def __init__(self, call: Int8Call, device: torch.device) -> None:
+        super().__init__(call, device, maximum=False)
+        dims = call.settings.get("dim")
+        self.dims = [dims] if isinstance(dims, int) else list(dims or [])
+        self.keeps = bool(call.settings.get("keepdim", False))
+
+    def forward(self, q: Tensor) -> Tensor:
+        over = sorted(dim % q.dim() for dim in self.dims) or list(range(q.dim()))
+        kept = [dim for dim in range(q.dim()) if dim not in over]
+        images = q.permute(*kept[:-1], *over, *kept[-1:])  # [*, positions, channels]
+        size, count = [q.shape[dim] for dim in kept], math.prod(q.shape[dim] for dim in over)
+        channels = size[-1] if size else 1
+        flat = images.reshape(-1, count, channels)[..., None].transpose(1, 2)
+        y = self.pooled(flat, Window((count, 1)), (1, 1))
+        return y.reshape([1 if dim in over else q.shape[dim] for dim in range(q.dim())] if self.keeps else size)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.ranges.observer_spec import parse_observer
 from fxpasses.sensitivity.calibrated import (
@@ -69,7 +68,7 @@ class ScoreJob(Int8Job):
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        return self.scorer.score(to_torch(self.ready.convert(*self.in_float))).to_json()
+        return self.scorer.score(self.scorer.lowered(self.ready.convert(*self.in_float))).to_json()
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class NoiseJob(Int8Job):
 
     def do(self) -> dict[str, Any]:
         """Measure the score, in this process."""
-        return self.scorer.score(self.ready.alone(self.unit)).to_json()
+        return self.scorer.score(self.scorer.placed(self.ready.alone(self.unit))).to_json()
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) 
     if any(parse_observer(name).name == "moving_average" for name in _observers(config)):
         data = loaded(subject).data
         batches = data.calibration(calibration.images, seed=calibration.seed)
-        return calibrate_once(fused_graph(subject), config, batches)
+        return calibrate_once(fused_graph(subject), config, batches, device=subject.device)
     neutral = replace(config, observer="histogram", weight_search="minmax", overrides=shaping_overrides(config))
     return _distributions(subject, calibration, neutral).settle(config)
 
@@ -138,4 +137,4 @@ def calibrated(subject: Subject, calibration: Calibration, config: QuantConfig) 
 @lru_cache(maxsize=4)
 def _distributions(subject: Subject, calibration: Calibration, config: QuantConfig) -> Distributions:
     batches = loaded(subject).data.calibration(calibration.images, seed=calibration.seed)
-    return measure_distributions(fused_graph(subject), config, batches)
+    return measure_distributions(fused_graph(subject), config, batches, device=subject.device)

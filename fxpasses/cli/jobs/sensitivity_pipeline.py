@@ -17,6 +17,7 @@ from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_t
 from fxpasses.export.integer_tensors import OnnxIntegers
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.devices import usable_device
 from fxpasses.machine.environment import environment
 from fxpasses.measure.runners import onnx_runner
 from fxpasses.quantization.config import QuantConfig
@@ -61,6 +62,10 @@ class QuantSettings:
     workers: int
     backend: str
     journal: Path
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        usable_device(self.device)
 
 
 def quant_config(target: str, observers: Sequence[str], keep_float: Sequence[str]) -> QuantConfig:
@@ -89,6 +94,7 @@ def quant_settings(options: SensitivityOptions, seed: int, journal: Path) -> Qua
         workers=options.workers,
         backend=options.backend,
         journal=journal,
+        device=options.device,
     )
 
 
@@ -96,7 +102,7 @@ def quant_into(
     folder: Path, model: ModelChoice, data: DataChoice, settings: QuantSettings, terminal: Terminal
 ) -> dict[str, Any]:
     """Measure the cost of int8 at every layer, write the files, and return the document."""
-    subject = Subject(model, data, threads_each(default_threads(settings.threads), settings.workers))
+    subject = Subject(model, data, threads_each(default_threads(settings.threads), settings.workers), settings.device)
     with terminal.step("load, capture and fuse"):
         graph, source = fused_graph(subject), loaded(subject).data
     check_overrides(graph, settings.config)
@@ -148,6 +154,7 @@ def _measured(
             node_batches=-(-settings.node_images // _samples_of(ready.float_graph, evaluation())),
             layers=[job.read(answer) for job, answer in answered],
             metric=loaded(subject).given.metric,
+            device=settings.device,
         )
 
 

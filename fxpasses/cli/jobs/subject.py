@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import fx
 
+from fxpasses.graph.devices import usable_device
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.passes.fusion import fuse
@@ -21,11 +22,12 @@ from .evaluation_data import evaluation_batches
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its data to measure, and the number of threads in each process."""
+    """A model and its data to measure, the number of threads in each process, and the device to measure on."""
 
     model: ModelChoice
     data: DataChoice
     threads: int = 1
+    device: str = "cpu"
 
     @property
     def about(self) -> dict[str, object]:
@@ -41,6 +43,7 @@ class Subject:
             "seed": self.model.seed,
             "image_size": self.model.image_size,
             "data": self.data.details(),
+            **({} if self.device == "cpu" else {"device": self.device}),
         }
 
 
@@ -73,16 +76,19 @@ def fused_graph(subject: Subject) -> fx.GraphModule:
 def dense_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the captured float model for them, with its BatchNorms: for pruning."""
     found = loaded(subject)
-    return Scorer(found.graph, evaluation_batches(found.data, images), found.given.metric, found.model.output_dims)
+    return _scorer(subject, found.graph, images)
 
 
 @lru_cache(maxsize=2)
 def fused_scorer(subject: Subject, images: int) -> Scorer:
     """``images`` images and the outputs of the fused float graph for them: for int8."""
+    return _scorer(subject, fused_graph(subject), images)
+
+
+def _scorer(subject: Subject, graph: fx.GraphModule, images: int) -> Scorer:
     found = loaded(subject)
-    return Scorer(
-        fused_graph(subject), evaluation_batches(found.data, images), found.given.metric, found.model.output_dims
-    )
+    batches = evaluation_batches(found.data, images)
+    return Scorer(graph, batches, found.given.metric, found.model.output_dims, usable_device(subject.device))
 
 
 def _changed(path: Path) -> int:

@@ -65,3 +65,4 @@ class SensitivityOptions:
     workers: shared.Workers = 1
     backend: shared.Backend = "loky"
     threads: shared.Threads = None
+    device: shared.Device = "cpu"

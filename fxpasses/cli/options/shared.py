@@ -170,8 +170,8 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="DEVICE",
-        help="What PyTorch calibrates, evaluates and times on: cpu, or cuda for an NVIDIA GPU. Training, and "
-        "onnxruntime, stay on the CPU.",
+        help="What PyTorch calibrates, trains, evaluates and times on: cpu, or cuda for an NVIDIA GPU. onnxruntime "
+        "stays on the CPU.",
     ),
 ]
 Observers = Annotated[

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from fxpasses.export.files import write_bytes_atomic, write_json_atomic, write_text_atomic
+from fxpasses.graph.devices import usable_device
 from fxpasses.sensitivity.pages.figures import as_png
 from fxpasses.sensitivity.pages.prune_document import prune_document
 from fxpasses.sensitivity.pages.prune_page import prune_page
@@ -47,6 +48,10 @@ class PruneSettings:
     backend: str
     journal: Path
     max_drop: float | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        usable_device(self.device)
 
 
 def scan_settings(options: SensitivityOptions, journal: Path) -> PruneSettings:
@@ -62,6 +67,7 @@ def scan_settings(options: SensitivityOptions, journal: Path) -> PruneSettings:
         backend=options.backend,
         journal=journal,
         max_drop=options.max_drop,
+        device=options.device,
     )
 
 
@@ -130,7 +136,7 @@ def prune_into(
     ratios = check_ratios(settings.ratios)
     choice = PruneChoice(settings.granularity, settings.criterion, model.seed)
     threads = threads_each(default_threads(settings.threads), settings.workers)
-    subject = Subject(model, data, threads)
+    subject = Subject(model, data, threads, settings.device)
     with terminal.step("load, capture, and run the dense model"):
         found = loaded(subject)
         images = default_images(found.data, settings.images)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
+from fxpasses.graph.devices import usable_device
 from fxpasses.quantization.config import LARGEST_BITS
 from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
@@ -65,7 +66,7 @@ def trained(
         config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
         # random weights have nothing to teach
         how = asked.run if given.model.pretrained else replace(asked.run, distillation=0.0)
-        run = start_run(graph, calibration, RunData(batches, steps), config, how)
+        run = start_run(graph, calibration, RunData(batches, steps), config, how, usable_device(settings.device))
         if asked.checkpoint is not None and asked.checkpoint.exists():
             run.resume(asked.checkpoint)
     with terminal.step("train", run.schedule.total) as step:

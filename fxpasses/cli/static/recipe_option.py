@@ -126,7 +126,7 @@ def _searched(
     terminal: Terminal,
 ) -> ChosenSettings:
     threads = threads_each(default_threads(settings.threads), origin.workers)
-    subject = Subject(model, data, threads)
+    subject = Subject(model, data, threads, settings.device)
     source = loaded(subject).data
     images = calibration_images(source, settings)
     search = SearchSettings(

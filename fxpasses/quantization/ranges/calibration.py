@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ...errors import FxPassesError, GraphError, InputError
-from ...graph.devices import moved, on_device, usable_device
+from ...graph.devices import moved, on_device, usable_device, without_tf32
 from ...graph.stages import Stage, check_stage
 from ...signature.examples import argument_names_of, inputs_of, tensors_in
 from ...signature.input_check import check_inputs
@@ -48,7 +48,7 @@ def calibrate(
     check_stage(gm, Stage.OBSERVED, "calibrate")
     seen = 0
     place = torch.device("cpu") if device is None else usable_device(device)
-    with moved(gm, place):
+    with moved(gm, place), without_tf32(place):
         fast, _ = with_activations_in_place(gm)
         for inputs in checked_batches(gm, batches):
             with torch.inference_mode():

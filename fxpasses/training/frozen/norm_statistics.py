@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from ...graph.devices import on_device
 from ...quantization.ranges.calibration import checked_batches
 from ...signature.samples import count_samples
 from ..fake.fake_quantize import ActivationQuantizer
@@ -36,12 +37,14 @@ def reestimate_statistics(gm: fx.GraphModule, batches: Iterable[Any]) -> int:
     gm.eval()
     for norm in norms:
         norm.reset_running_stats()  # type: ignore[operator]  # a BatchNorm
-        norm.momentum = None  # type: ignore[assignment]  # a plain average
         norm.train()
+    device = next((p.device for p in gm.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
-            for inputs in checked_batches(gm, batches):
-                gm(*inputs)
+            for number, inputs in enumerate(checked_batches(gm, batches)):
+                for norm in norms:  # a plain average; None would have it read its count of batches, from a GPU as well
+                    norm.momentum = 1.0 / (number + 1)  # type: ignore[assignment]
+                gm(*on_device(inputs, device))
                 samples += count_samples(gm, inputs)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
@@ -54,7 +57,7 @@ def hold_statistics(gm: nn.Module) -> None:
     """Make BatchNorms use their running statistics in training, too; these and observed ranges no longer change."""
     for module in gm.modules():
         if isinstance(module, ActivationQuantizer) and not module.learned:
-            module.frozen.fill_(True)
+            module.hold()
         if isinstance(module, TrainedLayer) and module.norm is not None:
             module.norm_held.fill_(True)
             module.norm.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +15,8 @@ from torch import Tensor, fx, nn
 
 from ...callers_code import is_a_failure
 from ...errors import InputError
+from ...graph.devices import on_device
+from ...quantization.ranges.deferred import is_remote
 from ...signature.label_check import require_classes
 from ...user_frames import first_line, users_frame
 from ..distributed import average_gradients, is_first, samples_of_all
@@ -28,6 +32,7 @@ from .optimizers import optimizer_of, set_rates
 from .random_states import random_states, set_random_states
 from .run_data import RunData
 from .run_settings import RunSettings, Schedule
+from .step_readings import StepReadings
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class TrainingProgress:
         step, steps: number of steps done, and of all steps.
         epoch: number of epochs done, as a fraction.
         phase: ``"open"`` or ``"frozen"``.
-        loss: loss of the step.
-        accuracy: top-1 of the step's training batch, in percent.
+        loss: loss of the step; on a GPU, of the last step that was read, at most 50 before.
+        accuracy: top-1 of that step's training batch, in percent.
         seconds_left: estimate from the speed so far.
     """
 
@@ -66,13 +71,13 @@ OnStep = Callable[[TrainingProgress], object]
 
 
 class TrainingRun:
-    """A run of an open TRAINING graph.
+    """A run of an open TRAINING graph, on the device that it is on.
 
     Args:
-        graph: trained in place.
-        data: the training batches.
+        graph: trained in place. On a GPU no step waits for a number; what is frozen and converted is made on the CPU.
+        data: the training batches, which are moved to the graph's device.
         settings: settings of the run.
-        teacher: the float model, or None; it is run in eval mode and not changed.
+        teacher: the float model, or None; it is copied to the graph's device, run in eval mode and not changed.
         calibration: batches from which BatchNorm statistics are estimated again.
     """
 
@@ -85,7 +90,8 @@ class TrainingRun:
         calibration: Sequence[Any] = (),
     ) -> None:
         self.graph, self.data, self.settings, self.calibration = graph, data, settings, calibration
-        self.teacher = teacher if settings.distillation > 0 else None
+        self.device = next((p.device for p in graph.parameters()), torch.device("cpu"))
+        self.teacher = _there(teacher, self.device) if teacher is not None and settings.distillation > 0 else None
         self.schedule = Schedule.of(settings, data.steps_per_epoch)
         self.frozen: fx.GraphModule | None = None
         self.done = 0
@@ -93,7 +99,7 @@ class TrainingRun:
         self.optimizer = optimizer_of(graph, settings, frozen=False)
         self.average = ParameterAverage(graph, settings.ema) if settings.ema else None
         self._made_of = fingerprint(graph, facts_of(graph, "training").config, settings, data.steps_per_epoch)
-        self._sums = [0.0, 0.0, 0.0]
+        self._sums, self._readings = [0.0, 0.0, 0.0], StepReadings()
         self._epoch_states = random_states()
         self._dampens = settings.dampening is None or settings.dampening > 0
         self._began, self._began_at = time.monotonic(), 0
@@ -122,7 +128,7 @@ class TrainingRun:
         return self.frozen.eval()
 
     def step(self) -> tuple[float, float]:
-        """Do one step; return loss and training accuracy in percent."""
+        """Do one step; return loss and training accuracy in percent, on a GPU those of the last step that was read."""
         if self.done == self.schedule.opened:
             self._freeze()
         elif self.done == self.schedule.held:
@@ -132,10 +138,12 @@ class TrainingRun:
             self._epoch_states = random_states()
         inputs, labels = self.data.next()
         set_rates(self.optimizer, self.schedule.share_left(self.done))
-        logits = self._logits(inputs, labels)
-        loss = distilled_loss(logits, labels, self._taught(inputs), self.settings)
-        if not bool(torch.isfinite(loss)):
-            raise self._diverged(f"the loss is {loss.item()}")
+        there: Tensor = on_device(inputs, self.device)
+        logits = self._logits(there, labels)
+        labels = on_device(labels, self.device)
+        loss = distilled_loss(logits, labels, self._taught(there), self.settings)
+        if not is_remote(loss) and not bool(torch.isfinite(loss)):
+            raise self._diverged(f"the loss is {loss.item()}", self.done + 1)
         total = loss if self.frozen is not None or not self._dampens else loss + self._dampening()
         self.optimizer.zero_grad()
         torch.autograd.backward(total)
@@ -144,9 +152,13 @@ class TrainingRun:
         self.done += 1
         if self.average is not None and self.frozen is None:
             self.average.update(self.graph)
-        right = float((logits.detach().argmax(1) == labels).sum())
-        self._count(float(loss.detach()), right, len(labels))
-        return float(loss.detach()), 100 * right / len(labels)
+        self._readings.add(self.done, loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels))
+        closes = self.data.begins_epoch or self.done in (self.schedule.opened, self.schedule.total)
+        if closes or self._readings.are_due:
+            self._read()
+        if closes:
+            self._close_row()
+        return self._readings.last.loss, self._readings.last.accuracy
 
     def save(self, path: Path) -> None:
         """Write everything that the run needs to resume and end with the same result.
@@ -154,8 +166,9 @@ class TrainingRun:
         Raises:
             InputError: a value is not finite, or the file cannot be written; the last one is then still there.
         """
+        self._read()
         if find_broken(self.current):
-            raise self._diverged("the last step left no finite weights")
+            raise self._diverged("the last step left no finite weights", self.done)
         content: dict[str, Any] = {
             "done": self.done,
             "open": self.graph.state_dict(),
@@ -185,7 +198,7 @@ class TrainingRun:
             self.optimizer = optimizer_of(self.frozen, self.settings, frozen=True)
         self.optimizer.load_state_dict(content["optimizer"])
         if self.average is not None:
-            self.average.values = content["average"]
+            self.average.values = on_device(content["average"], self.device)
         self.done = content["done"]
         self.curve = [CurvePoint(*row) for row in content["curve"]]
         self._sums = content["sums"]
@@ -244,19 +257,21 @@ class TrainingRun:
         factor = dampening_factor(self.settings, self.done / max(1, self.schedule.opened))
         return factor * dampening_loss(self.graph, every_layer=self.settings.dampening is not None)
 
-    def _diverged(self, found: str) -> InputError:
+    def _diverged(self, found: str, step: int) -> InputError:
         broken = find_broken(self.current)
         where = f"; {broken[0].where}: {broken[0].why}" if broken else ""
         return InputError(
-            f"training diverged at step {self.done + 1} of {self.schedule.total}",
+            f"training diverged at step {step} of {self.schedule.total}",
             why=f"{found}{where}",
             fix="resume from the last checkpoint with a lower lr, or look for NaN in the data",
         )
 
-    def _count(self, loss: float, right: float, images: int) -> None:
-        self._sums = [self._sums[0] + loss * images, self._sums[1] + right, self._sums[2] + images]
-        if self.data.begins_epoch or self.done in (self.schedule.opened, self.schedule.total):
-            self._close_row()
+    def _read(self) -> None:
+        for done in self._readings.take():
+            if not math.isfinite(done.loss):  # on the CPU it was seen before the step
+                raise self._diverged(f"the loss is {done.loss}", done.step)
+            loss, right, images = self._sums
+            self._sums = [loss + done.loss * done.images, right + done.right, images + done.images]
 
     def _close_row(self) -> None:
         loss, right, images = self._sums
@@ -274,3 +289,10 @@ class TrainingRun:
         return TrainingProgress(
             self.done, self.schedule.total, self.done / self.data.steps_per_epoch, phase, loss, accuracy, left
         )
+
+
+def _there(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model itself, or a copy on another device."""
+    if all(value.device == device for value in (*model.parameters(), *model.buffers())):
+        return model
+    return copy.deepcopy(model).to(device)

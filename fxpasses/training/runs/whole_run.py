@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from ...capturing.attempts import capture
 from ...capturing.dynamic_sizes import Dynamic
+from ...graph.devices import usable_device
 from ...graph.stages import graph_facts
 from ...passes.fusion import fuse
 from ...quantization.ranges.calibration import checked_batches
@@ -41,6 +42,7 @@ def train_quantized(
     resume: bool = False,
     on_step: OnStep | None = None,
     dynamic: Dynamic | None = None,
+    device: str | torch.device | None = None,
 ) -> fx.GraphModule:
     """Prepare, train, freeze, train further, and convert.
 
@@ -57,6 +59,8 @@ def train_quantized(
         resume: continue from that file, if it exists.
         on_step: called with a :class:`TrainingProgress` after each step.
         dynamic: as for :func:`fxpasses.quantize`.
+        device: where to train, ``"cuda"`` for a GPU; None for the CPU. Ranges are measured, and the int8 graph is made
+            and compared, on the CPU; a checkpoint of one device resumes on any.
 
     Returns:
         The QUANTIZED graph; ``graph_facts(graph).training_curve`` has its learning curve.
@@ -65,12 +69,12 @@ def train_quantized(
         GraphError, InputError: see :func:`fxpasses.prepare_training`, :class:`TrainingRun` and
             :func:`fxpasses.convert_trained`.
     """
-    settings = settings or RunSettings()
+    settings, place = settings or RunSettings(), usable_device(device or "cpu")
     graph = capture(model, example_inputs, dynamic=dynamic)
     data = RunData(loader, steps_per_epoch)
     samples = calibration if calibration is not None else (loader(0) if callable(loader) else loader)
     kept, _ = first_samples(checked_batches(graph, samples), STATISTICS)
-    run = start_run(graph, kept, data, config, settings)
+    run = start_run(graph, kept, data, config, settings, place)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and resume and path.exists():
         run.resume(path)
@@ -86,8 +90,9 @@ def start_run(
     data: RunData,
     config: TrainingConfig | None,
     settings: RunSettings,
+    device: torch.device | None = None,
 ) -> TrainingRun:
-    """Start a run from a FLOAT graph."""
+    """Start a run from a FLOAT graph, on a device."""
     torch.manual_seed(settings.seed)
-    prepared = prepare_training(graph, calibration, config)
+    prepared = prepare_training(graph, calibration, config).to(device or "cpu")
     return TrainingRun(prepared, data, settings, fuse(graph), calibration)

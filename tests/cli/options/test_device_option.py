@@ -11,6 +11,8 @@ from tiny_graphs import fused, quantized
 from torch import nn
 
 from fxpasses.cli.folders import static_artifacts
+from fxpasses.cli.static import qat
+from fxpasses.errors import InputError
 
 GPU = torch.device("cuda")
 
@@ -28,6 +30,27 @@ def test_quantize_without_a_gpu(no_gpu: None, tmp_path: Path) -> None:
 
 def test_bench_without_a_gpu(no_gpu: None, tmp_path: Path) -> None:
     is_refused(fxpasses("bench", tmp_path, "--device", "cuda"), "torch finds no NVIDIA GPU on this machine")
+
+
+@pytest.mark.parametrize("method", ["quant", "prune"])
+def test_sensitivity_without_a_gpu(method: str, no_gpu: None, tmp_path: Path) -> None:
+    asked = ("digits_cnn", "--data", "digits", "--method", method, "--device", "cuda", "--out", tmp_path / "out")
+    is_refused(fxpasses("sensitivity", *asked), "torch finds no NVIDIA GPU on this machine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_is_told_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    def start_run(*given: object) -> None:
+        asked.append(given[-1])
+        raise InputError("stopped", why="the device was seen", fix="none")
+
+    monkeypatch.setattr(qat, "start_run", start_run)
+    monkeypatch.setattr(qat, "usable_device", lambda name: (name, "usable"))
+    done = fxpasses("quantize", *SMALL, "--qat", "1", "--device", "cpu", "--out", tmp_path / "out")
+    is_refused(done, "the device was seen")
+    assert asked == [("cpu", "usable")]
 
 
 def test_a_device_of_no_name(tmp_path: Path) -> None:

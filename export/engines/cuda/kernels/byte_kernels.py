@@ -82,15 +82,15 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
     tiles_n = (C + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
-    row, column = tl.minimum(rows, M - 1), tl.minimum(columns, C - 1)
+    row, real = tl.minimum(rows, M - 1), (columns < C)[None, :]
     top, left = row // OW % OH * SH - PH, row % OW * SW - PW
-    base = x + column[None, :] + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
+    base = x + columns[None, :] + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
     zero = tl.load(limits + 3)
     found = tl.full((BM, BN), -256 if MAXIMUM else 0, tl.int32)
     for tap in range(0, KH * KW):
         kh, kw = tap // KW * DH, tap % KW * DW
         inside = ((top + kh >= 0) & (top + kh < H) & (left + kw >= 0) & (left + kw < W))[:, None]
-        value = levels(tl.load(base + (kh * W + kw) * C, mask=inside, other=0), UNSIGNED)
+        value = levels(tl.load(base + (kh * W + kw) * C, mask=inside & real, other=0), UNSIGNED)
         if MAXIMUM:
             found = tl.maximum(found, tl.where(inside, value, -256))
         else:
@@ -106,5 +106,5 @@ def pool(x, y, ratios, limits, M, C, KH, KW, H, W, OH, OW, SH, SW, PH, PW, DH, D
         area = (high * wide)[:, None].to(tl.float64)
         q = round_within(found.to(tl.float64) / area * tl.load(ratios), tl.load(limits), tl.load(limits + 1))
         q += tl.load(limits + 2)
-    at = row[:, None] * C + column[None, :]
-    tl.store(y + at, q.to(tl.int8), mask=(rows < M)[:, None] & (columns < C)[None, :])
+    at = row[:, None] * C + columns[None, :]
+    tl.store(y + at, q.to(tl.int8), mask=(rows < M)[:, None] & real)

@@ -8,8 +8,9 @@ computes BM positions of BN channels of one group: ``acc + bias``, times the cha
 then, if there is a residual, both are scaled, added, rounded and clipped once more, as the two operators would one
 after the other. The type of multipliers and ratios is the one that is rounded in.
 
-Positions behind the last are computed as the last one, and channels likewise, so that only stores need a mask. Places
-are counted in 32 bits: callers hand over parts of larger batches.
+Positions behind the last are computed as the last one, and channels likewise, so that only stores need a mask. Their
+channels are not held back at the last: neighbours in memory are written at once only if that can be seen. Places are
+counted in 32 bits: callers hand over parts of larger batches.
 """
 
 import triton
@@ -19,8 +20,8 @@ from .rounding import levels, round_within
 
 
 @triton.jit
-def _store(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits, RESIDUAL: tl.constexpr,
-           UNSIGNED_R: tl.constexpr, FLOATS: tl.constexpr):  # fmt: skip
+def store_results(acc, y, residual, bias, multiplier, ratios, at, columns, mask, limits, RESIDUAL: tl.constexpr,
+                  UNSIGNED_R: tl.constexpr, FLOATS: tl.constexpr):  # fmt: skip
     acc += tl.load(bias + columns)[None, :]
     scale = tl.load(multiplier + columns)[None, :]
     if FLOATS:
@@ -82,31 +83,38 @@ def conv_gemm(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C,
         if UNSIGNED:
             a = a ^ -128
         acc = tl.dot(a, b, acc, out_dtype=tl.int32)
-    at = row[:, None] * Y_CHANNELS + column[None, :]
+    at = row[:, None] * Y_CHANNELS + (group * N + columns)[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
-    _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, FLOATS)
+    store_results(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, FLOATS)
 
 
 @triton.jit(do_not_specialize=_SIZES)
 def conv_depthwise(x, weight, y, residual, bias, multiplier, ratios, limits, M, N, C, KH, KW, H, W, OH, OW, SH, SW, PH,
                    PW, DH, DW, PAD, UNSIGNED: tl.constexpr, UNSIGNED_R: tl.constexpr, RESIDUAL: tl.constexpr,
-                   BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
-    """A depthwise convolution: each of its ``N`` outputs reads one of ``C`` channels."""
+                   ONE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
+    """A depthwise convolution: each of its ``N`` outputs reads one of ``C`` channels; its own if there is ``ONE`` for
+    each.
+    """
     tiles_n = (N + BN - 1) // BN
     rows = tl.program_id(0) // tiles_n * BM + tl.arange(0, BM)
     columns = tl.program_id(0) % tiles_n * BN + tl.arange(0, BN)
     row, column = tl.minimum(rows, M - 1), tl.minimum(columns, N - 1)
     top, left = row // OW % OH * SH - PH, row % OW * SW - PW
-    base = x + (column // (N // C))[None, :] + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
+    real = (columns < N)[None, :]
+    base = (
+        x
+        + (columns if ONE else column // (N // C))[None, :]
+        + ((row // OW // OH * H * W + top * W + left) * C)[:, None]
+    )
     acc = tl.full((BM, BN), 0, tl.int32)
     for tap in range(0, KH * KW):
         kh, kw = tap // KW, tap % KW
         ih, iw = top + kh * DH, left + kw * DW
         inside = ((ih >= 0) & (ih < H) & (iw >= 0) & (iw < W))[:, None]
-        a = tl.load(base + (kh * DH * W + kw * DW) * C, mask=inside, other=PAD)
+        a = tl.load(base + (kh * DH * W + kw * DW) * C, mask=inside & real, other=PAD)
         if UNSIGNED:
             a = a ^ -128
-        acc += a.to(tl.int32) * tl.load(weight + tap * N + column)[None, :].to(tl.int32)
-    at = row[:, None] * N + column[None, :]
+        acc += a.to(tl.int32) * tl.load(weight + tap * N + columns[None, :], mask=real, other=0).to(tl.int32)
+    at = row[:, None] * N + columns[None, :]
     mask = (rows < M)[:, None] & (columns < N)[None, :]
-    _store(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, False)
+    store_results(acc, y, residual, bias, multiplier, ratios, at, column, mask, limits, RESIDUAL, UNSIGNED_R, False)

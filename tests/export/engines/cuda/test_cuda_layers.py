@@ -13,10 +13,10 @@ from tiny_nets.net import TwoInputs, tiny
 from torch import Tensor, fx, nn
 
 from fxpasses.export.engines.cuda import layers
-from fxpasses.export.engines.cuda.launches import Images, LayerConstants, launch_depthwise
+from fxpasses.export.engines.cuda.launching.launches import Images, LayerConstants, launch_depthwise
+from fxpasses.export.engines.cuda.launching.operands import why_sums_overflow
+from fxpasses.export.engines.cuda.launching.window import Window
 from fxpasses.export.engines.cuda.layers import CudaConv, CudaFloatResult, CudaLinear, WithSum, fitting
-from fxpasses.export.engines.cuda.operands import why_sums_overflow
-from fxpasses.export.engines.cuda.window import Window
 from fxpasses.export.engines.reference import ReferenceKernel, ReferenceResult
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import Int8Call, find_float_results, find_int8_calls, layer_of

@@ -13,9 +13,10 @@ from tiny_graphs import quantize_net
 from tiny_nets.net import OneInput, TwoInputs, tiny
 from torch import Tensor, nn
 
-from fxpasses.export.engines.cuda.engine import _Choosing
+from fxpasses.export.engines.cuda import engine
+from fxpasses.export.engines.cuda.engine import _Choosing, _why_not_mean
 from fxpasses.export.engines.cuda.pointwise import CudaAdd, CudaCat, CudaEntrance, CudaMul, CudaTable
-from fxpasses.export.engines.cuda.pools import CudaGlobalAverage, CudaWindows
+from fxpasses.export.engines.cuda.pools import CudaGlobalAverage, CudaMean, CudaWindows
 from fxpasses.export.engines.kernel import Kernel
 from fxpasses.export.engines.reference import ReferenceKernel
 from fxpasses.quantization.config import QuantConfig
@@ -34,6 +35,9 @@ TWO: dict[str, tuple[type[Kernel], Callable[..., Tensor], tuple[int, ...], tuple
     "mul_gate": (CudaMul, lambda net, x, y: x * y, IMAGE, GATE),
     "mul_gate_first": (CudaMul, lambda net, x, y: x * y, GATE, IMAGE),
     "cat_channels": (CudaCat, lambda net, x, y: torch.cat((x, 3 * y.clone(), x), 1), IMAGE, (2, 3, 7, 6)),
+    "add_repeated": (CudaAdd, lambda net, x, y: x + y, (2, 5, 4), (1, 5, 1)),
+    "mul_repeated": (CudaMul, lambda net, x, y: x * y, (5, 1), (2, 5, 4)),
+    "cat_rows": (CudaCat, lambda net, x, y: torch.cat((x, 2 * y.clone()), 1), (2, 3, 4), (2, 2, 4)),
     "cat_last": (CudaCat, lambda net, x, y: torch.cat((x, y), -1), (2, 3, 4), (2, 3, 5)),
 }
 ONE: dict[str, tuple[type[Kernel], Callable[..., Tensor]]] = {
@@ -42,14 +46,17 @@ ONE: dict[str, tuple[type[Kernel], Callable[..., Tensor]]] = {
     "avg_pool": (CudaWindows, lambda net, x: F.avg_pool2d(x, (2, 3), 2, (1, 0))),
     "avg_pool_inside": (CudaWindows, lambda net, x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False)),
     "global_average": (CudaGlobalAverage, lambda net, x: F.adaptive_avg_pool2d(x, 1)),
+    "mean": (CudaMean, lambda net, x: x.mean((0, 2))),
+    "mean_kept": (CudaMean, lambda net, x: x.mean(-1, keepdim=True)),
+    "mean_of_all": (CudaMean, lambda net, x: x.mean()),
     "table": (CudaTable, lambda net, x: F.hardswish(x)),
 }
-OPERATOR = {"max": "max_pool2d", "avg": "avg_pool2d", "global": "adaptive_avg_pool2d"}
+OPERATOR = {"max": "max_pool2d", "avg": "avg_pool2d", "global": "adaptive_avg_pool2d", "mean": "mean"}
 
 
 @cache
-def chosen(name: str, target: str) -> tuple[Int8Call, Kernel, list[str]]:
-    """The operation, the kernel that is chosen for it, and the notes."""
+def chosen(name: str, target: str) -> tuple[Int8Call, Kernel, str]:
+    """The operation, the kernel that is chosen for it, and the place that is told."""
     if name in TWO:
         _, body, first, second = TWO[name]
         net, wanted = tiny(name, lambda: TwoInputs(body), first, second), name.partition("_")[0]
@@ -64,14 +71,16 @@ def chosen(name: str, target: str) -> tuple[Int8Call, Kernel, list[str]]:
     choosing = _Choosing(gm, CPU)
     kernel = choosing.kernel_for(call)
     assert kernel is not None
-    return call, kernel, choosing.notes
+    return call, kernel, choosing.placement.get(call.name, "")
 
 
 @pytest.mark.parametrize("target", ["cuda", pytest.param("x86", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", [*TWO, *ONE])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "mean_of_all" else []) for name in (*TWO, *ONE)]
+)
 def test_operators_are_the_references(name: str, target: str) -> None:
-    call, kernel, notes = chosen(name, target)
-    assert type(kernel) is (TWO | ONE)[name][0] and notes == []
+    call, kernel, place = chosen(name, target)
+    assert type(kernel) is (TWO | ONE)[name][0] and place == type(kernel).__name__
     for seed in (1, 2):
         inputs = random_integers(call, seed, extreme=seed == 2)
         found = kernel(*inputs)
@@ -112,3 +121,10 @@ def test_images_come_in_channels_last() -> None:
     q = CudaEntrance(node, CPU)(x)
     assert q.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(q, ops.quantize(x, 0.05, 0, torch.int8))
+
+
+def test_averages_of_too_many_bytes_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, _, _ = chosen("mean", "cuda")
+    assert _why_not_mean(call) is None
+    monkeypatch.setattr(engine, "MOST_AVERAGED", 2 * 5 * 7 * 6 - 1)
+    assert _why_not_mean(call) == "its sums may exceed 32 bits"

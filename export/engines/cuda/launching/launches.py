@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .kernels import conv_kernels
+from ..kernels import conv_kernels
 from .tiles import CHANNELWISE, Tile, products, usual_channelwise, usual_product
 from .tuning import Choice, Launch
 from .window import Window
@@ -48,7 +48,7 @@ class LayerConstants:
 
     @property
     def outputs(self) -> int:
-        return len(self.bias)
+        return len(self.multiplier)
 
 
 def few_channels(layer: LayerConstants, window: Window) -> int:
@@ -102,7 +102,8 @@ def launch_depthwise(
             x, layer.weight, y, y if residual is None else residual, layer.bias, layer.multiplier, layer.ratios,
             layer.limits, m, layer.outputs, layer.groups, *window.arguments(images.height, images.width, out),
             layer.padding, UNSIGNED=layer.unsigned, UNSIGNED_R=layer.unsigned_residual, RESIDUAL=residual is not None,
-            BM=tile.bm, BN=tile.bn, num_warps=tile.warps, num_stages=tile.stages, **NO_CONTRACTION,
+            ONE=layer.outputs == layer.groups, BM=tile.bm, BN=tile.bn, num_warps=tile.warps, num_stages=tile.stages,
+            **NO_CONTRACTION,
         )  # fmt: skip
 
     shape = (m, layer.outputs, layer.groups, *window.size, *window.stride, residual is not None)

@@ -12,9 +12,9 @@ from engine_calls import call_of, random_integers
 from tiny_nets.net import tiny
 from torch import nn
 
+from fxpasses.export.engines.cuda.launching.tiles import Tile, products, usual_product
+from fxpasses.export.engines.cuda.launching.tuning import Choice, Launch, TileTable, at_once, cache_folder, using
 from fxpasses.export.engines.cuda.layers import CudaLinear
-from fxpasses.export.engines.cuda.tiles import Tile, products, usual_product
-from fxpasses.export.engines.cuda.tuning import Choice, Launch, TileTable, at_once, cache_folder, using
 from fxpasses.export.engines.reference import ReferenceKernel
 
 pytestmark = pytest.mark.usefixtures("interpreter")

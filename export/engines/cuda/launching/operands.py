@@ -8,12 +8,13 @@ from torch import Tensor
 from fxpasses.quantization.int8.int8_calls import Int8Call, LayerIntegers
 from fxpasses.quantization.numbers.qparams import QParams
 
-from ..reference import multipliers, output_limits
+from ...reference import multipliers, output_limits
 
 LARGEST_RATIO = 2.0
 """Largest ``(s_a + s_b) / s_y`` of a sum to round in float32: its error is below ``tie_free.MARGIN`` up to 255."""
 
-_HALF = 128
+HALF = 128
+"""Shift of unsigned bytes, by which they are multiplied as signed ones."""
 _INT32 = 2**31 - 1
 
 
@@ -28,12 +29,12 @@ def as_signed(q: Tensor) -> Tensor:
 
 def signed_zero(x: QParams) -> int:
     """The zero point of bytes as a product reads them: unsigned bytes are shifted by 128."""
-    return x.zero_point - _HALF if is_unsigned(x) else x.zero_point
+    return x.zero_point - HALF if is_unsigned(x) else x.zero_point
 
 
 def padding_byte(x: QParams) -> int:
     """The byte of the zero point in memory, read as int8."""
-    return x.zero_point - 2 * _HALF if x.zero_point >= _HALF else x.zero_point
+    return x.zero_point - 2 * HALF if x.zero_point >= HALF else x.zero_point
 
 
 def limits_of(call: Int8Call) -> list[int]:
@@ -59,7 +60,7 @@ def why_sums_overflow(layer: LayerIntegers, x: QParams) -> str | None:
     weight = layer.weight.flatten(1).to(torch.int64)
     bias = 0 if layer.bias is None else layer.bias.to(torch.int64)
     total = weight.sum(1)
-    begun = (bias - signed_zero(x) * total).abs() + _HALF * weight.abs().sum(1)
+    begun = (bias - signed_zero(x) * total).abs() + HALF * weight.abs().sum(1)
     return "its sums may exceed 32 bits" if int(begun.max()) > _INT32 else None
 
 
