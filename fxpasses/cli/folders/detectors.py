@@ -17,6 +17,8 @@ from fxpasses.measure.torchmetrics_sums import Batch, detections
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import Preprocessing
 
+from ..terminal import Terminal
+
 if TYPE_CHECKING:
     from fxpasses.detection.one_stage_layers import DetectorLayers
 
@@ -77,13 +79,18 @@ def detector_metric(metric: Metric, layers: DetectorLayers, keys: list[str], cat
     return replace(metric, start=lambda: replace(detections(), prepared=prepared), reads_all=True)
 
 
-def write_whole(folder: Path, model: LoadedModel, int8: fx.GraphModule) -> Path | None:
-    """Write the whole detector as one ONNX file; None for any other model."""
+def write_whole(folder: Path, model: LoadedModel, int8: fx.GraphModule, terminal: Terminal) -> dict[str, Any]:
+    """Write the whole detector as one ONNX file.
+
+    Returns:
+        ``deploy`` of report.json, the name of that file; empty for any other model, for which no file is written.
+    """
     layers = layers_in(model)
     if layers is None:
-        return None
+        return {}
     from fxpasses.detection.detector import Detector
     from fxpasses.detection.parts import IMAGES
 
-    detector = Detector(layers.whole, layers.kind, {IMAGES: int8})
-    return detector.to_onnx(folder / DETECTOR_ONNX, layers.image_shape[1:])
+    with terminal.step("export the whole detector"):
+        detector = Detector(layers.whole, layers.kind, {IMAGES: int8})
+        return {"deploy": detector.to_onnx(folder / DETECTOR_ONNX, layers.image_shape[1:]).name}

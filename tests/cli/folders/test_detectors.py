@@ -70,4 +70,5 @@ def test_quantize_measures_boxes(tmp_path: Path) -> None:
     found = {v["name"]: v["accuracy"]["metric"]["value"] for v in report["variants"]}
     assert found["torch fp32"] > 20
     assert all(abs(found["torch fp32"] - value) < 2 for value in found.values())
-    assert (tmp_path / "out" / "detector.int8.onnx").is_file()
+    assert report["deploy"] == "detector.int8.onnx" and (tmp_path / "out" / report["deploy"]).is_file()
+    assert "mAP of all" not in done.out and "vocabulary" not in done.out
