@@ -10,7 +10,7 @@ from .numbers import UNKNOWN, decibel_text, percent_text, points_text
 
 Variants = Sequence[Mapping[str, Any]]
 UNNAMED = ("output", "all")
-"""What a report calls the only output of a model, and all outputs together: there is no other that could be meant."""
+"""Names in reports of the only output of a model, and of all its outputs together: text leaves them out."""
 
 
 @dataclass(frozen=True)
