@@ -71,6 +71,21 @@ def _of_a_subclass() -> Detector:
     return detector
 
 
+def _with_own_anchors() -> Detector:
+    detector = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
+
+    class Anchors(type(detector.steps.anchor_generator)):  # type: ignore[misc]  # a class made of a value
+        pass
+
+    detector.steps.anchor_generator.__class__ = Anchors
+    return detector
+
+
+def _with_other_maps() -> Detector:
+    """A detector whose backbone gives sizes that none of its layers has."""
+    return Detector(net("SSD"), Kind.SSD, int8("SSD").graphs, lambda _: [(5, 7), (3, 4)])
+
+
 class Unexportable(nn.Module):
     """Steps that ONNX has no operator for."""
 
@@ -163,6 +178,26 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/file/verifying.py:_run": (
         lambda folder: verify_detector(int8("SSD"), int8_file(folder), SIZE),
         "verify=False writes it anyway",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/save_and_load.py:save_detector": (
+        lambda folder: int8("SSD").save(folder / "d.pt2"),
+        "name it d.fxdet",
+        lambda folder: int8("SSD").save(folder / "d.fxdet"),
+    ),
+    "fxpasses/detection/saved/save_and_load.py:save_detector#2": (
+        lambda folder: _of_a_subclass().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/described_parts.py:_require": (
+        lambda folder: _with_own_anchors().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/level_sizes.py:level_names": (
+        lambda folder: _with_other_maps().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
         lambda folder: _file(folder),
     ),
     "models/zoos/torchvision_detection.py:detection_blueprint": (

@@ -28,7 +28,7 @@ from fxpasses.signature.outputs import only_tensors, output_tensors, returns_onl
 
 from ..collector import collector_paused
 from ..files import atomic_write
-from ..metadata import metadata_of
+from ..metadata import metadata_of, session_options_of
 from ..probe_inputs import probe_inputs
 from ..program import check_is_of, example_inputs, exported_program, size_names
 from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
@@ -179,7 +179,7 @@ def onnx_model(
     model.meta[ORIGINS] = find_origins(model)
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
     simplify(model)
-    settle_forms(model)
+    settle_forms(model, shares_weights=stage_of(gm) is Stage.QUANTIZED and not session_options_of(gm))
     name_outputs(model, output_tensors(gm))
     model.metadata_props.update(metadata_of(gm))
     return model
