@@ -81,6 +81,22 @@ def export_graph(
     return gm
 
 
+def export_behind(
+    model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...], dims: tuple[Dims, ...]
+) -> fx.GraphModule:
+    """Export a model with these dimensions free; a size of one, of which torch.export makes a constant, is doubled.
+
+    Raises:
+        GraphError: torch.export's reason.
+    """
+    for name in {name for each in dims for name in each.values()}:
+        places = tuple(next((d for d, n in each.items() if n == name), None) for each in dims)
+        sizes = {x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None}
+        if sizes == {1}:
+            inputs = picked(inputs, places, torch.tensor([0, 0]))
+    return export_graph(model, inputs, keywords=keywords, dynamic=dims)
+
+
 def _export(
     model: nn.Module,
     inputs: tuple[Any, ...],
