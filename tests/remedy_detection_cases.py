@@ -170,12 +170,12 @@ DETECTION_CASES: dict[str, Case] = {
         "deploy the detector in PyTorch",
         lambda _: int8("SSD")(images()),
     ),
-    "fxpasses/detection/file/verifying.py:verify_detector": (
+    "fxpasses/detection/file/verifying.py:_require_shared": (
         lambda folder: verify_detector(_of_a_subclass(), _file(folder), SIZE),
         "verify=False writes the file unchecked",
         lambda folder: _file(folder),
     ),
-    "fxpasses/detection/file/verifying.py:_run": (
+    "fxpasses/detection/file/verifying.py:_results": (
         lambda folder: verify_detector(int8("SSD"), int8_file(folder), SIZE),
         "verify=False writes it anyway",
         lambda folder: _file(folder),

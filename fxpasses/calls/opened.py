@@ -111,13 +111,13 @@ def _detector(path: Path) -> object:
 
 
 def _json(path: Path) -> object:
-    from fxpasses.cli.pruning.recipe import read_recipe
+    from fxpasses.cli.pruning.recipe import is_recipe, read_recipe
     from fxpasses.formats.documents import read_json
 
     if path.name == REPORT_JSON:
         return report(path)
     content = read_json(path, "the document", "name a file that fxpasses wrote")
-    if isinstance(content, Mapping) and set(content) == {"prune"}:
+    if is_recipe(content):
         return read_recipe(path)
     return content
 

@@ -27,7 +27,7 @@ from ..errors import GraphError
 from ..graph.graph_module import RecordedModule
 from ..graph.operators import aten_name
 from ..signature.examples import tensors_in
-from ..signature.free_sizes import BATCH, Dims
+from ..signature.free_sizes import BATCH, Dims, picked
 from ..signature.model_call import argument_names
 from ..user_frames import first_line, users_frame
 from .inplace import ChangesStateError, make_out_of_place

@@ -1,6 +1,6 @@
 """The batch of a model, which need not be dimension 0, as in ``[T, B, C]``: found by running the model.
 
-A graph alone does not always show it: ``torch.export`` makes constants of all sizes but those it is asked to leave free.
+A graph alone does not always show it: ``torch.export`` makes constants of the sizes that it is not asked to leave free.
 """
 
 from __future__ import annotations

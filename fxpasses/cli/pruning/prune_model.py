@@ -65,7 +65,7 @@ def prune_into(
         recover(pruned, dense, given.data, pruning, terminal)
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)
-        write_recipe(pruning, folder / RECIPE)
+        write_recipe(pruning, folder / RECIPE, settings.opset)
         before = float_side(dense, Path(scratch), DENSE, given, settings, terminal)
         after = float_side(small, folder, "", given, settings, terminal)
         artifacts = [*before.artifacts, *after.artifacts]
