@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.errors import InputError
 from fxpasses.measure.detected_boxes import true_boxes
 from fxpasses.measure.metric_sums import required_labels
 from fxpasses.measure.metrics import Metric
@@ -49,6 +50,20 @@ def with_layers_alone(loaded: LoadedModel) -> LoadedModel:
     transform = layers.whole.transform
     pixels = Preprocessing(tuple(transform.image_mean), tuple(transform.image_std))
     return replace(loaded, module=layers.eval(), input_shape=layers.image_shape, preprocessing=pixels)
+
+
+def refuse_detectors(loaded: LoadedModel, spec: str) -> None:
+    """Refuse to train a whole detector, whose losses and targets are its own.
+
+    Raises:
+        InputError: the model is one.
+    """
+    if is_detector(loaded.module):
+        raise InputError(
+            f"cannot train {spec}, a whole detector, with this command",
+            why="it is trained by classes of images, and a detector by boxes, with losses of its own class",
+            fix="train it in Python, as docs/examples/detectors.py does, then fxpasses quantize --weights FILE",
+        )
 
 
 def layers_in(model: LoadedModel) -> DetectorLayers | None:

@@ -10,7 +10,8 @@ import torch
 from cli_runs import fxpasses
 from detector_nets import net
 
-from fxpasses.cli.folders.detectors import is_detector, layers_in, with_layers_alone
+from fxpasses.cli.folders.detectors import is_detector, layers_in, refuse_detectors, with_layers_alone
+from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import IMAGENET
 
@@ -38,6 +39,12 @@ def test_a_backbone_of_the_same_package_is_no_detector() -> None:
 
     given = loaded(resnet_fpn_backbone(backbone_name="resnet18", weights=None).eval())
     assert not is_detector(given.module) and with_layers_alone(given) is given
+
+
+def test_training_is_refused_with_the_way_to_train() -> None:
+    refuse_detectors(loaded(torch.nn.Linear(2, 2)), "m")
+    with pytest.raises(InputError, match=r"cannot train m, a whole detector.*\n.*\n.*docs/examples/detectors.py"):
+        refuse_detectors(loaded(net("SSD")), "m")
 
 
 @pytest.mark.slow
