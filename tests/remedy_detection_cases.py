@@ -11,11 +11,14 @@ from remedy_subjects import Case, int8_file
 from torch import Tensor, nn
 
 import fxpasses as fx
+from fxpasses.cli.folders.detectors import refuse_detectors, refuse_training, with_layers_alone
 from fxpasses.detection import Detector, OnnxDetector
 from fxpasses.detection.file.pieces import float_model
 from fxpasses.detection.file.verifying import verify_detector
 from fxpasses.detection.kinds import Kind, kind_of
 from fxpasses.detection.one_stage_layers import layers_alone
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import IMAGENET
 from fxpasses.models.zoos.torchvision_detection import detection_blueprint
 
 SIZE = (64, 96)
@@ -84,6 +87,17 @@ def _with_own_anchors() -> Detector:
 def _with_other_maps() -> Detector:
     """A detector whose backbone gives sizes that none of its layers has."""
     return Detector(net("SSD"), Kind.SSD, int8("SSD").graphs, lambda _: [(5, 7), (3, 4)])
+
+
+def _layers_of_ssd() -> LoadedModel:
+    return with_layers_alone(LoadedModel("m", net("SSD"), (3, 64, 64), IMAGENET, True))
+
+
+def _one_step_of_training() -> None:
+    """As the example trains: by the losses that the detector's class gives."""
+    model: Any = retinanet().train()
+    target = {"boxes": torch.tensor([[4.0, 4.0, 30.0, 40.0]]), "labels": torch.tensor([1])}
+    sum(model([torch.rand(3, 64, 64)], [target]).values()).backward()
 
 
 class Unexportable(nn.Module):
@@ -199,6 +213,16 @@ DETECTION_CASES: dict[str, Case] = {
         lambda folder: _with_other_maps().save(folder / "d.fxdet"),
         "detector.to_onnx(path, image_size)",
         lambda folder: _file(folder),
+    ),
+    "fxpasses/cli/folders/detectors.py:refuse_detectors": (
+        lambda _: refuse_detectors(LoadedModel("m", net("SSD"), (3, 64, 64), IMAGENET, True), "m"),
+        "docs/examples/detectors.py",
+        lambda _: _one_step_of_training(),
+    ),
+    "fxpasses/cli/folders/detectors.py:refuse_training": (
+        lambda _: refuse_training(_layers_of_ssd(), "--qat"),
+        "leave --qat out",
+        lambda _: int8("SSD"),
     ),
     "models/zoos/torchvision_detection.py:detection_blueprint": (
         lambda _: detection_blueprint("ssd300_vgg16", 320),

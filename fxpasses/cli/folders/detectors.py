@@ -66,6 +66,20 @@ def refuse_detectors(loaded: LoadedModel, spec: str) -> None:
         )
 
 
+def refuse_training(model: LoadedModel, option: str) -> None:
+    """Refuse an option that trains the layers of a whole detector.
+
+    Raises:
+        InputError: the model is one.
+    """
+    if layers_in(model) is not None:
+        raise InputError(
+            f"{option} with a whole detector",
+            why="its layers learn by losses on boxes, which belong to its own class; this training has losses of logits",
+            fix=f"leave {option} out; or train in Python, as docs/examples/detectors.py does, and give the --weights",
+        )
+
+
 def layers_in(model: LoadedModel) -> DetectorLayers | None:
     """The layers of a detector; None for any other model."""
     from fxpasses.detection.one_stage_layers import DetectorLayers

@@ -23,7 +23,7 @@ from fxpasses.signature.samples import batch_dims
 
 from ..folders.artifacts import INT8_ONNX
 from ..folders.captured_model import captured_model
-from ..folders.detectors import DETECTOR_ONNX, layers_in, write_whole
+from ..folders.detectors import DETECTOR_ONNX, layers_in, refuse_training, write_whole
 from ..folders.measuring import Artifact, Measured, measure
 from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import PARITY_IMAGES, Input, default_threads
@@ -55,6 +55,8 @@ def prune_into(
     Raises:
         FxPassesError: whatever is wrong with the model, the data or the settings.
     """
+    if pruning.epochs:
+        refuse_training(given.model, "--fine-tune")
     threads = default_threads(settings.threads)
     with torch_threads(threads), tempfile.TemporaryDirectory() as scratch:
         with terminal.step("capture and fuse"):

@@ -10,7 +10,7 @@ import torch
 from cli_runs import fxpasses
 from detector_nets import net
 
-from fxpasses.cli.folders.detectors import is_detector, layers_in, refuse_detectors, with_layers_alone
+from fxpasses.cli.folders.detectors import is_detector, layers_in, refuse_detectors, refuse_training, with_layers_alone
 from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import IMAGENET
@@ -45,6 +45,13 @@ def test_training_is_refused_with_the_way_to_train() -> None:
     refuse_detectors(loaded(torch.nn.Linear(2, 2)), "m")
     with pytest.raises(InputError, match=r"cannot train m, a whole detector.*\n.*\n.*docs/examples/detectors.py"):
         refuse_detectors(loaded(net("SSD")), "m")
+
+
+@pytest.mark.parametrize("option", ["--fine-tune", "--qat"])
+def test_options_that_train_are_refused(option: str) -> None:
+    refuse_training(loaded(torch.nn.Linear(2, 2)), option)
+    with pytest.raises(InputError, match=rf"{option} with a whole detector\n.*losses on boxes.*\n.*leave {option} out"):
+        refuse_training(with_layers_alone(loaded(net("SSD"))), option)
 
 
 @pytest.mark.slow

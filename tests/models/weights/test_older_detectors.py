@@ -1,4 +1,4 @@
-"""Weights of detectors from before torchvision renamed the layers of heads and pyramids load, wherever they are stored."""
+"""Weights of detectors from before torchvision renamed layers of heads and pyramids load, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NETS = {"RetinaNet": with_pyramid(retinanet), "Faster R-CNN": with_pyramid(faste
 
 def older(state: dict[str, Tensor]) -> OrderedDict[str, Tensor]:
     """The same tensors by their names of version 1."""
-    found = OrderedDict[str, Tensor]()
+    found: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():
         for pattern, old in _OLD:
             name = pattern.sub(old, name)  # type: ignore[arg-type]  # text, or a function of the match
