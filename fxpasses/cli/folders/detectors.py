@@ -75,7 +75,7 @@ def refuse_training(model: LoadedModel, option: str) -> None:
     if layers_in(model) is not None:
         raise InputError(
             f"{option} with a whole detector",
-            why="its layers learn by losses on boxes, which belong to its own class; this training has losses of logits",
+            why="its layers learn by losses on boxes, which its own class has; this training has losses of logits",
             fix=f"leave {option} out; or train in Python, as docs/examples/detectors.py does, and give the --weights",
         )
 
