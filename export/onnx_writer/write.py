@@ -169,6 +169,7 @@ def onnx_model(
 ) -> onnx_ir.Model:
     """The ONNX model of a graph in memory; its tensors have the names of the graph."""
     from ..onnx_forms.int8_forms import mark_integers, settle_forms
+    from ..onnx_forms.split_slices import slice_splits
     from .node_notes import ORIGINS, find_origins
     from .simplify import inline, simplify
 
@@ -178,6 +179,7 @@ def onnx_model(
     inline(model)
     model.meta[ORIGINS] = find_origins(model)
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
+    slice_splits(model)
     simplify(model)
     settle_forms(model, shares_weights=stage_of(gm) is Stage.QUANTIZED and not session_options_of(gm))
     name_outputs(model, output_tensors(gm))

@@ -150,8 +150,8 @@ def _try(
     if found is None or len(found) != len(outputs):
         return None
     moves = [moved_dims(a, b) for a, b in zip(outputs, found, strict=True)]
-    if not any(moves):
-        return None
+    if not any(moves) and any(x.dim() for x in outputs):
+        return None  # one number for the whole batch, as a loss, has no dimension that could move
     separate = all(_picks(a, b, dims, order, size) for a, b, dims in zip(outputs, found, moves, strict=True))
     return FreeSizes(
         tuple({} if d is None else {d: name} for d in places),
