@@ -94,7 +94,7 @@ def _layers_of_ssd() -> LoadedModel:
 
 
 def _one_step_of_training() -> None:
-    """As the example trains: by the losses that the detector's class gives."""
+    """Train as the example does, by the losses that the detector's class gives."""
     model: Any = retinanet().train()
     target = {"boxes": torch.tensor([[4.0, 4.0, 30.0, 40.0]]), "labels": torch.tensor([1])}
     sum(model([torch.rand(3, 64, 64)], [target]).values()).backward()

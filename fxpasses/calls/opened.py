@@ -105,9 +105,9 @@ def _packed(path: Path) -> object:
 
 
 def _detector(path: Path) -> object:
-    from fxpasses.detection.saved.save_and_load import load_detector
+    from fxpasses.detection.detector import Detector
 
-    return load_detector(path)
+    return Detector.load(path)
 
 
 def _json(path: Path) -> object:

@@ -134,6 +134,17 @@ class Detector(nn.Module):
 
         return save_detector(self, Path(path))
 
+    @classmethod
+    def load(cls, path: str | Path) -> Detector:
+        """Read a file of :meth:`save`; it may come from a stranger: nothing in it is run or unpickled.
+
+        Raises:
+            InputError: it is missing, damaged, or no saved detector.
+        """
+        from .saved.save_and_load import load_detector
+
+        return load_detector(Path(path), cls)
+
     def train(self, mode: bool = True) -> Detector:
         """Stay in eval mode.
 

@@ -28,7 +28,7 @@ from fxpasses.audit.audit_file import audit
 from fxpasses.cli.folders.fitting import fitted
 from fxpasses.cli.folders.folder import data_of, input_of
 from fxpasses.cli.pruning.recipe import read_recipe as read_prune_recipe
-from fxpasses.detection.saved.save_and_load import load_detector
+from fxpasses.detection.detector import Detector
 from fxpasses.export import load, to_onnx
 from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.pt2.lowered import load_lowered
@@ -134,7 +134,7 @@ def _of_json(name: str, seed: Callable[[], object], read: Callable[[Path], objec
 READERS: dict[str, Reader] = {
     "pt2": Reader("m.pt2", lambda: [saved(net) for net in PT2_NETS], mutated_archive, load),
     "pt2 lowered": Reader("m.pt2", lambda: [saved_lowered()], mutated_archive, load_lowered),
-    "detector": Reader("d.fxdet", lambda: [_detector()], mutated_archive, load_detector),
+    "detector": Reader("d.fxdet", lambda: [_detector()], mutated_archive, Detector.load),
     "onnx": _of_bytes("m.onnx", _onnx, read_onnx),
     "onnx audit": _of_bytes("m.onnx", _onnx, audit),
     "pt weights": Reader(

@@ -69,7 +69,7 @@ def steps_of(document: Any, kind: Kind) -> Model:
 
 
 class NoLayers(nn.Identity):
-    """What stands in the place of a backbone, with the number of channels that torchvision asks for."""
+    """A module in the place of a backbone, with the number of channels that torchvision asks for."""
 
     out_channels = 1
 

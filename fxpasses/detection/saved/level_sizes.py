@@ -69,7 +69,7 @@ def tried_shapes(example: Shape, unit: int, *, any_size: bool) -> list[Shape]:
 def level_names(
     graph: fx.GraphModule, sizes_of: Callable[[Shape], GridSizes], shapes: Iterable[Shape]
 ) -> tuple[str, ...]:
-    """For each feature map the name of a tensor that is as large, for all these shapes of images.
+    """Names of tensors, one for each feature map, that are as large as it for all these shapes of images.
 
     Raises:
         InputError: a feature map has sizes that no tensor of the graph has.

@@ -59,7 +59,7 @@ def save_detector(detector: Detector, path: Path) -> Path:
         graphs = {name: load(file) for name, file in files.items()}
         parts = {name: file.read_bytes() for name, file in files.items()}
     about["levels"] = _levels(detector, graphs[IMAGES])
-    again = _made(json.loads(json.dumps(about)), graphs)
+    again = _made(json.loads(json.dumps(about)), graphs, type(detector))
     if not all(_finds_the_same(detector, again, size) for size in _TRIED):
         raise InputError(
             f"this {detector.kind.value} cannot be saved",
@@ -70,8 +70,11 @@ def save_detector(detector: Detector, path: Path) -> Path:
     return path
 
 
-def load_detector(path: Path) -> Detector:
+def load_detector(path: Path, detector: type[Detector]) -> Detector:
     """Read a file of :func:`save_detector`; it may come from a stranger: nothing in it is run or unpickled.
+
+    Args:
+        detector: the class to make.
 
     Raises:
         InputError: it is missing, damaged, or no saved detector.
@@ -83,7 +86,7 @@ def load_detector(path: Path) -> Detector:
             file = Path(folder) / f"{name}{PART_ENDING}"
             file.write_bytes(content)
             graphs[name] = load(file)
-        return _made(about, graphs)
+        return _made(about, graphs, detector)
 
 
 def _levels(detector: Detector, graph: fx.GraphModule) -> list[str] | None:
@@ -95,10 +98,8 @@ def _levels(detector: Detector, graph: fx.GraphModule) -> list[str] | None:
     return list(level_names(graph, detector.sizes_of, shapes))
 
 
-def _made(about: Any, graphs: Mapping[str, fx.GraphModule]) -> Detector:
+def _made(about: Any, graphs: Mapping[str, fx.GraphModule], detector: type[Detector]) -> Detector:
     """The detector with these graphs."""
-    from ..detector import Detector
-
     if integer(field(about, "format", "detector"), "format") != FORMAT:
         raise RefusedError("it is of another version", AGAIN)
     kinds = {kind.value: kind for kind in Kind}
@@ -109,7 +110,7 @@ def _made(about: Any, graphs: Mapping[str, fx.GraphModule]) -> Detector:
     steps = steps_of(field(about, "steps", "detector"), kind)
     levels = field(about, "levels", "detector")
     sizes = None if kind is Kind.FASTER_RCNN else _level_sizes(levels, graphs[IMAGES])
-    return Detector(steps, kind, graphs, sizes)
+    return detector(steps, kind, graphs, sizes)
 
 
 def _check_graphs(kind: Kind, graphs: Mapping[str, fx.GraphModule]) -> None:

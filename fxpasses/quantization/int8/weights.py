@@ -77,8 +77,7 @@ def integer_weights(
     weight = layer.weight.detach().float()  # type: ignore[operator]  # the plan admits layers only
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().double()  # type: ignore[operator]  # as above
     all_groups = int(getattr(layer, "groups", 1))
-    groups = all_groups if axis == 1 else 1
-    bits = bits or config.weight_bits
+    groups, bits = all_groups if axis == 1 else 1, bits or config.weight_bits
     grid = config.weight_grid(bits)
     levels = level_scales(weight, axis)
     stepped = config.weight_group(bits, weight[0].numel()) if axis == 0 and levels is None else None
@@ -98,11 +97,8 @@ def integer_weights(
         scale = _without_ties(scale, x, y, config)
     weight_scale = scale.to(torch.float32)
     by_axis = weight_scale.double().reshape([-1 if d == axis else 1 for d in range(weight.dim())])
-    if first is not None and _nearly_equal(first.weight_scale, weight_scale):
-        q = first.weight.double()
-    else:
-        q = _rounded(weight.double() / by_axis, grid, stepped)
-        q = pair_safe(q) if in_pairs else q
+    q = _taken_again(first, weight_scale)
+    q = _rounded(weight.double() / by_axis, grid, stepped, in_pairs) if q is None else q
     integers = IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
     if means is not None:
         off = output_error(layer, q * by_axis - weight.double(), means)
@@ -110,9 +106,11 @@ def integer_weights(
     return integers if bias is None else _with_bias(integers, bias, x.scale, groups)
 
 
-def _nearly_equal(a: Tensor, b: Tensor) -> bool:
-    """Whether scales differ by so little that the nearest integers of one are as good for the other."""
-    return bool(((a / b - 1).abs() <= NEAR_SCALES).all())
+def _taken_again(first: IntegerWeights | None, scale: Tensor) -> Tensor | None:
+    """The integers of an earlier call; None without one, or if its scales differ too much for them to be as good."""
+    if first is None or not bool(((first.weight_scale / scale - 1).abs() <= NEAR_SCALES).all()):
+        return None
+    return first.weight.double()
 
 
 def _with_bias(integers: IntegerWeights, bias: Tensor, x_scale: float, groups: int) -> IntegerWeights:
@@ -131,9 +129,11 @@ def _without_ties(scale: Tensor, x: QParams, y: QParams, config: QuantConfig) ->
     return multiplier * y.scale / x.scale
 
 
-def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None) -> Tensor:
-    """Round weights, given in steps of their scale, to the nearest integers."""
+def _rounded(steps: Tensor, grid: IntType, groups: tuple[int, int] | None, in_pairs: bool) -> Tensor:
+    """Round weights, given in steps of their scale, to the nearest integers; ``in_pairs``, to safe ones."""
     if groups is None:
-        return steps.round().clamp_(grid.low, grid.high)
-    multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(steps.shape)
-    return steps.div(multiples).round_().clamp_(grid.low, grid.high).mul_(multiples)
+        q = steps.round().clamp_(grid.low, grid.high)
+    else:
+        multiples = group_multiples(steps.flatten(1), grid, *groups).reshape(steps.shape)
+        q = steps.div(multiples).round_().clamp_(grid.low, grid.high).mul_(multiples)
+    return pair_safe(q) if in_pairs else q

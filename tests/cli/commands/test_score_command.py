@@ -48,7 +48,7 @@ def make():
 
 
 def test_the_batch_may_be_behind_the_time(tmp_path: Path) -> None:
-    """As many operations as with the batch in front: five steps of one sample."""
+    """The operations are those with the batch in front: five steps of one sample."""
     counted = []
     for name, change in (("behind", ("", "")), ("front", ("nn.GRU(6, 4)", "nn.GRU(6, 4, batch_first=True)"))):
         text = TIME_FIRST.replace(*change) if name == "front" else TIME_FIRST

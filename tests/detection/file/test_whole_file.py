@@ -117,7 +117,7 @@ def test_a_file_of_another_detector_is_found_out(files: Files, tmp_path: Path) -
 
 
 def finding_nothing() -> Detector:
-    """As a RetinaNet whose random weights give every class a chance of 1 %."""
+    """A detector that finds nothing in noise, like a RetinaNet whose random weights give each class a chance of 1 %."""
     detector = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
     detector.steps.score_thresh = 0.99
     return detector
