@@ -39,14 +39,15 @@ def transform_of(given: Any) -> nn.Module:
     if len(mean) != len(std) or not mean or 0 in std:
         raise RefusedError("it is damaged: mean and std do not fit each other")
     fixed = field(given, "fixed_size", "transform")
-    return GeneralizedRCNNTransform(
-        tuple(_sizes(field(given, "min_size", "transform"), "min_size")),  # type: ignore[arg-type]  # its own form
+    made: nn.Module = GeneralizedRCNNTransform(
+        tuple(_sizes(field(given, "min_size", "transform"), "min_size")),
         _size(field(given, "max_size", "transform"), "max_size"),
         mean,
         std,
         _size(field(given, "size_divisible", "transform"), "size_divisible"),
         None if fixed is None else _pair(fixed, "fixed_size"),
     )
+    return made
 
 
 def described_anchors(anchors: Any) -> dict[str, Any]:
@@ -70,13 +71,15 @@ def anchors_of(given: Any, kind: Kind) -> nn.Module:
         sizes = _lists(field(given, "sizes", "anchors"), "sizes")
         if len(sizes) != len(ratios):
             raise RefusedError("it is damaged: there are not as many sizes as ratios of anchors")
-        return AnchorGenerator(tuple(map(tuple, sizes)), tuple(map(tuple, ratios)))
+        anchors: nn.Module = AnchorGenerator(tuple(map(tuple, sizes)), tuple(map(tuple, ratios)))
+        return anchors
     scales, steps = reals(field(given, "scales", "anchors"), "scales"), field(given, "steps", "anchors")
     if len(scales) != len(ratios) + 1 or not all(value > 0 for each in ratios for value in each):
         raise RefusedError("it is damaged: scales and ratios of anchors do not fit each other")
     strides: Any = None if steps is None else reals(steps, "steps")
-    made: Any = ratios
-    return DefaultBoxGenerator(made, scales=scales, steps=strides, clip=truth(field(given, "clip", "anchors"), "clip"))
+    clip = truth(field(given, "clip", "anchors"), "clip")
+    boxes: nn.Module = DefaultBoxGenerator(ratios, scales=scales, steps=strides, clip=clip)
+    return boxes
 
 
 def described_coder(coder: Any) -> dict[str, Any]:
@@ -120,13 +123,14 @@ def pool_of(given: Any) -> nn.Module:
     from torchvision.ops import MultiScaleRoIAlign
 
     names = [text(name, "featmap_names", 200) for name in items(field(given, "featmap_names", "pool"), "featmap_names")]
-    return MultiScaleRoIAlign(
+    pool: nn.Module = MultiScaleRoIAlign(
         names,
         _pair(field(given, "output_size", "pool"), "output_size"),
         integer(field(given, "sampling_ratio", "pool"), "sampling_ratio", -1, 64),
         canonical_scale=_size(field(given, "canonical_scale", "pool"), "canonical_scale"),
         canonical_level=integer(field(given, "canonical_level", "pool"), "canonical_level", 0, 64),
     )
+    return pool
 
 
 def _require(part: object, *classes: type[Any]) -> None:

@@ -54,7 +54,7 @@ def older(state: dict[str, Tensor]) -> OrderedDict[str, Tensor]:
     found: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():
         for pattern, old in _OLD:
-            name = pattern.sub(old, name)  # type: ignore[arg-type]  # text, or a function of the match
+            name = pattern.sub(old, name)
         found[name] = value
     return found
 
