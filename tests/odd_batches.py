@@ -126,6 +126,47 @@ BATCHES = [
     structure("features_first", net(lambda self, x: self.a(x.t()), a=fc), lambda n: (torch.randn(6, n),), B1),
     structure("siamese", net(lambda self, x, y: self.a(x) - self.a(y), a=fc), lambda n: (rows(n), rows(n)), B0, B0),
     structure(
+        "cut_images",
+        net(
+            lambda self, x: nn.functional.fold(
+                self.a(nn.functional.unfold(x, 2, stride=2).transpose(1, 2)).transpose(1, 2), (6, 4), 2, stride=2
+            ),
+            a=lambda: nn.Linear(12, 12),
+        ),
+        lambda n: (torch.rand(n, 3, 6, 4),),
+        B0,
+    ),
+    structure(
+        "loss_of_all",
+        net(lambda self, x, y: nn.functional.mse_loss(self.a(x), y), a=lambda: nn.Linear(6, 3)),
+        lambda n: (rows(n), torch.randn(n, 3)),
+        B0,
+        B0,
+    ),
+    structure(
+        "encoder_and_state",
+        net(
+            lambda self, x, h: self.b(self.a(x), h),
+            a=lambda: nn.TransformerEncoderLayer(6, 2, 8),
+            b=lambda: nn.GRU(6, 6, 2),
+        ),
+        lambda n: (torch.randn(5, n, 6), torch.randn(2, n, 6)),
+        B1,
+        B1,
+    ),
+    structure(
+        "images_and_texts",
+        net(
+            lambda self, x, t: self.a(x).mean((2, 3)) @ self.c(self.b(t)).mean(0).t(),
+            a=conv,
+            b=lambda: nn.TransformerEncoderLayer(6, 2, 8),
+            c=lambda: nn.Linear(6, 4),
+        ),
+        lambda n: (images(n), torch.randn(5, 4, 6)),
+        B0,
+        {1: "batch_1"},
+    ),
+    structure(
         "one_query",
         net(lambda self, q, k: self.a(q) @ self.b(k).t(), a=fc, b=fc),
         lambda n: (torch.randn(1, 6), torch.randn(5, 6)),

@@ -33,7 +33,7 @@ CALL_CASES: dict[str, Case] = {
     ),
     "fxpasses/calls/opened.py:load#2": (
         lambda folder: fxpasses.load(int8_file(folder).rename(folder / "m.bin")),
-        "a file that ends in .pt2, .fxbits, .onnx",
+        "a file that ends in .pt2, .fxbits, .fxdet, .onnx",
         lambda folder: fxpasses.load((folder / "m.bin").rename(folder / "m.onnx")),
     ),
     "fxpasses/calls/opened.py:model_file": (

@@ -11,11 +11,14 @@ from remedy_subjects import Case, int8_file
 from torch import Tensor, nn
 
 import fxpasses as fx
+from fxpasses.cli.folders.detectors import refuse_detectors, refuse_training, with_layers_alone
 from fxpasses.detection import Detector, OnnxDetector
 from fxpasses.detection.file.pieces import float_model
 from fxpasses.detection.file.verifying import verify_detector
 from fxpasses.detection.kinds import Kind, kind_of
 from fxpasses.detection.one_stage_layers import layers_alone
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import IMAGENET
 from fxpasses.models.zoos.torchvision_detection import detection_blueprint
 
 SIZE = (64, 96)
@@ -69,6 +72,32 @@ def _of_a_subclass() -> Detector:
     detector = Detector(model, Kind.SSD, int8("SSD").graphs)
     detector.steps.__class__ = Stricter
     return detector
+
+
+def _with_own_anchors() -> Detector:
+    detector = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
+
+    class Anchors(type(detector.steps.anchor_generator)):  # type: ignore[misc]  # a class made of a value
+        pass
+
+    detector.steps.anchor_generator.__class__ = Anchors
+    return detector
+
+
+def _with_other_maps() -> Detector:
+    """A detector whose backbone gives sizes that none of its layers has."""
+    return Detector(net("SSD"), Kind.SSD, int8("SSD").graphs, lambda _: [(5, 7), (3, 4)])
+
+
+def _layers_of_ssd() -> LoadedModel:
+    return with_layers_alone(LoadedModel("m", net("SSD"), (3, 64, 64), IMAGENET, True))
+
+
+def _one_step_of_training() -> None:
+    """Train as the example does, by the losses that the detector's class gives."""
+    model: Any = retinanet().train()
+    target = {"boxes": torch.tensor([[4.0, 4.0, 30.0, 40.0]]), "labels": torch.tensor([1])}
+    sum(model([torch.rand(3, 64, 64)], [target]).values()).backward()
 
 
 class Unexportable(nn.Module):
@@ -155,15 +184,45 @@ DETECTION_CASES: dict[str, Case] = {
         "deploy the detector in PyTorch",
         lambda _: int8("SSD")(images()),
     ),
-    "fxpasses/detection/file/verifying.py:verify_detector": (
+    "fxpasses/detection/file/verifying.py:_require_shared": (
         lambda folder: verify_detector(_of_a_subclass(), _file(folder), SIZE),
         "verify=False writes the file unchecked",
         lambda folder: _file(folder),
     ),
-    "fxpasses/detection/file/verifying.py:_run": (
+    "fxpasses/detection/file/verifying.py:_results": (
         lambda folder: verify_detector(int8("SSD"), int8_file(folder), SIZE),
         "verify=False writes it anyway",
         lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/save_and_load.py:save_detector": (
+        lambda folder: int8("SSD").save(folder / "d.pt2"),
+        "name it d.fxdet",
+        lambda folder: int8("SSD").save(folder / "d.fxdet"),
+    ),
+    "fxpasses/detection/saved/save_and_load.py:save_detector#2": (
+        lambda folder: _of_a_subclass().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/described_parts.py:_require": (
+        lambda folder: _with_own_anchors().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/detection/saved/level_sizes.py:level_names": (
+        lambda folder: _with_other_maps().save(folder / "d.fxdet"),
+        "detector.to_onnx(path, image_size)",
+        lambda folder: _file(folder),
+    ),
+    "fxpasses/cli/folders/detectors.py:refuse_detectors": (
+        lambda _: refuse_detectors(LoadedModel("m", net("SSD"), (3, 64, 64), IMAGENET, True), "m"),
+        "docs/examples/detectors.py",
+        lambda _: _one_step_of_training(),
+    ),
+    "fxpasses/cli/folders/detectors.py:refuse_training": (
+        lambda _: refuse_training(_layers_of_ssd(), "--qat"),
+        "leave --qat out",
+        lambda _: int8("SSD"),
     ),
     "models/zoos/torchvision_detection.py:detection_blueprint": (
         lambda _: detection_blueprint("ssd300_vgg16", 320),

@@ -273,12 +273,12 @@ COMMAND_CASES: dict[str, Case] = {
         "drop one of them, say --ratio",
         lambda _: amount_of(None, None, 1.0),
     ),
-    "fxpasses/cli/pruning/recipe.py:read_recipe": (
+    "fxpasses/cli/pruning/recipe.py:_checked": (
         lambda folder: recipe(folder, '{"ratio": 0.5}'),
         "give the recipe.json that fxpasses prune wrote, or one like it",
         lambda folder: recipe(folder, '{"prune": {"ratio": 0.5}}'),
     ),
-    "fxpasses/cli/pruning/recipe.py:read_recipe#2": (
+    "fxpasses/cli/pruning/recipe.py:_checked#2": (
         lambda folder: recipe(folder, '{"prune": {"ratio": 0.5, "share": 1}}'),
         "give the recipe.json that fxpasses prune wrote, or one like it",
         lambda folder: recipe(folder, '{"prune": {"ratio": 0.5}}'),

@@ -47,7 +47,7 @@ MAY_IMPORT_OF_OURS = {
         *(*_SHOWING, "fxpasses.bundles", "fxpasses.comparing", "fxpasses.models", "fxpasses.sensitivity"),
         *(*_DEPLOYING, "fxpasses.detection", "fxpasses.cli"),
     },
-    "fxpasses.calls": {*_SHOWING, "fxpasses.sensitivity", "fxpasses.cli", "fxpasses.calls"},
+    "fxpasses.calls": {*_SHOWING, "fxpasses.sensitivity", "fxpasses.detection", "fxpasses.cli", "fxpasses.calls"},
 }
 MAY_IMPORT_OF_OTHERS = {
     "fxpasses": {"torch", "numpy", "safetensors"},

@@ -22,13 +22,18 @@ from .edit import add_constant, is_8_bit, take_place
 from .gemm import rows_to_gemm
 from .own_weights import own_weights
 from .pools import settle_pool
+from .shared_weights import share_weights
 
 _NAME = "fxpasses.name"
 """Key in a node's ``metadata_props`` of the name that its output will get."""
 
 
-def settle_forms(model: ir.Model) -> None:
-    """Rewrite ``model`` in place; integer tensors get the names from :func:`mark_integers`."""
+def settle_forms(model: ir.Model, *, shares_weights: bool = False) -> None:
+    """Rewrite ``model`` in place; integer tensors get the names from :func:`mark_integers`.
+
+    Args:
+        shares_weights: whether layers may share a weight: the file needs no session option on any CPU.
+    """
     for node in model.graph:
         if _NAME in node.metadata_props:
             node.outputs[0].name = node.metadata_props[_NAME]
@@ -50,7 +55,10 @@ def settle_forms(model: ir.Model) -> None:
             _keep_softmax_float(model, node)
         elif node.op_type == "Conv":
             _pad_image_channels(model, node)
-    own_weights(model)
+    if shares_weights:
+        share_weights(model)
+    else:
+        own_weights(model)
     _drop_traces(model)
     _drop_unused(model)
 

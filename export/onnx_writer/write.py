@@ -28,7 +28,7 @@ from fxpasses.signature.outputs import only_tensors, output_tensors, returns_onl
 
 from ..collector import collector_paused
 from ..files import atomic_write
-from ..metadata import metadata_of
+from ..metadata import metadata_of, session_options_of
 from ..probe_inputs import probe_inputs
 from ..program import check_is_of, example_inputs, exported_program, size_names
 from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
@@ -169,6 +169,7 @@ def onnx_model(
 ) -> onnx_ir.Model:
     """The ONNX model of a graph in memory; its tensors have the names of the graph."""
     from ..onnx_forms.int8_forms import mark_integers, settle_forms
+    from ..onnx_forms.split_slices import slice_splits
     from .node_notes import ORIGINS, find_origins
     from .simplify import inline, simplify
 
@@ -178,8 +179,9 @@ def onnx_model(
     inline(model)
     model.meta[ORIGINS] = find_origins(model)
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
+    slice_splits(model)
     simplify(model)
-    settle_forms(model)
+    settle_forms(model, shares_weights=stage_of(gm) is Stage.QUANTIZED and not session_options_of(gm))
     name_outputs(model, output_tensors(gm))
     model.metadata_props.update(metadata_of(gm))
     return model

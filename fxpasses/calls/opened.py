@@ -24,6 +24,7 @@ def load(path: str | Path) -> Any:
     |---|---|
     | a folder of ``quantize`` or ``prune`` | its model in PyTorch: the int8 graph where there is one |
     | ``.pt2``, ``.fxbits`` | the graph |
+    | ``.fxdet`` | the :class:`~fxpasses.detection.Detector` |
     | ``.onnx`` | the file in onnxruntime's CPU provider, as a function of tensors |
     | ``report.json`` | a :class:`~fxpasses.calls.run_report.RunReport` |
     | ``recipe.toml``, ``recipe.json`` | the settings in it; those of ``quantize`` have a ``config`` |
@@ -103,14 +104,20 @@ def _packed(path: Path) -> object:
     return load_packed(path)
 
 
+def _detector(path: Path) -> object:
+    from fxpasses.detection.detector import Detector
+
+    return Detector.load(path)
+
+
 def _json(path: Path) -> object:
-    from fxpasses.cli.pruning.recipe import read_recipe
+    from fxpasses.cli.pruning.recipe import is_recipe, read_recipe
     from fxpasses.formats.documents import read_json
 
     if path.name == REPORT_JSON:
         return report(path)
     content = read_json(path, "the document", "name a file that fxpasses wrote")
-    if isinstance(content, Mapping) and set(content) == {"prune"}:
+    if is_recipe(content):
         return read_recipe(path)
     return content
 
@@ -136,6 +143,7 @@ def _images(path: Path) -> object:
 OPENERS: Mapping[str, Callable[[Path], object]] = {
     PT2: load_model,
     ".fxbits": _packed,
+    ".fxdet": _detector,
     ONNX: _onnx,
     ".json": _json,
     ".toml": _toml,

@@ -22,6 +22,7 @@ from ..graph.shapes import record_shapes, value_range
 from ..graph.stages import CaptureMethod, Stage, graph_facts, set_stage
 from ..signature.examples import specs_of, tensors_in
 from ..signature.free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
+from ..signature.model_batches import learned_dims, warn_of_fixed
 from ..signature.model_call import bound
 from .canonical import canonicalize
 from .checks import (
@@ -116,10 +117,14 @@ class _Capture:
         if method in ("auto", "trace"):
             yield _TRACE, partial(trace_graph, self.model, self.inputs, leaves, **given)
         if method == "export" or (method == "auto" and not leaves):
-            from .torch_export import export_graph  # torch.export takes a second to import; few models need it
+            # torch.export takes a second to import; few models need it
+            from .torch_export import export_behind, export_graph
 
             yield _EXPORT, partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
             if not any(self.wanted):
+                learned = learned_dims(self.model, self.inputs, self.keywords, self.expected)
+                if any(set(dims) - {0} for dims in learned):
+                    yield _EXPORT, partial(export_behind, self.model, self.inputs, self.keywords, learned)
                 yield _ONE_BATCH, partial(export_graph, self.model, self.inputs, dynamic_batch=False, **given)
         if method in ("auto", "trace"):
             yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
@@ -133,8 +138,8 @@ class _Capture:
         sizes = fixed_sizes(self.inputs, self.expected)
         if way is not _ONE_BATCH and not any(BATCH in dims.values() for dims in self.wanted):
             sizes = learn_batch(gm, self.inputs, self.expected)
-        if way is _EXPORT and not sizes.separate and not any(self.wanted):
-            gm, sizes = self._batch_behind(gm, sizes)
+        if way is _EXPORT and not any(self.wanted):
+            gm, sizes = self._freed(gm, sizes)
         if any(self.wanted):
             sizes = free_as_wanted(self.model, gm, self.inputs, self.keywords, self.wanted, sizes)
         elif way is not _ONE_BATCH:
@@ -142,19 +147,32 @@ class _Capture:
         set_free_sizes(gm, sizes)
         return gm
 
-    def _batch_behind(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
-        """An export with free dimension 1, if that is the batch, as in ``[T, B, C]``; otherwise the given graph."""
-        from .torch_export import export_graph
+    def _freed(self, gm: fx.GraphModule, sizes: FreeSizes) -> tuple[fx.GraphModule, FreeSizes]:
+        """An export in which the dimensions are free that the model has as batches; otherwise the given graph.
 
-        behind: list[Dims] = [{1: "behind"} if x.dim() > 2 else {} for x in tensors_in(self.inputs)]
-        try:
-            other = export_graph(self.model, self.inputs, keywords=self.keywords, dynamic=behind)
-            other = _finish(other, self.inputs, self.expected)
-        except GraphError:
+        ``torch.export`` frees what it was asked for: dimension 0, which is not the batch of ``[T, B, C]``.
+        """
+        if sizes.separate and all(dims or not x.dim() for dims, x in zip(sizes.inputs, self._tensors, strict=True)):
             return gm, sizes
+        from .torch_export import export_behind
+
+        learned = learned_dims(self.model, self.inputs, self.keywords, self.expected)
+        if all(set(dims) <= set(known) for dims, known in zip(learned, sizes.inputs, strict=True)):
+            return gm, sizes
+        try:
+            other = _finish(export_behind(self.model, self.inputs, self.keywords, learned), self.inputs, self.expected)
+        except GraphError:
+            other = gm
         graph_facts(other).example_inputs = specs_of(self.inputs)
         found = learn_batch(other, self.inputs, self.expected)
-        return (other, found) if found.separate else (gm, sizes)
+        if found.separate and len(found.names) >= len(sizes.names):
+            gm, sizes = other, found
+        warn_of_fixed(self.model, self.inputs, self.keywords, learned, sizes)
+        return gm, sizes
+
+    @property
+    def _tensors(self) -> list[Tensor]:
+        return tensors_in(self.inputs)
 
 
 def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
@@ -165,7 +183,7 @@ def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) ->
             if way is _TRACE and method == "auto":
                 require_layers_in_sight(given.model, gm)
         except GraphError as error:
-            failures[way] = error
+            failures.setdefault(way, error)
             continue
         graph_facts(gm).capture_method = way
         if way in _LESSER:

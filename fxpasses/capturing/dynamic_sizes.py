@@ -149,7 +149,16 @@ def with_free_images(
         free = free_as_wanted(model, gm, inputs, keywords, tuple(names for _ in given), learned, steps=(1,))
     except GraphError:
         return learned
-    return replace(free, unasked=frozenset(names.values()))
+    return replace(free, unasked=frozenset(names.values())) if _grows(gm, inputs, height, width) else learned
+
+
+def _grows(gm: fx.GraphModule, inputs: tuple[Any, ...], height: int, width: int) -> bool:
+    """Whether images one pixel larger become images of at least the same size, too: others are cut off."""
+    larger = inputs
+    for dim, size in ((2, height), (3, width)):
+        larger = picked(larger, tuple(dim for _ in inputs), torch.arange(size + 1) % size)
+    made = run_or_none(gm, larger)
+    return made is not None and all(x.shape[-2] > height and x.shape[-1] > width for x in made)
 
 
 def _is_image(x: Any) -> bool:

@@ -27,7 +27,7 @@ from ..errors import GraphError
 from ..graph.graph_module import RecordedModule
 from ..graph.operators import aten_name
 from ..signature.examples import tensors_in
-from ..signature.free_sizes import BATCH, Dims
+from ..signature.free_sizes import BATCH, Dims, picked
 from ..signature.model_call import argument_names
 from ..user_frames import first_line, users_frame
 from .inplace import ChangesStateError, make_out_of_place
@@ -79,6 +79,22 @@ def export_graph(
         gm = plain_graph(_functional(program, model, error), model, inputs, keywords)
         make_out_of_place(gm, inputs)
     return gm
+
+
+def export_behind(
+    model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ...], dims: tuple[Dims, ...]
+) -> fx.GraphModule:
+    """Export a model with these dimensions free; a size of one, of which torch.export makes a constant, is doubled.
+
+    Raises:
+        GraphError: torch.export's reason.
+    """
+    for name in {name for each in dims for name in each.values()}:
+        places = tuple(next((d for d, n in each.items() if n == name), None) for each in dims)
+        sizes = {x.shape[d] for x, d in zip(tensors_in(inputs), places, strict=True) if d is not None}
+        if sizes == {1}:
+            inputs = picked(inputs, places, torch.tensor([0, 0]))
+    return export_graph(model, inputs, keywords=keywords, dynamic=dims)
 
 
 def _export(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +27,33 @@ from .images import Images, Prepared, image_batches, prepared
 from .kinds import Kind, Model, without_layers, without_values
 from .parts import IMAGES, REGIONS
 
+SizesOf = Callable[[tuple[int, ...]], GridSizes]
+
 
 class Detector(nn.Module):
     """A detector of torchvision whose layers are int8 graphs; all other steps are its own, in float.
 
     Attributes:
+        sizes_of: height and width of each feature map for the shape ``(C, H, W)`` of images.
         graphs: QUANTIZED graphs by the name of the part: ``"images"``, and ``"regions"`` for Faster R-CNN.
         kind: the class of the float detector.
         steps: a copy of the float detector without layers: its transform, anchors, thresholds and suppression.
     """
 
-    def __init__(self, model: Model, kind: Kind, graphs: Mapping[str, fx.GraphModule]) -> None:
+    def __init__(
+        self, model: Model, kind: Kind, graphs: Mapping[str, fx.GraphModule], sizes_of: SizesOf | None = None
+    ) -> None:
+        """Make a detector.
+
+        Args:
+            sizes_of: gives height and width of each feature map for the shape ``(C, H, W)`` of images; by default the
+                backbone of ``model`` does.
+        """
         super().__init__()
         self.kind, self.graphs = kind, dict(graphs)
         self.steps = without_layers(model, kind)
         self.int8 = nn.ModuleDict({name: to_torch(graph) for name, graph in graphs.items()})
-        self._backbone = [without_values(model.backbone)]  # in a list: it is no module of this one
+        self.sizes_of = sizes_of or partial(feature_sizes, without_values(model.backbone))
         self._sizes: dict[tuple[int, ...], GridSizes] = {}
         self.eval()
 
@@ -71,7 +83,7 @@ class Detector(nn.Module):
         """Height and width of each feature map for prepared images ``[B, C, H, W]``."""
         size = tuple(images.shape[1:])
         if size not in self._sizes:
-            self._sizes[size] = feature_sizes(self._backbone[0], size)
+            self._sizes[size] = self.sizes_of(size)
         return self._sizes[size]
 
     def parity(self, batches: Iterable[Any]) -> dict[str, ParityReport]:
@@ -107,6 +119,31 @@ class Detector(nn.Module):
         from .file.whole_file import write_detector
 
         return write_detector(self, Path(path), image_size, verify=verify)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the detector as one file for PyTorch, which ``fx.load`` opens: the same integers, the same boxes.
+
+        Args:
+            path: a ``.fxdet`` file.
+
+        Raises:
+            InputError: the file cannot be written, or its float steps have code of their own, which no file holds.
+            GraphError: a graph cannot be saved.
+        """
+        from .saved.save_and_load import save_detector
+
+        return save_detector(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Detector:
+        """Read a file of :meth:`save`; it may come from a stranger: nothing in it is run or unpickled.
+
+        Raises:
+            InputError: it is missing, damaged, or no saved detector.
+        """
+        from .saved.save_and_load import load_detector
+
+        return load_detector(Path(path), cls)
 
     def train(self, mode: bool = True) -> Detector:
         """Stay in eval mode.

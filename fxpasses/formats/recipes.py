@@ -113,7 +113,14 @@ class Prune(Closed):
     seed: Seed = 0
 
 
+class PruneFiles(Closed):
+    """Settings of the files that a pruning writes."""
+
+    opset: Annotated[int, Field(ge=13, le=23)] | None = None
+
+
 class PruneRecipe(Part):
     """Content of ``recipe.json``: the settings with which a model was pruned."""
 
     prune: Prune
+    files: PruneFiles = PruneFiles()

@@ -208,7 +208,10 @@ class CurvePoint(Part):
 
 
 class Report(Part):
-    """Content of ``report.json``: the artifacts, their origin, and every number measured."""
+    """Content of ``report.json``: the artifacts, their origin, and every number measured.
+
+    ``deploy`` is the file that holds the whole model, where the variants are only its layers.
+    """
 
     report_version: Positive = 1
     created: Name | None = None
@@ -237,6 +240,7 @@ class Report(Part):
     kernels: dict[Name, Name] | None = None
     outputs: list[OutputPart] | None = None
     macs: Macs | None = None
+    deploy: Name | None = None
     warnings: list[Text] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from ..graph.meta_keys import DTYPE, SHAPE
 from ..graph.shapes import shape_of
 from ..macs import WholeSizes, batch_of, macs_by_node
 from .rows import Row, Widths
+from .sample_values import values_of_one
 from .storage import FLOAT_BITS, Stored, dtype_bits, plain, weight_of
 from .work import PER_VALUE, Work, dot_products, pooled
 
@@ -31,14 +32,11 @@ class FloatRows:
     def __init__(self, gm: fx.GraphModule, widths: Widths) -> None:
         self.gm, self.widths = gm, widths
         self.batch = batch_of(gm)
+        self.values = values_of_one(gm)
+        """Number of values in a node's tensor for one example."""
         self.macs = dict(macs_by_node(gm, WholeSizes()))
         self.seen: set[str] = set()
         self.uncounted: list[str] = []
-
-    def values(self, node: fx.Node) -> int:
-        """Number of values in a node's tensor for one example."""
-        shape = shape_of(node)
-        return 0 if shape is None else math.prod(shape) // (self.batch if shape[:1] == (self.batch,) else 1)
 
     def row(self, node: fx.Node) -> Row | None:
         """Return the row of a node; None if it neither stores nor computes anything."""

@@ -144,5 +144,5 @@ def _next_steps(report: Report, lead: Headline) -> list[str]:
     if not lead.speedups:
         found.append("Measure how fast it is: fxpasses bench DIR.")
     if not is_slow and (not found or (measure.unit == "%" and change is not None and loss <= _SMALL_LOSS)):
-        found.append(f"Deploy {lead.variant.get('file') or lead.variant['name']}.")
+        found.append(f"Deploy {report.get('deploy') or lead.variant.get('file') or lead.variant['name']}.")
     return found

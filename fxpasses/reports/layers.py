@@ -9,7 +9,7 @@ from torch import fx
 
 from fxpasses.export.metadata import qparams_hash, recipe_text
 from fxpasses.graph.edit import operator_of
-from fxpasses.graph.meta_keys import HISTOGRAM, SQNR
+from fxpasses.graph.meta_keys import HISTOGRAM, SHAPE, SQNR
 from fxpasses.graph.operators import Scaling
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.shapes import is_float_tensor, shape_of
@@ -19,6 +19,8 @@ from fxpasses.quantization.int8.names import layer_path
 from fxpasses.quantization.numbers import ops
 
 _QUANTIZING = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
+_UNKNOWN = "fxpasses has no integer form of it: it runs as it is, in float"
+_AMONG_FLOATS = "it reads values that are not int8 here"
 
 
 def graph_account(gm: fx.GraphModule) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> 
         "module": str(node.target) if is_module else None,
         "operator": operator.name if operator else _name_of(node.target),
         "precision": "float",
-        "why": reasons.get(node.name) or (operator.why_float if operator else "") or "outside the vocabulary",
+        "why": reasons.get(node.name) or (operator.why_float if operator else _UNKNOWN) or _AMONG_FLOATS,
         "shape": _one_item(node),
         "scale": None,
         "zero_point": None,
@@ -144,10 +146,10 @@ def _name_of(target: Any) -> str:
 
 
 def _computes(gm: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node makes a float tensor from others; reading a buffer or a size does not count."""
+    """Whether a node makes a tensor from others; reading a buffer, or one of the numbers of a shape, does not count."""
     if node.op not in ("call_module", "call_function", "call_method") or node.target in _QUANTIZING:
         return False
-    return operator_of(gm, node) is not None or is_float_tensor(node)
+    return is_float_tensor(node) or (operator_of(gm, node) is not None and SHAPE in node.meta)
 
 
 def _reasons(gm: fx.GraphModule) -> dict[str, str]:

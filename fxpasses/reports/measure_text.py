@@ -9,6 +9,8 @@ from typing import Any
 from .numbers import UNKNOWN, decibel_text, percent_text, points_text
 
 Variants = Sequence[Mapping[str, Any]]
+UNNAMED = ("output", "all")
+"""Names in reports of the only output of a model, and of all its outputs together: text leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Measure:
         """Return the measure that a document names; top-1 if it names none."""
         if metric is None:
             return cls()
-        output = None if metric["output"] == "output" else str(metric["output"])
+        output = None if metric["output"] in UNNAMED else str(metric["output"])
         return cls(metric["title"], metric["unit"], metric["falls"], output)
 
     @property

@@ -117,13 +117,14 @@ def _candidates(given: list[Tensor]) -> Iterator[tuple[int | None, ...]]:
 def _with_counts(
     gm: nn.Module, inputs: tuple[Any, ...], outputs: list[Tensor], given: list[Tensor], sizes: FreeSizes
 ) -> FreeSizes:
-    """Free dimension 0 of inputs outside the batch, if their samples are separate."""
-    left = [n for n, x in enumerate(given) if not sizes.inputs[n] and x.dim()]
-    for number, size in enumerate(dict.fromkeys(given[n].shape[0] for n in left)):
-        places = tuple(0 if n in left and x.shape[0] == size else None for n, x in enumerate(given))
-        trial = _try(gm, inputs, outputs, places, f"{BATCH}_{number + 1}")
-        if trial is not None and trial.separate:
-            sizes = merged(sizes, trial)
+    """Free dimension 0, or else 1, of inputs outside the batch, if their samples are separate."""
+    for dim in (0, 1):
+        left = [n for n, x in enumerate(given) if not sizes.inputs[n] and x.dim() > 2 * dim]
+        for size in dict.fromkeys(given[n].shape[dim] for n in left):
+            places = tuple(dim if n in left and x.shape[dim] == size else None for n, x in enumerate(given))
+            trial = _try(gm, inputs, outputs, places, f"{BATCH}_{len(sizes.names - {BATCH}) + 1}")
+            if trial is not None and trial.separate:
+                sizes = merged(sizes, trial)
     return sizes
 
 
@@ -149,8 +150,8 @@ def _try(
     if found is None or len(found) != len(outputs):
         return None
     moves = [moved_dims(a, b) for a, b in zip(outputs, found, strict=True)]
-    if not any(moves):
-        return None
+    if not any(moves) and any(x.dim() for x in outputs):
+        return None  # one number for the whole batch, as a loss, has no dimension that could move
     separate = all(_picks(a, b, dims, order, size) for a, b, dims in zip(outputs, found, moves, strict=True))
     return FreeSizes(
         tuple({} if d is None else {d: name} for d in places),

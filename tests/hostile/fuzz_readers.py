@@ -14,6 +14,7 @@ import documents
 import numpy as np
 import safetensors.torch
 import torch
+from detector_nets import int8
 from fuzzing import Reader, mutated_archive
 from int8_files import inputs_of
 from pt2_mutator import mutated_bytes, mutated_text
@@ -27,6 +28,7 @@ from fxpasses.audit.audit_file import audit
 from fxpasses.cli.folders.fitting import fitted
 from fxpasses.cli.folders.folder import data_of, input_of
 from fxpasses.cli.pruning.recipe import read_recipe as read_prune_recipe
+from fxpasses.detection.detector import Detector
 from fxpasses.export import load, to_onnx
 from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.pt2.lowered import load_lowered
@@ -57,6 +59,12 @@ def _integers() -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, input_0=inputs_of("conv_bn_relu")[0].numpy(), output_0=np.zeros((2, 3), np.float32))
     return buffer.getvalue()
+
+
+@functools.cache
+def _detector() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return int8("SSD").save(Path(folder) / "d.fxdet").read_bytes()
 
 
 @functools.cache
@@ -126,6 +134,7 @@ def _of_json(name: str, seed: Callable[[], object], read: Callable[[Path], objec
 READERS: dict[str, Reader] = {
     "pt2": Reader("m.pt2", lambda: [saved(net) for net in PT2_NETS], mutated_archive, load),
     "pt2 lowered": Reader("m.pt2", lambda: [saved_lowered()], mutated_archive, load_lowered),
+    "detector": Reader("d.fxdet", lambda: [_detector()], mutated_archive, Detector.load),
     "onnx": _of_bytes("m.onnx", _onnx, read_onnx),
     "onnx audit": _of_bytes("m.onnx", _onnx, audit),
     "pt weights": Reader(

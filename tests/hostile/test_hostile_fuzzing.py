@@ -22,7 +22,7 @@ FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "sock
 """Audit events of Python that must not occur while a model is read."""
 
 
-FEW = {"pt2": 40, "pt2 lowered": 40, "onnx audit": 5}
+FEW = {"pt2": 40, "pt2 lowered": 40, "onnx audit": 5, "detector": 5}
 SECONDS = 60
 """Time for all readers in seconds; ``scripts/fuzz.py`` takes any time."""
 

@@ -35,6 +35,19 @@ def test_a_good_run_is_to_be_deployed() -> None:
     assert [line.split()[0] for line in found.next_steps] == ["Deploy"]
 
 
+def test_the_file_of_the_whole_model_is_deployed_not_that_of_its_layers() -> None:
+    report = with_speed(2.5) | {"deploy": "detector.int8.onnx"}
+    assert gist(report).next_steps == ("Deploy detector.int8.onnx.",)
+
+
+def test_a_metric_of_all_outputs_is_called_by_its_name() -> None:
+    about = {"name": "map", "title": "mAP", "unit": "%", "falls": False, "output": "all"}
+    report = with_speed(2.5)
+    for variant in report["variants"]:
+        variant["accuracy"] = {"top1": None, "images": 32, "metric": about | {"value": 65.0}}
+    assert gist(report).losses == ("Nothing in mAP: 65.0 %, ±0.0 points against fp32, on 32 inputs.",)
+
+
 def test_a_slow_one_is_not() -> None:
     found = gist(with_speed(0.5))
     assert any("2.00 times as long as fp32 in ONNX Runtime" in line for line in found.losses)

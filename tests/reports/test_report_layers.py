@@ -74,3 +74,23 @@ def test_an_override_is_a_reason(name: str) -> None:
     found = {layer["module"]: layer for layer in layers(fxpasses.quantize(Net().eval(), x, [x], config))}
     assert found[name]["precision"] == "float"
     assert found[name]["why"] == "kept in float by an override"
+
+
+class SizesAndUnknown(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        rows = y.flatten(2)
+        return torch.sinc(rows).reshape(y.shape[0], 4, y.shape[2], y.shape[3])
+
+
+def test_sizes_are_no_operators_and_an_unknown_one_is_told_in_plain_words() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    found = layers(fxpasses.quantize(SizesAndUnknown().eval(), x, [x]))
+    assert "slice" not in {layer["operator"] for layer in found}
+    (sinc,) = (layer for layer in found if layer["operator"] == "sinc")
+    assert sinc["why"] == "fxpasses has no integer form of it: it runs as it is, in float"
+    assert not [layer for layer in found if "vocabulary" in (layer["why"] or "")]

@@ -43,19 +43,18 @@ def graph_to_score(
     Raises:
         InputError: it cannot be opened, or an option that only models have is given for a file.
     """
-    from fxpasses.capturing.attempts import capture
     from fxpasses.errors import InputError
     from fxpasses.export.packed_file import ENDING, load_packed
     from fxpasses.export.pt2.save_and_load import load
-    from fxpasses.models.zoo import load_model
 
     from ..folders.artifacts import INT8_PT2, artifact
+    from ..folders.captured_model import captured_model
+    from ..folders.folder import ModelChoice
 
     path = Path(subject)
     is_file = path.suffix in (".pt2", ENDING)
     if not is_file and not path.is_dir():
-        loaded = load_model(subject, weights, image_size=image_size, weights_key=weights_key)
-        return capture(loaded.module, loaded.example_inputs())
+        return captured_model(ModelChoice(subject, weights, image_size=image_size, weights_key=weights_key).load())
     for option, value in (("--weights", weights), ("--weights-key", weights_key), ("--image-size", image_size)):
         if value is not None:
             raise InputError(f"{option} with {subject}", why="the file has its own", fix=f"leave {option} out")

@@ -68,6 +68,7 @@ def trained(source: ModelOptions, options: TrainOptions, terminal: Terminal) -> 
     from fxpasses.models.zoo import load_model
 
     from ..folders.batch_places import placed_data, with_batch_dims
+    from ..folders.detectors import refuse_detectors
     from ..folders.fitting import fitted
 
     config = TrainConfig(
@@ -75,6 +76,7 @@ def trained(source: ModelOptions, options: TrainOptions, terminal: Terminal) -> 
     )
     size, key = source.image_size, source.weights_key
     loaded = load_model(source.model, source.weights, source.seed, image_size=size, fresh=True, weights_key=key)
+    refuse_detectors(loaded, source.model)
     loaded = with_batch_dims(loaded)
     data = placed_data(fitted(loaded, open_dataset(options.data, loaded, options.labels)), loaded)
     train_on(loaded.module, data, config, options.batch, terminal, augment=options.augment)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 
+from fxpasses.errors import InputError
 from fxpasses.measure.detected_boxes import true_boxes
 from fxpasses.measure.metric_sums import required_labels
 from fxpasses.measure.metrics import Metric
 from fxpasses.measure.torchmetrics_sums import Batch, detections
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import Preprocessing
+
+from ..terminal import Terminal
 
 if TYPE_CHECKING:
     from fxpasses.detection.one_stage_layers import DetectorLayers
@@ -49,6 +52,34 @@ def with_layers_alone(loaded: LoadedModel) -> LoadedModel:
     return replace(loaded, module=layers.eval(), input_shape=layers.image_shape, preprocessing=pixels)
 
 
+def refuse_detectors(loaded: LoadedModel, spec: str) -> None:
+    """Refuse to train a whole detector, whose losses and targets are its own.
+
+    Raises:
+        InputError: the model is one.
+    """
+    if is_detector(loaded.module):
+        raise InputError(
+            f"cannot train {spec}, a whole detector, with this command",
+            why="it is trained by classes of images, and a detector by boxes, with losses of its own class",
+            fix="train it in Python, as docs/examples/detectors.py does, then fxpasses quantize --weights FILE",
+        )
+
+
+def refuse_training(model: LoadedModel, option: str) -> None:
+    """Refuse an option that trains the layers of a whole detector.
+
+    Raises:
+        InputError: the model is one.
+    """
+    if layers_in(model) is not None:
+        raise InputError(
+            f"{option} with a whole detector",
+            why="its layers learn by losses on boxes, which its own class has; this training has losses of logits",
+            fix=f"leave {option} out; or train in Python, as docs/examples/detectors.py does, and give the --weights",
+        )
+
+
 def layers_in(model: LoadedModel) -> DetectorLayers | None:
     """The layers of a detector; None for any other model."""
     from fxpasses.detection.one_stage_layers import DetectorLayers
@@ -77,13 +108,18 @@ def detector_metric(metric: Metric, layers: DetectorLayers, keys: list[str], cat
     return replace(metric, start=lambda: replace(detections(), prepared=prepared), reads_all=True)
 
 
-def write_whole(folder: Path, model: LoadedModel, int8: fx.GraphModule) -> Path | None:
-    """Write the whole detector as one ONNX file; None for any other model."""
+def write_whole(folder: Path, model: LoadedModel, int8: fx.GraphModule, terminal: Terminal) -> dict[str, Any]:
+    """Write the whole detector as one ONNX file.
+
+    Returns:
+        ``deploy`` of report.json, the name of that file; empty for any other model, for which no file is written.
+    """
     layers = layers_in(model)
     if layers is None:
-        return None
+        return {}
     from fxpasses.detection.detector import Detector
     from fxpasses.detection.parts import IMAGES
 
-    detector = Detector(layers.whole, layers.kind, {IMAGES: int8})
-    return detector.to_onnx(folder / DETECTOR_ONNX, layers.image_shape[1:])
+    with terminal.step("export the whole detector"):
+        detector = Detector(layers.whole, layers.kind, {IMAGES: int8})
+        return {"deploy": detector.to_onnx(folder / DETECTOR_ONNX, layers.image_shape[1:]).name}

@@ -11,7 +11,7 @@ from ..options.pruning import AUTO, PruneOptions
 from ..options.source import MeasureOptions
 from ..static.quantize_model import Settings
 from .ratio_budget import amount_of
-from .recipe import read_recipe
+from .recipe import opset_in, read_recipe
 from .steps import CHANNEL, Pruning
 
 
@@ -53,7 +53,14 @@ def _multiples(options: PruneOptions) -> dict[str, Any]:
 
 
 def settings_of(options: PruneOptions, measuring: MeasureOptions, seed: int) -> Settings:
-    """Settings of the quantization and measurement of the pruned model."""
+    """Settings of the quantization and measurement of the pruned model; an opset that was asked for counts.
+
+    Raises:
+        InputError: there is a recipe, and it cannot be read.
+    """
+    opset = options.opset
+    if opset is None and options.recipe is not None:
+        opset = opset_in(options.recipe)
     return Settings(
         config=QuantConfig(target=options.target),
         calibration_images=options.calib,
@@ -61,5 +68,5 @@ def settings_of(options: PruneOptions, measuring: MeasureOptions, seed: int) -> 
         benchmark=measuring.bench,
         threads=measuring.threads,
         seed=seed,
-        opset=options.opset,
+        opset=opset,
     )

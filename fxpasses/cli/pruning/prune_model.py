@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from fxpasses.signature.samples import batch_dims
 
 from ..folders.artifacts import INT8_ONNX
 from ..folders.captured_model import captured_model
+from ..folders.detectors import DETECTOR_ONNX, layers_in, refuse_training, write_whole
 from ..folders.measuring import Artifact, Measured, measure
 from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import PARITY_IMAGES, Input, default_threads
@@ -54,6 +55,8 @@ def prune_into(
     Raises:
         FxPassesError: whatever is wrong with the model, the data or the settings.
     """
+    if pruning.epochs:
+        refuse_training(given.model, "--fine-tune")
     threads = default_threads(settings.threads)
     with torch_threads(threads), tempfile.TemporaryDirectory() as scratch:
         with terminal.step("capture and fuse"):
@@ -65,7 +68,7 @@ def prune_into(
         recover(pruned, dense, given.data, pruning, terminal)
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)
-        write_recipe(pruning, folder / RECIPE)
+        write_recipe(pruning, folder / RECIPE, settings.opset)
         before = float_side(dense, Path(scratch), DENSE, given, settings, terminal)
         after = float_side(small, folder, "", given, settings, terminal)
         artifacts = [*before.artifacts, *after.artifacts]
@@ -83,11 +86,15 @@ def prune_into(
 
 @dataclass(frozen=True)
 class Lowered:
-    """The int8 graph of the pruned model, its parity and its audit; all None if it was not quantized."""
+    """The int8 graph of the pruned model, its parity and its audit; all None if it was not quantized.
+
+    ``whole`` are the entries of report.json about the file of a whole detector.
+    """
 
     int8: fx.GraphModule | None = None
     parity: dict[str, Any] | None = None
     audit: AuditReport | None = None
+    whole: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _quantized(
@@ -100,8 +107,9 @@ def _quantized(
     path = small.folder / INT8_ONNX
     limit = min(PARITY_IMAGES, settings.evaluation_images)
     parity = parity_on(int8, path, given.data, limit, terminal).to_json()
+    whole = write_whole(small.folder, given.model, int8, terminal)
     with terminal.step("audit"):
-        return Lowered(int8, parity, audit(path)), [*made, *also]
+        return Lowered(int8, parity, audit(path), whole), [*made, *also]
 
 
 def _report(
@@ -124,7 +132,8 @@ def _report(
             **run_details(given, settings.evaluation_images, measured, terminal),
             "pruning": account,
             **({} if lowered.audit is None else {"audit": lowered.audit.to_json()}),
-            "warnings": [*terminal.warnings, *_warnings(given, pruning)],
+            **lowered.whole,
+            "warnings": [*terminal.warnings, *_warnings(given, pruning, lowered)],
         },
     )
 
@@ -153,6 +162,8 @@ def _shapes(graph: fx.GraphModule) -> Iterator[tuple[tuple[int, ...], torch.dtyp
     return ((n.meta[SHAPE], n.meta[DTYPE]) for n in graph.graph.nodes if n.op == "placeholder")
 
 
-def _warnings(given: Input, pruning: Pruning) -> list[str]:
+def _warnings(given: Input, pruning: Pruning, lowered: Lowered) -> list[str]:
     found = random_weights(given.model)
+    if layers_in(given.model) is not None and not lowered.whole:
+        found.append(f"these files are the detector's layers alone; with --quantize {DETECTOR_ONNX} is the whole one")
     return found if pruning.is_structured else [*found, ZEROS_ARE_NOT_FASTER]

@@ -19,6 +19,7 @@ from fxpasses.training.runs.training_run import CurvePoint
 from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
 from ..folders.captured_model import captured_model
+from ..folders.detectors import refuse_training
 from ..jobs.training_data import training_batches
 from ..terminal import Terminal
 from .training_lines import TrainingLines
@@ -52,6 +53,7 @@ def trained(
     given: Input, settings: Settings, asked: Qat, terminal: Terminal
 ) -> tuple[fx.GraphModule, Sequence[CurvePoint]]:
     """Train the model on its data's training split, and convert it: the QUANTIZED graph, and the learning curve."""
+    refuse_training(given.model, "--qat")
     data = given.data
 
     def batches(epoch: int) -> Iterator[Any]:

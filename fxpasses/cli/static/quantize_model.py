@@ -33,7 +33,7 @@ from fxpasses.sensitivity.search.placement import Placement
 
 from ..folders.artifacts import FLOAT_ONNX, INT8_ONNX, INT8_PT2
 from ..folders.captured_model import captured_model
-from ..folders.detectors import layers_in, write_whole
+from ..folders.detectors import write_whole
 from ..folders.measuring import Measured, macs_of, measure, why_odd
 from ..folders.output_check import checked_outputs
 from ..folders.reporting import random_weights, run_details, write_reports
@@ -120,9 +120,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         if settings.qat is None:  # training made other weights of it
             _note_errors(graph, int8, given.data, terminal)
         _export(folder, graph, int8, settings, terminal)
-        if layers_in(given.model) is not None:
-            with terminal.step("export the whole detector"):
-                write_whole(folder, given.model, int8)
+        whole = write_whole(folder, given.model, int8, terminal)
         module = to_torch(int8)
         compared = min(PARITY_IMAGES, settings.evaluation_images)
         found = parity_on(int8, folder / INT8_ONNX, given.data, compared, terminal)
@@ -147,6 +145,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **integers,
             **{"kernels": kernel_levels(int8), "outputs": checked["outputs"], "macs": macs.to_json()},
             **made.details(),
+            **whole,
             "warnings": terminal.warnings + _warnings(given, settings, measured, macs, checked["warnings"]),
         },
     )

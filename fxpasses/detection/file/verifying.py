@@ -2,7 +2,8 @@
 
 Random images make borders of ranges and thresholds likely: one integer that differs would change which of two nearly
 equal boxes is kept. So onnxruntime also reveals the outputs of the int8 layers, which ``to_onnx`` has compared with
-their graph, and PyTorch continues with these.
+their graph, and PyTorch continues with these. A detector of random weights may find nothing in noise; so both also
+continue with random outputs, in which every threshold is passed by some.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fxpasses.signature.outputs import tensors_of
 from ..float_steps import Detections
 from ..images import noise, prepared
 from ..parts import IMAGES
+from .one_stage import CENTRED, LOGITS
 from .onnx_detector import unpadded
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ LEAST_SHARED = 0.9
 """Smallest share of detections that both find: rounding may decide which of two boxes is kept."""
 SAME_SCORE = 1e-6
 """Largest difference of equal scores, computed in another order in float32."""
+SPREAD = 3.0
+"""Standard deviation of random logits: some pass a threshold of 0.9, most fail it."""
+_SCORES = (LOGITS, CENTRED, "scores")
+"""Outputs of heads that become scores."""
 _INSIDE = f"{IMAGES}/"
 """Prefix of the tensors of the first int8 part."""
 NEAR_BOX, NEAR_SCORE = 0.1, 1e-3
@@ -48,19 +54,41 @@ def verify_detector(detector: Detector, path: Path, image_size: tuple[int, int])
         GraphError: onnxruntime does not run it, or finds something else.
     """
     images = noise(image_size, len(detector.steps.transform.image_mean))
-    found, outputs = _run(path, images)
     given = prepared(detector.steps, images)
+    found, outputs = _run(path, images)
     with torch.no_grad():
         example = detector.int8[IMAGES](given.batch.tensors)
-        expected = detector.detections(_like(example, outputs), given, detector.int8)
-    shared = shared_detections(found, expected)
+
+    def compare(found: Detections, outputs: dict[str, Tensor], where: str) -> None:
+        with torch.no_grad():
+            expected = detector.detections(_like(example, outputs), given, detector.int8)
+        _require_shared(detector, shared_detections(found, expected), where)
+
+    compare(found, outputs, "noise")
+    made = random_outputs(outputs)
+    compare(_run_behind(path, images, made), made, "random outputs of its layers")
+
+
+def _require_shared(detector: Detector, shared: float, where: str) -> None:
     if shared < LEAST_SHARED:
         raise GraphError(
             f"the file of this {detector.kind.value}",
-            why=f"only {100 * shared:.0f} % of what it finds in noise is found by the detector in PyTorch, too",
+            why=f"only {100 * shared:.0f} % of what it finds in {where} is found by the detector in PyTorch, too",
             fix="verify=False writes the file unchecked; detections in PyTorch are right",
             step="to_onnx",
         )
+
+
+def random_outputs(outputs: dict[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
+    """Values as heads give them, of these shapes: spread scores, and boxes about as large as their anchors."""
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for name, output in outputs.items():
+        values = torch.randn(output.shape, generator=generator)
+        is_score = name.startswith(_SCORES)
+        distances = CENTRED in outputs and not is_score  # of FCOS: from a place to the four sides
+        made[name] = SPREAD * values if is_score else values.abs() if distances else values
+    return made
 
 
 def shared_detections(found: Detections, expected: Detections) -> float:
@@ -96,13 +124,45 @@ def _unequal(scores: Tensor) -> Tensor:
 def _run(path: Path, images: Tensor) -> tuple[Detections, dict[str, Tensor]]:
     """Detections of the file, and the outputs of its first int8 part by name."""
     import onnx
-    import onnxruntime as ort
 
     model = read_onnx(path)
-    own = [output.name for output in model.graph.output]
-    read = {name for node in model.graph.node if not _is_inside(node) for name in node.input}
-    told = sorted(name for name in read if name.startswith(_INSIDE))
+    own, told = [output.name for output in model.graph.output], _told(model)
     reveal(model, dict.fromkeys(told, onnx.TensorProto.FLOAT))
+    named = _results(model, [*own, *told], {model.graph.input[0].name: images})
+    return unpadded(named), {name.removeprefix(_INSIDE): named[name] for name in told}
+
+
+def _run_behind(path: Path, images: Tensor, outputs: dict[str, Tensor]) -> Detections:
+    """Detections of the file with other outputs of its first int8 part."""
+    import onnx
+    from onnx import helper
+
+    model = read_onnx(path)
+    told, left = _told(model), [node for node in model.graph.node if not _is_inside(node)]
+    del model.graph.node[:]
+    model.graph.node.extend(left)
+    for name in told:
+        shape = outputs[name.removeprefix(_INSIDE)].shape
+        model.graph.input.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    feeds = {name: outputs[name.removeprefix(_INSIDE)] for name in told}
+    given = {model.graph.input[0].name: images} | feeds
+    return unpadded(_results(model, [output.name for output in model.graph.output], given))
+
+
+def _told(model: onnx.ModelProto) -> list[str]:
+    """Names of the outputs of the first int8 part that other steps read."""
+    read = {name for node in model.graph.node if not _is_inside(node) for name in node.input}
+    return sorted(name for name in read if name.startswith(_INSIDE))
+
+
+def _results(model: onnx.ModelProto, names: list[str], feeds: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Results of a model in onnxruntime, by name.
+
+    Raises:
+        GraphError: it does not run.
+    """
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = SILENT, torch.get_num_threads()
     set_exact_sums(options, model)
@@ -110,11 +170,10 @@ def _run(path: Path, images: Tensor) -> tuple[Detections, dict[str, Tensor]]:
     try:
         with refusals_told(what, fix):
             session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-            values = session.run([*own, *told], {session.get_inputs()[0].name: images.numpy()})
+            values = session.run(names, {name: value.numpy() for name, value in feeds.items()})
     except InputError as error:
         raise GraphError(error.what, why=error.why, fix=error.fix, step="to_onnx") from error
-    named = dict(zip([*own, *told], map(torch.from_numpy, values), strict=True))
-    return unpadded(named), {name.removeprefix(_INSIDE): named[name] for name in told}
+    return dict(zip(names, map(torch.from_numpy, values), strict=True))
 
 
 def _like(example: Any, outputs: dict[str, Tensor]) -> Any:

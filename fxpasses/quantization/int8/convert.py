@@ -89,6 +89,8 @@ class _Conversion:
         self.means = means if config.bias_correction else {}
         self.result = PassResult()
         self.calls: dict[str, int] = {}
+        self.first: dict[nn.Module, IntegerWeights] = {}
+        """Integers of each layer at its first call."""
         self.names: dict[fx.Node, str] = {}
         """Name in the user's graph for each tensor that a new node computes now."""
 
@@ -146,7 +148,9 @@ class _Conversion:
         x, y = self._input_qparams(node), self._output_qparams(node)
         try:
             means, bits = self.means.get(node.name), self.config.weight_bits_of(self.gm, node)
-            integers = integer_weights(layer, operator.weight_axis, x, y, self.config, means, bits)
+            first = self.first.get(layer)
+            integers = integer_weights(layer, operator.weight_axis, x, y, self.config, means, bits, first)
+            self.first.setdefault(layer, integers)
         except InputError as error:
             raise GraphError.at_node(node, why=f"{error.what}: {error.why}", fix=error.fix, step="convert") from error
         with self.gm.graph.inserting_before(node):

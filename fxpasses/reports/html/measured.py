@@ -50,9 +50,10 @@ def size_and_accuracy(report: Report) -> Markup | None:
         )
         for v in variants
     ]
+    whole = f"{report['deploy']} is the whole model, these files are its layers. " if report.get("deploy") else ""
     note = (
-        "SQNR is 10·log10 of the energy of the fp32 logits over that of their difference. MACs: multiply-accumulates "
-        "for one item. Sizes are in units of 10 (1 MB = 1 000 000 bytes)."
+        f"{whole}SQNR is 10·log10 of the energy of the fp32 logits over that of their difference. MACs: "
+        "multiply-accumulates for one item. Sizes are in units of 10 (1 MB = 1 000 000 bytes)."
     )
     return section("Size and accuracy", _plot(size_plot(variants)), table(columns, rows, left=(0, 1)), _note(note))
 

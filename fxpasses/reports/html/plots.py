@@ -17,6 +17,7 @@ from ..numbers import accuracy_of, bytes_text, condition_text, is_float, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _ROLES = {"#010101": "--ink", "#020202": "--muted", "#030303": "--line", "#040404": "--surface"}
@@ -28,6 +29,10 @@ COLOUR_OF = dict(zip(("torch", "onnxruntime"), _RUNTIMES, strict=True))
 
 _WIDTH, _ROW, _MARGIN = 9.2, 0.36, 0.72
 _MOST_CONDITIONS = 6
+_MOST_TICKS = 5
+"""Largest number of intervals of an axis half as wide as the page: labels have up to seven characters."""
+LEAST_ROOM = 0.5
+"""Least space beside values in percent, in points: equal values are not spread over billionths of a point."""
 PLOT_SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar sign in a name does not start a formula
@@ -48,6 +53,7 @@ PLOT_SETTINGS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
+    "axes.formatter.useoffset": False,  # numbers in full, not as differences from one in the corner
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.titlecolor": MUTED,
@@ -142,7 +148,8 @@ def _metric_panel(axes: Axes, variants: Variants, measure: Measure) -> None:
         _dot(axes, value, row, variant)
         text = measure.text(value)
         axes.annotate(text, (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
-    room = max((max(values) - min(values)) * 0.5, 0.01 * abs(max(values)), 1e-6)
+    least = LEAST_ROOM if measure.unit == "%" else 1e-6
+    room = max((max(values) - min(values)) * 0.5, 0.01 * abs(max(values)), least)
     axes.set_xlim(min(values) - room, max(values) + room)
 
 
@@ -164,8 +171,8 @@ def _percent_panel(axes: Axes, variants: Variants, of: Callable[[Mapping[str, An
         label = percent_text(value)
         axes.annotate(label, (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
         low, high = min(low, value - error), max(high, value + error)
-    room = max((high - low) * 0.5, 0.5)
-    axes.set_xlim(max(low - room, 0), min(high + room, 100 + room / 2))
+    room = max((high - low) * 0.5, LEAST_ROOM)
+    axes.set_xlim(max(low - room, -room / 2), min(high + room, 100 + room / 2))
 
 
 def _dot(axes: Axes, x: float, row: int, variant: Mapping[str, Any]) -> None:
@@ -197,7 +204,15 @@ def _draw(panels: Sequence[Draw], variants: Variants, columns: int) -> str:
             axes.set_yticks(range(len(variants)), names)
             axes.tick_params(length=0)
             axes.set_ylim(len(variants) - 0.5, -0.7)
+            few_ticks(axes.xaxis)
         return themed_svg(figure)
+
+
+def few_ticks(axis: Axis) -> None:
+    """Label so few numbers that they do not overlap: matplotlib takes them for three characters wide."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(_MOST_TICKS))
 
 
 def themed_svg(figure: Figure) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..measure_text import Measure
 from ..numbers import accuracy_of, bytes_text, is_float, three_digits
-from .plots import COLOUR_OF, INK, MUTED, PLOT_SETTINGS, SURFACE, themed_svg
+from .plots import COLOUR_OF, INK, LEAST_ROOM, MUTED, PLOT_SETTINGS, SURFACE, few_ticks, themed_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,10 +72,13 @@ def tradeoff_plot(points: Sequence[Point], measure: Measure) -> str | None:
 def _draw(axes: Axes, points: Sequence[Point], *, percent: bool) -> None:
     slowest = max(p.latency_ms for p in points)
     low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
-    room = max((high - low) * 0.25, abs(high) * 0.005, 1e-6)
-    least, most = (max(low - room, 0.0), min(high + room, 100 + room / 2)) if percent else (low - room, high + room)
+    room = max((high - low) * 0.25, abs(high) * 0.005, LEAST_ROOM if percent else 1e-6)
+    least, most = low - room, high + room
+    if percent:
+        least, most = max(least, -room / 2), min(most, 100 + room / 2)
     axes.set_xlim(0, slowest * 1.1)
     axes.set_ylim(least, most)
+    few_ticks(axes.yaxis)
     largest = max((p.size_bytes or 0 for p in points), default=0) or 1
     for point in points:
         colour = COLOUR_OF[point.runtime]

@@ -10,9 +10,14 @@ import pytest
 import torch
 from cli_runs import Run, fxpasses
 
+import fxpasses as package
 from fxpasses.cli.commands.prune_command import pruning_lines
+from fxpasses.cli.options.pruning import PruneOptions
+from fxpasses.cli.options.source import MeasureOptions
+from fxpasses.cli.pruning.asked import settings_of
 from fxpasses.cli.pruning.recipe import read_recipe, write_recipe
 from fxpasses.cli.pruning.steps import Pruning
+from fxpasses.cli.static.quantize_model import Settings
 from fxpasses.errors import InputError
 from fxpasses.export.pt2.save_and_load import load
 from fxpasses.pruning import Budget, Masks
@@ -147,9 +152,25 @@ def test_recipes_come_back(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "recipe.json") == pruning
 
 
+def settings_for(recipe: Path, *, opset: int | None = None) -> Settings:
+    options = PruneOptions(recipe=recipe, opset=opset)
+    return settings_of(options, MeasureOptions(), seed=0)
+
+
+def test_the_opset_of_a_recipe_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    write_recipe(Pruning(ratio=0.3), recipe, opset=17)
+    assert json.loads(recipe.read_text())["files"] == {"opset": 17}
+    assert read_recipe(recipe) == Pruning(ratio=0.3) == package.load(recipe)
+    assert settings_for(recipe).opset == 17 and settings_for(recipe, opset=20).opset == 20
+    write_recipe(Pruning(ratio=0.3), recipe)
+    assert settings_for(recipe).opset is None
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
+        ('{"prune": {"ratio": 0.5}, "files": {"opset": 9}}', "files.opset"),
         ("{", "is not JSON"),
         ("[]", "has no 'prune'"),
         ('{"prune": {"ratoi": 0.5}}', "there is no setting 'ratoi'"),

@@ -30,6 +30,38 @@ def test_a_model_by_name(tmp_path: Path) -> None:
     assert document["layers"][0]["name"] == "conv1" and document["accumulator"] == "32"
 
 
+TIME_FIRST = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru, self.head = nn.GRU(6, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.gru(x)[0]).relu()
+
+def make():
+    return Net().eval(), torch.randn(5, 3, 6)
+"""
+
+
+def test_the_batch_may_be_behind_the_time(tmp_path: Path) -> None:
+    """The operations are those with the batch in front: five steps of one sample."""
+    counted = []
+    for name, change in (("behind", ("", "")), ("front", ("nn.GRU(6, 4)", "nn.GRU(6, 4, batch_first=True)"))):
+        text = TIME_FIRST.replace(*change) if name == "front" else TIME_FIRST
+        (tmp_path / f"{name}.py").write_text(
+            text.replace("randn(5, 3, 6)", "randn(3, 5, 6)" if name == "front" else "randn(5, 3, 6)")
+        )
+        done = fxpasses("score", tmp_path / f"{name}.py:make", "--json", tmp_path / "score.json")
+        assert done.code == 0, done.err
+        document = json.loads((tmp_path / "score.json").read_text())
+        counted.append({key: value for key, value in document.items() if key != "subject"})
+    assert counted[0] == counted[1]
+
+
 def test_a_file(saved: Path) -> None:
     done = fxpasses("score", saved, "--no-layers", "--freebie", "--accumulator", "16", "--block", "4,4")
     assert done.code == 0, done.err

@@ -10,7 +10,8 @@ import torch
 from cli_runs import fxpasses
 from detector_nets import net
 
-from fxpasses.cli.folders.detectors import is_detector, layers_in, with_layers_alone
+from fxpasses.cli.folders.detectors import is_detector, layers_in, refuse_detectors, refuse_training, with_layers_alone
+from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import IMAGENET
 
@@ -38,6 +39,19 @@ def test_a_backbone_of_the_same_package_is_no_detector() -> None:
 
     given = loaded(resnet_fpn_backbone(backbone_name="resnet18", weights=None).eval())
     assert not is_detector(given.module) and with_layers_alone(given) is given
+
+
+def test_training_is_refused_with_the_way_to_train() -> None:
+    refuse_detectors(loaded(torch.nn.Linear(2, 2)), "m")
+    with pytest.raises(InputError, match=r"cannot train m, a whole detector.*\n.*\n.*docs/examples/detectors.py"):
+        refuse_detectors(loaded(net("SSD")), "m")
+
+
+@pytest.mark.parametrize("option", ["--fine-tune", "--qat"])
+def test_options_that_train_are_refused(option: str) -> None:
+    refuse_training(loaded(torch.nn.Linear(2, 2)), option)
+    with pytest.raises(InputError, match=rf"{option} with a whole detector\n.*losses on boxes.*\n.*leave {option} out"):
+        refuse_training(with_layers_alone(loaded(net("SSD"))), option)
 
 
 @pytest.mark.slow
@@ -70,4 +84,5 @@ def test_quantize_measures_boxes(tmp_path: Path) -> None:
     found = {v["name"]: v["accuracy"]["metric"]["value"] for v in report["variants"]}
     assert found["torch fp32"] > 20
     assert all(abs(found["torch fp32"] - value) < 2 for value in found.values())
-    assert (tmp_path / "out" / "detector.int8.onnx").is_file()
+    assert report["deploy"] == "detector.int8.onnx" and (tmp_path / "out" / report["deploy"]).is_file()
+    assert "mAP of all" not in done.out and "vocabulary" not in done.out

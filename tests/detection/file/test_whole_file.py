@@ -13,6 +13,7 @@ from remedy_subjects import int8_file
 
 from fxpasses.detection import Detector, OnnxDetector
 from fxpasses.detection.file.verifying import LEAST_SHARED, shared_detections, verify_detector
+from fxpasses.detection.images import noise
 from fxpasses.detection.kinds import Kind
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export.metadata import qparams_hash
@@ -113,6 +114,30 @@ def test_a_file_of_another_detector_is_found_out(files: Files, tmp_path: Path) -
     other.steps.nms_thresh = 0.05
     with pytest.raises(GraphError, match=r"only \d+ % of what it finds in noise"):
         verify_detector(other, files["SSD"], SIZE)
+
+
+def finding_nothing() -> Detector:
+    """A detector that finds nothing in noise, like a RetinaNet whose random weights give each class a chance of 1 %."""
+    detector = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
+    detector.steps.score_thresh = 0.99
+    return detector
+
+
+def written(model: onnx.ModelProto, path: Path) -> Path:
+    onnx.save(model, path)
+    return path
+
+
+def test_a_broken_file_is_found_out_though_nothing_is_found_in_noise(tmp_path: Path) -> None:
+    detector = finding_nothing()
+    assert sum(len(image["boxes"]) for image in detector(list(noise(SIZE)))) == 0
+    path = detector.to_onnx(tmp_path / "d.onnx", SIZE)
+    model = onnx.load(path)
+    (anchors,) = [tensor for tensor in model.graph.initializer if tensor.name == "end/anchors"]
+    values = onnx.numpy_helper.to_array(anchors)
+    anchors.CopyFrom(onnx.numpy_helper.from_array(values + 8, anchors.name))
+    with pytest.raises(GraphError, match=r"only \d+ % of what it finds in random outputs of its layers"):
+        verify_detector(detector, written(model, tmp_path / "moved.onnx"), SIZE)
 
 
 def test_a_size_of_no_image_is_told(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+import pytest
 from stub_runners import latency_entry, sample_variant
 
 from fxpasses.reports.html.plots import latency_plot, size_plot
+from fxpasses.reports.html.tradeoff_plot import points_of, tradeoff_plot
+from fxpasses.reports.measure_text import Measure
 
 NAMESPACES = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
 VARIANTS = [sample_variant(r, p) for r in ("torch", "onnxruntime") for p in ("fp32", "int8")]
@@ -62,3 +65,42 @@ def test_nothing_known_no_plot() -> None:
     nothing = {"accuracy": {"top1": None, "images": 0}, "size_bytes": None}
     nothing["vs_fp32"] = {"top1_agreement": None, "sqnr_db": None}
     assert size_plot([v | nothing for v in VARIANTS]) is None
+
+
+def overlapping(svg: str | None) -> list[tuple[str, str]]:
+    """Pairs of texts, centred on one line, that are wider together than their distance."""
+    assert svg is not None
+    lines: dict[float, list[tuple[float, float, str]]] = {}
+    for size, x, y, text in re.findall(
+        r'<text style="font-size: ([\d.]+)px;\s+text-anchor: middle[^"]*" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)<', svg
+    ):
+        lines.setdefault(round(float(y)), []).append((float(x), LETTER * float(size) * len(text), text))
+    pairs = [pair for line in lines.values() for pair in zip(sorted(line), sorted(line)[1:], strict=False)]
+    assert len(pairs) >= 3
+    return [(a[2], b[2]) for a, b in pairs if b[0] - a[0] < (a[1] + b[1]) / 2]
+
+
+LETTER = 0.6
+"""Width of a digit as a share of the size of the font."""
+
+
+def metric(value: float, unit: str = "%") -> dict[str, object]:
+    about = {"name": "map", "title": "mAP", "unit": unit, "falls": False, "output": "all", "value": value}
+    return {"accuracy": {"top1": None, "images": 32, "metric": about}}
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [((0.0, 0.0), "%"), ((65.80, 65.81), "%"), ((100.0, 100.0), "%"), ((1234.5, 1234.6), ""), ((3e-5, 3.01e-5), "")],
+)
+def test_numbers_below_an_axis_do_not_overlap(values: tuple[float, float], unit: str) -> None:
+    """Not where all variants are nearly equal, either; and none of them is a difference from a number in a corner."""
+    variants = [variant | metric(values[i % 2], unit) for i, variant in enumerate(VARIANTS)]
+    svg = size_plot(variants)
+    assert not overlapping(svg)
+    assert not [text for text in texts(svg) if re.search(r"\de[-−+]?\d.*[-−+]", text) or text.startswith("+")]
+    assert {"mAP"} <= set(texts(svg))
+    shown = texts(tradeoff_plot(points_of(variants), Measure.of(variants)))
+    assert not [text for text in shown if text.startswith("+")]
+    if unit == "%":
+        assert not [text for text in [*shown, *texts(svg)] if re.fullmatch(r"1e.\d", text)]

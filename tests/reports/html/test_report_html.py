@@ -125,6 +125,14 @@ def test_text_from_outside_is_escaped() -> None:
     assert "&lt;i&gt;torch&lt;/i&gt; &amp; co" in page
 
 
+def test_the_file_of_the_whole_model_is_named_beside_those_of_its_layers() -> None:
+    bare = sample_variant("torch", "int8", size_bytes=None, latency=[])
+    assert "detector.int8.onnx is the whole model" in checked(
+        sample_report(variants=[bare], deploy="detector.int8.onnx")
+    )
+    assert "is the whole model" not in checked(sample_report(variants=[bare]))
+
+
 def test_the_same_report_gives_the_same_page() -> None:
     report = sample_report()
     before = copy.deepcopy(report)
