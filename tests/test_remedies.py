@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 from error_sites import Site, error_sites, site_at
 from remedy_bench_cases import BENCH_CASES
 from remedy_binary_cases import BINARY_CASES
@@ -35,6 +34,7 @@ from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
 from remedy_user_cases import USER_CASES
 from remedy_viewing_cases import VIEWING_CASES
+from repository import ROOT
 
 import fxpasses
 from fxpasses.errors import FxPassesError
