@@ -13,7 +13,8 @@ from fxpasses.quantization.config import QuantConfig
 
 
 def _rewritten(name: str, config: QuantConfig = X86) -> onnx.ModelProto:
-    model = ir.from_proto(model_of(exported(quantized(name, config))))
+    content = file_of(name) if config == X86 else exported(quantized(name, config))
+    model = ir.from_proto(model_of(content))
     to_qoperator(model)
     return ir.to_proto(model)
 
