@@ -1,4 +1,4 @@
-"""What processes share is made once, also when they ask at the same time, and again after an error."""
+"""Shared files are made once, also when two processes ask at the same time, and again after an error."""
 
 from __future__ import annotations
 
