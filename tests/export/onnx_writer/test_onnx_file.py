@@ -72,7 +72,7 @@ def test_no_trace_of_the_exporter(name: str) -> None:
         assert trace not in content
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+@pytest.mark.parametrize("name", ["gelu", pytest.param("gelu_tanh", marks=pytest.mark.slow)])
 def test_a_gelu_is_one_operator(name: str) -> None:
     """Written as five operators, a gelu would need five copies of its input, and onnxruntime would not fuse it."""
     for graph in (fused(name), quantized(name)):
