@@ -87,8 +87,8 @@ def test_captured_exactly_through_export(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in TINY if n not in FIXED_BATCH])
-def test_every_tiny_net_is_captured_exactly_through_export(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in TINY if n not in FIXED_BATCH and n not in EXPORTED])
+def test_every_other_tiny_net_is_captured_exactly_through_export(name: str) -> None:
     check_capture(TINY[name], "export")
 
 
