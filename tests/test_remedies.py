@@ -80,7 +80,11 @@ def _noting(make: Callable[..., None], found: dict[int, str | None]) -> Callable
     return noted
 
 
-@pytest.mark.parametrize("site", CASES)
+LONG = BUNDLE_CASES | DETECTION_CASES | CALL_CASES
+"""Cases that take seconds: they need a bundle, a detector's file, or measured times."""
+
+
+@pytest.mark.parametrize("site", [pytest.param(s, marks=pytest.mark.slow) if s in LONG else s for s in CASES])
 @pytest.mark.filterwarnings("ignore:captured ")
 def test_the_remedy_is_told_where_it_helps_and_helps(site: str, tmp_path: Path, made_at: dict[int, str | None]) -> None:
     raises, remedy, follows = CASES[site]
