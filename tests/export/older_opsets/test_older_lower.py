@@ -41,7 +41,9 @@ def check_all_opsets(name: str, form: str) -> None:
     assert differing_opsets(newer(name, form), inputs_of(name)) == []
 
 
-@pytest.mark.parametrize("name", INT8_NETS)
+@pytest.mark.parametrize(
+    "name", [n if n != "attention" else pytest.param(n, marks=pytest.mark.slow) for n in INT8_NETS]
+)
 def test_int8_files_have_the_same_bits(name: str) -> None:
     check_all_opsets(name, "qdq")
 
