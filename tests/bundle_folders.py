@@ -1,12 +1,10 @@
-"""Folders as ``fxpasses quantize`` writes them, of a tiny net of images, and bundles; made once per process."""
+"""Folders as ``fxpasses quantize`` writes them, of a tiny net of images, and bundles; made once."""
 
 from __future__ import annotations
 
-import atexit
 import copy
 import json
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 from documents import report
 from int8_files import ImageNet3
+from made_once import made_once
 from torch import Tensor, fx
 
 import fxpasses
@@ -58,14 +57,18 @@ def float_graph() -> fx.GraphModule:
 @cache
 def folder(target: str = "x86-avx2") -> Path:
     """A folder of the tiny net as ``fxpasses quantize`` writes it. It is shared: copy it before a change."""
-    made, int8 = _temporary(), graph(target)
+    return made_once(f"folder for {target}", lambda made: _write(made, target))
+
+
+def _write(made: Path, target: str) -> None:
+    made.mkdir()
+    int8 = graph(target)
     to_onnx(int8, made / "model.int8.onnx")
     to_onnx(float_graph(), made / "model.fp32.onnx")
     save(int8, made / "model.int8.pt2")
     inputs = IMAGE.normalized(pixels(2))[:4]
     store_integers(int8, to_torch(int8), made / "model.int8.onnx", (inputs,), made / "integers.npz")
     (made / "report.json").write_text(json.dumps(report_of(int8, target)), encoding="utf-8")
-    return made
 
 
 def report_of(int8: fx.GraphModule, target: str) -> dict[str, Any]:
@@ -87,14 +90,11 @@ def copied(to: Path, target: str = "x86-avx2") -> Path:
 @cache
 def bundle() -> Path:
     """A zip of the folder, with names and a licence; not to be changed."""
-    place = _temporary()
+    return made_once("bundle", _write_bundle) / "app.zip"
+
+
+def _write_bundle(place: Path) -> None:
+    place.mkdir()
     (place / "labels.json").write_text(json.dumps(NAMES))
     made = write_bundle(folder(), place / "app.zip", BundleSettings("arm", place / "labels.json", "CC0-1.0"))
     assert made.self_test.passed, made.self_test.said
-    return place / "app.zip"
-
-
-def _temporary() -> Path:
-    made = Path(tempfile.mkdtemp(prefix="fxpasses-bundles-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from unittest.mock import patch
 
 import pytest
 import typer
+from made_once import made_once
 
 from fxpasses.cli import app
 
@@ -77,9 +77,14 @@ def fxpasses_process(*arguments: str | Path, **settings: str) -> Run:
 @functools.cache
 def quickstart() -> tuple[Path, Run]:
     """A folder that ``fxpasses quickstart`` made in a separate process, once for all tests; copy it to change it."""
-    parent = Path(tempfile.mkdtemp(prefix="fxpasses-quickstart-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    return parent / "qs", fxpasses_process("quickstart", "--out", parent / "qs")
+
+    def make(parent: Path) -> None:
+        parent.mkdir()
+        done = fxpasses_process("quickstart", "--out", parent / "qs")
+        (parent / "said.json").write_text(json.dumps([done.code, done.out, done.err]), encoding="utf-8")
+
+    parent = made_once("quickstart", make)
+    return parent / "qs", Run(*json.loads((parent / "said.json").read_text(encoding="utf-8")))
 
 
 def copied(folder: Path, tmp_path: Path) -> Path:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from repository import ROOT, RUN_FOLDER
+
+if TYPE_CHECKING:
+    from fxpasses.quantization.numbers.targets import MachineTarget
 
 # Tests run in a process for each core: more threads in each would wait for each other. Read when torch is loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from fxpasses.quantization.numbers import targets  # loads torch
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Examples are the same in every run, so that nobody's change fails on another's bug; a busy machine is no failure.
 settings.register_profile("fxpasses", deadline=None, derandomize=True)
@@ -30,12 +33,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fxpasses"))
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Graphs of tests are the same on every machine: "auto" is one target for all of them. What it is on real machines is
-# asked by the tests of MACHINE_TARGET, and of commands, which run in processes of their own.
-MACHINE_TARGET = targets.machine_target
-targets.machine_target = lambda: targets.MachineTarget("x86", "tests fix it")
-
-
 BEGIN_FIRST = (
     *("test_labs_quick.py", "test_every_cpu.py", "test_operator_sweep.py", "test_lab_low_bit.py", "test_tasks.py"),
     *("test_torchvision_detectors.py", "test_whole_file.py", "test_fault_injection.py", "test_training_run.py"),
@@ -43,6 +40,39 @@ BEGIN_FIRST = (
     *("test_int8_notebook.py", "test_matrix_command.py", "test_qat_processes.py", "test_bench_calibration.py"),
 )
 """Files with tests of minutes. A file is run by one process: begun late, it would keep the others waiting."""
+
+
+_machine_target: list[Callable[[], MachineTarget]] = []
+"""The function that decides the target "auto", before tests fix it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fix the target "auto" where tests run, and make the folder that all processes of a run share.
+
+    Graphs of tests are the same on every machine. What the target is on real machines is asked by tests with
+    ``real_machine_target``, and by commands in processes of their own. The process that only hands out tests does not
+    load torch: the others wait for it.
+    """
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="fxpasses-tests-")
+        if config.getoption("tx", None):
+            return
+    gc.disable()  # what collecting imports and makes stays until the end: looking for garbage in it takes seconds
+    from fxpasses.quantization.numbers import targets
+
+    _machine_target.append(targets.machine_target)
+    targets.machine_target = lambda: targets.MachineTarget("x86", "tests fix it")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[RUN_FOLDER], ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what was made until now."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,14 +87,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="module")
-def few_objects() -> Iterator[None]:
-    """Hide all objects that exist from the garbage collector: benchmarks ask it to go through them before each timing.
-
-    Not for all tests: it would go through what comes later too often.
-    """
+def few_objects() -> None:
+    """Hide all objects that exist from the garbage collector, which benchmarks call before each timing."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
@@ -99,10 +125,12 @@ def lab_data(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], targets.MachineTarget]:
+def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], MachineTarget]:
     """The function that decides the target "auto", restored while the test runs."""
-    monkeypatch.setattr(targets, "machine_target", MACHINE_TARGET)
-    return MACHINE_TARGET
+    from fxpasses.quantization.numbers import targets
+
+    monkeypatch.setattr(targets, "machine_target", _machine_target[0])
+    return _machine_target[0]
 
 
 @pytest.fixture(scope="module")

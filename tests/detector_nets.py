@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from made_once import made_once
 from torch import Tensor, nn
 
 import fxpasses as fx
@@ -125,3 +127,9 @@ def batches() -> list[list[Tensor]]:
 def int8(name: str) -> Detector:
     """The quantized detector of a class, made once."""
     return fx.quantize_detector(net(name), batches(), QUICK)
+
+
+@cache
+def file_of(name: str) -> Path:
+    """The ONNX file of :func:`int8` for images of the size that no detector resizes, verified when it was written."""
+    return made_once(f"{name}.detector.onnx", lambda path: int8(name).to_onnx(path, (SMALL, LARGE)))

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from made_once import made_once
 from numpy.typing import NDArray
 from tiny_graphs import fresh_inputs, quantized
 from tiny_nets.all_nets import TINY
@@ -70,7 +71,7 @@ def inputs_of(name: str, batch: int = BATCH, seed: int = 99) -> tuple[Tensor, ..
 @cache
 def file_of(name: str) -> bytes:
     """The int8 QDQ file of a tiny net."""
-    return exported(quantized(name))
+    return made_once(f"{name}.int8.onnx", lambda path: path.write_bytes(exported(quantized(name)))).read_bytes()
 
 
 @cache

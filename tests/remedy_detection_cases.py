@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from detector_nets import QUICK, Backbone, batches, faster_rcnn, images, int8, net, retinanet
+from detector_nets import QUICK, Backbone, batches, faster_rcnn, file_of, images, int8, net, retinanet
 from remedy_subjects import Case, int8_file
 from torch import Tensor, nn
 
@@ -52,12 +51,6 @@ def _as_tensor(picture: Any) -> Tensor:
 
     found: Tensor = to_tensor(picture)
     return found
-
-
-def _file(folder: Path) -> Path:
-    """A detector's file, which takes seconds to write and is kept for the next test."""
-    path = folder.parent / "detector.onnx"
-    return path if path.exists() else int8("SSD").to_onnx(path, SIZE, verify=False)
 
 
 def _of_a_subclass() -> Detector:
@@ -167,17 +160,17 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/file/whole_file.py:_check_size": (
         lambda folder: int8("SSD").to_onnx(folder / "d.onnx", [64, 96]),  # type: ignore[arg-type]  # the error tried
         "image_size=(480, 640)",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/detection/file/onnx_detector.py:__init__": (
         lambda folder: OnnxDetector(int8_file(folder)),
         ".to_onnx(path, image_size)",
-        lambda folder: OnnxDetector(_file(folder)),
+        lambda _: OnnxDetector(file_of("SSD")),
     ),
     "fxpasses/detection/file/onnx_detector.py:__call__": (
-        lambda folder: OnnxDetector(_file(folder))(images(1, (40, 50))),
+        lambda _: OnnxDetector(file_of("SSD"))(images(1, (40, 50))),
         "resize it",
-        lambda folder: OnnxDetector(_file(folder))([_resized(images(1, (40, 50))[0])]),
+        lambda _: OnnxDetector(file_of("SSD"))([_resized(images(1, (40, 50))[0])]),
     ),
     "fxpasses/detection/file/pieces.py:float_model": (
         lambda _: float_model(Unexportable(), (torch.rand(2, 3),), ["x"], ["y"], 18),
@@ -185,14 +178,14 @@ DETECTION_CASES: dict[str, Case] = {
         lambda _: int8("SSD")(images()),
     ),
     "fxpasses/detection/file/verifying.py:_require_shared": (
-        lambda folder: verify_detector(_of_a_subclass(), _file(folder), SIZE),
+        lambda _: verify_detector(_of_a_subclass(), file_of("SSD"), SIZE),
         "verify=False writes the file unchecked",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/detection/file/verifying.py:_results": (
         lambda folder: verify_detector(int8("SSD"), int8_file(folder), SIZE),
         "verify=False writes it anyway",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/detection/saved/save_and_load.py:save_detector": (
         lambda folder: int8("SSD").save(folder / "d.pt2"),
@@ -202,17 +195,17 @@ DETECTION_CASES: dict[str, Case] = {
     "fxpasses/detection/saved/save_and_load.py:save_detector#2": (
         lambda folder: _of_a_subclass().save(folder / "d.fxdet"),
         "detector.to_onnx(path, image_size)",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/detection/saved/described_parts.py:_require": (
         lambda folder: _with_own_anchors().save(folder / "d.fxdet"),
         "detector.to_onnx(path, image_size)",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/detection/saved/level_sizes.py:level_names": (
         lambda folder: _with_other_maps().save(folder / "d.fxdet"),
         "detector.to_onnx(path, image_size)",
-        lambda folder: _file(folder),
+        lambda _: file_of("SSD"),
     ),
     "fxpasses/cli/folders/detectors.py:refuse_detectors": (
         lambda _: refuse_detectors(LoadedModel("m", net("SSD"), (3, 64, 64), IMAGENET, True), "m"),

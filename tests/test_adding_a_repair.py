@@ -85,6 +85,7 @@ def changed_in(branch: Path) -> list[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_files_are_a_repair_everywhere(branch: Path) -> None:
     assert changed_in(branch) == [TABLE, "fxpasses/quantization/repairs/weight_clipping.py"]
     plain, repaired = map(float, run_in(branch, "-c", TRIED + EVERYWHERE).splitlines()[-1].split())

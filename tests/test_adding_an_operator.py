@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import pytest
 from repository import ROOT
 
 GUIDE = ROOT / "docs" / "adding_an_operator.md"
 
 
+@pytest.mark.slow
 def test_the_operator_becomes_int8_in_both_runtimes() -> None:
     """Tested in a separate process, so that the vocabulary of this one does not change."""
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL))

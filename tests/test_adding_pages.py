@@ -21,6 +21,7 @@ def output_of(page: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_engine_computes_the_integers_of_the_reference() -> None:
     printed = output_of("adding_an_engine.md")
     assert printed.count("NumpyLinear") == 3

@@ -14,6 +14,7 @@ from tiny_graphs import capture_net, captured, fused, node_named, observed, own_
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
 from tiny_nets.net import OneInput, tiny
+from tiny_nets.share import each_net
 from torch import fx, nn
 
 from fxpasses.graph.pass_runner import pass_logs
@@ -62,7 +63,7 @@ def test_no_golden_file_is_left_over() -> None:
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(NETS)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_graph_has_a_text(name: str) -> None:
     for gm in (captured(name), fused(name), observed(name), quantized(name)):
         text = graph_text(gm)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -125,9 +125,20 @@ def modules() -> dict[str, Path]:
     }
 
 
+@lru_cache(maxsize=1)
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    """Nodes of a text's syntax tree, the tree itself first; not to be changed."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def imports(text: str, module: str, *, is_package: bool) -> Iterator[tuple[ast.stmt, str, bool]]:
     """Each import statement, the full name of what it imports, and whether it was written relatively."""
-    for node in ast.walk(ast.parse(text)):
+    return imports_among(nodes_of(text), module, is_package=is_package)
+
+
+def imports_among(nodes: Iterable[ast.AST], module: str, *, is_package: bool) -> Iterator[tuple[ast.stmt, str, bool]]:
+    """Imports among the nodes of a tree, as :func:`imports` gives them."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node, alias.name, False) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -137,11 +148,17 @@ def imports(text: str, module: str, *, is_package: bool) -> Iterator[tuple[ast.s
             yield from ((node, f"{prefix}.{alias.name}", node.level > 0) for alias in node.names)
 
 
+def dotted(node: ast.expr) -> str:
+    """The name ``a.b.c`` that an expression is, else nothing; a call's attribute has none, the called name has."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts, node = [node.attr, *parts], node.value
+    return ".".join([node.id, *parts]) if isinstance(node, ast.Name) else ""
+
+
 def dotted_names(text: str) -> Iterator[str]:
     """Every ``a.b.c`` in the text, from imports and from attribute access."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Attribute):
-            yield ast.unparse(node)
+    yield from (name for node in nodes_of(text) if isinstance(node, ast.Attribute) and (name := dotted(node)))
     yield from (name for _, name, _ in imports(text, "", is_package=False))
 
 
@@ -170,21 +187,26 @@ def why_wrong_spelling(module: str, imported: str, *, relative: bool) -> str | N
 def unsafe_loads(text: str) -> Iterator[str]:
     """Calls that would run code out of a file."""
     yield from (name for _, name, _ in imports(text, "", is_package=False) if name in UNPICKLING)
-    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
-        settings = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        function = ast.unparse(call.func)
-        if function in UNPICKLING or (function == "torch.load" and settings.get("weights_only") != "True"):
+    for call in (node for node in nodes_of(text) if isinstance(node, ast.Call)):
+        function = dotted(call.func)
+        if function in UNPICKLING or (function == "torch.load" and not _of_weights_only(call)):
             yield ast.unparse(call)
+
+
+def _of_weights_only(call: ast.Call) -> bool:
+    return any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
 
 
 def top_level(text: str) -> set[str]:
     """Top-level packages that a module imports when it is itself imported."""
     body: list[ast.stmt] = []
-    for statement in ast.parse(text).body:
+    tree = nodes_of(text)[0]
+    assert isinstance(tree, ast.Module)
+    for statement in tree.body:
         guarded = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
         body += [] if guarded else [statement]
     lines = [statement for statement in body if isinstance(statement, ast.Import | ast.ImportFrom)]
-    return {name.split(".")[0] for _, name, _ in imports("\n".join(map(ast.unparse, lines)), "", is_package=False)}
+    return {name.split(".")[0] for _, name, _ in imports_among(lines, "", is_package=False)}
 
 
 def why_wrong(module: str, text: str, *, is_package: bool = False) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -86,7 +87,7 @@ SKIPPED = frozenset({"lstm", "gru"})
 """Operators without a formula in torch's counter: recurrent layers."""
 
 
-@pytest.mark.parametrize("name", sorted(TINY.keys() - SKIPPED))
+@pytest.mark.parametrize("name", each_net(sorted(TINY.keys() - SKIPPED)))
 def test_torch_counts_as_many(name: str) -> None:
     net = TINY[name]
     graph = fxpasses.capture(net.build(), net.example_inputs())

@@ -47,6 +47,7 @@ def score_with_slip(found: MicroNetScore) -> float:
     return found.score() + SKIP_ADDS * (EXPANSION - 1) / found.base.operations
 
 
+@pytest.mark.slow
 def test_efficientnet_b0_with_the_freebie(with_freebie: MicroNetScore) -> None:
     found = with_freebie
     assert in_millions(found) == pytest.approx((10.535, 203.312, 395.601), abs=IN_THOUSANDS)

@@ -54,7 +54,13 @@ def _outputs(batches: Iterable[Any], config: QuantConfig) -> Tensor:
     return out.detach()
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+LONG = ("entropy", "moving average", "percentile")
+"""Methods for slow tests: observers like those that are tried always."""
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.slow) if m in LONG else m for m in sorted(METHODS)]
+)
 def test_an_empty_batch_changes_nothing(method: str) -> None:
     config = METHODS[method]
     assert torch.equal(_outputs(PLACES["last"](), config), _outputs([SAMPLES], config))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from error_sites import error_sites, site_at
+from error_sites import Site, error_sites, site_at
 from remedy_bench_cases import BENCH_CASES
 from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
@@ -34,11 +34,11 @@ from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
 from remedy_user_cases import USER_CASES
 from remedy_viewing_cases import VIEWING_CASES
+from repository import ROOT
 
 import fxpasses
 from fxpasses.errors import FxPassesError
 
-SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES
@@ -52,6 +52,12 @@ CASES |= (
     | PRUNING_CASES
     | MEASURE_CASES
 )
+
+
+@cache
+def sites() -> list[Site]:
+    """All sites, read when the first test asks: every process collects this file, one runs it."""
+    return error_sites()
 
 
 @pytest.fixture
@@ -69,12 +75,16 @@ def _noting(make: Callable[..., None], found: dict[int, str | None]) -> Callable
         frame: Any = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename.endswith("fxpasses/errors.py"):
             frame = frame.f_back
-        found[id(self)] = site_at(SITES, Path(frame.f_code.co_filename), frame.f_lineno)
+        found[id(self)] = site_at(sites(), Path(frame.f_code.co_filename), frame.f_lineno)
 
     return noted
 
 
-@pytest.mark.parametrize("site", CASES)
+LONG = BUNDLE_CASES | DETECTION_CASES | CALL_CASES
+"""Cases that take seconds: they need a bundle, a detector's file, or measured times."""
+
+
+@pytest.mark.parametrize("site", [pytest.param(s, marks=pytest.mark.slow) if s in LONG else s for s in CASES])
 @pytest.mark.filterwarnings("ignore:captured ")
 def test_the_remedy_is_told_where_it_helps_and_helps(site: str, tmp_path: Path, made_at: dict[int, str | None]) -> None:
     raises, remedy, follows = CASES[site]
@@ -86,7 +96,7 @@ def test_the_remedy_is_told_where_it_helps_and_helps(site: str, tmp_path: Path, 
 
 
 def test_places_whose_remedy_nothing_tries(update_golden: bool) -> None:
-    names = {site.name for site in SITES}
+    names = {site.name for site in sites()}
     assert set(CASES) <= names, sorted(set(CASES) - names)
     found = "".join(f"{name}\n" for name in sorted(names - set(CASES)))
     if update_golden:
@@ -95,9 +105,10 @@ def test_places_whose_remedy_nothing_tries(update_golden: bool) -> None:
 
 
 def test_the_sources_are_read() -> None:
-    assert len(SITES) > 300 and (ROOT / SITES[0].path).is_file()
-    assert site_at(SITES, ROOT / SITES[0].path, SITES[0].lines[0]) == SITES[0].name
-    assert site_at(SITES, ROOT / "fxpasses" / "errors.py", 1) is None
+    first = sites()[0]
+    assert len(sites()) > 300 and (ROOT / first.path).is_file()
+    assert site_at(sites(), ROOT / first.path, first.lines[0]) == first.name
+    assert site_at(sites(), ROOT / "fxpasses" / "errors.py", 1) is None
 
 
 def test_a_whole_detector_is_told_to_capture_its_backbone() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT
-from test_imports import imports, modules
+from test_imports import imports_among, modules
 
 MOST_FILES = 16
 FOLDERS = sorted({path.parent for path in modules().values()} | {ROOT / "scripts"})
@@ -28,12 +28,11 @@ def test_a_folder_says_what_is_in_it(folder: Path) -> None:
 
 def used(module: str, path: Path) -> Iterator[str]:
     """Modules that a file imports when it runs, at once or later."""
-    known, text = modules(), path.read_text()
-    tree = ast.parse(text)
-    for node in list(ast.walk(tree)):
+    known, tree = modules(), ast.parse(path.read_text())
+    for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = [ast.Pass()]
-    for _, name, _ in imports(ast.unparse(tree), module, is_package=path.name == "__init__.py"):
+    for _, name, _ in imports_among(ast.walk(tree), module, is_package=path.name == "__init__.py"):
         while name not in known and "." in name:
             name = name.rpartition(".")[0]
         if name in known and name != module:

@@ -24,8 +24,11 @@ _TRANSLATED = frozenset(
         _ATEN.conv2d.default,
         _ATEN.conv3d.default,
         _ATEN.flatten.using_ints,
+        _ATEN.layer_norm.default,
         _ATEN.linear.default,
+        _ATEN.matmul.default,
         _ATEN.max_pool2d.default,
+        _ATEN.softmax.int,
     ]
 )
 """Composite operators for which the exporter has a translation."""

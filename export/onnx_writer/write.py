@@ -34,6 +34,7 @@ from ..program import check_is_of, example_inputs, exported_program, size_names
 from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 from . import large as onnx_large
 from .decomposed import as_decomposed
+from .decompositions import kept_decompositions
 from .limits import require_expressible
 from .opsets import DEFAULT_OPSET, OLDER, OPSETS, default_opset, opset_needed, too_old
 from .output_names import name_outputs
@@ -221,7 +222,7 @@ def _run_exporter(
         gm, exported = only_tensors(gm), None
     inputs = example_inputs(gm, dynamic=dynamic_batch)
     try:
-        with quiet_exporter(), kept_registry():
+        with quiet_exporter(), kept_registry(), kept_decompositions():
             program = torch.onnx.export(
                 _without_a_second_trace(gm, dynamic_batch, exported),
                 inputs,

@@ -21,6 +21,7 @@ def test_files_and_operators(tmp_path: Path) -> None:
     assert not any(line.startswith("#") or "/" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_it_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "model.int8.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match=r"converter to ORT format\n  why: .*model"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from call_folders import NET, int8_folder
 from int8_files import file_of
@@ -32,6 +33,7 @@ def test_models_by_name_in_several_batch_sizes(tmp_path: Path) -> None:
     assert all("p50" in line and " ms" in line for line in lines[1:4])
 
 
+@pytest.mark.slow
 def test_what_was_captured_or_exported_knows_its_inputs(tmp_path: Path) -> None:
     (tmp_path / "m.int8.onnx").write_bytes(file_of(NET))
     saved = fx.export.save(quantized(NET), tmp_path / "m.int8.pt2")

@@ -126,6 +126,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.slow
 def test_kill_runs_the_cleanup(tmp_path: Path) -> None:
     """``timeout`` and batch systems end a program with SIGTERM: no stage may be left behind."""
     factory = tmp_path / "slow.py"
@@ -143,6 +144,7 @@ def test_kill_runs_the_cleanup(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_gets_question_marks() -> None:
     done = fxpasses_process("doctor", PYTHONIOENCODING="ascii")
     assert done.code in (0, 1), done.err

@@ -45,6 +45,7 @@ def test_parity_notices_another_weight(folder: Path) -> None:
     assert "LSB, 1 are promised" in done.err
 
 
+@pytest.mark.slow
 def test_parity_compares_with_the_machine_that_made_the_folder(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     cpu = report["integers"]["cpu"]
@@ -67,12 +68,14 @@ def test_parity_without_the_data_uses_the_images_of_the_folder(folder: Path, tmp
     assert gone.code == 2 and "elsewhere" in gone.err
 
 
+@pytest.mark.slow
 def test_parity_on_other_data(folder: Path) -> None:
     done = fxpasses("parity", folder, "--data", "random=1x8x8", "--images", "8", "--json", "-", "--threads", "1")
     assert done.code == 0, done.err
     assert json.loads(done.out)["images"] == 8
 
 
+@pytest.mark.slow
 def test_bench_measures_every_setting_and_keeps_the_rest(folder: Path) -> None:
     before = json.loads((folder / "report.json").read_text())
     done = fxpasses("bench", folder, "--batch", "1,3", "--threads", "1", "--runs", "5")
@@ -85,6 +88,7 @@ def test_bench_measures_every_setting_and_keeps_the_rest(folder: Path) -> None:
         assert {k: v for k, v in variant.items() if k != "latency"} == {k: v for k, v in old.items() if k != "latency"}
 
 
+@pytest.mark.slow
 def test_bench_without_the_float_model_leaves_it_out_and_says_so(folder: Path) -> None:
     (folder / "digits_cnn.pt").unlink()
     done = fxpasses("bench", folder, "--runs", "5", "--json", "-")
@@ -95,6 +99,7 @@ def test_bench_without_the_float_model_leaves_it_out_and_says_so(folder: Path) -
     assert runs["torch fp32"] == 50  # as quickstart measured it
 
 
+@pytest.mark.slow
 def test_bench_refuses_weights_that_are_not_those_quantized(folder: Path) -> None:
     state = torch.load(folder / "digits_cnn.pt", weights_only=True)
     torch.save({name: value * 2 for name, value in state.items()}, folder / "digits_cnn.pt")

@@ -13,9 +13,6 @@ from fxpasses.detection.kinds import Kind
 from fxpasses.detection.parts import parts_of
 from fxpasses.errors import InputError
 
-FASTEST = "SSD"
-"""Comparing runtimes takes seconds: only one detector belongs to the quick tests."""
-
 
 def float_detections(name: str, given: list[torch.Tensor]) -> Detections:
     with torch.no_grad():
@@ -64,7 +61,8 @@ def test_images_of_several_sizes(name: str) -> None:
         assert float(each["boxes"][:, 3].max()) <= height + ROUNDING
 
 
-@pytest.mark.parametrize("name", [FASTEST, *(pytest.param(n, marks=pytest.mark.slow) for n in NETS if n != FASTEST)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
 def test_integers_are_the_same_in_both_runtimes(name: str) -> None:
     reports = int8(name).parity([images(2, seed=7)])
     assert set(reports) == set(int8(name).graphs)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from int8_files import NETS, are_equal, file_of, image_file, image_net, inputs_of, run_file
 from tiny_graphs import quantized
+from tiny_nets.share import each_net
 from torch import Tensor
 
 from fxpasses.errors import InputError
@@ -26,7 +27,7 @@ def _same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
     return all(torch.equal(ours[name].to(torch.int32), theirs[name].to(torch.int32)) for name in ours)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", each_net(NETS))
 def test_graph_module_and_file_hold_the_same_integers(name: str, tmp_path: Path) -> None:
     gm, inputs = quantized(name), inputs_of(name)
     in_graph = torch_integers(gm, inputs)

@@ -8,11 +8,12 @@ from contracts import FIXED_BATCH
 from int8_files import inputs_of
 from tiny_graphs import fused, outputs_of, quantized
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 
 from fxpasses.graph.cuts import cut_points, part
 
 
-@pytest.mark.parametrize("name", sorted(set(TINY) - FIXED_BATCH))
+@pytest.mark.parametrize("name", each_net(sorted(set(TINY) - FIXED_BATCH)))
 def test_blocks_in_a_row_compute_what_the_graph_does(name: str) -> None:
     gm = quantized(name)
     inputs = inputs_of(name)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 
 def test_another_import_name_is_refused() -> None:
@@ -15,6 +15,7 @@ def test_another_import_name_is_refused() -> None:
         runpy.run_path(str(ROOT / "models" / "__init__.py"), run_name="models")
 
 
+@pytest.mark.slow
 def test_importing_the_zoo_and_the_data_loads_nothing_heavy() -> None:
     code = (
         "import sys, fxpasses.models.zoo, fxpasses.models.datasets\n"

@@ -44,7 +44,14 @@ def own_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", sorted(set(ZOO) - {"cifar_resnet110"}))
+LARGE = {"cifar_resnet18", "cifar_resnet44", "cifar_resnet56", "vgg_cifar"}
+"""Nets that take a second each: for slow tests; smaller ones of their families are tried always."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in sorted(set(ZOO) - {"cifar_resnet110"})],
+)
 def test_every_zoo_model_gives_logits_that_depend_on_the_input(name: str) -> None:
     model = load_model(name)
     with torch.no_grad():

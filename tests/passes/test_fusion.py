@@ -7,6 +7,7 @@ import torch
 from contracts import FIXED_BATCH, ROUNDINGS, fingerprint
 from tiny_graphs import captured, fresh_inputs, fused, operators_of, outputs_of
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import nn
 
 import fxpasses
@@ -16,7 +17,7 @@ from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.passes.fusion import FUSION
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_computes_the_same(name: str) -> None:
     gm = fused(name)
     assert stage_of(gm) is Stage.FLOAT
@@ -49,7 +50,7 @@ def test_what_is_left(name: str, operators: list[str]) -> None:
     assert operators_of(fused(name)) == operators
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_fusing_twice_changes_nothing(name: str) -> None:
     once = fused(name)
     assert fingerprint(fxpasses.fuse(once)) == fingerprint(once)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_nets import ODD
 from tiny_graphs import capture_net, captured, changed_nodes, node_named, operators_of, own_copy, skip_reasons
@@ -77,6 +77,7 @@ BOUNDS = st.tuples(
 ).filter(lambda b: b[0] <= b[1] and (math.isfinite(b[0]) or math.isfinite(b[1])))
 
 
+@settings(max_examples=40)
 @given(st.lists(BOUNDS, min_size=2, max_size=4))
 def test_merged_clips_give_the_same_numbers(bounds: list[tuple[float, float]]) -> None:
     """Any clips in a row become one, exactly: every value is one of the input's, or a bound."""

@@ -35,10 +35,13 @@ def test_the_largest_sums_of_a_piece(value: int) -> None:
     assert found.tolist() == [[3 * PIECE * value * -128]]
 
 
-@given(st.lists(st.integers(-128, 127), min_size=PIECE - 2, max_size=PIECE), st.integers(0, 2**31))
-def test_the_order_of_additions_does_not_matter(values: list[int], seed: int) -> None:
-    q = torch.tensor([values])
-    weight = torch.randint(-128, 128, (len(values), 3), generator=torch.Generator().manual_seed(seed))
-    order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
+@given(st.integers(PIECE - 2, PIECE), st.sampled_from([0.0, 0.5, 0.9, 1.0]), st.integers(0, 2**31))
+def test_the_order_of_additions_does_not_matter(length: int, extreme: float, seed: int) -> None:
+    """Values of any size, or most of them at the ends of their range."""
+    generator = torch.Generator().manual_seed(seed)
+    q, weight = (torch.randint(-128, 128, shape, generator=generator) for shape in ((1, length), (length, 3)))
+    ends = torch.where(q < 0, -128, 127)
+    q = torch.where(torch.rand(q.shape, generator=generator) < extreme, ends, q)
+    order = torch.randperm(length, generator=generator)
     both = [integer_products._piece(q[:, o].float(), weight[o].to(torch.int8), 0) for o in (slice(None), order)]
     assert torch.equal(both[0], both[1]) and torch.equal(both[0].long(), q @ weight)

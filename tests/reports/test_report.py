@@ -44,6 +44,7 @@ def measured_variants() -> list[Variant]:
     ]
 
 
+@pytest.mark.slow
 def test_a_report_of_real_measurements_has_every_key_and_is_json(tmp_path: Path) -> None:
     report = build_report(
         model="net",

@@ -82,6 +82,7 @@ def test_without_options_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not any(check.use_options for check in checks)
 
 
+@pytest.mark.slow
 def test_without_a_registry_only_this_machine_is_tried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +150,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.slow
 def test_bundles_are_tested_on_every_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Console) -> None:
     emulation = Emulation(tmp_path / "qemu", arm_root=tmp_path / "root", arm_python="python")
     monkeypatch.setattr(every_cpu, "fetch_emulation", lambda cache: emulation)

@@ -140,6 +140,7 @@ def test_the_table_and_what_the_budget_allows() -> None:
     assert "Points of top-1 lost" in console.export_text()
 
 
+@pytest.mark.slow
 def test_plots_and_page_are_drawn() -> None:
     found = made_prune_document()
     assert as_png(*ratio_figure(found, 0.9)).startswith(b"\x89PNG")

@@ -64,7 +64,7 @@ def test_it_comes_nearer_to_float() -> None:
         assert (after(x) - wanted).square().sum() < 0.5 * (before - wanted).square().sum()
 
 
-@pytest.mark.parametrize(("ema", "stops"), [(0.0, (3, 6)), (0.5, (1, 4, 5, 8))])
+@pytest.mark.parametrize(("ema", "stops"), [pytest.param(0.0, (3, 6), marks=pytest.mark.slow), (0.5, (1, 4, 5, 8))])
 def test_stopped_anywhere_it_comes_to_the_same_weights(ema: float, stops: tuple[int, ...], tmp_path: Path) -> None:
     settings, path = replace(SHORT, ema=ema), tmp_path / "checkpoint.pt"
     whole = run_of(settings)

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from fxpasses.errors import GraphError
 from fxpasses.export.collector import collector_paused
 from fxpasses.export.onnx_reader import opset_of
+from fxpasses.export.onnx_writer.decompositions import kept_decompositions
 from fxpasses.export.onnx_writer.registry import kept_registry
 from fxpasses.export.onnx_writer.write import quiet_exporter, to_onnx
 from fxpasses.user_frames import first_line
@@ -75,7 +76,7 @@ def float_model(
     import onnx_ir
 
     try:
-        with quiet_exporter(), kept_registry(), torch.no_grad():
+        with quiet_exporter(), kept_registry(), kept_decompositions(), torch.no_grad():
             program = torch.onnx.export(
                 module.eval(),
                 inputs,

@@ -10,6 +10,7 @@ from bundle_folders import copied, folder
 from cli_runs import fxpasses
 
 
+@pytest.mark.slow
 def test_a_bundle(tmp_path: Path) -> None:
     done = fxpasses("bundle", folder(), "--out", tmp_path / "app.zip", "--json", tmp_path / "app.json")
     assert done.code == 0, done.err

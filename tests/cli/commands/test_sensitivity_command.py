@@ -12,6 +12,7 @@ NET = ("digits_cnn", "--data", "digits", "--threads", "1")
 SCAN = ("sensitivity", *NET, "--method", "prune", "--images", "40", "--layers", "linear", "--layers", "widen")
 
 
+@pytest.mark.slow
 def test_prune_writes_everything_and_a_second_run_measures_nothing(tmp_path: Path) -> None:
     done = fxpasses(*SCAN, "--ratios", "0.5,0.9", "--max-drop", "5", "--out", tmp_path / "out")
     assert done.code == 0, done.err

@@ -137,7 +137,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return f"{path}:factory", "--data", f"{path}:batches"
 
 
-@pytest.mark.parametrize("method", ["static", "dynamic", pytest.param("fp16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "method", ["static", *(pytest.param(method, marks=pytest.mark.slow) for method in ("dynamic", "fp16"))]
+)
 def test_quantize_counts_and_splits_samples(method: str, sources: tuple[str, ...], tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--observer", "minmax", "--no-equalize", "--no-narrow-ranges") if method == "static" else ()
@@ -151,6 +153,7 @@ def test_quantize_counts_and_splits_samples(method: str, sources: tuple[str, ...
         assert again["max_lsb_at_any_node"] == 0 and again["images"] == 12
 
 
+@pytest.mark.slow
 def test_sensitivity_measures_each_layer(sources: tuple[str, ...], tmp_path: Path) -> None:
     found = document("sensitivity", *sources, "--observer", "minmax", "--out", tmp_path / "s")
     assert found["node_images"] == 12 and len(found["layers"]) >= 2

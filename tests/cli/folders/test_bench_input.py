@@ -73,6 +73,7 @@ class _TimeFirst(nn.Module):
         return found
 
 
+@pytest.mark.slow
 def test_bench_of_a_model_whose_batch_is_not_in_front(tmp_path: Path) -> None:
     torch.manual_seed(0)
     example = torch.randn(5, 3, 6)

@@ -15,6 +15,7 @@ from fxpasses.measure.matrix.document import read_matrix
 FAST = ("--matrix", "--precision", "fp32,int8", "--runs", "5", "--max-seconds", "0.1")
 
 
+@pytest.mark.slow
 def test_a_folder_is_measured_twice(tmp_path: Path) -> None:
     folder, _ = quickstart()
     (device,), out = written(tmp_path, device_bench()), tmp_path / "first"

@@ -116,6 +116,7 @@ def test_quantize_reports_a_regressor_by_its_error(task_file: Path, tmp_path: Pa
     assert fxpasses("parity", tmp_path / "out", "--images", "8").code == 0
 
 
+@pytest.mark.slow
 def test_max_drop_is_in_units_of_the_metric(task_file: Path, tmp_path: Path) -> None:
     specs = (f"{task_file}:regressor", "--data", f"{task_file}:brightness", "--metric", "mse")
     done = fxpasses(
@@ -140,6 +141,7 @@ def test_max_drop_is_in_units_of_the_metric(task_file: Path, tmp_path: Path) -> 
     assert values["torch fp32"] - values["dense torch fp32"] == pytest.approx(found["drop"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_sensitivity_of_a_second_output(task_file: Path, tmp_path: Path) -> None:
     specs = (f"{task_file}:segmenter", "--data", f"{task_file}:masks", "--metric", "miou@aux")
     done = fxpasses(

@@ -66,6 +66,7 @@ def factory():
 """
 
 
+@pytest.mark.slow
 def test_a_run_from_the_recipe_gives_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(FACTORY)
     source = (f"{tmp_path / 'net.py'}:factory", "--data", "random=3x12x10", "--calib", "4", "--eval", "4", "--no-bench")

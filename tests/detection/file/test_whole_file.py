@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from detector_nets import NETS, images, int8, net
+from detector_nets import NETS, file_of, images, int8, net
 from remedy_subjects import int8_file
 
 from fxpasses.detection import Detector, OnnxDetector
@@ -24,23 +24,6 @@ ODD = (60, 84)
 """A size that every detector resizes, and all but SSD pad."""
 
 
-class Files(dict[str, Path]):
-    """The file of each detector, written and verified when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def __missing__(self, name: str) -> Path:
-        self[name] = int8(name).to_onnx(self.folder / f"{name}.onnx", SIZE)
-        return self[name]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("detectors"))
-
-
 MOST_APART = 0.05
 """Largest difference of the n-th best score. FCOS has GroupNorm, in float, which runtimes round differently: an integer
 behind it may be one step off, which decides between boxes whose scores are nearly equal in a net of random weights.
@@ -52,9 +35,9 @@ EACH = [name if name == FASTEST else pytest.param(name, marks=pytest.mark.slow) 
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("name", EACH)
-def test_both_runtimes_find_the_same(name: str, count: int, files: Files) -> None:
+def test_both_runtimes_find_the_same(name: str, count: int) -> None:
     given = images(count, SIZE, seed=9)
-    found, expected = OnnxDetector(files[name])(given), int8(name)(given)
+    found, expected = OnnxDetector(file_of(name))(given), int8(name)(given)
     assert [sorted(image) for image in found] == [sorted(image) for image in expected]
     assert [image["labels"].dtype for image in found] == [torch.int64] * count
     assert sum(len(image["scores"]) for image in found) > 5 * count
@@ -65,28 +48,28 @@ def test_both_runtimes_find_the_same(name: str, count: int, files: Files) -> Non
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_the_best_comes_first(name: str, files: Files) -> None:
-    for image in OnnxDetector(files[name])(images(2, SIZE)):
+def test_the_best_comes_first(name: str) -> None:
+    for image in OnnxDetector(file_of(name))(images(2, SIZE)):
         assert torch.equal(image["scores"], image["scores"].sort(descending=True).values)
         assert (
             float(image["boxes"][:, 2].max()) <= SIZE[1] + 1e-3 and float(image["boxes"][:, 3].max()) <= SIZE[0] + 1e-3
         )
 
 
-def test_the_file_says_what_it_is(files: Files) -> None:
-    model = onnx.load(files["SSD"])
+def test_the_file_says_what_it_is() -> None:
+    model = onnx.load(file_of("SSD"))
     onnx.checker.check_model(model)
     said = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(said["fxpasses.detector"]) == {"kind": "SSD", "image_size": list(SIZE)}
     assert said["fxpasses.qparams_sha256"] == qparams_hash(int8("SSD").graphs["images"])
     assert [output.name for output in model.graph.output] == ["boxes", "scores", "labels", "count"]
     kinds = {node.op_type for node in model.graph.node}
-    assert {"QuantizeLinear", "NonMaxSuppression"} <= kinds and len(files["SSD"].read_bytes()) < 400_000
+    assert {"QuantizeLinear", "NonMaxSuppression"} <= kinds and len(file_of("SSD").read_bytes()) < 400_000
 
 
 @pytest.mark.slow
-def test_faster_rcnn_has_both_parts(files: Files) -> None:
-    kinds = [node.op_type for node in onnx.load(files["FasterRCNN"]).graph.node]
+def test_faster_rcnn_has_both_parts() -> None:
+    kinds = [node.op_type for node in onnx.load(file_of("FasterRCNN")).graph.node]
     assert kinds.count("NonMaxSuppression") == 2 and kinds.count("RoiAlign") == 2
 
 
@@ -109,11 +92,11 @@ def test_nothing_is_found_above_a_high_threshold(name: str, tmp_path: Path) -> N
     assert [tuple(image["boxes"].shape) for image in found] == [(0, 4)] * 2
 
 
-def test_a_file_of_another_detector_is_found_out(files: Files, tmp_path: Path) -> None:
+def test_a_file_of_another_detector_is_found_out(tmp_path: Path) -> None:
     other = Detector(net("SSD"), Kind.SSD, int8("SSD").graphs)
     other.steps.nms_thresh = 0.05
     with pytest.raises(GraphError, match=r"only \d+ % of what it finds in noise"):
-        verify_detector(other, files["SSD"], SIZE)
+        verify_detector(other, file_of("SSD"), SIZE)
 
 
 def finding_nothing() -> Detector:
@@ -145,14 +128,14 @@ def test_a_size_of_no_image_is_told(tmp_path: Path) -> None:
         int8("SSD").to_onnx(tmp_path / "d.onnx", 640)  # type: ignore[arg-type]  # the error tested
 
 
-def test_images_of_another_size_are_told(files: Files) -> None:
+def test_images_of_another_size_are_told() -> None:
     with pytest.raises(InputError, match=r"image 1 is 40x50\n.*takes images of 64x96 alone\n.*image_size=\(40, 50\)"):
-        OnnxDetector(files["SSD"])([*images(1, SIZE), *images(1, (40, 50))])
+        OnnxDetector(file_of("SSD"))([*images(1, SIZE), *images(1, (40, 50))])
 
 
-def test_no_images_are_told(files: Files) -> None:
+def test_no_images_are_told() -> None:
     with pytest.raises(InputError, match="an empty list of images"):
-        OnnxDetector(files["SSD"])([])
+        OnnxDetector(file_of("SSD"))([])
 
 
 def test_another_file_is_told(tmp_path: Path) -> None:

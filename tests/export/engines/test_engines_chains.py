@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tiny_graphs import PAIR_SAFE, fresh_inputs, outputs_of, quantize_net, quantized
 from tiny_nets.all_nets import TINY
 from tiny_nets.net import TinyNet, tiny
+from tiny_nets.share import each_net
 from torch import Tensor, fx, nn
 
 from fxpasses.export.engines import chains, quint8
@@ -47,7 +48,7 @@ def short_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chains, "SHORTEST", 2)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_kernel_as_a_chain_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains of single kernels, and of all kernels that follow each other, give the same integers in every net."""
     monkeypatch.setattr(chains, "SHORTEST", 1)

@@ -9,6 +9,7 @@ from tiny_graphs import INTEGERS, X86, close, fresh_inputs, fused, outputs_of, o
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
 from tiny_nets.net import OneInput, tiny
+from tiny_nets.share import each_net
 from torch import Tensor, fx, nn
 
 from fxpasses.errors import GraphError
@@ -45,7 +46,7 @@ def borders(gm: fx.GraphModule) -> list[fx.Node]:
     return [n for n in gm.graph.nodes if n.target in BORDER]
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_call_becomes_one_kernel_or_its_operator(name: str) -> None:
     calls = find_int8_calls(quantized(name))
     lowered = lower(quantized(name), marked)
@@ -56,7 +57,7 @@ def test_every_call_becomes_one_kernel_or_its_operator(name: str) -> None:
     lowered.graph.lint()
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_integer_tensor_has_its_name(name: str) -> None:
     lowered = lower(quantized(name), reference_kernel)
     names = [n.meta[INT8_NAME] for n in lowered.graph.nodes if INT8_NAME in n.meta]
@@ -65,7 +66,7 @@ def test_every_integer_tensor_has_its_name(name: str) -> None:
     assert set(names) <= quantizing and bool(names) == bool(quantizing)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_computes_what_the_graph_does(name: str) -> None:
     inputs = fresh_inputs(TINY[name], 41)
     found = outputs_of(lower(quantized(name), reference_kernel), inputs)

@@ -32,6 +32,7 @@ def test_onednn_is_exact_where_the_cpu_has_vnni() -> None:
 
 
 @pytest.mark.skipif(not is_x86() or "avx2" not in cpu_flags(), reason="not an x86 CPU with AVX2")
+@pytest.mark.slow
 def test_older_instructions_are_noticed_on_a_newer_cpu() -> None:
     code = "from fxpasses.export.engines.saturation import saturates; print(saturates('onednn'))"
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}

@@ -18,7 +18,10 @@ from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.numbers import ops
 
-OVER_TOKENS = ("attention", "multihead_attention", "linear_on_image")
+OVER_TOKENS = [
+    "linear_on_image",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("attention", "multihead_attention")),
+]
 
 
 def kinds(content: bytes) -> list[str]:

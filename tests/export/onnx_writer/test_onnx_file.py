@@ -10,6 +10,7 @@ import pytest
 import torch
 from int8_files import ENDS_IN_FLOATS, NETS, are_equal, exported, file_of, inputs_of, model_of, run_file
 from tiny_graphs import X86, close, exact_outputs, fused, observed, outputs_of, own_copy, quantized
+from tiny_nets.share import each_net
 from torch import fx
 
 from fxpasses.errors import GraphError, InputError
@@ -35,7 +36,7 @@ def test_float_graph(name: str) -> None:
             torch.testing.assert_close(theirs, ours, rtol=0, atol=FLOAT_TOLERANCE * max(1.0, float(ours.abs().max())))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", each_net(NETS))
 def test_int8_graph_gives_the_same_numbers(name: str) -> None:
     gm, content = quantized(name), file_of(name)
     onnx.checker.check_model(model_of(content), full_check=True)
@@ -45,7 +46,7 @@ def test_int8_graph_gives_the_same_numbers(name: str) -> None:
         assert agree(run_file(content, inputs), exact_outputs(gm, inputs))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", each_net(NETS))
 def test_integer_tensors_keep_their_names(name: str) -> None:
     makers = ("QuantizeLinear", "Pad", "Reshape")  # Reshape: of a layer's rows, back to its shape
     integers = {n.output[0] for n in model_of(file_of(name)).graph.node if n.op_type in makers}
@@ -72,7 +73,7 @@ def test_no_trace_of_the_exporter(name: str) -> None:
         assert trace not in content
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+@pytest.mark.parametrize("name", ["gelu", pytest.param("gelu_tanh", marks=pytest.mark.slow)])
 def test_a_gelu_is_one_operator(name: str) -> None:
     """Written as five operators, a gelu would need five copies of its input, and onnxruntime would not fuse it."""
     for graph in (fused(name), quantized(name)):

@@ -14,6 +14,7 @@ import torch
 from int8_files import are_equal, exported, file_of, inputs_of, run_file
 from lowered_nets import images, mixed
 from tiny_graphs import X86, observed, outputs_of, quantized
+from tiny_nets.share import each_net
 from torch import nn
 
 import fxpasses
@@ -31,7 +32,7 @@ NETS = ("conv_bn_relu", "residual_block", "squeeze_excite", "channel_shuffle", "
         "conv_transpose2d_bn", "constant_added", "view_with_size", "shared_conv_and_bn")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", each_net(NETS))
 def test_round_trip(name: str, tmp_path: Path) -> None:
     gm = quantized(name)
     loaded = load(save(gm, tmp_path / "model.pt2"))

@@ -14,6 +14,7 @@ import torchvision
 from int8_files import are_equal, inputs_of
 from tiny_graphs import X86, captured, fused, outputs_of, quantize_net
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -38,7 +39,7 @@ def _close(found: list[Tensor], expected: list[Tensor]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", FLOAT)
+@pytest.mark.parametrize("name", each_net(FLOAT))
 def test_a_float_graph_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     gm = captured(name)
     again = load(save(gm, tmp_path / "model.pt2"))

@@ -77,6 +77,7 @@ def test_an_example_without_samples_is_refused(tmp_path: Path) -> None:
         load_model(f"{tmp_path / 'net.py'}:factory")
 
 
+@pytest.mark.slow
 def test_two_inputs_go_all_the_way(task_file: Path, tmp_path: Path) -> None:
     specs = (f"{task_file}:two_inputs", "--data", f"{task_file}:dicts")
     done = fxpasses("quantize", *specs, "--calib", "16", "--threads", "1", "--no-bench", "--out", tmp_path / "out")

@@ -25,6 +25,7 @@ from tiny_graphs import (
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
 from tiny_nets.net import OneInput, TwoInputs, tiny
+from tiny_nets.share import each_net
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -43,7 +44,7 @@ from fxpasses.quantization.numbers.qparams import INT8_SYMMETRIC, UINT8, QParams
 from fxpasses.quantization.ranges.observers import HistogramObserver
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_tensor_node_knows_its_shape_and_type(name: str) -> None:
     gm = quantized(name)
     truth = copy_graph(gm)
@@ -60,7 +61,7 @@ def _is_input(node: fx.Node) -> bool:
     return node.op in ("placeholder", "get_attr") or (moved and _is_input(node.all_input_nodes[0]))
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_stage_lint_and_what_is_planned_is_done(name: str) -> None:
     gm = quantized(name)
     gm.graph.lint()
@@ -75,13 +76,12 @@ def _lowered(graph: fx.GraphModule, name: str) -> set[str]:
     return {n.name for n in fused(name).graph.nodes} - {n.name for n in graph.graph.nodes}
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_no_observer_is_left(name: str) -> None:
-    gm = quantized(name)
-    assert not any("observer" in path for path, _ in gm.named_modules())
+    assert not any("observer" in path for path, _ in quantized(name).named_modules())
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_int8_tensor_is_on_its_grid(name: str) -> None:
     """There is one quantize -> dequantize pair after each tensor, with the same parameters, and no
     node reads past it.
@@ -225,7 +225,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_net_quantizes_for_every_target(name: str, target: str) -> None:
     """Grids are right, and outputs are near those of the float net on its calibration data."""
     gm = quantized(name, QuantConfig(target=target, observer="minmax"))

@@ -10,6 +10,7 @@ from tiny_graphs import X86, node_named, quantize_net, quantized
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
 from tiny_nets.net import OneInput, tiny
+from tiny_nets.share import each_net
 from torch import fx, nn
 
 from fxpasses.quantization.config import Override, QuantConfig
@@ -28,7 +29,7 @@ def names_of(gm: fx.GraphModule) -> list[str]:
     return [call.operator.name for call in calls_of(gm)]
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_call_stands_between_integers(name: str) -> None:
     for call in calls_of(quantized(name)):
         assert call.output.target is ops.quantize and call.name == call.output.name

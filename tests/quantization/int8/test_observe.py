@@ -7,6 +7,7 @@ import torch
 from contracts import fingerprint
 from tiny_graphs import calibration_data, fresh_inputs, fused, log_of, node_named, outputs_of, own_copy
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import nn
 
 import fxpasses
@@ -30,7 +31,7 @@ LOWERED = frozenset(
 """Nets in which observing also rewrites a BatchNorm, a pad or a SiLU, which then rounds differently."""
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_observers_change_no_number(name: str) -> None:
     inputs = fresh_inputs(TINY[name], 5)
     expected, found = outputs_of(fused(name), inputs), outputs_of(observe(fused(name)), inputs)
@@ -41,7 +42,7 @@ def test_observers_change_no_number(name: str) -> None:
             assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_root_that_needs_an_observer_has_one(name: str) -> None:
     gm = observe(fused(name))
     watched = {node.args[0] for node in find_observers(gm).values()}
@@ -66,7 +67,7 @@ def _plan_before(name: str, gm: torch.fx.GraphModule) -> set[torch.fx.Node]:
     return {node_named(gm, root.name) for root in plan_quantization(lowered, QuantConfig()).roots}
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_the_log_says_of_every_operator_int8_or_why_not(name: str) -> None:
     gm = observe(fused(name))
     result = log_of(gm, "observe").result

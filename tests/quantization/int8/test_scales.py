@@ -14,6 +14,7 @@ from tiny_graphs import INTEGERS, fused, observed, quantize_net, quantized
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
 from tiny_nets.net import OneInput, tiny
+from tiny_nets.share import each_net
 from torch import Tensor, fx
 
 from fxpasses.export.engines.reference import multipliers
@@ -33,7 +34,7 @@ LATTICE_MOVE = 1 / 33 + 2.0**-11
 
 
 @pytest.mark.parametrize("target", ["x86", "cuda"])
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_no_result_is_near_a_tie(name: str, target: str) -> None:
     """Checked with every integer input that the grids allow."""
     for call in find_int8_calls(

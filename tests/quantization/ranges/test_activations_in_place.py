@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from tiny_graphs import fresh_inputs, fused, outputs_of
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import Tensor, fx, nn
 
 import fxpasses
@@ -38,7 +39,7 @@ def written(gm: fx.GraphModule) -> list[str]:
     return [n.name for n in twin.graph.nodes if n.target in WRITES or n.kwargs.get("inplace")]
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", each_net(sorted(TINY)))
 def test_outputs_are_equal_and_the_graph_stays(name: str) -> None:
     gm = fused(name)
     inputs, code = fresh_inputs(TINY[name], seed=1), gm.code

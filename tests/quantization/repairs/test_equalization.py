@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_graphs import calibration_data, captured, fused, observed, outputs_of
 from tiny_nets.all_nets import TINY
+from tiny_nets.share import each_net
 from torch import Tensor, nn
 
 import fxpasses as fx
@@ -19,7 +20,7 @@ from fxpasses.quantization.repairs.equalization import equalize
 FLOAT_ROUNDING = 2e-5
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_the_graph_computes_what_it_did(name: str) -> None:
     data = calibration_data(TINY[name])
     even = equalize(fused(name), data)

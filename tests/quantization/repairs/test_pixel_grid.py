@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -139,14 +140,20 @@ def test_it_is_nearer_to_float() -> None:
     assert float((with_it - exact).square().sum()) < 0.8 * float((without - exact).square().sum())
 
 
+@cache
+def _made(target: str) -> tuple[fx.GraphModule, bytes]:
+    """A net for a target as QUANTIZED graph, and its ONNX file; not to be changed."""
+    images = normalized(pixels(8))
+    int8 = fxpasses.quantize(Net().eval(), images[:2], images.split(4), QuantConfig(target=target))
+    return int8, exported(int8)
+
+
 @pytest.mark.parametrize("target", ["x86", "x86-avx2"])
 @pytest.mark.parametrize("off_the_levels", [False, True])
 def test_both_runtimes_and_exact_arithmetic_agree(off_the_levels: bool, target: str) -> None:
-    images = normalized(pixels(8))
-    int8 = fxpasses.quantize(Net().eval(), images[:2], images.split(4), QuantConfig(target=target))
+    images, (int8, content) = normalized(pixels(8)), _made(target)
     inputs = (torch.randn(5, 3, SIZE, SIZE) * 2,) if off_the_levels else (images,)
     expected = exact_outputs(int8, inputs)
-    content = exported(int8)
     assert are_equal(outputs_of(fxpasses.export.to_torch(int8), inputs), expected)
     assert are_equal(run_file(content, inputs), expected)
     kinds = [n.op_type for n in model_of(content).graph.node]

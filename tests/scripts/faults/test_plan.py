@@ -11,6 +11,7 @@ from plan_cases import READ_IN_FLOAT, Body, plan_body, plan_of
 from tiny_graphs import fused, node_named, own_copy
 from tiny_nets.all_nets import TINY
 from tiny_nets.convolutions import conv
+from tiny_nets.share import each_net
 from torch import Tensor, nn
 
 import fxpasses
@@ -21,7 +22,7 @@ from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.int8.plan import plan_quantization, shares_scale, tensors_of, upper_bound
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_node_of_the_vocabulary_is_int8_float_or_absorbed(name: str) -> None:
     gm, plan = plan_of(name)
     for node in gm.graph.nodes:
@@ -30,7 +31,7 @@ def test_every_node_of_the_vocabulary_is_int8_float_or_absorbed(name: str) -> No
     assert all(why.strip() for why in plan.why_float.values())
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_int8_node_reads_and_gives_tensors_with_a_root(name: str) -> None:
     _, plan = plan_of(name)
     for node, operator in plan.int8.items():
@@ -40,7 +41,7 @@ def test_every_int8_node_reads_and_gives_tensors_with_a_root(name: str) -> None:
     assert all(plan.root[root] is root for root in plan.roots)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_planning_changes_nothing(name: str) -> None:
     gm = own_copy(fused(name))
     code = gm.code

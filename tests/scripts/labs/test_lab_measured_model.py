@@ -41,7 +41,9 @@ def test_flops_are_two_for_each_product(graphs: dict[str, GraphModule]) -> None:
     assert flops(graphs["fp32"]) == flops(graphs["static int8"]) == 2 * (16 * 8 + 8 * 3)
 
 
-@pytest.mark.parametrize("form", ["fp32", "dynamic int8", "static int8"])
+@pytest.mark.parametrize(
+    "form", ["static int8", *(pytest.param(f, marks=pytest.mark.slow) for f in ("fp32", "dynamic int8"))]
+)
 def test_both_runtimes_are_measured_alike(graphs: dict[str, GraphModule], form: str, tmp_path: Path) -> None:
     x = torch.randn(32, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -58,6 +58,7 @@ def test_the_interpreter_is_seen() -> None:
     require_kernels(torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_importing_fxpasses_imports_no_triton() -> None:
     text = "import sys, fxpasses; from fxpasses.export import to_torch; import fxpasses.export.engines.cuda.readiness"
     done = subprocess.run(

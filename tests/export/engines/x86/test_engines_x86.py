@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from tiny_graphs import PAIR_SAFE, close, fresh_inputs, outputs_of, quantize_net, quantized
 from tiny_nets.all_nets import TINY
 from tiny_nets.net import OneInput, TinyNet, TwoInputs, tiny
+from tiny_nets.share import each_net
 from torch import Tensor, nn
 
 from fxpasses.export.engines import quint8
@@ -28,7 +30,7 @@ from fxpasses.export.engines.x86.layers import PackedConv, PackedLinear, PlainCo
 from fxpasses.export.engines.x86.pools import ByteMaxPool, GlobalAveragePool
 from fxpasses.export.torch_int8 import to_torch
 from fxpasses.quantization.config import QuantConfig
-from fxpasses.quantization.int8.int8_calls import find_float_results, find_int8_calls
+from fxpasses.quantization.int8.int8_calls import Int8Call, find_float_results, find_int8_calls
 
 Body = Callable[..., object]
 MANY = 40
@@ -38,7 +40,7 @@ TARGETS = ("x86", "cuda")
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_every_net_agrees_with_the_reference_and_the_plain_graph(name: str, target: str) -> None:
     """Fresh inputs, the captured batch and others. The graph's own operators round sums that are given as floats."""
     config = QuantConfig(target=target, observer="minmax")
@@ -181,11 +183,17 @@ POINTWISE: dict[str, tuple[str, TinyNet, type[nn.Module] | None]] = {
 }  # fmt: skip
 
 
+@cache
+def _call(case: str) -> Int8Call:
+    """The call of a case; not to be changed."""
+    operator, net, _ = POINTWISE[case]
+    return call_of(net, operator)
+
+
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("case", POINTWISE)
 def test_everything_but_layers_agrees(case: str, extreme: bool) -> None:
-    operator, net, kind = POINTWISE[case]
-    call = call_of(net, operator)
+    call, kind = _call(case), POINTWISE[case][2]
     kernel = x86_kernel(call)
     assert kernel is not None and (kind is None or type(kernel) is kind)
     for seed in range(3):
@@ -223,13 +231,19 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", POINTWISE)
 def test_any_memory_layout_will_do(case: str, layout: str) -> None:
-    operator, net, _ = POINTWISE[case]
-    call = call_of(net, operator)
+    call, inputs, expected = _exact(case)
     kernel = x86_kernel(call)
     assert kernel is not None
-    inputs = random_integers(call, 4)
     laid_out = [LAYOUTS[layout](q) if q.dim() > 1 else q for q in inputs]
-    assert torch.equal(as_integers(kernel(*laid_out)), ReferenceKernel(call)(*inputs))
+    assert torch.equal(as_integers(kernel(*laid_out)), expected)
+
+
+@cache
+def _exact(case: str) -> tuple[Int8Call, list[Tensor], Tensor]:
+    """A call, random integers for it, and what exact arithmetic makes of them."""
+    call = _call(case)
+    inputs = random_integers(call, 4)
+    return call, inputs, ReferenceKernel(call)(*inputs)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -263,7 +277,7 @@ def test_linear_layers_without_quint8_agree_too() -> None:
             assert torch.equal(as_integers(kernel(*inputs)), ReferenceKernel(call)(*inputs))
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", each_net(TINY))
 def test_whole_nets_without_quint8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quint8, "is_available", lambda: False)
     fallback = to_torch(quantized(name), "x86")

@@ -53,6 +53,7 @@ def measuring(run: Callable[[], None]) -> float:
     return {1: 3.0, 2: 1.0, 3: 2.0}[measuring.calls]  # type: ignore[attr-defined]  # counted on the function
 
 
+@pytest.mark.slow
 def test_a_layer_is_right_while_its_tiles_are_measured() -> None:
     """The layer is compiled with each tile, run with each, and run once more with the fastest."""
     call = call_of(tiny("tuned", lambda: nn.Linear(40, 7), (3, 40)), "linear")
