@@ -34,6 +34,8 @@ from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
 from remedy_user_cases import USER_CASES
 from remedy_viewing_cases import VIEWING_CASES
+from remedy_weight_cases import WEIGHT_CASES
+from remedy_zoo_cases import HUGGING_FACE_CASES, ZOO_CASES
 
 import fxpasses
 from fxpasses.errors import FxPassesError
@@ -41,7 +43,8 @@ from fxpasses.errors import FxPassesError
 SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
-CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES
+CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES | WEIGHT_CASES | ZOO_CASES
+CASES |= HUGGING_FACE_CASES
 CASES |= (
     USER_CASES
     | COMMAND_CASES
@@ -52,6 +55,8 @@ CASES |= (
     | PRUNING_CASES
     | MEASURE_CASES
 )
+SLOW = set(HUGGING_FACE_CASES)
+"""Sites whose packages take seconds to import."""
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def _noting(make: Callable[..., None], found: dict[int, str | None]) -> Callable
     return noted
 
 
-@pytest.mark.parametrize("site", CASES)
+@pytest.mark.parametrize("site", [pytest.param(s, marks=pytest.mark.slow) if s in SLOW else s for s in CASES])
 @pytest.mark.filterwarnings("ignore:captured ")
 def test_the_remedy_is_told_where_it_helps_and_helps(site: str, tmp_path: Path, made_at: dict[int, str | None]) -> None:
     raises, remedy, follows = CASES[site]
