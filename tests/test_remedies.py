@@ -18,12 +18,14 @@ from remedy_bench_cases import BENCH_CASES
 from remedy_binary_cases import BINARY_CASES
 from remedy_bundle_cases import BUNDLE_CASES
 from remedy_call_cases import CALL_CASES
+from remedy_capture_cases import CAPTURE_CASES
 from remedy_cases import GRAPH_CASES
 from remedy_command_cases import COMMAND_CASES
 from remedy_cuda_cases import CUDA_CASES
 from remedy_data_cases import DATA_CASES
 from remedy_detection_cases import DETECTION_CASES
 from remedy_document_cases import DOCUMENT_CASES
+from remedy_export_cases import EXPORT_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_image_cases import IMAGE_CASES
 from remedy_measure_cases import MEASURE_CASES
@@ -44,7 +46,7 @@ SITES = error_sites()
 UNTRIED = Path(__file__).parent / "untried_remedies.txt"
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES | WEIGHT_CASES | ZOO_CASES
-CASES |= HUGGING_FACE_CASES
+CASES |= HUGGING_FACE_CASES | EXPORT_CASES | CAPTURE_CASES
 CASES |= (
     USER_CASES
     | COMMAND_CASES
@@ -55,8 +57,8 @@ CASES |= (
     | PRUNING_CASES
     | MEASURE_CASES
 )
-SLOW = set(HUGGING_FACE_CASES)
-"""Sites whose packages take seconds to import."""
+SLOW = {*HUGGING_FACE_CASES, "export/onnx_writer/opsets.py:too_old"}
+"""Sites whose packages take seconds to import, or whose nets take seconds to export."""
 
 
 @pytest.fixture
