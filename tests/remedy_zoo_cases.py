@@ -14,6 +14,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from conftest import ROOT
 from remedy_subjects import Case, each, float_file
 from remedy_user_cases import model as own_model
 from safetensors.torch import save_file
+from torch import nn
 
 from fxpasses.audit.audit_file import audit
 from fxpasses.cli.jobs.parallel_jobs import results_of
@@ -39,6 +41,20 @@ ZOOS, FACTORY = "models/zoos", "write a path/file.py:factory that returns the mo
 def without(package: str, spec: str) -> Any:
     with patch.dict(sys.modules, {package: None}):
         return find_blueprint(spec)
+
+
+class Yolo:
+    """Stand-in for the class of ultralytics, which its licence keeps out of tests: it knows two names."""
+
+    def __init__(self, settings: str, verbose: bool) -> None:
+        if settings not in ("yolov8n.yaml", "yolo11n.yaml"):
+            raise FileNotFoundError(settings)
+        self.model = nn.Identity()
+
+
+def yolo(name: str) -> Any:
+    with patch.dict(sys.modules, {"ultralytics": SimpleNamespace(YOLO=Yolo)}):
+        return find_blueprint(f"ultralytics/{name}", 64).build()
 
 
 def extra_holds(extra: str, package: str) -> None:
@@ -155,6 +171,11 @@ NAME_CASES: dict[str, Case] = {
         lambda _: find_blueprint("torchvision/vit_b_16", 40),
         "use its published size, 224",
         lambda _: find_blueprint("torchvision/vit_b_16", 224),
+    ),
+    f"{ZOOS}/ultralytics_zoo.py:_built#2": (
+        lambda _: yolo("yolov99"),
+        "write for example ultralytics/yolov8n or ultralytics/yolo11n",
+        lambda _: each(yolo, ("yolov8n",), ("yolo11n",)),
     ),
     f"{ZOOS}/ultralytics_zoo.py:ultralytics_blueprint": (
         lambda _: find_blueprint("ultralytics/yolov8n", 100),
