@@ -77,7 +77,8 @@ def test_keys_of_meta_are_in_one_file() -> None:
 
 FREE_OF_OPERATORS = (
     *("fxpasses.export.engines", "fxpasses.quantization", "fxpasses.capturing", "fxpasses.graph"),
-    *("fxpasses.passes", "fxpasses.pruning", "fxpasses.micronet", "fxpasses.comparing"),
+    *("fxpasses.passes", "fxpasses.pruning", "fxpasses.micronet", "fxpasses.comparing", "fxpasses.precision"),
+    "fxpasses.binary",
 )
 """Modules that ask an operator's column or a table with a row for it, instead of comparing its name."""
 MAY_NAME_OPERATORS = {
