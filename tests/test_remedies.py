@@ -57,7 +57,13 @@ CASES |= (
     | PRUNING_CASES
     | MEASURE_CASES
 )
-SLOW = {*HUGGING_FACE_CASES, "export/onnx_writer/opsets.py:too_old"}
+WRITER, SUMS = "export/onnx_writer", "fxpasses/measure/torchmetrics_sums.py:"
+SLOW = {
+    *HUGGING_FACE_CASES,
+    *(site for site in CASES if site.startswith((SUMS, "models/zoos/timm_zoo.py:"))),
+    *(f"{WRITER}/{site}" for site in ("opsets.py:too_old", "write.py:_run_exporter", "large.py:not_valid")),
+    *(f"{WRITER}/verify.py:{site}" for site in ("_verify_integers", "_differs#2")),
+}
 """Sites whose packages take seconds to import, or whose nets take seconds to export."""
 
 
