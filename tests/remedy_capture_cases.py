@@ -135,8 +135,8 @@ def counted(function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def steps(net: Any, x: Tensor) -> Tensor:
-    net.total.add_(x.mean())
-    return x + net.total
+    total: Tensor = net.total.add_(x.mean())
+    return x + total
 
 
 def written_later(net: Any, x: Tensor) -> Tensor:

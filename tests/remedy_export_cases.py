@@ -135,7 +135,7 @@ def exported(graph: fx.GraphModule) -> bytes:
         return to_onnx(graph, Path(folder) / "m.onnx", verify=False).read_bytes()
 
 
-def verified(graph: fx.GraphModule, folder: Path, change: Change = lambda model: None) -> None:
+def verified(graph: fx.GraphModule, folder: Path, change: Change = lambda model: None) -> Any:
     (folder / "v.onnx").write_bytes(exported(graph))
     verify_onnx(graph, changed(folder / "v.onnx", change))
 

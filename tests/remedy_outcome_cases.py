@@ -201,9 +201,10 @@ def changed_weights(folder: Path, changes: bool) -> Any:
 
 def half(method: str) -> None:
     """Lower a net with a value beyond half precision."""
-    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
-    nn.init.constant_(net[0].bias, 1e6)
-    nn.init.constant_(net[2].weight, 1e-6)
+    first, last = nn.Linear(3, 4), nn.Linear(4, 2)
+    nn.init.constant_(first.bias, 1e6)
+    nn.init.constant_(last.weight, 1e-6)
+    net = nn.Sequential(first, nn.ReLU(), last).eval()
     graph: torch_fx.GraphModule = fx.fuse(fx.capture(net, ROWS))
     lowering = Half(method)
     data: Any = SimpleNamespace(evaluation=lambda *_: iter([(ROWS, None)]))

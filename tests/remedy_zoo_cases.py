@@ -57,10 +57,11 @@ def yolo(name: str) -> Any:
         return find_blueprint(f"ultralytics/{name}", 64).build()
 
 
-def extra_holds(extra: str, package: str) -> None:
+def extra_holds(extra: str, package: str) -> object:
     """``pip install fxpasses[EXTRA]`` brings the package."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert any(requirement.startswith(f"{package}>=") for requirement in extras[extra]), extras[extra]
+    return extras[extra]
 
 
 def built_with(extra: str, package: str, spec: str) -> None:
