@@ -5,9 +5,6 @@ Some report faults of the exporter or of onnxruntime that no model is known to h
 
 from __future__ import annotations
 
-import json
-import shutil
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,9 +23,7 @@ from torch import Tensor, fx, nn
 
 import fxpasses
 from fxpasses.export import exported_program, load, save, to_onnx, to_torch
-from fxpasses.export.files import file_bytes
 from fxpasses.export.integer_tensors import OnnxIntegers
-from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.onnx_writer import large, optimizer
 from fxpasses.export.onnx_writer.opsets import DEFAULT_OPSET, opset_needed
 from fxpasses.export.onnx_writer.optimizer import optimize_onnx
@@ -37,7 +32,7 @@ from fxpasses.export.onnx_writer.write import onnx_model
 from fxpasses.precision.half import to_half
 from fxpasses.quantization.config import Override
 
-WRITER, VERIFY, PT2 = "export/onnx_writer", "export/onnx_writer/verify.py", "export/pt2"
+WRITER, VERIFY = "export/onnx_writer", "export/onnx_writer/verify.py"
 IN_TORCH = "deploy it in PyTorch: fx.export.save(graph, 'model.pt2'), and for int8 kernels fx.export.to_torch(graph)"
 AIRY = ["aten.special_airy_ai"]
 Change = Callable[[onnx.ModelProto], object]
@@ -185,70 +180,11 @@ def optimized(folder: Path, tool: Any, found: object = None, largest: int = larg
     return folder / "o.onnx"
 
 
-def unreadable(folder: Path) -> Any:
-    with patch.object(onnx, "load", side_effect=PermissionError):  # root may read every file
-        return read_onnx(float_file(folder))
-
-
-def renamed(path: Path) -> Path:
-    """The file with a name that is no UTF-8."""
-    name = onnx.load(path).graph.name.encode()
-    path.write_bytes(path.read_bytes().replace(name, b"\xff" * len(name)))
-    return path
-
-
-def text(folder: Path) -> Path:
-    (folder / "text.onnx").write_text("no model")
-    return folder / "text.onnx"
-
-
-def with_facts(path: Path, **facts: Any) -> Path:
-    """The saved graph with other facts in it."""
-    other = path.with_name("other.pt2")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(other, "w") as new:
-        for entry in old.infolist():
-            content = old.read(entry)
-            if entry.filename.endswith("fxpasses.json"):
-                content = json.dumps(json.loads(content) | facts).encode()
-            new.writestr(entry, content)
-    shutil.move(other, path)
-    return path
-
-
-def saved(folder: Path) -> Path:
-    return save(quantized("conv_bn_relu"), folder / "m.pt2")
-
-
-class Cast(nn.Module):
-    def forward(self, x: Tensor, kind: torch.dtype = torch.float64) -> Tensor:
-        return x.to(kind)
-
-
 EXPORT_CASES: dict[str, Case] = {
-    "export/files.py:file_bytes": (
-        lambda folder: file_bytes(folder / "absent.onnx"),
-        "give the path of a model's file",
-        lambda folder: file_bytes(float_file(folder)),
-    ),
-    "export/files.py:_external_files": (
-        lambda folder: file_bytes(text(folder)),
-        "export it again",
-        lambda folder: file_bytes(float_file(folder)),
-    ),
     "export/integer_tensors.py:_feed": (
         lambda folder: OnnxIntegers(int8_file(folder, "conv_bn_relu")).outputs((ROWS, ROWS)),
         "use the file of this model",
         lambda folder: OnnxIntegers(write(int8(), folder)).outputs((ROWS,)),
-    ),
-    "export/onnx_reader.py:read_onnx#2": (
-        unreadable,
-        "make it readable",
-        lambda folder: read_onnx(float_file(folder)),
-    ),
-    "export/onnx_reader.py:read_onnx#5": (
-        lambda folder: read_onnx(renamed(float_file(folder))),
-        "export it with other names",
-        lambda folder: read_onnx(float_file(folder)),
     ),
     "export/onnx_refusals.py:refusals_told": (
         lambda folder: optimize_onnx(changed(float_file(folder), no_operator), folder / "o.onnx"),
@@ -270,6 +206,7 @@ EXPORT_CASES: dict[str, Case] = {
         lambda folder: through_torch_save(behind_a_leaf(OfValues), folder)(ROWS),
     ),
 }
+
 
 WRITER_CASES: dict[str, Case] = {
     f"{WRITER}/large.py:not_valid": (
@@ -334,36 +271,5 @@ WRITER_CASES: dict[str, Case] = {
     ),
 }
 
-PT2_CASES: dict[str, Case] = {
-    f"{PT2}/plain_names.py:check_structure": (
-        lambda folder: save(after(lambda y: {"a'b": y}), folder / "m.pt2"),
-        "return tensors, tuples, lists, or dicts whose keys are words",
-        lambda folder: save(after(lambda y: {"ab": y}), folder / "m.pt2"),
-    ),
-    f"{PT2}/readable.py:require_readable": (
-        lambda folder: save(after(torch.special.airy_ai), folder / "m.pt2"),
-        f"save(graph, path, operators={AIRY}), load(path, operators={AIRY})",
-        lambda folder: in_torch(after(torch.special.airy_ai), folder, AIRY),
-    ),
-    f"{PT2}/readable.py:_unreadable": (
-        lambda folder: save(after(lambda y: (y * 1j).abs()), folder / "m.pt2"),
-        "torch.save(graph, 'graph.pt') keeps it as a pickle",
-        lambda folder: through_torch_save(after(lambda y: (y * 1j).abs()), folder)(ROWS),
-    ),
-    "export/pt2_records/examples.py:_json": (
-        lambda folder: save(fxpasses.capture(Cast().eval(), (ROWS, torch.float64)), folder / "m.pt2"),
-        "wrap the model in a module that has that value, and takes the rest",
-        lambda folder: save(fxpasses.capture(After(Cast()).eval(), ROWS), folder / "m.pt2"),
-    ),
-    "export/pt2_records/records.py:refusing#2": (
-        lambda folder: load(with_facts(saved(folder), recipe='{"target": "abacus"}')),
-        "save the model again",
-        lambda folder: load(saved(folder)),
-    ),
-    "export/pt2_records/records.py:refusing#3": (
-        lambda folder: load(with_facts(saved(folder), names=["x_int8"])),
-        "save the model again",
-        lambda folder: load(saved(folder)),
-    ),
-}
-EXPORT_CASES |= WRITER_CASES | PT2_CASES
+
+EXPORT_CASES |= WRITER_CASES

@@ -31,7 +31,10 @@ from remedy_integer_cases import INTEGER_CASES
 from remedy_measure_cases import MEASURE_CASES
 from remedy_number_cases import NUMBER_CASES
 from remedy_outcome_cases import OUTCOME_CASES
+from remedy_pass_cases import PASS_CASES
+from remedy_place_cases import PLACE_CASES
 from remedy_pruning_cases import PRUNING_CASES
+from remedy_pt2_cases import PT2_CASES
 from remedy_serving_cases import SERVING_CASES
 from remedy_subjects import Detector, X
 from remedy_training_cases import TRAINING_CASES
@@ -47,6 +50,7 @@ SITES = error_sites()
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES | WEIGHT_CASES | ZOO_CASES
 CASES |= HUGGING_FACE_CASES | EXPORT_CASES | CAPTURE_CASES | INTEGER_CASES | OUTCOME_CASES
+CASES |= PASS_CASES | PLACE_CASES | PT2_CASES
 CASES |= (
     USER_CASES
     | COMMAND_CASES
