@@ -35,12 +35,12 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
         dynamic_batch: whether the free sizes of the graph are free in the program.
 
     Raises:
-        GraphError: torch.export cannot keep them free.
+        GraphError: torch.export refuses the graph, or cannot keep them free.
     """
     inputs, plain = example_inputs(gm, dynamic=dynamic_batch), with_plain_outputs(gm)
     sizes = free_sizes(gm)
     if not dynamic_batch or not sizes.names:
-        return _export(plain, inputs, None)
+        return _of_one_size(gm, plain)
     named = {name: Dim(name) if name.startswith(BATCH) else Dim.DYNAMIC for name in sizes.names}
     try:
         return _export(plain, inputs, _shapes(gm, named))
@@ -52,10 +52,23 @@ def exported_program(gm: fx.GraphModule, *, dynamic_batch: bool = True) -> Expor
     try:  # a size may be free up to a factor
         return _export(plain, inputs, _shapes(gm, dict.fromkeys(sizes.names, Dim.DYNAMIC)))
     except _REFUSALS as error:
+        _of_one_size(gm, plain)  # if it is refused, too, sizes are not the reason
         raise GraphError(
             f"{type(gm).__name__} cannot be exported with {', '.join(sorted(sizes.names))} free",
             why=f"torch.export: {first_line(error)}",
             fix="program=fx.export.exported_program(graph, dynamic_batch=False), for the sizes at capture alone",
+            step="export",
+        ) from error
+
+
+def _of_one_size(gm: fx.GraphModule, plain: fx.GraphModule) -> ExportedProgram:
+    try:
+        return _export(plain, example_inputs(gm), None)
+    except _REFUSALS as error:
+        raise GraphError(
+            f"{type(gm).__name__} cannot be exported",
+            why=f"torch.export: {first_line(error)}",
+            fix="torch.save(graph, 'graph.pt') keeps it as a pickle, for yourself: reading that runs what it says",
             step="export",
         ) from error
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import onnx
 import torch
 from older_models import one_node, same_numbers
 from remedy_subjects import IMAGES, Case, float_file, int8_file, small_graph, small_net
@@ -14,6 +17,8 @@ from torch import Tensor, nn
 import fxpasses
 from fxpasses.cli.folders.batch_places import with_batch_dims
 from fxpasses.export import exported_program, load, parity, save, to_onnx, to_torch
+from fxpasses.export.files import file_bytes
+from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.onnx_writer.optimizer import optimize_onnx
 from fxpasses.measure.runners import onnx_runner, torch_runner
 from fxpasses.models.loaded_model import LoadedModel
@@ -43,7 +48,44 @@ class Times(nn.Module):
         return x * 2 if y is None else x * y.sum()
 
 
+def unreadable(folder: Path) -> Any:
+    with patch.object(onnx, "load", side_effect=PermissionError):  # root may read every file
+        return read_onnx(float_file(folder))
+
+
+def renamed(path: Path) -> Path:
+    """The file with a name that is no UTF-8."""
+    name = onnx.load(path).graph.name.encode()
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" * len(name)))
+    return path
+
+
+def text(folder: Path) -> Path:
+    (folder / "text.onnx").write_text("no model")
+    return folder / "text.onnx"
+
+
 FILE_CASES: dict[str, Case] = {
+    "export/files.py:file_bytes": (
+        lambda folder: file_bytes(folder / "absent.onnx"),
+        "give the path of a model's file",
+        lambda folder: file_bytes(float_file(folder)),
+    ),
+    "export/files.py:_external_files": (
+        lambda folder: file_bytes(text(folder)),
+        "export it again",
+        lambda folder: file_bytes(float_file(folder)),
+    ),
+    "export/onnx_reader.py:read_onnx#2": (
+        unreadable,
+        "make it readable",
+        lambda folder: read_onnx(float_file(folder)),
+    ),
+    "export/onnx_reader.py:read_onnx#5": (
+        lambda folder: read_onnx(renamed(float_file(folder))),
+        "export it with other names",
+        lambda folder: read_onnx(float_file(folder)),
+    ),
     # files
     "export/older_opsets/lower.py:to_older_opset": (
         lambda folder: sampled(folder, 13),

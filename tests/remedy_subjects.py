@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -102,11 +104,21 @@ class SetsDefaultDtype(nn.Module):
 
 
 def int8_file(folder: Path, name: str = "conv_bn_relu") -> Path:
-    return to_onnx(quantized(name), folder / f"{name}.onnx", verify=False)
+    (folder / f"{name}.onnx").write_bytes(_file_of(name))
+    return folder / f"{name}.onnx"
 
 
 def float_file(folder: Path) -> Path:
-    return to_onnx(small_graph(), folder / "float.onnx", verify=False)
+    (folder / "float.onnx").write_bytes(_file_of(None))
+    return folder / "float.onnx"
+
+
+@cache
+def _file_of(name: str | None) -> bytes:
+    """The file of a tiny net in int8, or of the small net in float."""
+    graph = small_graph() if name is None else quantized(name)
+    with TemporaryDirectory() as folder:
+        return to_onnx(graph, Path(folder) / "m.onnx", verify=False).read_bytes()
 
 
 def pruned(graph: fx.GraphModule, ratio: float) -> Any:

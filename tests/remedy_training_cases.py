@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from remedy_subjects import Case
+from torch import nn
 from training_nets import SHORT, calibration, float_graph, frozen, images, labelled, prepared, small
 
 import fxpasses
+from fxpasses.cli.folders.folder import ModelChoice
+from fxpasses.cli.jobs.training_data import training_batches
 from fxpasses.cli.options.methods import refuse_beside_qat
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.loaded_model import LoadedModel
+from fxpasses.models.model_input import UNIT_RANGE, ModelInput
+from fxpasses.models.training.loop import TrainConfig, train
+from fxpasses.models.zoo import load_model
 from fxpasses.quantization.config import QuantConfig
 from fxpasses.training import RunSettings, TrainingConfig, TrainingRun
 from fxpasses.training.config import check_training_bits
@@ -77,6 +86,75 @@ def _resumed_from_new(folder: Path) -> None:
     path.unlink()
     _run().save(path)
     _run().resume(path)
+
+
+def _epochs(batches: object = None, net: nn.Module | None = None, **settings: Any) -> nn.Module:
+    """A plain training of a linear layer, or of a net."""
+    given: Any = [(torch.eye(3), torch.tensor([0, 1, 1]))] if batches is None else batches
+    return train(nn.Linear(3, 2) if net is None else net, lambda epoch: given, TrainConfig(**{"epochs": 1} | settings))
+
+
+_PLAIN, _NAN = torch.eye(3), torch.full((1, 3), float("nan"))
+_CLASSES = torch.tensor([0, 1, 1])
+LOOP_CASES: dict[str, Case] = {
+    "models/training/loop.py:__post_init__": (
+        lambda _: _epochs(epochs=0),
+        "choose epochs >= 1 and lr > 0",
+        lambda _: _epochs(epochs=1, lr=0.01),
+    ),
+    "models/training/loop.py:__post_init__#2": (
+        lambda _: _epochs(optimizer="adam"),
+        "choose one",
+        lambda _: (_epochs(optimizer="sgd"), _epochs(optimizer="adamw")),
+    ),
+    "models/training/loop.py:epoch": (
+        lambda _: _epochs([(_NAN, _CLASSES[:1])]),
+        "lower the learning rate, or look for NaN in the data",
+        lambda _: _epochs([(_NAN.nan_to_num(), _CLASSES[:1])], lr=0.001),
+    ),
+    "models/training/loop.py:epoch#2": (
+        lambda _: _epochs([]),
+        "give at least one",
+        lambda _: _epochs([(_PLAIN, _CLASSES)]),
+    ),
+    "models/training/loop.py:_logits": (
+        lambda _: _epochs([(_PLAIN[:1], _CLASSES[:1])], nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))),
+        "choose another `batch`, or data that the model takes",
+        lambda _: _epochs([(_PLAIN, _CLASSES)], nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))),
+    ),
+    "models/training/loop.py:_logits#2": (
+        lambda _: _epochs(net=nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))),
+        "train a model that returns logits [B, classes]",
+        lambda _: _epochs(net=nn.Linear(3, 2)),
+    ),
+    "fxpasses/cli/jobs/training_data.py:training_batches#2": (
+        lambda folder: next(training_batches(_own(folder, "((x, x), y)", _two_inputs()), 2, 0)),
+        "train it yourself, and give --weights",
+        lambda folder: ModelChoice("digits_cnn", _weights_of(folder)).load(),
+    ),
+    "fxpasses/cli/jobs/training_data.py:_labelled_batches": (
+        lambda folder: next(training_batches(_own(folder, "x", ModelInput((3,))), 2, 0)),
+        "give (inputs, labels) batches",
+        lambda folder: next(training_batches(_own(folder, "(x, y)", ModelInput((3,))), 2, 0)),
+    ),
+}
+
+
+def _two_inputs() -> Any:
+    examples = (torch.ones(2, 3), torch.ones(2, 3))
+    return LoadedModel("net", nn.Bilinear(3, 3, 2), (3,), UNIT_RANGE, pretrained=True, examples=examples)
+
+
+def _own(folder: Path, batch: str, model: Any) -> Any:
+    (folder / "own.py").write_text(
+        f"import torch\n\nx, y = torch.ones(2, 3), torch.arange(2)\nmake = lambda: [{batch}]\n"
+    )
+    return open_dataset(f"{folder / 'own.py'}:make", model)
+
+
+def _weights_of(folder: Path) -> Path:
+    torch.save(load_model("digits_cnn").module.state_dict(), folder / "w.pt")
+    return folder / "w.pt"
 
 
 TRAINING_CASES: dict[str, Case] = {
@@ -216,3 +294,4 @@ TRAINING_CASES: dict[str, Case] = {
         lambda _: refuse_beside_qat(is_trained=True, given=["--qat"]),
     ),
 }
+TRAINING_CASES |= LOOP_CASES

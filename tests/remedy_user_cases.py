@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from remedy_subjects import Case
 
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.model_input import ModelInput
+from fxpasses.models.users import user_batches
 from fxpasses.models.users.user_batches import Batch, BatchRules, checked_batches
 from fxpasses.models.users.user_code import load_factory
 from fxpasses.models.zoo import load_model
 
 ROWS, LABELS = torch.ones(2, 3), torch.tensor([0, 1])
 BATCHES, MODELS = "models/users/user_batches.py", "models/users/user_model.py"
-_HEAD = "import torch\nfrom torch import nn\n\n\ndef make():\n    return "
+_HEAD = "import torch\nfrom torch import nn\nfrom fxpasses.models.loaded_model import LoadedModel\n"
+_HEAD += "from fxpasses.models.model_input import UNIT_RANGE\n\n\ndef make():\n    return "
 
 
 def checked(batch: object, **rules: Any) -> Batch:
@@ -31,6 +35,49 @@ def file(folder: Path, result: str) -> str:
     """A file whose factory ``make`` returns the given expression."""
     (folder / "own.py").write_text(f"{_HEAD}{result}\n")
     return f"{folder / 'own.py'}:make"
+
+
+def all_empty() -> None:
+    """Endless empty batches, given up after a few."""
+    with patch.object(user_batches, "COUNTED", 10):
+        next(checked_batches(lambda: repeat(ROWS[:0]), BatchRules("the data", (3,)), Path("data.py")))
+
+
+def with_batches(folder: Path, body: str, **wanted: Any) -> Any:
+    """What the batches of a factory with this body give for an evaluation, and their number of inputs."""
+    (folder / "own.py").write_text(f"import torch\n\n\ndef make():\n    {body}\n")
+    source = open_dataset(f"{folder / 'own.py'}:make", ModelInput((3,)))
+    return list(source.evaluation(512, **wanted)), source.calibration_images
+
+
+def with_a_source(folder: Path, images: object) -> Any:
+    """Number of images of a caller's own source that reports one."""
+    (folder / "own.py").write_text(_SOURCE.format(images=images))
+    return open_dataset(f"{folder / 'own.py'}:make", ModelInput((1, 8, 8))).calibration_images
+
+
+def whole(vocabulary: str) -> str:
+    """Expression for a loaded model with this vocabulary."""
+    fields = f"(4,), UNIT_RANGE, pretrained=True, vocabulary={vocabulary}"
+    return f"LoadedModel('net', nn.Sequential(nn.Embedding(5, 3), nn.Flatten()), {fields})"
+
+
+_SOURCE = """
+from fxpasses.models.datasets import open_dataset
+from fxpasses.models.model_input import ModelInput
+
+
+class Own:
+    def __init__(self):
+        self.digits = open_dataset("digits", ModelInput((1, 8, 8)))
+
+    def __getattr__(self, name):
+        return {images} if name == "calibration_images" else getattr(self.digits, name)
+
+
+def make():
+    return Own()
+"""
 
 
 def model(folder: Path, result: str) -> Any:
@@ -95,6 +142,16 @@ USER_CASES: dict[str, Case] = {
         "give labels with every batch, or with none",
         lambda _: (all_checked((ROWS, LABELS), (ROWS, LABELS)), all_checked(ROWS, ROWS)),
     ),
+    f"{BATCHES}:checked_batches#2": (
+        lambda _: all_empty(),
+        "end it, or give images",
+        lambda _: (all_checked(ROWS[:0], ROWS), all_checked(ROWS[:0])),
+    ),
+    f"{BATCHES}:_require_plain#2": (
+        lambda _: checked(ROWS.to("meta")),
+        "give a batch that holds values, on the CPU",
+        lambda _: checked(torch.ones_like(ROWS.to("meta"), device="cpu")),
+    ),
     f"{BATCHES}:checked_batches#3": (
         lambda _: all_checked(),
         "give at least one batch",
@@ -119,6 +176,34 @@ USER_CASES: dict[str, Case] = {
         lambda folder: data(folder, "3"),
         "return an iterable of tensors or of (tensor, labels)",
         lambda folder: (data(folder, "[torch.ones(2, 3)]"), data(folder, "[(torch.ones(2, 3), torch.arange(2))]")),
+    ),
+    "models/users/user_data.py:calibration_images": (
+        lambda folder: with_batches(folder, "return [torch.ones(0, 3)]"),
+        "give at least one image",
+        lambda folder: with_batches(folder, "return [torch.ones(0, 3), torch.ones(1, 3)]"),
+    ),
+    "models/users/user_data.py:evaluation": (
+        lambda folder: with_batches(folder, "while True: yield torch.ones(512, 3)"),
+        "have the factory return an iterable with a length, as a DataLoader",
+        lambda folder: (
+            with_batches(folder, "yield torch.ones(512, 3)"),
+            with_batches(folder, "return [torch.ones(512, 3)] * 33"),
+        ),
+    ),
+    "models/users/user_data.py:_resized": (
+        lambda folder: with_batches(folder, "for _ in range(33): yield torch.ones(512, 3)", limit=17_000),
+        "ask for 16896",
+        lambda folder: with_batches(folder, "for _ in range(33): yield torch.ones(512, 3)", limit=16_896),
+    ),
+    "models/users/user_source.py:_number": (
+        lambda folder: with_a_source(folder, 0),
+        "return the true one",
+        lambda folder: with_a_source(folder, 1000),
+    ),
+    f"{MODELS}:_of_loaded": (
+        lambda folder: model(folder, whole("'five'")),
+        "give a Preprocessing, and an int",
+        lambda folder: model(folder, whole("5")),
     ),
     f"{MODELS}:_of_examples": (
         lambda folder: model(folder, "nn.Linear(3, 2), torch.ones(0, 3)"),

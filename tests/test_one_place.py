@@ -75,10 +75,18 @@ def test_keys_of_meta_are_in_one_file() -> None:
     assert META_KEYS.is_file()
 
 
-FREE_OF_OPERATORS = ("fxpasses.export.engines", "fxpasses.quantization", "fxpasses.capturing", "fxpasses.graph")
+FREE_OF_OPERATORS = (
+    *("fxpasses.export.engines", "fxpasses.quantization", "fxpasses.capturing", "fxpasses.graph"),
+    *("fxpasses.passes", "fxpasses.pruning", "fxpasses.micronet", "fxpasses.comparing", "fxpasses.precision"),
+    "fxpasses.binary",
+)
 """Modules that ask an operator's column or a table with a row for it, instead of comparing its name."""
 MAY_NAME_OPERATORS = {
     "fxpasses.graph.operator_table": "it is the table",
+    **dict.fromkeys(
+        (f"fxpasses.passes.{name}" for name in ("attention", "attention_masks", "attention_rank", "pooling")),
+        "each pass is of one operator",
+    ),
     "fxpasses.capturing.lifting": "a product with a constant is a linear layer",
     "fxpasses.quantization.int8.mixed_tensors": "parts of a tensor: cat joins them, slices take them apart",
     "fxpasses.quantization.int8.rewrites": "each rewrite is of one operator",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fxpasses.errors import GraphError
 
 from ..files import staged_folder
+from .limits import IN_TORCH
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -58,6 +59,6 @@ def not_valid(path: Path, error: Exception) -> GraphError:
     return GraphError(
         f"the ONNX model for {path}",
         why=f"onnx.checker: {str(error).splitlines()[0]}",
-        fix="deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')",
+        fix=IN_TORCH,
         step="to_onnx",
     )

@@ -8,7 +8,8 @@ from torch import fx, nn
 
 from fxpasses.errors import GraphError
 
-_IN_TORCH = "deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')"
+IN_TORCH = "deploy it in PyTorch: fx.export.save(graph, 'model.pt2'), and for int8 kernels fx.export.to_torch(graph)"
+"""Remedy for a graph of any stage that has no ONNX file."""
 
 
 def require_expressible(gm: fx.GraphModule) -> None:
@@ -25,16 +26,16 @@ def why_not_expressible(gm: fx.GraphModule, node: fx.Node) -> tuple[str, str] | 
         layer = gm.get_submodule(str(node.target))
         if isinstance(layer, nn.LSTM) and layer.proj_size:
             why = f"its hidden state is projected (proj_size={layer.proj_size}), which no ONNX operator does"
-            return why, f"train it without proj_size, or {_IN_TORCH}"
+            return why, f"train it without proj_size, or {IN_TORCH}"
         if isinstance(layer, (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)):
-            return "its windows are drawn at random, which no ONNX operator does", _IN_TORCH
+            return "its windows are drawn at random, which no ONNX operator does", IN_TORCH
     name = getattr(node.target, "__name__", "")
     if "fractional_max_pool" in name:
-        return "its windows are drawn at random, which no ONNX operator does", _IN_TORCH
+        return "its windows are drawn at random, which no ONNX operator does", IN_TORCH
     if "adaptive_max_pool" in name and _reads_indices(node):
         return (
             "something reads the indices of its maxima, which ONNX does not give",
-            f"use its values alone, or {_IN_TORCH}",
+            f"use its values alone, or {IN_TORCH}",
         )
     return None
 

@@ -9,6 +9,8 @@ from torch import fx
 
 from fxpasses.errors import GraphError
 
+from .limits import IN_TORCH
+
 if TYPE_CHECKING:
     import onnx_ir
 
@@ -46,7 +48,7 @@ def opset_needed(model: onnx_ir.Model, opset: int) -> tuple[str, int] | None:
             raise GraphError(
                 "this graph in ONNX",
                 why=f"it would hold {name}, which opsets {OPSETS[0]} to {OPSETS[-1]} do not have",
-                fix="deploy it in PyTorch: fx.export.to_torch(graph), or fx.export.save(graph, 'model.pt2')",
+                fix=IN_TORCH,
                 step="to_onnx",
             )
     return max(needed.items(), key=lambda pair: pair[1], default=None)

@@ -35,7 +35,7 @@ from ..wide_activations import WIDE_OPSET, check_wide_file, has_wide_activations
 from . import large as onnx_large
 from .decomposed import as_decomposed
 from .decompositions import kept_decompositions
-from .limits import require_expressible
+from .limits import IN_TORCH, require_expressible
 from .opsets import DEFAULT_OPSET, OLDER, OPSETS, default_opset, opset_needed, too_old
 from .output_names import name_outputs
 from .registry import kept_registry
@@ -271,7 +271,7 @@ def _remedy(gm: fx.GraphModule, opset: int, dynamic_batch: bool) -> str:
         with contextlib.suppress(GraphError):
             _run_exporter(gm, opset, False, None)
             return "export with dynamic_batch=False"
-    return "keep that operator out of the deployed graph, or deploy it in PyTorch: fx.export.to_torch(graph)"
+    return f"keep that operator out of the deployed graph, or {IN_TORCH}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -63,8 +63,6 @@ def check_structure(program: ExportedProgram) -> None:
         read_structure(pytree.treespec_dumps(spec), "the output")
     except RefusedError as error:
         raise InputError("this graph's output", why=f"no .pt2 file holds it: {error.why}", fix=fix) from None
-    except NotImplementedError as error:  # raised by torch for structures that it cannot save
-        raise InputError("this graph's output", why=f"torch.export cannot save it: {error}", fix=fix) from None
 
 
 def _is_plain(node: fx.Node) -> bool:

@@ -27,7 +27,6 @@ from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.stages import Stage, check_stage, graph_facts, set_stage, stage_of
 from fxpasses.quantization.numbers import ops
 from fxpasses.signature.free_sizes import set_free_sizes
-from fxpasses.user_frames import first_line
 
 from ..collector import collector_paused
 from ..files import write_bytes_atomic
@@ -95,7 +94,7 @@ def write_program(
         raise InputError(f"{path}", why="a saved graph is a .pt2 file", fix=f"name it {path.with_suffix('.pt2').name}")
     if not has_plain_names(gm):
         gm, program = with_plain_names(gm), None
-    saved = copy.copy(program) if program is not None else _exported(gm)
+    saved = copy.copy(program) if program is not None else exported_program(gm)
     check_structure(saved)
     saved.example_inputs = None  # they would be saved as well
     buffer = io.BytesIO()
@@ -105,18 +104,6 @@ def write_program(
     require_readable(gm, buffer, saved, operators)
     write_bytes_atomic(path, buffer.getbuffer())
     return path
-
-
-def _exported(gm: fx.GraphModule) -> ExportedProgram:
-    try:
-        return exported_program(gm)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # torch.export has no error class of its own
-        raise GraphError(
-            f"{type(gm).__name__} cannot be saved as .pt2",
-            why=f"torch.export: {first_line(error)}",
-            fix="torch.save(graph, 'graph.pt') keeps it as a pickle, for yourself: reading that runs what it says",
-            step="save",
-        ) from error
 
 
 def load(path: str | Path, *, operators: Collection[str] = ()) -> fx.GraphModule:

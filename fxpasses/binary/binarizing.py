@@ -22,7 +22,8 @@ from torch import fx, nn
 
 from ..errors import InputError
 from ..graph import binary_ops as ops
-from ..graph.edit import clip_bounds, insert_call, operator_name, replace_node, why_not_replaceable
+from ..graph.edit import clip_bounds, has_trait, insert_call, operator_name, replace_node, why_not_replaceable
+from ..graph.operators import Trait
 from ..graph.pass_runner import PassResult, run_passes
 from .layers import LatentConv2d, LatentLinear, LatentRule, latent_twin
 
@@ -74,7 +75,7 @@ class BinarizeWeights:
     def __call__(self, gm: fx.GraphModule) -> PassResult:
         """Apply the pass."""
         result = PassResult()
-        layers = [node for node in gm.graph.nodes if operator_name(gm, node) in ("conv2d", "linear")]
+        layers = [node for node in gm.graph.nodes if has_trait(gm, node, Trait.BINARY)]
         for node in layers:
             if self.keep_ends and node in (layers[0], layers[-1]):
                 result.skip(node, f"the {'first' if node is layers[0] else 'last'} layer stays float")

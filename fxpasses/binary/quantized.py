@@ -15,7 +15,8 @@ from typing import Any
 from torch import fx
 
 from ..errors import GraphError
-from ..graph.edit import operator_name
+from ..graph.edit import has_trait
+from ..graph.operators import Trait
 from ..passes.fusion import fuse
 from ..quantization.config import QuantConfig
 from ..quantization.int8.convert import convert
@@ -56,5 +57,5 @@ def quantize_binary(gm: fx.GraphModule, batches: Iterable[Any], config: QuantCon
 
 def binary_layers(gm: fx.GraphModule) -> list[str]:
     """Nodes of a FLOAT graph whose layers have weights of two or three levels for each output."""
-    layers = (node for node in gm.graph.nodes if operator_name(gm, node) in ("conv2d", "linear"))
+    layers = (node for node in gm.graph.nodes if has_trait(gm, node, Trait.BINARY))
     return [n.name for n in layers if level_scales(gm.get_submodule(str(n.target)).weight, 0) is not None]  # type: ignore[arg-type]  # layers have one

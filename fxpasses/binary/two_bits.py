@@ -39,7 +39,7 @@ class _LowerLevels(LowerLinear):
     def why_not(self, gm: fx.GraphModule, node: fx.Node, operator: str) -> str | None:
         """Reason why a node is not lowered; for a linear layer, also that its weights have more than three levels."""
         why = super().why_not(gm, node, operator)
-        if why is not None or operator != "linear":
+        if why is not None:
             return why
         weight = gm.get_submodule(str(node.target)).weight
         assert isinstance(weight, Tensor)

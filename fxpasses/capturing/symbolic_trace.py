@@ -22,13 +22,12 @@ from ..callers_code import is_a_failure
 from ..errors import GraphError
 from ..graph.graph_module import RecordedModule
 from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Trait
 from ..signature.model_call import argument_names, called
 from ..user_frames import calling_lines, first_line, users_frame
 from .remedies import layers_in, part_remedy, whole_module_remedy
 
 _MOST_LEAVES = 32
-_OPAQUE = frozenset({"attention", "recurrent"})
-"""Layers that are kept whole even with hooks, since no later step looks inside them."""
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[[fx.Proxy, Any], fx.Proxy]:
@@ -95,7 +94,7 @@ class _Tracer(fx.Tracer):
         if "parametrizations" in module_qualified_name.split("."):
             return False
         layer = VOCABULARY.layer(m)
-        if layer is not None and layer.name in _OPAQUE:
+        if layer is not None and Trait.OPAQUE in layer.traits:
             return True
         if _is_changed_from_outside(m):
             return False

@@ -32,6 +32,9 @@ _OPERATORS = {
     **{"LSTM": "recurrent", "GRU": "recurrent", "RNN": "recurrent", "DynamicQuantizeLSTM": "recurrent"},
 }
 """Names in the vocabulary; a name for several dimensionalities gets the number of dimensions appended."""
+_WITH_A_CONSTANT = {"matmul": "linear"}
+"""Names of operators whose second input is a constant."""
+_WEIGHTED = frozenset({"conv", "conv_transpose", "linear", "matmul", "batch_norm", "recurrent"})
 _SIZED = frozenset({"conv", "conv_transpose", "max_pool", "avg_pool"})
 _MOVING = frozenset({"max_pool", "reshape", "flatten", "permute", "pad", "cat", "slice", "split", "squeeze", "expand"})
 _WEIGHT_AT = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3}
@@ -131,8 +134,8 @@ class _Reader:
         return tuple(size for size in dimensions[1:] if size is not None)
 
     def _operator(self, node: Node, kind: str, weight: Weight | None) -> str:
-        if kind == "matmul" and weight is not None:
-            return "linear"
+        if weight is not None and kind in _WITH_A_CONSTANT:
+            return _WITH_A_CONSTANT[kind]
         if kind not in _SIZED:
             return kind
         kernel = node.attributes.get("kernel_shape")
@@ -176,7 +179,7 @@ class _Reader:
 
     def _weight_name(self, node: Node) -> str | None:
         """Name of the constant that holds a layer's weight, found through the operators that unpack it."""
-        if _OPERATORS.get(node.op) not in ("conv", "conv_transpose", "linear", "matmul", "batch_norm", "recurrent"):
+        if _OPERATORS.get(node.op) not in _WEIGHTED:
             return None
         name = node.input(_WEIGHT_AT.get(node.op, 1))
         for _ in range(8):

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from ..errors import GraphError
 from .meta_keys import DTYPE
 from .operator_table import VOCABULARY
-from .operators import Operator
+from .operators import Operator, Trait
 from .shapes import carried_meta
 
 M = TypeVar("M", bound=nn.Module)
@@ -42,6 +42,12 @@ def operator_name(gm: fx.GraphModule, node: fx.Node) -> str | None:
 
 def operator_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
     return VOCABULARY.operator(gm, node)
+
+
+def has_trait(gm: fx.GraphModule, node: fx.Node, trait: Trait) -> bool:
+    """Whether a node is of an operator of the vocabulary with a trait."""
+    operator = operator_of(gm, node)
+    return operator is not None and trait in operator.traits
 
 
 def call_sites(gm: fx.GraphModule, node: fx.Node) -> list[fx.Node]:

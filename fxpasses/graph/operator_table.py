@@ -480,8 +480,17 @@ _TRAITS = {
     Trait.FILLS: "pad",
     Trait.FLOAT_SUMS: "conv_transpose1d conv_transpose2d conv_transpose3d",
     Trait.LOOKS_UP: "embedding",
+    Trait.PASSES: "identity",
+    Trait.NORMALIZES: "batch_norm",
+    Trait.TO_SIZE: "adaptive_avg_pool2d",
+    Trait.MAXIMA: "max_pool1d max_pool2d max_pool3d",
+    Trait.CONTRACTS: "matmul",
+    Trait.SIGNS: "sign",
+    Trait.OPAQUE: "attention recurrent",
+    Trait.BINARY: "conv2d linear",
     Trait.RESCALES: "conv1d conv2d conv3d linear layer_norm",
 }
+_WINDOW_DIMS = {"max_pool1d": 1, "max_pool2d": 2, "max_pool3d": 3, "avg_pool2d": 2, "adaptive_avg_pool2d": 2}
 _REFUSES = {
     "add": refuses_binary,
     "mul": refuses_binary,
@@ -509,10 +518,11 @@ def _with_columns(operators: Iterable[Operator]) -> list[Operator]:
             traits=frozenset(trait for trait, names in having.items() if entry.name in names),
             refuses=_REFUSES.get(entry.name),
             selects=_SELECTS.get(entry.name),
+            window_dims=_WINDOW_DIMS.get(entry.name),
         )
         for entry in operators
     ]
-    unknown = {*_REFUSES, *_SELECTS, *chain(*having.values())} - {entry.name for entry in found}
+    unknown = {*_REFUSES, *_SELECTS, *_WINDOW_DIMS, *chain(*having.values())} - {entry.name for entry in found}
     assert not unknown, f"no such operators: {sorted(unknown)}"
     return found
 

@@ -52,6 +52,14 @@ class Trait(Enum):
     FILLS = "puts a constant around values"
     FLOAT_SUMS = "onnxruntime computes its sums in float, between integers, too"
     LOOKS_UP = "takes rows of a table, whose range is known"
+    PASSES = "gives back its input at inference"
+    NORMALIZES = "multiplies each channel by a number of its own, and adds one"
+    TO_SIZE = "averages to a size of the output that its call names"
+    MAXIMA = "gives maxima over windows"
+    CONTRACTS = "sums products of two tensors"
+    SIGNS = "gives -1 and 1 alone"
+    OPAQUE = "one layer with products inside, which no step looks into"
+    BINARY = "a layer that may be trained with weights of two or three levels"
     RESCALES = "a layer whose output channels may be multiplied by numbers through its weight and bias"
 
 
@@ -98,6 +106,7 @@ class Operator:
         onnx: its operator types in ONNX, for the audit.
         why_float: the reason for logs if it has no int8 form.
         traits: properties that steps depend on.
+        window_dims: number of dimensions at the end that its windows cover; None without windows.
         selects: whether a call only selects values, for operators of which only some calls do.
         refuses: returns the reason why a call has no int8 form, or None; for operators of which only some calls have
             one.
@@ -119,6 +128,7 @@ class Operator:
     onnx: tuple[str, ...] = ()
     why_float: str = ""
     traits: frozenset[Trait] = frozenset()
+    window_dims: int | None = None
     selects: Callable[[fx.Node], bool] | None = None
     refuses: Callable[[fx.Node], str | None] | None = None
 

@@ -6,8 +6,10 @@ import math
 
 from torch import Tensor, fx, nn
 
-from ..graph.edit import is_floating_point, operator_name
+from ..graph.edit import has_trait, is_floating_point, operator_name
 from ..graph.meta_keys import DTYPE, SHAPE
+from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Operator, Trait
 from ..graph.shapes import shape_of
 from ..macs import WholeSizes, batch_of, macs_by_node
 from .rows import Row, Widths
@@ -23,6 +25,7 @@ _FREE = frozenset(
 modes are not counted.
 """
 
+_POOLS = frozenset({Trait.AVERAGES, Trait.MAXIMA})
 _DOT_PRODUCTS = frozenset("conv1d conv2d conv3d linear".split())
 
 
@@ -48,7 +51,7 @@ class FloatRows:
         if node.op == "call_module":
             return self._module(node, name)
         work = self.function(node, name)
-        stored = _permutation(node) if name == "channel_shuffle" else ()
+        stored = _STORES[name](node) if name in _STORES else ()
         return None if work is None else Row(node.name, name or str(node.target), stored, (work,))
 
     def input_bits(self, node: fx.Node) -> int:
@@ -58,7 +61,7 @@ class FloatRows:
 
     def width(self, source: fx.Node) -> int:
         """Width in bits of a tensor's values: 1 for signs, else as asked for, else that of its dtype."""
-        if operator_name(self.gm, source) == "sign":
+        if has_trait(self.gm, source, Trait.SIGNS):
             return 1
         if operator_name(self.gm, source) in _FREE and source.all_input_nodes:
             return self.width(source.all_input_nodes[0])
@@ -91,19 +94,19 @@ class FloatRows:
         fresh = self._first(str(node.target))
         if name in _DOT_PRODUCTS:
             return self._layer(node, name, module, fresh=fresh)
-        stored = self._everything(module, name) if fresh else ()
+        stored = self._everything(node, module) if fresh else ()
         if node in self.macs:
             macs, bits = self.macs[node], self.input_bits(node)
-            if name in ("attention", "recurrent"):
+            if has_trait(self.gm, node, Trait.OPAQUE):
                 self.not_counted(f"what {name} computes beside its products")
             width = max(bits, max((s.bits for s in stored), default=bits))
             return Row(node.name, name or type(module).__name__, stored, (Work(macs, width, macs, macs=macs),))
         work = self.function(node, name)
         return Row(node.name, name or type(module).__name__, stored, () if work is None else (work,))
 
-    def _everything(self, module: nn.Module, name: str | None) -> tuple[Stored, ...]:
+    def _everything(self, node: fx.Node, module: nn.Module) -> tuple[Stored, ...]:
         """All tensors of a module; of an unmerged BatchNorm, one number for each channel."""
-        if name == "batch_norm":
+        if has_trait(self.gm, node, Trait.NORMALIZES):
             return plain("bias", getattr(module, "bias", None), self.widths.weight_bits) or plain(
                 "bias", getattr(module, "running_mean", None), self.widths.weight_bits
             )
@@ -150,23 +153,25 @@ class FloatRows:
         if name in PER_VALUE:
             multiplies, adds = PER_VALUE[name]
             return Work(multiplies * outputs, bits, adds * outputs)
-        if name is not None and ("pool" in name or name == "mean"):
-            return self.pool(node, name, outputs, bits)
-        if name == "channel_shuffle":
+        operator = VOCABULARY.by_name.get(name or "")
+        if operator is not None and _POOLS & operator.traits:
+            return self.pool(node, operator, outputs, bits)
+        if name in _STORES:
             return Work(outputs, bits, 0)
-        if name == "interpolate" and str(node.kwargs.get("mode", "nearest")).startswith("nearest"):
+        if operator is not None and operator.selects is not None and operator.selects(node):
             return None
         self.not_counted(name or str(getattr(node.target, "__name__", node.target)))
         return None
 
-    def pool(self, node: fx.Node, name: str, outputs: int, bits: int) -> Work:
-        if name in ("mean", "adaptive_avg_pool2d"):
+    def pool(self, node: fx.Node, operator: Operator, outputs: int, bits: int) -> Work:
+        """Work of an average or maximum over windows: those of a kernel, or all that one output is made of."""
+        if "kernel_size" not in operator.settings:
             window = max(self.values(node.all_input_nodes[0]) // max(outputs, 1), 1)
         else:
-            dims, size = int(name[-2]), node.kwargs.get("kernel_size", 1)
+            dims, size = operator.window_dims or 0, node.kwargs.get("kernel_size", 1)
             window = math.prod(size) if isinstance(size, (tuple, list)) else int(str(size)) ** dims
         is_float = self.widths.activation_bits is None
-        return pooled(outputs, window, bits, average="max" not in name, is_float=is_float)
+        return pooled(outputs, window, bits, average=Trait.MAXIMA not in operator.traits, is_float=is_float)
 
     def not_counted(self, what: str) -> None:
         if what not in self.uncounted:
@@ -181,3 +186,7 @@ def _permutation(node: fx.Node) -> tuple[Stored, ...]:
     """Stored matrix of a channel shuffle, which the challenge counts as a product with a sparse matrix of ones."""
     channels = (shape_of(node) or (1, 1))[1]
     return (Stored("permutation", channels * channels, channels, 1, channels * channels),)
+
+
+_STORES = {"channel_shuffle": _permutation}
+"""What operators without parameters store, by operator: each value is multiplied once by what is stored."""

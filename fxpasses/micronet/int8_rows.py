@@ -89,8 +89,8 @@ class _Int8Rows:
         return Row(result.name, result.operator.name, self._layer_stored(result.layer, weight), (work,))
 
     def _work(self, call: Int8Call, outputs: int, bits: int) -> tuple[Work, ...]:
-        name = call.operator.name
-        if name == "matmul":
+        operator, name = call.operator, call.operator.name
+        if Trait.CONTRACTS in operator.traits:
             length = (call.node.args[0].meta[SHAPE])[-1] if isinstance(call.node.args[0], fx.Node) else 1
             exact = min(FLOAT_BITS, 2 * bits + int(length - 1).bit_length())
             return (Work(outputs * length, bits, outputs * (length - 1), exact, outputs * length),)
@@ -98,10 +98,10 @@ class _Int8Rows:
             multiplies, adds = PER_VALUE[name]
             same = len({q.scale for q in call.x}) == 1
             return (Work(multiplies * outputs, bits, adds * outputs, bits + 1 if same else FLOAT_BITS),)
-        if "pool" in name or name == "mean":
-            window = self.floats.pool(call.node, name, outputs, bits)
-            size = window.multiplies // outputs + 1 if "max" in name else window.adds // outputs + 1
-            return (pooled(outputs, size, bits, average="max" not in name, is_float=False),)
+        if (takes_maxima := Trait.MAXIMA in operator.traits) or Trait.AVERAGES in operator.traits:
+            window = self.floats.pool(call.node, operator, outputs, bits)
+            size = window.multiplies // outputs + 1 if takes_maxima else window.adds // outputs + 1
+            return (pooled(outputs, size, bits, average=not takes_maxima, is_float=False),)
         work = self.floats.function(call.node, name)
         return () if work is None else (work,)
 

@@ -17,14 +17,15 @@ from torch import Tensor, fx, nn
 
 from ..graph.edit import (
     bypass,
+    has_trait,
     is_finite,
     module_of,
     only_reader,
-    operator_name,
     why_not_plain,
     why_not_replaceable,
     with_parameters,
 )
+from ..graph.operators import Trait
 from ..graph.pass_runner import PassResult
 from ..graph.shapes import shape_of
 
@@ -99,7 +100,7 @@ def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
 
 
 def _batch_norms(gm: fx.GraphModule) -> list[fx.Node]:
-    return [n for n in gm.graph.nodes if operator_name(gm, n) == "batch_norm"]
+    return [n for n in gm.graph.nodes if has_trait(gm, n, Trait.NORMALIZES)]
 
 
 def why_not_affine(gm: fx.GraphModule, bn_node: fx.Node) -> str | None:

@@ -12,6 +12,7 @@ from torch import fx
 
 from ..graph.edit import bypass, operator_name
 from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Trait
 from ..graph.pass_runner import PassResult
 
 
@@ -48,4 +49,4 @@ def find_equal_calls(gm: fx.GraphModule) -> dict[fx.Node, fx.Node]:
 def may_drop_values(gm: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node is a dropout, or another operator that is an identity at inference."""
     found = VOCABULARY.spelling(gm, node)
-    return found is not None and found[0].name == "identity"
+    return found is not None and Trait.PASSES in found[0].traits

@@ -14,6 +14,7 @@ from ..graph.edit import (
     BOUNDS,
     bypass,
     clip_bounds,
+    has_trait,
     is_floating_point,
     only_reader,
     operator_name,
@@ -21,6 +22,7 @@ from ..graph.edit import (
     why_not_plain,
 )
 from ..graph.operator_table import VOCABULARY
+from ..graph.operators import Trait
 from ..graph.pass_runner import PassResult
 from ..graph.shapes import shape_of
 
@@ -43,9 +45,9 @@ def drop_identities(gm: fx.GraphModule) -> PassResult:
 
 def _is_candidate(gm: fx.GraphModule, node: fx.Node) -> bool:
     found = VOCABULARY.spelling(gm, node)
-    if found is not None and found[0].name == "identity":
+    if found is not None and Trait.PASSES in found[0].traits:
         return True
-    return operator_name(gm, node) == "adaptive_avg_pool2d" and _spatial(node) == _spatial(node.args[0])
+    return has_trait(gm, node, Trait.TO_SIZE) and _spatial(node) == _spatial(node.args[0])
 
 
 def _spatial(node: object) -> tuple[int, ...] | None:
@@ -55,7 +57,7 @@ def _spatial(node: object) -> tuple[int, ...] | None:
 
 def _why_not_drop(gm: fx.GraphModule, node: fx.Node) -> str | None:
     found = VOCABULARY.spelling(gm, node)
-    if found is None or found[0].name != "identity":
+    if found is None or Trait.PASSES not in found[0].traits:
         return None
     if node.op == "call_module":
         module = gm.get_submodule(str(node.target))

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from ..graph.edit import insert_call, operator_name, replace_node
+from ..graph.edit import has_trait, insert_call, operator_name, replace_node
 from ..graph.meta_keys import SHAPE
+from ..graph.operators import Trait
 from ..graph.pass_runner import PassResult
 from ..graph.shapes import shape_of
 
@@ -50,7 +51,7 @@ def adaptive_to_plain_pool(gm: fx.GraphModule) -> PassResult:
     """Rewrite an adaptive average pool whose output size divides its input as a plain average pool."""
     result = PassResult()
     for node in list(gm.graph.nodes):
-        if operator_name(gm, node) != "adaptive_avg_pool2d":
+        if not has_trait(gm, node, Trait.TO_SIZE):
             continue
         source, out = node.args[0], (shape_of(node) or ())[2:]
         size = (shape_of(source) or ())[2:] if isinstance(source, fx.Node) else ()

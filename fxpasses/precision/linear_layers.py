@@ -15,6 +15,8 @@ from ..graph.stages import Stage, graph_facts, set_stage
 from ..quantization.config import Override
 from .lowered import finish
 
+MADE = frozenset({"linear"})
+"""Operators for which a step makes a module of its own, by its ``make``."""
 LAYERS = (
     *(f"conv{d}d" for d in (1, 2, 3)),
     *(f"conv_transpose{d}d" for d in (1, 2, 3)),
@@ -79,7 +81,7 @@ class LowerLinear:
                 return f"asked for by {pattern!r}"
         if operator in self.others:
             return self.others[operator].why_not(gm, node)
-        if operator != "linear":
+        if operator not in MADE:
             return self.why_float.get(operator, "it is no linear layer")
         return why_not_plain(gm.get_submodule(str(node.target)))
 

@@ -241,7 +241,8 @@ def _require_plain(inputs: Tensor, what: str) -> None:
         fix = "give torch.nested.to_padded_tensor(batch, 0.0)" if inputs.is_nested else "give batch.to_dense()"
         raise InputError(f"{what} is {kind}", why="a model reads dense tensors", fix=fix)
     if inputs.device.type != "cpu":
-        raise InputError(f"{what} is on {inputs.device}", why="everything runs on the CPU", fix="give batch.cpu()")
+        fix = "give a batch that holds values, on the CPU" if inputs.is_meta else "give batch.cpu()"
+        raise InputError(f"{what} is on {inputs.device}", why="everything runs on the CPU", fix=fix)
     if inputs.dtype not in _DTYPES:
         raise InputError(
             f"{what} is of {inputs.dtype}", why="a model reads real or whole numbers", fix="give batch.float()"

@@ -50,10 +50,11 @@ def hugging_face_blueprint(name: str, image_size: int | None = None) -> Blueprin
     raise InputError(
         f"hf/{name} takes {first} first",
         why="only input_ids, pixel_values and input_values are known here",
-        fix="write a path/file.py:factory that returns the module and its example inputs",
+        fix=FACTORY,
     )
 
 
+FACTORY = "write a path/file.py:factory that returns the module and its example inputs"
 SAFE = "save it with model.save_pretrained(folder, safe_serialization=True)"
 
 
@@ -66,20 +67,38 @@ def _loaded(folder: Path, name: str) -> nn.Module:
             why="the package transformers is not installed",
             fix="pip install 'fxpasses[hf]'",
         ) from error
+    from safetensors import SafetensorError
     from transformers import AutoConfig
 
+    fix = FACTORY
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         kind = getattr(transformers, (config.architectures or ["?"])[0], None)
         if kind is None:
             raise ValueError(f"transformers has no {config.architectures}")
-        module: nn.Module = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, attn_implementation="eager"
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        fix = SAFE
+        module = _with_weights(kind, folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise InputError(f"hf/{name} cannot be loaded", why=first_line or type(error).__name__, fix=SAFE) from error
+        raise InputError(f"hf/{name} cannot be loaded", why=first_line or type(error).__name__, fix=fix) from error
     return module.eval()
+
+
+def _with_weights(kind: Any, folder: Path) -> nn.Module:
+    """A model with the weights of a folder; ValueError if some are missing, which transformers would make at random."""
+    module: nn.Module
+    module, found = kind.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="eager",
+        output_loading_info=True,
+    )
+    missing = sorted(key for key in found["missing_keys"] if not key.endswith("num_batches_tracked"))
+    if missing:
+        raise ValueError(f"model.safetensors lacks {len(missing)} of its weights, among them {missing[0]}")
+    return module
 
 
 def _of_text(module: nn.Module, config: Any, mask: str | None, tokens: int | None) -> Blueprint:

@@ -50,7 +50,7 @@ def tables_without(operator: Operator) -> list[str]:
             or operator.weight_axis is not None
             or operator.scaling is Scaling.SHARED
             or averages
-            or "pool" in operator.name
+            or Trait.MAXIMA in operator.traits
             or operator.name in COUNTED_APART
         ),
     }

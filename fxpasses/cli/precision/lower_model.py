@@ -88,10 +88,12 @@ def _require_finite(lowered: fx.GraphModule, lowering: Lowering, given: Input) -
     node = first_overflow(lowered, inputs if isinstance(inputs, tuple) else (inputs,))
     if node is None:
         return
+    casts = node.target == "to"  # of a node that stays in float32, whose values go on in half precision
     raise InputError(
         f"--method {lowering.method}",
-        why=f"node {node.name} overflows: {lowering.precision} does not reach as far as its values",
-        fix=f"--keep-float {node.name}, or --method bf16, which has the range of float32",
+        why=f"node {node.all_input_nodes[0].name if casts else node.name} overflows: "
+        f"{lowering.precision} does not reach as far as its values",
+        fix="use --method bf16, which has the range of float32",
     )
 
 

@@ -252,7 +252,8 @@ def check_something_went(pruned: Pruned, settings: Pruning) -> None:
         raise InputError(
             f"ratio {settings.ratio:g} removes no channel",
             why=f"counts are multiples of {settings.round_to}, and no layer is nearer to fewer of them",
-            fix=f"give a larger --ratio, or --round-to {max(1, settings.round_to // 2)}",
+            fix="give a larger --ratio"
+            + (f", or --round-to {settings.round_to // 2}" if settings.round_to > 1 else ""),
         )
 
 

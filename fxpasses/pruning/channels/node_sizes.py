@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
 from torch import fx
 
 from ...graph.edit import operator_name
@@ -27,22 +27,14 @@ def fix_sizes(removal: Removal, nodes: Mapping[fx.Node, fx.Node]) -> None:
     gm = removal.dependencies.gm
     for node, twin in nodes.items():
         name = operator_name(gm, node)
-        if name in ("reshape", "expand"):
-            _fix_shape(removal, node, twin, "shape" if name == "reshape" else "size")
+        if name in _FIXES:
+            _FIXES[name](removal, node, twin)
         elif is_unflatten(node):
             _fix_unflatten(removal, node, twin)
-        elif name == "pad":
-            _fix_pad(removal, node, twin)
-        elif name == "slice" and node.args[0] in removal.dependencies.labelling.of:
-            _fix_slice(removal, node, twin)
-        elif name == "scaled_dot_product_attention" and node.target is F.scaled_dot_product_attention:
-            _fix_scale(removal, node, twin)
         elif node.op == "call_method" and node.target == "size" and len(node.args) == 2:
             _fix_answer(removal, node.args[0], node.args[1], twin)
         elif node.target is operator.getitem:
-            asked = node.args[0]
-            if isinstance(asked, fx.Node) and (asked.target == "size" or asked.target is getattr):
-                _fix_answer(removal, asked.args[0], node.args[1], twin)
+            _fix_picked(removal, node, twin)
 
 
 def _labels(removal: Removal, node: object) -> tuple[Dim, ...]:
@@ -107,6 +99,18 @@ def _fix_slice(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
         twin.args = (twin.args[0], tuple(fixed))
 
 
+def _fix_item(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
+    """Fix what ``[...]`` takes: a part of a tensor, or one of the sizes that a node gives."""
+    fix = _fix_slice if node.args[0] in removal.dependencies.labelling.of else _fix_picked
+    fix(removal, node, twin)
+
+
+def _fix_picked(removal: Removal, node: fx.Node, twin: fx.Node) -> None:
+    asked = node.args[0]
+    if isinstance(asked, fx.Node) and (asked.target == "size" or asked.target is getattr):
+        _fix_answer(removal, asked.args[0], node.args[1], twin)
+
+
 def _slice_of(removal: Removal, dim: Atoms, part: slice) -> slice:
     if part == slice(None) or not _changed(removal, dim):
         return part
@@ -133,3 +137,13 @@ def _fix_answer(removal: Removal, asked: object, axis: object, twin: fx.Node) ->
     for user in list(twin.users):
         user.args = fx.node.map_arg(user.args, lambda n: size if n is twin else n)
         user.kwargs = fx.node.map_arg(user.kwargs, lambda n: size if n is twin else n)
+
+
+_FIXES: dict[str | None, Callable[[Removal, fx.Node, fx.Node], None]] = {
+    "reshape": partial(_fix_shape, setting="shape"),
+    "expand": partial(_fix_shape, setting="size"),
+    "pad": _fix_pad,
+    "slice": _fix_item,
+    "scaled_dot_product_attention": _fix_scale,
+}
+"""What rewrites the sizes in a call, by its operator."""

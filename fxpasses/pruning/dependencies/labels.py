@@ -25,7 +25,7 @@ from torch import Tensor, fx
 from ...graph.edit import operator_of
 from ...graph.meta_keys import SHAPE
 from ...graph.operator_table import VOCABULARY
-from ...graph.operators import Operator
+from ...graph.operators import Operator, Trait
 from ...graph.ownership import tensor_at
 from ...graph.shapes import is_tensor, shape_of
 from .atoms import AtomClasses, Atoms
@@ -204,7 +204,7 @@ def is_unflatten(node: fx.Node) -> bool:
 def _identity_of(gm: fx.GraphModule, node: fx.Node) -> Operator | None:
     """The identity operator; it has many spellings in a graph that was not fused, and no canonical one."""
     found = VOCABULARY.spelling(gm, node)
-    return found[0] if found is not None and found[0].name == "identity" and node.args else None
+    return found[0] if found is not None and Trait.PASSES in found[0].traits and node.args else None
 
 
 def _only_reads_sizes(node: fx.Node) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import fx
 
+from ...graph.edit import operator_of
 from ...graph.shapes import is_tensor, shape_of
 from .labels import Dim, Labelling, Labels, Rules
 
@@ -105,8 +106,9 @@ def _mean(state: Labelling, node: fx.Node) -> Labels:
 
 @RULES.of("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool2d", "adaptive_avg_pool2d", "interpolate")
 def _window(state: Labelling, node: fx.Node) -> Labels:
-    given, name = state.input(node), getattr(node.target, "__name__", "")
-    spatial = len(given) - 2 if name == "interpolate" else int(name[-2])
+    given, operator = state.input(node), operator_of(state.gm, node)
+    covered = operator.window_dims if operator is not None else None
+    spatial = len(given) - 2 if covered is None else covered
     kept = len(given) - spatial
     state.freeze(node, "slides a window along this dimension", *given[kept:])
     return (*given[:kept], *(None,) * spatial)

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...errors import InputError
-from ...graph.edit import call_sites, only_reader, operator_name
+from ...graph.edit import call_sites, has_trait, only_reader
+from ...graph.operators import Trait
 from .layers import Layer, by_output
 
 CHANNELS_ONLY = ("fpgm", "bn_scale", "activation")
@@ -88,7 +89,7 @@ def _batch_norm_scales(gm: fx.GraphModule, layers: Mapping[str, Layer]) -> dict[
         if node.op != "call_module" or str(node.target) not in layers or len(call_sites(gm, node)) > 1:
             continue
         reader = only_reader(node)
-        if reader is not None and operator_name(gm, reader) == "batch_norm":
+        if reader is not None and has_trait(gm, reader, Trait.NORMALIZES):
             gamma = gm.get_submodule(str(reader.target)).weight
             if isinstance(gamma, nn.Parameter):
                 found[str(node.target)] = gamma.detach().float().abs()

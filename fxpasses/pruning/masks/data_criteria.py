@@ -16,6 +16,7 @@ from torch import Tensor, fx
 
 from ...errors import InputError
 from ...graph.edit import only_reader, operator_of
+from ...graph.operators import Trait
 from ...graph.pass_runner import copy_graph
 from ...signature.label_check import require_classes
 from .criteria import Granularity
@@ -122,7 +123,7 @@ def _behind_activation(gm: fx.GraphModule, node: fx.Node) -> fx.Node:
     """
     while (reader := only_reader(node)) is not None:
         operator = operator_of(gm, reader)
-        if operator is None or not (operator.name == "batch_norm" or operator.elementwise):
+        if operator is None or not (Trait.NORMALIZES in operator.traits or operator.elementwise):
             break
         node = reader
     return node

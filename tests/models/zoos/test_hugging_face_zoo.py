@@ -65,6 +65,28 @@ def test_images(tmp_path: Path) -> None:
         load_model(f"hf/{tmp_path}")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_loaded(tmp_path: Path) -> None:
+    from transformers import ViTConfig, ViTForImageClassification, ViTModel
+
+    config = ViTConfig(**WIDTHS, image_size=32, patch_size=8)
+    ViTModel(config).save_pretrained(tmp_path)
+    known = json.loads((tmp_path / "config.json").read_text())
+    for change in ({"architectures": ["ViTForNothing"]}, {"model_type": "nothing"}):
+        (tmp_path / "config.json").write_text(json.dumps(known | change))
+        with pytest.raises(InputError, match=r"(?s)cannot be loaded.*fix: write a path/file.py:factory"):
+            load_model(f"hf/{tmp_path}")
+    (tmp_path / "config.json").write_text(json.dumps(known | {"architectures": ["ViTForImageClassification"]}))
+    with pytest.raises(InputError, match=r"(?s)lacks 2 of its weights, among them classifier.bias.*fix: save it"):
+        load_model(f"hf/{tmp_path}")
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match=r"(?s)cannot be loaded.*fix: save it"):
+        load_model(f"hf/{tmp_path}")
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    assert load_model(f"hf/{tmp_path}").pretrained
+
+
 TOKENIZED = """
 import torch
 
