@@ -19,9 +19,9 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from conftest import ROOT
 from remedy_subjects import Case, each, float_file
 from remedy_user_cases import model as own_model
+from repository import ROOT
 from safetensors.torch import save_file
 from torch import nn
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
@@ -60,7 +61,11 @@ def watch_known(gm: fx.GraphModule, tensors: Iterable[fx.Node]) -> None:
         with gm.graph.inserting_after(node):
             watcher = gm.graph.call_module(name, (node,))
         watcher.meta = carried_meta(node)
-        node.replace_all_uses_with(watcher, delete_user_cb=lambda user, own=watcher: user is not own)
+        node.replace_all_uses_with(watcher, delete_user_cb=partial(_is_other, watcher))
+
+
+def _is_other(own: fx.Node, user: fx.Node) -> bool:
+    return user is not own
 
 
 def find_known(gm: fx.GraphModule) -> list[fx.Node]:

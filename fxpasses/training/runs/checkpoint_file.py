@@ -64,18 +64,19 @@ def read_checkpoint(path: Path, made_of: str) -> dict[str, Any]:
             why="it is torn, or holds something else than tensors and plain data",
             fix="remove it and start again, or give one that is whole",
         ) from error
-    _require_checkpoint(path, content)
-    if content.get("made_of") != made_of:
+    found = _require_checkpoint(path, content)
+    if found.get("made_of") != made_of:
         raise InputError(
             f"the checkpoint {path} is of another run",
             why="its model, bits or settings are others than those given now",
             fix="resume with the same model and settings, or give another checkpoint path",
         )
-    return content
+    return found
 
 
-def _require_checkpoint(path: Path, content: Any) -> None:
-    mark = content.get("format") if isinstance(content, dict) else None
+def _require_checkpoint(path: Path, content: Any) -> dict[str, Any]:
+    found: dict[str, Any] = content if isinstance(content, dict) else {}
+    mark = found.get("format")
     if isinstance(mark, str) and mark.startswith(_MARK) and mark != FORMAT:
         raise InputError(
             f"{path} is a checkpoint of another version",
@@ -86,3 +87,4 @@ def _require_checkpoint(path: Path, content: Any) -> None:
         raise InputError(
             f"{path} is no training checkpoint", why="it has no mark of one", fix="give the file that training wrote"
         )
+    return found
