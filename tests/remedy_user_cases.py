@@ -44,7 +44,7 @@ def all_empty() -> None:
 
 
 def with_batches(folder: Path, body: str, **wanted: Any) -> Any:
-    """What the batches of a factory with this body give for an evaluation, and their number of inputs."""
+    """Result of an evaluation on the batches of a factory with this body, and their number of inputs."""
     (folder / "own.py").write_text(f"import torch\n\n\ndef make():\n    {body}\n")
     source = open_dataset(f"{folder / 'own.py'}:make", ModelInput((3,)))
     return list(source.evaluation(512, **wanted)), source.calibration_images

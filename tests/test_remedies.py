@@ -98,7 +98,7 @@ def _noting(make: Callable[..., None], found: dict[int, str | None]) -> Callable
 
 
 def _made_at(error: BaseException | None, made_at: dict[int, str | None]) -> list[str | None]:
-    """Where an error was made, and those that it tells of with further words, as a pass runner does."""
+    """Places where an error and its causes were made; a pass runner tells of a cause with further words."""
     return [] if error is None else [made_at.get(id(error)), *_made_at(error.__cause__, made_at)]
 
 

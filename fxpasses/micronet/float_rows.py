@@ -189,4 +189,4 @@ def _permutation(node: fx.Node) -> tuple[Stored, ...]:
 
 
 _STORES = {"channel_shuffle": _permutation}
-"""What operators without parameters store, by operator: each value is multiplied once by what is stored."""
+"""Stored numbers of operators without parameters, by operator: each value is multiplied once by one of them."""

@@ -146,4 +146,4 @@ _FIXES: dict[str | None, Callable[[Removal, fx.Node, fx.Node], None]] = {
     "slice": _fix_item,
     "scaled_dot_product_attention": _fix_scale,
 }
-"""What rewrites the sizes in a call, by its operator."""
+"""Functions that rewrite the sizes in a call, by its operator."""
