@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterable
 from functools import partial
 
-import torch
 from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of, submodule_path
 from ...graph.shapes import carried_meta
+from .deferred import DeferredEnds
 from .range_search import Range
 
 KNOWN = "fxpasses_known"
@@ -27,30 +27,22 @@ MOST_HALVINGS = 12
 
 
 class LargestValues(nn.Module):
-    """Module that returns its input and records its smallest and largest values."""
+    """Module that returns its input and records its smallest and largest values, on their device."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: Tensor | None = None
+        self.ends = DeferredEnds()
 
     def forward(self, x: Tensor) -> Tensor:
         if x.numel():
-            self.take_in(torch.stack(torch.aminmax(x.detach())))
+            self.ends.add(x.detach())
         return x
-
-    def take_in(self, ends: Tensor) -> None:
-        """Extend the recorded values by a smallest and a largest one, ``[2]``."""
-        if self.seen is not None:
-            ends = torch.stack((torch.minimum(self.seen[0], ends[0]), torch.maximum(self.seen[1], ends[1])))
-        self.seen = ends
 
     @property
     def range(self) -> Range | None:
         """Smallest and largest value; None before any data."""
-        if self.seen is None:
-            return None
-        low, high = self.seen.tolist()
-        return low, high
+        low, high = self.ends.read()
+        return None if (low, high) == (math.inf, -math.inf) else (low, high)
 
 
 def watch_known(gm: fx.GraphModule, tensors: Iterable[fx.Node]) -> None:

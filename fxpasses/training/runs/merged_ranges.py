@@ -8,7 +8,6 @@ before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -92,10 +91,9 @@ def _of_others(histogram: StreamingHistogram) -> list[StreamingHistogram]:
 
 def _take_in_others(values: LargestValues) -> None:
     """Extend the largest values of a tensor by those of the other processes; one without data adds nothing."""
-    nothing = torch.tensor([math.inf, -math.inf])
-    own = nothing if values.seen is None else values.seen.float().cpu()
+    own = torch.tensor(values.ends.read())
     of_all = [torch.empty_like(own) for _ in range(processes())]
     dist.all_gather(of_all, own)
     for ends in of_all:
         if bool(ends[0] <= ends[1]):
-            values.take_in(ends)
+            values.ends.add(ends)
