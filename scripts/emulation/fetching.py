@@ -18,7 +18,7 @@ from emulation.cache import Unavailable, made_once
 from emulation.cpus import ARM, EMULATED, Cpu, Emulation, command_on
 from emulation.packages import COUNTING_RELEASE, RELEASE, run_tool, unpack_debian, unpack_wheels
 
-ARM_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6")
+PYTHON_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6")
 ARM_TORCH = "2.10.0"
 """Version of PyTorch for ARM: the last release whose aarch64 wheel in the registry is a CPU build."""
 TORCH_NEEDS = ("typing_extensions", "sympy", "networkx", "jinja2", "filelock", "fsspec", "setuptools", "numpy")
@@ -51,7 +51,7 @@ def fetch_arm_root(cache: Path) -> Path:
     """Fetch the file system of an ARM machine with Python, unpacked but not configured."""
 
     def make(folder: Path) -> None:
-        unpack_debian(ARM_PACKAGES, "arm64", folder, release=RELEASE)
+        unpack_debian(PYTHON_PACKAGES, "arm64", folder, release=RELEASE)
         for name in ("bin", "lib"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(f"usr/{name}")
@@ -59,7 +59,7 @@ def fetch_arm_root(cache: Path) -> Path:
     return made_once(cache / f"arm-root-{RELEASE}", make)
 
 
-def arm_python(root: Path) -> str:
+def python_of(root: Path) -> str:
     """Version of Python below the root: ``"3.13"``."""
     found = sorted((root / "usr" / "bin").glob("python3.*[0-9]"))
     if not found:
@@ -70,7 +70,7 @@ def arm_python(root: Path) -> str:
 def fetch_emulation(cache: Path) -> Emulation:
     """Fetch all files that onnxruntime needs on every emulated CPU."""
     qemu, root = fetch_qemu(cache), fetch_arm_root(cache)
-    python = arm_python(root)
+    python = python_of(root)
     wanted = f"onnxruntime=={version('onnxruntime')}"
     wheels = made_once(cache / f"arm-{wanted}", lambda folder: unpack_wheels([wanted, "numpy"], python, folder))
     return Emulation(qemu, arm_root=root, arm_python=f"usr/bin/python{python}", arm_wheels=(wheels,))
@@ -79,7 +79,7 @@ def fetch_emulation(cache: Path) -> Emulation:
 def fetch_torch(cache: Path, emulation: Emulation) -> Emulation:
     """Replace onnxruntime by PyTorch for ARM in an emulation."""
     assert emulation.arm_root is not None
-    python = arm_python(emulation.arm_root)
+    python = python_of(emulation.arm_root)
     wanted = f"torch=={ARM_TORCH}"
 
     def make(folder: Path) -> None:

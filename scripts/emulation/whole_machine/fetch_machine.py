@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from emulation.cache import Unavailable, made_once
-from emulation.fetching import ARM_PACKAGES, arm_python
+from emulation.fetching import PYTHON_PACKAGES, python_of
 from emulation.packages import RELEASE, unpack_debian, unpack_wheels
 from emulation.whole_machine.image import BOOT_LOADER, KERNEL, LIBRARIES, ROOT, pack
 
@@ -57,8 +57,8 @@ def _only(folder: Path, pattern: str) -> Path:
 def _make_root(folder: Path, wanted: str) -> None:
     """Write the archive of a root with Python, onnxruntime and nothing else."""
     root = folder / "root"
-    unpack_debian(ARM_PACKAGES, "amd64", root, release=RELEASE)
-    unpack_wheels([wanted, "numpy"], arm_python(root), root / "wheels", "x86_64")
+    unpack_debian(PYTHON_PACKAGES, "amd64", root, release=RELEASE)
+    unpack_wheels([wanted, "numpy"], python_of(root), root / "wheels", "x86_64")
     for unread in ("var", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / unread, ignore_errors=True)
     for name in ("bin", "lib", "lib64"):

@@ -14,10 +14,10 @@ from emulation.fetching import (
     ARM_TORCH,
     COUNTER,
     PLUGIN,
-    arm_python,
     fetch_counting,
     fetch_emulation,
     fetch_torch,
+    python_of,
     with_project,
 )
 
@@ -113,7 +113,7 @@ def test_our_own_code_comes_first(tmp_path: Path) -> None:
 def test_a_root_without_python(tmp_path: Path) -> None:
     (tmp_path / "usr" / "bin").mkdir(parents=True)
     with pytest.raises(Unavailable, match="its packages hold none"):
-        arm_python(tmp_path)
+        python_of(tmp_path)
 
 
 def test_the_plugin_compiles_without_warnings(tmp_path: Path) -> None:
