@@ -8,10 +8,24 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
+
+
+class _AsItIsNow(SourceFileLoader):
+    """Compiles the file each time.
+
+    Python's cache of bytecode knows a file by its size and the second of its last change: a script that writes a file
+    twice in one second would get the first one's net. Nothing is written beside the file, either.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def is_user_code(spec: str) -> bool:
@@ -33,14 +47,15 @@ def load_factory(spec: str) -> Callable[[], object]:
     if not path.is_file():
         why = "it is no file" if path.exists() else "there is no such file"
         raise InputError(f"cannot open {path}", why=why, fix="check the path before the colon")
-    module_spec = importlib.util.spec_from_file_location(f"_fxpasses_user_{path.stem}", path)
+    module_name = f"_fxpasses_user_{path.stem}"
+    loader = _AsItIsNow(module_name, str(path.absolute()))
+    module_spec = importlib.util.spec_from_loader(module_name, loader)
     assert module_spec is not None
-    assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     # Dataclasses and pickling inside the file look their module up by name.
     sys.modules[module_spec.name] = module
     with told_as_the_callers(f"running {path} failed", "make the file importable on its own", path.absolute()):
-        module_spec.loader.exec_module(module)
+        loader.exec_module(module)
     # Its own dictionary: a __getattr__ of the file would be run.
     factory: Callable[[], object] | None = vars(module).get(name)
     if factory is None or not callable(factory):

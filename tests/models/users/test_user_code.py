@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ def test_only_python_files_are_user_code() -> None:
 def test_the_factory_is_found_and_called(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("from __future__ import annotations\ndef net(): return 42")
     assert call_factory(load_factory(f"{tmp_path}/own.py:net"), "own.py:net") == 42
+
+
+def test_a_file_written_again_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "own.py"
+    for number in (1, 2):
+        path.write_text(f"def net(): return {number}")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        assert load_factory(f"{path}:net")() == number
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
