@@ -72,3 +72,20 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) 
         r"<(?:script|img|iframe)[^>]*\ssrc=\"(?:https?:)?//|<link[^>]*stylesheet[^>]*href=\"(?:https?:)?//"
     )
     assert [found[0] for page in pages for found in [loaded.search(page)] if found] == []
+    assert missing_pictures(tmp_path) == []
+
+
+def missing_pictures(site: Path) -> list[str]:
+    """Pictures of all pages that are no file of the site."""
+    return [
+        f"{page.relative_to(site)}: {name}"
+        for page in site.rglob("*.html")
+        for name in re.findall(r"<img[^>]*\ssrc=\"([^\":]+)\"", page.read_text("utf-8"))
+        if not (page.parent / name).is_file()
+    ]
+
+
+def test_a_missing_picture_is_found(tmp_path: Path) -> None:
+    (tmp_path / "here.png").touch()
+    (tmp_path / "page.html").write_text('<img alt="a" src="here.png" /> <img alt="b" src="absent.png" />')
+    assert missing_pictures(tmp_path) == ["page.html: absent.png"]

@@ -41,6 +41,7 @@ RESULTS = (
 """Types that public functions take and return, and that have no name of their own in a package."""
 SUBPACKAGES = {"binary", "detection", "export", "models", "pruning", "training"}
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+LINK_OR_PICTURE = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 ROLE = re.compile(r":(?:func|class|mod|meth|attr|data|exc):<code>([^<]*)</code>")
 
 
@@ -75,7 +76,7 @@ def pages() -> dict[str, str]:
 
 
 def moved(text: str) -> str:
-    """The text of a file of the top folder as a page: its links start in docs/ now."""
+    """The text of a file of the top folder as a page: its links and pictures start in docs/ now."""
 
     def target(found: re.Match[str]) -> str:
         words, link = found.groups()
@@ -88,7 +89,7 @@ def moved(text: str) -> str:
             path = f"../{path}"
         return f"[{words}]({path}{hash_}{anchor})"
 
-    return LINK.sub(target, text)
+    return LINK_OR_PICTURE.sub(target, text)
 
 
 def linked(text: str, page: Path) -> str:

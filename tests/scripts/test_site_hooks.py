@@ -12,8 +12,8 @@ from fxpasses import binary, export, pruning, training
 
 
 def test_links_of_the_readme_start_in_docs() -> None:
-    text = "[a](docs/repairs.md#what) [b](SECURITY.md) [c](models/x.py) [d](https://x.org) [e](#here)"
-    moved = "[a](repairs.md#what) [b](security_policy.md) [c](../models/x.py) [d](https://x.org) [e](#here)"
+    text = "[a](docs/repairs.md#what) [b](SECURITY.md) [c](models/x.py) [d](https://x.org) [e](#here) ![f](docs/f.png)"
+    moved = "[a](repairs.md#what) [b](security_policy.md) [c](../models/x.py) [d](https://x.org) [e](#here) ![f](f.png)"
     assert site_hooks.moved(text) == moved
 
 
