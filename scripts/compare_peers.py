@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -231,7 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for spec in chosen.models:
             collected.append(compared(spec, chosen, console, said))
             if chosen.json:
-                write_json_atomic(chosen.json, {"environment": environment(), "models": collected})
+                today = datetime.now(timezone.utc).date().isoformat()
+                write_json_atomic(chosen.json, {"date": today, "environment": environment(), "models": collected})
     except FxPassesError as error:
         said.print(f"error: {error}", markup=False)
         return 2

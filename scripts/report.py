@@ -42,8 +42,8 @@ def table(measured: dict[str, Any]) -> str:
     versions = environment["versions"]
     lines += [
         "",
-        f"One thread, batch 1, median of paired runs on {_machine(environment)}; torch {versions['torch']}, "
-        f"onnxruntime {versions['onnxruntime']}. {_peers(environment)} {_untrained(measured['models'])}"
+        f"{measured['date']}, {_machine(environment)}, one thread, batch 1, medians of paired runs; "
+        f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}. {_peers(environment)} {_untrained(measured['models'])}"
         "Made on all cores, from the float model in memory to int8 files (ours: two); peak memory includes imports.",
     ]
     return "\n".join(lines)
@@ -65,7 +65,7 @@ def short_table(measured: dict[str, Any]) -> str:
         lines.append(f"| {model['model'].removeprefix('torchvision/')} | {' | '.join(cells)} |")
     versions = measured["environment"]["versions"]
     machine = _machine(measured["environment"])
-    lines += ["", f"{machine}; torch {versions['torch']}, onnxruntime {versions['onnxruntime']}."]
+    lines += ["", f"{measured['date']}, {machine}; torch {versions['torch']}, onnxruntime {versions['onnxruntime']}."]
     return "\n".join(lines)
 
 

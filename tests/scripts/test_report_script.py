@@ -15,6 +15,7 @@ def _row(name: str, **numbers: Any) -> dict[str, Any]:
 
 
 MEASURED: dict[str, Any] = {
+    "date": "2026-11-23",
     "environment": {
         "cpu": "a CPU",
         "flags": ["avx2", "avx512_vnni"],
@@ -47,13 +48,16 @@ def test_rows_hold_the_measured_numbers_in_a_fixed_order() -> None:
     assert "not installed" not in table(MEASURED)
 
 
-def test_the_machine_is_named() -> None:
-    assert "a CPU with VNNI; torch 2.15.0, onnxruntime 1.31.1. Peers run as they come. " in table(MEASURED)
+def test_the_day_and_the_machine_are_named() -> None:
+    text = (
+        "2026-11-23, a CPU with VNNI, one thread, batch 1, medians of paired runs; torch 2.15.0, onnxruntime 1.31.1. "
+    )
+    assert text + "Peers run as they come. " in table(MEASURED)
 
 
 def test_a_cpu_without_vnni_is_said_to_be_one() -> None:
     text = table(MEASURED | {"environment": MEASURED["environment"] | {"flags": ["avx2"]}})
-    assert "a CPU without VNNI; torch" in text
+    assert "a CPU without VNNI, one thread" in text
     assert "`quantize_static` has `reduce_range`" in text
 
 
