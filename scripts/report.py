@@ -43,7 +43,8 @@ def table(measured: dict[str, Any]) -> str:
     lines += [
         "",
         f"{measured['date']}, {_machine(environment)}, one thread, batch 1, medians of paired runs; "
-        f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}. {_peers(environment)} {_untrained(measured['models'])}"
+        f"torch {versions['torch']}, onnxruntime {versions['onnxruntime']}. "
+        f"{_peers(environment)} {_untrained(measured['models'])}"
         "Made on all cores, from the float model in memory to int8 files (ours: two); peak memory includes imports.",
     ]
     return "\n".join(lines)
