@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -238,11 +239,17 @@ def test_every_net_quantizes_for_every_target(name: str, target: str) -> None:
         if call.layer is not None:
             assert int(call.layer.weight.abs().max()) <= largest
             assert call.is_pair_safe or target != "x86-avx2"
-    data = calibration_data(TINY[name])
-    model = TINY[name].build()
-    expected = [torch.cat([y.flatten() for y in outputs_of(model, inputs)]) for inputs in data]
-    found = [torch.cat([y.flatten() for y in outputs_of(gm, inputs)]) for inputs in data]
-    assert sqnr_db(torch.cat(expected), torch.cat(found)) >= least_sqnr_db(gm, target)
+    assert sqnr_db(float_results(name), results_of(gm, name)) >= least_sqnr_db(gm, target)
+
+
+@cache
+def float_results(name: str) -> Tensor:
+    return results_of(TINY[name].build(), name)
+
+
+def results_of(model: nn.Module, name: str) -> Tensor:
+    """All numbers in the outputs of a model for the calibration data of a tiny net."""
+    return torch.cat([y.flatten() for inputs in calibration_data(TINY[name]) for y in outputs_of(model, inputs)])
 
 
 def sqnr_db(expected: Tensor, found: Tensor) -> float:
