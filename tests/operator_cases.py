@@ -15,7 +15,7 @@ CHANNELS = 8
 SIZES = {1: (13,), 2: (13, 11), 3: (9, 7, 8)}
 """Odd sizes, so that windows do not divide them."""
 STEPS = 5
-"""Length of the sequences of recurrent layers: torch traces each step, so an export takes as long as there are steps."""
+"""Length of the sequences of recurrent layers: torch traces every step, so the time of an export grows with it."""
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
