@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import struct
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -98,7 +99,7 @@ def x86_net(gm: fx.GraphModule) -> X86Net:
 
 
 @cache
-def int8_of(body: type[nn.Module]) -> fx.GraphModule:
+def int8_of(body: Callable[[], nn.Module]) -> fx.GraphModule:
     """QUANTIZED graph of a net of images; not to be changed."""
     return quantize_net(on_images(body()), PAIR_SAFE)
 
@@ -109,7 +110,7 @@ def chains_of(gm: fx.GraphModule) -> list[Chain]:
 
 @pytest.mark.parametrize("shape", [(5, 3, 9, 7), (1, 3, 14, 11)])
 @pytest.mark.parametrize("body", [Blocks, Branches])
-def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module], shape: tuple[int, ...]) -> None:
+def test_a_chain_gives_what_its_kernels_give(body: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     """A chain gives the integers of its kernels for any batch size and image size."""
     inputs = (torch.randn(shape),)
     module, reference = x86_net(int8_of(body)), to_torch(int8_of(body), "reference")
