@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import pytest
 import torch
@@ -12,8 +11,10 @@ from contracts import fingerprint
 from tiny_graphs import (
     INTEGERS,
     calibration_data,
+    calibration_results,
     capture_net,
     changed_nodes,
+    float_results,
     fresh_inputs,
     fused,
     log_of,
@@ -239,17 +240,7 @@ def test_every_net_quantizes_for_every_target(name: str, target: str) -> None:
         if call.layer is not None:
             assert int(call.layer.weight.abs().max()) <= largest
             assert call.is_pair_safe or target != "x86-avx2"
-    assert sqnr_db(float_results(name), results_of(gm, name)) >= least_sqnr_db(gm, target)
-
-
-@cache
-def float_results(name: str) -> Tensor:
-    return results_of(TINY[name].build(), name)
-
-
-def results_of(model: nn.Module, name: str) -> Tensor:
-    """All numbers in the outputs of a model for the calibration data of a tiny net."""
-    return torch.cat([y.flatten() for inputs in calibration_data(TINY[name]) for y in outputs_of(model, inputs)])
+    assert sqnr_db(float_results(name), calibration_results(gm, name)) >= least_sqnr_db(gm, target)
 
 
 def sqnr_db(expected: Tensor, found: Tensor) -> float:

@@ -67,7 +67,7 @@ def test_known_nets_are_exact_on_small_images(name: str) -> None:
     model = settle(models.get_model(name, weights=None, num_classes=10), 0, (data,)).eval()
     gm = fxpasses.quantize(model, (data,), [data], replace(CUDA, equalization=False, narrow_ranges=False))
     net = to_torch(gm, "cuda", device="cpu")
-    x = torch.randn(2, 3, 32, 32, generator=generator)
+    x = torch.randn(1, 3, 32, 32, generator=generator)  # the interpreter takes as long as there are images
     (found,), (expected,) = outputs_of(net, (x,)), exact_outputs(gm, (x,))
     assert torch.equal(found, expected) and net.notes == ()
 
