@@ -36,8 +36,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 BEGIN_FIRST = (
     *("test_labs_quick.py", "test_every_cpu.py", "test_operator_sweep.py", "test_lab_low_bit.py", "test_tasks.py"),
     *("test_torchvision_detectors.py", "test_whole_file.py", "test_fault_injection.py", "test_training_run.py"),
-    *("test_bad_files.py", "test_hugging_face.py", "test_compare_peers.py", "test_load_server.py", "test_migrating.py"),
-    *("test_int8_notebook.py", "test_matrix_command.py", "test_qat_processes.py", "test_bench_calibration.py"),
+    *("test_bad_files.py", "test_sensitivity_command.py", "test_pages_in_chromium.py", "test_save_and_load.py"),
+    *("test_detectors.py", "test_hugging_face.py", "test_compare_peers.py", "test_load_server.py", "test_migrating.py"),
+    *("test_int8_notebook.py", "test_qat_processes.py", "test_bench_calibration.py", "test_prune_command.py"),
+    *("test_datasets.py", "test_detector.py", "test_batch_places.py", "test_coverage_script.py"),
+    *("test_serving_openapi.py", "test_cli_commands.py", "test_matrix_command.py"),
 )
 """Files with tests of minutes. A file is run by one process: begun late, it would keep the others waiting."""
 

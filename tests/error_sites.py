@@ -69,11 +69,9 @@ def _makes_an_error(call: ast.Call) -> bool:
 
 def site_at(sites: list[Site], file: Path, line: int) -> str | None:
     """The site a line of a file belongs to; the file may be that of an installed copy."""
-    package, resolved = Path(fxpasses.__file__).resolve().parent, file.resolve()
+    package, root, resolved = Path(fxpasses.__file__).resolve().parent, ROOT.resolve(), file.resolve()
     if resolved.is_relative_to(package) and not resolved.is_relative_to(ROOT):
         inside = resolved.relative_to(package)
-        resolved = ROOT / (inside if inside.parts[0] in ("export", "models") else Path("fxpasses") / inside)
-    for site in sites:
-        if resolved == (ROOT / site.path).resolve() and line in site.lines:
-            return site.name
-    return None
+        resolved = (ROOT / (inside if inside.parts[0] in ("export", "models") else Path("fxpasses") / inside)).resolve()
+    path = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else ""
+    return next((site.name for site in sites if site.path == path and line in site.lines), None)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 CHANNELS = 8
 SIZES = {1: (13,), 2: (13, 11), 3: (9, 7, 8)}
 """Odd sizes, so that windows do not divide them."""
+STEPS = 5
+"""Length of the sequences of recurrent layers: torch traces every step, so the time of an export grows with it."""
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -129,14 +131,15 @@ def _maker(kind: Callable[..., nn.Module], *args: Any, **settings: Any) -> Calla
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer over the positions of a 1-D signal."""
+    """A recurrent layer over the first positions of a 1-D signal."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        steps = x.transpose(1, 2) if self.layer.batch_first else x.permute(2, 0, 1)
+        first = x[:, :, :STEPS]
+        steps = first.transpose(1, 2) if self.layer.batch_first else first.permute(2, 0, 1)
         y: Tensor = self.layer(steps)[0]
         return y.transpose(1, 2) if self.layer.batch_first else y.permute(1, 2, 0)
 

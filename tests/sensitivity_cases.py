@@ -70,10 +70,14 @@ def scorer() -> Scorer:
     return Scorer(calibrated().float_graph, evaluation)
 
 
+TOLD: list[tuple[str, int, int]] = []
+"""Progress that was told while :func:`sensitivity` was measured."""
+
+
 @cache
 def sensitivity() -> QuantSensitivity:
     """Sensitivity of the calibrated net to int8; not to be changed."""
-    return quant_sensitivity(calibrated(), evaluation)
+    return quant_sensitivity(calibrated(), evaluation, progress=lambda *what: TOLD.append(what))
 
 
 RATIOS = (0.5, 0.9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,16 @@ ONLY_IN = {
 DECIDING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "find", "index"}
 
 
+@cache
+def tree_of(text: str) -> ast.Module:
+    """Syntax tree of a module, which several tests read."""
+    return ast.parse(text)
+
+
 def places(text: str) -> list[str]:
     """Texts of this list that a module compares, splits or searches for."""
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DECIDING:
             found += [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         elif isinstance(node, ast.Compare):
@@ -59,7 +66,7 @@ TORCHS_OWN = {"stack_trace", "nn_module_stack", "val"}
 def keys_written_out(path: Path) -> list[str]:
     """Keys of ``.meta`` that a file spells out as text."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path.read_text())):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "meta":
             found += [node.slice.value] if isinstance(node.slice, ast.Constant) else []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
@@ -98,7 +105,7 @@ MAY_NAME_OPERATORS = {
 def operators_compared(text: str) -> list[str]:
     """Names of operators that a module compares something with."""
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):
                 constants = [c.value for c in ast.walk(part) if isinstance(c, ast.Constant)]

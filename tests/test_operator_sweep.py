@@ -12,6 +12,7 @@ from torch import nn
 import fxpasses
 from fxpasses.errors import FxPassesError
 from fxpasses.quantization.config import QuantConfig
+from fxpasses.quantization.recipe import quantize_graph
 
 CASES = all_cases()
 CONFIG = QuantConfig(target="x86-avx2", narrow_ranges=False, equalization=False)
@@ -42,7 +43,7 @@ def _why_wrong(net: nn.Module, name: str, folder: Path) -> str | None:
     try:
         graph = fxpasses.fuse(fxpasses.capture(net.eval(), x))
         fxpasses.export.to_onnx(graph, folder / "float.onnx")
-        int8 = fxpasses.quantize(net, x, [case.inputs(1, batch=8)], CONFIG)
+        int8 = quantize_graph(graph, [case.inputs(1, batch=8)], CONFIG).graph
         fxpasses.export.to_onnx(int8, folder / "int8.onnx")
     except FxPassesError as error:
         return str(error)

@@ -87,6 +87,17 @@ def outputs_of(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> list[Tens
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
+def calibration_results(model: torch.nn.Module, name: str) -> Tensor:
+    """All numbers in the outputs of a model for the calibration data of a tiny net."""
+    return torch.cat([y.flatten() for inputs in calibration_data(TINY[name]) for y in outputs_of(model, inputs)])
+
+
+@cache
+def float_results(name: str) -> Tensor:
+    """:func:`calibration_results` of the float net; not to be changed."""
+    return calibration_results(TINY[name].build(), name)
+
+
 def exact_outputs(gm: fx.GraphModule, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     """Outputs of a QUANTIZED graph by exact arithmetic; its own torch operators would sum floats, in some order."""
     return outputs_of(fxpasses.export.to_torch(gm, "reference"), inputs)

@@ -1,7 +1,8 @@
 """Definition of a pass, and the function that runs passes.
 
 A pass is a callable ``GraphModule -> PassResult`` that edits the given graph. :func:`run_passes` copies the graph
-first, so the caller's graph is not changed, and after each pass it lints, recompiles, checks the stage and logs.
+first, so the caller's graph is not changed, and after each pass it lints, checks the stage and logs; after a pass that
+changed something, and at the end, it recompiles.
 """
 
 from __future__ import annotations
@@ -93,10 +94,13 @@ Pass = Callable[[fx.GraphModule], PassResult]
 
 @dataclass(frozen=True)
 class PassLog:
-    """The result of one pass on one graph."""
+    """The result of one pass on one graph; it is not changed any more, so copies of the graph share it."""
 
     name: str
     result: PassResult
+
+    def __deepcopy__(self, memo: object) -> PassLog:
+        return self
 
 
 def pass_name(graph_pass: Pass) -> str:
@@ -124,9 +128,12 @@ def run_passes(gm: fx.GraphModule, passes: Iterable[Pass], *, stage: Stage = Sta
         step = f"pass {name}, after {', '.join(done) or 'nothing'}"
         result = _run(graph_pass, gm, step)
         _check(gm, name, step)
+        if result.changed:
+            gm.recompile()
         check_stage(gm, stage, name)
         pass_logs(gm).append(PassLog(name, result))
         done.append(name)
+    gm.recompile()
     return gm
 
 
@@ -154,4 +161,3 @@ def _check(gm: fx.GraphModule, name: str, step: str) -> None:
             fix=f"mend {name}: change graphs through fxpasses.graph.edit",
             step=step,
         ) from error
-    gm.recompile()

@@ -16,7 +16,7 @@ from fxpasses.export.metadata import qparams_hash
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.config import Override, QuantConfig
 from fxpasses.quantization.recipe import repaired
-from fxpasses.sensitivity.calibrated import Calibrated, calibrate_once, measure_distributions
+from fxpasses.sensitivity.calibrated import Calibrated, Distributions, calibrate_once, measure_distributions
 
 CONFIG = QuantConfig(observer="percentile:99.9", weight_search="mse")
 NETS = ("residual_block", "residual_padded_shortcut", "max_pools", "cat", "attention")
@@ -32,10 +32,19 @@ def made_anew(name: str, config: QuantConfig) -> str:
     return qparams_hash(fxpasses.convert(observed))
 
 
+@cache
+def once(name: str = "residual_block") -> Calibrated:
+    """Calibration of a net; not to be changed."""
+    return calibrate_once(fused(name), CONFIG, calibration_data(TINY[name]))
+
+
+@cache
+def distributions(name: str = "residual_block") -> Distributions:
+    return measure_distributions(fused(name), CONFIG, calibration_data(TINY[name]))
+
+
 def both(name: str) -> list[Calibrated]:
-    data = calibration_data(TINY[name])
-    once = calibrate_once(fused(name), CONFIG, data)
-    return [once, measure_distributions(fused(name), CONFIG, data).settle(CONFIG)]
+    return [once(name), distributions(name).settle(CONFIG)]
 
 
 @pytest.mark.parametrize("name", [*NETS[1:4], *(pytest.param(n, marks=pytest.mark.slow) for n in (NETS[0], NETS[4]))])
@@ -59,25 +68,22 @@ def test_the_same_on_every_tiny_net(name: str) -> None:
 
 @pytest.mark.parametrize("observer", ["histogram", "minmax", "percentile:99.0", "entropy"])
 def test_any_observer_follows_from_the_distributions(observer: str) -> None:
-    distributions = measure_distributions(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
     config = QuantConfig(observer=observer)
-    assert qparams_hash(distributions.settle(config).convert()) == made_anew("residual_block", config)
+    assert qparams_hash(distributions().settle(config).convert()) == made_anew("residual_block", config)
 
 
 def test_an_observer_for_one_layer_alone() -> None:
-    distributions = measure_distributions(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
     config = QuantConfig(observer="minmax", overrides=(Override("add", observer="entropy"),))
-    assert qparams_hash(distributions.settle(config).convert()) == made_anew("residual_block", config)
+    assert qparams_hash(distributions().settle(config).convert()) == made_anew("residual_block", config)
 
 
 def test_a_moving_average_cannot_follow() -> None:
-    distributions = measure_distributions(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
     with pytest.raises(InputError, match="its range depends on how the data came in batches"):
-        distributions.settle(replace(CONFIG, observer="moving_average"))
+        distributions().settle(replace(CONFIG, observer="moving_average"))
 
 
 def test_alone_quantizes_one_unit_and_nothing_else() -> None:
-    calibrated = calibrate_once(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
+    calibrated = once()
     unit = next(u for u in calibrated.units if u.weights)
     integers = {name for name, t in calibrated.alone(unit).named_buffers() if t.dtype is torch.int8}
     assert len(integers) == 1
@@ -94,7 +100,7 @@ def test_the_float_twin_computes_what_the_fused_graph_does_and_has_no_observer_l
 
 
 def test_a_settled_observer_takes_in_nothing_more() -> None:
-    calibrated = calibrate_once(fused("residual_block"), CONFIG, calibration_data(TINY["residual_block"]))
+    calibrated = once()
     with pytest.raises(AssertionError, match="observes no more"):
         calibrated.observed(*calibration_data(TINY["residual_block"])[0])
 

@@ -10,7 +10,7 @@ import math
 
 import pytest
 from rich.console import Console
-from sensitivity_cases import calibrated, evaluation, made_quant_document, scorer, sensitivity
+from sensitivity_cases import TOLD, calibrated, evaluation, made_quant_document, scorer, sensitivity
 from tiny_graphs import calibration_data, fused
 from tiny_nets.all_nets import TINY
 
@@ -76,9 +76,8 @@ def test_weights_are_compared_with_their_integers() -> None:
 
 
 def test_progress_names_each_layer() -> None:
-    told: list[tuple[str, int, int]] = []
-    quant_sensitivity(calibrated(), evaluation, progress=lambda *what: told.append(what))
-    assert [what for what, _, _ in told] == [unit.label for unit in calibrated().units]
+    sensitivity()
+    assert [what for what, _, _ in TOLD] == [unit.label for unit in calibrated().units]
 
 
 def test_the_document_is_json_and_knows_every_layer_and_every_other_tensor() -> None:

@@ -133,7 +133,7 @@ def test_every_tiny_net(name: str, bits: int, tmp_path: Path) -> None:
     graph = fxpasses.freeze_training(graph, data)
     one_step(graph, data[0], frozen=True)
     int8 = fxpasses.convert_trained(graph, data)
-    to_onnx(int8, tmp_path / "trained.onnx")
+    to_onnx(int8, tmp_path / "trained.onnx", verify=False)  # parity compares every tensor
     found = parity(int8, data, onnx_path=tmp_path / "trained.onnx", node_images=8)
     assert found.max_lsb_at_any_node <= 1  # float islands may be a step off, as after post-training quantization
 

@@ -75,6 +75,8 @@ def float_model(
     """
     import onnx_ir
 
+    from fxpasses.export.onnx_writer.simplify import inline, simplify
+
     try:
         with quiet_exporter(), kept_registry(), kept_decompositions(), torch.no_grad():
             program = torch.onnx.export(
@@ -86,6 +88,7 @@ def float_model(
                 custom_translation_table=translations(opset),
                 input_names=list(names),
                 output_names=list(outputs),
+                optimize=False,
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -96,6 +99,8 @@ def float_model(
             step="to_onnx",
         ) from error
     assert program is not None
+    inline(program.model)
+    simplify(program.model)
     return onnx_ir.to_proto(program.model)
 
 

@@ -88,9 +88,9 @@ def shapes_of_nets(lab: MnistSst2) -> None:
     """
     cases = {(depth, 256, 20) for depth in DEPTHS} | {(2, width, 20) for width in (64, 256, 1024)}
     cases |= {(2, 256, crop) for crop in CROPS}
-    rows = []
+    rows, tasks = [], {crop: mnist_task(lab.report.settings.data / "mnist", (), crop) for crop in CROPS}
     for number, (depth, width, crop) in enumerate(sorted(cases), 1):
-        task = mnist_task(lab.report.settings.data / "mnist", (width,) * depth, crop)
+        task = replace(tasks[crop], hidden=(width,) * depth)
         if lab.quick:
             training = replace(task.training, inputs=task.training.inputs[:6000], labels=task.training.labels[:6000])
             task = replace(task, training=training)

@@ -37,6 +37,8 @@ from small.small_mlps import EVALUATION_BATCH, Mlp, Task, trained
 BATCHES = (1, 64)
 CALIBRATION_ROWS, CALIBRATION_BATCH = 512, 64
 SENSITIVITY_ROWS = 2000
+QUICK_ROWS = 1000
+"""Training rows of bfloat16, whose products take a second a step where the CPU has none."""
 FORMS = ("float32", "float16", "dynamic int8", "static int8")
 COLUMNS = ("model", "MB", "parameters", "top-1 %", "batch 1, ms", "std", "batch 64, ms", "std")
 
@@ -110,7 +112,7 @@ def forms_of_each_model(lab: MnistSst2) -> None:
     """
     for number, (name, task) in enumerate(lab.tasks.items(), 1):
         subjects = subjects_of(lab, name, task)
-        times = latencies(list(subjects.values()), task.make_input, BATCHES, runs=RUNS)
+        times = latencies(list(subjects.values()), task.make_input, BATCHES, runs=_runs(lab))
         limit = 2000 if lab.quick else None
         where = f"forms of {TITLES[name]}"
         rows: list[Row] = []
@@ -123,6 +125,11 @@ def forms_of_each_model(lab: MnistSst2) -> None:
             question = f"{section}.{number}{'abcdefgh'[index]}"
             _answer_form(lab, question, f"{TITLES[name]}, {form}", (size, top1, both), where)
         lab.report.table(where, COLUMNS, rows)
+
+
+def _runs(lab: MnistSst2) -> int:
+    """Number of timed runs; with quick settings two, since a call of some forms takes a second."""
+    return 2 if lab.quick else RUNS
 
 
 def subjects_of(lab: MnistSst2, name: str, task: Task) -> dict[str, Subject]:
@@ -142,7 +149,7 @@ def _answer_form(
     lab.report.answer(f"{number}1", f"{what}: size", size, "MB", where)
     lab.report.answer(f"{number}2", f"{what}: accuracy", top1, "%", where)
     for part, batch, latency in zip((3, 4), BATCHES, times, strict=True):
-        question = f"{what}: time at batch {batch}, mean and deviation of {RUNS} runs"
+        question = f"{what}: time at batch {batch}, mean and deviation of {_runs(lab)} runs"
         lab.report.answer(f"{number}{part}", question, latency.mean_ms, "ms", where, latency.std_ms)
 
 
@@ -181,7 +188,7 @@ def mixed_precision_training(lab: MnistSst2) -> None:
     rows: list[Row] = []
     for letter, bf16 in zip("ab", (False, True), strict=True):
         started = time.perf_counter()
-        net = trained(_part(task, 2000) if lab.quick else task, epochs=1, bf16=bf16)
+        net = trained(_part(task, QUICK_ROWS) if lab.quick else task, epochs=1, bf16=bf16)
         seconds = time.perf_counter() - started
         top1 = evaluate_top1(net, task.held_out.batches(EVALUATION_BATCH))
         kind = "bfloat16 products" if bf16 else "float32"

@@ -84,30 +84,34 @@ def test_quant_compares_both_runtimes(tmp_path: Path) -> None:
 SMALL = (*NET, "--eval", "60", "--calib", "16", "--no-bench")
 
 
-@pytest.mark.slow
-def test_a_recipe_found_is_the_same_model_bit_for_bit(tmp_path: Path) -> None:
-    """The weights are random: int8 changes the classes of some layers, so that some go back to float."""
-    out = tmp_path / "out"
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Result of a search. The weights are random: int8 changes the classes of some layers, which go back to float."""
+    out = tmp_path_factory.mktemp("searched") / "out"
     done = fxpasses("quantize", *SMALL, "--max-drop", "0", "--target", "x86-avx2", "--out", out)
     assert done.code == 0, done.err
-    assert {"recipe.toml", "search.json", "pareto.png", "model.int8.onnx"} <= {file.name for file in out.iterdir()}
-    chosen = [trial for trial in json.loads((out / "search.json").read_text())["trials"] if trial["chosen"]]
+    return out
+
+
+@pytest.mark.slow
+def test_a_recipe_found_is_the_same_model_bit_for_bit(searched: Path, tmp_path: Path) -> None:
+    assert {"recipe.toml", "search.json", "pareto.png", "model.int8.onnx"} <= {file.name for file in searched.iterdir()}
+    chosen = [trial for trial in json.loads((searched / "search.json").read_text())["trials"] if trial["chosen"]]
     assert len(chosen) == 1 and chosen[0]["holds"] and chosen[0]["latency_ms"] > 0
     again = fxpasses(
-        "quantize", *SMALL[:-3], "--no-bench", "--recipe", out / "recipe.toml", "--out", tmp_path / "again"
+        "quantize", *SMALL[:-3], "--no-bench", "--recipe", searched / "recipe.toml", "--out", tmp_path / "again"
     )
     assert again.code == 0, again.err
-    first, second = (json.loads((folder / "report.json").read_text()) for folder in (out, tmp_path / "again"))
+    first, second = (json.loads((folder / "report.json").read_text()) for folder in (searched, tmp_path / "again"))
     assert first["qparams_sha256"] == second["qparams_sha256"]
     assert "other integers" not in again.err
-    resumed = fxpasses("quantize", *SMALL, "--max-drop", "0", "--target", "x86-avx2", "--out", out)
+    resumed = fxpasses("quantize", *SMALL, "--max-drop", "0", "--target", "x86-avx2", "--out", searched)
     assert "measurements are taken from" in resumed.err
 
 
 @pytest.mark.slow
-def test_a_recipe_for_other_weights_says_so(tmp_path: Path) -> None:
-    assert fxpasses("quantize", *SMALL, "--max-drop", "50", "--out", tmp_path / "out").code == 0
-    recipe = tmp_path / "out" / "recipe.toml"
+def test_a_recipe_for_other_weights_says_so(searched: Path, tmp_path: Path) -> None:
+    recipe = searched / "recipe.toml"
     done = fxpasses("quantize", *SMALL, "--seed", "3", "--recipe", recipe, "--out", tmp_path / "other")
     assert done.code == 0, done.err
     assert "the recipe gave other integers where it was written" in done.err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import struct
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 import torch
@@ -87,9 +89,19 @@ class Branches(nn.Module):
 
 
 def on_x86(net: TinyNet) -> X86Net:
-    module = to_torch(quantize_net(net, PAIR_SAFE), "x86")
+    return x86_net(quantize_net(net, PAIR_SAFE))
+
+
+def x86_net(gm: fx.GraphModule) -> X86Net:
+    module = to_torch(gm, "x86")
     assert isinstance(module, X86Net)
     return module
+
+
+@cache
+def int8_of(body: Callable[[], nn.Module]) -> fx.GraphModule:
+    """QUANTIZED graph of a net of images; not to be changed."""
+    return quantize_net(on_images(body()), PAIR_SAFE)
 
 
 def chains_of(gm: fx.GraphModule) -> list[Chain]:
@@ -98,16 +110,16 @@ def chains_of(gm: fx.GraphModule) -> list[Chain]:
 
 @pytest.mark.parametrize("shape", [(5, 3, 9, 7), (1, 3, 14, 11)])
 @pytest.mark.parametrize("body", [Blocks, Branches])
-def test_a_chain_gives_what_its_kernels_give(body: type[nn.Module], shape: tuple[int, ...]) -> None:
+def test_a_chain_gives_what_its_kernels_give(body: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     """A chain gives the integers of its kernels for any batch size and image size."""
-    net, inputs = on_images(body()), (torch.randn(shape),)
-    module, reference = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference")
+    inputs = (torch.randn(shape),)
+    module, reference = x86_net(int8_of(body)), to_torch(int8_of(body), "reference")
     (one_by_one,), (called,), (exact,) = (outputs_of(m, inputs) for m in (module.net, module, reference))
     assert torch.equal(one_by_one, called) and torch.equal(called, exact)
 
 
 def test_every_kind_of_kernel_is_in_a_chain() -> None:
-    text = "".join(chain.source_text for chain in chains_of(on_x86(on_images(Blocks())).net))
+    text = "".join(chain.source_text for chain in chains_of(x86_net(int8_of(Blocks)).net))
     for operator in (
         "conv2d",
         "add",
@@ -140,7 +152,7 @@ def test_the_text_of_a_chain() -> None:
 
 
 def test_values_read_behind_a_chain_come_out_of_it() -> None:
-    net = on_x86(on_images(Branches())).net
+    net = x86_net(int8_of(Branches)).net
     (chain,) = chains_of(net)
     assert len(chain.outputs) == 2 and chain.source_text.startswith("def chain(q0: Tensor, constant1")
     assert "Tuple[Tensor, Tensor]" in chain.source_text and chain.source_text.endswith("return q1, q2\n")
@@ -175,17 +187,16 @@ def test_what_is_more_than_script_says_so() -> None:
 
 
 def test_without_torchscript_kernels_are_called_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = on_images(Blocks())
-    inputs, (expected,) = fresh_inputs(net, 4), outputs_of(on_x86(net), fresh_inputs(net, 4))
+    inputs = fresh_inputs(on_images(Blocks()), 4)
+    (expected,) = outputs_of(x86_net(int8_of(Blocks)), inputs)
     monkeypatch.delattr(torch.jit, "CompilationUnit")
     assert not chains.is_available()
-    assert torch.equal(outputs_of(on_x86(net), inputs)[0], expected)
+    assert torch.equal(outputs_of(x86_net(int8_of(Blocks)), inputs)[0], expected)
 
 
 def test_several_threads_may_call_one_chain() -> None:
     """Threads call the chain from its first call on, while TorchScript still chooses how to run it."""
-    net = on_images(Blocks())
-    module, reference, x = on_x86(net), to_torch(quantize_net(net, PAIR_SAFE), "reference"), torch.randn(4, 3, 9, 7)
+    module, reference, x = x86_net(int8_of(Blocks)), to_torch(int8_of(Blocks), "reference"), torch.randn(4, 3, 9, 7)
     (expected,) = outputs_of(reference, (x,))
 
     def some(batch: int) -> bool:

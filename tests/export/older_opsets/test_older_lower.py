@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 from int8_files import NETS, exported, file_of, inputs_of, model_of
@@ -18,8 +19,12 @@ import fxpasses
 from fxpasses.audit.audit_file import audit
 from fxpasses.errors import GraphError
 from fxpasses.export import parity, to_onnx
+from fxpasses.export.older_opsets.forms import BASE
 from fxpasses.export.older_opsets.lower import ir_version
+from fxpasses.export.onnx_forms.qoperator import to_qoperator
 from fxpasses.export.onnx_reader import metadata
+from fxpasses.export.onnx_writer.node_notes import note_nodes
+from fxpasses.export.onnx_writer.write import onnx_model
 from fxpasses.formats.node_notes import TENSOR
 from fxpasses.quantization.config import QuantConfig
 
@@ -31,10 +36,20 @@ FORMS = ("float", "qdq", "qoperator")
 @cache
 def newer(name: str, form: str) -> bytes:
     """A tiny net as a file of opset 18."""
-    if form == "qdq":
-        return file_of(name) if name in NETS else exported(quantized(name), verify=False, opset=18)
-    gm = fused(name) if form == "float" else quantized(name)
-    return exported(gm, verify=False, opset=18, **({} if form == "float" else {"form": form}))
+    if form == "float":
+        return exported(fused(name), verify=False, opset=BASE)
+    return file_of(name) if form == "qdq" and name in NETS else int8_forms(name)[form]
+
+
+@cache
+def int8_forms(name: str) -> dict[str, bytes]:
+    """Both forms of a QUANTIZED tiny net, of one export."""
+    gm = quantized(name)
+    model = onnx_model(gm, opset=BASE)
+    note_nodes(model, gm)
+    qdq = ir.to_proto(model).SerializeToString()
+    to_qoperator(model)
+    return {"qdq": qdq, "qoperator": ir.to_proto(model).SerializeToString()}
 
 
 def check_all_opsets(name: str, form: str) -> None:

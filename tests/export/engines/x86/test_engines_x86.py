@@ -94,7 +94,8 @@ def layers(draw: st.DrawFn) -> TinyNet:
 @given(layers(), st.booleans())
 def test_random_layers_agree(net: TinyNet, extreme: bool) -> None:
     """Any layer, any integers, and integers that are all at the ends of their grid."""
-    (call,) = [c for c in find_int8_calls(quantize_net(net, INTEGERS)).values() if c.layer is not None]
+    gm = quantize_net(net, replace(INTEGERS, equalization=False, narrow_ranges=False))
+    (call,) = [c for c in find_int8_calls(gm).values() if c.layer is not None]
     kernel = x86_kernel(call)
     assert kernel is not None
     inputs = random_integers(call, 1, extreme)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,11 +24,12 @@ from fxpasses.quantization.config import QuantConfig
 from fxpasses.quantization.int8.int8_calls import FloatResult, find_float_results
 
 MANY = 30
+PLAIN = QuantConfig(observer="minmax", equalization=False, narrow_ranges=False, bias_correction=False)
 
 
 def result_of(shape: tuple[int, ...], outputs: int, bias: bool = True, target: str = "x86") -> FloatResult:
     net = tiny("layer", lambda: nn.Linear(shape[-1], outputs, bias), shape)
-    config = QuantConfig(target=target, bias_correction=False)
+    config = replace(PLAIN, target=target)
     (result,) = find_float_results(quantize_net(net, config)).values()
     return result
 
