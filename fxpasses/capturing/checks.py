@@ -161,7 +161,7 @@ def why_different(found: Any, expected: Any) -> str | None:
     """Description of a difference of two outputs beyond rounding; None if there is none."""
     if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
         same = type(found) is type(expected) and found == expected
-        return None if same else f"an output is {found!r}, of the model {expected!r}"
+        return None if same else f"an output is {_shown(found)}, of the model {_shown(expected)}"
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return f"an output is {found.dtype} {tuple(found.shape)}, of the model {expected.dtype} {tuple(expected.shape)}"
     if not found.is_floating_point():
@@ -171,6 +171,10 @@ def why_different(found: Any, expected: Any) -> str | None:
     if torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
         return None
     return f"outputs differ by {(found - expected).abs().max().item():.3g}"
+
+
+def _shown(value: Any) -> str:
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
 
 
 class DifferentGraph(GraphError):
