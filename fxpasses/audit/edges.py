@@ -120,7 +120,7 @@ class Edges:
         return len(readers) == 1 and readers[0].op in _FOLDS_A_PAD and readers[0].input(0) == node.outputs[0]
 
     def reads_alone(self, node: Node) -> bool:
-        """Whether a QuantizeLinear moves ahead of a node: nothing else reads its first input, or that is the graph's own.
+        """Whether a QuantizeLinear moves ahead of a node: nothing else reads its input, or it is the graph's own.
 
         Equal nodes are one node with several readers, through which nothing moves.
         """
