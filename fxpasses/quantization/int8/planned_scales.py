@@ -7,7 +7,7 @@ here, without the nodes found by :mod:`~fxpasses.quantization.int8.mixed_tensors
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import fx, nn
 
@@ -20,7 +20,7 @@ from ..numbers.qparams import QParams, affine_qparams, symmetric_qparams
 from ..ranges.known_ranges import narrowed, take_out_known
 from ..ranges.observers import NothingObserved, Observer
 from ..ranges.range_search import Range
-from .bias_correction import take_out_means
+from .bias_correction import MEANS, take_out_means
 from .mixed_tensors import find_wiped_out, has_watched_parts, take_out_parts
 from .observe import find_observers
 from .pixel_qparams import pixel_qparams
@@ -91,10 +91,19 @@ def _nothing_seen(observers: list[fx.Node], *, all_of_them: bool) -> GraphError:
     assert isinstance(source, fx.Node)
     fix = "fx.calibrate(graph, batches)"
     if not all_of_them:
-        readers = dict.fromkeys(reader.name for node in observers for reader in node.users)
+        readers = dict.fromkeys(reader.name for node in observers for reader in _readers(node))
         kept = " and ".join(f'`overrides=[Override("node:{name}", keep_float=True)]`' for name in readers)
         fix += f" with batches that reach it, for which it is not empty; or keep what reads it float: {kept}"
     return GraphError.at_node(source, why="no data has passed its observer", fix=fix, step="convert")
+
+
+def _readers(node: fx.Node) -> Iterator[fx.Node]:
+    """Who reads a tensor, behind observers of its mean."""
+    for reader in node.users:
+        if str(reader.target).startswith(MEANS):
+            yield from _readers(reader)
+        else:
+            yield reader
 
 
 def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:
