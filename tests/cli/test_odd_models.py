@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from cli_runs import fxpasses
+from odd_structures import Structure
+from test_odd_structures import STRUCTURES
 
 NET = '''
 from dataclasses import dataclass
@@ -88,3 +90,37 @@ def test_where_no_channel_can_go_masks_are_the_remedy(file: Path, tmp_path: Path
     done = fxpasses(*given)
     assert done.code == 2 and "fix: prune single weights: --granularity weight" in done.err
     assert fxpasses(*given, "--granularity", "weight").code == 0
+
+
+FACTORIES = """
+import torch
+from test_odd_structures import STRUCTURES, built, made
+
+CASE = {case.name: case for case in STRUCTURES}["NAME"]
+
+
+def net():
+    return built(CASE), made(CASE, CASE.samples)
+
+
+def batches():
+    return [made(CASE, CASE.samples) for _ in range(4)]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", STRUCTURES, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore")  # torch warns of its own deprecations while it exports
+def test_every_structure_works_or_is_refused(case: Structure, tmp_path: Path) -> None:
+    file, out = tmp_path / "net.py", tmp_path / "out"
+    file.write_text(FACTORIES.replace("NAME", case.name))
+    done = fxpasses("quantize", f"{file}:net", "--data", f"{file}:batches", "--out", out, *SHORT)
+    assert done.code in (0, 2), done.err
+    if done.code == 2:
+        assert done.err.count("\n  fix: ") == 1 and "tensor(" not in done.err
+        return
+    report = json.loads((out / "report.json").read_text())
+    assert report["parity"]["max_lsb_at_any_node"] <= 1
+    assert fxpasses("audit", out).code in (0, 1)
+    done = fxpasses("parity", out, "--images", "4", "--node-images", "2", "--threads", "1")
+    assert done.code == 0, done.err
