@@ -97,11 +97,9 @@ def integer_weights(
         scale = _without_ties(scale, x, y, config)
     weight_scale = scale.to(torch.float32)
     by_axis = weight_scale.double().reshape([-1 if d == axis else 1 for d in range(weight.dim())])
-    stored = _taken_again(first, weight_scale)
-    if stored is None:
-        stored = _rounded(weight.double() / by_axis, grid, stepped, in_pairs).to(torch.int8)
-    q = stored.double()
-    integers = IntegerWeights(stored, weight_scale, axis, None, None)
+    again = _taken_again(first, weight_scale)
+    q = _rounded(weight.double() / by_axis, grid, stepped, in_pairs).to(torch.int8) if again is None else again
+    integers = IntegerWeights(q, weight_scale, axis, None, None)
     if means is not None:
         off = output_error(layer, q * by_axis - weight.double(), means)
         bias = -off if bias is None else bias - off

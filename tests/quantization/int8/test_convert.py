@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import replace
 
 import pytest
 import torch
@@ -280,34 +278,6 @@ def test_data_that_never_reached_a_branch() -> None:
     told = r"(?s)node 'y' .*no data has passed its observer.*keep what reads it float: .*node:a_1\", keep_float=True"
     with pytest.raises(GraphError, match=told):
         convert(graph)
-
-
-class Routed(nn.Module):
-    """A layer for positive numbers alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.positive = nn.Linear(6, 6), nn.Linear(6, 6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.first(x)
-        out = torch.zeros_like(y)
-        chosen = x[:, 0] > 0
-        out[chosen] = self.positive(y[chosen])
-        return out
-
-
-def test_a_layer_that_no_sample_reaches_stays_float_as_the_remedy_says() -> None:
-    torch.manual_seed(0)
-    model, x = Routed().eval(), torch.randn(8, 6)
-    negative = -x.abs()
-    config = QuantConfig(target="x86", equalization=False, narrow_ranges=False, bias_correction=False)
-    with pytest.raises(GraphError, match="no data has passed its observer") as caught:
-        fxpasses.quantize(model, x, [negative], config)
-    kept = tuple(Override(f"node:{name}", keep_float=True) for name in re.findall(r"node:(\w+)", caught.value.fix))
-    assert kept
-    int8 = fxpasses.quantize(model, x, [negative], replace(config, overrides=kept))
-    assert torch.allclose(int8(negative), model(negative), atol=0.1) and int8(x).shape == (8, 6)
 
 
 def test_weights_that_are_not_finite_name_the_layer() -> None:
