@@ -139,6 +139,9 @@ ROWS = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
 class Running(nn.Module):
     """Replaces a buffer and an attribute, and makes a new one."""
 
+    mean: Tensor
+    last: Tensor | None
+
     def __init__(self, fails: bool = False) -> None:
         super().__init__()
         self.layer, self.fails, self.last = nn.Linear(4, 3), fails, None
@@ -147,7 +150,7 @@ class Running(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layer(x)
         self.mean = 0.9 * self.mean + 0.1 * y.mean(0)
-        self.last, self.shape = y, y.shape  # type: ignore[assignment]  # what models do
+        self.last, self.shape = y, y.shape
         self.new = y
         return y if not self.fails or y.sum() > 0 else y - self.mean
 
@@ -167,6 +170,8 @@ def test_what_a_trace_replaced_is_back(fails: bool) -> None:
 
 
 class Remembers(nn.Module):
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 3)
@@ -175,7 +180,8 @@ class Remembers(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layer(x)
         self.mean = 0.9 * self.mean + 0.1 * y.mean(0)
-        return y - self.mean
+        found: Tensor = y - self.mean
+        return found
 
 
 def test_a_state_between_calls_is_told_in_numbers() -> None:

@@ -217,6 +217,8 @@ def test_plain_torch_reads_the_file_as_well(tmp_path: Path) -> None:
 class Rotates(nn.Module):
     """A complex constant, and values written into slices."""
 
+    turns: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(8, 8)

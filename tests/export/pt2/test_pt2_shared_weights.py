@@ -44,7 +44,7 @@ def each_its_own(gm: fx.GraphModule) -> fx.GraphModule:
     made = fxpasses.graph.pass_runner.copy_graph(gm)
     for path in CALLS:
         holder = made.get_submodule(path)
-        holder.weight = holder.weight.clone()
+        holder.register_buffer("weight", holder.get_buffer("weight").clone())
     return made
 
 
