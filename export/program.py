@@ -77,7 +77,20 @@ def _of_one_size(gm: fx.GraphModule, plain: fx.GraphModule) -> ExportedProgram:
 def _export(gm: fx.GraphModule, inputs: tuple[Any, ...], shapes: Any) -> ExportedProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # from packages that use deprecated names of torch
-        return torch.export.export(gm, inputs, dynamic_shapes=shapes)
+        program = torch.export.export(gm, inputs, dynamic_shapes=shapes)
+    return _functional(program) if any(_writes(node) for node in program.graph.nodes) else program
+
+
+def _functional(program: ExportedProgram) -> ExportedProgram:
+    """The program without writes to tensors, which attention that is kept whole makes of its mask."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of operators that it does not take apart
+        functional: ExportedProgram = program.run_decompositions({})
+    return functional
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
 
 
 def size_names(gm: fx.GraphModule) -> tuple[Any, ...] | None:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 class FxPassesError(Exception):
     """Base of every error raised on purpose; its text can be shown to a user."""
 
+    text: str | None = None
+
+    def __str__(self) -> str:
+        """The text as it was made: ``torch.fx`` adds a traceback of its own to the arguments of what passes through."""
+        return super().__str__() if self.text is None else self.text
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the error, which worker processes need: its ``args`` are not the arguments of its constructor."""
         return _made_again, (type(self), self.args, self.__dict__)
@@ -37,7 +43,8 @@ class InputError(FxPassesError):
     def __init__(self, what: str, *, why: str, fix: str, at: str | None = None) -> None:
         self.what, self.why, self.fix, self.at = what, why, fix, at
         lines = [what, *([f"at:  {at}"] if at else []), f"why: {why}", f"fix: {fix}"]
-        super().__init__("\n  ".join(lines))
+        self.text = "\n  ".join(lines)
+        super().__init__(self.text)
 
 
 class GraphError(FxPassesError):
@@ -51,7 +58,8 @@ class GraphError(FxPassesError):
         lines += [f"why: {why}", f"fix: {fix}"]
         if step:
             lines.append(f"in:  {step}")
-        super().__init__("\n  ".join(lines))
+        self.text = "\n  ".join(lines)
+        super().__init__(self.text)
 
     @classmethod
     def at_node(cls, node: fx.Node, *, why: str, fix: str, step: str | None = None) -> GraphError:

@@ -29,7 +29,7 @@ from .graph.stages import graph_facts
 from .signature.examples import input_tensors
 from .signature.samples import batch_dims
 
-_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_WEIGHTED = (nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,27 @@ class Wrapping(nn.Module):
         return found
 
 
+def head() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU()).eval()
+
+
+def of_old_torch(make: Callable[[], nn.Module]) -> nn.Module:
+    """A model of a kind that torch has deprecated, and users still have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()
+
+
+def scripted() -> nn.Module:
+    return of_old_torch(lambda: torch.jit.script(head()))
+
+
+def with_weights(state: dict[str, Tensor]) -> nn.Module:
+    made = head()
+    made.load_state_dict(state)
+    return made
+
+
 def many_that_ask() -> nn.Module:
     return nn.Sequential(nn.Sequential(nn.Linear(3, 4)), *(Asks() for _ in range(4))).eval()
 
@@ -166,6 +188,16 @@ CAPTURE_CASES: dict[str, Case] = {
         lambda _: fx.capture(OneImage(batched=False).eval(), torch.ones(2, 3, 5, 4)),
         "capture with a batch, as x[None], or have the model do y = layer(x[None])[0]",
         lambda _: fx.capture(OneImage(batched=True).eval(), torch.ones(2, 3, 5, 4)),
+    ),
+    f"{CAPTURING}/checks.py:require_float_source": (
+        lambda _: fx.capture(scripted(), ROWS),
+        "capture the nn.Module that was scripted or traced, and load the weights into it: model.state_dict()",
+        lambda _: fx.capture(with_weights(scripted().state_dict()), ROWS),
+    ),
+    f"{CAPTURING}/checks.py:require_float_source#2": (
+        lambda _: fx.capture(of_old_torch(lambda: torch.ao.nn.quantized.dynamic.Linear(3, 4).eval()), ROWS),
+        "capture the float model that it was made from",
+        lambda _: fx.capture(head(), ROWS),
     ),
     f"{CAPTURING}/checks.py:require_layers_in_sight": (
         lambda _: in_sight("trace"),

@@ -136,7 +136,7 @@ GRAPH_CASES: dict[str, Case] = {
         "use model.float(), with example inputs and batches in float32",
         lambda _: fxpasses.quantize(small_net().half().float(), X.half().float(), [X.half().float()], X86),
     ),
-    "fxpasses/quantization/int8/planned_scales.py:take_out_observers": (
+    "fxpasses/quantization/int8/planned_scales.py:_nothing_seen": (
         lambda _: fxpasses.convert(fxpasses.observe(fused("conv_bn_relu"), X86)),
         "fx.calibrate(graph, batches)",
         lambda _: fxpasses.convert(calibrated(fxpasses.observe(fused("conv_bn_relu"), X86))),

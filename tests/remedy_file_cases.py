@@ -39,8 +39,9 @@ def sampled(folder: Path, opset: int) -> Path:
     return to_onnx(fxpasses.capture(Sampled().eval(), GRIDS), folder / "m.onnx", opset=opset, verify=False)
 
 
-def placed(*examples: Tensor) -> LoadedModel:
-    return with_batch_dims(LoadedModel("net", Times().eval(), (2,), UNIT_RANGE, pretrained=True, examples=examples))
+def placed(*examples: Tensor, module: nn.Module | None = None) -> LoadedModel:
+    module = (module or Times()).eval()
+    return with_batch_dims(LoadedModel("net", module, (2,), UNIT_RANGE, pretrained=True, examples=examples))
 
 
 class Times(nn.Module):
@@ -96,6 +97,11 @@ FILE_CASES: dict[str, Case] = {
         lambda folder: same_numbers(folder, one_node("Mish", [ROW]), one_node("HardSwish", [ROW])),
         "use opset=18; verify=False writes the file unchecked",
         lambda folder: same_numbers(folder, one_node("Mish", [ROW]), one_node("Mish", [ROW])),
+    ),
+    "fxpasses/cli/folders/batch_places.py:_require_other_sizes": (
+        lambda _: placed(torch.randn(4), module=nn.Linear(4, 3)),
+        "example inputs [B, ...], of which any number of samples are taken",
+        lambda _: placed(torch.randn(2, 4), module=nn.Linear(4, 3)),
     ),
     "fxpasses/cli/folders/batch_places.py:_require_samples": (
         lambda _: placed(torch.randn(3, 2), torch.randn(4)),

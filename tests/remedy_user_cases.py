@@ -20,7 +20,10 @@ from fxpasses.models.zoo import load_model
 ROWS, LABELS = torch.ones(2, 3), torch.tensor([0, 1])
 BATCHES, MODELS = "models/users/user_batches.py", "models/users/user_model.py"
 _HEAD = "import torch\nfrom torch import nn\nfrom fxpasses.models.loaded_model import LoadedModel\n"
-_HEAD += "from fxpasses.models.model_input import UNIT_RANGE\n\n\ndef make():\n    return "
+_HEAD += "from fxpasses.models.model_input import UNIT_RANGE\n\n\n"
+_HEAD += "class Apart(nn.LSTM):\n    def __init__(self):\n        super().__init__(3, 4)\n\n"
+_HEAD += "    def forward(self, x, h, c):\n        return super().forward(x, (h, c))\n\n\n"
+_HEAD += "def make():\n    return "
 
 
 def checked(batch: object, **rules: Any) -> Batch:
@@ -214,6 +217,13 @@ USER_CASES: dict[str, Case] = {
         lambda folder: model(folder, "nn.Linear(3, 2), {'x': torch.ones(2, 3)}"),
         "give the dict in this order",
         lambda folder: model(folder, "nn.Linear(3, 2), {'input': torch.ones(2, 3)}"),
+    ),
+    f"{MODELS}:_require_no_structure": (
+        lambda folder: model(
+            folder, "nn.LSTM(3, 4), (torch.ones(5, 2, 3), (torch.ones(1, 2, 4), torch.ones(1, 2, 4)))"
+        ),
+        "wrap the model in a module that takes tensors and makes the rest of them",
+        lambda folder: model(folder, "Apart(), (torch.ones(5, 2, 3), torch.ones(1, 2, 4), torch.ones(1, 2, 4))"),
     ),
     f"{MODELS}:_require_module": (
         lambda folder: model(folder, "3"),

@@ -98,3 +98,20 @@ def test_source_line_kept_in_meta_survives_a_copy() -> None:
 def test_errors_travel_between_processes(error: FxPassesError) -> None:
     again = copy.deepcopy(error)  # by the same way as pickle
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+class Fails(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise InputError("a value", why="it is NaN", fix="look for it")
+
+
+def test_torch_adds_nothing_to_the_text() -> None:
+    """An interpreter of torch.fx appends its own traceback to the arguments of errors."""
+    graph = fx.Graph()
+    graph.output(graph.call_module("leaf", (graph.placeholder("x"),)))
+    gm = fx.GraphModule({"leaf": Fails()}, graph)
+    with pytest.raises(InputError) as caught:
+        fx.Interpreter(gm).run(torch.zeros(2))
+    assert "While executing" in str(caught.value.args[0])
+    assert str(caught.value) == "a value\n  why: it is NaN\n  fix: look for it"
+    assert str(copy.copy(caught.value)) == str(caught.value)  # as a worker process gives it back

@@ -59,6 +59,7 @@ BY_HAND: dict[str, tuple[nn.Module, tuple[int, ...], int]] = {
         (2, 5, 6),
         5 * 2 * 24 * (6 + 8 + 16 + 8),
     ),
+    "of_two_inputs": (Does(lambda net, x: net.a(x, x.abs()), a=nn.Bilinear(5, 5, 3)), (2, 5), 3 * 5 * 5),
     "projected": (
         Does(lambda net, x: net.a(x)[0], a=nn.LSTM(6, 8, batch_first=True, proj_size=3)),
         (2, 5, 6),

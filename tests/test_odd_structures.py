@@ -11,6 +11,7 @@ import pytest
 import torch
 from odd_batches import BATCHES
 from odd_inputs import INPUTS
+from odd_operators import OPERATORS
 from odd_outputs import OUTPUTS
 from odd_sizes import SIZES
 from odd_structures import Structure
@@ -23,7 +24,7 @@ from fxpasses.signature.free_sizes import free_sizes
 from fxpasses.signature.outputs import leaves_of, tensors_of
 from fxpasses.sqnr import sqnr_db
 
-STRUCTURES = [*BATCHES, *OUTPUTS, *INPUTS, *SIZES]
+STRUCTURES = [*BATCHES, *OUTPUTS, *INPUTS, *SIZES, *OPERATORS]
 
 FROM_FLOAT_DB = 20.0
 """Least SQNR of one layer in int8: 8 bits give 40 dB, ranges from a few samples reduce it."""
@@ -121,6 +122,6 @@ def assert_near(found: list[Tensor], expected: list[Tensor], least_db: float) ->
 
 def test_there_are_many() -> None:
     names = [case.name for case in STRUCTURES]
-    assert len(names) >= 60 and len(set(names)) == len(names)
+    assert len(names) >= 100 and len(set(names)) == len(names)
     assert all(list(leaves_of(case.make(case.samples))) for case in STRUCTURES)
     assert any(pytree.tree_leaves(case.make(1)) for case in STRUCTURES)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 import threading
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+_TORCHVISION = "torchvision"
+"""A package with operators of its own, for which torch's table has translations once it is imported."""
 _tables: dict[Hashable, Any] = {}
 _lock = threading.RLock()
 
@@ -31,7 +34,7 @@ def kept_registry() -> Iterator[None]:
         return
 
     def from_torchlib(cls: type[ONNXRegistry], /, *args: Hashable, **kwargs: Hashable) -> Any:
-        key = (args, tuple(sorted(kwargs.items())))
+        key = (args, tuple(sorted(kwargs.items())), _TORCHVISION in sys.modules)
         if key not in _tables:
             _tables[key] = original.__get__(None, cls)(*args, **kwargs)
         table = copy.copy(_tables[key])

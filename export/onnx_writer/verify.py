@@ -25,6 +25,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import GraphError, InputError
+from fxpasses.graph.meta_keys import DTYPE
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.quantization.int8.names import is_int8_name, tensor_of
 from fxpasses.quantization.numbers import ops
@@ -53,7 +54,10 @@ LARGE_FILE = 1 << 30
 _KEPT = '`overrides=[Override("node:{name}", keep_float=True)]`'
 _ELSEWHERE = "verify=False writes the file unchecked"
 _WITHOUT = "write the model without that operator, or keep it out of the deployed graph"
-_FLOAT32 = "capture model.float() instead, with float32 inputs, and lower the precision here: fxpasses.precision"
+_FLOAT32 = (
+    "capture model.float() instead, with float32 inputs and no torch.autocast in its forward, and lower the precision "
+    "here: fxpasses.precision"
+)
 
 
 @dataclass
@@ -198,8 +202,8 @@ def _run_file(gm: fx.GraphModule, path: Path, inputs: tuple[Any, ...], inside: l
 
 def _is_of_another_dtype(gm: fx.GraphModule) -> bool:
     """Whether a graph computes in another dtype than float32, for which onnxruntime lacks many kernels."""
-    tensors = [*gm.parameters(), *gm.buffers()]
-    return any(t.is_floating_point() and t.dtype is not torch.float32 for t in tensors)
+    dtypes = {t.dtype for t in (*gm.parameters(), *gm.buffers())} | {n.meta.get(DTYPE) for n in gm.graph.nodes}
+    return any(dtype is not None and dtype.is_floating_point and dtype is not torch.float32 for dtype in dtypes)
 
 
 def _kinds(model: onnx.ModelProto, names: set[str]) -> dict[str, int]:

@@ -78,7 +78,7 @@ _MORE_ATEN = frozenset(
     "absolute arccos arccosh arcsin arcsinh arctan arctan2 arctanh concatenate row_stack fix ger adjoint mT mH "
     "matrix_H expand_copy permute_copy select_copy slice_copy squeeze_copy t_copy transpose_copy unsqueeze_copy "
     "view_copy narrow_copy detach_copy alias_copy lift_fresh resolve_conj resolve_neg conj unsafe_chunk unsafe_split "
-    "unsafe_split_with_sizes native_channel_shuffle "
+    "unsafe_split_with_sizes native_channel_shuffle copy fill zero "
     # rarer functions, reductions and orders
     "bitwise_left_shift bitwise_right_shift copysign digamma float_power frexp gcd heaviside i0 igamma igammac isin "
     "isneginf isposinf isreal kthvalue lcm ldexp logaddexp2 logcumsumexp mvlgamma nextafter polygamma signbit "

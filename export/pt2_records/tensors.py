@@ -21,6 +21,8 @@ DTYPES: dict[int, torch.dtype] = {
     6: torch.float16,
     7: torch.float32,
     8: torch.float64,
+    10: torch.complex64,
+    11: torch.complex128,
     12: torch.bool,
     13: torch.bfloat16,
     28: torch.uint16,

@@ -16,6 +16,8 @@ DROPPED = frozenset({"Identity", "Dropout"})
 _CLAMPS = ("Relu", "Clip")
 _RANGES = {UINT8: (0, 255), INT8: (-128, 127), UINT16: (0, 65535), INT16: (-32768, 32767)}
 _FOLDS_A_PAD = frozenset({"Conv"})
+_PARTS_OF_SHAPES = frozenset({"Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast"})
+"""Operators between a Shape and a Reshape that onnxruntime replaces by one constant."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,37 @@ class Edges:
             return False
         return len(readers) == 1 and readers[0].op in _FOLDS_A_PAD and readers[0].input(0) == node.outputs[0]
 
+    def reads_alone(self, node: Node) -> bool:
+        """Whether a QuantizeLinear moves ahead of a node: nothing else reads its input, or it is the graph's own.
+
+        Equal nodes are one node with several readers, through which nothing moves.
+        """
+        tensor = node.input(0)
+        readers = self._live_readers(tensor)
+        if tensor in self.graph.inputs:
+            return not any(self._equal(node, reader) for reader in readers if reader is not node)
+        return tensor not in self.graph.outputs and len(readers) == 1
+
+    def _equal(self, a: Node, b: Node) -> bool:
+        """Whether two nodes compute the same, so that onnxruntime keeps one of them."""
+        if (a.op, a.attributes, len(a.inputs)) != (b.op, b.attributes, len(b.inputs)):
+            return False
+        values = [(self.graph.value(x), self.graph.value(y)) for x, y in zip(a.inputs, b.inputs, strict=True) if x != y]
+        return all(x is not None and y is not None and x.shape == y.shape and (x == y).all() for x, y in values)
+
+    def _vanishes_as_constant(self, shape: Node) -> bool:
+        """Whether a Shape is gone before anything moves: its result is known, or gives the sizes of Reshapes of the
+        same tensor.
+        """
+        tensor, results, ends = shape.input(0), [*shape.outputs], list[Node]()
+        while results:
+            for reader in self.graph.readers(results.pop()):
+                results += reader.outputs if reader.op in _PARTS_OF_SHAPES else ()
+                ends += () if reader.op in _PARTS_OF_SHAPES else (reader,)
+        reshapes = all(end.op == "Reshape" and end.input(0) == tensor for end in ends)
+        leaves = any(output in self.graph.outputs for output in shape.outputs)
+        return (bool(ends) and reshapes and not leaves) or self.graph.has_fixed_shape(tensor)
+
     def _beyond(self, node: Node, reader: Node) -> Written:
         """The QuantizeLinear behind a clamp or data movement that is the only reader of an output."""
         if reader.op in _CLAMPS and node.op not in _CLAMPS:
@@ -131,9 +164,11 @@ class Edges:
         return Written(None, f"its output is read by {reader}, not by a QuantizeLinear", stays_float=True)
 
     def _live_readers(self, tensor: str) -> list[Node]:
-        """The readers of a tensor; an Identity or Dropout is replaced by its own readers."""
+        """The readers of a tensor that are left; an Identity or Dropout is replaced by its own readers."""
         found: list[Node] = []
         for reader in self.graph.readers(tensor):
+            if reader.op == "Shape" and self._vanishes_as_constant(reader):
+                continue
             through = reader.op in DROPPED and reader.outputs[0] not in self.graph.outputs
             found += self._live_readers(reader.outputs[0]) if through else [reader]
         return found

@@ -65,8 +65,7 @@ def why_not_moved(edges: Edges, node: Node) -> str | None:
     """Conditions of operators that only move integers: the same parameters before and after."""
     source, written = edges.dequantized(node.input(0)), edges.written(node)
     if source is None and node.op in PUSHED_THROUGH and written.quantize is not None:
-        alone = len(edges.graph.readers(node.input(0))) == 1 and node.input(0) not in edges.graph.outputs
-        return None if alone else f"{edges.why_not_read(node, 0)}, and others read that too"
+        return None if edges.reads_alone(node) else f"{edges.why_not_read(node, 0)}, and others read that too"
     if source is None:
         return edges.why_not_read(node, 0)
     grid = edges.graph.grid(source)

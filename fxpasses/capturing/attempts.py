@@ -31,6 +31,7 @@ from .checks import (
     require_equal,
     require_equal_for_one,
     require_eval,
+    require_float_source,
     require_layers_in_sight,
     require_plain_output,
     require_same_twice,
@@ -81,7 +82,8 @@ def capture(
 
     Raises:
         InputError: ``dynamic`` names no input, or no dimension of it.
-        GraphError: the model is in training mode, cannot be captured, or the captured graph gives other results.
+        GraphError: the model is in training mode, quantized already, cannot be captured, or its graph computes
+            something else.
     """
     if leaves and method == "export":
         raise GraphError(
@@ -90,6 +92,7 @@ def capture(
             fix="capture(..., method='trace', leaves=[...])",
             step="capture",
         )
+    require_float_source(model)
     require_eval(model)
     inputs, keywords = bound(model, example_inputs)
     require_values(model, inputs)

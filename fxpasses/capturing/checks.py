@@ -18,6 +18,7 @@ from ..signature.model_call import called
 from ..signature.outputs import leaves_of
 from ..user_frames import first_line, users_frame
 
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 CAPTURE_TOLERANCE = 1e-5
 """Largest difference between model and captured graph, as a share of the largest output.
 
@@ -36,6 +37,25 @@ def require_eval(model: nn.Module) -> None:
             fix="capture(model.eval(), example_inputs)",
             step="capture",
         )
+
+
+def require_float_source(model: nn.Module) -> None:
+    """Raise GraphError for a model of TorchScript, or one with layers that torch.ao.quantization has made."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise GraphError(
+            f"{type(model).__name__} is a model of TorchScript",
+            why="there is no Python of its forward that could be traced, and torch.export takes none",
+            fix="capture the nn.Module that was scripted or traced, and load the weights into it: model.state_dict()",
+            step="capture",
+        )
+    for name, module in model.named_modules():
+        if type(module).__module__.startswith(_QUANTIZED):
+            raise GraphError(
+                f"{name or type(model).__name__} is a layer of torch.ao.quantization ({type(module).__name__})",
+                why="it is quantized already, and its float weights are gone",
+                fix="capture the float model that it was made from",
+                step="capture",
+            )
 
 
 def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -161,7 +181,7 @@ def why_different(found: Any, expected: Any) -> str | None:
     """Description of a difference of two outputs beyond rounding; None if there is none."""
     if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
         same = type(found) is type(expected) and found == expected
-        return None if same else f"an output is {found!r}, of the model {expected!r}"
+        return None if same else f"an output is {_shown(found)}, of the model {_shown(expected)}"
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return f"an output is {found.dtype} {tuple(found.shape)}, of the model {expected.dtype} {tuple(expected.shape)}"
     if not found.is_floating_point():
@@ -171,6 +191,10 @@ def why_different(found: Any, expected: Any) -> str | None:
     if torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
         return None
     return f"outputs differ by {(found - expected).abs().max().item():.3g}"
+
+
+def _shown(value: Any) -> str:
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
 
 
 class DifferentGraph(GraphError):

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import operator
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -202,13 +202,37 @@ class UntraceableError(GraphError):
 
 def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _attributes_kept(model):
             graph = tracer.trace(copy.copy(model))
     except BaseException as error:  # a model's forward may raise anything at all when fed a Proxy, and exit, too
         if not is_a_failure(error):
             raise
         raise untraceable(model, error, tracer.failed_in) from error
     return RecordedModule(tracer.root, graph, type(model).__name__)
+
+
+@contextlib.contextmanager
+def _attributes_kept(model: nn.Module) -> Iterator[None]:
+    """Restore buffers and plain attributes that are proxies at the end.
+
+    A forward that assigns to ``self``, a running mean or a cache, gets proxies there, with which the model could not
+    run again. Tensors that it changes in place are not restored: they are changed by every other call, too.
+    """
+    buffers = [(m, dict(m.named_buffers(recurse=False, remove_duplicate=False))) for m in model.modules()]
+    attributes = [(m, dict(vars(m))) for m in model.modules()]
+    try:
+        yield
+    finally:
+        for module, tensors in buffers:
+            for name, tensor in tensors.items():
+                if isinstance(getattr(module, name), fx.Proxy):
+                    setattr(module, name, tensor)
+        for module, before in attributes:
+            for name in [name for name, value in vars(module).items() if isinstance(value, fx.Proxy)]:
+                if name in before:
+                    setattr(module, name, before[name])
+                else:
+                    delattr(module, name)
 
 
 def _with_remedy(failure: UntraceableError, model: nn.Module, tracer: _Tracer) -> UntraceableError:

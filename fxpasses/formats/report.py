@@ -158,7 +158,7 @@ class ModelDetails(Part):
     seed: Seed
     image_size: Positive | None
     pretrained: bool = False
-    input_shape: Annotated[list[Positive], Field(min_length=1, max_length=8)]
+    input_shape: Annotated[list[Positive], Field(max_length=8)]
     preprocessing: Preprocessing
     vocabulary: Positive | None
     inputs: Annotated[list[ExampleInput], Field(max_length=64)] | None = None
@@ -170,7 +170,7 @@ class ModelDetails(Part):
             values *= size
         if values > MOST_VALUES:
             raise ValueError(f"an input of {values} values is larger than {MOST_VALUES}")
-        if len(self.preprocessing.mean) not in (1, self.input_shape[0]):
+        if len(self.preprocessing.mean) not in (1, *self.input_shape[:1]):
             raise ValueError("preprocessing is for another number of channels than input_shape")
         if (self.weights is None) is not (self.weights_sha256 is None):
             raise ValueError("weights and weights_sha256 come together")

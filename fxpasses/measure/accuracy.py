@@ -251,7 +251,7 @@ def checked_logits(logits: Tensor, labels: Tensor | None, who: str) -> Tensor:
 
 
 def _has_classes(logits: Tensor) -> bool:
-    return logits.dim() > 1
+    return logits.dim() > 1 and logits.dtype is not torch.bool
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from fxpasses.graph.devices import on_device
+from fxpasses.signature.outputs import tensors_of
 
 from .runners import TORCH, first_tensor
 
@@ -32,7 +32,7 @@ class GpuRunner:
     def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.inference_mode():
             made = self.module(*on_device(inputs, self.device))
-        return tuple(x.cpu() for x in pytree.tree_leaves(made) if isinstance(x, Tensor))
+        return tuple(x.cpu() for x in tensors_of(made))
 
     def at_threads(self, threads: int) -> GpuRunner:
         return replace(self, threads=threads)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
 from fxpasses.export.onnx_reader import start_session
 from fxpasses.export.onnx_refusals import SILENT
 from fxpasses.signature.examples import tensors_in
+from fxpasses.signature.outputs import tensors_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -89,7 +89,7 @@ class TorchRunner:
 
     def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch_threads(self.threads), torch.inference_mode():
-            return tuple(x for x in pytree.tree_leaves(self.module(*inputs)) if isinstance(x, Tensor))
+            return tuple(tensors_of(self.module(*inputs)))
 
     def at_threads(self, threads: int) -> TorchRunner:
         return replace(self, threads=_checked_threads(threads))

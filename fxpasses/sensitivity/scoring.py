@@ -23,6 +23,7 @@ from fxpasses.errors import InputError
 from fxpasses.measure.accuracy import MeasuredSums, samples_first
 from fxpasses.measure.metrics import POINTS, Metric
 from fxpasses.measure.runners import first_tensor
+from fxpasses.signature.outputs import tensors_of
 
 from .on_device import CPU, OnDevice, lowered, placed
 
@@ -173,8 +174,7 @@ class Scorer:
         """Outputs to compare, the leading one first."""
         if self.metric is None or (not self.metric.reads_all and not self.metric.index):
             return samples_first((first_tensor(given, "the model").float(),), self.output_dims)
-        found = tuple(x for x in pytree.tree_leaves(given) if isinstance(x, Tensor))
-        leaves = samples_first(found, self.output_dims)
+        leaves = samples_first(tuple(tensors_of(given)), self.output_dims)
         return leaves if self.metric.reads_all else (leaves[self.metric.index].float(),)
 
 

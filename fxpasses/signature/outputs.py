@@ -44,6 +44,14 @@ def tensors_of(value: Any) -> list[Tensor]:
     return [leaf for leaf in leaves_of(value) if isinstance(leaf, Tensor)]
 
 
+def keyed_tensors(value: Any, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Tensor]]:
+    """The tensors in a model's output, in order, each with the path to it."""
+    if isinstance(value, Tensor):
+        yield keys, value
+    for key, part in _parts(value) or ():
+        yield from keyed_tensors(part, (*keys, key))
+
+
 def leaves_of(value: Any) -> Iterator[Any]:
     """All values in a model's output that are no structures, in order."""
     parts = _parts(value)

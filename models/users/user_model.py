@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from fxpasses.errors import InputError
 
@@ -41,6 +42,7 @@ def user_blueprint(spec: str) -> Blueprint:
     examples = _examples(shape)
     if examples:
         return _of_examples(module, examples, tuple(map(str, shape)) if isinstance(shape, Mapping) else (), spec)
+    _require_no_structure(shape, spec)
     user_shape = checked_shape(shape, f"{spec} gave the input shape {shape!r}")
     preprocessing = IMAGENET if user_shape[:1] == (3,) else UNIT_RANGE
     return Blueprint(lambda: module, user_shape, preprocessing, pretrained=True)
@@ -69,6 +71,21 @@ def _examples(given: object) -> tuple[Tensor, ...]:
     return tuple(values)
 
 
+def _require_no_structure(given: object, spec: str) -> None:
+    """Raise InputError for example inputs among which are others than tensors; a shape holds none."""
+    values = list(given.values()) if isinstance(given, Mapping) else given
+    if not isinstance(values, (tuple, list)):
+        return
+    other = next((n for n, x in enumerate(values) if not isinstance(x, Tensor)), None)
+    if other is not None and any(isinstance(x, Tensor) for x in tree_leaves(values)):
+        raise InputError(
+            f"{spec}: example input {other} is a {type(values[other]).__name__}",
+            why="a command gives a model one tensor for each input",
+            fix="wrap the model in a module that takes tensors and makes the rest of them; "
+            "fx.quantize(model, inputs, batches) in Python takes it as it is",
+        )
+
+
 def _of_examples(module: nn.Module, examples: tuple[Tensor, ...], names: tuple[str, ...], spec: str) -> Blueprint:
     for number, example in enumerate(examples):
         if example.dim() < 1 or not example.numel():
@@ -77,7 +94,7 @@ def _of_examples(module: nn.Module, examples: tuple[Tensor, ...], names: tuple[s
                 why="there is no sample in it",
                 fix="give example inputs of a whole batch: [B, ...]",
             )
-    taken = list(inspect.signature(module.forward).parameters)[: len(names)]
+    taken = list(inspect.signature(module.forward).parameters)[: len(names)] if names else []
     if names and tuple(taken) != names:
         raise InputError(
             f"{spec}: example inputs {', '.join(names)}",

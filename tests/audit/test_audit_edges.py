@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto
 from qdq_cases import reshape
 from qdq_models import SCALE, Graph, conv, image, weights
 
+from fxpasses.audit.audit_file import audit
 from fxpasses.audit.edges import PUSHED_THROUGH, Edges
 from fxpasses.audit.onnx_graph import Node, OnnxGraph
 
@@ -155,3 +160,51 @@ def test_a_clamp_before_a_per_channel_grid_stays() -> None:
     assert edges.vanishes(nodes["Relu"]) == (
         "its QuantizeLinear is not per tensor in 8 or 16 bits (uint8, scale varying, zero_point 0)"
     )
+
+
+def sizes_of(graph: Graph, x: str) -> str:
+    """The shape of a tensor with a free batch, as exporters write it."""
+    batch = graph.node("Shape", [x], start=0, end=1)
+    return str(graph.node("Concat", [batch, graph.ints(4, 8, 8)], axis=0))
+
+
+READERS: dict[str, tuple[str, Callable[[Graph, str], object], bool]] = {
+    "input alone": ("input", lambda g, x: None, True),
+    "input and a float operator": ("input", lambda g, x: g.output(g.node("Tanh", [x])), True),
+    "input and its shape": ("input", lambda g, x: g.output(g.node("Shape", [x]), dtype=TensorProto.INT64), True),
+    "input and an equal operator": ("input", lambda g, x: g.output(conv(g, g.qdq(moved(g, x)))), False),
+    "float alone": ("float", lambda g, x: None, True),
+    "float and a float operator": ("float", lambda g, x: g.output(g.node("Exp", [x])), False),
+    "float and its shape": ("float", lambda g, x: g.output(g.node("Shape", [x]), dtype=TensorProto.INT64), False),
+    "float that leaves the graph": ("float", lambda g, x: g.output(x), False),
+    "float and sizes of itself": ("sizes", lambda g, x: None, True),
+}
+"""Who reads the input of a Reshape in front of a QuantizeLinear, and whether that moves ahead of it."""
+
+
+def moved(graph: Graph, x: str, sizes: bool = False) -> str:
+    return str(graph.node("Reshape", [x, sizes_of(graph, x) if sizes else graph.ints(-1, 4, 8, 8)]))
+
+
+@pytest.mark.parametrize("case", READERS)
+def test_who_else_reads_what_a_quantizer_moves_ahead_of(case: str, tmp_path: Path) -> None:
+    source, others, moves = READERS[case]
+    graph = Graph()
+    x = graph.input("N", 4, 8, 8)
+    x = x if source == "input" else graph.node("Tanh", [x])
+    graph.output(conv(graph, graph.qdq(moved(graph, x, source == "sizes"))))
+    others(graph, x)
+    onnx.save(graph.model(), tmp_path / "model.onnx")
+    report = audit(tmp_path / "model.onnx")
+    assert report.int8_ops == ({"Reshape": 1} if moves else {})
+    assert (report.predicted_but_not_fused, report.fused_but_not_predicted) == ([], [])
+
+
+def test_a_shape_of_known_sizes_is_no_reader() -> None:
+    for batch, left in ((1, 1), ("N", 2)):
+        graph = Graph()
+        x = graph.node("Tanh", [graph.input(batch, 4, 8, 8)])
+        graph.output(graph.qdq(moved(graph, x)))
+        graph.output(graph.node("Shape", [x]), dtype=TensorProto.INT64)
+        edges, nodes = edges_of(graph)
+        assert edges.reads_alone(nodes["Reshape"]) is (left == 1)

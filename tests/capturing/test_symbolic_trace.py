@@ -11,6 +11,7 @@ from tiny_nets.convolutions import conv
 from tiny_nets.net import IMAGE, OneInput
 from torch import Tensor, fx, nn
 
+from fxpasses import capture
 from fxpasses.capturing.symbolic_trace import holds_layers, trace_graph
 from fxpasses.errors import GraphError
 from fxpasses.signature.model_call import argument_names
@@ -130,3 +131,61 @@ def test_argument_names_follow_the_signature() -> None:
 def test_layers_are_what_int8_would_lose() -> None:
     assert holds_layers(nn.Sequential(nn.Sequential(nn.Linear(2, 2))))
     assert not holds_layers(nn.Sequential(nn.ReLU(), Stubborn()))
+
+
+ROWS = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Running(nn.Module):
+    """Replaces a buffer and an attribute, and makes a new one."""
+
+    mean: Tensor
+    last: Tensor | None
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__()
+        self.layer, self.fails, self.last = nn.Linear(4, 3), fails, None
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.mean(0)
+        self.last, self.shape = y, y.shape
+        self.new = y
+        return y if not self.fails or y.sum() > 0 else y - self.mean
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_trace_replaced_is_back(fails: bool) -> None:
+    inner = Running(fails)
+    model = nn.Sequential(inner).eval()
+    before = inner.mean
+    if fails:
+        with pytest.raises(GraphError):
+            trace_graph(model, (ROWS,))
+    else:
+        trace_graph(model, (ROWS,))
+    assert inner.mean is before and inner.last is None and not hasattr(inner, "new")
+    assert torch.isfinite(model(ROWS)).all()
+
+
+class Remembers(nn.Module):
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.mean(0)
+        found: Tensor = y - self.mean
+        return found
+
+
+def test_a_state_between_calls_is_told_in_numbers() -> None:
+    model = Remembers().eval()
+    with pytest.raises(GraphError, match=r"why: outputs differ by .*keeps state between calls"):
+        capture(model, ROWS)
+    assert isinstance(model.mean, Tensor)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_graphs import quantized
+from torch import Tensor, nn
 
 import fxpasses
 from fxpasses.errors import InputError
@@ -55,3 +56,31 @@ def test_a_program_of_another_graph_is_refused(tmp_path: Path) -> None:
 
 def test_it_is_part_of_the_package() -> None:
     assert fxpasses.export.exported_program is exported_program
+
+
+class Padded(nn.Module):
+    """Attention that is kept whole, with a mask of what is padded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.attention = nn.Embedding(9, 8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.table(ids)
+        x = x + self.attention(x, x, x, key_padding_mask=ids == 0, need_weights=False)[0]
+        found: Tensor = self.head(x)
+        return found
+
+
+def test_what_is_kept_whole_writes_to_no_tensor(tmp_path: Path) -> None:
+    ids = torch.tensor([[1, 2, 3, 0], [4, 5, 0, 0], [6, 7, 8, 1]])
+    config = fxpasses.QuantConfig(target="x86", equalization=False, narrow_ranges=False)
+    int8 = fxpasses.quantize(Padded().eval(), ids[:2], [ids], config)
+    program = exported_program(int8)
+    assert not any(
+        str(node.target).split(".")[-2].endswith("_") for node in program.graph.nodes if "aten" in str(node.target)
+    )
+    loaded = load(save(int8, tmp_path / "m.pt2", program=program))
+    assert torch.equal(loaded(ids), int8(ids))
+    assert to_onnx(int8, tmp_path / "m.onnx", program=program).is_file()  # compared with the graph

@@ -53,6 +53,13 @@ def test_outputs_without_classes_have_neither() -> None:
     assert result.sqnr_db == pytest.approx(10 * math.log10(25 / 2), rel=SAME_SUMS)
 
 
+def test_decisions_themselves_have_none_either() -> None:
+    runners = [StubRunner("fp32", lambda x: x > 0, precision="fp32"), StubRunner("int8", lambda x: x > 1)]
+    result = compare(runners, [(torch.tensor([[3.0, 0.5]]), None)])["int8"]
+    assert result.top1_agreement is None
+    assert result.sqnr_db == pytest.approx(10 * math.log10(2), rel=SAME_SUMS)
+
+
 def test_the_first_fp32_runner_is_the_reference_and_runs_once_a_batch() -> None:
     calls: list[str] = []
 

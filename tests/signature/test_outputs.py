@@ -8,6 +8,7 @@ from odd_structures import fc, net
 
 import fxpasses as fx
 from fxpasses.signature.outputs import (
+    keyed_tensors,
     leaves_of,
     only_tensors,
     output_tensors,
@@ -42,3 +43,11 @@ def test_plain_outputs_are_the_same_values() -> None:
     assert [t.shape for t in only_tensors(gm)(X)] == [(2, 5)] * 3
     plain = of(lambda y: [y])
     assert with_plain_outputs(plain) is plain
+
+
+def test_paths_to_the_tensors_of_a_value() -> None:
+    value = {"pair": Pair(X, X + 1), "n": 3, "found": Found(X + 2, hidden=[X + 3])}
+    keys, tensors = zip(*keyed_tensors(value), strict=True)
+    assert keys == (("pair", "low"), ("pair", "high"), ("found", "logits"), ("found", "hidden", 0))
+    assert all(a is b for a, b in zip(tensors, tensors_of(value), strict=True))
+    assert [key for key, _ in keyed_tensors(X)] == [()]

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from fxpasses.capturing.checks import run_model
-from fxpasses.errors import InputError
+from fxpasses.errors import GraphError, InputError
 from fxpasses.models.data.data_source import CALIBRATION_BATCH, EVALUATION_BATCH, DataSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import InputShape, TakesInput, placed_in, without_dim
@@ -35,6 +35,7 @@ def with_batch_dims(model: LoadedModel) -> LoadedModel:
     outputs = tuple(_batch_of(dims) for dims in found.outputs)
     if None in dims:
         _require_samples(model, dims)
+        _require_other_sizes(model)
         return model
     places = tuple(dim for dim in dims if dim is not None)
     shape = without_dim(tuple(model.examples[0].shape), places[0])
@@ -57,6 +58,20 @@ def _require_samples(model: LoadedModel, dims: Sequence[int | None]) -> None:
         why="no dimension of it is the batch, with as many samples as the other inputs have",
         fix="give every input a sample for each of the batch, or make a constant of it inside the module",
     )
+
+
+def _require_other_sizes(model: LoadedModel) -> None:
+    """Raise InputError for a model that takes its example inputs and no other number of samples along dimension 0."""
+    samples = len(model.examples[0])
+    try:
+        run_model(model.module, model.example_inputs(2 * samples))
+    except GraphError as error:
+        raise InputError(
+            f"{model.name} takes batches of one size",
+            why=f"twice the example inputs along dimension 0 are too much: {error.why}",
+            fix="return a model, and example inputs [B, ...], of which any number of samples are taken; "
+            "fx.quantize(model, inputs, batches) in Python takes inputs without a batch",
+        ) from error
 
 
 def placed_data(data: DataSource, model: TakesInput) -> DataSource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import fx
 
 from fxpasses.capturing.attempts import Method, capture
+from fxpasses.capturing.checks import require_float_source
 from fxpasses.capturing.dynamic_sizes import Dynamic, image_sizes
 from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
@@ -25,6 +26,7 @@ def captured_model(model: LoadedModel, *, dynamic_size: bool = False, method: Me
         InputError: the graph takes batches of one size alone, or has no images whose size could be free.
         GraphError: the model cannot be captured.
     """
+    require_float_source(model.module)
     inputs = model.example_inputs()
     sizes = image_sizes(model.module, inputs) if dynamic_size else {}
     batch = _free_batch(model)

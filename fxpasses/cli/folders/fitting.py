@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from fxpasses.capturing.checks import run_model
 from fxpasses.errors import InputError
@@ -15,6 +14,7 @@ from fxpasses.models.model_input import in_front
 from fxpasses.models.users.user_data import UserBatches
 from fxpasses.models.users.user_source import UserSource
 from fxpasses.signature.label_check import require_classes
+from fxpasses.signature.outputs import tensors_of
 
 
 def fitted(model: LoadedModel, data: DataSource, metric: Metric | None = None) -> DataSource:
@@ -59,7 +59,7 @@ def logits_of(model: LoadedModel) -> tuple[int, ...] | None:
         InputError: an output has no dimension or no elements, or there is none.
         GraphError: the model does not run.
     """
-    outputs = [x for x in pytree.tree_leaves(run_model(model.module, model.example_inputs())) if isinstance(x, Tensor)]
+    outputs = tensors_of(run_model(model.module, model.example_inputs()))
     if not outputs:
         raise InputError(
             f"{model.name} gives no tensor", why="there is nothing to compare", fix="return the logits from forward"

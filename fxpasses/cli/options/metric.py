@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.capturing.checks import run_model
@@ -25,6 +24,7 @@ from fxpasses.measure.metrics import Metric, metric_named, of_output
 from fxpasses.models.data.data_source import DataSource, SplitSource
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.users.user_code import file_of, is_user_code, load_factory
+from fxpasses.signature.outputs import keyed_tensors
 
 from ..folders.detectors import detector_metric, layers_in
 
@@ -56,15 +56,10 @@ def metric_of(spec: str | None, model: LoadedModel, data: DataSource | None = No
 
 def output_keys(model: LoadedModel) -> list[str]:
     """Names of the tensors in the model's output, in order; ``output`` if there is only one."""
-    leaves, _ = pytree.tree_flatten_with_path(run_model(model.module, model.example_inputs()))
-    paths = [path for path, leaf in leaves if isinstance(leaf, Tensor)]
+    paths = [path for path, _ in keyed_tensors(run_model(model.module, model.example_inputs()))]
     if not paths:
         raise InputError(f"{model.name} gives no tensor", why="there is nothing to measure", fix="return the outputs")
-    return [".".join(_key_text(key) for key in path) or "output" for path in paths]
-
-
-def _key_text(key: object) -> str:
-    return str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))))
+    return [".".join(map(str, path)) or "output" for path in paths]
 
 
 def _callers_own(spec: str) -> Metric:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from fxpasses.errors import InputError
+from fxpasses.signature.outputs import tensors_of
 
 from ..runners import TORCH, first_tensor
 from .variants import CUDA
@@ -31,8 +32,8 @@ class DeviceRunner:
 
     def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.inference_mode():
-            found = pytree.tree_leaves(self.module(*self._there(inputs)))
-        return tuple(x.cpu() for x in found if isinstance(x, Tensor))
+            found = tensors_of(self.module(*self._there(inputs)))
+        return tuple(x.cpu() for x in found)
 
     def at_threads(self, threads: int) -> DeviceRunner:
         return self

@@ -93,6 +93,9 @@ def choose_channels(
     return Removal(dependencies, np.sort(np.concatenate(dropped)))
 
 
+_MASKS = "prune single weights: `granularity=weight`, in Python pruning.make_masks(graph, ratio)"
+
+
 def groups_of(
     dependencies: Dependencies, layers: Sequence[str] | str | None, *, keep_joined: bool = False
 ) -> list[ChannelGroup]:
@@ -118,7 +121,8 @@ def groups_of(
         fix = "let joined channels go, too" if keep_joined else "choose those too"
     else:
         reasons = [f"{path}: {dependencies.frozen[path]}" for path in chosen if path in dependencies.frozen]
-        why, fix = (reasons[0] if reasons else "its outputs are not channels"), "choose other layers"
+        why = reasons[0] if reasons else "its outputs are not channels"
+        fix = "choose other layers" if dependencies.groups else _MASKS
     raise InputError(f"no channels of {next(iter(chosen))!r} can be removed", why=why, fix=fix)
 
 

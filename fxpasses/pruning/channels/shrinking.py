@@ -15,6 +15,7 @@ from ...graph.edit import insert_call
 from ...graph.pass_runner import PassLog, PassResult, copy_graph, pass_logs
 from ...graph.shapes import record_shapes, shape_of
 from ...signature.examples import Spec, examples_of, with_tensors
+from ...signature.outputs import tensors_of
 from .channel_plan import Removal
 from .layer_norms import mask_layer_norms
 from .layer_sizes import fix_settings
@@ -158,7 +159,4 @@ def _require_equal(masked: fx.GraphModule, small: fx.GraphModule, inputs: tuple[
 
 
 def _outputs(gm: fx.GraphModule, inputs: tuple[object, ...]) -> list[Tensor]:
-    from torch.utils import _pytree as pytree
-
-    leaves = pytree.tree_leaves(gm(*inputs))
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [x for x in tensors_of(gm(*inputs)) if x.is_floating_point()]

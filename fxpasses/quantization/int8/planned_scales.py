@@ -6,7 +6,8 @@ here, without the nodes found by :mod:`~fxpasses.quantization.int8.mixed_tensors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 from torch import fx, nn
 
@@ -19,7 +20,7 @@ from ..numbers.qparams import QParams, affine_qparams, symmetric_qparams
 from ..ranges.known_ranges import narrowed, take_out_known
 from ..ranges.observers import NothingObserved, Observer
 from ..ranges.range_search import Range
-from .bias_correction import take_out_means
+from .bias_correction import MEANS, take_out_means
 from .mixed_tensors import find_wiped_out, has_watched_parts, take_out_parts
 from .observe import find_observers
 from .pixel_qparams import pixel_qparams
@@ -58,17 +59,15 @@ def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QPa
 
     Tensors with a known range are among them, if data have passed: their range is narrowed to what they use.
     """
-    found, symmetric = {}, config.for_target.symmetric_activations
-    for name, node in find_observers(gm).items():
+    observers = find_observers(gm)
+    seen_in = {name: _seen(module_of(gm, node, Observer), config) for name, node in observers.items()}
+    found = {name: qparams for name, qparams in seen_in.items() if qparams is not None}
+    if len(found) < len(observers):
+        unseen = [node for name, node in observers.items() if name not in found]
+        raise _nothing_seen(unseen, all_of_them=not found)
+    for node in observers.values():
         source = node.args[0]
         assert isinstance(source, fx.Node)
-        try:
-            observer = module_of(gm, node, Observer)
-            found[name] = observer.qparams(config.activation_grid, symmetric)
-        except NothingObserved as error:
-            raise GraphError.at_node(
-                source, why="no data has passed its observer", fix="fx.calibrate(graph, batches)", step="convert"
-            ) from error
         node.replace_all_uses_with(source)
         gm.graph.erase_node(node)
     for root, seen in take_out_known(gm).items():
@@ -77,6 +76,34 @@ def take_out_observers(gm: fx.GraphModule, config: QuantConfig) -> dict[str, QPa
         found[root.name] = _qparams_of(narrowed(operator.fixed_range, seen), config)
     gm.delete_all_unused_submodules()
     return found
+
+
+def _seen(observer: Observer, config: QuantConfig) -> QParams | None:
+    """The parameters that an observer has found; None if no data has passed it."""
+    with contextlib.suppress(NothingObserved):
+        return observer.qparams(config.activation_grid, config.for_target.symmetric_activations)
+    return None
+
+
+def _nothing_seen(observers: list[fx.Node], *, all_of_them: bool) -> GraphError:
+    """The error for tensors without data: nothing was calibrated, or they are empty for every batch."""
+    source = observers[0].args[0]
+    assert isinstance(source, fx.Node)
+    fix = "fx.calibrate(graph, batches)"
+    if not all_of_them:
+        readers = dict.fromkeys(reader.name for node in observers for reader in _readers(node))
+        kept = " and ".join(f'`overrides=[Override("node:{name}", keep_float=True)]`' for name in readers)
+        fix += f" with batches that reach it, for which it is not empty; or keep what reads it float: {kept}"
+    return GraphError.at_node(source, why="no data has passed its observer", fix=fix, step="convert")
+
+
+def _readers(node: fx.Node) -> Iterator[fx.Node]:
+    """Who reads a tensor, behind observers of its mean."""
+    for reader in node.users:
+        if str(reader.target).startswith(MEANS):
+            yield from _readers(reader)
+        else:
+            yield reader
 
 
 def _known_qparams(gm: fx.GraphModule, root: fx.Node, config: QuantConfig) -> QParams:

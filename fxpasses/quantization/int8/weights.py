@@ -97,9 +97,9 @@ def integer_weights(
         scale = _without_ties(scale, x, y, config)
     weight_scale = scale.to(torch.float32)
     by_axis = weight_scale.double().reshape([-1 if d == axis else 1 for d in range(weight.dim())])
-    q = _taken_again(first, weight_scale)
-    q = _rounded(weight.double() / by_axis, grid, stepped, in_pairs) if q is None else q
-    integers = IntegerWeights(q.to(torch.int8), weight_scale, axis, None, None)
+    again = _taken_again(first, weight_scale)
+    q = _rounded(weight.double() / by_axis, grid, stepped, in_pairs).to(torch.int8) if again is None else again
+    integers = IntegerWeights(q, weight_scale, axis, None, None)
     if means is not None:
         off = output_error(layer, q * by_axis - weight.double(), means)
         bias = -off if bias is None else bias - off
@@ -107,10 +107,13 @@ def integer_weights(
 
 
 def _taken_again(first: IntegerWeights | None, scale: Tensor) -> Tensor | None:
-    """The integers of an earlier call; None without one, or if its scales differ too much for them to be as good."""
+    """The integers of an earlier call; None without one, or if its scales differ too much for them to be as good.
+
+    Another view of the same memory, which a saved graph holds once.
+    """
     if first is None or not bool(((first.weight_scale / scale - 1).abs() <= NEAR_SCALES).all()):
         return None
-    return first.weight.double()
+    return first.weight.view_as(first.weight)
 
 
 def _with_bias(integers: IntegerWeights, bias: Tensor, x_scale: float, groups: int) -> IntegerWeights:

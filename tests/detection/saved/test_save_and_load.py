@@ -156,3 +156,12 @@ def test_settings_of_other_kinds_come_back(name: str) -> None:
     assert torch.equal(again.anchor_generator.cell_anchors[1], steps.anchor_generator.cell_anchors[1])
     with pytest.raises(Exception, match="not as many sizes as ratios"):
         steps_of(found | {"anchors": found["anchors"] | {"sizes": [[8]]}}, kind)
+
+
+@pytest.mark.slow
+def test_integers_of_heads_are_there_once_for_all_maps(tmp_path: Path) -> None:
+    graph = fx.load(int8("RetinaNet").save(tmp_path / "d.fxdet")).graphs["images"]
+    weights = {name: x.data_ptr() for name, x in graph.named_buffers() if name.endswith(".weight")}
+    calls = [name for name in weights if name.endswith("_call2.weight")]
+    assert len(calls) > 2
+    assert all(weights[name] == weights[name.replace("_call2", "")] for name in calls)

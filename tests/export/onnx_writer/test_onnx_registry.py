@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import pytest
@@ -11,6 +13,7 @@ from tiny_graphs import quantized
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fxpasses.export import to_onnx
+from fxpasses.export.onnx_writer import registry
 from fxpasses.export.onnx_writer import write as onnx_file
 from fxpasses.export.onnx_writer.registry import kept_registry
 
@@ -40,3 +43,13 @@ def test_another_torch_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(ONNXRegistry, "from_torchlib")
     with kept_registry():
         assert "from_torchlib" not in vars(ONNXRegistry)
+
+
+def test_what_is_imported_later_has_its_translations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch translates operators of torchvision from the moment it is imported."""
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    with kept_registry(), mock.patch.object(registry, "_tables", {}):
+        ONNXRegistry.from_torchlib(opset_version=18)
+        monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+        ONNXRegistry.from_torchlib(opset_version=18)
+        assert len(registry._tables) == 2

@@ -212,3 +212,27 @@ def test_plain_torch_reads_the_file_as_well(tmp_path: Path) -> None:
     inputs = inputs_of("conv_bn_relu")
     found = torch.export.load(path).module()(*inputs)
     assert torch.equal(found, outputs_of(quantized("conv_bn_relu"), inputs)[0])
+
+
+class Rotates(nn.Module):
+    """A complex constant, and values written into slices."""
+
+    turns: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.register_buffer("turns", torch.polar(torch.ones(4), torch.arange(4.0)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)
+        y[:, :2] = y[:, :2].sigmoid()
+        y[:, 7] = 0
+        turned = torch.view_as_complex(y.reshape(-1, 4, 2)) * self.turns
+        return torch.view_as_real(turned).flatten(1)
+
+
+def test_complex_constants_and_written_slices(tmp_path: Path) -> None:
+    x = torch.randn(3, 8)
+    int8 = fxpasses.quantize(Rotates().eval(), x, [x], X86)
+    assert torch.equal(load(save(int8, tmp_path / "m.pt2"))(x), int8(x))

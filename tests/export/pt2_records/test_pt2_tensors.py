@@ -73,7 +73,7 @@ def test_expanded_and_empty_tensors() -> None:
         ({"sizes": _sizes(-1, 3)}, "not between"),
         ({"sizes": [{"as_expr": {}}] * 2}, "is no number"),
         ({"sizes": _sizes(*[1] * 9), "strides": _sizes(*[1] * 9)}, "9 dimensions"),
-        ({"dtype": 10}, "a dtype no saved graph has"),
+        ({"dtype": 9}, "a dtype no saved graph has"),
         ({"device": {"type": "cuda", "index": 0}}, "not on the CPU"),
         ({"layout": 1}, "no dense tensor"),
         ({"use_pickle": True}, "a pickled object; reading it may run code"),

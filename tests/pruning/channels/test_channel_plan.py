@@ -7,7 +7,8 @@ import torch
 from pruning_nets import PRUNING_NETS
 
 import fxpasses as fx
-from fxpasses.pruning import Removal, channel_scores, choose_channels, find_dependencies
+from fxpasses.errors import InputError
+from fxpasses.pruning import Removal, channel_scores, choose_channels, find_dependencies, make_masks
 from fxpasses.pruning.dependencies.groups import Dependencies
 
 
@@ -88,3 +89,10 @@ def test_none_and_all_but_one() -> None:
     scores = channel_scores(dependencies.gm)
     assert kept(choose_channels(dependencies, 0.0, scores)) == {}
     assert {len(k) for k in kept(choose_channels(dependencies, 0.99, scores)).values()} == {1}
+
+
+def test_a_net_without_channels_to_remove_is_masked_instead() -> None:
+    gm = fx.capture(torch.nn.Conv2d(3, 8, 3).eval(), torch.rand(1, 3, 6, 6))
+    with pytest.raises(InputError, match=r"make_masks\(graph, ratio\)"):
+        choose_channels(find_dependencies(gm), 0.5, channel_scores(gm, "l1"))
+    assert make_masks(gm, 0.5)
