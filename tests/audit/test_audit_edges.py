@@ -179,7 +179,7 @@ READERS: dict[str, tuple[str, Callable[[Graph, str], object], bool]] = {
     "float that leaves the graph": ("float", lambda g, x: g.output(x), False),
     "float and sizes of itself": ("sizes", lambda g, x: None, True),
 }
-"""Who reads the input of a Reshape in front of a QuantizeLinear, and whether that moves ahead of it."""
+"""Readers of the input of a Reshape in front of a QuantizeLinear, and whether that moves ahead of it."""
 
 
 def moved(graph: Graph, x: str, sizes: bool = False) -> str:

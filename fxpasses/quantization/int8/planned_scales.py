@@ -98,7 +98,7 @@ def _nothing_seen(observers: list[fx.Node], *, all_of_them: bool) -> GraphError:
 
 
 def _readers(node: fx.Node) -> Iterator[fx.Node]:
-    """Who reads a tensor, behind observers of its mean."""
+    """Nodes that read a tensor, those behind observers of its mean too."""
     for reader in node.users:
         if str(reader.target).startswith(MEANS):
             yield from _readers(reader)
