@@ -82,6 +82,17 @@ def test_layout_and_batches_make_no_difference(shape: tuple[int, ...], layout: t
     torch.testing.assert_close(ranges.energy, looked_at.square().mean((0, 2, 3)), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(6, 5), (6, 3, 5), (6, 3, 4, 5), (6, 2, 3, 4, 5), (6, 2, 1, 3, 2, 5)])
+def test_channels_may_come_last_behind_any_number_of_dimensions(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape) * torch.logspace(-1, 1, 5)
+    gm = fxpasses.capture(nn.Sequential(nn.Linear(5, 5), nn.Linear(5, 4)).eval(), x[:2])
+    hidden = gm.get_submodule("0")(x).detach().double().flatten(0, -2)
+    ranges = {node.name: found for node, found in scalable(gm, [x]).ranges.items()}["_0"]
+    torch.testing.assert_close(ranges.low, hidden.amin(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ranges.high, hidden.amax(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ranges.energy, hidden.square().mean(0), rtol=1e-4, atol=1e-6)
+
+
 def test_what_comes_after_the_first_samples_is_not_run() -> None:
     x = torch.randn(1, 3, 2, 2)
     gm = fxpasses.capture(Handed(3).eval(), x)
