@@ -7,10 +7,10 @@
 Files for the targets x86, x86-avx2 and arm run in onnxruntime on this machine and, under qemu, on x86 without VNNI
 (Nehalem, Haswell) and on ARM (cortex-a72, neoverse-n1, max without SVE, max); one tiny net runs in PyTorch there, too.
 CPUs with VNNI (tigerlake with AVX-512, arrow_lake without), which qemu does not know, are emulated by Bochs, which
-boots a whole PC for onnxruntime. Every output is compared bit by bit with the exact integer reference. On ARM the
+boots a whole PC for each runtime. Every output is compared bit by bit with the exact integer reference. On ARM the
 instructions of one inference are counted; time under emulation says nothing. What that needs (qemu, an ARM root,
-wheels: 250 MB, with PyTorch 800; a PC: 290) is fetched once, through apt and pip, into --cache; no administrator is
-needed and nothing is installed.
+wheels: 250 MB, with PyTorch 800; a PC: 290, one with PyTorch: 900) is fetched once, through apt and pip, into --cache;
+no administrator is needed and nothing is installed.
 
 DATA (or the folder FXPASSES_DATA names) holds models/, imagenet/ and cifar10/; what is not there is random.
 Exit code: 0 if all that ran is exact, 1 if not.

@@ -80,10 +80,10 @@ def make_root(folder: Path, release: str, unpack: Callable[[str, Path], None]) -
 
 
 def compile_modules(root: Path) -> None:
-    """Write the bytecode of all modules of a root, with the root's own Python. Else each boot would compile them, which
-    takes longer there than all that follows.
+    """Write the bytecode of all modules of a root, with the root's own Python; else each boot would compile them again,
+    on a CPU that is many times slower than this one.
     """
-    libraries = ":".join(str(root / part / "x86_64-linux-gnu") for part in ("lib", "usr/lib"))
-    python = root / "usr" / "bin" / f"python{python_of(root)}"
-    command = [root / "lib64" / "ld-linux-x86-64.so.2", "--library-path", libraries, python, "-S", "-c", _COMPILE]
-    run_tool([*map(str, command), str(root)], {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": ""})
+    libraries = [root / part / "x86_64-linux-gnu" for part in ("lib", "usr/lib")]
+    loader = [libraries[0] / "ld-linux-x86-64.so.2", "--library-path", ":".join(map(str, libraries))]
+    python = [root / "usr" / "bin" / f"python{python_of(root)}", "-S", "-c", _COMPILE, root]
+    run_tool([str(part) for part in (*loader, *python)], {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": ""})

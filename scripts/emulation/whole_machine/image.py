@@ -88,7 +88,7 @@ def _inside(root: Path, path: Path) -> Path:
 def _copy(path: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        shutil.copytree(path, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(path, place, dirs_exist_ok=True)
     else:
         shutil.copy(path, place)
 

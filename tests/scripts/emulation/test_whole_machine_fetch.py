@@ -68,7 +68,8 @@ def test_bytecode_is_written_for_the_paths_of_the_pc(tmp_path: Path) -> None:
     for name, text in {"wheels/good.py": "here = __file__\n1 / 0", "usr/lib/bad.py": "print 1"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    loader, python = tmp_path / "lib64" / "ld-linux-x86-64.so.2", tmp_path / "usr" / "bin" / "python3.13"
+    loader = tmp_path / "lib" / "x86_64-linux-gnu" / "ld-linux-x86-64.so.2"
+    python = tmp_path / "usr" / "bin" / "python3.13"
     for path, script in {loader: 'shift 2; exec "$@"', python: f'unset PYTHONHOME; exec {sys.executable} "$@"'}.items():
         path.parent.mkdir(parents=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
