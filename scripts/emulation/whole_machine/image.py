@@ -65,8 +65,8 @@ def make_image(
     task.mkdir()
     for path in {*map(os.path.abspath, brought), *(a for a in arguments if Path(a).is_file())}:
         _copy(Path(path), _inside(task, Path(path)))
-    for path in packages:
-        _copy(path, task / PACKAGES / path.name)
+    for package in packages:
+        _copy(package, task / PACKAGES / package.name)
     for path in returned:
         _inside(task, Path(path).parent).mkdir(parents=True, exist_ok=True)
     shutil.copy(GUEST, task / "init")
