@@ -53,9 +53,8 @@ def _unpack(python: str, wheels: Path) -> None:
     # pip replaces folders in --target, so what both sets of wheels have would be lost: each gets a folder of its own
     needs = wheels.with_name("needs")
     unpack_wheels(TORCH_NEEDS, python, needs, "x86_64")
-    for path in needs.iterdir():
-        path.replace(wheels / path.name)
-    needs.rmdir()
+    shutil.copytree(needs, wheels, dirs_exist_ok=True)
+    shutil.rmtree(needs)
 
 
 def _unpack_cpu_build(wanted: Sequence[str], python: str, wheels: Path) -> None:

@@ -11,7 +11,8 @@ from emulation.whole_machine import fetch_torch_machine as fetching
 from emulation.whole_machine.fetch_torch_machine import CPU_BUILDS, TORCH, TORCH_RELEASE, fetch_torch_machine
 from emulation.whole_machine.image import KERNEL, ROOT
 
-KEPT = ("torch/bin/torch_shm_manager", "torch/lib/libtorch.so", "torch/nn/linear.py")
+NEEDS = ("bin/f2py", "sympy/core.py")
+KEPT = ("bin/torchrun", "torch/bin/torch_shm_manager", "torch/lib/libtorch.so", "torch/nn/linear.py")
 UNREAD = ("torch/lib/dnnl.a", "torch/include/a.h", "torch/bin/test_api", "torch/test/dict_test")
 
 
@@ -41,7 +42,7 @@ class Registry:
         self.asked.append(" ".join(requirements))
         if len(self.asked) <= self.refused:
             raise Unavailable("pip failed", why="no such wheel", fix="look")
-        for name in (*KEPT, *UNREAD) if "--no-deps" in requirements else ("sympy/core.py",):
+        for name in (*KEPT, *UNREAD) if "--no-deps" in requirements else NEEDS:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(name)
 
@@ -58,7 +59,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 def test_the_root_has_pytorch_and_what_it_needs_and_nothing_unread(registry: Registry, tmp_path: Path) -> None:
     machine = fetch_torch_machine(tmp_path)
     assert machine.torch == TORCH and f"torch=={TORCH}" in machine.folder.name
-    assert (machine.folder / ROOT).read_text().split() == sorted([*KEPT, "sympy/core.py"])
+    assert (machine.folder / ROOT).read_text().split() == sorted([*KEPT, *NEEDS])
     assert (machine.folder / KERNEL).read_text() == "plain", "kernel and emulator are the plain PC's"
     assert [package.name for package in machine.packages] == ["fxpasses"]
     assert registry.asked[0] == f"--no-deps torch=={TORCH}" and len(registry.asked) == 2
