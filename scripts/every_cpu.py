@@ -7,10 +7,10 @@
 Files for the targets x86, x86-avx2 and arm run in onnxruntime on this machine and, under qemu, on x86 without VNNI
 (Nehalem, Haswell) and on ARM (cortex-a72, neoverse-n1, max without SVE, max); one tiny net runs in PyTorch there, too.
 CPUs with VNNI (tigerlake with AVX-512, arrow_lake without), which qemu does not know, are emulated by Bochs, which
-boots a whole PC for onnxruntime. Every output is compared bit by bit with the exact integer reference. On ARM the
+boots a whole PC for each runtime. Every output is compared bit by bit with the exact integer reference. On ARM the
 instructions of one inference are counted; time under emulation says nothing. What that needs (qemu, an ARM root,
-wheels: 250 MB, with PyTorch 800; a PC: 290) is fetched once, through apt and pip, into --cache; no administrator is
-needed and nothing is installed.
+wheels: 250 MB, with PyTorch 800; a PC: 290, one with PyTorch: 900) is fetched once, through apt and pip, into --cache;
+no administrator is needed and nothing is installed.
 
 DATA (or the folder FXPASSES_DATA names) holds models/, imagenet/ and cifar10/; what is not there is random.
 Exit code: 0 if all that ran is exact, 1 if not.
@@ -40,6 +40,7 @@ from emulation.int8_files import LARGE_NETS, RESNET20, TARGETS, TINY_NETS, Int8F
 from emulation.outcome import ONNXRUNTIME, TORCH, Outcome
 from emulation.tables import difference_table, failures, instructions_table, notes, summary
 from emulation.whole_machine.fetch_machine import fetch_machine
+from emulation.whole_machine.fetch_torch_machine import fetch_torch_machine
 from rich.console import Console
 
 from fxpasses.export.files import write_json_atomic
@@ -57,6 +58,7 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 """Folder of the tests, whose fixtures include the tiny nets."""
 CACHE = Path.home() / ".cache" / "fxpasses" / "every_cpu"
 WIDTH = 160
+NOT_ASKED = "not asked for"
 
 Fetched = TypeVar("Fetched")
 
@@ -132,13 +134,13 @@ def planned(chosen: argparse.Namespace, files: Sequence[Int8File], folder: Path,
         in_torch = replace(base, runtime=TORCH, files=few, folder=base.folder / TORCH)
         if cpu.is_emulated:
             base = _on(base, fetched.booted if cpu.is_booted else fetched.plain)
-            in_torch = _on(in_torch, fetched.with_torch if cpu.architecture == ARM else fetched.plain)
+            in_torch = _on(in_torch, fetched.for_torch(cpu))
         if cpu.is_emulated and cpu.architecture == ARM:
             if isinstance(fetched.counting, str):
                 base = replace(base, why_uncounted=fetched.counting)
             else:
                 base = replace(base, counting=fetched.counting[cpu.name])
-        is_tried = few and not cpu.is_booted and (not chosen.quick or cpu.name in QUICK_TORCH_CPUS)
+        is_tried = few and (not chosen.quick or cpu.name in QUICK_TORCH_CPUS)
         checks += [base, in_torch] if is_tried else [base]
     return checks
 
@@ -174,7 +176,7 @@ def _on(check: Check, emulation: Emulation | WholeMachine | str) -> Check:
 
 @dataclass(frozen=True)
 class _AllFetched:
-    """Emulation under qemu for onnxruntime, with counters, and with PyTorch; and a PC that Bochs boots.
+    """Emulation under qemu for onnxruntime, with counters, and with PyTorch; and PCs that Bochs boots, for either.
 
     Each may be the reason why there is none.
     """
@@ -183,31 +185,47 @@ class _AllFetched:
     counting: dict[str, Emulation] | str
     with_torch: Emulation | str
     booted: WholeMachine | str
+    booted_with_torch: WholeMachine | str
+
+    def for_torch(self, cpu: Cpu) -> Emulation | WholeMachine | str:
+        if cpu.is_booted:
+            return self.booted_with_torch
+        return self.with_torch if cpu.architecture == ARM else self.plain
 
 
 def _fetched_all(
     chosen: argparse.Namespace, said: Console, folder: Path, *, only_onnxruntime: bool = False
 ) -> _AllFetched:
-    cpus = chosen_cpus(chosen)
     plain: Emulation | str = _fetched(
         lambda: fetch_emulation(chosen.cache), "qemu, an ARM root and onnxruntime", said)  # fmt: skip
-    booted: WholeMachine | str = "no CPU of this run is booted"
-    if any(cpu.is_booted for cpu in cpus):
-        what = "Bochs, a kernel and onnxruntime for a whole PC"
-        booted = _fetched(lambda: WholeMachine(fetch_machine(chosen.cache)), what, said)
+    booted = _booted_fetched(chosen, said, only_onnxruntime=only_onnxruntime)
     if isinstance(plain, str):
-        return _AllFetched(plain, plain, plain, booted)
+        return _AllFetched(plain, plain, plain, *booted)
     describe_x86(folder / "described")
     described = replace(plain, described=folder / "described")
     if only_onnxruntime:
-        return _AllFetched(described, "not asked for", described, booted)
+        return _AllFetched(described, NOT_ASKED, described, *booted)
     counting = _fetched(lambda: fetch_counting(chosen.cache, plain), "a qemu that counts instructions", said)
     with_torch: Emulation | str = described
     if chosen.torch_nets:
         with_torch = _fetched(lambda: fetch_torch(chosen.cache, plain), "PyTorch for ARM", said)
     if isinstance(with_torch, Emulation):
         with_torch = with_project(with_torch, folder / "project")
-    return _AllFetched(described, counting, with_torch, booted)
+    return _AllFetched(described, counting, with_torch, *booted)
+
+
+def _booted_fetched(
+    chosen: argparse.Namespace, said: Console, *, only_onnxruntime: bool
+) -> tuple[WholeMachine | str, WholeMachine | str]:
+    """PCs with onnxruntime and with PyTorch, or why there are none."""
+    booted: WholeMachine | str = NOT_ASKED
+    with_torch: WholeMachine | str = NOT_ASKED
+    if any(cpu.is_booted for cpu in chosen_cpus(chosen)):
+        what = "Bochs, a kernel and onnxruntime for a whole PC"
+        booted = _fetched(lambda: WholeMachine(fetch_machine(chosen.cache)), what, said)
+        if chosen.torch_nets and not chosen.quick and not only_onnxruntime:
+            with_torch = _fetched(lambda: fetch_torch_machine(chosen.cache), "PyTorch for a whole PC", said)
+    return booted, with_torch
 
 
 def _fetched(fetch: Callable[[], Fetched], what: str, said: Console) -> Fetched | str:

@@ -53,6 +53,8 @@ class Check:
 
     @property
     def version(self) -> str:
+        if self.runtime == TORCH and isinstance(self.emulation, WholeMachine):
+            return self.emulation.torch
         return ARM_TORCH if self.runtime == TORCH and self.cpu.architecture == ARM else version(self.runtime)
 
 
@@ -110,7 +112,7 @@ def _job(check: Check, entries: Sequence[dict[str, Any]], folder: Path, marks: P
         assert check.counting is not None
         emulation, plugin = check.counting, f"{check.counting.qemu / PLUGIN},out={marks}"
 
-    moved = _moved(entries) if isinstance(emulation, WholeMachine) else Moved()
+    moved = _moved(entries, check.runtime) if isinstance(emulation, WholeMachine) else Moved()
 
     def command(description: Path) -> tuple[list[str], dict[str, str]]:
         return command_on(check.cpu, emulation, [str(runner), str(description)], plugin, moved)
@@ -118,9 +120,10 @@ def _job(check: Check, entries: Sequence[dict[str, Any]], folder: Path, marks: P
     return Job(command, entries, folder, LIMIT_S)
 
 
-def _moved(entries: Sequence[dict[str, Any]]) -> Moved:
-    """Files of the entries that a PC of its own reads, and those that it writes."""
-    read = {Path(entry[key]) for entry in entries for key in ("path", "inputs")}
+def _moved(entries: Sequence[dict[str, Any]], runtime: str) -> Moved:
+    """Files of the entries that a runtime on a PC of its own reads, and those that it writes."""
+    model = "path" if runtime == ONNXRUNTIME else "pt2"
+    read = {Path(entry[key]) for entry in entries for key in (model, "inputs")}
     return Moved(tuple(sorted(read)), tuple(Path(entry["outputs"]) for entry in entries))
 
 

@@ -92,9 +92,17 @@ class Emulation:
 
 @dataclass(frozen=True)
 class WholeMachine:
-    """A PC that Bochs emulates: the folder that :mod:`emulation.whole_machine.fetch_machine` fills."""
+    """A PC that Bochs emulates.
+
+    Attributes:
+        folder: filled by :mod:`emulation.whole_machine.fetch_machine`.
+        packages: folders of Python packages that programs import there, beside those of its root.
+        torch: the version of PyTorch in its root; empty if it has none.
+    """
 
     folder: Path
+    packages: tuple[Path, ...] = ()
+    torch: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,8 @@ def _boot_command(cpu: Cpu, machine: WholeMachine, arguments: Sequence[str], mov
     command = [sys.executable, str(BOOT), "--machine", str(machine.folder), "--cpu", cpu.name]
     for path in moved.brought:
         command += ["--brought", str(path)]
+    for path in machine.packages:
+        command += ["--package", str(path)]
     for path in moved.returned:
         command += ["--returned", str(path)]
     return [*command, "--", *arguments]

@@ -50,6 +50,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, folder: Path, said: Console, *argum
     monkeypatch.setattr(every_cpu, "fetch_counting", lambda cache, emulation: counting)
     monkeypatch.setattr(every_cpu, "fetch_torch", lambda cache, emulation: emulation)
     monkeypatch.setattr(every_cpu, "fetch_machine", lambda cache: folder / "pc")
+    monkeypatch.setattr(every_cpu, "fetch_torch_machine", lambda cache: WholeMachine(folder / "pc with torch"))
     files = [file_of(TINY), file_of("cifar_resnet20")]
     return every_cpu.planned(every_cpu.parse(list(arguments)), files, folder, said)
 
@@ -60,9 +61,11 @@ def test_every_cpu_runs_all_files_and_a_few_in_pytorch(
     checks = planned(monkeypatch, tmp_path, said)
     in_onnxruntime, in_torch = ([c for c in checks if c.runtime == runtime] for runtime in (ONNXRUNTIME, TORCH))
     assert [c.cpu.name for c in in_onnxruntime] == [HERE, *(cpu.name for cpu in EMULATED)]
-    assert [c.cpu.name for c in in_torch] == [HERE, *(cpu.name for cpu in EMULATED if not cpu.is_booted)]
+    assert [c.cpu.name for c in in_torch] == [HERE, *(cpu.name for cpu in EMULATED)]
+    for found, pc in ((in_onnxruntime, "pc"), (in_torch, "pc with torch")):
+        booted = [(c.cpu.name, c.emulation.folder.name) for c in found if isinstance(c.emulation, WholeMachine)]
+        assert booted == [("tigerlake", pc), ("arrow_lake", pc)], "each runtime has a PC of its own"
     assert {len(c.files) for c in in_onnxruntime} == {2} and {len(c.files) for c in in_torch} == {1}
-    assert [c.cpu.name for c in checks if isinstance(c.emulation, WholeMachine)] == ["tigerlake", "arrow_lake"]
     assert len({c.folder for c in checks}) == len(checks)
     assert [c.cpu.name for c in checks if c.counting] == [cpu.name for cpu in EMULATED if cpu.architecture == ARM]
 

@@ -25,12 +25,14 @@ from emulation.whole_machine.image import LIBRARIES, make_image, own_program
 
 KEPT_LINES = 12
 """Number of the kernel's and the emulator's last lines that an error quotes."""
+SMALLEST_MEMORY_MB = 2048
+"""Memory of the PC unless its root wants more. What is beyond it lies in a file: Bochs keeps no more in memory."""
 _DIE_WITH_PARENT = 1
 """Linux's PR_SET_PDEATHSIG."""
 _CONFIGURATION = """\
 plugin_ctrl: unmapped=0, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, gameport=0, iodebug=0
 cpu: model={cpu}, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=2048, host=2048
+memory: guest={memory}, host=2048
 romimage: file="{machine}/BIOS"
 vgaromimage: file="{machine}/VGABIOS"
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
@@ -77,8 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _arguments(arguments)
     with tempfile.TemporaryDirectory(prefix="whole-machine-") as made:
         folder = Path(made)
-        make_image(chosen.machine, chosen.arguments, chosen.brought, chosen.returned, folder)
-        guest = _booted(chosen.machine, chosen.cpu, folder)
+        image = make_image(
+            chosen.machine, chosen.arguments, chosen.brought, chosen.returned, folder, chosen.package)  # fmt: skip
+        guest = _booted(chosen.machine, chosen.cpu, folder, memory_mb(image.stat().st_size))
         if guest.code is None:
             log = folder / "log.txt"
             emulator = log.read_text(errors="replace").splitlines() if log.exists() else []
@@ -95,10 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guest.code
 
 
-def _booted(machine: Path, cpu: str, folder: Path) -> Guest:
+def memory_mb(image_bytes: int) -> int:
+    """Memory of the PC: at boot it holds the image's content packed and unpacked, later unpacked and in use."""
+    return max(SMALLEST_MEMORY_MB, 512 + 5 * image_bytes // 2**21)
+
+
+def _booted(machine: Path, cpu: str, folder: Path, memory: int) -> Guest:
     """Boot, and read what the guest tells until its program ends or the emulator stops."""
     settings = folder / "bochsrc"
-    settings.write_text(_CONFIGURATION.format(cpu=cpu, machine=machine, folder=folder))
+    settings.write_text(_CONFIGURATION.format(cpu=cpu, memory=memory, machine=machine, folder=folder))
     environment = {**os.environ, "LTDL_LIBRARY_PATH": str(machine / LIBRARIES / "bochs" / "plugins")}
     command = [*own_program(machine, "bochs-bin"), "-q", "-f", str(settings)]
     guest = Guest()
@@ -143,6 +151,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--machine", type=Path, required=True, metavar="DIR", help="the folder of the PC")
     parser.add_argument("--cpu", required=True, metavar="NAME", help="a CPU that Bochs knows")
     parser.add_argument("--brought", action="append", default=[], metavar="PATH", help="a file or folder to bring")
+    parser.add_argument("--package", action="append", default=[], type=Path, metavar="DIR", help="a package to import")
     parser.add_argument("--returned", action="append", default=[], metavar="PATH", help="a file to bring back")
     parser.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="the Python program and its arguments")
     return parser.parse_args(given)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from emulation.cache import Unavailable, made_once
 from emulation.fetching import PYTHON_PACKAGES, python_of
-from emulation.packages import RELEASE, unpack_debian, unpack_wheels
+from emulation.packages import RELEASE, run_tool, unpack_debian, unpack_wheels
 from emulation.whole_machine.image import BOOT_LOADER, KERNEL, LIBRARIES, ROOT, pack
 
 HOST_PACKAGES = (
@@ -24,6 +25,13 @@ _FILES = {
     KERNEL: "boot/vmlinuz-*",
 }
 """Files of the PC's folder, and where the packages have them."""
+_COMPILE = """\
+import compileall, py_compile, sys
+root, mode = sys.argv[1], py_compile.PycInvalidationMode.UNCHECKED_HASH
+for part in ("usr/lib", "wheels"):
+    compileall.compile_dir(f"{root}/{part}", quiet=2, stripdir=root, prependdir="/", invalidation_mode=mode)
+"""
+"""Program that compiles modules, except those with errors: packages ship files for other versions of Python."""
 
 
 def fetch_machine(cache: Path) -> Path:
@@ -42,7 +50,7 @@ def fetch_machine(cache: Path) -> Path:
             (folder / "host" / kept).parent.mkdir(parents=True, exist_ok=True)
             _only(folder / "all", str(kept)).rename(folder / "host" / kept)
         shutil.rmtree(folder / "all")
-        _make_root(folder, wanted)
+        make_root(folder, RELEASE, lambda python, wheels: unpack_wheels([wanted, "numpy"], python, wheels, "x86_64"))
 
     return made_once(cache / f"pc-{RELEASE}-{wanted}", make)
 
@@ -54,15 +62,28 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[-1]
 
 
-def _make_root(folder: Path, wanted: str) -> None:
-    """Write the archive of a root with Python, onnxruntime and nothing else."""
+def make_root(folder: Path, release: str, unpack: Callable[[str, Path], None]) -> None:
+    """Write the archive of a root with a release's Python and the packages that ``unpack`` puts into a folder for it,
+    and nothing else.
+    """
     root = folder / "root"
-    unpack_debian(PYTHON_PACKAGES, "amd64", root, release=RELEASE)
-    unpack_wheels([wanted, "numpy"], python_of(root), root / "wheels", "x86_64")
+    unpack_debian(PYTHON_PACKAGES, "amd64", root, release=release)
+    unpack(python_of(root), root / "wheels")
     for unread in ("var", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / unread, ignore_errors=True)
     for name in ("bin", "lib", "lib64"):
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
+    compile_modules(root)
     pack(folder, root, folder / ROOT)
     shutil.rmtree(root)
+
+
+def compile_modules(root: Path) -> None:
+    """Write the bytecode of all modules of a root, with the root's own Python; else each boot would compile them again,
+    on a CPU that is many times slower than this one.
+    """
+    libraries = [root / part / "x86_64-linux-gnu" for part in ("lib", "usr/lib")]
+    loader = [libraries[0] / "ld-linux-x86-64.so.2", "--library-path", ":".join(map(str, libraries))]
+    python = [root / "usr" / "bin" / f"python{python_of(root)}", "-S", "-c", _COMPILE, root]
+    run_tool([str(part) for part in (*loader, *python)], {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": ""})

@@ -13,6 +13,8 @@ KERNEL, ROOT, BOOT_LOADER = "vmlinuz", "root.cpio", ("isolinux.bin", "ldlinux.c3
 """Names in the folder of a PC, which :mod:`emulation.whole_machine.fetch_machine` fills."""
 LIBRARIES = Path("host", "usr", "lib", "x86_64-linux-gnu")
 GUEST = Path(__file__).with_name("guest.py")
+PACKAGES = "wheels"
+"""Folder of Python packages in the root of the PC."""
 _CONFIGURATION = """\
 DEFAULT linux
 PROMPT 0
@@ -42,7 +44,12 @@ def pack(machine: Path, folder: Path, archive: Path) -> None:
 
 
 def make_image(
-    machine: Path, arguments: Sequence[str], brought: Iterable[Path], returned: Sequence[str], folder: Path
+    machine: Path,
+    arguments: Sequence[str],
+    brought: Iterable[Path],
+    returned: Sequence[str],
+    folder: Path,
+    packages: Iterable[Path] = (),
 ) -> Path:
     """Write the image of a task into ``folder``; return its path.
 
@@ -52,11 +59,14 @@ def make_image(
         brought: files and folders that the program reads; they have the same paths there. ``arguments`` that are files
             are brought, too.
         returned: files that it writes.
+        packages: folders of Python packages that it imports.
     """
     task = folder / "task"
     task.mkdir()
     for path in {*map(os.path.abspath, brought), *(a for a in arguments if Path(a).is_file())}:
-        _bring(Path(path), task)
+        _copy(Path(path), _inside(task, Path(path)))
+    for package in packages:
+        _copy(package, task / PACKAGES / package.name)
     for path in returned:
         _inside(task, Path(path).parent).mkdir(parents=True, exist_ok=True)
     shutil.copy(GUEST, task / "init")
@@ -75,8 +85,7 @@ def _inside(root: Path, path: Path) -> Path:
     return root / path.absolute().relative_to("/")
 
 
-def _bring(path: Path, task: Path) -> None:
-    place = _inside(task, path)
+def _copy(path: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         shutil.copytree(path, place, dirs_exist_ok=True)

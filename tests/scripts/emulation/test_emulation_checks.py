@@ -94,17 +94,21 @@ def test_pytorch_on_arm_has_a_version_of_its_own(file: Int8File, tmp_path: Path)
     assert replace(in_torch, cpu=arm).version == ARM_TORCH
 
 
+@pytest.mark.parametrize(("runtime", "model"), [(ONNXRUNTIME, "model.onnx"), (TORCH, "model.pt2")])
 def test_a_pc_gets_the_files_and_sends_the_outputs(
-    file: Int8File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Int8File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, model: str
 ) -> None:
     def run(job: Job, children: Children) -> dict[str, str | None]:
         command, _ = job.command(tmp_path / "job.json")
         moved = {flag: [b for a, b in pairwise(command) if a == flag] for flag in ("--brought", "--returned")}
-        assert sorted(moved["--brought"]) == [str(file.folder / "inputs.npz"), str(file.folder / "model.onnx")]
+        assert sorted(moved["--brought"]) == [str(file.folder / "inputs.npz"), str(file.folder / model)]
         assert len(moved["--returned"]) == 1 and command[-1] == str(tmp_path / "job.json")
         return {file.name: "not run"}
 
     monkeypatch.setattr(checks, "run_job", run)
     booted = next(cpu for cpu in EMULATED if cpu.is_booted)
-    check = replace(check_of(file, folder=tmp_path), cpu=booted, emulation=WholeMachine(tmp_path))
-    assert [outcome.why_not for outcome in outcomes_of(check, Children())] == ["not run"]
+    machine = WholeMachine(tmp_path, torch="2.13.0+cpu")
+    check = replace(check_of(file, folder=tmp_path), cpu=booted, emulation=machine, runtime=runtime)
+    (outcome,) = outcomes_of(check, Children())
+    assert outcome.why_not == "not run"
+    assert (outcome.version == "2.13.0+cpu") is (runtime == TORCH), "PyTorch is another one there"

@@ -44,9 +44,11 @@ def test_every_kind_of_int8_kernel_has_a_cpu() -> None:
 
 def test_a_booted_cpu_gets_a_pc_with_the_files_it_reads() -> None:
     moved = Moved((Path("/in/model.onnx"),), (Path("/out/found.npz"),))
-    command, _ = command_on(BY_NAME["tigerlake"], WholeMachine(Path("/pc")), ["program.py", "job"], moved=moved)
-    assert command == [sys.executable, str(BOOT), "--machine", "/pc", "--cpu", "tigerlake", "--brought",
-                       "/in/model.onnx", "--returned", "/out/found.npz", "--", "program.py", "job"]  # fmt: skip
+    machine = WholeMachine(Path("/pc"), packages=(Path("/ours"),))
+    command, _ = command_on(BY_NAME["tigerlake"], machine, ["program.py", "job"], moved=moved)
+    assert command == [sys.executable, str(BOOT), "--machine", "/pc", "--cpu", "tigerlake",
+                       "--brought", "/in/model.onnx", "--package", "/ours", "--returned", "/out/found.npz",
+                       "--", "program.py", "job"]  # fmt: skip
     assert BOOT.is_file()
 
 

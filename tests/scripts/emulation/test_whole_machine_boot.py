@@ -27,7 +27,7 @@ FOREVER = "while True: time.sleep(1)"
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
     """Function that runs ``boot`` with a stand-in which tells lines, and then ends or not."""
-    monkeypatch.setattr(boot, "make_image", lambda *_: None)
+    monkeypatch.setattr(boot, "make_image", lambda *_: Path(__file__))
 
     def run(lines: list[object], last: str = FOREVER) -> int:
         texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
@@ -73,8 +73,13 @@ def test_a_signal_in_the_guest_ends_this_program_the_same_way(tmp_path: Path) ->
 import sys
 sys.path.insert(0, {str(Path(boot.__file__).parents[2])!r})
 from emulation.whole_machine import boot
-boot.make_image = lambda *_: None
+boot.make_image = lambda *_: boot.Path(boot.__file__)
 boot.own_program = lambda machine, name: [sys.executable, {str(tmp_path / "bochs.py")!r}]
 sys.exit(boot.main(["--machine", "pc", "--cpu", "tigerlake", "--", "program.py"]))
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGILL
+
+
+def test_a_pc_has_room_for_its_root_packed_and_unpacked() -> None:
+    assert boot.memory_mb(200 * 2**20) == boot.SMALLEST_MEMORY_MB
+    assert boot.memory_mb(800 * 2**20) == 512 + 2000

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from emulation.whole_machine import image
-from emulation.whole_machine.image import GUEST, make_image, own_program, pack
+from emulation.whole_machine.guest import ENVIRONMENT
+from emulation.whole_machine.image import GUEST, PACKAGES, make_image, own_program, pack
 
 
 def test_programs_run_with_the_libraries_that_came_with_them() -> None:
@@ -41,18 +42,26 @@ def test_what_a_task_reads_has_the_same_path_there(tmp_path: Path, ran: list[lis
     (tmp_path / "pc").mkdir()
     (tmp_path / "pc" / "isolinux.bin").touch()
     out = tmp_path / "new" / "out.npz"
-    found = make_image(tmp_path / "pc", [str(program), "--selftest"], [folder, single], [str(out)], made)
+    package = tmp_path / "ours"
+    package.mkdir()
+    (package / "__init__.py").write_text("ours")
+    found = make_image(tmp_path / "pc", [str(program), "--selftest"], [folder, single], [str(out)], made, [package])
     assert found == made / "machine.iso"
     there = made / "task"
     for path in (program, single, folder / "model.onnx"):
         assert (there / path.relative_to("/")).read_text() == path.name
     assert (there / out.parent.relative_to("/")).is_dir()
+    assert [path.name for path in (there / PACKAGES / "ours").iterdir()] == ["__init__.py"]
     assert (there / "init").read_text() == GUEST.read_text() and (there / "init").stat().st_mode & 0o111
     assert json.loads((there / "task.json").read_text()) == {
         "arguments": [str(program), "--selftest"],
         "returned": [str(out)],
     }
     assert "initrd=/root.cpio,/task.cpio" in (made / "isolinux.cfg").read_text()
+
+
+def test_packages_lie_where_the_guest_looks() -> None:
+    assert ENVIRONMENT["PYTHONPATH"] == f"/{PACKAGES}"
 
 
 @pytest.fixture
