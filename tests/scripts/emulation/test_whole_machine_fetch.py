@@ -64,7 +64,7 @@ def test_all_parts_are_there_and_fetched_once(asked: list[str], tmp_path: Path) 
 
 
 def test_bytecode_is_written_for_the_paths_of_the_pc(tmp_path: Path) -> None:
-    """With this interpreter in place of the root's: a loader that starts the program after its two options."""
+    """Compile with this interpreter in place of the root's: a loader that starts the program after its two options."""
     for name, text in {"wheels/good.py": "here = __file__\n1 / 0", "usr/lib/bad.py": "print 1"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
