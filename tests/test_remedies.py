@@ -102,6 +102,8 @@ def _made_at(error: BaseException | None, made_at: dict[int, str | None]) -> lis
     return [] if error is None else [made_at.get(id(error)), *_made_at(error.__cause__, made_at)]
 
 
+NEEDED = {"models/zoos/timm_zoo.py:timm_blueprint#2": "timm"}
+"""Sites that only an optional package reaches, and its name."""
 LONG = SLOW | set(BUNDLE_CASES | DETECTION_CASES | CALL_CASES)
 """Cases that take seconds: slow ones, and those that need a bundle, a detector's file, or measured times."""
 
@@ -110,6 +112,8 @@ LONG = SLOW | set(BUNDLE_CASES | DETECTION_CASES | CALL_CASES)
 @pytest.mark.filterwarnings("ignore:captured ")
 def test_the_remedy_is_told_where_it_helps_and_helps(site: str, tmp_path: Path, made_at: dict[int, str | None]) -> None:
     raises, remedy, follows = CASES[site]
+    if site in NEEDED:
+        pytest.importorskip(NEEDED[site])
     with pytest.raises(FxPassesError) as caught:
         raises(tmp_path)
     assert site in _made_at(caught.value, made_at), str(caught.value)

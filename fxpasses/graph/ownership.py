@@ -7,6 +7,7 @@ Only they may be changed.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, fx, nn
 
 
@@ -70,3 +71,13 @@ def drop_unread_tensors(gm: fx.GraphModule) -> None:
         for name in [*module._parameters, *module._buffers]:
             if (f"{path}.{name}" if path else name) not in read:
                 delattr(module, name)
+
+
+def replace_buffer(gm: fx.GraphModule, path: str, values: Tensor) -> None:
+    """Give a buffer other values, of the dtype and layout it has.
+
+    Calls of one layer share the memory of their integers: values copied into it would be those of all calls.
+    """
+    owner, _, name = path.rpartition(".")
+    module = gm.get_submodule(owner)
+    setattr(module, name, torch.empty_like(module.get_buffer(name)).copy_(values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from fxpasses.graph.ownership import drop_unread_tensors, owned_module, place_module, tensor_at
+from fxpasses.graph.ownership import drop_unread_tensors, owned_module, place_module, replace_buffer, tensor_at
 
 
 def graph() -> fx.GraphModule:
@@ -60,3 +60,15 @@ def test_tensors_that_nobody_reads_are_dropped_from_own_containers_only() -> Non
     gm.get_submodule("b").register_buffer("left", torch.zeros(3))
     drop_unread_tensors(gm)
     assert set(gm.state_dict()) == {"a.linear.weight", "a.linear.bias", "b.weight", "b.bias"}
+
+
+def test_other_values_of_a_buffer_leave_those_that_share_its_memory() -> None:
+    gm = fx.GraphModule(nn.Module(), fx.Graph())
+    gm.layer = nn.Module()
+    integers = torch.arange(4, dtype=torch.int8)
+    gm.layer.register_buffer("first", integers)
+    gm.layer.register_buffer("second", integers.view_as(integers))
+    replace_buffer(gm, "layer.first", torch.full((4,), 3.0))
+    assert gm.layer.first.dtype is torch.int8 and gm.layer.first.tolist() == [3, 3, 3, 3]
+    assert gm.layer.second.tolist() == [0, 1, 2, 3]
+    assert [name for name, _ in gm.named_buffers()] == ["layer.first", "layer.second"]

@@ -23,8 +23,8 @@ from rich.console import Console
 
 ENDS_IN_FLOATS = "tiny squeeze-excite"
 """Net whose last product is of floats, since only the caller reads it; each runtime rounds it differently."""
-FEW_CPUS = ("Nehalem", "Haswell", "cortex-a72", "max", "tigerlake")
-"""All kinds of x86 CPUs but AVX-VNNI, and ARM without and with products of matrices: a CPU takes up to a minute."""
+FEW_CPUS = ("Haswell", "cortex-a72", "tigerlake")
+"""x86 without and with VNNI, and ARM: a CPU takes up to a minute."""
 SCRIPT = Path(every_cpu.__file__)
 TINY = TINY_NETS[0].name
 NOWHERE = "no Debian mirror: the sources of this machine's apt name none"
@@ -133,7 +133,7 @@ def test_quick_run_from_end_to_end(tmp_path: Path) -> None:
         pytest.skip("; ".join(sorted(skipped)))
     assert done.returncode == 0, done.stdout
     assert {outcome["cpu"] for outcome in outcomes} == {HERE, *FEW_CPUS}
-    assert len(outcomes) == 7 * 3 * 6, "seven nets, three targets, five emulated CPUs and this one"
+    assert len(outcomes) == 7 * 3 * 4, "seven nets, three targets, three emulated CPUs and this one"
     assert {round(outcome["difference"]["max_lsb"]) for outcome in outcomes} == {0}
     exact = [outcome for outcome in outcomes if outcome["net"] != ENDS_IN_FLOATS]
     assert {outcome["difference"]["differing"] for outcome in exact} == {0}

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of
 from ...graph.meta_keys import LAYER
+from ...graph.ownership import replace_buffer
 from ...graph.pass_runner import copy_graph
 from ..config import QuantConfig
 from ..int8.names import tensor_of
@@ -208,7 +209,7 @@ def buffer_of(gm: fx.GraphModule, node: object) -> Tensor:
 def take_over(int8: fx.GraphModule, learners: dict[str, Learner]) -> None:
     """Write the learned integers into the buffers of a QUANTIZED graph."""
     for learner in learners.values():
-        int8.get_buffer(learner.buffer).copy_(learner.module.integers())
+        replace_buffer(int8, learner.buffer, learner.module.integers())
 
 
 def float_name(node: fx.Node) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 
 from ...graph.edit import module_of
 from ...graph.meta_keys import LAYER
+from ...graph.ownership import replace_buffer
 from ...quantization.config import QuantConfig
 from ...quantization.int8.int8_calls import LAYER_FUNCTIONS, find_int8_calls, qparams_of
 from ...quantization.int8.weights import LARGEST_BIAS
@@ -89,7 +90,7 @@ def write_layer(int8: fx.GraphModule, layer: SettledLayer) -> None:
 
 def write_integers(int8: fx.GraphModule, buffers: tuple[str, str | None], weight: Tensor, bias: Tensor | None) -> None:
     """Write integers, given in any dtype, into the buffers of a layer."""
-    int8.get_buffer(buffers[0]).copy_(weight)
+    replace_buffer(int8, buffers[0], weight)
     if buffers[1] is not None and bias is not None:
         int8.get_buffer(buffers[1]).copy_(bias.round().clamp(-LARGEST_BIAS, LARGEST_BIAS))
 
