@@ -24,7 +24,7 @@ from rich.console import Console
 ENDS_IN_FLOATS = "tiny squeeze-excite"
 """Net whose last product is of floats, since only the caller reads it; each runtime rounds it differently."""
 FEW_CPUS = ("Haswell", "cortex-a72", "tigerlake")
-"""x86 without and with VNNI, and ARM: a CPU takes up to a minute."""
+"""One CPU of each kind, x86 without and with VNNI, and ARM: each takes up to a minute."""
 SCRIPT = Path(every_cpu.__file__)
 TINY = TINY_NETS[0].name
 NOWHERE = "no Debian mirror: the sources of this machine's apt name none"
