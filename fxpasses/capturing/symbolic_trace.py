@@ -225,7 +225,7 @@ def _attributes_kept(model: nn.Module) -> Iterator[None]:
     finally:
         for module, tensors in buffers:
             for name, tensor in tensors.items():
-                if isinstance(getattr(module, name), fx.Proxy):
+                if isinstance(getattr(module, name, None), fx.Proxy):
                     setattr(module, name, tensor)
         for module, before in attributes:
             for name in [name for name, value in vars(module).items() if isinstance(value, fx.Proxy)]:
