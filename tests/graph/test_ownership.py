@@ -64,11 +64,13 @@ def test_tensors_that_nobody_reads_are_dropped_from_own_containers_only() -> Non
 
 def test_other_values_of_a_buffer_leave_those_that_share_its_memory() -> None:
     gm = fx.GraphModule(nn.Module(), fx.Graph())
-    gm.layer = nn.Module()
+    layer = nn.Module()
     integers = torch.arange(4, dtype=torch.int8)
-    gm.layer.register_buffer("first", integers)
-    gm.layer.register_buffer("second", integers.view_as(integers))
+    layer.register_buffer("first", integers)
+    layer.register_buffer("second", integers.view_as(integers))
+    gm.add_module("layer", layer)
     replace_buffer(gm, "layer.first", torch.full((4,), 3.0))
-    assert gm.layer.first.dtype is torch.int8 and gm.layer.first.tolist() == [3, 3, 3, 3]
-    assert gm.layer.second.tolist() == [0, 1, 2, 3]
+    first, second = gm.get_buffer("layer.first"), gm.get_buffer("layer.second")
+    assert first.dtype is torch.int8 and first.tolist() == [3, 3, 3, 3]
+    assert second.tolist() == [0, 1, 2, 3]
     assert [name for name, _ in gm.named_buffers()] == ["layer.first", "layer.second"]
