@@ -12,7 +12,7 @@ from repository import ROOT
 import fxpasses
 
 _PACKAGES = ("fxpasses", "export", "models")
-_ERRORS = ("InputError", "GraphError", "at_node", "UntraceableError", "DifferentGraph")
+_ERRORS = ("InputError", "GraphError", "at_node", "UntraceableError", "DifferentGraph", "ExampleInputsError")
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,11 @@ FOLDER_CASES: dict[str, Case] = {
         lambda _: logits_of(loaded(small_net(), 3)),
     ),
     f"{FOLDERS}/captured_model.py:captured_model": (
+        lambda _: captured_model(loaded(small_net(), 5)),
+        "let the factory return (module, (C, H, W)), or (module, example_inputs): a tuple of tensors",
+        lambda _: captured_model(loaded(small_net(), 3)),
+    ),
+    f"{FOLDERS}/captured_model.py:captured_model#2": (
         lambda _: captured_model(loaded(Pairs(True), 6)),
         "take sizes from tensors where they are needed, x.shape[0]",
         lambda _: captured_model(loaded(Pairs(False), 6)),

@@ -96,7 +96,7 @@ def half(method: str) -> None:
     lowering = Half(method)
     data: Any = SimpleNamespace(evaluation=lambda *_: iter([(ROWS, None)]))
     given: Any = SimpleNamespace(data=data)
-    _require_finite(lowering.lowered(graph), lowering, given)
+    _require_finite(lowering.lowered(graph), graph, lowering, given)
 
 
 def explained(batch: Any) -> Tensor:

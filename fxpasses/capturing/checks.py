@@ -58,6 +58,10 @@ def require_float_source(model: nn.Module) -> None:
             )
 
 
+class ExampleInputsError(GraphError):
+    """The model itself fails on the example inputs."""
+
+
 def require_values(model: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Raise GraphError for tensors on the meta device, which have sizes but no values: a captured graph is run."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
@@ -82,7 +86,7 @@ def run_model(model: nn.Module, inputs: tuple[Any, ...], keywords: tuple[str, ..
         if not is_a_failure(error):
             raise
         shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
-        raise GraphError(
+        raise ExampleInputsError(
             f"{type(model).__name__} does not run on the example inputs {shapes}",
             why=first_line(error),
             fix="pass example inputs the model accepts: a tuple with one entry for each argument of forward",

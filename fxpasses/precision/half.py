@@ -132,10 +132,10 @@ def _round_attribute(gm: fx.GraphModule, name: str, dtype: torch.dtype) -> None:
     value = getattr(owner, last)
     if not isinstance(value, Tensor) or value.dtype is not torch.float32:
         return
-    if isinstance(value, nn.Parameter):
-        setattr(owner, last, nn.Parameter(value.detach().to(dtype), requires_grad=False))
-    else:
-        setattr(owner, last, value.to(dtype))
+    rounded = value.detach().to(dtype)
+    if dtype is torch.bfloat16:  # the lowest float32, which masks hold, rounds to -inf; the lowest bfloat16 is near
+        rounded = torch.where(value.isfinite(), rounded.nan_to_num(), rounded)
+    setattr(owner, last, nn.Parameter(rounded, requires_grad=False) if isinstance(value, nn.Parameter) else rounded)
 
 
 def _with_dtype(value: Any, dtype: torch.dtype) -> Any:

@@ -26,12 +26,16 @@ def finish(gm: fx.GraphModule) -> fx.GraphModule:
     return gm.eval()
 
 
-def first_overflow(gm: fx.GraphModule, inputs: tuple[Any, ...]) -> fx.Node | None:
-    """The first node with a value that is not finite for these inputs; None if all values are finite."""
-    watch = _Watch(gm)
+def first_overflow(gm: fx.GraphModule, original: fx.GraphModule, inputs: tuple[Any, ...]) -> fx.Node | None:
+    """The first node with a value that is not finite where the original's is; None if there is none.
+
+    A mask of -inf is -inf in both graphs. Nodes that the original does not have may hand on such a value, not make one.
+    """
+    expected, found = _Infinities(original), _Infinities(gm)
     with torch.no_grad():
-        watch.run(*inputs)
-    return watch.found
+        expected.run(*inputs)
+        found.run(*inputs)
+    return next((node for node in gm.graph.nodes if found.are_new_at(node, expected)), None)
 
 
 class _Checked(fx.Interpreter):
@@ -50,11 +54,30 @@ class _Checked(fx.Interpreter):
         return result
 
 
-class _Watch(fx.Interpreter):
-    found: fx.Node | None = None
+class _Infinities(fx.Interpreter):
+    """Runs a graph and keeps where its values are not finite, by the name of the node; nodes of finite values are left
+    out.
+    """
+
+    def __init__(self, gm: fx.GraphModule) -> None:
+        super().__init__(gm)
+        self.names = {node.name for node in gm.graph.nodes}
+        self.at: dict[str, Tensor] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        if self.found is None and isinstance(result, Tensor) and result.is_floating_point():
-            self.found = None if bool(torch.isfinite(result).all()) else n
+        if isinstance(result, Tensor) and result.is_floating_point():
+            infinite = ~torch.isfinite(result)
+            if bool(infinite.any()):
+                self.at[n.name] = infinite
         return result
+
+    def are_new_at(self, node: fx.Node, original: _Infinities) -> bool:
+        """Whether the node has a value that is not finite, of which neither the original nor an input is the reason."""
+        found = self.at.get(node.name)
+        if found is None:
+            return False
+        if node.name not in original.names:
+            return not any(source.name in self.at for source in node.all_input_nodes)
+        expected = original.at.get(node.name)
+        return expected is None or expected.shape != found.shape or bool((found & ~expected).any())

@@ -11,7 +11,6 @@ import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.precision.half import rounded_to_half, to_half
-from fxpasses.precision.lowered import first_overflow
 
 LEAST_DB = {"fp16": 50.0, "bf16": 32.0}
 """Least SQNR: relative errors of 2**-11 and 2**-8 give 71 and 53 dB for one rounding; four layers stay well above."""
@@ -45,13 +44,6 @@ def test_a_weight_beyond_the_range_stays_float() -> None:
     graph = fxpasses.fuse(fxpasses.capture(net, torch.randn(2, 3)))
     assert "beyond 65504" in next(iter(reasons(to_half(graph, "fp16")).values()))
     assert reasons(to_half(graph, "bf16")) == {}
-
-
-def test_overflow_is_found_where_it_happens() -> None:
-    lowered = to_half(mixed(), "fp16")
-    assert first_overflow(lowered, (images(),)) is None
-    node = first_overflow(lowered, (images() * 1e6,))
-    assert node is not None and node.name == "to"
 
 
 def test_rounded_weights_in_float32() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import fx
 
 from fxpasses.capturing.attempts import Method, capture
-from fxpasses.capturing.checks import require_float_source
+from fxpasses.capturing.checks import ExampleInputsError, require_float_source
 from fxpasses.capturing.dynamic_sizes import Dynamic, image_sizes
-from fxpasses.errors import InputError
+from fxpasses.errors import GraphError, InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.signature.examples import named_tensors, specs_of
 from fxpasses.signature.free_sizes import BATCH
@@ -31,7 +31,13 @@ def captured_model(model: LoadedModel, *, dynamic_size: bool = False, method: Me
     sizes = image_sizes(model.module, inputs) if dynamic_size else {}
     batch = _free_batch(model)
     free = {name: {**sizes.get(name, {}), **batch.get(name, {})} for name in {**sizes, **batch}}
-    graph = capture(model.module, inputs, dynamic=free or None, method=method)
+    try:
+        graph = capture(model.module, inputs, dynamic=free or None, method=method)
+    except ExampleInputsError as error:
+        if model.examples:
+            raise
+        fix = "let the factory return (module, (C, H, W)), or (module, example_inputs): a tuple of tensors"
+        raise GraphError(error.what, why=error.why, fix=fix, at=error.at, step=error.step) from error
     if all(dim is None for dim in batch_dims(graph)):
         raise InputError(
             f"{model.name} takes batches of one size",

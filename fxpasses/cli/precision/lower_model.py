@@ -27,6 +27,7 @@ from ..folders.measuring import FLOAT, Artifact, Measured, macs_of, measure
 from ..folders.reporting import random_weights, run_details, write_reports
 from ..given import DEFAULT_EVALUATION_IMAGES, PARITY_BATCH, PARITY_IMAGES, Input, default_threads
 from ..options.overrides import check_overrides
+from ..options.quantize import BF16
 from ..terminal import Terminal
 from .methods import Lowering
 
@@ -71,7 +72,7 @@ def lower_into(
         check_overrides(graph, QuantConfig(overrides=kept))
         with terminal.step(f"lower to {lowering.precision}"):
             lowered = lowering.lowered(graph)
-        _require_finite(lowered, lowering, given)
+        _require_finite(lowered, graph, lowering, given)
         artifacts = _artifacts(folder, graph, lowered, lowering, settings, threads, terminal)
         agreement = _agreement(artifacts, given, settings, terminal)
         macs = macs_of(graph, given, terminal).macs
@@ -82,18 +83,19 @@ def lower_into(
     return report
 
 
-def _require_finite(lowered: fx.GraphModule, lowering: Lowering, given: Input) -> None:
+def _require_finite(lowered: fx.GraphModule, graph: fx.GraphModule, lowering: Lowering, given: Input) -> None:
     """Raise InputError if half precision overflows where float32 does not, before anything is written."""
     inputs, _ = next(iter(given.data.evaluation(PARITY_BATCH, PARITY_BATCH)))
-    node = first_overflow(lowered, inputs if isinstance(inputs, tuple) else (inputs,))
+    node = first_overflow(lowered, graph, inputs if isinstance(inputs, tuple) else (inputs,))
     if node is None:
         return
     casts = node.target == "to"  # of a node that stays in float32, whose values go on in half precision
+    name = node.all_input_nodes[0].name if casts else node.name
+    in_bf16 = lowering.method == BF16
     raise InputError(
         f"--method {lowering.method}",
-        why=f"node {node.all_input_nodes[0].name if casts else node.name} overflows: "
-        f"{lowering.precision} does not reach as far as its values",
-        fix="use --method bf16, which has the range of float32",
+        why=f"node {name} overflows: {lowering.precision} does not reach as far as its values",
+        fix="use --method static" if in_bf16 else "use --method bf16, which has the range of float32",
     )
 
 
