@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contracts import FIXED_BATCH
-from engine_calls import IMAGE, as_integers, call_of, engine, random_integers, same
+from engine_calls import IMAGE, as_integers, call_of, engine, random_integers, same, same_outputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_graphs import PAIR_SAFE, close, fresh_inputs, outputs_of, quantize_net, quantized
@@ -49,11 +49,9 @@ def test_every_net_agrees_with_the_reference_and_the_plain_graph(name: str, targ
             continue
         inputs = fresh_inputs(TINY[name], seed, batch)
         expected = outputs_of(engine(name, config, "reference"), inputs)
-        assert same(outputs_of(engine(name, config, "x86"), inputs), expected)
-        plain, has_floats = (
-            outputs_of(engine(name, config, "plain"), inputs),
-            find_float_results(quantized(name, config)),
-        )
+        found, plain = (outputs_of(engine(name, config, of), inputs) for of in ("x86", "plain"))
+        assert same_outputs(quantized(name, config), found, expected)
+        has_floats = find_float_results(quantized(name, config))
         assert close(plain, expected) if has_floats else same(plain, expected)
 
 
@@ -286,4 +284,5 @@ def test_whole_nets_without_quint8(name: str, monkeypatch: pytest.MonkeyPatch) -
         isinstance(m, (PackedConv, PackedLinear, ByteAdd, ByteCat, ByteMul, ByteHardswish)) for m in fallback.modules()
     )
     inputs = fresh_inputs(TINY[name], 31)
-    assert same(outputs_of(fallback, inputs), outputs_of(to_torch(quantized(name), "reference"), inputs))
+    expected = outputs_of(to_torch(quantized(name), "reference"), inputs)
+    assert same_outputs(quantized(name), outputs_of(fallback, inputs), expected)
