@@ -23,7 +23,7 @@ def does_nothing(gm: fx.GraphModule) -> PassResult:
 
 def skips_the_output(gm: fx.GraphModule) -> PassResult:
     result = PassResult()
-    result.skip(next(reversed(gm.graph.nodes)), "it is the output")
+    result.skip(gm.graph.output_node(), "it is the output")
     return result
 
 

@@ -149,6 +149,10 @@ def test_a_graph_of_other_operators(name: str, tmp_path: Path) -> None:
     x = torch.randn(3, 3, 9, 7, generator=torch.Generator().manual_seed(6))
     model = _model(name)
     gm = fxpasses.capture(model, x)
+    if name == "quantile" and torch.__version__.startswith("2.11."):
+        with pytest.raises(GraphError, match=r"torch\.export: aten\.equal"):  # its quantile wants fixed sizes
+            save(gm, tmp_path / "model.pt2")
+        return
     again = load(save(gm, tmp_path / "model.pt2"))
     assert _close(outputs_of(again, (x,)), outputs_of(model, (x,)))
 
