@@ -139,9 +139,11 @@ def real_machine_target(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Machine
 @pytest.fixture(scope="module")
 def interpreter() -> Iterator[None]:
     """Triton's interpreter in the place of a GPU, while a file's tests run."""
-    from interpreted import HAS_TRITON, interpreted_kernels
+    from interpreted import HAS_TRITON, interpreted_kernels, why_no_interpreter
 
     if not HAS_TRITON:
         pytest.skip("Triton has no build for this system")
+    if (why := why_no_interpreter()) is not None:
+        pytest.skip(why)
     with interpreted_kernels():
         yield

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fxpasses.reports.compare.side_by_side import SideBySide
     from fxpasses.reports.view import Viewer
 
+    from ..terminal import Terminal
+
 
 def view_command(
     path: Annotated[
@@ -37,8 +39,7 @@ def view_command(
     """Open Netron on a file, or on two side by side. They are served to this machine only, until Ctrl-C."""
     with open_terminal() as terminal:
         viewer = _opened(path, other, port, browse=browse)
-        terminal.results.print(f"{viewer.url} - Ctrl-C ends it", markup=False, soft_wrap=True)
-        _wait_for_ctrl_c()
+        _tell_and_wait(terminal, viewer.url)
         viewer.stop()
 
 
@@ -58,11 +59,12 @@ def _file_of(path: Path) -> Path:
     return artifact(path, INT8_ONNX) if path.is_dir() else path
 
 
-def _wait_for_ctrl_c() -> None:
-    """Wait until the user presses Ctrl-C, which ends the command without an error."""
+def _tell_and_wait(terminal: Terminal, url: str) -> None:
+    """Print the address and wait until the user presses Ctrl-C, which ends the command without an error."""
     import threading
 
     try:
+        terminal.results.print(f"{url} - Ctrl-C ends it", markup=False, soft_wrap=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         interruption.forget()

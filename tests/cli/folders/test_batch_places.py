@@ -159,6 +159,7 @@ def test_sensitivity_measures_each_layer(sources: tuple[str, ...], tmp_path: Pat
     assert found["node_images"] == 12 and len(found["layers"]) >= 2
 
 
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch 2.11's own reader
 def test_prune_saves_a_program_with_the_batch_where_it_is(sources: tuple[str, ...], tmp_path: Path) -> None:
     file = sources[0].rpartition(":")[0]
     command = (f"{file}:columns", "--data", f"{file}:batches_of_columns", "--ratio", "0.3", "--round-to", "1")
