@@ -29,7 +29,7 @@ from fxpasses.graph.stages import Stage, check_stage
 from fxpasses.quantization.int8.int8_calls import qparams_of
 from fxpasses.quantization.numbers import ops
 from fxpasses.quantization.ranges.labelled_batches import without_labels
-from fxpasses.signature.examples import argument_names_of, inputs_of
+from fxpasses.signature.examples import argument_names_of, examples_of, inputs_of
 from fxpasses.signature.free_sizes import BATCH, free_sizes
 from fxpasses.signature.input_check import check_inputs
 from fxpasses.signature.outputs import output_tensors, tensors_of
@@ -162,7 +162,7 @@ def parity(
         path = Path(onnx_path) if onnx_path else to_onnx(gm, Path(folder) / "model.int8.onnx")
         comparison = _Comparison(gm, path, engine, node_images)
         for batch in batches:
-            inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), "parity data")
+            inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm), examples_of(gm)), "parity data")
             check_inputs(gm, inputs, "parity data")
             comparison.add(inputs)
             if progress is not None:

@@ -151,3 +151,9 @@ def test_what_a_file_tells_is_what_the_pass_did() -> None:
     assert ahead.folded_into is None and ahead.what == "folded into conv, which reads it"
     skip = Skip("mul", "one operand is a number, not a tensor", stays_float=True)
     assert Skip.of_text("mul", skip.text) == skip
+
+
+def test_the_log_has_its_first_name_as_well() -> None:
+    from fxpasses.pass_runner import pass_logs as first_name
+
+    assert first_name is pass_logs

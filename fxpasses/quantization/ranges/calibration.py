@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from ...errors import FxPassesError, GraphError, InputError
 from ...graph.devices import moved, on_device, usable_device, without_tf32
 from ...graph.stages import Stage, check_stage
-from ...signature.examples import argument_names_of, inputs_of, tensors_in
+from ...signature.examples import argument_names_of, examples_of, inputs_of, tensors_in
 from ...signature.input_check import check_inputs
 from ...signature.samples import batch_dims, count_samples, pieces_of
 from .activations_in_place import with_activations_in_place
@@ -84,7 +84,7 @@ def checked_batches(gm: fx.GraphModule, batches: Iterable[Any]) -> Iterator[tupl
     seen = 0
     for number, batch in enumerate(batches_of(batches)):
         what = f"calibration batch {number}"
-        inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm)), what)
+        inputs = inputs_of(gm, without_labels(batch, argument_names_of(gm), examples_of(gm)), what)
         check_inputs(gm, inputs, what)
         if any(not x.numel() for x in tensors_in(inputs)):
             continue  # the last batch of a loader may be empty

@@ -136,21 +136,27 @@ class MinMaxObserver(Observer):
 
 
 class MovingAverageObserver(MinMaxObserver):
-    """Observer of a moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``."""
+    """Observer of a moving average of each batch's minimum and maximum: ``new = old + momentum * (batch - old)``.
+
+    The first ``1 / momentum`` batches weigh the same: with few batches, or a first one of zeros, the average would else
+    be the first batch's range.
+    """
 
     def __init__(self, momentum: float = 0.01) -> None:
         super().__init__()
         self.momentum = momentum
-        self._average: Range | None = None
+        self._average: Range = (0.0, 0.0)
+        self._batches = 0
 
     def _take_in(self, x: Tensor) -> None:
         super()._take_in(x)
         low, high = finite_range(x)
-        old_low, old_high = self._average or (low, high)
-        self._average = old_low + self.momentum * (low - old_low), old_high + self.momentum * (high - old_high)
+        self._batches += 1
+        weight = max(self.momentum, 1 / self._batches)
+        old_low, old_high = self._average
+        self._average = old_low + weight * (low - old_low), old_high + weight * (high - old_high)
 
     def _chosen_range(self, grid: IntType, symmetric: bool) -> Range:
-        assert self._average is not None
         return self._average
 
 

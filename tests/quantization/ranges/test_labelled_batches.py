@@ -13,6 +13,7 @@ import fxpasses as fx
 from fxpasses.errors import InputError
 from fxpasses.export.metadata import qparams_hash
 from fxpasses.quantization.ranges.labelled_batches import without_labels
+from fxpasses.signature.examples import specs_of
 
 A, B, LABELS = torch.zeros(2, 3), torch.ones(2, 4), torch.tensor([0, 1])
 
@@ -32,16 +33,22 @@ A, B, LABELS = torch.zeros(2, 3), torch.ones(2, 4), torch.tensor([0, 1])
     ids=["alone", "tuple", "labelled", "nested", "two", "two, labelled", "two, nested", "too many"],
 )
 def test_labels_are_told_from_inputs_by_their_number(batch: Any, count: int, expected: tuple[Any, ...]) -> None:
-    found = without_labels(batch, ["a", "b"][:count])
+    found = without_labels(batch, ["a", "b"][:count], specs_of((A, B)[:count]))
     assert len(found) == len(expected)
     assert all(x is y for x, y in zip(found, expected, strict=True))
 
 
 def test_labels_in_dicts_are_left_out() -> None:
     names = ["a", "b"]
-    assert without_labels({"a": A, "b": B, "labels": LABELS}, names).keys() == {"a", "b"}
-    assert without_labels({"a": A, "labels": LABELS}, ["a", "labels"]).keys() == {"a", "labels"}
-    assert without_labels(({"a": A, "b": B}, LABELS), names).keys() == {"a", "b"}
+    assert without_labels({"a": A, "b": B, "labels": LABELS}, names, specs_of((A, B))).keys() == {"a", "b"}
+    assert without_labels({"a": A, "labels": LABELS}, ["a", "labels"], specs_of((A, LABELS))).keys() == {"a", "labels"}
+    assert without_labels(({"a": A, "b": B}, LABELS), names, specs_of((A, B))).keys() == {"a", "b"}
+
+
+@pytest.mark.parametrize("pair", [([A, B], {"c": A}), ({"a": A, "b": B}, LABELS), ([A, B], LABELS)])
+def test_a_pair_that_the_model_takes_has_no_labels(pair: tuple[Any, Any]) -> None:
+    found = without_labels(pair, ["maps", "extra"], specs_of(pair))
+    assert len(found) == 2 and found[0] is pair[0] and found[1] is pair[1]
 
 
 class TwoInputs(nn.Module):

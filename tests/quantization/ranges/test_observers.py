@@ -145,15 +145,23 @@ def test_min_max_is_exact() -> None:
 
 
 def test_moving_average_follows_the_batches() -> None:
+    """The plain mean of the first ten batches, then a tenth of each new one."""
     observer = MovingAverageObserver(momentum=0.1)
-    low, high = -1.0, 2.0
-    observer(torch.tensor([low, high]))
-    assert observer.range() == (low, high)
-    for k in range(10):
-        observer(torch.tensor([-3.0 - k, 5.0 + k]))
-        low, high = low + 0.1 * (-3.0 - k - low), high + 0.1 * (5.0 + k - high)
+    ends = [(-1.0 - k, 2.0 + k) for k in range(14)]
+    for low, high in ends:
+        observer(torch.tensor([low, high]))
+    low, high = (sum(values) / 10 for values in zip(*ends[:10], strict=True))
+    for k in range(10, 14):
+        low, high = low + 0.1 * (-1.0 - k - low), high + 0.1 * (2.0 + k - high)
     assert observer.range() == pytest.approx((low, high), rel=AVERAGING)
-    assert observer.extremes == (-12.0, 14.0)
+    assert observer.extremes == (-14.0, 15.0)
+
+
+def test_moving_average_is_not_the_range_of_a_first_batch_of_zeros() -> None:
+    observer = MovingAverageObserver()
+    for batch in (torch.zeros(2), torch.tensor([-3.0, 5.0]), torch.tensor([-3.0, 5.0])):
+        observer(batch)
+    assert observer.range() == pytest.approx((-2.0, 10 / 3), rel=AVERAGING)
 
 
 def test_histogram_weighs_rounding_against_clipping() -> None:
