@@ -23,7 +23,9 @@ from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
 from fxpasses.export.metadata import PREFIX, qparams_hash
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.torch_int8 import to_torch
+from fxpasses.graph.edit import operator_of
 from fxpasses.graph.meta_keys import INT8_NAME
+from fxpasses.graph.operators import Scaling, Trait
 from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import Stage, check_stage
 from fxpasses.quantization.int8.int8_calls import qparams_of
@@ -259,9 +261,22 @@ def _other_model(path: Path, why: str) -> InputError:
 
 
 def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
-    """The scale of each output; None for a float output."""
-    nodes = [output.node for output in output_tensors(gm)]
-    return [qparams_of(n).scale if n.target is ops.dequantize else None for n in nodes]
+    """The scale of each output, of joined ones the largest; None for a float output."""
+    return [_scale_of(gm, output.node) for output in output_tensors(gm)]
+
+
+def _scale_of(gm: fx.GraphModule, node: fx.Node) -> float | None:
+    if node.target is ops.dequantize:
+        return qparams_of(node).scale
+    operator = operator_of(gm, node)
+    if operator is None:
+        return None
+    joins = Trait.JOINS in operator.traits and Trait.BY_VALUE not in operator.traits
+    if not (joins or operator.scaling is Scaling.SHARED):
+        return None
+    scales = [_scale_of(gm, source) for source in node.all_input_nodes if is_float_tensor(source)]
+    known = [scale for scale in scales if scale is not None]
+    return max(known) if known and len(known) == len(scales) else None
 
 
 def _decides(gm: fx.GraphModule) -> bool:
