@@ -13,7 +13,7 @@ import io
 import logging
 import operator
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -196,7 +196,7 @@ def plain_graph(
             leaves = [copied[n] if isinstance(n, fx.Node) else n for n in node.args[0]]
             new.output(_outputs(new, program, leaves))
         elif not _is_check(node):
-            copied[node] = _copy_filled(new, node) or new.node_copy(node, copied.__getitem__)
+            copied[node] = _copy_filled(new, node, copied) or new.node_copy(node, copied.__getitem__)
             copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
     new.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _writes(n))
     gm = RecordedModule(exported, new, type(model).__name__)
@@ -204,12 +204,15 @@ def plain_graph(
     return gm
 
 
-def _copy_filled(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """Replace ``x.new_zeros(3, 4)``, which reads no value of ``x``, by a constant ``torch.full``; None for others."""
+def _copy_filled(graph: fx.Graph, node: fx.Node, copied: Mapping[fx.Node, fx.Node]) -> fx.Node | None:
+    """Replace ``x.new_zeros(3, 4)``, which reads no value of ``x``, by ``torch.full``; None for others. What it is
+    filled with may be a value of the graph.
+    """
     name, value = aten_name(node.target), node.meta.get("val")
     if name not in _FILLS or not isinstance(value, Tensor) or not all(type(s) is int for s in value.shape):
         return None
     fill = node.args[2] if name == "aten.new_full" else _FILLS[name]
+    fill = copied[fill] if isinstance(fill, fx.Node) else fill
     return graph.call_function(
         torch.ops.aten.full.default, (list(value.shape), fill), {"dtype": value.dtype, "device": value.device}
     )

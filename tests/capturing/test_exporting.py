@@ -80,6 +80,18 @@ def test_what_only_borrows_a_type_reads_no_input() -> None:
     assert torch.equal(gm(IMAGES), model(IMAGES))
 
 
+class FilledWithAValue(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        largest: Any = x.max()  # torch takes a tensor of one value, and does not say so
+        return x + x.new_full((7,), largest)
+
+
+def test_what_a_tensor_is_filled_with_may_be_a_value_of_the_graph() -> None:
+    model = FilledWithAValue().eval()
+    gm = export_graph(model, (IMAGES,))
+    assert torch.equal(gm(IMAGES + 1), model(IMAGES + 1))
+
+
 def test_no_grad_regions_are_flat() -> None:
     def body(net: Any, x: Tensor) -> Tensor:
         with torch.no_grad():
