@@ -23,19 +23,17 @@ from fxpasses.export.integer_tensors import OnnxIntegers, torch_integers
 from fxpasses.export.metadata import PREFIX, qparams_hash
 from fxpasses.export.onnx_writer.write import to_onnx
 from fxpasses.export.torch_int8 import to_torch
-from fxpasses.graph.edit import operator_of
 from fxpasses.graph.meta_keys import INT8_NAME
-from fxpasses.graph.operators import Scaling, Trait
 from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import Stage, check_stage
-from fxpasses.quantization.int8.int8_calls import qparams_of
-from fxpasses.quantization.numbers import ops
 from fxpasses.quantization.ranges.labelled_batches import without_labels
 from fxpasses.signature.examples import argument_names_of, examples_of, inputs_of
 from fxpasses.signature.free_sizes import BATCH, free_sizes
 from fxpasses.signature.input_check import check_inputs
 from fxpasses.signature.outputs import output_tensors, tensors_of
 from fxpasses.signature.samples import count_samples, first_of
+
+from .output_steps import lsb_of, output_lsbs
 
 REFERENCE = "reference"
 
@@ -260,25 +258,6 @@ def _other_model(path: Path, why: str) -> InputError:
     return InputError(f"{path}", why=why, fix="use the file of this model: fx.export.to_onnx(graph, path)")
 
 
-def output_lsbs(gm: fx.GraphModule) -> list[float | None]:
-    """The scale of each output, of joined ones the largest; None for a float output."""
-    return [_scale_of(gm, output.node) for output in output_tensors(gm)]
-
-
-def _scale_of(gm: fx.GraphModule, node: fx.Node) -> float | None:
-    if node.target is ops.dequantize:
-        return qparams_of(node).scale
-    operator = operator_of(gm, node)
-    if operator is None:
-        return None
-    joins = Trait.JOINS in operator.traits and Trait.BY_VALUE not in operator.traits
-    if not (joins or operator.scaling is Scaling.SHARED):
-        return None
-    scales = [_scale_of(gm, source) for source in node.all_input_nodes if is_float_tensor(source)]
-    known = [scale for scale in scales if scale is not None]
-    return max(known) if known and len(known) == len(scales) else None
-
-
 def _decides(gm: fx.GraphModule) -> bool:
     """Whether the first output is logits: a row of floating point numbers for each sample."""
     outputs = output_tensors(gm)
@@ -292,11 +271,3 @@ def _steps(a: Tensor, b: Tensor, scale: float | None) -> Tensor:
         return (a != b).to(torch.float32)
     same = (a == b) | (a.isnan() & b.isnan())
     return torch.where(same, 0.0, (a - b) / lsb_of(scale, b))
-
-
-def lsb_of(scale: float | None, output: Tensor) -> float:
-    """Size of one LSB of an output: its scale; for a float output a 255th of its range."""
-    if scale is not None:
-        return scale
-    finite = output[output.isfinite()]
-    return float(finite.max() - finite.min()) / 255 or 1.0 if finite.numel() else 1.0

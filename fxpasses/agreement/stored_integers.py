@@ -27,7 +27,7 @@ from fxpasses.machine.kernel_level import kernel_levels
 from fxpasses.signature.outputs import tensors_of
 from fxpasses.signature.samples import batch_dims, count_samples, first_of
 
-from .parity_check import lsb_of, output_lsbs
+from .output_steps import lsb_of, output_lsbs
 
 IMAGES = 4
 """Number of images stored with a model: enough to reach every channel, and still a small file."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from fxpasses.agreement.parity_check import lsb_of, output_lsbs
+from fxpasses.agreement.output_steps import lsb_of, output_lsbs
 from fxpasses.agreement.stored_integers import stored_inputs
 from fxpasses.export.plain_arrays import write_arrays
 from fxpasses.export.torch_int8 import to_torch

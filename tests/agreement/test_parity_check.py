@@ -15,13 +15,11 @@ from tiny_graphs import fused, quantized
 from tiny_nets.share import each_net
 from torch import Tensor, nn
 
-import fxpasses as fx
 from fxpasses.agreement import parity_check
 from fxpasses.agreement.parity_check import Agreement, NodeAgreement, ParityReport
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import parity
 from fxpasses.export.torch_int8 import to_torch
-from fxpasses.quantization.int8.int8_calls import qparams_of
 from fxpasses.quantization.numbers import ops
 
 KEYS = {"images", "top1_agreement", "max_lsb", "fraction_differing", "max_lsb_at_any_node", "first_divergence",
@@ -132,12 +130,6 @@ def test_an_altered_kernel_is_caught_at_its_node(tmp_path: Path, monkeypatch: py
     assert (differing[altered, "torch"].differing, differing[altered, "torch"].max_lsb) == (1, 1)
 
 
-def test_float_outputs_count_in_255ths_of_their_range() -> None:
-    assert parity_check.lsb_of(None, torch.tensor([0.0, 255.0])) == 1.0
-    assert parity_check.lsb_of(None, torch.tensor([3.0, 3.0])) == 1.0
-    assert parity_check.lsb_of(0.25, torch.tensor([0.0, 255.0])) == 0.25
-
-
 def test_a_net_with_float_inside() -> None:
     report = parity(quantized("layer_norm"), [inputs_of("layer_norm")])
     assert report.max_lsb_at_any_node <= 1
@@ -198,31 +190,3 @@ def test_a_report_names_the_first_node_that_differs() -> None:
     report = ParityReport(nodes=[NodeAgreement("conv_int8", "torch", Agreement(10, 1, 2))])
     assert not report.is_exact
     assert str(report).endswith("first at conv_int8 (torch)")
-
-
-def test_the_step_of_each_output() -> None:
-    steps = parity_check.output_lsbs(quantized("two_outputs"))
-    assert len(steps) == 2 and all(step is None or step > 0 for step in steps)
-    assert parity_check.output_lsbs(quantized("conv_bn_relu"))[0] is not None
-    assert parity_check.output_lsbs(quantized("linear_on_image")) == [None]
-
-
-class TwoLevels(nn.Module):
-    """Outputs of two convolutions, one ten times as large, moved and joined in float."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fine, self.coarse = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
-        nn.init.uniform_(self.coarse.weight, -10, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        levels = self.fine(x), self.coarse(x)
-        return torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
-
-
-def test_the_step_of_joined_outputs_is_the_largest_of_theirs() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 4, 4)
-    gm = fx.quantize(TwoLevels().eval(), x, [x])
-    scale = {node.name: qparams_of(node).scale for node in gm.graph.nodes if node.target is ops.dequantize}
-    assert parity_check.output_lsbs(gm) == [scale["coarse_float"]] and scale["coarse_float"] > 3 * scale["fine_float"]
