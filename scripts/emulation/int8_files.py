@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 import fxpasses
-from fxpasses.agreement.parity_check import output_lsbs
+from fxpasses.agreement.output_steps import output_lsbs
 from fxpasses.errors import InputError
 from fxpasses.export.exact_sums import options_of_file
 from fxpasses.export.onnx_reader import read_onnx
