@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +196,12 @@ FOLDER_CASES: dict[str, Case] = {
         "return the logits from forward",
         lambda _: logits_of(loaded(small_net(), 3)),
     ),
-    f"{FOLDERS}/captured_model.py:captured_model": (
-        lambda _: captured_model(loaded(small_net(), 5)),
+    f"{FOLDERS}/factory_inputs.py:told_what_to_return": (
+        lambda _: captured_model(replace(loaded(small_net(), 5), name="net.py:make")),
         "let the factory return (module, (C, H, W)), or (module, example_inputs): a tuple of tensors",
-        lambda _: captured_model(loaded(small_net(), 3)),
+        lambda _: captured_model(replace(loaded(small_net(), 3), name="net.py:make")),
     ),
-    f"{FOLDERS}/captured_model.py:captured_model#2": (
+    f"{FOLDERS}/captured_model.py:captured_model": (
         lambda _: captured_model(loaded(Pairs(True), 6)),
         "take sizes from tensors where they are needed, x.shape[0]",
         lambda _: captured_model(loaded(Pairs(False), 6)),

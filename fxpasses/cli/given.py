@@ -12,6 +12,7 @@ from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 
 from .folders.batch_places import placed_data
+from .folders.factory_inputs import told_what_to_return
 from .folders.fitting import fitted
 from .folders.folder import DataChoice, ModelChoice
 from .options.metric import metric_of
@@ -46,8 +47,9 @@ def open_both(model: ModelChoice, data: DataChoice) -> Input:
     """Load the model, its data and its metric, and check that they fit each other."""
     loaded = model.load()
     source = open_dataset(data.spec, loaded, data.labels)
-    metric = metric_of(data.metric, loaded, source)
-    source = placed_data(fitted(loaded, source, metric), loaded)
+    with told_what_to_return(loaded):
+        metric = metric_of(data.metric, loaded, source)
+        source = placed_data(fitted(loaded, source, metric), loaded)
     return Input(loaded, source, model.details(loaded), data.details(), metric)
 
 

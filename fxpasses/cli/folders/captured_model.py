@@ -5,14 +5,16 @@ from __future__ import annotations
 from torch import fx
 
 from fxpasses.capturing.attempts import Method, capture
-from fxpasses.capturing.checks import ExampleInputsError, require_float_source
+from fxpasses.capturing.checks import require_float_source
 from fxpasses.capturing.dynamic_sizes import Dynamic, image_sizes
-from fxpasses.errors import GraphError, InputError
+from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.signature.examples import named_tensors, specs_of
 from fxpasses.signature.free_sizes import BATCH
 from fxpasses.signature.model_call import argument_names
 from fxpasses.signature.samples import batch_dims
+
+from .factory_inputs import told_what_to_return
 
 
 def captured_model(model: LoadedModel, *, dynamic_size: bool = False, method: Method = "auto") -> fx.GraphModule:
@@ -31,13 +33,8 @@ def captured_model(model: LoadedModel, *, dynamic_size: bool = False, method: Me
     sizes = image_sizes(model.module, inputs) if dynamic_size else {}
     batch = _free_batch(model)
     free = {name: {**sizes.get(name, {}), **batch.get(name, {})} for name in {**sizes, **batch}}
-    try:
+    with told_what_to_return(model):
         graph = capture(model.module, inputs, dynamic=free or None, method=method)
-    except ExampleInputsError as error:
-        if model.examples:
-            raise
-        fix = "let the factory return (module, (C, H, W)), or (module, example_inputs): a tuple of tensors"
-        raise GraphError(error.what, why=error.why, fix=fix, at=error.at, step=error.step) from error
     if all(dim is None for dim in batch_dims(graph)):
         raise InputError(
             f"{model.name} takes batches of one size",

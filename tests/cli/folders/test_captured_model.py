@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fxpasses.cli.folders.batch_places import with_batch_dims
 from fxpasses.cli.folders.captured_model import captured_model
-from fxpasses.errors import GraphError, InputError
+from fxpasses.errors import InputError
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import UNIT_RANGE
 from fxpasses.signature.free_sizes import free_sizes
@@ -61,17 +61,3 @@ class Pairs(nn.Module):
 def test_a_batch_of_one_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"(?s)net takes batches of one size.*x\.shape\[0\]; or fx\.quantize"):
         captured_model(LoadedModel("net", Pairs().eval(), (6,), UNIT_RANGE, pretrained=True))
-
-
-def test_what_a_factory_may_return_is_said_where_it_gave_no_inputs() -> None:
-    """The assumed image does not fit; with the remedy, example inputs, the same module is captured."""
-    module = nn.Linear(16, 4).eval()
-    assumed = LoadedModel("net.py:make", module, (3, 224, 224), UNIT_RANGE, pretrained=True)
-    with pytest.raises(GraphError, match=r"\(module, example_inputs\)"):
-        captured_model(assumed)
-    assert captured_model(loaded(module, torch.randn(2, 16)))(torch.randn(3, 16)).shape == (3, 4)
-
-
-def test_examples_that_do_not_fit_keep_the_remedy_for_examples() -> None:
-    with pytest.raises(GraphError, match="pass example inputs the model accepts"):
-        captured_model(loaded(nn.Linear(16, 4), torch.randn(2, 8)))
