@@ -107,6 +107,7 @@ def data_dir() -> Path:
     """The folder of real data sets and weights: ``FXPASSES_DATA``, else ``../shared/data`` beside the checkout."""
     folder = Path(os.environ.get("FXPASSES_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
+        # The project has none of it, and its tests have to pass without.
         pytest.skip(f"no real data in {folder}; set FXPASSES_DATA to the folder that holds it")
     return folder
 
@@ -142,8 +143,8 @@ def interpreter() -> Iterator[None]:
     from interpreted import HAS_TRITON, interpreted_kernels, why_no_interpreter
 
     if not HAS_TRITON:
-        pytest.skip("Triton has no build for this system")
+        pytest.skip("Triton has no build for this system")  # torch brings it on Linux alone
     if (why := why_no_interpreter()) is not None:
-        pytest.skip(why)
+        pytest.skip(why)  # Triton's defect, not the kernels': nothing can run them here
     with interpreted_kernels():
         yield
