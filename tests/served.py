@@ -107,6 +107,7 @@ class Served:
     settings: ServeSettings
     port: int
     stop: Callable[[], None]
+    open_connections: Callable[[], int]
 
     @property
     def infer(self) -> str:
@@ -144,7 +145,7 @@ def served(folder: Path, **settings: Any) -> Iterator[Served]:
         deadline = time.monotonic() + LONG_ENOUGH_S
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
-        yield Served(model, given, port, server.stop)
+        yield Served(model, given, port, server.stop, lambda: len(server.server_state.connections))
     finally:
         server.stop()
         thread.join(LONG_ENOUGH_S)
