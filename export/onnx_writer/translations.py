@@ -7,6 +7,10 @@ from typing import Any
 
 from fxpasses.graph import binary_ops
 from fxpasses.quantization.numbers import ops
+from fxpasses.quantization.numbers.first_topk import first_topk
+
+_INT64 = 7
+"""ONNX's number for the type int64."""
 
 
 def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -26,7 +30,13 @@ def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     def dequantize_per_channel(q: Any, scale: Any, axis: int) -> Any:
         return op.DequantizeLinear(q, scale, axis=axis)
 
+    def topk(x: Any, k: Any, dim: int = -1, largest: bool = True) -> tuple[Any, Any]:
+        count = op.Reshape(op.Cast(k, to=_INT64), op.Constant(value_ints=[1]))
+        values, indices = op.TopK(x, count, axis=dim, largest=int(largest), sorted=1)
+        return values, indices
+
     return {
+        first_topk: topk,
         binary_ops.sign: _sign(op),
         ops.pixels: _pixels(op),
         ops.quantize: quantize,

@@ -22,16 +22,17 @@ from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.precision import ops as _precision_ops
 from fxpasses.precision import recurrent_ops as _recurrent_ops
 from fxpasses.precision import stored_ops as _stored_ops
+from fxpasses.quantization.numbers import first_topk as _first_topk
 from fxpasses.quantization.numbers import ops as _ops
 
 from ..pt2_records.records import RefusedError, shown
 
-REGISTERED = (_ops, _precision_ops, _recurrent_ops, _stored_ops)
+REGISTERED = (_ops, _first_topk, _precision_ops, _recurrent_ops, _stored_ops)
 """Modules that register the operators of :data:`_OURS` when imported."""
 
 _OURS = frozenset(
-    "quantize dequantize dequantize_per_channel pixels sign matmul_nbits matmul_dynamic lstm_dynamic gru_dynamic "
-    "lstm_stored gru_stored".split()
+    "quantize dequantize dequantize_per_channel pixels first_topk sign matmul_nbits matmul_dynamic lstm_dynamic "
+    "gru_dynamic lstm_stored gru_stored".split()
 )
 
 _MORE_ATEN = frozenset(

@@ -9,6 +9,7 @@ from typing import Any
 
 from fxpasses.cli.folders.artifacts import REPORT_HTML, REPORT_JSON
 from fxpasses.cli.folders.folder import open_folder
+from fxpasses.errors import InputError
 
 WIDTH = 140
 """Characters of a line in ``repr``: the widest table of a report fits."""
@@ -58,8 +59,14 @@ def report(path: str | Path) -> RunReport:
         path: the folder, or the report.json in it.
 
     Raises:
-        InputError: there is none, or it is no report.
+        InputError: there is none, it is no report, or ``path`` is no path.
     """
+    if not isinstance(path, (str, Path)):
+        raise InputError(
+            f"a {type(path).__name__}",
+            why="a report is read from the folder of a run",
+            fix="name the folder that a command wrote: fx.report('resnet18')",
+        )
     path = Path(path)
     folder = path.parent if path.name == REPORT_JSON else path
     return RunReport(folder, open_folder(folder))

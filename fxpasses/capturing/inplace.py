@@ -116,7 +116,7 @@ def is_in_place(gm: fx.GraphModule, node: fx.Node) -> bool:
         return False
     if node.op == "call_module":
         return bool(getattr(gm.get_submodule(str(node.target)), "inplace", False))
-    if node.kwargs.get("inplace") is True or "out" in node.kwargs:
+    if node.kwargs.get("inplace") is True or node.kwargs.get("out") is not None:
         return True
     if isinstance(node.target, torch._ops.OpOverload):
         return bool(node.target._schema.is_mutable)
@@ -214,7 +214,7 @@ def _rewrite(gm: fx.GraphModule, node: fx.Node) -> str | None:
     if node.target in _OPERATORS:
         node.target = _OPERATORS[node.target]
         return None
-    if "out" not in node.kwargs:
+    if node.kwargs.get("out") is None:
         if _drop_inplace_argument(node):
             return None
         twin = _out_of_place_form(node)

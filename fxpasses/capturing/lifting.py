@@ -20,7 +20,7 @@ from ..graph.operators import aten_name
 from ..graph.ownership import place_module, tensor_at
 from ..graph.shapes import shape_of
 from .layer_builders import build_layer, can_build
-from .padding import number_paddings
+from .padding import plain_paddings
 from .recurrent_lifting import lift_recurrent
 
 Bound = dict[str, Any]
@@ -51,7 +51,16 @@ def lift_layers(gm: fx.GraphModule) -> None:
             lifted[key] = place_module(gm, _name_for(node, name, names["weight"]), layer)
         _call_layer(gm, node, readers, lifted[key], bound["input"])
     lift_recurrent(gm)
-    number_paddings(gm)
+    _positional_inputs(gm)
+    plain_paddings(gm)
+
+
+def _positional_inputs(gm: fx.GraphModule) -> None:
+    """Write ``conv(input=x)`` as ``conv(x)``."""
+    for node in gm.graph.nodes:
+        operator = VOCABULARY.operator(gm, node) if node.op == "call_module" else None
+        if operator is not None and operator.layers and not node.args and node.kwargs.keys() == {"input"}:
+            node.args, node.kwargs = (node.kwargs["input"],), {}
 
 
 def _layer_call(gm: fx.GraphModule, node: fx.Node) -> tuple[str, Bound] | None:

@@ -1,49 +1,90 @@
-"""Write the padding of convolutions as numbers if ``"same"`` or ``"valid"`` pads equally on both sides.
+"""Write the padding of convolutions as numbers of zeros on both sides, and all other padding as a ``pad`` node.
 
-Exact: PyTorch computes such a ``"same"`` with the same kernel. An unequal one is not changed, because PyTorch pads a
-copy of its input.
+Padding ``"same"`` and ``"valid"`` becomes numbers. What a convolution pads on one side only, and what it pads with
+something other than zeros (``padding_mode``), moves to a node before it, as PyTorch's convolutions do it themselves:
+they call :func:`torch.nn.functional.pad`, then the kernel. Exact. A layer with a hook is not changed, as the hook would
+see another input.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import Any
 
 from torch import fx, nn
+from torch.nn import functional as F
 
+from ..graph.edit import why_not_plain
+from ..graph.meta_keys import SHAPE
 from ..graph.ownership import owned_module
+from ..graph.shapes import carried_meta
 
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def number_paddings(gm: fx.GraphModule) -> None:
-    """Replace padding ``"same"`` or ``"valid"`` by numbers, in copies of the convolutions that share parameters."""
+@dataclass(frozen=True)
+class Padding:
+    """Padding of a convolution in two parts.
+
+    Attributes:
+        inside: zeros that the convolution adds on both sides of each dimension of space, the first dimension first.
+        before: what a node before it adds, in the order of :func:`torch.nn.functional.pad`; empty for nothing.
+        mode: how that node pads.
+    """
+
+    inside: tuple[int, ...]
+    before: tuple[int, ...] = ()
+    mode: str = "constant"
+
+
+def plain_paddings(gm: fx.GraphModule) -> None:
+    """Split the padding of convolutions that is not in numbers of zeros, in copies that share their parameters."""
     twins: dict[nn.Module, nn.Module] = {}
-    for node in gm.graph.nodes:
+    for node in list(gm.graph.nodes):
         module = gm.get_submodule(str(node.target)) if node.op == "call_module" else None
         if type(module) not in _CONVS or not isinstance(module, _CONVS):
             continue
         holder, _, name = str(node.target).rpartition(".")
-        padding, parent = even_padding(module), owned_module(gm, holder)
-        if padding is None or parent is None:
+        padding, parent = split_padding(module), owned_module(gm, holder)
+        if padding is None or parent is None or len(node.args) != 1 or node.kwargs or why_not_plain(module):
             continue
         if module not in twins:
-            twins[module] = _with_padding(module, padding)
+            twins[module] = _with_padding(module, padding.inside)
         parent.add_module(name, twins[module])
+        for caller in [n for n in gm.graph.nodes if n.op == "call_module" and n.target == node.target]:
+            _pad_before(gm, caller, padding)
 
 
-def even_padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
-    """The numbers for ``"same"`` or ``"valid"``; None if it is given in numbers, unequal, or does not pad zeros."""
-    if not isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+def split_padding(conv: Conv) -> Padding | None:
+    """The padding of a convolution in two parts; None if it has numbers of zeros already."""
+    if not isinstance(conv.padding, str) and conv.padding_mode == "zeros":
         return None
+    rank = len(conv.kernel_size)
+    if conv.padding_mode != "zeros":
+        before = tuple(conv._reversed_padding_repeated_twice)
+        return Padding((0,) * rank, before if any(before) else (), conv.padding_mode)
     if conv.padding == "valid":
-        return (0,) * len(conv.kernel_size)
+        return Padding((0,) * rank)
     totals = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
-    return None if any(t % 2 for t in totals) else tuple(t // 2 for t in totals)
+    further = tuple(side for total in reversed(totals) for side in (0, total % 2))
+    return Padding(tuple(total // 2 for total in totals), further if any(further) else ())
 
 
-def _with_padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, padding: tuple[int, ...]) -> nn.Module:
+def _pad_before(gm: fx.GraphModule, conv: fx.Node, padding: Padding) -> None:
+    if not padding.before:
+        return
+    settings: dict[str, Any] = {"pad": padding.before} | ({"mode": padding.mode} if padding.mode != "constant" else {})
+    with gm.graph.inserting_before(conv):
+        padded = gm.graph.call_function(F.pad, (conv.args[0],), settings)
+    padded.meta = {key: value for key, value in carried_meta(conv).items() if key != SHAPE}
+    conv.args = (padded,)
+
+
+def _with_padding(conv: Conv, padding: tuple[int, ...]) -> nn.Module:
     twin = copy.copy(conv)
     twin._parameters = dict(conv._parameters)
-    twin.padding = padding
+    twin.padding, twin.padding_mode = padding, "zeros"
     twin._reversed_padding_repeated_twice = [p for p in reversed(padding) for _ in range(2)]
     return twin

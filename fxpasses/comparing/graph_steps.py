@@ -26,7 +26,6 @@ from fxpasses.quantization.numbers import ops
 
 from .steps import Step, Weight
 
-_CONVERTERS = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 _SILENT = ("placeholder", "get_attr", "output")
 
 
@@ -57,7 +56,7 @@ class _Reader:
                 yield self._result(node, self.results[node])
             elif node.target is ops.quantize:
                 yield self._entrance(node)
-            elif node.target not in _CONVERTERS and (not self.knows_shapes or _gives_tensors(node)):
+            elif node.target not in ops.QUANTIZING and (not self.knows_shapes or _gives_tensors(node)):
                 yield self._float(node)
 
     def _integer(self, node: fx.Node, call: Int8Call) -> Step:

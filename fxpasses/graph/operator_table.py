@@ -399,6 +399,7 @@ def _pads() -> tuple[Spelling, ...]:
         (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d): {"value": 0.0},
         (nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d): {"mode": "reflect"},
         (nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d): {"mode": "replicate"},
+        (nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d): {"mode": "circular"},
     }
     return (
         *_converted("input pad value", rules.pad_with_value, "aten.constant_pad_nd"),

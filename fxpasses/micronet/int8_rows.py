@@ -25,7 +25,6 @@ from .storage import FLOAT_BITS, Stored, Weight, dtype_bits, plain, weight_of
 from .work import PER_VALUE, Work, dot_products, pooled
 
 _ZERO_POINT_BITS = 8
-_QDQ = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
 _MULTIPLE_BITS = 4
 
 
@@ -52,7 +51,7 @@ class _Int8Rows:
             return self._call(self.calls[node])
         if node in self.results:
             return self._float_result(self.results[node])
-        if node.target in _QDQ or node in self.held:
+        if node.target in ops.QUANTIZING or node in self.held:
             return self._entrance(node)
         return self.floats.row(node)
 

@@ -21,6 +21,7 @@ from ..graph.edit import (
     is_finite,
     module_of,
     only_reader,
+    operator_name,
     why_not_plain,
     why_not_replaceable,
     with_parameters,
@@ -85,7 +86,7 @@ def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
     """Fold each remaining BatchNorm into the convolution or linear layer that is its only reader, where possible."""
     result = PassResult()
     for bn_node in _batch_norms(gm):
-        reader = only_reader(bn_node)
+        reader = _reader_ahead(gm, bn_node)
         why = why_not_affine(gm, bn_node) or _why_not_ahead(gm, bn_node, reader)
         if why:
             result.skip(bn_node, why)
@@ -97,6 +98,16 @@ def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
         result.change(bn_node, f"folded into {reader.name}, which reads it")
         bypass(gm, bn_node, bn_node.all_input_nodes[0])
     return result
+
+
+def _reader_ahead(gm: fx.GraphModule, bn_node: fx.Node) -> fx.Node | None:
+    """The only reader of a BatchNorm; where that pads space with values of its input, the reader behind it."""
+    reader = only_reader(bn_node)
+    if reader is None or operator_name(gm, reader) != "pad" or reader.kwargs.get("mode", "constant") == "constant":
+        return reader
+    amounts, shape = reader.kwargs["pad"], shape_of(bn_node) or ()
+    in_space = isinstance(amounts, (tuple, list)) and len(amounts) <= 2 * (len(shape) - 2)
+    return only_reader(reader) if in_space else reader
 
 
 def _batch_norms(gm: fx.GraphModule) -> list[fx.Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, fx, nn
 from ..capturing.attempts import capture
 from ..capturing.dynamic_sizes import Dynamic
 from ..passes.fusion import fuse
+from .all_float import all_float_warning
 from .config import Override, QuantConfig
 from .int8.convert import convert
 from .int8.observe import observe
@@ -58,8 +60,13 @@ def quantize(
         config: defaults to ``QuantConfig()``: int8 for x86.
         dynamic: dimensions that are free beside the batch, as :func:`capture` takes them.
 
+    A model of which nothing runs in int8 is returned with a warning that gives the reasons.
+
     Raises:
         GraphError, InputError: in the same cases as :func:`capture`, :func:`calibrate` and :func:`convert`.
     """
     graph = fuse(capture(model, example_inputs, dynamic=dynamic))
-    return quantize_graph(graph, batches, config or QuantConfig()).graph
+    quantized = quantize_graph(graph, batches, config or QuantConfig()).graph
+    if (warning := all_float_warning(quantized)) is not None:
+        warnings.warn(warning, stacklevel=2)
+    return quantized

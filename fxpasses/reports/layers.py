@@ -14,12 +14,11 @@ from fxpasses.graph.operators import Scaling
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.shapes import is_float_tensor, shape_of
 from fxpasses.graph.stages import graph_facts
+from fxpasses.quantization.all_float import NO_INTEGER_FORM
 from fxpasses.quantization.int8.int8_calls import FloatResult, Int8Call, find_float_results, find_int8_calls, qparams_of
 from fxpasses.quantization.int8.names import layer_path
 from fxpasses.quantization.numbers import ops
 
-_QUANTIZING = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
-_UNKNOWN = "fxpasses has no integer form of it: it runs as it is, in float"
 _AMONG_FLOATS = "it reads values that are not int8 here"
 
 
@@ -132,7 +131,7 @@ def _float_layer(gm: fx.GraphModule, node: fx.Node, reasons: dict[str, str]) -> 
         "module": str(node.target) if is_module else None,
         "operator": operator.name if operator else _name_of(node.target),
         "precision": "float",
-        "why": reasons.get(node.name) or (operator.why_float if operator else _UNKNOWN) or _AMONG_FLOATS,
+        "why": reasons.get(node.name) or (operator.why_float if operator else NO_INTEGER_FORM) or _AMONG_FLOATS,
         "shape": _one_item(node),
         "scale": None,
         "zero_point": None,
@@ -147,7 +146,7 @@ def _name_of(target: Any) -> str:
 
 def _computes(gm: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node makes a tensor from others; reading a buffer, or one of the numbers of a shape, does not count."""
-    if node.op not in ("call_module", "call_function", "call_method") or node.target in _QUANTIZING:
+    if node.op not in ("call_module", "call_function", "call_method") or node.target in ops.QUANTIZING:
         return False
     return is_float_tensor(node) or (operator_of(gm, node) is not None and SHAPE in node.meta)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from call_folders import int8_folder
 from documents import report as document
+from torch import nn
 
 import fxpasses as fx
+from fxpasses.errors import InputError
 
 
 def test_a_report_is_a_mapping_that_prints(tmp_path: Path) -> None:
@@ -25,3 +28,8 @@ def test_a_report_is_a_mapping_that_prints(tmp_path: Path) -> None:
 def test_the_file_will_do_too(tmp_path: Path) -> None:
     folder = int8_folder(tmp_path)
     assert fx.report(str(folder / "report.json")) == fx.report(folder)
+
+
+def test_a_model_is_no_path() -> None:
+    with pytest.raises(InputError, match="name the folder that a command wrote"):
+        fx.report(nn.Linear(2, 2))  # type: ignore[arg-type]  # what a user may try first

@@ -25,6 +25,7 @@ from fxpasses.measure.runners import ONNXRUNTIME, torch_threads
 from fxpasses.measure.tensor_sqnr import note_tensor_errors
 from fxpasses.models.data.data_source import DataSource, check_count
 from fxpasses.passes.fusion import fuse
+from fxpasses.quantization.all_float import all_float_warning
 from fxpasses.quantization.config import LARGEST_BITS, QuantConfig
 from fxpasses.quantization.recipe import Int8Graphs, Place, Run, quantize_graph
 from fxpasses.reports.document import build_report
@@ -146,7 +147,11 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **{"kernels": kernel_levels(int8), "outputs": checked["outputs"], "macs": macs.to_json()},
             **made.details(),
             **whole,
-            "warnings": terminal.warnings + _warnings(given, settings, measured, macs, checked["warnings"]),
+            "warnings": [
+                *terminal.warnings,
+                *([warning] if (warning := all_float_warning(int8)) is not None else []),
+                *_warnings(given, settings, measured, macs, checked["warnings"]),
+            ],
         },
     )
     write_reports(report, folder)

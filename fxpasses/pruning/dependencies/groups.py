@@ -19,6 +19,7 @@ from torch import fx
 from ...graph.stages import Stage, check_stage
 from .atoms import AtomClasses, Atoms, Reason
 from .labels import Dim, Labelling
+from .outside_rules import rule_outside
 from .rules import RULES
 
 SEED = 0
@@ -117,4 +118,4 @@ def find_dependencies(gm: fx.GraphModule, *, through_layer_norm: bool = False) -
         GraphError: the graph is in another stage.
     """
     check_stage(gm, Stage.FLOAT, "find_dependencies")
-    return Dependencies(gm, Labelling(gm, RULES, through_layer_norm).run())
+    return Dependencies(gm, Labelling(gm, RULES, rule_outside, through_layer_norm).run())

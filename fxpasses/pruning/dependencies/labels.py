@@ -60,13 +60,19 @@ class Read:
     atoms: Atoms
 
 
+def _no_rule(gm: fx.GraphModule, node: fx.Node) -> Rule | None:
+    return None
+
+
 @dataclass
 class Labelling:
     """The labels of a graph, while rules write them and afterwards.
 
     Attributes:
         rules: rule of each operator, by its name.
+        rule_outside: finds the rule of a node that calls no operator of the vocabulary; None without one.
         of: labels of every node whose value is one tensor.
+        parts: labels that all tensors have which a node gives together, as ``max`` along a dimension does.
         parameters: atoms along (id of a parameter or buffer, axis); None if the axis cannot shrink.
         made: atoms of the output channels by path of a layer, in the order of their first call.
         reads: every place that sums over channels.
@@ -76,9 +82,11 @@ class Labelling:
 
     gm: fx.GraphModule
     rules: Mapping[str, Rule]
+    rule_outside: Callable[[fx.GraphModule, fx.Node], Rule | None] = _no_rule
     through_layer_norm: bool = False
     classes: AtomClasses = field(default_factory=AtomClasses)
     of: dict[fx.Node, Labels] = field(default_factory=dict)
+    parts: dict[fx.Node, Labels] = field(default_factory=dict)
     parameters: dict[tuple[int, int], Dim] = field(default_factory=dict)
     made: dict[str, Atoms] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
@@ -114,10 +122,26 @@ class Labelling:
             return self.rules["reshape"](self, node)
         if _only_reads_sizes(node):
             return ()
+        whole = node.args[0] if node.target in (operator.getitem, getattr) else None
+        if isinstance(whole, fx.Node) and whole in self.parts:
+            return self.parts[whole]
+        outside = self.rule_outside(self.gm, node) if found is None else None
+        if outside is not None and node.args and self._is_one_tensor(node.args[0]):
+            return self._of_each_part(node, outside(self, node))
         if shape_of(node) is None and SHAPE not in node.meta and not any(map(is_tensor, node.all_input_nodes)):
             return ()  # arithmetic with sizes
         name = known.name if known else _name(node)
         return self.freeze_inputs(node, f"({name}) may need every channel: no rule says how it treats them")
+
+    def _of_each_part(self, node: fx.Node, labels: Labels) -> Labels:
+        """Keep the labels for each tensor of a node that gives several; labels of the node itself."""
+        if shape_of(node) is not None:
+            return labels
+        shapes = node.meta.get(SHAPE)
+        if not isinstance(shapes, list) or any(shape is None or len(shape) != len(labels) for shape in shapes):
+            return self.freeze_inputs(node, "gives tensors of different shapes")
+        self.parts[node] = labels
+        return ()
 
     def _is_one_tensor(self, argument: object) -> bool:
         return not isinstance(argument, fx.Node) or argument in self.of
@@ -152,7 +176,7 @@ class Labelling:
     def freeze_inputs(self, node: fx.Node, why: str) -> Labels:
         """Freeze all channels that a node reads; return labels without channels."""
         for source in node.all_input_nodes:
-            self.freeze(node, why, *self.of.get(source, ()))
+            self.freeze(node, why, *self.of.get(source, self.parts.get(source, ())))
         return self.unlabelled(node)
 
     def unite(self, node: fx.Node, first: Dim, second: Dim, what: str = "joins them with what is no channel") -> Dim:

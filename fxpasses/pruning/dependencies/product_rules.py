@@ -22,14 +22,15 @@ def _arithmetic(state: Labelling, node: fx.Node) -> Labels:
         return next(state.of[a] for a in node.args if isinstance(a, fx.Node) and a in state.of)
     first, second = node.args
     assert isinstance(first, fx.Node) and isinstance(second, fx.Node)
-    return broadcast(state, node, _with_shape(state, first), _with_shape(state, second))
+    return broadcast(state, node, with_shape(state, first), with_shape(state, second))
 
 
 Sized = list[tuple[Dim, int]]
 """Label and size of each dimension."""
 
 
-def _with_shape(state: Labelling, source: fx.Node) -> Sized:
+def with_shape(state: Labelling, source: fx.Node) -> Sized:
+    """Labels and sizes of the dimensions of a tensor."""
     return list(zip(state.of[source], shape_of(source) or (), strict=True))
 
 
@@ -58,7 +59,7 @@ def _broadcast_dim(state: Labelling, node: fx.Node, first: tuple[Dim, int], seco
 def _matmul(state: Labelling, node: fx.Node) -> Labels:
     first, second = node.args
     assert isinstance(first, fx.Node) and isinstance(second, fx.Node)
-    a, b = _with_shape(state, first), _with_shape(state, second)
+    a, b = with_shape(state, first), with_shape(state, second)
     if len(a) < 2 or len(b) < 2:
         return state.freeze_inputs(node, "multiplies vectors")
     contracted = state.unite(node, a[-1][0], b[-2][0], "sums over them and what is no channel")
@@ -76,7 +77,7 @@ def _attention(state: Labelling, node: fx.Node) -> Labels:
         mask = node.kwargs.get("attn_mask")
         state.freeze(node, "takes it as a mask", *(state.of.get(mask, ()) if isinstance(mask, fx.Node) else ()))
     assert isinstance(query, fx.Node) and isinstance(key, fx.Node) and isinstance(value, fx.Node)
-    q, k, v = (_with_shape(state, t) for t in (query, key, value))
+    q, k, v = (with_shape(state, t) for t in (query, key, value))
     contracted = state.unite(node, q[-1][0], k[-1][0], "sums over them and what is no channel")
     state.reads_sum(node, query, len(q) - 1, contracted)
     state.freeze(node, "(attention) has a softmax along this dimension", k[-2][0], v[-2][0])
@@ -119,7 +120,7 @@ def _cat(state: Labelling, node: fx.Node) -> Labels:
     sources = node.args[0]
     if not isinstance(sources, (tuple, list)) or not all(is_tensor(s) for s in sources):
         return state.freeze_inputs(node, "joins what is not known beforehand")
-    parts = [_with_shape(state, s) for s in sources if isinstance(s, fx.Node)]
+    parts = [with_shape(state, s) for s in sources if isinstance(s, fx.Node)]
     parts = [part for part in parts if len(part) == len(parts[-1])]  # torch takes an empty vector anywhere
     axis = axes_of(node.kwargs.get("dim", 0), len(parts[0]))[0]
     joined = [part[axis] for part in parts]

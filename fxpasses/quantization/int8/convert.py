@@ -33,6 +33,7 @@ from .names import float_name, holder_path, int8_name
 from .plan import Plan
 from .planned_scales import plan_with_scales, take_out_observers
 from .scales import Scales, settle_scales
+from .tie_order import order_ties
 from .weights import IntegerWeights, integer_weights
 
 
@@ -107,6 +108,8 @@ class _Conversion:
                 self._convert_embedding(node)
         for tensor, root in list(self.plan.root.items()):
             self._put_on_grid(tensor, self.scales[root])
+        for node in order_ties(self.gm):
+            self.result.change(node, "takes equal values in the order of their indices, as ONNX does")
         return self.result
 
     def _say_what_stays_float(self) -> None:

@@ -139,9 +139,11 @@ def _of_table(call: Int8Call) -> Margin:
 def float_islands(gm: fx.GraphModule) -> list[str]:
     """Names of the float nodes between integer nodes."""
     calls = {c.node for c in find_int8_calls(gm).values()} | find_float_results(gm).keys()
-    own = (ops.quantize, ops.dequantize, ops.dequantize_per_channel)
     return [
         n.name
         for n in gm.graph.nodes
-        if n.op in ("call_function", "call_module") and n.target not in own and n not in calls and is_float_tensor(n)
+        if n.op in ("call_function", "call_module")
+        and n.target not in ops.QUANTIZING
+        and n not in calls
+        and is_float_tensor(n)
     ]

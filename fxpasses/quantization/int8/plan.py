@@ -171,15 +171,17 @@ def _why_not_layer(gm: fx.GraphModule, node: fx.Node, operator: Operator) -> str
     layer = module_of(gm, node, nn.Module)
     if not is_float_tensor(node):
         return "its values are not float32"
-    if getattr(layer, "padding_mode", "zeros") != "zeros":
-        return f"padding mode {layer.padding_mode!r} has no int8 kernel"
-    if isinstance(getattr(layer, "padding", None), str) and layer.padding != "valid":
-        return "padding 'same' is uneven here; write it as numbers"
     if len(node.args) != 1 or node.kwargs:
         return "it is called with more than its input"
     if getattr(layer, "max_norm", None) is not None:
         return "it rescales its table as it reads it (max_norm)"
-    return why_not_plain(layer)
+    return why_not_plain(layer) or _why_not_zeros(layer)
+
+
+def _why_not_zeros(layer: nn.Module) -> str | None:
+    """Reason why the padding of a layer is not in numbers of zeros, as capture writes it, or None."""
+    plain = getattr(layer, "padding_mode", "zeros") == "zeros" and not isinstance(getattr(layer, "padding", None), str)
+    return None if plain else "capture did not write its padding as zeros on both sides"
 
 
 def _assign_root(gm: fx.GraphModule, node: fx.Node, operator: Operator, config: QuantConfig, plan: Plan) -> None:

@@ -86,6 +86,8 @@ dequantize: Callable[..., Tensor] = torch.ops.fxpasses.dequantize.default
 """Operator ``(q, scale, zero_point) -> float32``, same shape."""
 dequantize_per_channel: Callable[..., Tensor] = torch.ops.fxpasses.dequantize_per_channel.default
 """Operator ``(q, scale [C], axis) -> float32``, zero_point 0, one scale for each index of ``axis``."""
+QUANTIZING = (quantize, dequantize, dequantize_per_channel)
+"""The operators between float32 and integers."""
 pixels: Callable[..., Tensor] = torch.ops.fxpasses.pixels.default
 """Operator ``(x [N, C, H, W], factor, offset, rest, channels) -> x * factor + offset [N, channels, H, W]``.
 

@@ -201,6 +201,7 @@ def test_leaves_the_observed_graph_alone_and_it_can_be_calibrated_further() -> N
     assert scales[1] > 5 * scales[0]
 
 
+@pytest.mark.filterwarnings("ignore:nothing in this model runs in int8")
 def test_overrides_by_name_pattern_and_operator() -> None:
     for match, kept in (("_1", 1), ("?", 3), ("conv*", 3), ("1", 1), ("nothing", 0)):
         net = tiny("three", lambda: nn.Sequential(conv(), conv(8, 6), conv(6, 3)))

@@ -81,6 +81,7 @@ def test_parts_that_fit_one_grid_share_it(case: str) -> None:
         assert sqnr_db(net(x), int8(x)) > 25
 
 
+@pytest.mark.filterwarnings("ignore:nothing in this model runs in int8")
 def test_slices_of_a_layer_of_two_meanings() -> None:
     def body(net: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         y = net.a(x)

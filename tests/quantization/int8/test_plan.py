@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -70,11 +71,8 @@ REASONS: dict[str, tuple[Body, str]] = {
     "move_integers": (lambda net, x: net.a(x) + x.long().transpose(1, 2).float().mean(), "its values are not float32"),
     "softmax": (lambda net, x: net.a(x).softmax(1), "a softmax over int8 logits loses its tail"),
     "sub": (lambda net, x: net.a(x) - net.b(x), "no int8 kernel in either runtime"),
-    "reflect": (lambda net, x: net.reflect(net.a(x)), "padding mode 'reflect' has no int8 kernel"),
-    "uneven_same": (lambda net, x: net.same(net.a(x)), "padding 'same' is uneven here; write it as numbers"),
     "output_size": (lambda net, x: net.transposed(net.a(x), output_size=[21, 16]),
                     "it is called with more than its input"),
-    "keyword": (lambda net, x: net.b(input=x), "it is called with more than its input"),
     "max_norm": (lambda net, x: net.a(x) + net.rescaled(x.abs().long().clamp(max=6)).mean(),
                  "it rescales its table as it reads it (max_norm)"),
 }  # fmt: skip
@@ -83,14 +81,11 @@ REASONS: dict[str, tuple[Body, str]] = {
 def _parts() -> dict[str, nn.Module | Tensor]:
     return {
         "whole": torch.arange(8 * 9 * 7).reshape(8, 9, 7),
-        "reflect": conv(8, 3, padding=1, padding_mode="reflect"),
-        "same": conv(8, 3, kernel=2, padding="same"),
         "transposed": nn.ConvTranspose2d(8, 3, 4, stride=2),
         "rescaled": nn.Embedding(7, 3, max_norm=1.0),
     }
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("case", REASONS)
 def test_reasons_to_stay_float(case: str) -> None:
     body, why = REASONS[case]
@@ -108,6 +103,15 @@ def test_layers_that_compute_their_weight_stay_float() -> None:
         node_named(gm, "_2"): "a forward hook sees its input or changes its output",
         node_named(gm, "relu"): READ_IN_FLOAT,
     }
+
+
+@pytest.mark.parametrize("settings", [{"padding_mode": "reflect", "padding": 1}, {"padding": "same"}])
+def test_padding_that_capture_did_not_write_as_zeros(settings: dict[str, Any]) -> None:
+    gm = own_copy(fused("conv_bn_relu"))
+    (node,) = [n for n in gm.graph.nodes if n.op == "call_module"]
+    gm.set_submodule(str(node.target), conv(5, 8, **settings))
+    plan = plan_quantization(gm, QuantConfig())
+    assert plan.why_float[node] == "capture did not write its padding as zeros on both sides"
 
 
 def test_other_dtypes_stay_float() -> None:
