@@ -56,6 +56,11 @@ CALL_CASES: dict[str, Case] = {
         "criterion='l1'",
         lambda _: fxpasses.prune(_wide(), X, 0.5, criterion="l1"),
     ),
+    "fxpasses/calls/run_report.py:report": (
+        lambda _: fxpasses.report(small_net()),  # type: ignore[arg-type]  # what a user may try first
+        "name the folder that a command wrote",
+        lambda folder: fxpasses.report(int8_folder(folder)),
+    ),
     "fxpasses/calls/timed.py:bench": (
         lambda _: bench({}),
         "pass a folder, a file or a model",

@@ -7,7 +7,7 @@ from typing import Any
 
 from fxpasses.graph import binary_ops
 from fxpasses.quantization.numbers import ops
-from fxpasses.quantization.numbers.first_topk import first_topk
+from fxpasses.quantization.selection.first_topk import first_topk
 
 _INT64 = 7
 """ONNX's number for the type int64."""

@@ -22,8 +22,8 @@ from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.precision import ops as _precision_ops
 from fxpasses.precision import recurrent_ops as _recurrent_ops
 from fxpasses.precision import stored_ops as _stored_ops
-from fxpasses.quantization.numbers import first_topk as _first_topk
 from fxpasses.quantization.numbers import ops as _ops
+from fxpasses.quantization.selection import first_topk as _first_topk
 
 from ..pt2_records.records import RefusedError, shown
 

@@ -21,7 +21,6 @@ from ..graph.edit import (
     is_finite,
     module_of,
     only_reader,
-    operator_name,
     why_not_plain,
     why_not_replaceable,
     with_parameters,
@@ -103,7 +102,7 @@ def fold_batch_norm_forward(gm: fx.GraphModule) -> PassResult:
 def _reader_ahead(gm: fx.GraphModule, bn_node: fx.Node) -> fx.Node | None:
     """The only reader of a BatchNorm; where that pads space with values of its input, the reader behind it."""
     reader = only_reader(bn_node)
-    if reader is None or operator_name(gm, reader) != "pad" or reader.kwargs.get("mode", "constant") == "constant":
+    if reader is None or not has_trait(gm, reader, Trait.FILLS) or reader.kwargs.get("mode", "constant") == "constant":
         return reader
     amounts, shape = reader.kwargs["pad"], shape_of(bn_node) or ()
     in_space = isinstance(amounts, (tuple, list)) and len(amounts) <= 2 * (len(shape) - 2)

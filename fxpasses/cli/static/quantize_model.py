@@ -129,6 +129,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
         with terminal.step("audit"):
             audited = audit(folder / INT8_ONNX)
         checked = checked_outputs(graph, module, given.data, settings.evaluation_images, terminal)
+        of_outputs = [*filter(None, [all_float_warning(int8)]), *checked["warnings"]]
         macs = macs_of(graph, given, terminal)
         how: dict[str, Any] = {"threads": threads, "nearest": made.int8.nearest, "device": settings.device}
         artifacts = list(static_artifacts(folder, graph, int8, module, macs=macs.macs, **how))
@@ -147,11 +148,7 @@ def quantize_into(folder: Path, given: Input, settings: Settings, terminal: Term
             **{"kernels": kernel_levels(int8), "outputs": checked["outputs"], "macs": macs.to_json()},
             **made.details(),
             **whole,
-            "warnings": [
-                *terminal.warnings,
-                *([warning] if (warning := all_float_warning(int8)) is not None else []),
-                *_warnings(given, settings, measured, macs, checked["warnings"]),
-            ],
+            "warnings": terminal.warnings + _warnings(given, settings, measured, macs, of_outputs),
         },
     )
     write_reports(report, folder)

@@ -26,6 +26,7 @@ from ..config import QuantConfig
 from ..numbers import ops
 from ..numbers.qparams import QParams
 from ..repair_table import Phase, settings_off
+from ..selection.tie_order import order_ties
 from .bias_correction import take_out_means
 from .exactness import require_exact
 from .mixed_tensors import take_out_parts
@@ -33,7 +34,6 @@ from .names import float_name, holder_path, int8_name
 from .plan import Plan
 from .planned_scales import plan_with_scales, take_out_observers
 from .scales import Scales, settle_scales
-from .tie_order import order_ties
 from .weights import IntegerWeights, integer_weights
 
 

@@ -1,4 +1,4 @@
-"""What a model chooses by ``topk`` is the same in PyTorch and in ONNX, though int8 makes many scores equal."""
+"""A model chooses the same by ``topk`` in PyTorch and in ONNX, though int8 makes many scores equal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tiny_graphs import outputs_of
 from torch import Tensor, fx, nn
 
 import fxpasses
-from fxpasses.quantization.int8.tie_order import order_ties
-from fxpasses.quantization.numbers.first_topk import first_topk
+from fxpasses.quantization.selection.first_topk import first_topk
+from fxpasses.quantization.selection.tie_order import order_ties
 
 SPELLINGS: dict[str, Callable[[Tensor], Any]] = {
     "method": lambda x: x.topk(3, 1)[1],

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..numbers.first_topk import first_topk
+from .first_topk import first_topk
 
 _TARGETS = frozenset({torch.topk, "topk", torch.ops.aten.topk.default})
 _PARAMETERS = ("input", "k", "dim", "largest", "sorted")
@@ -19,7 +19,7 @@ _FIELDS = {"values": 0, "indices": 1}
 
 
 def order_ties(gm: fx.GraphModule) -> list[fx.Node]:
-    """Replace calls of ``topk`` by :mod:`fxpasses.quantization.numbers.first_topk`; return the new nodes."""
+    """Replace calls of ``topk`` by :mod:`fxpasses.quantization.selection.first_topk`; return the new nodes."""
     made = []
     for node in list(gm.graph.nodes):
         if node.op not in ("call_function", "call_method") or node.target not in _TARGETS:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fxpasses.export.onnx_writer.translations import translations
-from fxpasses.quantization.numbers.first_topk import first_topk
+from fxpasses.quantization.selection.first_topk import first_topk
 
 
 @given(values=st.lists(st.integers(-3, 3), min_size=1, max_size=12), data=st.data(), largest=st.booleans())
