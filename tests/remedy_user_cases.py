@@ -215,7 +215,7 @@ USER_CASES: dict[str, Case] = {
     ),
     f"{MODELS}:_of_examples#2": (
         lambda folder: model(folder, "nn.Linear(3, 2), {'x': torch.ones(2, 3)}"),
-        "give the dict in this order",
+        "give all of these",
         lambda folder: model(folder, "nn.Linear(3, 2), {'input': torch.ones(2, 3)}"),
     ),
     f"{MODELS}:_require_no_structure": (

@@ -20,6 +20,7 @@ Batch = tuple[Any, Any]
 """Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list if a metric takes one."""
 COUNTED = 16_384
 """Number of images, or of empty batches, after which data without a length counts as endless."""
+_LABELS = ("labels", "label")
 _DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
@@ -133,11 +134,13 @@ class BatchRules:
 def parts_of_batch(batch: object, count: int, names: tuple[str, ...] = ()) -> tuple[tuple[object, ...], object]:
     """Split a batch, in any of the forms of DataLoaders, into the ``count`` inputs of a model and the labels.
 
-    A dict has its labels under ``labels``; ``(dict, labels)`` is allowed, too.
+    A dict has the inputs under the model's names for them, or in order under others, and its labels under ``labels`` or
+    ``label``; ``(dict, labels)`` is allowed, too.
     """
     if isinstance(batch, Mapping):
-        inputs = tuple(batch[name] for name in names if name in batch) if names else tuple(batch.values())
-        return inputs, batch.get("labels") if names else None
+        labels = next((batch[name] for name in _LABELS if name in batch and name not in names), None)
+        named = tuple(batch[name] for name in names if name in batch)
+        return named or tuple(value for name, value in batch.items() if name not in _LABELS), labels
     if not isinstance(batch, (tuple, list)):
         return (batch,), None
     if len(batch) == 2 and isinstance(batch[0], Mapping | tuple | list):

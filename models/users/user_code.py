@@ -6,6 +6,7 @@ The file is the caller's program and is run as such; this is the only place wher
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -68,10 +69,24 @@ def load_factory(spec: str) -> Callable[[], object]:
     return factory
 
 
+_NO_ARGUMENTS = "make the factory work without arguments"
+
+
 def call_factory(factory: Callable[[], object], spec: str) -> object:
     """Call ``factory()``; a failure becomes an error of bad input."""
-    with told_as_the_callers(f"{spec} failed", "make the factory work without arguments", file_of(spec)):
+    fix = _NO_ARGUMENTS if _requires_arguments(factory) else "mend that line; fxpasses calls the function, no more"
+    with told_as_the_callers(f"{spec} failed", fix, file_of(spec)):
         return factory()
+
+
+def _requires_arguments(factory: Callable[[], object]) -> bool:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return True
+    except ValueError:  # it has no signature
+        return False
+    return False
 
 
 def file_of(spec: str) -> Path:

@@ -3,8 +3,8 @@
 The factory returns a module, ``(module, (C, H, W))``, ``(module, example inputs)``, or a whole
 :class:`fxpasses.models.LoadedModel`. A module alone gets inputs of 3x224x224. Three channels mean ImageNet's
 normalisation, others pixels / 255. Example inputs are a tensor ``[B, ...]``, a tuple of them, or a dict as a tokenizer
-returns it, whose names are the first parameters of the module's ``forward``; the batch may be another dimension, as in
-``[T, B, C]``. The weights are used as they are.
+returns it, whose names are those of the first parameters of the module's ``forward``, in any order; the batch may be
+another dimension, as in ``[T, B, C]``. The weights are used as they are.
 """
 
 from __future__ import annotations
@@ -94,16 +94,25 @@ def _of_examples(module: nn.Module, examples: tuple[Tensor, ...], names: tuple[s
                 why="there is no sample in it",
                 fix="give example inputs of a whole batch: [B, ...]",
             )
-    taken = list(inspect.signature(module.forward).parameters)[: len(names)] if names else []
-    if names and tuple(taken) != names:
+    taken = _first_parameters(module, len(examples))
+    if names and set(taken) != set(names):
         raise InputError(
             f"{spec}: example inputs {', '.join(names)}",
             why=f"the first parameters of {type(module).__name__}.forward are {', '.join(taken)}",
-            fix="give the dict in this order, or wrap the module in one whose forward takes them",
+            fix="give all of these, or wrap the module in one whose forward takes the inputs alone",
         )
+    if names:
+        examples = tuple(examples[names.index(name)] for name in taken)
     kept = tuple(example.detach() for example in examples)
     shape: InputShape = tuple(kept[0].shape[1:])
-    return Blueprint(lambda: module, shape, UNIT_RANGE, examples=kept, input_names=names, pretrained=True)
+    return Blueprint(lambda: module, shape, UNIT_RANGE, examples=kept, input_names=taken, pretrained=True)
+
+
+def _first_parameters(module: nn.Module, count: int) -> tuple[str, ...]:
+    """Names of the first parameters of ``forward``; none if it has fewer that are named."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    return tuple(named) if len(named) == count else ()
 
 
 def _require_module(module: object, spec: str) -> nn.Module:

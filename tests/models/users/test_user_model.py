@@ -56,10 +56,35 @@ def test_an_input_that_is_missing_is_told(task_file: Path, model: LoadedModel) -
         list(open_dataset(f"{task_file}:incomplete", model).evaluation())
 
 
-def test_names_in_another_order_are_refused(task_file: Path) -> None:
-    message = r"(?s)example inputs right, left.*parameters of TwoInputs\.forward are left, right"
-    with pytest.raises(InputError, match=message):
-        load_model(f"{task_file}:swapped")
+def test_names_may_come_in_another_order(task_file: Path, model: LoadedModel) -> None:
+    """As a tokenizer's: ``token_type_ids`` comes before ``attention_mask`` there, and after it in ``forward``."""
+    swapped = load_model(f"{task_file}:swapped")
+    assert swapped.input_names == model.input_names
+    assert [x.shape for x in swapped.examples] == [x.shape for x in model.examples]
+
+
+def test_other_names_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n\ndef factory():\n    return torch.nn.Linear(2, 3), {'features': torch.zeros(1, 2)}\n"
+    )
+    with pytest.raises(InputError, match=r"(?s)inputs features.*parameters of Linear\.forward are input.*give all of"):
+        load_model(f"{tmp_path / 'net.py'}:factory")
+
+
+def test_dicts_suit_a_model_whose_example_inputs_are_a_tuple(tmp_path: Path) -> None:
+    """Names are those of ``forward``; a single input may have any name, and labels one of two."""
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\nX, Y = torch.randn(4, 2), torch.arange(4) % 3\n\n"
+        "def two():\n    return nn.Bilinear(2, 2, 3), (X, X)\n\n"
+        "def one():\n    return nn.Linear(2, 3), X\n\n"
+        "def pairs():\n    return [{'input2': X, 'label': Y, 'input1': 2 * X, 'index': Y}]\n\n"
+        "def images():\n    return [{'pixel_values': X, 'labels': Y}]\n"
+    )
+    file = tmp_path / "net.py"
+    ((first, second), labels) = next(iter(open_dataset(f"{file}:pairs", load_model(f"{file}:two")).evaluation(4)))
+    assert torch.equal(first, 2 * second) and labels.tolist() == [0, 1, 2, 0]
+    x, labels = next(iter(open_dataset(f"{file}:images", load_model(f"{file}:one")).evaluation(4)))
+    assert x.shape == (4, 2) and labels.tolist() == [0, 1, 2, 0]
 
 
 def test_examples_of_different_batches_do_not_run(task_file: Path) -> None:
