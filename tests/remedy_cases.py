@@ -16,10 +16,8 @@ from remedy_subjects import (
     calibrated,
     config,
     loaded,
-    lowered,
     pruned,
     quantize,
-    save_lowered,
     small_graph,
     small_net,
 )
@@ -27,7 +25,7 @@ from tiny_graphs import X86, fused, observed
 from torch import nn
 
 import fxpasses
-from fxpasses.export import save, to_torch
+from fxpasses.export import to_torch
 from fxpasses.precision.half import to_half
 from fxpasses.precision.weight_only import WeightOnlyConfig
 from fxpasses.pruning.channels.budget import Budget
@@ -94,11 +92,6 @@ GRAPH_CASES: dict[str, Case] = {
         lambda _: to_torch(small_graph()),
         "int8 = fx.convert(observed_graph)",
         lambda _: to_torch(fxpasses.convert(observed("conv_bn_relu"))),
-    ),
-    "export/pt2/save_and_load.py:save": (
-        lambda folder: save(lowered(), folder / "m.pt2"),
-        "save_lowered(graph, path)",
-        save_lowered,
     ),
     # calibration
     "fxpasses/quantization/ranges/first_samples.py:batches_of": (

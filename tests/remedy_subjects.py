@@ -129,12 +129,6 @@ def lowered() -> fx.GraphModule:
     return to_half(fused("conv_bn_relu"), "fp16")
 
 
-def save_lowered(folder: Path) -> Path:
-    from fxpasses.export.pt2.lowered import save_lowered
-
-    return save_lowered(lowered(), folder / "l.pt2")
-
-
 def loaded(model: nn.Module) -> nn.Module:
     model.load_state_dict(small_net().state_dict())
     return model

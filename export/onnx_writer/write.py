@@ -171,6 +171,7 @@ def onnx_model(
     """The ONNX model of a graph in memory; its tensors have the names of the graph."""
     from ..onnx_forms.int8_forms import mark_integers, settle_forms
     from ..onnx_forms.split_slices import slice_splits
+    from ..onnx_forms.transposed_casts import part_casts_from_products
     from .node_notes import ORIGINS, find_origins
     from .simplify import inline, simplify
 
@@ -183,6 +184,7 @@ def onnx_model(
     slice_splits(model)
     simplify(model)
     settle_forms(model, shares_weights=stage_of(gm) is Stage.QUANTIZED and not session_options_of(gm))
+    part_casts_from_products(model)
     name_outputs(model, output_tensors(gm))
     model.metadata_props.update(metadata_of(gm))
     return model

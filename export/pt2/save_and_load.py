@@ -1,4 +1,4 @@
-"""``save`` and ``load``: a FLOAT or QUANTIZED graph in one ``.pt2`` file, complete and without pickled code.
+"""``save`` and ``load``: a graph in one ``.pt2`` file, complete and without pickled code.
 
 ``torch.export.save`` writes the file: the graph as JSON, integers and scales as raw bytes, and beside them the recipe,
 target and names. ``load`` needs neither the model's source nor the process that saved it.
@@ -22,7 +22,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from fxpasses.errors import GraphError, InputError
+from fxpasses.errors import InputError
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.stages import Stage, check_stage, graph_facts, set_stage, stage_of
 from fxpasses.quantization.numbers import ops
@@ -51,7 +51,10 @@ def save(
     program: ExportedProgram | None = None,
     operators: Collection[str] = (),
 ) -> Path:
-    """Write a FLOAT or QUANTIZED graph, with its recipe, target and names, as ``.pt2``.
+    """Write a FLOAT or QUANTIZED graph, with its recipe, target and names, as ``.pt2``; or a LOWERED one.
+
+    The file of a LOWERED graph holds what runs, and no later step takes it; ``fxpasses.load`` reads all of them. Plain
+    ``torch.export.load`` runs it, too, once ``fxpasses.precision`` is imported, which registers its operators.
 
     Args:
         program: the result of :func:`fxpasses.export.exported_program` for ``gm``.
@@ -59,17 +62,13 @@ def save(
             file if it is given the same names.
 
     Raises:
-        GraphError: the graph is in another stage, or ``torch.export`` cannot write it.
+        GraphError: the graph is OBSERVED, or ``torch.export`` cannot write it.
         InputError: the file cannot be written, its name does not end in ``.pt2``, ``program`` is of another graph, or
             :func:`load` would refuse the file.
     """
     if stage_of(gm) is Stage.LOWERED:
-        raise GraphError(
-            "save got a graph in stage LOWERED",
-            why="its file has a format of its own",
-            fix="fxpasses.export.pt2.lowered.save_lowered(graph, path)",
-            step="save",
-        )
+        precision = {"metadata": metadata_of(gm), "precision": graph_facts(gm).precision}
+        return write_program(gm, Path(path), precision, program, operators)
     if stage_of(gm) is not Stage.FLOAT:
         check_stage(gm, Stage.QUANTIZED, "save")
     if program is not None:

@@ -75,7 +75,7 @@ def _stage(facts: dict[str, Any]) -> Stage:
     metadata = records.table(facts.get("metadata", {}), where)
     name = records.text(metadata.get("fxpasses.stage", Stage.QUANTIZED.value), where, 20)
     if name == Stage.LOWERED.value:
-        raise RefusedError("it holds a LOWERED graph", "read it with fxpasses.export.pt2.lowered.load_lowered")
+        raise RefusedError("it holds a LOWERED graph", "read it with fxpasses.load")
     if name not in (Stage.FLOAT.value, Stage.QUANTIZED.value):
         raise RefusedError(f"it is damaged: {where} says stage {shown(name)}")
     return Stage(name)

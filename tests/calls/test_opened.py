@@ -15,7 +15,7 @@ import fxpasses as fx
 from fxpasses.calls.run_report import RunReport
 from fxpasses.cli.pruning.steps import Pruning
 from fxpasses.export.packed_file import save_packed
-from fxpasses.export.pt2.lowered import save_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.measure.runners import OnnxRunner
 from fxpasses.precision.half import to_half
@@ -49,7 +49,7 @@ def test_graphs_of_every_kind(tmp_path: Path) -> None:
         tmp_path / "program.pt2",
         fx.export.save(captured(NET), tmp_path / "float.pt2"),
         fx.export.save(quantized(NET), tmp_path / "int8.pt2"),
-        save_lowered(half, tmp_path / "half.pt2"),
+        save(half, tmp_path / "half.pt2"),
         save_packed(quantized(NET), tmp_path / "packed.fxbits"),
     ):
         assert fx.load(path)(*x).shape == captured(NET)(*x).shape

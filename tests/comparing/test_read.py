@@ -11,7 +11,7 @@ from torch import nn
 
 from fxpasses.comparing.read import read_steps
 from fxpasses.errors import GraphError, InputError
-from fxpasses.export.pt2.lowered import save_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.precision.half import to_half
 
 
@@ -39,7 +39,7 @@ def test_a_graph_between_two_stages() -> None:
 
 def test_a_lowered_file(tmp_path: Path) -> None:
     lowered = to_half(fused("conv_bn_relu"), "fp16")
-    save_lowered(lowered, tmp_path / "half.pt2")
+    save(lowered, tmp_path / "half.pt2")
     found = read_steps(tmp_path / "half.pt2")
     assert found.kind == "LOWERED graph"
     assert [(s.operator, s.weight.dtype) for s in found.layers if s.weight] == [("conv2d", "float16")]

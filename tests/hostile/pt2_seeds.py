@@ -15,7 +15,6 @@ from lowered_nets import mixed
 from tiny_graphs import quantized
 
 from fxpasses.export import save
-from fxpasses.export.pt2.lowered import save_lowered
 from fxpasses.precision.dynamic import to_dynamic
 
 PROGRAM = "models/model.json"
@@ -37,7 +36,7 @@ def saved(net: str = "conv_bn_relu") -> bytes:
 def saved_lowered() -> bytes:
     """The file of a LOWERED graph."""
     with tempfile.TemporaryDirectory() as folder:
-        return save_lowered(to_dynamic(mixed()), Path(folder) / "model.pt2").read_bytes()
+        return save(to_dynamic(mixed()), Path(folder) / "model.pt2").read_bytes()
 
 
 def entries_of(net: str = "conv_bn_relu") -> Entries:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 import fxpasses
 from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
-from fxpasses.export.pt2.lowered import load_lowered, save_lowered
+from fxpasses.export.pt2.lowered import load_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.measure.runners import onnx_runner
 from fxpasses.precision.dynamic import to_dynamic
 
@@ -41,7 +42,7 @@ def test_both_runtimes_and_the_file_agree(kind: Any, hidden: int, settings: dict
     lowered = to_dynamic(graph)
     assert changed(lowered) == ["layer", "last"]
     path = to_onnx(lowered, tmp_path / "model.onnx")
-    save_lowered(lowered, tmp_path / "model.pt2")
+    save(lowered, tmp_path / "model.pt2")
     runner, loaded = onnx_runner(path, "int8"), load_lowered(tmp_path / "model.pt2")
     for x in (sequences(), sequences(batch=1), sequences(batch=4)):
         with torch.no_grad():

@@ -13,7 +13,8 @@ from torch import nn
 
 from fxpasses.export.onnx_reader import read_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
-from fxpasses.export.pt2.lowered import load_lowered, save_lowered
+from fxpasses.export.pt2.lowered import load_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.measure.runners import onnx_runner
 from fxpasses.precision.weight_only import WeightOnlyConfig, to_weight_only
 
@@ -37,7 +38,7 @@ def test_both_runtimes_and_the_file_agree(kind: Any, settings: dict[str, Any], t
     lowered = to_weight_only(graph, FLOATS)
     assert changed(lowered) == ["layer", "last"]
     path = to_onnx(lowered, tmp_path / "model.onnx")
-    save_lowered(lowered, tmp_path / "model.pt2")
+    save(lowered, tmp_path / "model.pt2")
     model = read_onnx(path)
     assert [n.op_type for n in model.graph.node].count(kind.__name__) == settings.get("num_layers", 1)
     assert model.ByteSize() < 0.35 * sum(4 * p.numel() for p in graph.parameters())

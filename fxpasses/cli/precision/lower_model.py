@@ -14,7 +14,7 @@ from fxpasses.errors import InputError
 from fxpasses.export.files import file_bytes
 from fxpasses.export.onnx_writer.optimizer import Optimizer, optimize_onnx
 from fxpasses.export.onnx_writer.write import to_onnx
-from fxpasses.export.pt2.lowered import save_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.measure.model_size import module_bytes
 from fxpasses.measure.runners import ONNXRUNTIME, onnx_runner, torch_runner, torch_threads
 from fxpasses.precision.lowered import first_overflow
@@ -116,7 +116,7 @@ def _artifacts(
     with terminal.step(f"export {precision} ONNX"):
         lowered_onnx = lowering.to_onnx(graph, lowered, folder / onnx_name, settings.optimizer, settings.opset)
     with terminal.step("save .pt2"):
-        save_lowered(lowered, folder / pt2_name)
+        save(lowered, folder / pt2_name)
     return [
         Artifact(torch_runner(graph, FLOAT, threads), graph, module_bytes(graph)),
         Artifact(torch_runner(lowered, precision, threads), lowered, module_bytes(lowered), pt2_name),

@@ -23,7 +23,6 @@ from torch.fx import GraphModule
 
 import fxpasses as fx
 from fxpasses.export.files import file_bytes
-from fxpasses.export.pt2.lowered import save_lowered
 from fxpasses.graph.shapes import shape_of
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.macs import batch_of, count_graph_macs
@@ -126,8 +125,7 @@ def in_both_runtimes(
     """
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{name}.pt2"
-    write = save_lowered if stage_of(graph) is Stage.LOWERED else fx.export.save
-    write(graph, saved)
+    fx.export.save(graph, saved)
     exported = fx.export.to_onnx(graph, folder / f"{name}.onnx")
     module: nn.Module = fx.export.to_torch(graph) if stage_of(graph) is Stage.QUANTIZED else graph
     params = parameters(graph)

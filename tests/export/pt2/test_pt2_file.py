@@ -21,7 +21,6 @@ import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.export import load, save, to_torch
 from fxpasses.export.metadata import qparams_hash
-from fxpasses.export.pt2.lowered import load_lowered, save_lowered
 from fxpasses.graph.pass_runner import pass_logs
 from fxpasses.graph.stages import Stage, graph_facts, stage_of
 from fxpasses.precision.half import to_half
@@ -111,14 +110,12 @@ def test_an_observed_graph_is_converted_first(tmp_path: Path) -> None:
     save(fxpasses.convert(observed("conv_bn_relu")), tmp_path / "model.pt2")
 
 
-def test_a_lowered_graph_has_a_function_of_its_own(tmp_path: Path) -> None:
+def test_a_lowered_graph_is_read_by_the_load_of_all_files(tmp_path: Path) -> None:
     gm = to_half(mixed(), "fp16")
-    with pytest.raises(GraphError, match=r"(?s)stage LOWERED.*fix: .*save_lowered\(graph, path\)"):
-        save(gm, tmp_path / "model.pt2")
-    path = save_lowered(gm, tmp_path / "model.pt2")
-    with pytest.raises(InputError, match=r"(?s)holds a LOWERED graph.*load_lowered"):
+    path = save(gm, tmp_path / "model.pt2")
+    with pytest.raises(InputError, match=r"(?s)holds a LOWERED graph.*read it with fxpasses\.load"):
         load(path)
-    assert torch.equal(load_lowered(path)(images()), gm(images()))
+    assert torch.equal(fxpasses.load(path)(images()), gm(images()))
 
 
 def test_the_name_must_end_in_pt2(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from lowered_nets import images, mixed
 
-from fxpasses.errors import GraphError, InputError
-from fxpasses.export.pt2.lowered import load_lowered, save_lowered
+from fxpasses.errors import InputError
+from fxpasses.export.pt2.lowered import load_lowered
+from fxpasses.export.pt2.save_and_load import save
 from fxpasses.precision.dynamic import to_dynamic
 from fxpasses.precision.half import to_half
 from fxpasses.precision.weight_only import to_weight_only
@@ -18,16 +19,14 @@ from fxpasses.precision.weight_only import to_weight_only
 @pytest.mark.parametrize("lower", [lambda g: to_half(g, "fp16"), to_dynamic, to_weight_only])
 def test_it_comes_back_as_it_was(lower: object, tmp_path: Path) -> None:
     lowered = lower(mixed())  # type: ignore[operator]
-    loaded = load_lowered(save_lowered(lowered, tmp_path / "model.pt2"))
+    loaded = load_lowered(save(lowered, tmp_path / "model.pt2"))
     with torch.no_grad():
         assert torch.equal(loaded(images()), lowered(images()))
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(GraphError, match="save_lowered works on a LOWERED graph"):
-        save_lowered(mixed(), tmp_path / "model.pt2")
     with pytest.raises(InputError, match=r"a saved graph is a \.pt2 file"):
-        save_lowered(to_dynamic(mixed()), tmp_path / "model.bin")
+        save(to_dynamic(mixed()), tmp_path / "model.bin")
     with pytest.raises(InputError, match="there is no such file"):
         load_lowered(tmp_path / "none.pt2")
     (tmp_path / "bad.pt2").write_bytes(b"no archive")
