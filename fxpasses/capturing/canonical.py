@@ -19,7 +19,7 @@ from ..graph.operator_table import VOCABULARY
 from ..graph.operators import Operator, Trait
 from ..graph.ownership import drop_unread_tensors
 from ..graph.shapes import is_tensor, shape_of
-from .casts import drop_needless_casts
+from .casts import drop_needless_casts, replace_copies
 from .lifting import lift_layers
 
 _HARMLESS: dict[str, tuple[Any, ...]] = {
@@ -43,6 +43,7 @@ def canonicalize(gm: fx.GraphModule) -> None:
     """Rewrite ``gm`` in place. It must have no in-place operators, and recorded shapes."""
     lift_layers(gm)
     drop_needless_casts(gm)
+    replace_copies(gm)
     for node in list(gm.graph.nodes):
         if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
             _plain_size(gm, node)

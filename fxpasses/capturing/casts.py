@@ -1,7 +1,8 @@
-"""Remove casts of tensors to their own type, which models contain for mixed precision.
+"""Remove casts of tensors to their own type, which models contain for mixed precision, and copies into other tensors.
 
-Exact. They must go early: integer tensors get other types than their float neighbours, and a graph in half precision
-has other types than the model.
+Exact. Casts must go early: integer tensors get other types than their float neighbours, and a graph in half precision
+has other types than the model. Copies come from assignments such as ``y[:, 2:4] = z``, which ``torch.export`` writes as
+``aten.copy``: it has no gradient, and keeps a tensor alive of which only the shape matters.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..graph.meta_keys import DTYPE
+from ..graph.meta_keys import DTYPE, SHAPE
+from ..graph.shapes import carried_meta
 
 _CASTS = frozenset(
     {
@@ -32,6 +34,23 @@ def drop_needless_casts(gm: fx.GraphModule) -> None:
         if node.op in ("call_method", "call_function") and node.target in _CASTS and _is_needless(node):
             node.replace_all_uses_with(node.args[0])
             gm.graph.erase_node(node)
+
+
+def replace_copies(gm: fx.GraphModule) -> None:
+    """Write ``aten.copy(into, source)`` as its source, broadcast and cast; ``gm`` itself is changed."""
+    for node in list(gm.graph.nodes):
+        if node.target is not torch.ops.aten.copy.default or SHAPE not in node.meta:
+            continue
+        into, made = node.args[0], node.args[1]
+        with gm.graph.inserting_before(node):
+            if made.meta.get(SHAPE) != node.meta[SHAPE]:
+                made = gm.graph.call_method("expand_as", (made, into))
+                made.meta = {**carried_meta(node), DTYPE: node.args[1].meta.get(DTYPE)}
+            if made.meta.get(DTYPE) is not node.meta[DTYPE]:
+                made = gm.graph.call_method("to", (made,), {"dtype": node.meta[DTYPE]})
+                made.meta = carried_meta(node)
+        node.replace_all_uses_with(made)
+        gm.graph.erase_node(node)
 
 
 def _is_needless(node: fx.Node) -> bool:

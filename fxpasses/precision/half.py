@@ -2,8 +2,8 @@
 
 Parameters and constants are rounded to the type (half to even), activations are cast at the inputs, and back to float32
 at the outputs, so the interface does not change. Lossy: ``fp16`` keeps 11 significant bits up to 65504, ``bf16`` keeps
-8 over the whole range of float32. Norms, layers with a weight beyond 65504, and nodes that the caller wants in float
-stay in float32 between two casts.
+8 over the whole range of float32. Norms, layers with a weight beyond 65504, nodes that torch has no kernel for in half
+precision, and those that the caller wants in float stay in float32 between two casts.
 
 Reference: Micikevicius et al. 2018, "Mixed Precision Training", arXiv:1710.03740; Kalamkar et al. 2019, "A Study of
 BFLOAT16 for Deep Learning Training", arXiv:1905.12322.
@@ -11,8 +11,8 @@ BFLOAT16 for Deep Learning Training", arXiv:1905.12322.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from ..graph.pass_runner import PassResult, copy_graph, run_passes
 from ..graph.shapes import carried_meta
 from ..graph.stages import Stage, graph_facts, set_stage
 from ..quantization.config import Override
-from .lowered import finish
+from .lowered import NoKernelError, finish
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 """The dtype of each precision, by name."""
@@ -50,14 +50,21 @@ def to_half(gm: fx.GraphModule, precision: str, keep_float: Sequence[str] = ()) 
 
     Raises:
         InputError: the precision is unknown.
-        GraphError: the graph is not FLOAT or not in float32, or torch has no kernel for one of its nodes.
+        GraphError: the graph is not FLOAT or not in float32, or torch computes one of its nodes in neither precision.
     """
     if precision not in HALVES:
         raise InputError(f"precision {precision!r}", why="it is no half precision", fix=f"use {' or '.join(HALVES)}")
-    lowered = run_passes(gm, [LowerToHalf(precision, tuple(keep_float))])
-    graph_facts(lowered).precision = precision
-    set_stage(lowered, Stage.LOWERED)
-    return finish(lowered)
+    names, without_kernel = {node.name for node in gm.graph.nodes}, dict[str, str]()
+    while True:
+        lowered = run_passes(gm, [LowerToHalf(precision, tuple(keep_float), without_kernel)])
+        graph_facts(lowered).precision = precision
+        set_stage(lowered, Stage.LOWERED)
+        try:
+            return finish(lowered)
+        except NoKernelError as error:
+            if error.node in without_kernel or error.node not in names:
+                raise
+            without_kernel[error.node] = f"torch has no kernel for it in {precision}"
 
 
 def rounded_to_half(gm: fx.GraphModule, lowered: fx.GraphModule) -> fx.GraphModule:
@@ -80,6 +87,8 @@ class LowerToHalf:
 
     precision: str
     keep_float: tuple[str, ...] = ()
+    without_kernel: Mapping[str, str] = field(default_factory=dict)
+    """Reason for further nodes to stay in float32, by name."""
 
     def __call__(self, gm: fx.GraphModule) -> PassResult:
         result, dtype = PassResult(), HALVES[self.precision]
@@ -104,6 +113,8 @@ class LowerToHalf:
             else:
                 node.kwargs = _with_dtype(node.kwargs, dtype)
                 node.args = _with_dtype(node.args, dtype)
+                if _begins_floats(node):
+                    _cast_after(gm, node, dtype)
         return result
 
     def why_float(self, gm: fx.GraphModule, node: fx.Node) -> str | None:
@@ -113,6 +124,8 @@ class LowerToHalf:
         for pattern in self.keep_float:
             if Override(pattern, keep_float=True).matches(gm, node):
                 return f"asked for by {pattern!r}"
+        if node.name in self.without_kernel:
+            return self.without_kernel[node.name]
         if operator_name(gm, node) in NORMS:
             return _NORM
         if node.op == "call_module" and not _fits(gm.get_submodule(str(node.target)), HALVES[self.precision]):
@@ -143,6 +156,16 @@ def _with_dtype(value: Any, dtype: torch.dtype) -> Any:
     return fx.node.map_aggregate(value, lambda given: dtype if given is torch.float32 else given)
 
 
+def _begins_floats(node: fx.Node) -> bool:
+    """Whether a node makes float32 from what has another type, as ``torch.linspace`` and ``mask.float()`` do."""
+    calls = node.op in ("call_function", "call_method")
+    return calls and node.meta.get(DTYPE) is torch.float32 and not any(map(_is_half_here, node.all_input_nodes))
+
+
+def _is_half_here(source: fx.Node) -> bool:
+    return source.meta.get(DTYPE) is torch.float32
+
+
 def _cast(gm: fx.GraphModule, source: fx.Node, dtype: torch.dtype) -> fx.Node:
     cast = gm.graph.call_method("to", (source,), {"dtype": dtype})
     cast.meta = carried_meta(source)
@@ -163,6 +186,10 @@ def _cast_inputs(gm: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
 
 
 def _between_casts(gm: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
+    dtype_there = node.meta.get(DTYPE)
+    if dtype_there is not None and dtype_there.is_complex:  # what reads it makes floats of it again
+        _cast_inputs(gm, node, torch.float32)
+        return
     if not is_floating_point(node):
         raise GraphError.at_node(
             node, why="it cannot stay in float32: it gives no single tensor of numbers", fix="do not keep it in float"

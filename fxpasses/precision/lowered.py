@@ -13,11 +13,32 @@ from ..graph.stages import graph_facts
 from ..signature.examples import examples_of, with_tensors
 
 
+class NoKernelError(GraphError):
+    """torch cannot compute a node in its precision.
+
+    Attributes:
+        node: name of the node.
+    """
+
+    node: str
+
+    @classmethod
+    def of(cls, node: fx.Node, precision: object, error: RuntimeError) -> NoKernelError:
+        made = cls.at_node(
+            node,
+            why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",
+            fix=f'leave it in float, `keep_float=["{node.name}"]`, or choose another precision',
+        )
+        assert isinstance(made, NoKernelError)
+        made.node = node.name
+        return made
+
+
 def finish(gm: fx.GraphModule) -> fx.GraphModule:
     """Recompile a lowered graph and record the shapes and dtypes of its tensors.
 
     Raises:
-        GraphError: torch cannot compute one of its nodes in its precision.
+        NoKernelError: torch cannot compute one of its nodes in its precision.
     """
     gm.graph.lint()
     gm.recompile()
@@ -44,11 +65,7 @@ class _Checked(fx.Interpreter):
             result = super().run_node(n)
         except RuntimeError as error:
             precision = graph_facts(self.module).precision  # type: ignore[arg-type]  # what was lowered is a graph
-            raise GraphError.at_node(
-                n,
-                why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",
-                fix=f'leave it in float, `keep_float=["{n.name}"]`, or choose another precision',
-            ) from error
+            raise NoKernelError.of(n, precision, error) from error
         if isinstance(result, Tensor):
             n.meta[SHAPE], n.meta[DTYPE] = tuple(result.shape), result.dtype
         return result

@@ -91,3 +91,32 @@ def test_an_integer_tensor_does_not_lend_its_type(engine: str | None, tmp_path: 
     (found, *_) = outputs_of(fxpasses.export.to_torch(graph, engine), inputs)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert fxpasses.export.parity(graph, [inputs]).max_lsb_at_any_node == 0
+
+
+class _Assigning(nn.Module):
+    """Parts of a tensor are written with a number, a tensor, a broadcast tensor, and one of another type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y[:, :2] = 0
+        y[:, 2:4] = x[:, :2] * 2
+        y[:, 4:6] = x[:, :1]
+        y[:, 6:] = (x[:, :2] > 0).double()
+        return y.relu()
+
+
+def test_assigned_parts_have_gradients_and_no_copies() -> None:
+    net, x = _Assigning().eval(), torch.randn(3, 6)
+    graph = fxpasses.capture(net, x)
+    assert not [n for n in graph.graph.nodes if n.target is torch.ops.aten.copy.default]
+    assert torch.equal(graph(x), net(x))
+    assert torch.equal(graph(x[:1]), net(x[:1]))
+    given = x.clone().requires_grad_()
+    graph(given).sum().backward()
+    expected = x.clone().requires_grad_()
+    net(expected).sum().backward()
+    assert torch.equal(given.grad, expected.grad)  # type: ignore[arg-type]  # both have one

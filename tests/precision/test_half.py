@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from lowered_nets import changed, images, mixed, reasons, sqnr_db
@@ -11,6 +14,7 @@ import fxpasses
 from fxpasses.errors import GraphError, InputError
 from fxpasses.graph.stages import Stage, stage_of
 from fxpasses.precision.half import rounded_to_half, to_half
+from fxpasses.precision.lowered import NoKernelError
 
 LEAST_DB = {"fp16": 50.0, "bf16": 32.0}
 """Least SQNR: relative errors of 2**-11 and 2**-8 give 71 and 53 dB for one rounding; four layers stay well above."""
@@ -69,3 +73,50 @@ def test_what_gives_no_floats_cannot_be_kept() -> None:
     name = next(n.name for n in graph.graph.nodes if n.op.startswith("call_"))
     with pytest.raises(GraphError, match="cannot stay in float32"):
         to_half(graph, "fp16", [name])
+
+
+class _Casting(nn.Module):
+    """Coordinates, a mask and a spectrum: floats that begin inside the model, and operators without a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = torch.linspace(-1, 1, x.shape[1]).view(1, -1, 1).expand(x.shape[0], -1, 1)
+        y = self.first(torch.cat((x, places), 2)).float()
+        y = torch.fft.irfft(torch.fft.rfft(y, dim=1) * 0.5, n=8, dim=1)
+        made: torch.Tensor = self.last(y * (x[..., :1] > 0).float())
+        return made
+
+
+@pytest.mark.parametrize("method", ["trace", "export"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_floats_that_begin_inside_and_nodes_without_a_kernel(precision: str, method: Any, tmp_path: Path) -> None:
+    net, x = _Casting().eval(), torch.randn(2, 8, 4)
+    lowered = to_half(fxpasses.fuse(fxpasses.capture(net, x, method=method)), precision)
+    with torch.no_grad():
+        assert sqnr_db(net(x), lowered(x)) > LEAST_DB[precision]
+    assert set(changed(lowered)) == {"first", "last"}
+    kept = reasons(lowered)
+    assert all(why == f"torch has no kernel for it in {precision}" for why in kept.values())
+    assert any("rfft" in name for name in kept)
+    assert torch.equal(fxpasses.load(fxpasses.export.save(lowered, tmp_path / "net.pt2"))(x), lowered(x))
+    if precision == "fp16":  # bfloat16 has no kernels in onnxruntime
+        fxpasses.export.to_onnx(lowered, tmp_path / "net.onnx")
+
+
+def test_what_torch_computes_in_no_precision_is_told() -> None:
+    graph = fxpasses.fuse(fxpasses.capture(nn.Sequential(nn.Linear(3, 3)).eval(), torch.randn(2, 3)))
+    (node,) = [n for n in graph.graph.nodes if n.op == "call_module"]
+    with graph.graph.inserting_after(node):
+        failing = graph.graph.call_function(_fails, (node,))
+    failing.meta = dict(node.meta)
+    node.replace_all_uses_with(failing, delete_user_cb=lambda user: user is not failing)
+    graph.recompile()
+    with pytest.raises(NoKernelError, match=r"(?s)node '_fails'.*torch does not compute it in fp16: no kernel at all"):
+        to_half(graph, "fp16")
+
+
+def _fails(x: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("no kernel at all")

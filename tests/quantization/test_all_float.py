@@ -20,7 +20,8 @@ class Bilinear(nn.Module):
         self.product = nn.Bilinear(6, 6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.product(x, x).tanh()
+        y: Tensor = self.product(x, x).tanh()
+        return y
 
 
 def test_a_model_of_floats_alone_is_told_so() -> None:

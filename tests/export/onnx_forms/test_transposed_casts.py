@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,7 +41,7 @@ def product(order: tuple[int, ...], between: tuple[str, ...], dtype: int) -> onn
     given = SIZES[: len(order)]
     value, nodes = "t", [helper.make_node("Transpose", ["x"], ["t"], perm=list(order))]
     for number, operator in enumerate(between):
-        settings = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
+        settings: dict[str, Any] = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
         nodes.append(helper.make_node(operator, [value], [f"v{number}"], **settings))
         value = f"v{number}"
     product_dtype = TensorProto.FLOAT if "Cast" in between else dtype
