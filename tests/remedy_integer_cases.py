@@ -50,18 +50,6 @@ class Logarithm(nn.Module):
         return found
 
 
-class Inverted(nn.Module):
-    """An inverse, which torch does not compute in half precision."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = torch.linalg.inv(self.layer(x) + torch.eye(3))
-        return found
-
-
 class Largest(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -119,6 +107,24 @@ def rounded(batches: list[Tensor], rounding: str = "learned") -> fx.GraphModule:
 
 def images(*sizes: int) -> list[Tensor]:
     return [torch.randn(2, 3, size, size) for size in sizes]
+
+
+def _for_bfloat16(x: Tensor) -> Tensor:
+    if x.dtype is not torch.bfloat16:
+        raise RuntimeError("no kernel for it")
+    return x
+
+
+def _with_function(function: Any) -> fx.GraphModule:
+    """A graph that calls a function of its own behind its first layer."""
+    graph = own_copy(fused("conv_bn_relu"))
+    layer = next(node for node in graph.graph.nodes if node.op == "call_module")
+    with graph.graph.inserting_after(layer):
+        made = graph.graph.call_function(function, (layer,))
+    made.meta = dict(layer.meta)
+    layer.replace_all_uses_with(made, delete_user_cb=lambda user: user is not made)
+    graph.recompile()
+    return graph
 
 
 def half(net: nn.Module, example: Tensor, kept: str = "") -> fx.GraphModule:
@@ -242,10 +248,10 @@ INTEGER_CASES: dict[str, Case] = {
         "do not keep it in float",
         lambda _: half(Largest(), ROWS),
     ),
-    "fxpasses/precision/lowered.py:run_node": (
-        lambda _: half(Inverted(), torch.randn(2, 3, 3)),
-        'leave it in float, `keep_float=["linalg_inv"]`',
-        lambda _: half(Inverted(), torch.randn(2, 3, 3), "linalg_inv"),
+    "fxpasses/precision/lowered.py:of": (
+        lambda _: to_half(_with_function(_for_bfloat16), "fp16"),
+        "choose another precision",
+        lambda _: to_half(_with_function(_for_bfloat16), "bf16"),
     ),
 }
 INTEGER_CASES |= STORED_CASES

@@ -27,7 +27,7 @@ class NoKernelError(GraphError):
         made = cls.at_node(
             node,
             why=f"torch does not compute it in {precision}: {str(error).splitlines()[0]}",
-            fix=f'leave it in float, `keep_float=["{node.name}"]`, or choose another precision',
+            fix="choose another precision",
         )
         assert isinstance(made, NoKernelError)
         made.node = node.name

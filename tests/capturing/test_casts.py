@@ -106,7 +106,8 @@ class _Assigning(nn.Module):
         y[:, 2:4] = x[:, :2] * 2
         y[:, 4:6] = x[:, :1]
         y[:, 6:] = (x[:, :2] > 0).double()
-        return y.relu()
+        made: Tensor = y.relu()
+        return made
 
 
 def test_assigned_parts_have_gradients_and_no_copies() -> None:

@@ -53,7 +53,17 @@ def test_no_batch(loader: Any) -> None:
         RunData(loader, 0 if loader == [] else 2).next()
 
 
-@pytest.mark.parametrize("batch", [torch.zeros(2), (torch.zeros(2), torch.zeros(2)), (torch.zeros(2), [0])])
-def test_a_batch_that_is_no_pair(batch: Any) -> None:
-    with pytest.raises(InputError, match="inputs, labels"):
+@pytest.mark.parametrize("batch", [torch.zeros(2), (torch.zeros(2),), {"x": torch.zeros(2)}])
+def test_a_batch_without_labels(batch: Any) -> None:
+    with pytest.raises(InputError, match=r"\(inputs, labels\), on \(input, input, ..., labels\), or on a dict"):
         RunData([batch]).next()
+
+
+def test_every_form_of_labelled_batches() -> None:
+    x, z, y = torch.zeros(2), torch.ones(2), torch.arange(2)
+    pairs: list[Any] = [(x, y), [x, y]]
+    triples: list[Any] = [(x, z, y), ((x, z), y)]
+    assert all(RunData([batch]).next() == (x, y) for batch in pairs)
+    assert all(RunData([batch]).next() == ((x, z), y) for batch in triples)
+    for key in ("labels", "label"):
+        assert RunData([{"x": x, key: y, "z": z}]).next() == ({"x": x, "z": z}, y)

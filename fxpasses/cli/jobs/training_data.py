@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 
 def training_batches(
-    data: DataSource, batch: int, seed: int, *, augment: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
+    data: DataSource, batch: int, seed: int, *, augment: bool = False, several_inputs: bool = False
+) -> Iterator[tuple[Any, Tensor]]:
     """Yield the training split, shuffled, and mirrored and shifted if asked to. Images have the layout that is fastest
     on CPUs.
 
-    The caller's own batches come in the caller's order.
+    The caller's own batches come in the caller's order; those of several inputs as tuples, if ``several_inputs`` allows
+    them.
 
     Raises:
-        InputError: there are no labels, or inputs to augment are no images.
+        InputError: there are no labels, or inputs are several or no images where they must not be.
     """
     import torch
 
@@ -35,8 +36,11 @@ def training_batches(
     generator = torch.Generator().manual_seed(seed)
     for given, labels in _labelled_batches(data, batch, seed):
         if isinstance(given, tuple):
-            fix = "train it yourself, and give --weights"
-            raise InputError(f"cannot train on {data.name}", why="its batches are of several inputs", fix=fix)
+            if not several_inputs:
+                fix = "train it yourself, and give --weights"
+                raise InputError(f"cannot train on {data.name}", why="its batches are of several inputs", fix=fix)
+            yield given, labels
+            continue
         inputs = given if moved is None else moved(given, generator)
         layout = torch.channels_last if inputs.dim() == 4 else torch.contiguous_format
         yield inputs.contiguous(memory_format=layout), labels

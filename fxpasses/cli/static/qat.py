@@ -11,6 +11,7 @@ from torch import fx
 
 from fxpasses.graph.devices import usable_device
 from fxpasses.quantization.config import LARGEST_BITS
+from fxpasses.signature.outputs import output_tensors
 from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
 from fxpasses.training.runs.run_data import RunData
@@ -22,6 +23,7 @@ from ..folders.captured_model import captured_model
 from ..folders.detectors import refuse_training
 from ..jobs.training_data import training_batches
 from ..terminal import Terminal
+from .task_losses import loss_for
 from .training_lines import TrainingLines
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def trained(
     data = given.data
 
     def batches(epoch: int) -> Iterator[Any]:
-        return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment)
+        return training_batches(data, BATCH, settings.seed + epoch, augment=asked.augment, several_inputs=True)
 
     with terminal.step("prepare training"):
         next(batches(0), None)  # data that nothing can be trained on is told before anything slow
@@ -68,7 +70,9 @@ def trained(
         config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
         # random weights have nothing to teach
         how = asked.run if given.model.pretrained else replace(asked.run, distillation=0.0)
-        run = start_run(graph, calibration, RunData(batches, steps), config, how, usable_device(settings.device))
+        plain = [found.keys for found in output_tensors(graph)] == [()]
+        loss, place = loss_for(given.metric, plain=plain), usable_device(settings.device)
+        run = start_run(graph, calibration, RunData(batches, steps), config, how, place, loss)
         if asked.checkpoint is not None and asked.checkpoint.exists():
             run.resume(asked.checkpoint)
     with terminal.step("train", run.schedule.total) as step:

@@ -42,8 +42,8 @@ class TrainingLines:
         self.terminal.notes.print(f"train   {line}", markup=False, soft_wrap=True)
 
 
-def _found(loss: float, accuracy: float) -> str:
-    return f"loss {loss:.3f}, {accuracy:.1f} % right"
+def _found(loss: float, accuracy: float | None) -> str:
+    return f"loss {loss:.3g}" if accuracy is None else f"loss {loss:.3f}, {accuracy:.1f} % right"
 
 
 def left_text(seconds: float) -> str:

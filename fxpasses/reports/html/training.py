@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..numbers import percent_text
 from .elements import Markup, element, row, section, table
 from .training_plot import curve_plot
 
@@ -29,6 +30,6 @@ def training(report: Mapping[str, Any]) -> Markup | None:
 def curve_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Rows of the table as text, with the columns :data:`COLUMNS`."""
     return [
-        (f"{point['epoch']:.2f}", str(point["phase"]), f"{point['loss']:.4f}", f"{point['accuracy']:.1f} %")
+        (f"{point['epoch']:.2f}", str(point["phase"]), f"{point['loss']:.4f}", percent_text(point["accuracy"]))
         for point in found
     ]

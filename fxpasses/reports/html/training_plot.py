@@ -15,7 +15,10 @@ _SIZE = (9.2, 2.4)
 
 
 def curve_plot(curve: Curve) -> str | None:
-    """Plot with two panels; None for a curve of fewer than two points, for which the table is enough."""
+    """Plot with a panel of losses and one of right answers, if they were counted.
+
+    None for a curve of fewer than two points, for which the table is enough.
+    """
     if len(curve) < 2:
         return None
     from matplotlib import rc_context
@@ -26,7 +29,8 @@ def curve_plot(curve: Curve) -> str | None:
     with rc_context({**PLOT_SETTINGS, "axes.grid.axis": "y", "ytick.labelcolor": MUTED}):
         figure = Figure(figsize=_SIZE, layout=ConstrainedLayoutEngine(w_pad=0.1), facecolor="none")
         FigureCanvasSVG(figure)
-        for place, (key, title) in enumerate((("loss", "loss"), ("accuracy", "right in training, %"))):
+        panels = [("loss", "loss"), ("accuracy", "right in training, %")][: 1 if curve[0]["accuracy"] is None else 2]
+        for place, (key, title) in enumerate(panels):
             _panel(figure.add_subplot(1, 2, place + 1, facecolor="none"), curve, key, title)
         return themed_svg(figure)
 

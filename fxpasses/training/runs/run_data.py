@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ...errors import InputError
+
+LABELS = ("labels", "label")
+"""Keys of the labels in a batch that is a dict."""
 
 BatchesOfEpoch = Callable[[int], Iterable[Any]]
 
@@ -31,7 +31,7 @@ class RunData:
         self.epoch, self.taken = 0, 0
         self._batches: Iterator[Any] | None = None
 
-    def next(self) -> tuple[Tensor, Tensor]:
+    def next(self) -> tuple[Any, Any]:
         """Return the next batch; a new epoch begins when one is used up."""
         if self._batches is None:
             self._batches = iter(self._of_epoch())
@@ -74,12 +74,14 @@ def _length(loader: Iterable[Any] | BatchesOfEpoch) -> int:
     return len(loader)
 
 
-def _labelled(batch: Any) -> tuple[Tensor, Tensor]:
-    pair = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (None, None)
-    if not (isinstance(pair[0], Tensor) and isinstance(pair[1], Tensor)) or pair[1].dtype != torch.int64:
-        raise InputError(
-            f"a training batch of type {type(batch).__name__}",
-            why="the loop trains on (inputs, labels), two tensors, labels int64",
-            fix="give such batches, or write a loop of your own: fx.prepare_training, train, fx.convert_trained",
-        )
-    return pair[0], pair[1]
+def _labelled(batch: Any) -> tuple[Any, Any]:
+    """The inputs of a batch, in a form that ``inputs_of`` reads, and its labels."""
+    if isinstance(batch, Mapping) and (name := next((name for name in LABELS if name in batch), None)):
+        return {key: value for key, value in batch.items() if key != name}, batch[name]
+    if isinstance(batch, (tuple, list)) and len(batch) > 1:
+        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
+    raise InputError(
+        f"a training batch of type {type(batch).__name__}",
+        why="the loop trains on (inputs, labels), on (input, input, ..., labels), or on a dict with 'labels'",
+        fix="give such batches, or write a loop of your own: fx.prepare_training, train, fx.convert_trained",
+    )

@@ -17,7 +17,8 @@ from ...callers_code import is_a_failure
 from ...errors import InputError
 from ...graph.devices import on_device
 from ...quantization.ranges.deferred import is_remote
-from ...signature.label_check import require_classes
+from ...signature.examples import inputs_of
+from ...signature.samples import count_samples
 from ...user_frames import first_line, users_frame
 from ..distributed import average_gradients, is_first, samples_of_all
 from ..fake.broken_ranges import find_broken
@@ -27,12 +28,13 @@ from ..frozen.norm_statistics import hold_statistics, reestimate_statistics
 from ..training_facts import facts_of
 from .averaging import ParameterAverage
 from .checkpoint_file import fingerprint, read_checkpoint, write_checkpoint
-from .losses import dampening_factor, dampening_loss, distilled_loss, is_depthwise
+from .losses import dampening_factor, dampening_loss, is_depthwise
 from .optimizers import optimizer_of, set_rates
 from .random_states import random_states, set_random_states
 from .run_data import RunData
 from .run_settings import RunSettings, Schedule
 from .step_readings import StepReadings
+from .task_loss import Loss, class_loss, own_loss
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class TrainingProgress:
         epoch: number of epochs done, as a fraction.
         phase: ``"open"`` or ``"frozen"``.
         loss: loss of the step; on a GPU, of the last step that was read, at most 50 before.
-        accuracy: top-1 of that step's training batch, in percent.
+        accuracy: top-1 of that step's training batch, in percent; None with a loss of the caller's own.
         seconds_left: estimate from the speed so far.
     """
 
@@ -53,7 +55,7 @@ class TrainingProgress:
     epoch: float
     phase: str
     loss: float
-    accuracy: float
+    accuracy: float | None
     seconds_left: float
 
 
@@ -64,7 +66,7 @@ class CurvePoint:
     epoch: float
     phase: str
     loss: float
-    accuracy: float
+    accuracy: float | None
 
 
 OnStep = Callable[[TrainingProgress], object]
@@ -79,6 +81,7 @@ class TrainingRun:
         settings: settings of the run.
         teacher: the float model, or None; it is copied to the graph's device, run in eval mode and not changed.
         calibration: batches from which BatchNorm statistics are estimated again.
+        loss: what to minimise in place of the cross-entropy of logits; then there is no distillation.
     """
 
     def __init__(
@@ -88,10 +91,14 @@ class TrainingRun:
         settings: RunSettings,
         teacher: nn.Module | None = None,
         calibration: Sequence[Any] = (),
+        loss: Loss | None = None,
     ) -> None:
         self.graph, self.data, self.settings, self.calibration = graph, data, settings, calibration
         self.device = next((p.device for p in graph.parameters()), torch.device("cpu"))
-        self.teacher = _there(teacher, self.device) if teacher is not None and settings.distillation > 0 else None
+        teaches = teacher is not None and settings.distillation > 0 and loss is None
+        self.teacher = _there(teacher, self.device) if teaches and teacher is not None else None
+        self.loss = class_loss(settings) if loss is None else own_loss(loss, self.device)
+        self._counts_right = loss is None
         self.schedule = Schedule.of(settings, data.steps_per_epoch)
         self.frozen: fx.GraphModule | None = None
         self.done = 0
@@ -127,7 +134,7 @@ class TrainingRun:
         assert self.frozen is not None
         return self.frozen.eval()
 
-    def step(self) -> tuple[float, float]:
+    def step(self) -> tuple[float, float | None]:
         """Do one step; return loss and training accuracy in percent, on a GPU those of the last step that was read."""
         if self.done == self.schedule.opened:
             self._freeze()
@@ -136,12 +143,12 @@ class TrainingRun:
             hold_statistics(self.graph)
         if self.data.begins_epoch:
             self._epoch_states = random_states()
-        inputs, labels = self.data.next()
+        given, labels = self.data.next()
+        inputs = inputs_of(self.graph, given, "a training batch")
         set_rates(self.optimizer, self.schedule.share_left(self.done))
-        there: Tensor = on_device(inputs, self.device)
-        logits = self._logits(there, labels)
-        labels = on_device(labels, self.device)
-        loss = distilled_loss(logits, labels, self._taught(there), self.settings)
+        there: tuple[Any, ...] = on_device(inputs, self.device)
+        outputs, samples = self._outputs(there), count_samples(self.graph, inputs)
+        loss, right = self.loss(outputs, labels, self._taught(there), samples)
         if not is_remote(loss) and not bool(torch.isfinite(loss)):
             raise self._diverged(f"the loss is {loss.item()}", self.done + 1)
         total = loss if self.frozen is not None or not self._dampens else loss + self._dampening()
@@ -152,13 +159,13 @@ class TrainingRun:
         self.done += 1
         if self.average is not None and self.frozen is None:
             self.average.update(self.graph)
-        self._readings.add(self.done, loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels))
+        self._readings.add(self.done, loss.detach(), torch.zeros_like(loss) if right is None else right, samples)
         closes = self.data.begins_epoch or self.done in (self.schedule.opened, self.schedule.total)
         if closes or self._readings.are_due:
             self._read()
         if closes:
             self._close_row()
-        return self._readings.last.loss, self._readings.last.accuracy
+        return self._readings.last.loss, self._readings.last.accuracy if self._counts_right else None
 
     def save(self, path: Path) -> None:
         """Write everything that the run needs to resume and end with the same result.
@@ -221,33 +228,26 @@ class TrainingRun:
         if len(self.calibration):
             reestimate_statistics(self.graph, samples_of_all(self.calibration))
 
-    def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        given = f"a batch of shape {list(inputs.shape)}"
+    def _outputs(self, inputs: tuple[Any, ...]) -> Any:
         try:
-            logits = self.current(inputs)
+            return self.current(*inputs)
         except BaseException as error:  # the caller can mend an error in the data
             if not is_a_failure(error):
                 raise
             fix = "give batches of the shape the model was captured with"
+            shapes = ", ".join(str(list(x.shape)) for x in inputs if isinstance(x, Tensor))
             raise InputError(
-                f"the model does not train on {given}", why=first_line(error), fix=fix, at=users_frame(error)
+                f"the model does not train on a batch of shape {shapes}",
+                why=first_line(error),
+                fix=fix,
+                at=users_frame(error),
             ) from error
-        if not isinstance(logits, Tensor) or logits.dim() != 2 or labels.shape != logits[:, 0].shape:
-            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise InputError(
-                f"cannot train on {given}",
-                why=f"the model gives {found} for labels of shape {list(labels.shape)}",
-                fix="train a model of logits [B, classes] here, and others in a loop of your own",
-            )
-        require_classes(labels, logits.shape[1], "the data")
-        return logits
 
-    def _taught(self, inputs: Tensor) -> Tensor | None:
+    def _taught(self, inputs: tuple[Any, ...]) -> Any:
         if self.teacher is None:
             return None
         with torch.no_grad():
-            taught: Tensor = self.teacher(inputs)
-        return taught
+            return self.teacher(*inputs)
 
     def _dampening(self) -> Tensor:
         if self.settings.dampening is None and not any(
@@ -277,12 +277,11 @@ class TrainingRun:
         loss, right, images = self._sums
         if images:
             phase = "open" if self.frozen is None else "frozen"
-            self.curve.append(
-                CurvePoint(self.done / self.data.steps_per_epoch, phase, loss / images, 100 * right / images)
-            )
+            accuracy = 100 * right / images if self._counts_right else None
+            self.curve.append(CurvePoint(self.done / self.data.steps_per_epoch, phase, loss / images, accuracy))
             self._sums = [0.0, 0.0, 0.0]
 
-    def _progress(self, loss: float, accuracy: float) -> TrainingProgress:
+    def _progress(self, loss: float, accuracy: float | None) -> TrainingProgress:
         per_step = (time.monotonic() - self._began) / max(1, self.done - self._began_at)
         left = (self.schedule.total - self.done) * per_step
         phase = "open" if self.frozen is None else "frozen"

@@ -21,6 +21,7 @@ from ..fake.prepare import prepare_training
 from ..frozen.trained_integers import convert_trained
 from .run_data import BatchesOfEpoch, RunData
 from .run_settings import RunSettings
+from .task_loss import Loss
 from .training_run import OnStep, TrainingRun
 
 STATISTICS = 1024
@@ -43,13 +44,15 @@ def train_quantized(
     on_step: OnStep | None = None,
     dynamic: Dynamic | None = None,
     device: str | torch.device | None = None,
+    loss: Loss | None = None,
 ) -> fx.GraphModule:
     """Prepare, train, freeze, train further, and convert.
 
     Args:
         model: trained, in eval mode; it is not changed, and is the teacher of the distillation.
         example_inputs: as for :func:`fxpasses.quantize`.
-        loader: ``(inputs, labels)`` batches: a DataLoader, a list, or a function of the epoch's number.
+        loader: ``(inputs, labels)`` batches: a DataLoader, a list, or a function of the epoch's number. A batch may
+            also be ``(input, input, ..., labels)``, or a dict with ``labels``.
         config: bits and target; defaults to 8 bits.
         settings: settings of the run; defaults to ``RunSettings()``.
         calibration: data for ranges and BatchNorm statistics, preferably without augmentation. None: the first batches
@@ -61,6 +64,9 @@ def train_quantized(
         dynamic: as for :func:`fxpasses.quantize`.
         device: where to train, ``"cuda"`` for a GPU; None for the CPU. Ranges are measured, and the int8 graph is made
             and compared, on the CPU; a checkpoint of one device resumes on any.
+        loss: ``(outputs, labels) -> loss``, for tasks other than classes: ``torch.nn.functional.mse_loss`` for a
+            regressor, or a function that picks outputs. Without it, the cross-entropy of logits ``[B, classes, ...]``
+            for labels ``[B, ...]``, with the float model's logits as a second target.
 
     Returns:
         The QUANTIZED graph; ``graph_facts(graph).training_curve`` has its learning curve.
@@ -74,7 +80,7 @@ def train_quantized(
     data = RunData(loader, steps_per_epoch)
     samples = calibration if calibration is not None else (loader(0) if callable(loader) else loader)
     kept, _ = first_samples(checked_batches(graph, samples), STATISTICS)
-    run = start_run(graph, kept, data, config, settings, place)
+    run = start_run(graph, kept, data, config, settings, place, loss)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and resume and path.exists():
         run.resume(path)
@@ -91,8 +97,9 @@ def start_run(
     config: TrainingConfig | None,
     settings: RunSettings,
     device: torch.device | None = None,
+    loss: Loss | None = None,
 ) -> TrainingRun:
     """Start a run from a FLOAT graph, on a device."""
     torch.manual_seed(settings.seed)
     prepared = prepare_training(graph, calibration, config).to(device or "cpu")
-    return TrainingRun(prepared, data, settings, fuse(graph), calibration)
+    return TrainingRun(prepared, data, settings, fuse(graph), calibration, loss)
