@@ -15,8 +15,6 @@ import fxpasses
 from fxpasses.cli.folders.folder import ModelChoice
 from fxpasses.cli.jobs.training_data import training_batches
 from fxpasses.cli.options.methods import refuse_beside_qat
-from fxpasses.cli.static.task_losses import loss_for
-from fxpasses.measure.metrics import metric_named
 from fxpasses.models.datasets import open_dataset
 from fxpasses.models.loaded_model import LoadedModel
 from fxpasses.models.model_input import UNIT_RANGE, ModelInput
@@ -30,7 +28,6 @@ from fxpasses.training.frozen.trained_integers import require_same_integers
 from fxpasses.training.runs.merged_ranges import merge_ranges
 from fxpasses.training.runs.run_data import RunData
 from fxpasses.training.runs.run_settings import check_positive
-from fxpasses.training.runs.task_loss import Loss
 
 
 def _observed(observer: str) -> torch.fx.GraphModule:
@@ -46,13 +43,9 @@ def _broken() -> torch.fx.GraphModule:
     return graph
 
 
-def _run(data: Any = None, settings: RunSettings = SHORT, loss: Loss | None = None) -> TrainingRun:
+def _run(data: Any = None, settings: RunSettings = SHORT) -> TrainingRun:
     batches = labelled() if data is None else data
-    return TrainingRun(prepared(), RunData(batches, 4), settings, small(), calibration(), loss)
-
-
-def _squares(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return (outputs[:, 0] - labels).square().mean()
+    return TrainingRun(prepared(), RunData(batches, 4), settings, small(), calibration())
 
 
 def _saved(folder: Path) -> Path:
@@ -284,28 +277,6 @@ TRAINING_CASES: dict[str, Case] = {
         lambda _: _run([(x[:, :2], y) for x, y in labelled()]).step(),
         "batches of the shape the model was captured with",
         lambda _: _run().step(),
-    ),
-    "fxpasses/training/runs/task_loss.py:_require_classes_for": (
-        lambda _: _run([(x, y.float()) for x, y in labelled()]).step(),
-        "pass a loss for other tasks",
-        lambda _: _run([(x, y.float()) for x, y in labelled()], loss=_squares).step(),
-    ),
-    "fxpasses/training/runs/task_loss.py:loss": (
-        lambda _: _run(loss=lambda outputs, labels: outputs["logits"]).step(),
-        "take what the model returns",
-        lambda _: _run(loss=_squares).step(),
-    ),
-    "fxpasses/training/runs/task_loss.py:loss#2": (
-        lambda _: _run(loss=lambda outputs, labels: outputs).step(),
-        "return the mean over the batch",
-        lambda _: _run(loss=_squares).step(),
-    ),
-    "fxpasses/cli/static/task_losses.py:loss_for": (
-        lambda _: loss_for(metric_named("f1"), plain=True),
-        "fxpasses.train_quantized(model, inputs, loader, loss=...)",
-        lambda _: fxpasses.train_quantized(
-            small(), images(1), labelled(), settings=SHORT, calibration=calibration(), loss=_squares
-        ),
     ),
     "fxpasses/cli/options/methods.py:refuse_beside_qat": (
         lambda _: refuse_beside_qat(is_trained=False, given=["--lr"]),

@@ -28,6 +28,7 @@ from remedy_export_cases import EXPORT_CASES
 from remedy_file_cases import FILE_CASES
 from remedy_image_cases import IMAGE_CASES
 from remedy_integer_cases import INTEGER_CASES
+from remedy_loss_cases import LOSS_CASES
 from remedy_measure_cases import MEASURE_CASES
 from remedy_number_cases import NUMBER_CASES
 from remedy_outcome_cases import OUTCOME_CASES
@@ -48,6 +49,7 @@ import fxpasses
 from fxpasses.errors import FxPassesError
 
 CASES = GRAPH_CASES | FILE_CASES | BINARY_CASES | TRAINING_CASES | BENCH_CASES | BUNDLE_CASES | VIEWING_CASES
+CASES |= LOSS_CASES
 CASES |= SERVING_CASES | CUDA_CASES | CALL_CASES | DETECTION_CASES | WEIGHT_CASES | ZOO_CASES
 CASES |= HUGGING_FACE_CASES | EXPORT_CASES | CAPTURE_CASES | INTEGER_CASES | OUTCOME_CASES
 CASES |= PASS_CASES | PLACE_CASES | PT2_CASES

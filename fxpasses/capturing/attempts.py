@@ -43,6 +43,7 @@ from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_image
 from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .open_outputs import open_outputs
+from .padding import number_output_sizes
 from .symbolic_trace import trace_graph
 
 Method = Literal["auto", "trace", "export"]
@@ -134,7 +135,7 @@ class _Capture:
 
     def finish(self, gm: fx.GraphModule, way: CaptureMethod) -> fx.GraphModule:
         """Bring a new graph into canonical form, compare it with the model, and find its free sizes."""
-        gm = _finish(gm, self.inputs, self.expected)
+        gm = _finish(gm, self.inputs, self.expected, fixed=not any(self.wanted))
         if way is _EXPORT:
             require_equal_for_one(self.model, gm, self.inputs, self.keywords)
         graph_facts(gm).example_inputs = specs_of(self.inputs)
@@ -204,11 +205,17 @@ def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) ->
     ) from first
 
 
-def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any) -> fx.GraphModule:
-    """Bring a new graph into canonical form, and check that its results still equal those of the model."""
+def _finish(gm: fx.GraphModule, inputs: tuple[Any, ...], expected: Any, *, fixed: bool = True) -> fx.GraphModule:
+    """Bring a new graph into canonical form, and check that its results still equal those of the model.
+
+    Args:
+        fixed: whether sizes that depend on others may be written as numbers.
+    """
     make_out_of_place(gm, inputs)
     record_shapes(gm, inputs)
     lift_layers(gm)
+    if fixed:
+        number_output_sizes(gm)
     fold_constants(gm)
     canonicalize(gm)
     open_outputs(gm, expected)

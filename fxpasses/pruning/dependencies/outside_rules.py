@@ -32,10 +32,10 @@ _EACH = (
     "CELU Hardshrink LogSigmoid Softshrink Tanhshrink Threshold"
 ).split()
 _TOGETHER = (
-    "__and__ __or__ __xor__ addcdiv addcmul and_ atan2 bitwise_and bitwise_or bitwise_xor clamp clip eq expand_as "
-    "floor_divide floordiv fmax fmin fmod ge greater greater_equal gt hypot le lerp less less_equal logical_and "
-    "logical_or logical_xor lt masked_fill maximum minimum mod ne not_equal or_ pow remainder rsub true_divide truediv "
-    "where xor"
+    "__and__ __or__ __xor__ add addcdiv addcmul and_ atan2 bitwise_and bitwise_or bitwise_xor clamp clip div eq "
+    "expand_as floor_divide floordiv fmax fmin fmod ge greater greater_equal gt hypot le lerp less less_equal "
+    "logical_and logical_or logical_xor lt masked_fill maximum minimum mod mul ne not_equal or_ pow remainder rsub sub "
+    "true_divide truediv where xor"
 ).split()
 _SPACE = (
     "adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d avg_pool1d "

@@ -1,4 +1,4 @@
-"""What a training step minimises: cross-entropy of logits, with distillation, or a loss of the caller's own."""
+"""The loss that a training step minimises: cross-entropy of logits with distillation, or one of the caller's own."""
 
 from __future__ import annotations
 

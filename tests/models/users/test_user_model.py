@@ -57,7 +57,7 @@ def test_an_input_that_is_missing_is_told(task_file: Path, model: LoadedModel) -
 
 
 def test_names_may_come_in_another_order(task_file: Path, model: LoadedModel) -> None:
-    """As a tokenizer's: ``token_type_ids`` comes before ``attention_mask`` there, and after it in ``forward``."""
+    """A tokenizer gives ``token_type_ids`` before ``attention_mask``, which ``forward`` takes the other way round."""
     swapped = load_model(f"{task_file}:swapped")
     assert swapped.input_names == model.input_names
     assert [x.shape for x in swapped.examples] == [x.shape for x in model.examples]
