@@ -125,17 +125,32 @@ class Edges:
         Equal nodes are one node with several readers, through which nothing moves.
         """
         tensor = node.input(0)
-        readers = self._live_readers(tensor)
         if tensor in self.graph.inputs:
+            readers = self._live_readers(tensor)
             return not any(self._equal(node, reader) for reader in readers if reader is not node)
+        maker = self.graph.producer.get(tensor)
+        twins = [] if maker is None else [n for n in self.graph.nodes if n is not maker and self._equal(n, maker)]
+        made = [tensor, *(twin.outputs[0] for twin in twins)]
+        readers = [reader for one in made for reader in self._live_readers(one)]
+        if maker is not None and maker.op == "Transpose":  # Shape then reads what the Transpose reads
+            readers = [reader for reader in readers if reader.op != "Shape"]
         return tensor not in self.graph.outputs and len(readers) == 1
 
     def _equal(self, a: Node, b: Node) -> bool:
         """Whether two nodes compute the same, so that onnxruntime keeps one of them."""
         if (a.op, a.attributes, len(a.inputs)) != (b.op, b.attributes, len(b.inputs)):
             return False
-        values = [(self.graph.value(x), self.graph.value(y)) for x, y in zip(a.inputs, b.inputs, strict=True) if x != y]
-        return all(x is not None and y is not None and x.shape == y.shape and (x == y).all() for x, y in values)
+        return all(self._equal_tensors(x, y) for x, y in zip(a.inputs, b.inputs, strict=True))
+
+    def _equal_tensors(self, x: str, y: str) -> bool:
+        if x == y:
+            return True
+        values, makers = [self.graph.value(t) for t in (x, y)], [self.graph.producer.get(t) for t in (x, y)]
+        if values[0] is not None and values[1] is not None:
+            return values[0].shape == values[1].shape and bool((values[0] == values[1]).all())
+        if makers[0] is None or makers[1] is None:
+            return False
+        return [*makers[0].outputs].index(x) == [*makers[1].outputs].index(y) and self._equal(makers[0], makers[1])
 
     def _vanishes_as_constant(self, shape: Node) -> bool:
         """Whether a Shape is gone before anything moves: its result is known, or gives the sizes of Reshapes of the

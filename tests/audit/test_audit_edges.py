@@ -178,6 +178,14 @@ READERS: dict[str, tuple[str, Callable[[Graph, str], object], bool]] = {
     "float and its shape": ("float", lambda g, x: g.output(g.node("Shape", [x]), dtype=TensorProto.INT64), False),
     "float that leaves the graph": ("float", lambda g, x: g.output(x), False),
     "float and sizes of itself": ("sizes", lambda g, x: None, True),
+    "transposed alone": ("transposed", lambda g, x: None, True),
+    "transposed and its shape": (
+        "transposed",
+        lambda g, x: g.output(g.node("Shape", [x]), dtype=TensorProto.INT64),
+        True,
+    ),
+    "transposed and a float operator": ("transposed", lambda g, x: g.output(g.node("Exp", [x])), False),
+    "float and what reads an equal one": ("twins", lambda g, x: None, False),
 }
 """Readers of the input of a Reshape in front of a QuantizeLinear, and whether that moves ahead of it."""
 
@@ -190,13 +198,17 @@ def moved(graph: Graph, x: str, sizes: bool = False) -> str:
 def test_who_else_reads_what_a_quantizer_moves_ahead_of(case: str, tmp_path: Path) -> None:
     source, others, moves = READERS[case]
     graph = Graph()
-    x = graph.input("N", 4, 8, 8)
-    x = x if source == "input" else graph.node("Tanh", [x])
+    given = graph.input("N", 4, 8, 8)
+    x = given if source == "input" else graph.node("Tanh", [given])
+    if source == "twins":
+        graph.output(graph.node("Exp", [graph.node("Tanh", [given])]))
+    if source == "transposed":
+        x = graph.node("Transpose", [x], perm=[0, 1, 3, 2])
     graph.output(conv(graph, graph.qdq(moved(graph, x, source == "sizes"))))
     others(graph, x)
     onnx.save(graph.model(), tmp_path / "model.onnx")
     report = audit(tmp_path / "model.onnx")
-    assert report.int8_ops == ({"Reshape": 1} if moves else {})
+    assert report.int8_ops.get("Reshape", 0) == (1 if moves else 0)
     assert (report.predicted_but_not_fused, report.fused_but_not_predicted) == ([], [])
 
 

@@ -71,8 +71,6 @@ REASONS: dict[str, tuple[Body, str]] = {
     "move_integers": (lambda net, x: net.a(x) + x.long().transpose(1, 2).float().mean(), "its values are not float32"),
     "softmax": (lambda net, x: net.a(x).softmax(1), "a softmax over int8 logits loses its tail"),
     "sub": (lambda net, x: net.a(x) - net.b(x), "no int8 kernel in either runtime"),
-    "output_size": (lambda net, x: net.transposed(net.a(x), output_size=[21, 16]),
-                    "it is called with more than its input"),
     "max_norm": (lambda net, x: net.a(x) + net.rescaled(x.abs().long().clamp(max=6)).mean(),
                  "it rescales its table as it reads it (max_norm)"),
 }  # fmt: skip
@@ -81,7 +79,6 @@ REASONS: dict[str, tuple[Body, str]] = {
 def _parts() -> dict[str, nn.Module | Tensor]:
     return {
         "whole": torch.arange(8 * 9 * 7).reshape(8, 9, 7),
-        "transposed": nn.ConvTranspose2d(8, 3, 4, stride=2),
         "rescaled": nn.Embedding(7, 3, max_norm=1.0),
     }
 
@@ -112,6 +109,24 @@ def test_padding_that_capture_did_not_write_as_zeros(settings: dict[str, Any]) -
     gm.set_submodule(str(node.target), conv(5, 8, **settings))
     plan = plan_quantization(gm, QuantConfig())
     assert plan.why_float[node] == "capture did not write its padding as zeros on both sides"
+
+
+class _Upsampling(nn.Module):
+    """Up to the size of the input, whatever that is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = conv(3, 3, stride=2, padding=1), nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.up(self.down(x), output_size=x.size())
+        return made
+
+
+def test_a_size_that_is_computed_keeps_a_layer_float() -> None:
+    free = {"x": {2: "height", 3: "width"}}
+    gm = fxpasses.fuse(fxpasses.capture(_Upsampling().eval(), torch.randn(2, 3, 8, 8), dynamic=free))
+    assert "it is called with more than its input" in plan_quantization(gm, QuantConfig()).why_float.values()
 
 
 def test_other_dtypes_stay_float() -> None:
