@@ -259,10 +259,11 @@ def _other_model(path: Path, why: str) -> InputError:
 
 
 def _decides(gm: fx.GraphModule) -> bool:
-    """Whether the first output is logits: a row of floating point numbers for each sample."""
+    """Whether the first output is logits: a row of several floating point numbers for each sample."""
     outputs = output_tensors(gm)
     shape = shape_of(outputs[0].node) if outputs and is_float_tensor(outputs[0].node) else None
-    return shape is not None and len(shape) == 2 and 0 in (free_sizes(gm).outputs or ({0: BATCH},))[0]
+    rows = shape is not None and len(shape) == 2 and shape[1] > 1
+    return rows and 0 in (free_sizes(gm).outputs or ({0: BATCH},))[0]
 
 
 def _steps(a: Tensor, b: Tensor, scale: float | None) -> Tensor:

@@ -60,7 +60,7 @@ def runtime_agreement(
         images += len(a) if a.dim() else 1
         signal, noise = signal + float(a.square().sum()), noise + float((a - b).square().sum())
         difference, largest = max(difference, float((a - b).abs().max())), max(largest, float(a.abs().max()))
-        if a.dim() > 1:
+        if a.dim() > 1 and a.shape[1] > 1:
             decisions += a[:, 0].numel()
             agreeing += int((a.argmax(1) == b.argmax(1)).sum())
         if progress is not None:

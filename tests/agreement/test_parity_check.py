@@ -15,6 +15,7 @@ from tiny_graphs import fused, quantized
 from tiny_nets.share import each_net
 from torch import Tensor, nn
 
+import fxpasses
 from fxpasses.agreement import parity_check
 from fxpasses.agreement.parity_check import Agreement, NodeAgreement, ParityReport
 from fxpasses.errors import GraphError, InputError
@@ -190,3 +191,12 @@ def test_a_report_names_the_first_node_that_differs() -> None:
     report = ParityReport(nodes=[NodeAgreement("conv_int8", "torch", Agreement(10, 1, 2))])
     assert not report.is_exact
     assert str(report).endswith("first at conv_int8 (torch)")
+
+
+@pytest.mark.parametrize(("outputs", "told"), [(1, None), (2, 100.0)])
+def test_one_number_has_no_top_class(outputs: int, told: float | None) -> None:
+    """A regressor's output is no decision between classes."""
+    x = torch.randn(4, 3)
+    report = parity(fxpasses.quantize(nn.Sequential(nn.Linear(3, outputs)).eval(), x, [x]), [x])
+    assert report.top1_agreement == told
+    assert ("top-1" in str(report)) is (told is not None)

@@ -38,3 +38,7 @@ def test_levels() -> None:
 def test_no_images() -> None:
     with pytest.raises(InputError, match="there is not one image"):
         runtime_agreement(StubRunner("a"), StubRunner("b"), [])
+
+
+def test_one_number_has_no_top_class() -> None:
+    assert runtime_agreement(StubRunner("a"), StubRunner("b"), [torch.ones(4, 1)]).top1_agreement is None

@@ -20,3 +20,10 @@ def test_the_section_is_there_where_something_was_trained() -> None:
     alone = training({"training": CURVE[:1]})
     assert alone is not None and "<svg" not in alone
     assert training({}) is None
+
+
+def test_right_answers_have_no_column_where_nothing_is_right_or_wrong() -> None:
+    curve = [point | {"accuracy": None} for point in CURVE]
+    text = str(training({"training": curve}))
+    assert "right in training" not in text
+    assert "right in training" in str(training({"training": CURVE}))

@@ -233,9 +233,13 @@ def _export(folder: Path, graph: fx.GraphModule, int8: fx.GraphModule, settings:
 def _warnings(
     given: Input, settings: Settings, measured: Measured, macs: MacCount, of_outputs: Sequence[str]
 ) -> list[str]:
-    """Warnings for the user. ``of_outputs``, on the distance from float, is left out if float was never trained."""
+    """Warnings for the user. ``of_outputs``, on the distance from float, is left out if float was never trained, or did
+    not teach int8.
+    """
     config = settings.config
-    if given.model.pretrained or settings.qat is None:
+    if settings.qat is not None and given.metric is not None and not given.metric.classes:
+        found = random_weights(given.model)
+    elif given.model.pretrained or settings.qat is None:
         found = [*of_outputs, *random_weights(given.model)]
     else:
         found = ["int8 was trained from random weights; fp32 beside it was not, so agreement with it says nothing"]

@@ -21,10 +21,11 @@ def training(report: Mapping[str, Any]) -> Markup | None:
     found = report.get("training")
     if not found:
         return None
-    rows = [row(*cells, left=(1,)) for cells in curve_cells(found)]
+    shown = len(COLUMNS) - (found[0]["accuracy"] is None)
+    rows = [row(*cells[:shown], left=(1,)) for cells in curve_cells(found)]
     svg = curve_plot(found)
     plot = None if svg is None else element("div", Markup(svg), cls="scroll")
-    return section("Training", element("p", _ABOUT), plot, table(COLUMNS, rows, left=(1,)))
+    return section("Training", element("p", _ABOUT), plot, table(COLUMNS[:shown], rows, left=(1,)))
 
 
 def curve_cells(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
