@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from remedy_subjects import Case
-from training_nets import SHORT, calibration, images, labelled, prepared, small
+from training_nets import SHORT, calibration, float_graph, images, labelled, prepared, small
 
 import fxpasses
-from fxpasses.cli.static.task_losses import loss_for
+from fxpasses.cli.jobs.task_losses import loss_for
 from fxpasses.measure.metrics import metric_named
 from fxpasses.training import TrainingRun
 from fxpasses.training.runs.run_data import RunData
@@ -44,8 +44,8 @@ LOSS_CASES: dict[str, Case] = {
         "return the mean over the batch",
         lambda _: _run(_squares).step(),
     ),
-    "fxpasses/cli/static/task_losses.py:loss_for": (
-        lambda _: loss_for(metric_named("f1"), plain=True),
+    "fxpasses/cli/jobs/task_losses.py:loss_for": (
+        lambda _: loss_for(metric_named("f1"), float_graph()),
         "fxpasses.train_quantized(model, inputs, loader, loss=...)",
         lambda _: fxpasses.train_quantized(
             small(), images(1), labelled(), settings=SHORT, calibration=calibration(), loss=_squares

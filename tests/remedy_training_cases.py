@@ -117,12 +117,12 @@ LOOP_CASES: dict[str, Case] = {
         "give at least one",
         lambda _: _epochs([(_PLAIN, _CLASSES)]),
     ),
-    "models/training/loop.py:_logits": (
+    "models/training/loop.py:_outputs": (
         lambda _: _epochs([(_PLAIN[:1], _CLASSES[:1])], nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))),
         "choose another `batch`, or data that the model takes",
         lambda _: _epochs([(_PLAIN, _CLASSES)], nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))),
     ),
-    "models/training/loop.py:_logits#2": (
+    "models/training/loop.py:_logits": (
         lambda _: _epochs(net=nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))),
         "train a model that returns logits [B, classes]",
         lambda _: _epochs(net=nn.Linear(3, 2)),

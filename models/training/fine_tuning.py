@@ -36,13 +36,25 @@ class Distillation:
                 fix="use 0.7 and 4",
             )
 
-    def __call__(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, inputs: Any, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss of a batch."""
         with torch.no_grad():
-            taught = F.log_softmax(self.teacher(inputs).float() / self.temperature, 1)
+            given = inputs if isinstance(inputs, tuple) else (inputs,)
+            taught = F.log_softmax(self.teacher(*given).float() / self.temperature, 1)
         learned = F.log_softmax(logits / self.temperature, 1)
         apart = F.kl_div(learned, taught, reduction="batchmean", log_target=True) * self.temperature**2
         return (1 - self.weight) * F.cross_entropy(logits, labels) + self.weight * apart
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """Loss of outputs that are no logits: ``loss`` gets what the model returns, and the labels as they are."""
+
+    loss: Callable[[Any, Any], Tensor]
+
+    def __call__(self, inputs: Any, outputs: Any, labels: Any) -> Tensor:
+        """Compute the loss of a batch."""
+        return self.loss(outputs, labels)
 
 
 def reestimate_batch_norm(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,11 @@ from fxpasses.errors import InputError
 from fxpasses.signature.label_check import require_classes
 from fxpasses.user_frames import first_line, users_frame
 
-Batches = Iterable[tuple[Tensor, Tensor]]
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function that returns the loss of a batch from its inputs, the logits of the model, and the labels."""
+from .fine_tuning import TaskLoss
+
+Batches = Iterable[tuple[Any, Any]]
+Loss = Callable[[Any, Any, Any], Tensor]
+"""Function that returns the loss of a batch from its inputs, the outputs of the model, and the labels."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def train(
 ) -> nn.Module:
     """Train the module in place and return it in eval mode.
 
-    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]`` and int64 labels ``[B]``. ``loss`` replaces cross entropy;
+    ``batches_of_epoch(epoch)`` gives inputs ``[B, ...]``, or a tuple of them, and int64 labels ``[B]``. ``loss``
+    replaces cross entropy; with a :class:`.TaskLoss` outputs and labels may be anything;
     ``after_step`` is called after every step of the optimizer, for example to restore the zeros of masks. The learning
     rate falls on a cosine, after every batch if ``images_per_epoch`` is given, else after every epoch. Raises
     :class:`InputError` if an epoch is empty or the loss is no longer finite.
@@ -108,7 +111,10 @@ class _Run:
         for inputs, labels in batches:
             self._set_learning_rate(epoch, images)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
-                loss = self.loss_of(inputs, self._logits(inputs, labels), labels)
+                outputs = self._outputs(inputs)
+                if not isinstance(self.loss_of, TaskLoss):
+                    outputs = _logits(outputs, inputs, labels)
+                loss = self.loss_of(inputs, outputs, labels)
             if not bool(loss.isfinite()):
                 raise InputError(
                     f"training diverged in epoch {epoch + 1}",
@@ -126,32 +132,39 @@ class _Run:
             raise InputError(f"epoch {epoch + 1} has no images", why="the data gave no batch", fix="give at least one")
         return total / images
 
-    def _logits(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Logits for the loss; InputError if the model fails on the batch, or labels are no classes of it."""
-        given = f"a batch of shape {list(inputs.shape)}"
+    def _outputs(self, inputs: Any) -> Any:
         try:
-            logits = self.module(inputs)
+            return self.module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
         except BaseException as error:  # the caller's forward may raise anything, even SystemExit
             if not is_a_failure(error):
                 raise
             why, at = first_line(error), users_frame(error)
             fix = "choose another `batch`, or data that the model takes"
-            raise InputError(f"the model does not train on {given}", why=why, fix=fix, at=at) from error
-        if not isinstance(logits, Tensor) or logits.dim() < 2 or labels.shape != logits[:, 0].shape:
-            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise InputError(
-                f"cannot train on {given}",
-                why=f"in training the model gives {found} for labels of shape {list(labels.shape)}",
-                fix="train a model that returns logits [B, classes]",
-            )
-        require_classes(labels, logits.shape[1], "the data")
-        return logits.float()
+            raise InputError(f"the model does not train on {_told(inputs)}", why=why, fix=fix, at=at) from error
 
     def _set_learning_rate(self, epoch: int, images: int) -> None:
         part = 0.0 if self.images_per_epoch is None else min(images / self.images_per_epoch, 1.0)
         progress = (epoch + part) / self.config.epochs
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _logits(logits: Any, inputs: Any, labels: Tensor) -> Tensor:
+    """Logits for the loss; InputError if the model gives none, or labels are no classes of it."""
+    if not isinstance(logits, Tensor) or logits.dim() < 2 or labels.shape != logits[:, 0].shape:
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"cannot train on {_told(inputs)}",
+            why=f"in training the model gives {found} for labels of shape {list(labels.shape)}",
+            fix="train a model that returns logits [B, classes]",
+        )
+    require_classes(labels, logits.shape[1], "the data")
+    return logits.float()
+
+
+def _told(inputs: Any) -> str:
+    shapes = [str(list(x.shape)) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    return f"a batch of shape {', '.join(shapes)}"
 
 
 def _loss_of(config: TrainConfig) -> Loss:

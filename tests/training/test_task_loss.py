@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import fxpasses
-from fxpasses.cli.static.task_losses import loss_for
+from fxpasses.cli.jobs.task_losses import loss_for
 from fxpasses.errors import InputError
 from fxpasses.graph.stages import graph_facts
 from fxpasses.measure.metrics import metric_named, of_output
@@ -20,6 +20,8 @@ from fxpasses.training.runs.task_loss import class_loss, own_loss
 
 SHORT = RunSettings(epochs=3, lr=0.02, frozen_share=0.3)
 CPU = torch.device("cpu")
+ALONE = fxpasses.capture(nn.Linear(2, 3).eval(), torch.randn(2, 2))
+"""A graph with one output, which is a tensor."""
 
 
 class Regressor(nn.Module):
@@ -143,11 +145,11 @@ def test_a_loss_that_fails_is_told_with_its_line() -> None:
 )
 def test_losses_of_metrics_take_labels_without_dimensions_of_one(metric: str, expected: Any) -> None:
     out, labels = torch.randn(5, 1), torch.randn(5)
-    loss = loss_for(metric_named(metric), plain=True)
+    loss = loss_for(metric_named(metric), ALONE)
     assert loss is not None
     torch.testing.assert_close(loss(out, labels), expected(out, labels.view(5, 1)), rtol=0, atol=0)
     torch.testing.assert_close(
-        loss_for(of_output(metric_named(metric), "b", ["a", "b"]), plain=False)({"a": labels, "b": out}, labels),  # type: ignore[misc]
+        loss_for(of_output(metric_named(metric), "b", ["a", "b"]), ALONE)({"a": labels, "b": out}, labels),  # type: ignore[misc]
         expected(out, labels.view(5, 1)),
         rtol=0,
         atol=0,
@@ -157,16 +159,16 @@ def test_losses_of_metrics_take_labels_without_dimensions_of_one(metric: str, ex
 def test_miou_trains_the_pixels_that_it_counts() -> None:
     out, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
     labels[0, 0, 0], labels[1, 1, 1] = 255, -1
-    loss = loss_for(metric_named("miou"), plain=True)
+    loss = loss_for(metric_named("miou"), ALONE)
     assert loss is not None
     counted = torch.where((labels == 255) | (labels < 0), -100, labels)
     assert torch.equal(loss(out, labels), F.cross_entropy(out, counted))
 
 
 def test_classes_of_one_output_keep_the_distillation() -> None:
-    assert loss_for(None, plain=True) is None and loss_for(metric_named("top5"), plain=True) is None
+    assert loss_for(None, ALONE) is None and loss_for(metric_named("top5"), ALONE) is None
     out, labels = torch.randn(4, 3), torch.arange(4) % 3
-    loss = loss_for(None, plain=False)
+    loss = loss_for(None, fxpasses.capture(Regressor().eval(), (torch.randn(2, 4), torch.randn(2, 6))))
     assert loss is not None and torch.equal(loss({"logits": out}, labels), F.cross_entropy(out, labels))
-    with pytest.raises(InputError, match=r"(?s)`qat` with the metric map.*no.*follows.*train_quantized"):
-        loss_for(metric_named("map"), plain=True)
+    with pytest.raises(InputError, match=r"(?s)with the metric map.*none follows.*train_quantized"):
+        loss_for(metric_named("map"), ALONE)

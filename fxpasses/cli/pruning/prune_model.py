@@ -65,7 +65,7 @@ def prune_into(
         check_overrides(dense, settings.config)
         pruned = prune(graph, given, pruning, terminal)
         check_something_went(pruned, pruning)
-        recover(pruned, dense, given.data, pruning, terminal)
+        recover(pruned, dense, given.data, pruning, terminal, given.metric)
         small = fuse(pruned.graph)
         _save_float(small, pruned, folder, terminal)
         write_recipe(pruning, folder / RECIPE, settings.opset)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fxpasses.measure.metrics import Metric
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.training.augmentation import Augmentation, augmentation_of
-from fxpasses.models.training.fine_tuning import Distillation
+from fxpasses.models.training.fine_tuning import Distillation, TaskLoss
 from fxpasses.models.training.loop import TrainConfig, train
 from fxpasses.models.training.norm_statistics import KEPT, Batches, choose_statistics
 from fxpasses.models.users.user_batches import samples_of
 from fxpasses.pruning.masks.masks import masks_of, reapply_masks, replace_masks
 
+from ..jobs.task_losses import loss_for
 from ..jobs.training_data import training_batches
 from ..terminal import Step, Terminal
 from .steps import Pruned, Pruning, masked_shares, masks_at
@@ -31,26 +34,46 @@ SMALL_IMAGE = 64
 PLAIN, MOVED = "calibration images", "calibration images, mirrored and shifted"
 
 
-def recover(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
-    """Fine-tune and choose BatchNorm statistics, in place; masks stay in force."""
+def recover(
+    pruned: Pruned,
+    dense: fx.GraphModule,
+    data: DataSource,
+    settings: Pruning,
+    terminal: Terminal,
+    metric: Metric | None = None,
+) -> None:
+    """Fine-tune and choose BatchNorm statistics, in place; masks stay in force.
+
+    Args:
+        metric: decides the loss of fine-tuning; None for top-1.
+    """
     if settings.epochs:
-        _fine_tune(pruned, dense, data, settings, terminal)
+        _fine_tune(pruned, dense, data, settings, terminal, metric)
     if not settings.keep_statistics:
         _choose_statistics(pruned, dense, data, settings, terminal)
 
 
-def _fine_tune(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings: Pruning, terminal: Terminal) -> None:
-    graph, account = pruned.graph, pruned.account
+def _fine_tune(
+    pruned: Pruned,
+    dense: fx.GraphModule,
+    data: DataSource,
+    settings: Pruning,
+    terminal: Terminal,
+    metric: Metric | None,
+) -> None:
+    graph, account, task = pruned.graph, pruned.account, loss_for(metric, pruned.graph)
+    distills = settings.distill and task is None  # the outputs of other tasks are no logits
     for network in (graph, dense):
         network.to(memory_format=torch.channels_last)  # faster on CPUs
     total = settings.epochs * data.calibration_images
     with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
 
-        def one_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        def one_epoch(epoch: int) -> Iterator[tuple[Any, Tensor]]:
             if epoch and settings.schedule != "one-shot":
-                replace_masks(graph, masks_at(graph, settings, epoch, data))
+                replace_masks(graph, masks_at(graph, settings, epoch, data, metric))
             seed = settings.seed + epoch
-            for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, augment=settings.augment):
+            how = {"augment": settings.augment, "several_inputs": True}
+            for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, **how):
                 yield inputs, labels
                 step.advance(len(labels))
 
@@ -58,7 +81,7 @@ def _fine_tune(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings
             graph,
             one_epoch,
             _config(settings),
-            loss=Distillation(dense) if settings.distill else None,
+            loss=Distillation(dense) if distills else None if task is None else TaskLoss(task),
             after_step=lambda: reapply_masks(graph),
             images_per_epoch=data.calibration_images,
         )
@@ -69,7 +92,7 @@ def _fine_tune(pruned: Pruned, dense: fx.GraphModule, data: DataSource, settings
     account["fine_tuning"] = {
         "epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
-        "distilled": settings.distill,
+        "distilled": distills,
         "augmented": settings.augment,
         "bf16": settings.bf16,
     }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
+from fxpasses.measure.metrics import Metric
 from fxpasses.models.data.data_source import DataSource
 from fxpasses.models.users.user_batches import samples_of
 from fxpasses.passes.fusion import fuse
@@ -31,6 +32,7 @@ from fxpasses.pruning.masks.patterns import parse_pattern
 from fxpasses.pruning.masks.schedules import Schedule, schedule_ratios
 from fxpasses.pruning.masks.selection import Scope, make_masks
 
+from ..jobs.task_losses import loss_for
 from ..jobs.training_data import training_batches
 from ..terminal import Terminal
 
@@ -130,13 +132,13 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     """Prune a copy of a captured graph."""
     if not settings.is_structured:
         with terminal.step("mask"):
-            masks = masks_at(graph, settings, 0, given.data)
+            masks = masks_at(graph, settings, 0, given.data, given.metric)
             masked = apply_masks(graph, masks)
         return Pruned(masked, {"sparsity": masked_shares(masks)})
     with terminal.step("find what goes together"):
         dependencies = find_dependencies(graph, through_layer_norm=settings.through_layer_norm)
     with terminal.step("score channels"):
-        scores = score(dependencies, given.data, settings)
+        scores = score(dependencies, given.data, settings, given.metric)
     removal, chosen = _choose(dependencies, scores, given, settings, terminal)
     with terminal.step("shrink"):
         small = shrink(removal)
@@ -146,18 +148,26 @@ def prune(graph: fx.GraphModule, given: Input, settings: Pruning, terminal: Term
     return Pruned(small, {**chosen, **_channel_account(removal, chosen["round_to"])})
 
 
-def score(dependencies: Dependencies, data: DataSource, settings: Pruning) -> dict[str, Tensor]:
-    """``[C_out]`` for each layer by the criterion of the settings, high = keep."""
+def score(
+    dependencies: Dependencies, data: DataSource, settings: Pruning, metric: Metric | None = None
+) -> dict[str, Tensor]:
+    """``[C_out]`` for each layer by the criterion of the settings, high = keep.
+
+    Args:
+        metric: decides the loss whose gradients some criteria take; None for top-1.
+    """
     return criterion_scores(
         dependencies,
         settings.criterion,
         lambda: moment_batches(data, settings),
-        lambda: _scoring_data(data, settings),
+        lambda: _scoring_data(dependencies.gm, data, settings, metric),
         settings.seed,
     )
 
 
-def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSource) -> Masks:
+def masks_at(
+    graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSource, metric: Metric | None = None
+) -> Masks:
     """The masks of an epoch of fine-tuning, counted from 0: a schedule raises their ratio."""
     ratio = settings.ratio
     if ratio is not None and settings.schedule != "one-shot":
@@ -169,7 +179,7 @@ def masks_at(graph: fx.GraphModule, settings: Pruning, epoch: int, data: DataSou
         criterion=settings.criterion,
         granularity=settings.granularity,
         scope=settings.scope,
-        data=_scoring_data(data, settings) if settings.criterion in WITH_DATA else None,
+        data=_scoring_data(graph, data, settings, metric) if settings.criterion in WITH_DATA else None,
         seed=settings.seed,
     )
 
@@ -267,10 +277,13 @@ def masked_shares(masks: Masks) -> dict[str, float]:
     return {path: round(1 - float(mask.double().mean()), 6) for path, mask in masks.items()}
 
 
-def _scoring_data(data: DataSource, settings: Pruning) -> ScoringData:
-    """A few hundred images, for the criteria that need data."""
+def _scoring_data(graph: fx.GraphModule, data: DataSource, settings: Pruning, metric: Metric | None) -> ScoringData:
+    """A few hundred images, for the criteria that need data, and the loss of the metric."""
     if settings.criterion == "activation":
         images = min(SCORING_BATCH * SCORING_BATCHES, data.calibration_images)
         batches = data.calibration(images, SCORING_BATCH, settings.seed)
         return ScoringData([(inputs, torch.zeros(samples_of(inputs), dtype=torch.long)) for inputs in batches])
-    return ScoringData(list(islice(training_batches(data, SCORING_BATCH, settings.seed), SCORING_BATCHES)))
+    loss = loss_for(metric, graph)
+    labelled = training_batches(data, SCORING_BATCH, settings.seed, several_inputs=True)
+    kept = list(islice(labelled, SCORING_BATCHES))
+    return ScoringData(kept) if loss is None else ScoringData(kept, loss)

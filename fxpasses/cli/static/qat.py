@@ -11,7 +11,6 @@ from torch import fx
 
 from fxpasses.graph.devices import usable_device
 from fxpasses.quantization.config import LARGEST_BITS
-from fxpasses.signature.outputs import output_tensors
 from fxpasses.training.config import TrainingConfig
 from fxpasses.training.frozen.trained_integers import convert_trained
 from fxpasses.training.runs.run_data import RunData
@@ -21,9 +20,9 @@ from fxpasses.training.runs.whole_run import STATISTICS, start_run
 
 from ..folders.captured_model import captured_model
 from ..folders.detectors import refuse_training
+from ..jobs.task_losses import loss_for
 from ..jobs.training_data import training_batches
 from ..terminal import Terminal
-from .task_losses import loss_for
 from .training_lines import TrainingLines
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ def trained(
         config = TrainingConfig(settings.config, asked.weight_bits, asked.activation_bits)
         # random weights have nothing to teach
         how = asked.run if given.model.pretrained else replace(asked.run, distillation=0.0)
-        plain = [found.keys for found in output_tensors(graph)] == [()]
-        loss, place = loss_for(given.metric, plain=plain), usable_device(settings.device)
+        loss, place = loss_for(given.metric, graph), usable_device(settings.device)
         run = start_run(graph, calibration, RunData(batches, steps), config, how, place, loss)
         if asked.checkpoint is not None and asked.checkpoint.exists():
             run.resume(asked.checkpoint)

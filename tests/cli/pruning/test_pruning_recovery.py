@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 import torch
+from cli_runs import fxpasses
 from rich.console import Console
 
 import fxpasses as fx
@@ -65,3 +68,44 @@ def test_fine_tuning_in_bfloat16_leaves_layouts_and_types_as_they_were() -> None
     assert pruned.account["fine_tuning"]["bf16"]
     for network in (graph, dense):
         assert all(p.dtype is torch.float32 and p.is_contiguous() for p in network.parameters())
+
+
+REGRESSOR = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right = nn.Linear(4, 32), nn.Linear(6, 32)
+        self.middle, self.head = nn.Linear(32, 32), nn.Linear(32, 1)
+
+    def forward(self, left, right):
+        y = self.middle((self.left(left) + self.right(right)).relu()).relu()
+        return {"features": y, "value": self.head(y)}
+
+def net():
+    return Net(), (torch.randn(2, 4), torch.randn(2, 6))
+
+def data():
+    torch.manual_seed(1)
+    for _ in range(40):
+        left, right = torch.randn(16, 4), torch.randn(16, 6)
+        yield (left, right), (left[:, :1] - right[:, :1]).tanh()
+"""
+
+
+def test_a_regressor_of_two_inputs_is_scored_and_fine_tuned_by_its_metric(tmp_path: Path) -> None:
+    """Its labels were refused as classes before."""
+    file = tmp_path / "net.py"
+    file.write_text(REGRESSOR)
+    how = ("--data", f"{file}:data", "--metric", "mse@value", "--criterion", "taylor", "--ratio", "0.5", "--no-bench")
+    errors = {}
+    for name, further in (("pruned", ()), ("tuned", ("--fine-tune", "3", "--lr", "0.05"))):
+        done = fxpasses("prune", f"{file}:net", *how, *further, "--out", tmp_path / name)
+        assert done.code == 0, done.err
+        report = json.loads((tmp_path / name / "report.json").read_text())
+        errors |= {f"{name} {v['name']}": v["accuracy"]["metric"]["value"] for v in report["variants"]}
+    assert report["pruning"]["fine_tuning"]["distilled"] is False
+    assert errors["tuned onnxruntime fp32"] < errors["pruned onnxruntime fp32"] / 2

@@ -1,4 +1,4 @@
-"""The loss that ``--qat`` minimises for the metric of the command."""
+"""The loss that ``--qat``, ``--fine-tune`` and criteria of gradients follow, for the metric of the command."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, fx
 
 from fxpasses.errors import InputError
 from fxpasses.measure.metrics import Metric
-from fxpasses.signature.outputs import tensors_of
+from fxpasses.signature.outputs import output_tensors, tensors_of
 from fxpasses.training.runs.task_loss import IGNORED, Loss
 
 _UNLABELLED = 255
 """Label of pixels that ``miou`` leaves out."""
 
 
-def loss_for(metric: Metric | None, *, plain: bool) -> Loss | None:
+def loss_for(metric: Metric | None, graph: fx.GraphModule) -> Loss | None:
     """The loss for a metric; None for cross-entropy with distillation, which classes of a single output are trained by.
 
     Args:
         metric: None for top-1 of the first output.
-        plain: whether the model returns one tensor.
+        graph: the captured model.
 
     Raises:
         InputError: no loss follows from the metric.
     """
-    if plain and (metric is None or metric.classes):
+    if (metric is None or metric.classes) and [output.keys for output in output_tensors(graph)] == [()]:
         return None
     if metric is None or metric.classes or metric.name == "miou":
         return lambda outputs, labels: F.cross_entropy(_measured(metric, outputs), _counted(labels))
@@ -36,8 +36,8 @@ def loss_for(metric: Metric | None, *, plain: bool) -> Loss | None:
     if metric.name == "mae":
         return lambda outputs, labels: F.l1_loss(*_alike(_measured(metric, outputs), labels))
     raise InputError(
-        f"`qat` with the metric {metric.name}",
-        why="training needs a loss, and none follows from that metric",
+        f"training with the metric {metric.name}",
+        why="it needs a loss, and none follows from that metric",
         fix="train in Python with a loss of your own: fxpasses.train_quantized(model, inputs, loader, loss=...)",
     )
 
