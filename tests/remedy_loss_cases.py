@@ -45,7 +45,7 @@ LOSS_CASES: dict[str, Case] = {
         lambda _: _run(_squares).step(),
     ),
     "fxpasses/cli/jobs/task_losses.py:loss_for": (
-        lambda _: loss_for(metric_named("f1"), float_graph()),
+        lambda _: loss_for(metric_named("wer"), float_graph()),
         "fxpasses.train_quantized(model, inputs, loader, loss=...)",
         lambda _: fxpasses.train_quantized(
             small(), images(1), labelled(), settings=SHORT, calibration=calibration(), loss=_squares

@@ -161,12 +161,12 @@ PRUNED_CASES: dict[str, Case] = {
 
 
 METRIC_CASES: dict[str, Case] = {
-    f"{SUMS}:_segmentation": (
+    f"{SUMS}:pixel_classes": (
         lambda _: miou(torch.zeros(1, 2, 2)),
         "give whole numbers as labels",
         lambda _: miou(whole_numbers(1, 2, 2)),
     ),
-    f"{SUMS}:_segmentation#2": (
+    f"{SUMS}:pixel_classes#2": (
         lambda _: miou(whole_numbers(1, 8), torch.zeros(1, 3, 4)),
         "give labels of the output's size",
         lambda _: miou(whole_numbers(1, 4), torch.zeros(1, 3, 4)),

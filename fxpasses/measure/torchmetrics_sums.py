@@ -19,7 +19,7 @@ from .metric_sums import required_labels
 
 UNLABELLED = 255
 """Label of pixels without a class, as in Pascal VOC and Cityscapes."""
-_IGNORED = -1
+IGNORED = -1
 Batch = tuple[Any, Any]
 
 
@@ -82,15 +82,16 @@ def mean_iou() -> TorchmetricsSums:
 
     Logits of another height and width are scaled to the labels', bilinearly, as segmentation nets are evaluated.
     """
-    return TorchmetricsSums(_jaccard, _segmentation, lambda found: 100 * float(found))
+    return TorchmetricsSums(_jaccard, pixel_classes, lambda found: 100 * float(found))
 
 
 def _jaccard(output: Tensor, _: Tensor) -> Any:
     kind = torchmetrics_part("classification", "MulticlassJaccardIndex")
-    return kind(num_classes=output.shape[1], ignore_index=_IGNORED)
+    return kind(num_classes=output.shape[1], ignore_index=IGNORED)
 
 
-def _segmentation(output: Tensor, labels: Any) -> Batch:
+def pixel_classes(output: Tensor, labels: Any) -> Batch:
+    """Logits at the size of the labels, and labels in which pixels that are left out are :data:`IGNORED`."""
     known = required_labels(labels, "miou")
     if output.dim() < 3 or known.dim() != output.dim() - 1 or len(known) != len(output) or known.is_floating_point():
         raise InputError(
@@ -109,7 +110,7 @@ def _segmentation(output: Tensor, labels: Any) -> Batch:
     known = known.long()
     left_out = (known < 0) | ((known == UNLABELLED) & (output.shape[1] <= UNLABELLED))
     require_classes(known[~left_out], output.shape[1], "the data")
-    return output, known.masked_fill(left_out, _IGNORED)
+    return output, known.masked_fill(left_out, IGNORED)
 
 
 def f1_score() -> TorchmetricsSums:

@@ -163,6 +163,17 @@ def test_miou_trains_the_pixels_that_it_counts() -> None:
     assert loss is not None
     counted = torch.where((labels == 255) | (labels < 0), -100, labels)
     assert torch.equal(loss(out, labels), F.cross_entropy(out, counted))
+    larger = F.interpolate(out, size=(8, 8), mode="bilinear", align_corners=False)
+    labels = torch.randint(0, 3, (2, 8, 8))
+    assert torch.equal(loss(out, labels), F.cross_entropy(larger, labels))
+
+
+def test_f1_trains_one_class_or_several() -> None:
+    out, one, several = torch.randn(4, 3), torch.arange(4) % 3, torch.randint(0, 2, (4, 3))
+    loss = loss_for(metric_named("f1"), ALONE)
+    assert loss is not None
+    assert torch.equal(loss(out, one), F.cross_entropy(out, one))
+    assert torch.equal(loss(out, several), F.binary_cross_entropy_with_logits(out, several.float()))
 
 
 def test_classes_of_one_output_keep_the_distillation() -> None:

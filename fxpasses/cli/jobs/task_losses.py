@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
 from fxpasses.errors import InputError
 from fxpasses.measure.metrics import Metric
+from fxpasses.measure.torchmetrics_sums import IGNORED, pixel_classes
 from fxpasses.signature.outputs import output_tensors, tensors_of
-from fxpasses.training.runs.task_loss import IGNORED, Loss
-
-_UNLABELLED = 255
-"""Label of pixels that ``miou`` leaves out."""
+from fxpasses.training.runs.task_loss import Loss
 
 
 def loss_for(metric: Metric | None, graph: fx.GraphModule) -> Loss | None:
@@ -29,8 +26,12 @@ def loss_for(metric: Metric | None, graph: fx.GraphModule) -> Loss | None:
     """
     if (metric is None or metric.classes) and [output.keys for output in output_tensors(graph)] == [()]:
         return None
-    if metric is None or metric.classes or metric.name == "miou":
-        return lambda outputs, labels: F.cross_entropy(_measured(metric, outputs), _counted(labels))
+    if metric is None or metric.classes:
+        return lambda outputs, labels: F.cross_entropy(_measured(metric, outputs), labels)
+    if metric.name == "miou":
+        return lambda outputs, labels: _of_pixels(_measured(metric, outputs), labels)
+    if metric.name == "f1":
+        return lambda outputs, labels: _of_one_or_several(_measured(metric, outputs), labels)
     if metric.name in ("mse", "psnr"):
         return lambda outputs, labels: F.mse_loss(*_alike(_measured(metric, outputs), labels))
     if metric.name == "mae":
@@ -46,9 +47,16 @@ def _measured(metric: Metric | None, outputs: Any) -> Tensor:
     return tensors_of(outputs)[0 if metric is None else metric.index]
 
 
-def _counted(labels: Tensor) -> Tensor:
-    """Labels in which what ``miou`` leaves out does not count."""
-    return torch.where((labels < 0) | (labels == _UNLABELLED), IGNORED, labels)
+def _of_pixels(logits: Tensor, labels: Tensor) -> Tensor:
+    scaled, known = pixel_classes(logits, labels)
+    return F.cross_entropy(scaled, known, ignore_index=IGNORED)
+
+
+def _of_one_or_several(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of one class for each sample, or of each class by itself where labels are 0 and 1 for each."""
+    if labels.shape == logits.shape:
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return F.cross_entropy(logits, labels.long())
 
 
 def _alike(output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

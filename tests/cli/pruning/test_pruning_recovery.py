@@ -101,7 +101,7 @@ def test_a_regressor_of_two_inputs_is_scored_and_fine_tuned_by_its_metric(tmp_pa
     file = tmp_path / "net.py"
     file.write_text(REGRESSOR)
     how = ("--data", f"{file}:data", "--metric", "mse@value", "--criterion", "taylor", "--ratio", "0.5", "--no-bench")
-    errors = {}
+    errors = dict[str, float]()
     for name, further in (("pruned", ()), ("tuned", ("--fine-tune", "3", "--lr", "0.05"))):
         done = fxpasses("prune", f"{file}:net", *how, *further, "--out", tmp_path / name)
         assert done.code == 0, done.err
