@@ -21,7 +21,7 @@ from fxpasses.pruning.channels.cost import Cost, cost_of
 from fxpasses.pruning.channels.kernel_multiples import channel_multiple, in_largest_multiples
 from fxpasses.pruning.channels.shrinking import shrink
 from fxpasses.pruning.dependencies.groups import Dependencies, find_dependencies
-from fxpasses.pruning.masks.data_criteria import ScoringData
+from fxpasses.pruning.masks.data_criteria import Loss, ScoringData
 from fxpasses.pruning.masks.selection import Scope
 from fxpasses.quantization.ranges.calibration import checked_batches
 from fxpasses.quantization.ranges.first_samples import first_samples
@@ -83,6 +83,7 @@ def prune(
     scope: Scope = "layer",
     layers: Sequence[str] | str | None = None,
     keep_joined: bool = False,
+    loss: Loss | None = None,
 ) -> PrunedModel:
     """Remove channels from a model, which stays as it was; what ``fxpasses prune`` does before it trains.
 
@@ -98,6 +99,8 @@ def prune(
         scope: ``"layer"`` takes the same share of every layer, ``"global"`` the lowest scores wherever they are.
         layers: only layers that these wildcards match.
         keep_joined: keep the channels that several layers make together, as those of residual streams.
+        loss: ``(outputs, labels) -> loss``, whose gradients ``taylor`` and ``movement`` take, for tasks other than
+            classes; without it, the cross-entropy of logits.
 
     Raises:
         GraphError: the model cannot be captured.
@@ -111,7 +114,7 @@ def prune(
         dependencies,
         criterion,
         lambda: _inputs(graph, _required(data, criterion)),
-        lambda: ScoringData([_labelled(graph, each, criterion) for each in _required(data, criterion)]),
+        lambda: _scoring_data([_labelled(graph, each, criterion) for each in _required(data, criterion)], loss),
     )
     removal = _chosen(dependencies, budget, scores, ChannelChoice(criterion, layers, scope, keep_joined))
     small = shrink(removal)
@@ -140,6 +143,10 @@ def _chosen(
             fix="remove more, or let more layers be pruned",
         )
     return removal
+
+
+def _scoring_data(batches: list[tuple[Any, Any]], loss: Loss | None) -> ScoringData:
+    return ScoringData(batches) if loss is None else ScoringData(batches, loss)
 
 
 def _labelled(graph: fx.GraphModule, batch: Any, criterion: str) -> tuple[Any, Tensor]:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fxpasses as fx
 from fxpasses.calls.pruned_model import PrunedModel
+from fxpasses.errors import InputError
 
 X = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -67,3 +68,15 @@ def test_narrow_layers_lose_channels_in_smaller_multiples() -> None:
 def test_a_captured_graph_is_taken_as_it_is() -> None:
     graph = fx.capture(net(), X)
     assert fx.prune(graph, X, 0.5).channels == fx.prune(net(), X, 0.5).channels
+
+
+@pytest.mark.parametrize("criterion", ["taylor", "movement"])
+def test_a_regressor_is_scored_by_its_own_loss(criterion: str) -> None:
+    """Its labels are no classes."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)).eval()
+    batches = [(x := torch.randn(16, 6), x[:, :1].tanh()) for _ in range(4)]
+    with pytest.raises(InputError, match="classes apart"):
+        fx.prune(model, batches[0][0], 0.5, batches, criterion=criterion)
+    pruned = fx.prune(model, batches[0][0], 0.5, batches, criterion=criterion, loss=nn.functional.mse_loss)
+    assert pruned.channels == {"0": (16, 32), "2": (16, 32)}
