@@ -51,6 +51,13 @@ CALL_CASES: dict[str, Case] = {
         "pass a DataLoader of (images, labels)",
         lambda _: fxpasses.prune(_wide(), X, 0.5, _labelled(), criterion="taylor"),
     ),
+    "fxpasses/pruning/masks/data_criteria.py:_cross_entropy": (
+        lambda _: fxpasses.prune(_wide(), X, 0.5, [(X, torch.rand(2, 3))], criterion="taylor"),
+        "pass the loss of the task",
+        lambda _: fxpasses.prune(
+            _wide(), X, 0.5, [(X, torch.rand(2, 3))], criterion="taylor", loss=nn.functional.mse_loss
+        ),
+    ),
     "fxpasses/calls/pruned_model.py:_required": (
         lambda _: fxpasses.prune(_wide(), X, 0.5, criterion="surgeon"),
         "criterion='l1'",

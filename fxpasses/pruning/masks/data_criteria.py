@@ -26,6 +26,14 @@ Loss = Callable[[Any, Tensor], Tensor]
 
 
 def _cross_entropy(logits: Any, labels: Tensor) -> Tensor:
+    fits = isinstance(logits, Tensor) and logits.dim() > 1 and labels.shape == logits[:, 0].shape
+    if not fits or labels.is_floating_point():
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"no cross-entropy of outputs {found} and labels {labels.dtype} {list(labels.shape)}",
+            why="it takes logits [B, classes, ...] and whole numbers [B, ...]",
+            fix="pass the loss of the task: fx.prune(..., loss=lambda outputs, labels: ...)",
+        )
     require_classes(labels, logits.shape[1], "the data")
     return F.cross_entropy(logits, labels)
 
