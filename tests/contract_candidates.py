@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 
+import torch
 from torch import fx
 
-from fxpasses.graph.edit import operator_name
+from fxpasses.graph.edit import is_floating_point, operator_name
 from fxpasses.graph.operator_table import VOCABULARY
 from fxpasses.graph.shapes import shape_of
 
@@ -20,6 +22,22 @@ def identities_of(gm: fx.GraphModule) -> set[str]:
     identities = {n.name for n, found in spelled if found is not None and found[0].name == "identity"}
     pools = [n for n in gm.graph.nodes if operator_name(gm, n) == "adaptive_avg_pool2d"]
     return identities | {n.name for n in pools if shape_of(n) == shape_of(n.all_input_nodes[0])}
+
+
+def constants_added_or_multiplied(gm: fx.GraphModule) -> set[str]:
+    """Sums, differences, products and quotients of one tensor that is computed, and one number or stored tensor."""
+    found = set()
+    for node in gm.graph.nodes:
+        reversed_ones = (operator.sub, torch.rsub, torch.ops.aten.rsub.Scalar, torch.ops.aten.rsub.Tensor)
+        name = "sub" if node.target in reversed_ones else operator_name(gm, node)
+        if name not in ("add", "sub", "mul", "div") or node.kwargs or not is_floating_point(node):
+            continue
+        computed = [a for a in node.args if isinstance(a, fx.Node) and a.op != "get_attr"]
+        stored = [a for a in node.args if isinstance(a, fx.Node) and a.op == "get_attr"]
+        numbers = [a for a in node.args if isinstance(a, (int, float))]
+        if len(computed) == 1 and len(stored) + len(numbers) == 1 and shape_of(computed[0]) == shape_of(node):
+            found.add(node.name)
+    return found
 
 
 def clips_in_a_row(gm: fx.GraphModule) -> set[str]:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from contract_candidates import (
     clips_in_a_row,
+    constants_added_or_multiplied,
     headless_attention,
     identities_of,
     masked_attention,
@@ -42,6 +43,7 @@ from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
 from fxpasses.passes.attention_rank import give_attention_a_head, join_attention_windows
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
+from fxpasses.passes.constants import fold_constants_ahead, fold_constants_behind
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
@@ -98,6 +100,8 @@ CONTRACTS: dict[str, Contract] = {
         Contract(adaptive_to_plain_pool, Promise.ROUNDING, windowed_pools),
         Contract(fold_batch_norm, Promise.ROUNDING, named("batch_norm")),
         Contract(fold_batch_norm_forward, Promise.ROUNDING, named("batch_norm")),
+        Contract(fold_constants_behind, Promise.ROUNDING, constants_added_or_multiplied),
+        Contract(fold_constants_ahead, Promise.ROUNDING, constants_added_or_multiplied),
         Contract(merge_clips, Promise.EXACT, clips_in_a_row),
         Contract(batch_norm_to_conv, Promise.ROUNDING, named("batch_norm")),
         Contract(channel_pad_to_conv, Promise.EXACT, named("pad")),

@@ -9,6 +9,7 @@ from .attention import open_attention
 from .attention_masks import drop_open_masks
 from .attention_rank import give_attention_a_head, join_attention_windows
 from .batch_norm import fold_batch_norm, fold_batch_norm_forward
+from .constants import fold_constants_ahead, fold_constants_behind
 from .equal_calls import merge_equal_calls
 from .identities import drop_identities, merge_clips
 from .pooling import adaptive_to_plain_pool, mean_to_pool
@@ -24,13 +25,17 @@ FUSION: tuple[Pass, ...] = (
     merge_equal_calls,
     fold_batch_norm,
     fold_batch_norm_forward,
+    fold_constants_behind,
+    fold_constants_ahead,
     merge_clips,
 )
 """The passes of :func:`fuse`, in order."""
 
 
 def fuse(gm: fx.GraphModule) -> fx.GraphModule:
-    """Fold BatchNorm, drop operators without effect, and give pools and clamps one form. Equal up to float rounding.
+    """Fold BatchNorm and constants into layers, drop operators without effect, give pools and clamps one form.
+
+    Equal up to float rounding.
 
     Returns a new FLOAT graph; ``fxpasses.graph.pass_runner.pass_logs(graph)`` lists the changes, and the reasons for
     skips.

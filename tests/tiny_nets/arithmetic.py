@@ -94,6 +94,8 @@ ARITHMETIC: tuple[TinyNet, ...] = (
     tiny("sub", lambda: OneInput(lambda net, x: net.a(x) - torch.sub(net.b(x), x[:, :1]), **_two_convs())),
     tiny("scalars", lambda: OneInput(
         lambda net, x: 2 * (net.a(x) + 0.5) - (1 - net.b(x)) / 4 + (3 + net.a(x)) * -0.5, **_two_convs())),
+    tiny("scaled_input", lambda: OneInput(
+        lambda net, x: net.last(F.relu(net.a((x - 0.5) * 0.25)) * 3), a=conv(), last=conv(8, 3))),
     tiny("negation", lambda: OneInput(lambda net, x: -net.a(x) + torch.neg(net.b(x)), **_two_convs())),
     tiny("constant_added", lambda: OneInput(
         lambda net, x: net.a(x) + net.position, a=conv(padding=1), position=torch.randn(8, 9, 7) / 2)),

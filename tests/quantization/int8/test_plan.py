@@ -52,8 +52,8 @@ def test_planning_changes_nothing(name: str) -> None:
 
 
 REASONS: dict[str, tuple[Body, str]] = {
-    "add_number": (lambda net, x: net.a(x) + 2, "one operand is a number, not a tensor"),
-    "mul_number": (lambda net, x: net.a(x) * 2.5, "one operand is a number, not a tensor"),
+    "add_number": (lambda net, x: net.a(x).relu() + 2, "one operand is a number, not a tensor"),
+    "mul_number": (lambda net, x: net.a(x).relu() * 2.5, "one operand is a number, not a tensor"),
     "add_batch_size": (lambda net, x: net.a(x) + x.size(0), "one operand is a number, not a tensor"),
     "add_integers": (lambda net, x: net.a(x) + net.whole, "one operand is no float32 tensor"),
     "add_double": (lambda net, x: torch.add(net.a(x), net.b(x), alpha=2), "it adds a multiple of its second operand"),

@@ -56,9 +56,9 @@ def _gated(net: Any, x: Tensor) -> Tensor:
 
 
 def _scaled_twice(net: Any, x: Tensor) -> Tensor:
-    """Two products on one lattice, as in ConvNeXt's layer scale."""
-    y = net.a(x) * net.gamma + x
-    out: Tensor = net.b(y) * net.gamma + y
+    """Two products on one lattice, with factors that no layer can take."""
+    y = F.relu(net.a(x)) * net.gamma + x
+    out: Tensor = F.relu(net.b(y)) * net.gamma + y
     return out
 
 
