@@ -43,7 +43,7 @@ from fxpasses.passes.attention import open_attention
 from fxpasses.passes.attention_masks import drop_open_masks
 from fxpasses.passes.attention_rank import give_attention_a_head, join_attention_windows
 from fxpasses.passes.batch_norm import fold_batch_norm, fold_batch_norm_forward
-from fxpasses.passes.constants import fold_constants_ahead, fold_constants_behind
+from fxpasses.passes.constant_arithmetic import fold_constants_ahead, fold_constants_behind
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool

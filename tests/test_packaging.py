@@ -54,6 +54,7 @@ LARGE_FUNCTIONS = {
     ("fxpasses/precision/recurrent_ops.py", "_gru_dynamic"): "the operator's own arguments",
     ("fxpasses/pruning/channels/budget.py", "choose_within"): "what choose_channels is told, and the budget",
     ("fxpasses/training/runs/whole_run.py", "train_quantized"): "all of training in one call, settings by keyword",
+    ("fxpasses/calls/pruned_model.py", "prune"): "all of pruning in one call, settings by keyword",
 }
 """Functions that may be longer or take more parameters, each with the reason."""
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}

@@ -226,3 +226,17 @@ BOUNDS: dict[str, Callable[[fx.Node], tuple[float, float] | None]] = {
     "clip": _clip_numbers,
 }
 """By operator: the constant bounds between which a call keeps its input; None if they are not constant."""
+
+
+def order_of(node: fx.Node, rank: int) -> list[int]:
+    """The input dimension that becomes each output dimension of a permute or transpose; empty if it is computed."""
+    settings = node.kwargs
+    if "dims" in settings:
+        dims = settings["dims"]
+        return [d % rank for d in dims if isinstance(d, int)] if isinstance(dims, (tuple, list)) else []
+    a, b = settings.get("dim0"), settings.get("dim1")
+    if not isinstance(a, int) or not isinstance(b, int):
+        return []
+    order = list(range(rank))
+    order[a % rank], order[b % rank] = order[b % rank], order[a % rank]
+    return order

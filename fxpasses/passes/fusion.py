@@ -9,7 +9,7 @@ from .attention import open_attention
 from .attention_masks import drop_open_masks
 from .attention_rank import give_attention_a_head, join_attention_windows
 from .batch_norm import fold_batch_norm, fold_batch_norm_forward
-from .constants import fold_constants_ahead, fold_constants_behind
+from .constant_arithmetic import fold_constants_ahead, fold_constants_behind
 from .equal_calls import merge_equal_calls
 from .identities import drop_identities, merge_clips
 from .pooling import adaptive_to_plain_pool, mean_to_pool

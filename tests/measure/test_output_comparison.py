@@ -32,7 +32,7 @@ def compared(spoil: Callable[[Tensor], Tensor]) -> list[PartScore]:
     graph = fxpasses.fuse(fxpasses.capture(net, x))
 
     def int8(*inputs: Any) -> Tensor:
-        return spoil(net(*inputs))
+        return spoil(graph(*inputs))
 
     return compare_outputs(graph, int8, [(x[:2],), (x[2:],)])
 

@@ -63,17 +63,16 @@ def _fine_tune(
 ) -> None:
     graph, account, task = pruned.graph, pruned.account, loss_for(metric, pruned.graph)
     distills = settings.distill and task is None  # the outputs of other tasks are no logits
+    loss = Distillation(dense) if distills else None if task is None else TaskLoss(task)
     for network in (graph, dense):
         network.to(memory_format=torch.channels_last)  # faster on CPUs
-    total = settings.epochs * data.calibration_images
+    total, how = settings.epochs * data.calibration_images, {"augment": settings.augment, "several_inputs": True}
     with terminal.step(f"fine-tune {settings.epochs} epochs", total) as step:
 
         def one_epoch(epoch: int) -> Iterator[tuple[Any, Tensor]]:
             if epoch and settings.schedule != "one-shot":
                 replace_masks(graph, masks_at(graph, settings, epoch, data, metric))
-            seed = settings.seed + epoch
-            how = {"augment": settings.augment, "several_inputs": True}
-            for inputs, labels in training_batches(data, FINE_TUNING_BATCH, seed, **how):
+            for inputs, labels in training_batches(data, FINE_TUNING_BATCH, settings.seed + epoch, **how):
                 yield inputs, labels
                 step.advance(len(labels))
 
@@ -81,7 +80,7 @@ def _fine_tune(
             graph,
             one_epoch,
             _config(settings),
-            loss=Distillation(dense) if distills else None if task is None else TaskLoss(task),
+            loss=loss,
             after_step=lambda: reapply_masks(graph),
             images_per_epoch=data.calibration_images,
         )
@@ -89,10 +88,14 @@ def _fine_tune(
         network.to(memory_format=torch.contiguous_format)
     if not settings.is_structured:
         account["sparsity"] = masked_shares(masks_of(graph))
-    account["fine_tuning"] = {
+    account["fine_tuning"] = _account(settings, distills)
+
+
+def _account(settings: Pruning, distilled: bool) -> dict[str, Any]:
+    return {
         "epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
-        "distilled": distills,
+        "distilled": distilled,
         "augmented": settings.augment,
         "bf16": settings.bf16,
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from ...graph.edit import operator_of
+from ...graph.edit import operator_of, order_of
 from ...graph.operators import Trait
 from ...graph.shapes import is_float_tensor, shape_of
 from ...signature.outputs import output_tensors
@@ -141,25 +141,11 @@ def _moved_from(gm: fx.GraphModule, node: fx.Node) -> tuple[fx.Node | None, Move
         full = [s for s in sources if shape_of(s) == shape]
         return (full[0], dict) if len(full) == 1 else (None, dict)
     if Trait.REORDERS in operator.traits:
-        order = _order(node, len(given))
+        order = order_of(node, len(given))
         return (source, lambda spans: {order.index(d): s for d, s in spans.items()}) if order else (None, dict)
     if Trait.RESHAPES in operator.traits:
         return source, lambda spans: _reshaped(spans, given, shape)
     return None, dict
-
-
-def _order(node: fx.Node, rank: int) -> list[int]:
-    """The input dimension that becomes each output dimension; empty if this is computed in the graph."""
-    settings = node.kwargs
-    if "dims" in settings:
-        dims = settings["dims"]
-        return [d % rank for d in dims if isinstance(d, int)] if isinstance(dims, (tuple, list)) else []
-    a, b = settings.get("dim0"), settings.get("dim1")
-    if not isinstance(a, int) or not isinstance(b, int):
-        return []
-    order = list(range(rank))
-    order[a % rank], order[b % rank] = order[b % rank], order[a % rank]
-    return order
 
 
 def _reshaped(spans: Mapping[int, Span], old: tuple[int, ...], new: tuple[int, ...]) -> dict[int, Span] | None:

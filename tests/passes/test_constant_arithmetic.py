@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import fxpasses
 from fxpasses.graph.pass_runner import run_passes
-from fxpasses.passes.constants import fold_constants_ahead, fold_constants_behind
+from fxpasses.passes.constant_arithmetic import fold_constants_ahead, fold_constants_behind
 
 Body = Callable[[Any, Tensor], Tensor]
 X = (2, 4, 9, 7)
@@ -27,6 +27,10 @@ BEHIND: dict[str, tuple[Body, int]] = {
     "a buffer of one number": (lambda n, x: n.conv(x) - n.one, 1),
     "of a transposed convolution": (lambda n, x: n.up(x) * n.gamma, 1),
     "of the last dimension of a linear layer": (lambda n, x: n.linear(x.permute(0, 2, 3, 1)) * n.scale + n.scale, 2),
+    "behind a layer whose output is permuted": (
+        lambda n, x: n.gamma * n.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).transpose(2, 3),
+        1,
+    ),
     "behind a BatchNorm": (lambda n, x: n.norm(n.conv(x)) * n.gamma, 1),
 }
 AHEAD: dict[str, tuple[Body, int]] = {

@@ -12,7 +12,8 @@ import operator
 import torch
 from torch import Tensor, fx
 
-from ..graph.edit import bypass, is_finite, is_floating_point, operator_name
+from ..graph.edit import bypass, has_trait, is_finite, is_floating_point, only_reader, operator_name, order_of
+from ..graph.operators import Trait
 from ..graph.ownership import drop_unread_tensors, tensor_at
 from ..graph.pass_runner import PassResult
 from ..graph.shapes import shape_of
@@ -36,15 +37,15 @@ def fold_constants_behind(gm: fx.GraphModule) -> PassResult:
     """Fold each such operator into the convolution or linear layer before it."""
     result = PassResult()
     for node in _candidates(gm):
-        source = _value(gm, node)
-        why = why_not_behind(gm, source, node)
-        affine = None if why else _affine(gm, node, _channel_axis(gm, source, node))
+        layer, moves = _made_by(gm, _value(gm, node))
+        why = why_not_behind(gm, layer, moves[0] if moves else node)
+        affine = None if why else _affine(gm, node, _axis_behind(gm, layer, moves))
         if why or affine is None:
-            result.skip(node, why or f"its constant is not one number per channel of {source.name}, or not finite")
+            result.skip(node, why or f"its constant is not one number per channel of {layer.name}, or not finite")
             continue
-        scale_layer(gm, source, affine)
-        result.fold(node, source)
-        _drop(gm, node, source)
+        scale_layer(gm, layer, affine)
+        result.fold(node, layer)
+        _drop(gm, node, _value(gm, node))
     return result
 
 
@@ -102,18 +103,40 @@ def _value(gm: fx.GraphModule, node: fx.Node) -> fx.Node:
     return value
 
 
-def _channel_axis(gm: fx.GraphModule, layer: fx.Node, node: fx.Node) -> int:
+def _made_by(gm: fx.GraphModule, value: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
+    """The node that computes a value, and what brings its dimensions into another order on the way, in order."""
+    moves: list[fx.Node] = []
+    while has_trait(gm, value, Trait.REORDERS) and only_reader(value) is not None and value.all_input_nodes:
+        moves.insert(0, value)
+        value = value.all_input_nodes[0]
+    return value, moves
+
+
+def _axis_behind(gm: fx.GraphModule, layer: fx.Node, moves: list[fx.Node]) -> int | None:
+    """The dimension in which a layer's channels are after moves; None if that is computed in the graph."""
+    axis, rank = _channel_axis(gm, layer, layer), len(shape_of(layer) or ())
+    for move in moves:
+        order = order_of(move, rank)
+        if not order:
+            return None
+        axis = order.index(axis)
+    return axis
+
+
+def _channel_axis(gm: fx.GraphModule, layer: fx.Node, tensor: fx.Node) -> int:
     """The dimension of a tensor in which a layer that reads or makes it has its channels."""
-    rank = len(shape_of(node) or ())
+    rank = len(shape_of(tensor) or ())
     if not is_convolution(gm, layer):
         return rank - 1
     kernel = getattr(gm.get_submodule(str(layer.target)), "kernel_size", ())
     return rank - 1 - len(kernel)
 
 
-def _affine(gm: fx.GraphModule, node: fx.Node, axis: int) -> Affine | None:
+def _affine(gm: fx.GraphModule, node: fx.Node, axis: int | None) -> Affine | None:
     """The operator as a map of each channel; None if its constant varies otherwise, or a number is not finite."""
     shape = shape_of(node) or ()
+    if axis is None:
+        return None
     constant = next(c for argument in node.args if (c := _constant(gm, argument)) is not None)
     own = [1] * (len(shape) - constant.dim()) + list(constant.shape)
     if any(size != 1 for dim, size in enumerate(own) if dim != axis):
