@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ class Agreement:
         self.values += whole.numel()
         self.differing += int((whole > 0).sum())
         self.max_lsb = max(self.max_lsb, int(whole.max())) if whole.numel() else self.max_lsb
+
+    def add_integers(self, found: Tensor, exact: Tensor) -> None:
+        """Add the difference of two tensors of integers, which are mostly equal."""
+        if found.dtype == exact.dtype and torch.equal(found, exact):
+            self.values += found.numel()
+        else:
+            self.add(found.to(torch.int32) - exact.to(torch.int32))
 
 
 @dataclass
@@ -215,36 +223,40 @@ class _Comparison:
             agreement = self.report.reference.setdefault(runtime, Agreement())
             for a, b, lsb in zip(outputs, exact, self.lsbs, strict=True):
                 agreement.add(_steps(a, b, lsb))
-        found = {"torch": torch_integers(self.torch_module, inputs), "onnxruntime": self.onnx.integers(inputs)}
         by_name: dict[tuple[str, str], NodeAgreement] = {(n.node, n.runtime): n for n in self.report.nodes}
-        for runtime, integers in found.items():
-            for node, steps in _OnEqualInputs(self.reference, integers).differences(inputs).items():
-                entry = by_name.setdefault((node, runtime), NodeAgreement(node, runtime))
-                entry.agreement.add(steps)
+        runtimes: dict[str, Callable[[tuple[Any, ...]], dict[str, Tensor]]] = {
+            "torch": partial(torch_integers, self.torch_module),
+            "onnxruntime": self.onnx.integers,
+        }
+        for runtime, integers in runtimes.items():  # one after the other: those of a large net take gigabytes
+
+            def add(node: str, found: Tensor, exact: Tensor, runtime: str = runtime) -> None:
+                by_name.setdefault((node, runtime), NodeAgreement(node, runtime)).agreement.add_integers(found, exact)
+
+            _OnEqualInputs(self.reference, integers(inputs), add).run(*inputs)
         order = [n.meta[INT8_NAME] for n in self.reference.graph.nodes if INT8_NAME in n.meta]
         rank = {name: i for i, name in enumerate(order)}
         self.report.nodes = sorted(by_name.values(), key=lambda n: rank[n.node])
 
 
 class _OnEqualInputs(fx.Interpreter):
-    """Runs exact arithmetic, but replaces every integer tensor by the one that a runtime computed."""
+    """Runs exact arithmetic, but replaces every integer tensor by the one that a runtime computed.
 
-    def __init__(self, reference: fx.GraphModule, found: dict[str, Tensor]) -> None:
+    ``on_tensor`` gets each name, the integers of the runtime, and the exact ones.
+    """
+
+    def __init__(
+        self, reference: fx.GraphModule, found: dict[str, Tensor], on_tensor: Callable[[str, Tensor, Tensor], None]
+    ) -> None:
         super().__init__(reference)
-        self._found = found
-        self._steps: dict[str, Tensor] = {}
-
-    def differences(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
-        """The difference ``found - exact`` of each integer tensor, in graph order."""
-        self.run(*inputs)
-        return self._steps
+        self._found, self._on_tensor = found, on_tensor
 
     def run_node(self, n: fx.Node) -> Any:
         exact = super().run_node(n)
-        found = self._found.get(n.meta.get(INT8_NAME, ""))
+        found = self._found.pop(n.meta.get(INT8_NAME, ""), None)
         if found is None:
             return exact
-        self._steps[n.meta[INT8_NAME]] = found.to(torch.int32) - exact.to(torch.int32)
+        self._on_tensor(n.meta[INT8_NAME], found, exact)
         return found
 
 
