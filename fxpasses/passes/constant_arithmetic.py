@@ -44,8 +44,8 @@ def fold_constants_behind(gm: fx.GraphModule) -> PassResult:
             result.skip(node, why or f"its constant is not one number per channel of {layer.name}, or not finite")
             continue
         scale_layer(gm, layer, affine)
-        result.fold(node, layer)
-        _drop(gm, node, _value(gm, node))
+        with_it = _drop(gm, node)
+        result.change(node, f"becomes part of {layer.name}, before it{with_it}")
     return result
 
 
@@ -62,8 +62,8 @@ def fold_constants_ahead(gm: fx.GraphModule) -> PassResult:
             result.skip(node, why or "its constant is not one number per channel of its reader, or not finite")
             continue
         scale_reader(gm, reader, affine)
-        result.change(node, f"folded into {reader.name}, which reads it")
-        _drop(gm, node, _value(gm, node))
+        with_it = _drop(gm, node)
+        result.change(node, f"becomes part of {reader.name}, which reads it{with_it}")
     return result
 
 
@@ -161,10 +161,13 @@ def _affine(gm: fx.GraphModule, node: fx.Node, axis: int | None) -> Affine | Non
     return affine if is_finite(*narrow) else None
 
 
-def _drop(gm: fx.GraphModule, node: fx.Node, value: fx.Node) -> None:
+def _drop(gm: fx.GraphModule, node: fx.Node) -> str:
+    """Take a node out, with its constant if nothing else reads that; the text that says so."""
+    value = _value(gm, node)
     constants = [n for n in node.all_input_nodes if n is not value]
     bypass(gm, node, value)
-    for constant in constants:
-        if not constant.users:
-            gm.graph.erase_node(constant)
+    unread = [constant for constant in constants if not constant.users]
+    for constant in unread:
+        gm.graph.erase_node(constant)
     drop_unread_tensors(gm)
+    return "".join(f", with {constant.name}" for constant in unread)
