@@ -164,7 +164,7 @@ TRAINING_CASES: dict[str, Case] = {
         lambda _: check_training_bits("weight_bits", 2),
     ),
     "fxpasses/training/config.py:__post_init__": (
-        lambda _: TrainingConfig(ranges="guessed"),  # type: ignore[arg-type]
+        lambda _: TrainingConfig(ranges="guessed"),  # type: ignore[arg-type]  # no such ranges
         "'learned' or 'observed'",
         lambda _: TrainingConfig(ranges="observed"),
     ),

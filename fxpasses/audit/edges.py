@@ -7,7 +7,9 @@ dequantized" may be true even with another operator in between.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
 from .onnx_graph import INT8, INT16, UINT8, UINT16, Grid, Node, OnnxGraph
 
@@ -124,33 +126,37 @@ class Edges:
 
         Equal nodes are one node with several readers, through which nothing moves.
         """
-        tensor = node.input(0)
+        tensor, values = node.input(0), self._values
         if tensor in self.graph.inputs:
-            readers = self._live_readers(tensor)
-            return not any(self._equal(node, reader) for reader in readers if reader is not node)
-        maker = self.graph.producer.get(tensor)
-        twins = [] if maker is None else [n for n in self.graph.nodes if n is not maker and self._equal(n, maker)]
-        made = [tensor, *(twin.outputs[0] for twin in twins)]
+            others = [reader for reader in self._live_readers(tensor) if reader is not node]
+            return not any(values[reader.outputs[0]] == values[node.outputs[0]] for reader in others)
+        made = [
+            other for other, value in values.items() if value == values.get(tensor) and other in self.graph.producer
+        ]
         readers = [reader for one in made for reader in self._live_readers(one)]
+        maker = self.graph.producer.get(tensor)
         if maker is not None and maker.op == "Transpose":  # Shape then reads what the Transpose reads
             readers = [reader for reader in readers if reader.op != "Shape"]
         return tensor not in self.graph.outputs and len(readers) == 1
 
-    def _equal(self, a: Node, b: Node) -> bool:
-        """Whether two nodes compute the same, so that onnxruntime keeps one of them."""
-        if (a.op, a.attributes, len(a.inputs)) != (b.op, b.attributes, len(b.inputs)):
-            return False
-        return all(self._equal_tensors(x, y) for x, y in zip(a.inputs, b.inputs, strict=True))
+    @cached_property
+    def _values(self) -> dict[str, int]:
+        """A number for each tensor; the same for two if nodes compute them alike, so that onnxruntime keeps one."""
+        known: dict[Hashable, int] = {}
+        found: dict[str, int] = {}
 
-    def _equal_tensors(self, x: str, y: str) -> bool:
-        if x == y:
-            return True
-        values, makers = [self.graph.value(t) for t in (x, y)], [self.graph.producer.get(t) for t in (x, y)]
-        if values[0] is not None and values[1] is not None:
-            return values[0].shape == values[1].shape and bool((values[0] == values[1]).all())
-        if makers[0] is None or makers[1] is None:
-            return False
-        return [*makers[0].outputs].index(x) == [*makers[1].outputs].index(y) and self._equal(makers[0], makers[1])
+        def number(tensor: str) -> int:
+            if tensor not in found:  # a constant, an input of the graph, or the empty name of an input left out
+                value = self.graph.value(tensor)
+                key = tensor if value is None else (str(value.dtype), value.shape, value.tobytes())
+                found[tensor] = known.setdefault(key, len(known))
+            return found[tensor]
+
+        for node in self.graph.nodes:
+            call = (node.op, node.domain, repr(sorted(node.attributes.items())), *map(number, node.inputs))
+            for place, output in enumerate(node.outputs):
+                found[output] = known.setdefault((call, place), len(known))
+        return found
 
     def _vanishes_as_constant(self, shape: Node) -> bool:
         """Whether a Shape is gone before anything moves: its result is known, or gives the sizes of Reshapes of the

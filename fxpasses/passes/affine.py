@@ -69,9 +69,11 @@ def reader_ahead(gm: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     reader = only_reader(node)
     if reader is None or not has_trait(gm, reader, Trait.FILLS) or reader.kwargs.get("mode", "constant") == "constant":
         return reader
-    amounts, shape = reader.kwargs["pad"], shape_of(node) or ()
+    amounts, shape, behind = reader.kwargs["pad"], shape_of(node) or (), only_reader(reader)
     in_space = isinstance(amounts, (tuple, list)) and len(amounts) <= 2 * (len(shape) - 2)
-    return only_reader(reader) if in_space else reader
+    # a linear layer has its channels last, where a convolution has space
+    convolves = behind is not None and behind.op == "call_module" and is_convolution(gm, behind)
+    return behind if in_space and convolves else reader
 
 
 def is_convolution(gm: fx.GraphModule, node: fx.Node) -> bool:

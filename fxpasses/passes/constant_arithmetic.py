@@ -46,6 +46,7 @@ def fold_constants_behind(gm: fx.GraphModule) -> PassResult:
         scale_layer(gm, layer, affine)
         with_it = _drop(gm, node)
         result.change(node, f"becomes part of {layer.name}, before it{with_it}")
+    drop_unread_tensors(gm)
     return result
 
 
@@ -64,6 +65,7 @@ def fold_constants_ahead(gm: fx.GraphModule) -> PassResult:
         scale_reader(gm, reader, affine)
         with_it = _drop(gm, node)
         result.change(node, f"becomes part of {reader.name}, which reads it{with_it}")
+    drop_unread_tensors(gm)
     return result
 
 
@@ -76,7 +78,7 @@ def _candidates(gm: fx.GraphModule) -> list[fx.Node]:
         and is_floating_point(node)
         and not node.kwargs
         and len(node.args) == 2
-        and sum(_constant(gm, argument) is not None for argument in node.args) == 1
+        and sum(_is_constant(gm, argument) for argument in node.args) == 1
         and shape_of(_value(gm, node)) == shape_of(node)
     ]
 
@@ -88,17 +90,27 @@ def _operator(gm: fx.GraphModule, node: fx.Node) -> str | None:
     return "rsub" if node.target in _REVERSED else operator_name(gm, node)
 
 
-def _constant(gm: fx.GraphModule, argument: object) -> Tensor | None:
-    """A number, or a parameter or buffer of floating point numbers, as float64; None for anything else."""
-    if isinstance(argument, (int, float)) and not isinstance(argument, bool):
-        return torch.tensor(float(argument), dtype=torch.float64)
-    found = tensor_at(gm, str(argument.target)) if isinstance(argument, fx.Node) and argument.op == "get_attr" else None
-    return found.detach().double() if found is not None and found.is_floating_point() else None
+def _is_constant(gm: fx.GraphModule, argument: object) -> bool:
+    """Whether an argument is a number, or a parameter or buffer of floating point numbers."""
+    if not isinstance(argument, fx.Node):
+        return isinstance(argument, (int, float)) and not isinstance(argument, bool)
+    found = tensor_at(gm, str(argument.target)) if argument.op == "get_attr" else None
+    return found is not None and found.is_floating_point()
+
+
+def _constant(gm: fx.GraphModule, node: fx.Node) -> Tensor:
+    """The constant argument, float64."""
+    (argument,) = [argument for argument in node.args if _is_constant(gm, argument)]
+    if not isinstance(argument, fx.Node):
+        return torch.tensor(argument, dtype=torch.float64)
+    found = tensor_at(gm, str(argument.target))
+    assert found is not None
+    return found.detach().double()
 
 
 def _value(gm: fx.GraphModule, node: fx.Node) -> fx.Node:
     """The argument that is not constant."""
-    (value,) = [argument for argument in node.args if _constant(gm, argument) is None]
+    (value,) = [argument for argument in node.args if not _is_constant(gm, argument)]
     assert isinstance(value, fx.Node)
     return value
 
@@ -137,12 +149,12 @@ def _affine(gm: fx.GraphModule, node: fx.Node, axis: int | None) -> Affine | Non
     shape = shape_of(node) or ()
     if axis is None:
         return None
-    constant = next(c for argument in node.args if (c := _constant(gm, argument)) is not None)
+    constant = _constant(gm, node)
     own = [1] * (len(shape) - constant.dim()) + list(constant.shape)
     if any(size != 1 for dim, size in enumerate(own) if dim != axis):
         return None
     values = constant.reshape(-1).expand(shape[axis])
-    is_first = _constant(gm, node.args[0]) is not None
+    is_first = _is_constant(gm, node.args[0])
     one, none = torch.ones_like(values), torch.zeros_like(values)
     match _operator(gm, node), is_first:
         case "mul", _:
@@ -169,5 +181,4 @@ def _drop(gm: fx.GraphModule, node: fx.Node) -> str:
     unread = [constant for constant in constants if not constant.users]
     for constant in unread:
         gm.graph.erase_node(constant)
-    drop_unread_tensors(gm)
     return "".join(f", with {constant.name}" for constant in unread)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ..errors import InputError
 
+LABEL_KEYS = frozenset({"label", "labels"})
+"""Keys of labels in dicts from tokenizers and their collators."""
 LARGEST = 2.0**62
 """Largest label: far above any number of classes, and still exact as int64."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fxpasses.callers_code import told_as_the_callers
 from fxpasses.errors import InputError
-from fxpasses.signature.label_check import as_classes, require_classes
+from fxpasses.signature.label_check import LABEL_KEYS, as_classes, require_classes
 
 from ..model_input import InputShape, TakesInput, in_front, shape_text, without_dim
 
@@ -20,7 +20,6 @@ Batch = tuple[Any, Any]
 """Inputs, a tensor or a tuple of them, and labels: a tensor, None, or a list if a metric takes one."""
 COUNTED = 16_384
 """Number of images, or of empty batches, after which data without a length counts as endless."""
-_LABELS = ("labels", "label")
 _DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
@@ -138,9 +137,10 @@ def parts_of_batch(batch: object, count: int, names: tuple[str, ...] = ()) -> tu
     ``label``; ``(dict, labels)`` is allowed, too.
     """
     if isinstance(batch, Mapping):
-        labels = next((batch[name] for name in _LABELS if name in batch and name not in names), None)
+        keys = sorted((LABEL_KEYS & batch.keys()) - set(names))
         named = tuple(batch[name] for name in names if name in batch)
-        return named or tuple(value for name, value in batch.items() if name not in _LABELS), labels
+        inputs = named or tuple(value for name, value in batch.items() if name not in LABEL_KEYS)
+        return inputs, batch[keys[-1]] if keys else None
     if not isinstance(batch, (tuple, list)):
         return (batch,), None
     if len(batch) == 2 and isinstance(batch[0], Mapping | tuple | list):

@@ -220,3 +220,20 @@ def test_a_shape_of_known_sizes_is_no_reader() -> None:
         graph.output(graph.node("Shape", [x]), dtype=TensorProto.INT64)
         edges, nodes = edges_of(graph)
         assert edges.reads_alone(nodes["Reshape"]) is (left == 1)
+
+
+def test_deep_branches_are_compared_without_recursion(tmp_path: Path) -> None:
+    """Two equal branches are one; two that differ at their start are not. Both are longer than Python's stack."""
+    for differs in (False, True):
+        graph = Graph()
+        given = graph.input("N", 4, 8, 8)
+        ends = []
+        for first in ("Tanh", "Exp" if differs else "Tanh"):
+            x = graph.node(first, [given])
+            for _ in range(1200):
+                x = graph.node("Sigmoid", [x])
+            ends.append(x)
+        graph.output(graph.qdq(moved(graph, ends[0])))
+        graph.output(graph.node("Exp", [ends[1]]))
+        edges, nodes = edges_of(graph)
+        assert edges.reads_alone(nodes["Reshape"]) is differs

@@ -44,6 +44,10 @@ AHEAD: dict[str, tuple[Body, int]] = {
 STAY: dict[str, tuple[Body, str]] = {
     "a shift in front of zeros": (lambda n, x: n.conv(x + 1), "conv pads with zeros after the shift"),
     "a map of positions": (lambda n, x: n.conv(x) * n.map, "its constant is not one number per channel of conv"),
+    "a border of the features": (
+        lambda n, x: n.wide(F.pad(x * 2, (1, 1, 0, 0), mode="reflect")),
+        "is no convolution or linear layer",
+    ),
     "two readers": (lambda n, x: (lambda y: y * 2 + y)(n.conv(x)), "conv has other readers: add"),
     "called twice": (lambda n, x: n.plain(n.plain(x) * 2), "the layer of plain is called at 2 places"),
     "behind an activation": (lambda n, x: n.conv(x).relu() * 2, "which is no convolution or linear layer"),
@@ -60,6 +64,7 @@ def net(body: Body) -> nn.Module:
         up=nn.ConvTranspose2d(4, 4, 2, 2, groups=2),
         linear=nn.Linear(4, 4),
         norm=nn.BatchNorm2d(4),
+        wide=nn.Linear(9, 4),
         gamma=nn.Parameter(torch.randn(4, 1, 1)),
         scale=nn.Parameter(torch.randn(4)),
         row=nn.Parameter(torch.randn(1, 4)),

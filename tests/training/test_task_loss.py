@@ -148,12 +148,10 @@ def test_losses_of_metrics_take_labels_without_dimensions_of_one(metric: str, ex
     loss = loss_for(metric_named(metric), ALONE)
     assert loss is not None
     torch.testing.assert_close(loss(out, labels), expected(out, labels.view(5, 1)), rtol=0, atol=0)
-    torch.testing.assert_close(
-        loss_for(of_output(metric_named(metric), "b", ["a", "b"]), ALONE)({"a": labels, "b": out}, labels),  # type: ignore[misc]
-        expected(out, labels.view(5, 1)),
-        rtol=0,
-        atol=0,
-    )
+    named = loss_for(of_output(metric_named(metric), "b", ["a", "b"]), ALONE)
+    assert named is not None
+    found = named({"a": labels, "b": out}, labels)
+    torch.testing.assert_close(found, expected(out, labels.view(5, 1)), rtol=0, atol=0)
 
 
 def test_miou_trains_the_pixels_that_it_counts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
@@ -26,16 +27,10 @@ def loss_for(metric: Metric | None, graph: fx.GraphModule) -> Loss | None:
     """
     if (metric is None or metric.classes) and [output.keys for output in output_tensors(graph)] == [()]:
         return None
-    if metric is None or metric.classes:
-        return lambda outputs, labels: F.cross_entropy(_measured(metric, outputs), labels)
-    if metric.name == "miou":
-        return lambda outputs, labels: _of_pixels(_measured(metric, outputs), labels)
-    if metric.name == "f1":
-        return lambda outputs, labels: _of_one_or_several(_measured(metric, outputs), labels)
-    if metric.name in ("mse", "psnr"):
-        return lambda outputs, labels: F.mse_loss(*_alike(_measured(metric, outputs), labels))
-    if metric.name == "mae":
-        return lambda outputs, labels: F.l1_loss(*_alike(_measured(metric, outputs), labels))
+    loss = F.cross_entropy if metric is None or metric.classes else _LOSSES.get(metric.name)
+    if loss is not None:
+        return lambda outputs, labels: loss(_measured(metric, outputs), labels)
+    assert metric is not None
     raise InputError(
         f"training with the metric {metric.name}",
         why="it needs a loss, and none follows from that metric",
@@ -59,8 +54,26 @@ def _of_one_or_several(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels.long())
 
 
-def _alike(output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and labels of the same shape: labels may lack dimensions of size 1, as for the metric."""
+def _squared(output: Tensor, labels: Tensor) -> Tensor:
+    return F.mse_loss(output, _as_output(output, labels))
+
+
+def _absolute(output: Tensor, labels: Tensor) -> Tensor:
+    return F.l1_loss(output, _as_output(output, labels))
+
+
+def _as_output(output: Tensor, labels: Tensor) -> Tensor:
+    """Labels in the shape of the output: they may lack dimensions of size 1, as for the metric."""
     known = labels.to(output.dtype)
     fits = [size for size in known.shape if size != 1] == [size for size in output.shape if size != 1]
-    return output, known.reshape(output.shape) if fits else known
+    return known.reshape(output.shape) if fits else known
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "miou": _of_pixels,
+    "f1": _of_one_or_several,
+    "mse": _squared,
+    "psnr": _squared,
+    "mae": _absolute,
+}
+"""Loss of an output for each metric from which one follows."""

@@ -8,9 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ...signature.examples import is_spec, specs_in, tensors_in
-
-LABEL_KEYS = frozenset({"label", "labels"})
-"""Keys of labels in dicts from tokenizers and their collators."""
+from ...signature.label_check import LABEL_KEYS
 
 
 def without_labels(batch: Any, names: Sequence[str], examples: Sequence[Any]) -> Any:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from ...errors import InputError
-
-LABELS = ("labels", "label")
-"""Keys of the labels in a batch that is a dict."""
+from ...signature.label_check import LABEL_KEYS
 
 BatchesOfEpoch = Callable[[int], Iterable[Any]]
 
@@ -76,8 +74,8 @@ def _length(loader: Iterable[Any] | BatchesOfEpoch) -> int:
 
 def _labelled(batch: Any) -> tuple[Any, Any]:
     """The inputs of a batch, in a form that ``inputs_of`` reads, and its labels."""
-    if isinstance(batch, Mapping) and (name := next((name for name in LABELS if name in batch), None)):
-        return {key: value for key, value in batch.items() if key != name}, batch[name]
+    if isinstance(batch, Mapping) and (keys := sorted(LABEL_KEYS & batch.keys())):
+        return {key: value for key, value in batch.items() if key not in LABEL_KEYS}, batch[keys[-1]]
     if isinstance(batch, (tuple, list)) and len(batch) > 1:
         return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     raise InputError(

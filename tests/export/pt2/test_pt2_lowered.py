@@ -18,7 +18,7 @@ from fxpasses.precision.weight_only import to_weight_only
 
 @pytest.mark.parametrize("lower", [lambda g: to_half(g, "fp16"), to_dynamic, to_weight_only])
 def test_it_comes_back_as_it_was(lower: object, tmp_path: Path) -> None:
-    lowered = lower(mixed())  # type: ignore[operator]
+    lowered = lower(mixed())  # type: ignore[operator]  # one of the functions above
     loaded = load_lowered(save(lowered, tmp_path / "model.pt2"))
     with torch.no_grad():
         assert torch.equal(loaded(images()), lowered(images()))

@@ -46,7 +46,7 @@ def test_lists_of_labels_stay_lists_where_a_metric_takes_them(task_file: Path, m
     source = open_dataset(f"{task_file}:words", model)
     with pytest.raises(InputError, match=r"(?s)batch 0 is a tuple.*\(2 tensors\), or \(tensors, labels\).*left, right"):
         list(source.evaluation())
-    labels = [labels for _, labels in source.with_any_labels().evaluation(10)]  # type: ignore[attr-defined]
+    labels = [labels for _, labels in source.with_any_labels().evaluation(10)]  # type: ignore[attr-defined]  # of UserSource
     assert [len(each) for each in labels] == [10, 10, 4]
     assert labels[0][0].startswith("label ")
 
