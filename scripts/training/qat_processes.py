@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # before a process group, which it keeps alive otherwise: docs/training.md
 import torch.distributed as dist
 from torch import Tensor
 

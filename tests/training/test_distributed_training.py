@@ -17,7 +17,8 @@ from fxpasses.training.distributed import average_gradients, is_first, processes
 TESTS = Path(__file__).resolve().parent.parent
 CHILD = """
 import sys; sys.path.insert(0, {tests!r})
-import torch, torch.distributed as dist, fxpasses
+from pathlib import Path
+import torch, torch._dynamo, torch.distributed as dist, fxpasses  # torch._dynamo: see docs/training.md
 from training_nets import FEW_BITS, SHORT, calibration, float_graph, labelled, small
 from fxpasses.errors import InputError
 from fxpasses.training import TrainingRun
@@ -45,6 +46,8 @@ for wrong in (mine[: rank + 1], [mine[0][: 3 + rank]]):
         refused += 1
 assert refused == 2
 dist.destroy_process_group()
+names = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]  # empty where there is no /proc
+assert not any("gloo" in name for name in names), f"the process group is not destroyed: {{names}}"
 """
 
 
