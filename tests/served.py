@@ -27,7 +27,7 @@ Array = NDArray[np.float32]
 SHAPE = (3, 9, 7)
 CLASSES = 4
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-LONG_ENOUGH_S = 20.0
+LONG_ENOUGH_S = 120.0
 
 
 def tiny_net(batch: int | str = "batch") -> onnx.ModelProto:

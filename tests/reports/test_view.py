@@ -17,7 +17,7 @@ from fxpasses.reports.view import SUFFIXES, view, why_not_viewable
 
 
 def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         content: bytes = answer.read()
     return content
 
@@ -90,7 +90,7 @@ def test_waits_until_ctrl_c_which_is_no_error(model_file: Path) -> None:
         until_served(f"http://localhost:{port}")
         assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=20)
+        output, _ = child.communicate(timeout=120)
     finally:
         child.kill()
     assert (child.returncode, output.decode().strip()) == (0, "left")

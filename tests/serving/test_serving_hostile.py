@@ -17,6 +17,7 @@ from PIL import Image
 from served import LONG_ENOUGH_S, Served, images, request_of, served, tiny_folder
 
 TIMEOUT_S = 0.5
+"""Time that clients of the hasty server have. On a busy machine it may be too short for a good request."""
 MAX_BODY = 100_000
 MAX_PIXELS = 10_000
 TOKEN = "a-token-of-some-length"
@@ -25,10 +26,20 @@ TOKEN = "a-token-of-some-length"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tiny_folder(tmp_path_factory.mktemp("served"))
-    with served(folder, timeout_s=TIMEOUT_S, max_body=MAX_BODY, max_pixels=MAX_PIXELS) as running:
+    with served(folder, timeout_s=LONG_ENOUGH_S, max_body=MAX_BODY, max_pixels=MAX_PIXELS) as running:
         yield running
         running.still_answers()
         assert b'status="5' not in running.ask("/metrics").body
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose clients soon run out of time, and which answers when all of them are gone."""
+    with served(tiny_folder(tmp_path_factory.mktemp("hasty")), timeout_s=TIMEOUT_S) as running:
+        yield running
+        deadline = time.monotonic() + LONG_ENOUGH_S
+        while running.ask(running.infer, request_of(images(1))).status != 200:
+            assert time.monotonic() < deadline, "no request was answered in time"
 
 
 @contextmanager
@@ -111,10 +122,10 @@ IMAGES: dict[str, tuple[Callable[[], bytes], int]] = {
 @pytest.mark.parametrize("case", IMAGES)
 def test_images(server: Served, case: str) -> None:
     make, status = IMAGES[case]
-    content, began = make(), time.monotonic()
+    content, began = make(), time.process_time()
     answer = server.ask("/predict", content)
     assert answer.status == status, answer.body
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5, "time of all threads of this process, and the server is one of them"
 
 
 def test_damaged_images_of_every_kind(server: Served) -> None:
@@ -183,8 +194,8 @@ def test_a_body_that_never_ends_is_cut_off(server: Served) -> None:
         b"\0" * 1000 + b"\r\n\r\n",
     ],
 )
-def test_bytes_that_are_no_request(server: Served, sent: bytes) -> None:
-    with connected(server) as connection:
+def test_bytes_that_are_no_request(hasty: Served, sent: bytes) -> None:
+    with connected(hasty) as connection:
         with suppress(OSError):  # the answer comes before all was sent
             connection.sendall(sent)
         answer = connection.recv(65536)
@@ -194,22 +205,22 @@ def test_bytes_that_are_no_request(server: Served, sent: bytes) -> None:
 @pytest.mark.parametrize(
     "begun", [b"", b"GET /v2 HT", b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nx: "], ids=["nothing", "line", "header"]
 )
-def test_headers_that_do_not_come(server: Served, begun: bytes) -> None:
-    with connected(server) as connection:
+def test_headers_that_do_not_come(hasty: Served, begun: bytes) -> None:
+    with connected(hasty) as connection:
         began = time.monotonic()
         connection.sendall(begun)
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
-        assert TIMEOUT_S * 0.5 < time.monotonic() - began < TIMEOUT_S + 5
+        assert time.monotonic() - began > TIMEOUT_S * 0.5
 
 
-def test_headers_that_come_letter_by_letter(server: Served) -> None:
-    with connected(server) as connection:
+def test_headers_that_come_letter_by_letter(hasty: Served) -> None:
+    with connected(hasty) as connection:
         connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nx: ")
         assert is_ended(connection, b"y", 200, pause_s=0.05)
 
 
-def test_headers_of_a_second_request_that_do_not_end(server: Served) -> None:
-    with connected(server) as connection:
+def test_headers_of_a_second_request_that_do_not_end(hasty: Served) -> None:
+    with connected(hasty) as connection:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
         time.sleep(0.1)
         connection.sendall(b"GET /v2/health/live HT")
@@ -217,9 +228,9 @@ def test_headers_of_a_second_request_that_do_not_end(server: Served) -> None:
     assert found.startswith(b"HTTP/1.1 200 ") and found.count(b"HTTP/1.1") == 1
 
 
-def test_a_body_that_does_not_come(server: Served) -> None:
-    with connected(server) as connection:
-        connection.sendall(f"POST {server.infer} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\nx".encode())
+def test_a_body_that_does_not_come(hasty: Served) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(f"POST {hasty.infer} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\nx".encode())
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
 
 
@@ -232,20 +243,19 @@ def test_a_client_that_leaves_in_the_middle(server: Served) -> None:
     server.still_answers()
 
 
-def test_a_client_that_does_not_read(server: Served) -> None:
+def test_a_client_that_does_not_read(hasty: Served) -> None:
     """A client that sends requests and reads no answers loses its connection, which frees the unread answers."""
     deadline = time.monotonic() + LONG_ENOUGH_S
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before connecting: systems shrink none later
-        connection.connect(("127.0.0.1", server.port))
+        connection.connect(("127.0.0.1", hasty.port))
         connection.settimeout(TIMEOUT_S)
         with suppress(TimeoutError, ConnectionError):  # nothing more fits, or the server has ended it
             while time.monotonic() < deadline:
                 connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n" * 10)
-        while server.open_connections() and time.monotonic() < deadline:
+        while hasty.open_connections() and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert server.open_connections() == 0
-    server.still_answers()
+        assert hasty.open_connections() == 0
 
 
 def test_slow_clients_keep_nobody_waiting(server: Served) -> None:
@@ -254,9 +264,8 @@ def test_slow_clients_keep_nobody_waiting(server: Served) -> None:
         for number, connection in enumerate(slow):
             head = f"POST {server.infer} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n"
             connection.sendall((head + ("\r\nx" if number % 2 else "")).encode())
-        began = time.monotonic()
         server.still_answers()
-        assert time.monotonic() - began < TIMEOUT_S, "it was answered before their time was up"
+        assert server.open_connections() >= len(slow), "it was answered before their time was up"
     finally:
         for connection in slow:
             connection.close()
@@ -265,7 +274,7 @@ def test_slow_clients_keep_nobody_waiting(server: Served) -> None:
 def test_more_than_the_queue_holds_is_told_so(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with served(tiny_folder(tmp_path / "f"), queue=2, batch_delay_ms=300, max_batch=8) as server:
+    with served(tiny_folder(tmp_path / "f"), queue=2, batch_delay_ms=2000, max_batch=8) as server:
         with ThreadPoolExecutor(8) as clients:
             answers = list(clients.map(lambda _: server.ask(server.infer, request_of(images(1))), range(8)))
         statuses = [answer.status for answer in answers]

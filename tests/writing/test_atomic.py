@@ -128,7 +128,7 @@ def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = subprocess.Popen([sys.executable, "-c", f"print(open({str(pipe)!r}).read())"], stdout=subprocess.PIPE)
     write_text_atomic(pipe, NEW)
-    assert reader.communicate(timeout=20)[0].decode().strip() == NEW
+    assert reader.communicate(timeout=120)[0].decode().strip() == NEW
     assert pipe.is_fifo()
     assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
 

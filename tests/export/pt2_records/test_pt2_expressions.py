@@ -26,7 +26,7 @@ def test_anything_else(text: object) -> None:
 
 
 def test_no_time_is_lost_over_a_long_one() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(RefusedError):
         check_expressions({"expr_str": ".1111" * 1999 + "!"})
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1

@@ -13,7 +13,7 @@ from fxpasses.reports.compare.side_by_side import page_of, view_both
 
 
 def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         content: bytes = answer.read()
     return content
 
