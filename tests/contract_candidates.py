@@ -24,6 +24,23 @@ def identities_of(gm: fx.GraphModule) -> set[str]:
     return identities | {n.name for n in pools if shape_of(n) == shape_of(n.all_input_nodes[0])}
 
 
+def ends_of_written_functions(gm: fx.GraphModule) -> set[str]:
+    """Activations of sums, and sums, differences, products and quotients of activations of the same tensor."""
+    arithmetic, bent = ("add", "sub", "mul", "div"), ("clip", "sigmoid", "tanh", "gelu", "hardswish")
+    sources: dict[fx.Node, tuple[set[fx.Node], bool, bool]] = {}
+    for node in gm.graph.nodes:
+        name, inputs = operator_name(gm, node), [n for n in node.all_input_nodes if n.op != "get_attr"]
+        if name in (*arithmetic, *bent) and all(shape_of(n) == shape_of(node) for n in node.all_input_nodes):
+            before = [sources.get(n, ({n}, False, False)) for n in inputs]
+            of = set[fx.Node]().union(*(source for source, _, _ in before))
+            sources[node] = (
+                of,
+                name in arithmetic or any(b[1] for b in before),
+                name in bent or any(b[2] for b in before),
+            )
+    return {node.name for node, (of, *both) in sources.items() if len(of) == 1 and all(both)}
+
+
 def constants_added_or_multiplied(gm: fx.GraphModule) -> set[str]:
     """Sums, differences, products and quotients of one tensor that is computed, and one number or stored tensor."""
     found = set()

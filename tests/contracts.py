@@ -22,6 +22,7 @@ import torch
 from contract_candidates import (
     clips_in_a_row,
     constants_added_or_multiplied,
+    ends_of_written_functions,
     headless_attention,
     identities_of,
     masked_attention,
@@ -47,6 +48,7 @@ from fxpasses.passes.constant_arithmetic import fold_constants_ahead, fold_const
 from fxpasses.passes.equal_calls import find_equal_calls, merge_equal_calls
 from fxpasses.passes.identities import drop_identities, merge_clips
 from fxpasses.passes.pooling import adaptive_to_plain_pool, mean_to_pool
+from fxpasses.passes.written_activations import call_written_activations
 from fxpasses.quantization.int8.rewrites import batch_norm_to_conv, channel_pad_to_conv, split_silu
 
 ROUNDINGS = 5000.0
@@ -92,6 +94,7 @@ CONTRACTS: dict[str, Contract] = {
     for contract in (
         Contract(drop_identities, Promise.EXACT, identities_of),
         Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
+        Contract(call_written_activations, Promise.ROUNDING, ends_of_written_functions),
         Contract(open_attention, Promise.ROUNDING, named("attention")),
         Contract(drop_open_masks, Promise.ROUNDING, masked_attention),
         Contract(join_attention_windows, Promise.ROUNDING, windowed_attention),

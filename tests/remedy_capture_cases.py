@@ -209,17 +209,17 @@ CAPTURE_CASES: dict[str, Case] = {
         "take sizes from tensors where they are needed: x.shape[2]",
         lambda _: summed(counted=False),
     ),
-    f"{CAPTURING}/inplace.py:make_out_of_place": (
+    f"{CAPTURING}/rewrites/inplace.py:make_out_of_place": (
         lambda _: captured(steps, total=torch.zeros(1)),
         "take the state as an input, and return the new one",
         lambda _: captured(lambda net, x, total: (x + (total + x.mean()), total + x.mean()), torch.zeros(1)),
     ),
-    f"{CAPTURING}/inplace.py:make_out_of_place#2": (
+    f"{CAPTURING}/rewrites/inplace.py:make_out_of_place#2": (
         lambda _: captured(written_later),
         f"write it out of place, or {BY_EXPORT}",
         lambda _: (captured(written_nowhere), captured(written_later, method="export")),
     ),
-    f"{CAPTURING}/inplace.py:watch_memory": (
+    f"{CAPTURING}/rewrites/inplace.py:watch_memory": (
         lambda _: captured(lambda net, x: x if is_real(x) else x.reshape(7, 5)),
         VALUES,
         lambda _: captured(lambda net, x: x),

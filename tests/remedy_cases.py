@@ -119,7 +119,7 @@ GRAPH_CASES: dict[str, Case] = {
         "exactly as the example inputs",
         lambda _: quantize([X.double().float()]),
     ),
-    "fxpasses/signature/input_check.py:_check_tensor#3": (
+    "fxpasses/signature/input_check.py:_check_values": (
         lambda _: quantize([X / 0]),
         "check the preprocessing of that data",
         lambda _: quantize([X / 1]),

@@ -19,8 +19,6 @@ CONFIG = QuantConfig(target="x86-avx2", narrow_ranges=False, equalization=False)
 """Settings for machines with AVX2; the target ``x86`` needs VNNI."""
 REFUSED = {"lstm proj": "which no ONNX operator does"}
 """Cases without a correct ONNX form, by the start of their names, with the text of the refusal."""
-NOT_EXPORTED = ("adaptive_avg_pool3d 2", "adaptive_avg_pool3d 4")
-"""Cases for which torch's exporter has no function: windows of different sizes in three dimensions."""
 TOGETHER = 12
 """Number of cases in a net: exporting takes as long for one as for all of them."""
 
@@ -32,7 +30,6 @@ def refusal_of(name: str) -> str | None:
 def _groups() -> Iterator[list[str]]:
     for dims in (1, 2, 3):
         names = [name for name, case in CASES.items() if case.dims == dims and refusal_of(name) is None]
-        names = [name for name in names if name not in NOT_EXPORTED]
         yield from (names[first : first + TOGETHER] for first in range(0, len(names), TOGETHER))
 
 
@@ -74,11 +71,3 @@ def test_files_compute_what_their_graphs_do(names: list[str], tmp_path: Path) ->
 def test_what_has_no_right_form_is_refused_by_name(name: str, tmp_path: Path) -> None:
     why = _why_wrong(CASES[name].net(), name, tmp_path)
     assert why is not None and str(refusal_of(name)) in why and "node '" in why
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", NOT_EXPORTED)
-def test_what_the_exporter_has_no_function_for_is_refused(name: str, tmp_path: Path) -> None:
-    why = _why_wrong(CASES[name].net(), name, tmp_path)
-    assert why is not None and "No ONNX function found" in why and "fix:" in why

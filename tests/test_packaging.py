@@ -50,7 +50,7 @@ LARGE_FUNCTIONS = {
     (f"{_CUDA}/byte_kernels.py", "multiply_bytes"): _KERNELS,
     (f"{_CUDA}/byte_kernels.py", "pool"): _KERNELS,
     (f"{_CUDA}/byte_kernels.py", "rescale_rows"): _KERNELS,
-    ("export/onnx_writer/translations_recurrent.py", "gru_dynamic"): "the operator's own arguments",
+    ("export/onnx_writer/translations/recurrent.py", "gru_dynamic"): "the operator's own arguments",
     ("fxpasses/precision/recurrent_ops.py", "_gru_dynamic"): "the operator's own arguments",
     ("fxpasses/pruning/channels/budget.py", "choose_within"): "what choose_channels is told, and the budget",
     ("fxpasses/training/runs/whole_run.py", "train_quantized"): "all of training in one call, settings by keyword",

@@ -5,7 +5,8 @@ with zeros, times its size.
 - With ``ceil_mode`` the last window may reach beyond the padding. PyTorch divides it by the number of values inside
 (with the padding, if that counts); onnxruntime's int8 kernel does not. If the padding is done before the pool, both
 count only the values inside.
-- Adaptive maximum pools have no ONNX form: they are maxima of slices. Their indices must not be used.
+- Adaptive pools whose windows differ in size have no ONNX form: they are maxima or means of slices. The indices of
+maxima must not be used.
 - PyTorch drops a last window that starts in the padding. onnxruntime reserves memory for it and then stops: padding
 that only this window sees is left out, or cropped.
 
@@ -48,7 +49,12 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
         return translate
 
     def adaptive_max_pool(self: Any, output_size: Any) -> Any:
-        return _adaptive_maxima(op, self, output_size)
+        return _adaptive(op, op.ReduceMax, self, output_size), op.Shape(
+            self
+        )  # in place of indices, which nothing reads
+
+    def adaptive_avg_pool(self: Any, output_size: Any) -> Any:
+        return _adaptive(op, op.ReduceMean, self, output_size)
 
     aten = torch.ops.aten
     maxima = (aten.adaptive_max_pool1d.default, aten.adaptive_max_pool2d.default, aten.adaptive_max_pool3d.default)
@@ -56,6 +62,7 @@ def pool_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]
         aten.avg_pool1d.default: avg_pool(1),
         aten.avg_pool2d.default: avg_pool(2),
         aten.avg_pool3d.default: avg_pool(3),
+        aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
     }
 
 
@@ -73,17 +80,19 @@ def _average(op: Any, x: Any, window: _Window, counts: bool, divisor: int | None
     return sums if kept is None else op.Slice(sums, *(op.Constant(value_ints=v) for v in kept))
 
 
-def _adaptive_maxima(op: Any, x: Any, sizes: Any) -> tuple[Any, Any]:
-    """Maxima over windows of different sizes, one dimension after the other; the indices are a placeholder."""
+def _adaptive(op: Any, reduce: Any, x: Any, sizes: Any) -> Any:
+    """Maxima or means over windows of different sizes, one dimension after the other."""
     wanted = [int(size) for size in sizes]
     first = len(x.shape) - len(wanted)
     for axis, (count, size) in enumerate(zip(wanted, x.shape[first:], strict=True), first):
-        x = _largest(op, x, axis, count, int(size))
-    return x, op.Shape(x)
+        x = _along(op, reduce, x, axis, count, int(size))
+    return x
 
 
-def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:
-    """Maxima over ``count`` windows of one dimension, with sizes that differ by at most one, as in adaptive pools."""
+def _along(op: Any, reduce: Any, x: Any, axis: int, count: int, size: int) -> Any:
+    """``count`` windows of one dimension, each reduced to one value; their sizes are those of adaptive pools."""
+    if count == size:
+        return x
     axes, found = op.Constant(value_ints=[axis]), []
     for i in range(count):
         first, last = i * size // count, -(-(i + 1) * size // count)
@@ -92,7 +101,7 @@ def _largest(op: Any, x: Any, axis: int, count: int, size: int) -> Any:
             if (first, last) == (0, size)
             else op.Slice(x, op.Constant(value_ints=[first]), op.Constant(value_ints=[last]), axes)
         )
-        found.append(op.ReduceMax(part, axes))
+        found.append(reduce(part, axes))
     return found[0] if count == 1 else op.Concat(*found, axis=axis)
 
 

@@ -182,7 +182,8 @@ def onnx_model(
     model.meta[ORIGINS] = find_origins(model)
     mark_integers(model, [n.name for n in gm.graph.nodes if n.target is ops.quantize])
     slice_splits(model)
-    simplify(model)
+    with quiet_exporter():
+        simplify(model)
     settle_forms(model, shares_weights=stage_of(gm) is Stage.QUANTIZED and not session_options_of(gm))
     part_casts_from_products(model)
     name_outputs(model, output_tensors(gm))
@@ -214,11 +215,7 @@ def write_model(
 def _run_exporter(
     gm: fx.GraphModule, opset: int, dynamic_batch: bool, exported: ExportedProgram | None
 ) -> onnx_ir.Model:
-    from ..onnx_forms.pools import pool_translations
-    from ..onnx_forms.unpool import unpool_translations
-    from .translations import translations
-    from .translations_lowered import precision_translations
-    from .translations_recurrent import recurrent_translations
+    from .translations.every import every_translation
 
     if not returns_only_tensors(gm):
         gm, exported = only_tensors(gm), None
@@ -231,11 +228,7 @@ def _run_exporter(
                 dynamo=True,
                 opset_version=opset,
                 dynamic_shapes=size_names(gm) if dynamic_batch else None,
-                custom_translation_table=translations(opset)
-                | pool_translations(opset)
-                | unpool_translations(opset)
-                | precision_translations(opset)
-                | recurrent_translations(opset),
+                custom_translation_table=every_translation(opset),
                 optimize=False,
                 verbose=False,
             )

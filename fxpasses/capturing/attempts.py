@@ -38,12 +38,12 @@ from .checks import (
     require_values,
     run_model,
 )
-from .constants import fold_constants
 from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
-from .inplace import make_out_of_place
 from .lifting import lift_layers
 from .open_outputs import open_outputs
-from .padding import number_output_sizes
+from .rewrites.constants import fold_constants
+from .rewrites.inplace import make_out_of_place
+from .rewrites.padding import number_output_sizes
 from .symbolic_trace import trace_graph
 
 Method = Literal["auto", "trace", "export"]

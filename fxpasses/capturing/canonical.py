@@ -19,8 +19,9 @@ from ..graph.operator_table import VOCABULARY
 from ..graph.operators import Operator, Trait
 from ..graph.ownership import drop_unread_tensors
 from ..graph.shapes import is_tensor, shape_of
-from .casts import drop_needless_casts, replace_copies
 from .lifting import lift_layers
+from .rewrites.casts import drop_needless_casts, replace_copies
+from .rewrites.complex_views import open_complex_views
 
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "return_indices": (False,),
@@ -44,6 +45,7 @@ def canonicalize(gm: fx.GraphModule) -> None:
     lift_layers(gm)
     drop_needless_casts(gm)
     replace_copies(gm)
+    open_complex_views(gm)
     for node in list(gm.graph.nodes):
         if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
             _plain_size(gm, node)

@@ -20,8 +20,8 @@ from ..graph.operators import aten_name
 from ..graph.ownership import place_module, tensor_at
 from ..graph.shapes import shape_of
 from .layer_builders import build_layer, can_build
-from .padding import plain_paddings
 from .recurrent_lifting import lift_recurrent
+from .rewrites.padding import plain_paddings
 
 Bound = dict[str, Any]
 

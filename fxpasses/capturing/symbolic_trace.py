@@ -25,6 +25,7 @@ from ..graph.operator_table import VOCABULARY
 from ..graph.operators import Trait
 from ..signature.model_call import argument_names, called
 from ..user_frames import calling_lines, first_line, users_frame
+from .causal_hints import without_causal_hints
 from .remedies import layers_in, part_remedy, whole_module_remedy
 
 _MOST_LEAVES = 32
@@ -202,7 +203,7 @@ class UntraceableError(GraphError):
 
 def _trace_once(model: nn.Module, tracer: _Tracer) -> fx.GraphModule:
     try:
-        with torch.no_grad(), _attributes_kept(model):
+        with torch.no_grad(), without_causal_hints(), _attributes_kept(model):
             graph = tracer.trace(copy.copy(model))
     except BaseException as error:  # a model's forward may raise anything at all when fed a Proxy, and exit, too
         if not is_a_failure(error):

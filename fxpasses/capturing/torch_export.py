@@ -30,8 +30,9 @@ from ..signature.examples import tensors_in
 from ..signature.free_sizes import BATCH, Dims, picked
 from ..signature.model_call import argument_names
 from ..user_frames import first_line, users_frame
-from .inplace import ChangesStateError, make_out_of_place
+from .causal_hints import without_causal_hints
 from .remedies import part_remedy
+from .rewrites.inplace import ChangesStateError, make_out_of_place
 
 _ASSERTIONS = frozenset(
     "aten._assert_async aten._assert_scalar aten._assert_tensor_metadata aten.sym_constrain_range "
@@ -118,7 +119,7 @@ def _export(
     behind = len(inputs) - len(keywords)
     named = dict(zip(keywords, inputs[behind:], strict=True))
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), without_causal_hints(), torch.no_grad():
             return torch.export.export(model, inputs[:behind], named, dynamic_shapes=shapes, strict=False)
     except BaseException as error:  # the model's forward runs in there, and may raise anything, and exit, too
         if not is_a_failure(error):
@@ -197,6 +198,8 @@ def plain_graph(
             new.output(_outputs(new, program, leaves))
         elif not _is_check(node):
             copied[node] = _copy_filled(new, node, copied) or new.node_copy(node, copied.__getitem__)
+            if node.target is torch.ops.aten.detach_.default:  # of `torch.tensor(1.0)` in forward; it changes no value
+                copied[node].target = torch.ops.aten.detach.default
             copied[node].meta = {k: v for k, v in node.meta.items() if k in _KEPT_META}
     new.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _writes(n))
     gm = RecordedModule(exported, new, type(model).__name__)

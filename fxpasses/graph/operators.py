@@ -11,13 +11,15 @@ whose tensors are positional and whose settings are keywords.
 
 from __future__ import annotations
 
+import operator as functions_of_operators
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import torch
-from torch import fx, nn
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
 
 Convert = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
@@ -216,3 +218,27 @@ def aten_name(target: object) -> str | None:
     if isinstance(target, torch._ops.OpOverload):
         return f"{target.namespace}.{target._opname}"
     return None
+
+
+_PLACES = (torch, F, functions_of_operators, torch.special)
+
+
+def torch_name(gm: fx.GraphModule, node: fx.Node) -> str | None:
+    """PyTorch's name of the function or class that a node calls; None for functions and classes of others.
+
+    ``torch.round``, ``Tensor.round`` and ``aten.round`` are "round"; a user's function of the same name is not.
+    """
+    target: Any = node.target
+    if node.op == "call_method":
+        return str(target) if hasattr(Tensor, str(target)) else None
+    if node.op == "call_module":
+        kind = type(gm.get_submodule(str(target)))
+        return kind.__name__ if getattr(nn, kind.__name__, None) is kind else None
+    if node.op != "call_function":
+        return None
+    if isinstance(target, torch._ops.OpOverload):
+        return target._opname if target.namespace == "aten" else None
+    name = str(getattr(target, "__name__", ""))
+    if getattr(torch.linalg, name.removeprefix("linalg_"), None) is target:
+        return name
+    return name if any(getattr(place, name, None) is target for place in _PLACES) else None

@@ -13,6 +13,7 @@ from .constant_arithmetic import fold_constants_ahead, fold_constants_behind
 from .equal_calls import merge_equal_calls
 from .identities import drop_identities, merge_clips
 from .pooling import adaptive_to_plain_pool, mean_to_pool
+from .written_activations import call_written_activations
 
 FUSION: tuple[Pass, ...] = (
     drop_identities,
@@ -23,6 +24,7 @@ FUSION: tuple[Pass, ...] = (
     mean_to_pool,
     adaptive_to_plain_pool,
     merge_equal_calls,
+    call_written_activations,
     fold_batch_norm,
     fold_batch_norm_forward,
     fold_constants_behind,

@@ -9,6 +9,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ..errors import InputError
+from ..graph.stages import graph_facts
 from .examples import InputTensor, examples_of, input_tensors, is_spec, specs_of, tensors_in, with_tensors
 from .free_sizes import Dims, free_sizes
 
@@ -30,10 +31,12 @@ def check_inputs(gm: fx.GraphModule, inputs: tuple[Any, ...], what: str) -> None
         )
     for x, example in zip(inputs, with_tensors(expected, lambda _: _TENSOR), strict=True):
         _check_structure(x, example, what)
-    free = free_sizes(gm).inputs
+    free, tensors = free_sizes(gm).inputs, input_tensors(gm)
+    ranges = graph_facts(gm).example_ranges or (None,) * len(tensors)
     sizes: dict[str, int] = {}
-    for number, (x, tensor) in enumerate(zip(tensors_in(inputs), input_tensors(gm), strict=True)):
+    for number, (x, tensor) in enumerate(zip(tensors_in(inputs), tensors, strict=True)):
         _check_tensor(x, tensor, free[number], sizes, what)
+        _check_values(x, ranges[number] is not None, what)
 
 
 def _check_structure(x: Any, example: Any, what: str) -> None:
@@ -73,7 +76,11 @@ def _check_tensor(x: Tensor, tensor: InputTensor, free: Dims, sizes: dict[str, i
                 why=f"dimension {d} of {tensor.name} is {x.shape[d]}, and {name} is {sizes[name]} elsewhere in it",
                 fix="give inputs of one batch the same number of samples",
             )
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+
+
+def _check_values(x: Tensor, is_finite: bool, what: str) -> None:
+    """Refuse NaN, and infinity where the example had none: a mask that is added to scores may hold it."""
+    if x.is_floating_point() and bool((~torch.isfinite(x) if is_finite else torch.isnan(x)).any()):
         raise InputError(what, why="it holds NaN or infinity", fix="check the preprocessing of that data")
 
 

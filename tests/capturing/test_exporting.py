@@ -187,3 +187,10 @@ def test_a_batch_that_is_named_may_stay_open_where_dimension_0_is_fixed() -> Non
     with pytest.raises(GraphError, match="fixes the batch size"):
         export_graph(Fixed().eval(), (x,))
     assert export_graph(Fixed().eval(), (x,), dynamic=({1: BATCH},))(torch.randn(5, 7, 6)).shape == (5, 7, 3)
+
+
+def test_a_constant_made_in_forward_is_no_state() -> None:
+    model = OneInput(lambda net, x: net.conv(x) * torch.tensor(0.5), conv=conv()).eval()
+    gm = capture(model, IMAGES, method="export")
+    assert not [n for n in gm.graph.nodes if "detach" in str(n.target)]
+    assert torch.equal(gm(IMAGES), model(IMAGES))

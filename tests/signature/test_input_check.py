@@ -64,3 +64,12 @@ def test_inputs_by_name() -> None:
     assert inputs_of(gm, {"state": state, "flag": flag, "x": x}, "a batch") == (x, state, flag)
     with pytest.raises(fx.InputError, match=r"(?s)it has x, y; the model was captured with x, state, flag.*those keys"):
         inputs_of(gm, {"x": x, "y": x}, "a batch")
+
+
+def test_infinity_is_taken_where_the_example_has_it() -> None:
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+    gm = fx.capture(Two().eval(), (torch.randn(2, 3, 3), {"h": mask[None, None]}, True))
+    check_inputs(gm, (torch.randn(5, 3, 3), {"h": mask[None, None]}, True), "a batch")
+    for wrong in (torch.full((1, 1, 3, 3), torch.nan), mask.nan_to_num(torch.nan)[None, None] / 0):
+        with pytest.raises(fx.InputError, match="it holds NaN or infinity"):
+            check_inputs(gm, (torch.randn(5, 3, 3), {"h": wrong}, True), "a batch")

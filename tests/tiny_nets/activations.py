@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,14 @@ ACTIVATIONS: tuple[TinyNet, ...] = (
                                    lambda x: x.clamp(min=0.0, max=6.0), lambda x: F.hardtanh(x, 0.0, 6.0),
                                    nn.Hardtanh(0, 6), lambda x: x.clamp_(0, 6))),
     tiny("sigmoid_spellings", _chain(F.sigmoid, torch.sigmoid, lambda x: x.sigmoid(), nn.Sigmoid())),
+    tiny("written_activations", _chain(
+        lambda x: x * F.relu6(x + 3) / 6, lambda x: F.relu6(x + 3.0) / 6, lambda x: x * torch.sigmoid(x),
+        lambda x: x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0))),
+        lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0)))),
+        lambda x: x * torch.sigmoid(1.702 * x), lambda x: torch.max(x, 0.1 * x))),
+    tiny("written_activation_of_two", lambda: OneInput(
+        lambda net, x: (lambda y: y * F.relu6(net.one(y) + 3) / 6 + F.relu6(y + 3))(net.two(x)),
+        one=conv(5, 5, padding=1), two=conv(5, 5, padding=1))),
     tiny("relu_on_input", lambda: nn.ReLU()),
     tiny("relu_twice", lambda: nn.Sequential(conv(), nn.ReLU(), nn.ReLU(), nn.ReLU6())),
     tiny("relu_then_relu6_elsewhere", lambda: OneInput(

@@ -100,7 +100,8 @@ def float_model(
         ) from error
     assert program is not None
     inline(program.model)
-    simplify(program.model)
+    with quiet_exporter():
+        simplify(program.model)
     return onnx_ir.to_proto(program.model)
 
 

@@ -6,23 +6,19 @@ They are found by the name that PyTorch gives them, in whatever spelling: ``torc
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from ...graph.meta_keys import SHAPE
+from ...graph.operators import torch_name
 from ...graph.shapes import is_tensor, shape_of
 from .labels import Labelling, Labels, Rule, Rules
 from .product_rules import Sized, axes_of, broadcast, with_shape
 
 RULES = Rules()
 """Rules of this file, by PyTorch's name of the function or class."""
-
-_PLACES = (torch, F, operator, torch.special)
 
 _EACH = (
     "abs absolute acos asin asinh atan bfloat16 bitwise_not ceil celu clone contiguous cos cosh deg2rad detach double "
@@ -47,24 +43,6 @@ _REDUCE = (
     "all amax amin aminmax any argmax argmin linalg_vector_norm logsumexp max median min norm prod std std_mean sum "
     "var var_mean"
 ).split()
-
-
-def torch_name(gm: fx.GraphModule, node: fx.Node) -> str | None:
-    """PyTorch's name of the function or class that a node calls; None for functions and classes of others."""
-    target: Any = node.target
-    if node.op == "call_method":
-        return str(target) if hasattr(Tensor, str(target)) else None
-    if node.op == "call_module":
-        kind = type(gm.get_submodule(str(target)))
-        return kind.__name__ if getattr(nn, kind.__name__, None) is kind else None
-    if node.op != "call_function":
-        return None
-    if isinstance(target, torch._ops.OpOverload):
-        return target._opname if target.namespace == "aten" else None
-    name = str(getattr(target, "__name__", ""))
-    if getattr(torch.linalg, name.removeprefix("linalg_"), None) is target:
-        return name
-    return name if any(getattr(place, name, None) is target for place in _PLACES) else None
 
 
 def rule_outside(gm: fx.GraphModule, node: fx.Node) -> Rule | None:

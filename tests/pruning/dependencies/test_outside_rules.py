@@ -13,8 +13,9 @@ from channel_removals import RELATIVE_TOLERANCE, random_removal, relative_differ
 from torch import Tensor, nn
 
 import fxpasses
+from fxpasses.graph.operators import torch_name
 from fxpasses.pruning import find_dependencies
-from fxpasses.pruning.dependencies.outside_rules import RULES, rule_outside, torch_name
+from fxpasses.pruning.dependencies.outside_rules import RULES, rule_outside
 
 Function = Callable[[Tensor], Tensor]
 

@@ -26,7 +26,7 @@ from fxpasses.quantization.ranges.observers import HistogramObserver, MinMaxObse
 
 LOWERED = frozenset(
     "conv_relu_bn bn_relu_conv bn_conv_padded bn_read_twice shared_conv_and_bn shared_conv_two_bns shared_conv_one_bn "
-    "conv_with_two_readers residual_padded_shortcut silu".split()
+    "conv_with_two_readers residual_padded_shortcut silu written_activations".split()
 )
 """Nets in which observing also rewrites a BatchNorm, a pad or a SiLU, which then rounds differently."""
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fxpasses.export.onnx_writer.translations import translations
+from fxpasses.export.onnx_writer.translations.quantized import quantized_translations
 from fxpasses.quantization.selection.first_topk import first_topk
 
 
@@ -57,7 +57,7 @@ def test_onnxruntime_takes_the_same(dim: int, largest: bool, tmp_path: Path) -> 
         (x,),
         str(path),
         dynamo=True,
-        custom_translation_table=translations(18),
+        custom_translation_table=quantized_translations(18),
         verbose=False,
     )
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

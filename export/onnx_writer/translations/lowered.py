@@ -17,7 +17,7 @@ from fxpasses.precision import ops
 _MICROSOFT = "com.microsoft"
 
 
-def precision_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
+def lowered_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     """Translations of LOWERED operators for the argument ``custom_translation_table`` of torch.onnx.export."""
     op: Any = onnxscript.values.Opset("", opset)
     mat_mul_nbits: Any = onnxscript.values.Op(onnxscript.values.Opset(_MICROSOFT, 1), "MatMulNBits", _nbits_schema())

@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from ..errors import GraphError
-from ..graph.operator_table import VOCABULARY
-from ..graph.operators import Trait
-from ..graph.ownership import owned_module, place_module
-from ..user_frames import first_line
+from ...errors import GraphError
+from ...graph.operator_table import VOCABULARY
+from ...graph.operators import Trait
+from ...graph.ownership import owned_module, place_module
+from ...user_frames import first_line
 
 _OPERATORS: dict[object, Callable[..., Any]] = {
     operator.iadd: operator.add,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..graph.ownership import drop_unread_tensors, tensor_at
+from ...graph.ownership import drop_unread_tensors, tensor_at
 
 
 def fold_constants(gm: fx.GraphModule) -> None:

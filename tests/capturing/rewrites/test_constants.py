@@ -8,7 +8,7 @@ import torch
 from tiny_nets.net import IMAGE, OneInput
 from torch import Tensor, fx, nn
 
-from fxpasses.capturing.constants import fold_constants
+from fxpasses.capturing.rewrites.constants import fold_constants
 from fxpasses.capturing.symbolic_trace import trace_graph
 
 IMAGES = torch.randn(IMAGE, generator=torch.Generator().manual_seed(0))

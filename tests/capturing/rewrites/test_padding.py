@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 import fxpasses
-from fxpasses.capturing.padding import Padding, plain_paddings, split_padding
+from fxpasses.capturing.rewrites.padding import Padding, plain_paddings, split_padding
 
 CONVS: tuple[type[nn.Conv1d | nn.Conv2d | nn.Conv3d], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

@@ -12,7 +12,7 @@ from tiny_graphs import outputs_of
 from tiny_nets.net import IMAGE, OneInput
 from torch import Tensor, fx, nn
 
-from fxpasses.capturing.inplace import ChangesStateError, is_in_place, make_out_of_place, watch_memory
+from fxpasses.capturing.rewrites.inplace import ChangesStateError, is_in_place, make_out_of_place, watch_memory
 from fxpasses.capturing.symbolic_trace import trace_graph
 from fxpasses.errors import GraphError
 

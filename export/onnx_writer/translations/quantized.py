@@ -13,7 +13,7 @@ _INT64 = 7
 """ONNX's number for the type int64."""
 
 
-def translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
+def quantized_translations(opset: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     """The exporter's custom translation table for ``fxpasses::*``, for one opset."""
     import onnxscript
 

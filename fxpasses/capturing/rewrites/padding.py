@@ -15,10 +15,10 @@ from typing import Any
 from torch import fx, nn
 from torch.nn import functional as F
 
-from ..graph.edit import why_not_plain
-from ..graph.meta_keys import SHAPE
-from ..graph.ownership import owned_module, place_module
-from ..graph.shapes import carried_meta, shape_of
+from ...graph.edit import why_not_plain
+from ...graph.meta_keys import SHAPE
+from ...graph.ownership import owned_module, place_module
+from ...graph.shapes import carried_meta, shape_of
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

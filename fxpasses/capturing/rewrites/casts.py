@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..graph.meta_keys import DTYPE, SHAPE
-from ..graph.shapes import carried_meta
+from ...graph.meta_keys import DTYPE, SHAPE
+from ...graph.shapes import carried_meta
 
 _CASTS = frozenset(
     {
