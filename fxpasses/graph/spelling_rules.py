@@ -67,6 +67,48 @@ def swap_two_dims(bound: Bound) -> Bound | None:
     return bound | {"dim0": 0, "dim1": 1} if _rank(bound.get("input")) == 2 else None
 
 
+def swap_last_dims(bound: Bound) -> Bound | None:
+    """Turn ``mT`` and ``adjoint`` of real matrices into a swap of their dimensions."""
+    return bound | {"dim0": -2, "dim1": -1} if _rank(bound.get("input")) >= 2 else None
+
+
+def moved_dims(bound: Bound) -> Bound | None:
+    """Turn ``movedim(x, source, destination)`` into an order of all dimensions."""
+    rank = _rank(bound.get("input"))
+    sources, places = (_numbers(bound.get(key)) for key in ("source", "destination"))
+    if not rank or sources is None or places is None or len(sources) != len(places):
+        return None
+    moved = dict(zip((p % rank for p in places), (s % rank for s in sources), strict=True))
+    others = iter([d for d in range(rank) if d not in moved.values()])
+    return {"input": bound["input"], "dims": tuple(moved[p] if p in moved else next(others) for p in range(rank))}
+
+
+def _numbers(value: object) -> list[int] | None:
+    numbers = list(value) if isinstance(value, (list, tuple)) else [value]
+    return numbers if all(isinstance(n, int) for n in numbers) else None
+
+
+def beside(bound: Bound) -> Bound | None:
+    """Turn ``hstack`` of tensors with two dimensions or more into a ``cat``; vectors would first become columns."""
+    return _cat(bound, 2, 1)
+
+
+def below(bound: Bound) -> Bound | None:
+    """Turn ``vstack`` of such tensors into a ``cat``."""
+    return _cat(bound, 2, 0)
+
+
+def behind(bound: Bound) -> Bound | None:
+    """Turn ``dstack`` of tensors with three dimensions or more into a ``cat``."""
+    return _cat(bound, 3, 2)
+
+
+def _cat(bound: Bound, least_rank: int, dim: int) -> Bound | None:
+    parts = bound.get("input")
+    known = isinstance(parts, (list, tuple)) and bool(parts) and all(_rank(part) >= least_rank for part in parts)
+    return bound | {"dim": dim} if known else None
+
+
 def _rank(value: object) -> int:
     return len(shape_of(value) or ()) if isinstance(value, fx.Node) else 0
 

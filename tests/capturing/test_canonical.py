@@ -221,6 +221,44 @@ def test_tensors_of_no_elements_are_not_joined(method: Method) -> None:
     assert any(n.target is torch.cat for n in captured(lambda net, x: torch.cat([x[:0], x]), method).graph.nodes)
 
 
+OTHER_WORDS: dict[str, tuple[Callable[[Any, Any], object], list[str]]] = {
+    "beside": (lambda net, x: torch.hstack([x, x + 1]), ["add", "cat"]),
+    "columns": (lambda net, x: torch.column_stack([x, x + 1]), ["add", "cat"]),
+    "below": (lambda net, x: torch.vstack([x, x + 1]), ["add", "cat"]),
+    "behind": (lambda net, x: torch.dstack([x, x + 1]), ["add", "cat"]),
+    "a moved dimension": (lambda net, x: x.movedim(1, -1), ["permute"]),
+    "moved dimensions": (lambda net, x: torch.moveaxis(x, (3, 1), (1, 2)), ["permute"]),
+    "transposed matrices": (lambda net, x: x.mT, ["transpose"]),
+    "a transposed matrix": (lambda net, x: x[:, 0, 0].T, ["slice", "transpose"]),
+    "an adjoint": (lambda net, x: torch.adjoint(x), ["transpose"]),
+}
+
+
+@pytest.mark.parametrize("method", ["trace", "export"])
+@pytest.mark.parametrize("case", OTHER_WORDS)
+def test_other_words_for_it(case: str, method: Method) -> None:
+    body, expected = OTHER_WORDS[case]
+    model = OneInput(body).eval()
+    gm = capture(model, IMAGES, method=method)
+    assert [name for name in operators_of(gm) if name != "slice"] == [name for name in expected if name != "slice"]
+    assert torch.equal(gm(IMAGES), model(IMAGES))
+
+
+VECTORS: dict[str, Callable[[Any, Any], object]] = {
+    "beside": lambda net, x: torch.hstack([x[:, 0, 0, 0], x[:, 0, 0, 1]]),
+    "below": lambda net, x: torch.vstack([x[:, 0, 0, 0], x[:, 0, 0, 1]]),
+    "behind": lambda net, x: torch.dstack([x[:, 0, 0], x[:, 0, 1]]),
+}
+
+
+@pytest.mark.parametrize("case", VECTORS)
+def test_stacks_of_tensors_with_few_dimensions_are_no_cat(case: str) -> None:
+    model = OneInput(VECTORS[case]).eval()
+    gm = capture(model, IMAGES, method="trace")
+    assert "cat" not in operators_of(gm)
+    assert torch.equal(gm(IMAGES), model(IMAGES))
+
+
 def test_exported_names_are_the_same_operators() -> None:
     def body(net: Any, x: Tensor) -> Tensor:
         y = F.interpolate(x[:, 1:, ..., -3:], scale_factor=2, mode="bilinear")
