@@ -95,7 +95,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(drop_identities, Promise.EXACT, identities_of),
         Contract(merge_equal_calls, Promise.EXACT, lambda gm: {n.name for n in find_equal_calls(gm)}),
         Contract(call_written_activations, Promise.ROUNDING, ends_of_written_functions),
-        Contract(open_attention, Promise.ROUNDING, named("attention")),
+        Contract(open_attention, Promise.ROUNDING, named("attention"), refuses=False),  # capture opens others itself
         Contract(drop_open_masks, Promise.ROUNDING, masked_attention),
         Contract(join_attention_windows, Promise.ROUNDING, windowed_attention),
         Contract(give_attention_a_head, Promise.ROUNDING, headless_attention),

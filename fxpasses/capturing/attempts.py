@@ -2,9 +2,10 @@
 
 Two ways are tried in order. First ``torch.fx.symbolic_trace``: modules that it cannot trace are kept whole if they
 contain no layers, but a function that computes with layers' weights is not kept whole. Second ``torch.export``, whose
-calls are turned back into layers. If both fail, restricted forms of them are tried, with a warning. The captured graph
-is then run beside the model on the example inputs, and a difference is an error. The result is exact: the same kernels
-in the same order.
+calls are turned back into layers. It is also tried if a trace keeps an ``nn.MultiheadAttention`` whole that no pass can
+open, as with masks, because its linear layers would stay in float; if it fails then, the trace is kept. If both fail,
+restricted forms of them are tried, with a warning. The captured graph is then run beside the model on the example
+inputs, and a difference is an error. The result is exact: the same kernels in the same order.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, fx, nn
 from ..errors import GraphError
 from ..graph.shapes import record_shapes, value_range
 from ..graph.stages import CaptureMethod, Stage, graph_facts, set_stage
+from ..passes.attention import keeps_attention_whole
 from ..signature.examples import specs_of, tensors_in
 from ..signature.free_sizes import BATCH, Dims, FreeSizes, fixed_sizes, learn_batch, set_free_sizes
 from ..signature.model_batches import learned_dims, warn_of_fixed
@@ -70,7 +72,8 @@ def capture(
 
     ``"trace"`` keeps functions wrapped for torch.fx and ``nn.MultiheadAttention`` whole, in float; ``"export"``
     captures their contents, so that their linear layers can run in int8, too. ``"auto"`` uses a trace unless such a
-    function computes with the weights of layers. Inputs that are not tensors are constants of the graph.
+    function computes with the weights of layers, or no pass can open the attention. Inputs that are not tensors are
+    constants of the graph.
 
     Args:
         model: in eval mode. It is not changed; the graph shares its parameters until a pass copies it.
@@ -181,7 +184,10 @@ class _Capture:
 
 def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) -> fx.GraphModule:
     failures: dict[CaptureMethod, GraphError] = {}
+    whole: fx.GraphModule | None = None
     for way, attempt in given.attempts(method, leaves):
+        if whole is not None and way is not _EXPORT:
+            break
         try:
             gm = given.finish(attempt(), way)
             if way is _TRACE and method == "auto":
@@ -190,10 +196,15 @@ def _first_that_works(given: _Capture, method: Method, leaves: Sequence[str]) ->
             failures.setdefault(way, error)
             continue
         graph_facts(gm).capture_method = way
+        if way is _TRACE and method == "auto" and keeps_attention_whole(gm):
+            whole = gm
+            continue
         if way in _LESSER:
             what, instead_of = _LESSER[way]
             warnings.warn(f"{what}, because: {failures[instead_of].why}", stacklevel=3)
         return gm
+    if whole is not None:
+        return whole
     first, *others = failures.values()
     if any(isinstance(f, DifferentGraph) for f in failures.values()):
         require_same_twice(given.model, given.inputs, given.expected, given.keywords)

@@ -75,7 +75,8 @@ def _is_swap(node: fx.Node) -> bool:
     """Whether a node is ``x.mT``, or ``x.T`` of a matrix."""
     if node.target is not getattr or len(node.args) != 2 or not isinstance(node.args[0], fx.Node):
         return False
-    return node.args[1] == "mT" or (node.args[1] == "T" and len(shape_of(node.args[0]) or ()) == 2)
+    name = str(node.args[1])
+    return name == "mT" or (name == "T" and len(shape_of(node.args[0]) or ()) == 2)
 
 
 def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:

@@ -17,16 +17,13 @@ from ..graph.binding import bind
 from ..graph.meta_keys import SHAPE
 from ..graph.operator_table import VOCABULARY
 from ..graph.operators import aten_name
-from ..graph.ownership import place_module, tensor_at
+from ..graph.ownership import constant_of, place_module
 from ..graph.shapes import shape_of
 from .layer_builders import build_layer, can_build
 from .recurrent_lifting import lift_recurrent
 from .rewrites.padding import plain_paddings
 
 Bound = dict[str, Any]
-
-_VIEWS = frozenset("transpose permute reshape flatten squeeze unsqueeze slice chunk split unbind".split())
-"""Operators that only move a weight's numbers."""
 
 _TENSORS = ("weight", "bias", "running_mean", "running_var")
 
@@ -106,34 +103,6 @@ def _matmul(gm: fx.GraphModule, node: fx.Node) -> tuple[str, Bound] | None:
     if not isinstance(source, fx.Node) or len(shape_of(source) or ()) < 2 or constant_of(gm, source) is not None:
         return None
     return "linear", {"input": source, "weight": weight, "transposed": True}
-
-
-def constant_of(gm: fx.GraphModule, node: object) -> Tensor | None:
-    """The tensor of a node that does not depend on inputs: a parameter, a buffer, or a view of one; else None.
-
-    A weight that is dequantized in the graph does not count: it belongs to a QUANTIZED graph.
-    """
-    if not isinstance(node, fx.Node):
-        return None
-    if node.op == "get_attr":
-        return tensor_at(gm, str(node.target))
-    value = _constant(gm, node)
-    return value if isinstance(value, Tensor) else None
-
-
-def _constant(gm: fx.GraphModule, node: fx.Node) -> Any:
-    if node.op == "get_attr":
-        return tensor_at(gm, str(node.target))
-    found = VOCABULARY.spelling(gm, node) if node.op in ("call_function", "call_method") else None
-    if found is None or found[0].name not in _VIEWS or len(node.all_input_nodes) != 1:
-        return None
-    source = _constant(gm, node.all_input_nodes[0])
-    if source is None:
-        return None
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: source)
-    function = getattr(torch.Tensor, node.target) if isinstance(node.target, str) else node.target
-    with torch.no_grad():
-        return function(*args, **kwargs)
 
 
 def weight_path(node: object) -> str | None:

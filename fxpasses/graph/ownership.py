@@ -7,8 +7,15 @@ Only they may be changed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, fx, nn
+
+from .operator_table import VOCABULARY
+
+_VIEWS = frozenset("transpose permute reshape flatten squeeze unsqueeze slice chunk split unbind".split())
+"""Operators that only move a weight's numbers."""
 
 
 def owned_module(gm: fx.GraphModule, path: str) -> nn.Module | None:
@@ -28,6 +35,34 @@ def tensor_at(gm: fx.GraphModule, path: str) -> Tensor | None:
     for name in path.split("."):
         value = getattr(value, name, None)
     return value if isinstance(value, Tensor) else None
+
+
+def constant_of(gm: fx.GraphModule, node: object) -> Tensor | None:
+    """The tensor of a node that does not depend on inputs: a parameter, a buffer, or a view of one; else None.
+
+    A weight that is dequantized in the graph does not count: it belongs to a QUANTIZED graph.
+    """
+    if not isinstance(node, fx.Node):
+        return None
+    if node.op == "get_attr":
+        return tensor_at(gm, str(node.target))
+    value = _constant(gm, node)
+    return value if isinstance(value, Tensor) else None
+
+
+def _constant(gm: fx.GraphModule, node: fx.Node) -> Any:
+    if node.op == "get_attr":
+        return tensor_at(gm, str(node.target))
+    found = VOCABULARY.spelling(gm, node) if node.op in ("call_function", "call_method") else None
+    if found is None or found[0].name not in _VIEWS or len(node.all_input_nodes) != 1:
+        return None
+    source = _constant(gm, node.all_input_nodes[0])
+    if source is None:
+        return None
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: source)
+    function = getattr(torch.Tensor, node.target) if isinstance(node.target, str) else node.target
+    with torch.no_grad():
+        return function(*args, **kwargs)
 
 
 def place_module(gm: fx.GraphModule, wanted: str, module: nn.Module) -> str:

@@ -83,8 +83,8 @@ def moved_dims(bound: Bound) -> Bound | None:
     return {"input": bound["input"], "dims": tuple(moved[p] if p in moved else next(others) for p in range(rank))}
 
 
-def _numbers(value: object) -> list[int] | None:
-    numbers = list(value) if isinstance(value, (list, tuple)) else [value]
+def _numbers(value: Any) -> list[int] | None:
+    numbers: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]
     return numbers if all(isinstance(n, int) for n in numbers) else None
 
 

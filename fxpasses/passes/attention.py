@@ -41,6 +41,11 @@ def open_attention(gm: fx.GraphModule) -> PassResult:
     return result
 
 
+def keeps_attention_whole(gm: fx.GraphModule) -> bool:
+    """Whether a graph calls an ``nn.MultiheadAttention`` that :func:`open_attention` cannot open."""
+    return any(operator_name(gm, node) == "attention" and _why_not(gm, node) for node in gm.graph.nodes)
+
+
 def _why_not(gm: fx.GraphModule, node: fx.Node) -> str | None:
     layer = module_of(gm, node, nn.MultiheadAttention)
     if len(node.args) != 3 or len(set(node.args)) != 1:

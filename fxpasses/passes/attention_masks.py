@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from ..capturing.lifting import constant_of
 from ..graph.edit import operator_name
+from ..graph.ownership import constant_of
 from ..graph.pass_runner import PassResult
 
 

@@ -13,7 +13,8 @@ from tiny_nets.net import OneInput
 from torch import Tensor, fx, nn
 
 from fxpasses.capturing.attempts import capture
-from fxpasses.capturing.lifting import constant_of, lift_layers, weight_path
+from fxpasses.capturing.lifting import lift_layers, weight_path
+from fxpasses.graph.ownership import constant_of
 from fxpasses.graph.shapes import record_shapes
 from fxpasses.quantization.numbers import ops
 

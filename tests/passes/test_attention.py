@@ -36,7 +36,7 @@ class Attends(nn.Module):
 
 def opened(model: nn.Module, *sizes: int) -> tuple[torch.fx.GraphModule, Tensor]:
     x = torch.randn(sizes or (2, 6, WIDTH), generator=torch.Generator().manual_seed(0))
-    return run_passes(fxpasses.capture(model.eval(), x), [open_attention]), x
+    return run_passes(fxpasses.capture(model.eval(), x, method="trace"), [open_attention]), x
 
 
 @pytest.mark.parametrize("bias", [True, False])
