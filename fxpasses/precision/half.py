@@ -126,6 +126,9 @@ class LowerToHalf:
                 return f"asked for by {pattern!r}"
         if node.name in self.without_kernel:
             return self.without_kernel[node.name]
+        made = node.meta.get(DTYPE)
+        if isinstance(made, torch.dtype) and made.is_complex:
+            return "no runtime has complex numbers in half precision"
         if operator_name(gm, node) in NORMS:
             return _NORM
         if node.op == "call_module" and not _fits(gm.get_submodule(str(node.target)), HALVES[self.precision]):

@@ -27,6 +27,8 @@ def integer_product(q: Tensor, weight: Tensor) -> Tensor:
     Returns:
         The exact sums, int32 ``[M, N]``.
     """
+    if weight.shape[0] == 1:  # torch's kernel for VNNI takes a transposed row, with strides of one, for something else
+        return q.to(torch.int32) * weight.to(torch.int32)
     if q.is_cuda or not _pieces_are_faster():
         product: Tensor = torch.ops.aten._int_mm(q.to(torch.int8), weight)
         return product

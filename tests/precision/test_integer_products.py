@@ -27,6 +27,14 @@ def test_random_integers(rows: int, inner: int) -> None:
     assert torch.equal(found.long(), q @ weight)
 
 
+@pytest.mark.parametrize("inner", [1, 2, 16])
+@pytest.mark.usefixtures("way")
+def test_a_weight_may_be_a_transposed_one(inner: int) -> None:
+    """torch's kernel for VNNI reads a transposed matrix of one row wrongly."""
+    q, weight = torch.randint(-128, 128, (17, inner)), torch.randint(-128, 128, (5, inner)).t()
+    assert torch.equal(integer_product(q.float(), weight.to(torch.int8)).long(), q @ weight)
+
+
 @pytest.mark.parametrize("value", [-128, 127])
 @pytest.mark.usefixtures("way")
 def test_the_largest_sums_of_a_piece(value: int) -> None:
