@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import torch
@@ -119,6 +119,13 @@ def scripted() -> nn.Module:
     return of_old_torch(lambda: torch.jit.script(head()))
 
 
+def prepared() -> nn.Module:
+    model = torch.ao.quantization.QuantWrapper(head())
+    model.qconfig = torch.ao.quantization.get_default_qconfig("x86")
+    made: nn.Module = torch.ao.quantization.prepare(model)
+    return made
+
+
 def with_weights(state: dict[str, Tensor]) -> nn.Module:
     made = head()
     made.load_state_dict(state)
@@ -190,13 +197,23 @@ CAPTURE_CASES: dict[str, Case] = {
         lambda _: fx.capture(OneImage(batched=True).eval(), torch.ones(2, 3, 5, 4)),
     ),
     f"{CAPTURING}/checks.py:require_float_source": (
+        lambda _: fx.capture(cast(Any, head().forward), ROWS),
+        "call it in the forward of an nn.Module that has its layers as attributes, and capture that",
+        lambda _: fx.capture(head(), ROWS),
+    ),
+    f"{CAPTURING}/checks.py:require_float_source#2": (
         lambda _: fx.capture(scripted(), ROWS),
         "capture the nn.Module that was scripted or traced, and load the weights into it: model.state_dict()",
         lambda _: fx.capture(with_weights(scripted().state_dict()), ROWS),
     ),
-    f"{CAPTURING}/checks.py:require_float_source#2": (
+    f"{CAPTURING}/checks.py:require_float_source#3": (
         lambda _: fx.capture(of_old_torch(lambda: torch.ao.nn.quantized.dynamic.Linear(3, 4).eval()), ROWS),
         "capture the float model that it was made from",
+        lambda _: fx.capture(head(), ROWS),
+    ),
+    f"{CAPTURING}/checks.py:require_float_source#4": (
+        lambda _: fx.capture(of_old_torch(prepared), ROWS),
+        "capture the float model that it was made from, before prepare",
         lambda _: fx.capture(head(), ROWS),
     ),
     f"{CAPTURING}/checks.py:require_layers_in_sight": (

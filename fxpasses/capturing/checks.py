@@ -19,6 +19,10 @@ from ..signature.outputs import leaves_of
 from ..user_frames import first_line, users_frame
 
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+_PREPARED = ("torch.ao.quantization.fake_quantize", "torch.ao.quantization.observer", "torch.ao.nn.qat",
+             "torch.ao.nn.intrinsic.qat")  # fmt: skip
+_FLOAT = frozenset({"FloatFunctional", "FXFloatFunctional"})
+"""Modules among the quantized ones that add and multiply floats, as in ``torchvision.models.quantization``."""
 CAPTURE_TOLERANCE = 1e-5
 """Largest difference between model and captured graph, as a share of the largest output.
 
@@ -29,6 +33,8 @@ operators in the other).
 
 def require_eval(model: nn.Module) -> None:
     """Raise GraphError unless every module is in eval mode, also modules that are not called at present."""
+    if "eval" in vars(model):  # a program of torch.export: how its operators compute is written in them
+        return
     training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
     if training:
         raise GraphError(
@@ -40,7 +46,14 @@ def require_eval(model: nn.Module) -> None:
 
 
 def require_float_source(model: nn.Module) -> None:
-    """Raise GraphError for a model of TorchScript, or one with layers that torch.ao.quantization has made."""
+    """Raise GraphError for what is no module, a model of TorchScript, or one that torch.ao.quantization has changed."""
+    if not isinstance(model, nn.Module):
+        raise GraphError(
+            f"a {type(model).__name__} in place of a model",
+            why="capture takes an nn.Module",
+            fix="call it in the forward of an nn.Module that has its layers as attributes, and capture that",
+            step="capture",
+        )
     if isinstance(model, torch.jit.ScriptModule):
         raise GraphError(
             f"{type(model).__name__} is a model of TorchScript",
@@ -49,11 +62,19 @@ def require_float_source(model: nn.Module) -> None:
             step="capture",
         )
     for name, module in model.named_modules():
-        if type(module).__module__.startswith(_QUANTIZED):
+        kind = type(module)
+        if kind.__module__.startswith(_QUANTIZED) and kind.__name__ not in _FLOAT:
             raise GraphError(
-                f"{name or type(model).__name__} is a layer of torch.ao.quantization ({type(module).__name__})",
+                f"{name or type(model).__name__} is a layer of torch.ao.quantization ({kind.__name__})",
                 why="it is quantized already, and its float weights are gone",
                 fix="capture the float model that it was made from",
+                step="capture",
+            )
+        if kind.__module__.startswith(_PREPARED):
+            raise GraphError(
+                f"{name or type(model).__name__} is a part of torch.ao.quantization ({kind.__name__})",
+                why="the model is prepared there, and rounds or records its values itself",
+                fix="capture the float model that it was made from, before prepare",
                 step="capture",
             )
 

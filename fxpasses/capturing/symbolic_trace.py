@@ -27,6 +27,7 @@ from ..signature.model_call import argument_names, called
 from ..user_frames import calling_lines, first_line, users_frame
 from .causal_hints import without_causal_hints
 from .remedies import layers_in, part_remedy, whole_module_remedy
+from .transforms import plain_forward
 
 _MOST_LEAVES = 32
 
@@ -107,7 +108,7 @@ class _Tracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         try:
-            return super().call_module(m, forward, args, kwargs)
+            return super().call_module(m, plain_forward(m) or forward, args, kwargs)
         except Exception:  # whatever a model raises passes through: only where it did is noted
             if self.failed_in is None:
                 self.failed_in = self.path_of_module(m)

@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from tiny_graphs import operators_of
 from tiny_nets.all_nets import TINY
 from torch import Tensor, fx, nn
 
+from fxpasses.capturing.attempts import capture
 from fxpasses.capturing.checks import (
     CAPTURE_TOLERANCE,
     DifferentGraph,
@@ -19,6 +21,7 @@ from fxpasses.capturing.checks import (
     why_different,
 )
 from fxpasses.errors import GraphError
+from fxpasses.passes.fusion import fuse
 
 X = torch.tensor([100.0, 1.0, math.nan, math.inf, -math.inf])
 
@@ -106,3 +109,34 @@ def test_a_model_that_repeats_itself_passes() -> None:
     require_same_twice(Twice(), (x,), x * 2)
     with pytest.raises(GraphError, match="it is random, or keeps state between calls"):
         require_same_twice(nn.Dropout().train(), (torch.ones(100),), torch.ones(100))
+
+
+class Adding(nn.Module):
+    """A residual block as torch.ao.quantization wants it, with an addition that is a module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant, self.dequant = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+        self.conv, self.sum = nn.Conv2d(3, 3, 3, padding=1), torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.quant(x)
+        found: Tensor = self.dequant(self.sum.add_relu(self.conv(x), x))
+        return found
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_float_model_made_for_torch_ao_is_captured() -> None:
+    model, x = Adding().eval(), torch.randn(2, 3, 5, 4)
+    gm = capture(model, x)
+    assert operators_of(fuse(gm)) == ["conv2d", "add", "relu"]
+    assert torch.equal(gm(x), model(x))
+
+
+def test_a_program_of_torch_export_is_captured() -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval(), torch.randn(2, 3, 5, 4)
+    program = torch.export.export(model, (x,)).module()
+    assert program.training, "it says so, and its BatchNorm computes as in deployment"
+    gm = capture(program, x)
+    assert operators_of(gm) == ["conv2d", "batch_norm", "relu"]
+    torch.testing.assert_close(gm(x), model(x))
