@@ -43,6 +43,7 @@ from .checks import (
 from .dynamic_sizes import Dynamic, free_as_wanted, wanted_dims, with_free_images
 from .lifting import lift_layers
 from .open_outputs import open_outputs
+from .remembered_sizes import remembers_sizes, sizes_forgotten
 from .rewrites.constants import fold_constants
 from .rewrites.inplace import make_out_of_place
 from .rewrites.padding import number_output_sizes
@@ -127,7 +128,10 @@ class _Capture:
             # torch.export takes a second to import; few models need it
             from .torch_export import export_behind, export_graph
 
-            yield _EXPORT, partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
+            exported = partial(export_graph, self.model, self.inputs, dynamic=self.wanted, **given)
+            yield _EXPORT, exported
+            if remembers_sizes(self.model):
+                yield _EXPORT, partial(self._export_forgetting, exported)
             if not any(self.wanted):
                 learned = learned_dims(self.model, self.inputs, self.keywords, self.expected)
                 if any(set(dims) - {0} for dims in learned):
@@ -135,6 +139,10 @@ class _Capture:
                 yield _ONE_BATCH, partial(export_graph, self.model, self.inputs, dynamic_batch=False, **given)
         if method in ("auto", "trace"):
             yield _CLOSED, partial(trace_graph, self.model, self.inputs, leaves, open_containers=False, **given)
+
+    def _export_forgetting(self, exported: Attempt) -> fx.GraphModule:
+        with sizes_forgotten(self.model):
+            return exported()
 
     def finish(self, gm: fx.GraphModule, way: CaptureMethod) -> fx.GraphModule:
         """Bring a new graph into canonical form, compare it with the model, and find its free sizes."""
