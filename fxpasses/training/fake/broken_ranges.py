@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from .fake_quantize import ActivationQuantizer
 from .trained_layer import TrainedLayer
@@ -20,12 +20,18 @@ class Broken:
 
 
 def find_broken(module: nn.Module) -> list[Broken]:
-    """Parameters and buffers that hold NaN or infinity, ranges first, in the order of the modules."""
+    """Parameters and buffers that hold NaN or infinity, ranges first, in the order of the modules.
+
+    Buffers that a graph reads as constants are left out: training does not change them, and masks hold infinity.
+    """
     ranges, others = [], []
+    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
+    constants = {str(node.target) for node in nodes if node.op == "get_attr"} & dict(module.named_buffers()).keys()
     for path, part in module.named_modules():
         named = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
         for name, value in named:
-            if not value.is_floating_point() or bool(torch.isfinite(value).all()):
+            is_constant = f"{path}.{name}".removeprefix(".") in constants
+            if is_constant or not value.is_floating_point() or bool(torch.isfinite(value).all()):
                 continue
             found = "NaN" if bool(torch.isnan(value).any()) else "infinity"
             if name == "step" and isinstance(part, (ActivationQuantizer, TrainedLayer)):
