@@ -32,9 +32,10 @@ _STEPS = frozenset(
 )
 """PyTorch's names of functions of each value alone, of which activations are made."""
 _MOST_STEPS = 16
-_FAR = 60.0
-_GRID = torch.cat([torch.arange(-160, 161).double() / 20, torch.tensor([10, 20, 40, _FAR, -10, -20, -40, -_FAR])])
-"""Numbers on which functions are compared, float64."""
+_NEAR = torch.arange(-160, 161).double() / 20
+_FAR = torch.tensor([10, 20, 40, 100, 1e3, 1e4, 1e5, 1e6]).double()
+_GRID = torch.cat([_NEAR, -_FAR, _FAR])
+"""Numbers on which functions are compared, float64: a clamp may have bounds far out."""
 _MINUS_ONE = 140
 """Place of -1 among them."""
 _CLOSE = 3e-7
@@ -188,19 +189,23 @@ def _values(gm: fx.GraphModule, function: WrittenFunction) -> Tensor | None:
 
 def _is_affine(values: Tensor) -> bool:
     """Whether values on the grid are those of ``a x + b``."""
-    slope = (values.max() - values.min()) / (2 * _FAR) * torch.sign(values[-5] - values[-1])
-    return _are_close(values, values[-1] + slope * (_GRID + _FAR))
+    at_zero = values[len(_NEAR) // 2]
+    return _are_close(values, at_zero + (values[-1] - at_zero) / _GRID[-1] * _GRID)
 
 
 def _known(gm: fx.GraphModule, function: WrittenFunction) -> Activation | None:
-    """The activation with the values of a function; None if none is known."""
+    """The activation with the values of a function; None if none is known.
+
+    Far out, where a power of e has no value, a function may be undefined that an activation is not.
+    """
     values = _values(gm, function)
-    if values is None or not bool(torch.isfinite(values).all()):
+    if values is None or not bool(torch.isfinite(values[: len(_NEAR)]).all()):
         return None
-    alike = torch.isclose(values, _fixed_values(), rtol=_CLOSE, atol=_CLOSE).all(dim=1)
+    is_defined = torch.isfinite(values)
+    alike = torch.isclose(_fixed_values(), values, rtol=_CLOSE, atol=_CLOSE)[:, is_defined].all(dim=1)
     if alike.any():
         return _FIXED[int(alike.int().argmax())]
-    return next((known for known in _fitted(values) if _are_close(values, known.values)), None)
+    return next((k for k in _fitted(values[is_defined]) if _are_close(values[is_defined], k.values[is_defined])), None)
 
 
 @cache
@@ -211,7 +216,7 @@ def _fixed_values() -> Tensor:
 def _fitted(values: Tensor) -> Iterator[Activation]:
     """Activations with the settings that they would have if these were their values."""
     low, high, at_minus_one = (float(v) for v in (values.min(), values.max(), values[_MINUS_ONE]))
-    if -_FAR < low < high < _FAR:
+    if float(_GRID.min()) < low < high < float(_GRID.max()):
         yield Activation("clip", {"min": low, "max": high})
     if 0 < -at_minus_one < 1:
         yield Activation("leaky_relu", {"negative_slope": -at_minus_one})
