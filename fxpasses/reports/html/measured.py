@@ -53,17 +53,19 @@ def size_and_accuracy(report: Report) -> Markup | None:
     whole = f"{report['deploy']} is the whole model, these files are its layers. " if report.get("deploy") else ""
     note = (
         f"{whole}SQNR is 10·log10 of the energy of the fp32 logits over that of their difference. MACs: "
-        "multiply-accumulates for one item. Sizes are in units of 10 (1 MB = 1 000 000 bytes)."
+        "multiply-accumulates for one item. Sizes are decimal: 1 MB is 1 000 000 bytes."
     )
     return section("Size and accuracy", _plot(size_plot(variants)), table(columns, rows, left=(0, 1)), _note(note))
 
 
 def tradeoff(report: Report) -> Markup | None:
     """Plot of accuracy over latency, with dots as large as the files; None if one of them was not measured."""
-    svg = tradeoff_plot(points_of(report["variants"]), Measure.of(report["variants"]))
+    measure = Measure.of(report["variants"])
+    svg = tradeoff_plot(points_of(report["variants"]), measure)
     if svg is None:
         return None
-    note = "Up and to the left is better; the area of a dot is the size of the file. Hollow dots are float."
+    better = "Down" if measure.falls else "Up"
+    note = f"{better} and to the left is better; the area of a dot is the size of the file. Hollow dots are float."
     return section("Accuracy, latency, size", _plot(svg), _note(note))
 
 

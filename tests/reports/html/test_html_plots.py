@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from stub_runners import latency_entry, sample_variant
 
+from fxpasses.reports.html.measured import tradeoff
 from fxpasses.reports.html.plots import latency_plot, size_plot
 from fxpasses.reports.html.tradeoff_plot import points_of, tradeoff_plot
 from fxpasses.reports.measure_text import Measure
@@ -104,3 +105,17 @@ def test_numbers_below_an_axis_do_not_overlap(values: tuple[float, float], unit:
     assert not [text for text in shown if text.startswith("+")]
     if unit == "%":
         assert not [text for text in [*shown, *texts(svg)] if re.fullmatch(r"1e.\d", text)]
+
+
+@pytest.mark.parametrize(("falls", "better"), [(True, "Down and to the left is better"), (False, "Up and to the left")])
+def test_the_caption_knows_which_way_is_better(falls: bool, better: str) -> None:
+    values: dict[str, object] = {
+        "name": "mse",
+        "title": "mse",
+        "unit": "",
+        "falls": falls,
+        "output": "all",
+        "value": 0.5,
+    }
+    accuracy = {"accuracy": {"top1": None, "images": 32, "metric": values}}
+    assert better in str(tradeoff({"variants": [variant | accuracy for variant in VARIANTS]}))
