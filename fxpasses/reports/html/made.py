@@ -15,7 +15,8 @@ Report = Mapping[str, Any]
 
 LAYER_COLUMNS = ("operator", "kind", "precision", "output", "weights", "scale", "zero point", "SQNR", "integers")
 
-
+_MOST_SHOWN = 8
+"""Largest number of operators in float, which compute little, that are listed unasked: transformers have hundreds."""
 _HEIGHT = 18
 _ABOUT_LAYERS = (
     "SQNR: of the operator's integers against float, up to a factor for each channel, on a few images. Integers: how "
@@ -94,13 +95,24 @@ def audit(report: Report) -> Markup | None:
         ("on integers", counts),
         ("warnings", "; ".join(found.get("warnings", ()))),
     ]
-    rows = [row(f["name"], f["op"], "much", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in heavy]
-    rows += [row(f["name"], f["op"], "little", f["reason"], left=(0, 1, 2), wrap=(3,)) for f in light]
+    rows = [_float_row(operator, "much") for operator in heavy]
+    others = [_float_row(operator, "little") for operator in light]
+    if len(others) <= _MOST_SHOWN:
+        rows, others = [*rows, *others], []
     reasons = why_not_faster(report)
     listed = element("ul", *(element("li", reason) for reason in reasons)) if reasons else None
-    left = table(("operator in float", "", "it computes", "why it is in float"), rows, left=(0, 1, 2, 3))
+    shown = _float_table(rows) if rows else None
+    closed = folded(f"{len(others)} more in float, which compute little", _float_table(others)) if others else None
     title = element("h3", "Why int8 is not faster here") if reasons else None
-    return section("What onnxruntime fuses", facts(entries), title, listed, left if rows else None)
+    return section("What onnxruntime fuses", facts(entries), title, listed, shown, closed)
+
+
+def _float_row(operator: Mapping[str, Any], much: str) -> Markup:
+    return row(operator["name"], operator["op"], much, operator["reason"], left=(0, 1, 2), wrap=(3,))
+
+
+def _float_table(rows: Sequence[Markup]) -> Markup:
+    return table(("operator in float", "", "it computes", "why it is in float"), rows, left=(0, 1, 2, 3))
 
 
 def _macs_text(report: Report) -> str:
@@ -171,7 +183,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ("×" if all(isinstance(v, int) for v in value) else ", ").join(map(str, value))
+        return ("×" if all(isinstance(v, int) for v in value) else "; ").join(map(_plain, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     return "" if value is None else str(value)

@@ -144,3 +144,14 @@ def test_it_is_written(tmp_path: Path) -> None:
     report = sample_report(variants=[])
     write_html(report, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == render_html(report)
+
+
+@pytest.mark.parametrize(("count", "is_closed"), [(8, False), (9, True)])
+def test_many_operators_that_compute_little_are_closed_at_first(count: int, is_closed: bool) -> None:
+    report = sample_report()
+    light = [{"name": f"node_{n}", "op": "Reshape", "reason": "its input is float"} for n in range(count)]
+    heavy = [{"name": "node_matmul", "op": "MatMul", "reason": "its input is float"}]
+    report["audit"] |= {"float_light": light, "float_heavy": heavy}
+    page = render_html(report)
+    assert (f"<summary>{count} more in float, which compute little</summary>" in page) is is_closed
+    assert page.index("node_matmul") < page.index(f"node_{count - 1}")
