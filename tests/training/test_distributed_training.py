@@ -16,7 +16,7 @@ from fxpasses.training.distributed import average_gradients, is_first, processes
 
 TESTS = Path(__file__).resolve().parent.parent
 CHILD = """
-import sys; sys.path.insert(0, {tests!r})
+import contextlib, sys, time; sys.path.insert(0, {tests!r})
 from pathlib import Path
 import torch, torch._dynamo, torch.distributed as dist, fxpasses  # torch._dynamo: see docs/training.md
 from training_nets import FEW_BITS, SHORT, calibration, float_graph, labelled, small
@@ -46,8 +46,19 @@ for wrong in (mine[: rank + 1], [mine[0][: 3 + rank]]):
         refused += 1
 assert refused == 2
 dist.destroy_process_group()
-names = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]  # empty where there is no /proc
-assert not any("gloo" in name for name in names), f"the process group is not destroyed: {{names}}"
+def gloo_threads():
+    # none where there is no /proc; a thread may vanish while it is read
+    found = []
+    for name in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):
+            found.append(name.read_text().strip())
+    return [name for name in found if "gloo" in name]
+
+
+end = time.monotonic() + 30
+while gloo_threads() and time.monotonic() < end:
+    time.sleep(0.01)
+assert not gloo_threads(), f"the process group is not destroyed: {{gloo_threads()}}"
 """
 
 
