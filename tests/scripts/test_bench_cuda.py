@@ -14,7 +14,7 @@ import torch
 from gpu import contestants, plan, products
 from gpu.plan import BATCHES, FP16, INT8, NETS, Budget, Work, everything
 from gpu.products import SPARSE_WAYS
-from interpreted import needs_triton
+from interpreted import needs_triton, why_no_interpreter
 
 SCRIPT = Path(bench_cuda.__file__)
 
@@ -80,6 +80,8 @@ def test_sparse_results_are_compared_with_the_dense_ones(monkeypatch: pytest.Mon
 @needs_triton
 @pytest.mark.slow
 def test_a_dry_run_measures_everything_there_is_here(tmp_path: Path) -> None:
+    if (why := why_no_interpreter()) is not None:
+        pytest.skip(why)
     out = tmp_path / "dry.json"
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--dry-run", "--out", str(out)], capture_output=True, text=True, check=False
