@@ -14,7 +14,7 @@ import torch
 from torch import fx
 
 from ..graph.binding import bind as bind
-from ..graph.meta_keys import SHAPE
+from ..graph.meta_keys import DTYPE, SHAPE
 from ..graph.operator_table import VOCABULARY
 from ..graph.operators import Operator, Trait
 from ..graph.ownership import drop_unread_tensors
@@ -195,11 +195,17 @@ def _canonical_call(op: Operator, bound: dict[str, Any]) -> tuple[tuple[Any, ...
         if name in op.settings:
             if name not in _DEFAULTS or value != _DEFAULTS[name]:
                 settings[name] = value
-        elif value not in _HARMLESS.get(name, ()):
+        elif value not in (*_HARMLESS.get(name, ()), *_own_dtype(name, bound)):
             return None
     if any(name not in settings for name in op.required):
         return None
     return tuple(bound[name] for name in names), settings
+
+
+def _own_dtype(name: str, bound: dict[str, Any]) -> tuple[Any, ...]:
+    """The type of the input, if a setting is ``dtype``: ``softmax(x, 1, dtype=torch.float32)`` of floats casts none."""
+    source = bound.get("input")
+    return (source.meta.get(DTYPE),) if name == "dtype" and isinstance(source, fx.Node) else ()
 
 
 def _open_splits(gm: fx.GraphModule) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tiny_nets.net import IMAGE, OneInput, TwoInputs
 from torch import Tensor, fx, nn
 
 from fxpasses.capturing.attempts import Method, capture
+from fxpasses.graph.edit import operator_of
 
 SIZE = (9, 7)
 IMAGES = torch.rand(IMAGE, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -219,6 +221,14 @@ def test_tensors_of_no_elements_are_not_joined(method: Method) -> None:
     (joined,) = (n for n in gm.graph.nodes if n.target is torch.cat)
     assert len(joined.args[0]) == 2
     assert any(n.target is torch.cat for n in captured(lambda net, x: torch.cat([x[:0], x]), method).graph.nodes)
+
+
+@pytest.mark.parametrize("method", ["trace", "export"])
+def test_a_type_that_the_input_has_is_no_setting(method: Method) -> None:
+    gm = captured(lambda net, x: F.softmax(x, -1, dtype=torch.float32), method)
+    assert operators_of(gm) == ["softmax"]
+    gm = captured(lambda net, x: F.softmax(x, -1, dtype=torch.float64), method)
+    assert "softmax" not in [op.name for op in map(partial(operator_of, gm), gm.graph.nodes) if op is not None]
 
 
 OTHER_WORDS: dict[str, tuple[Callable[[Any, Any], object], list[str]]] = {
