@@ -33,7 +33,9 @@ operators in the other).
 
 def require_eval(model: nn.Module) -> None:
     """Raise GraphError unless every module is in eval mode, also modules that are not called at present."""
-    if "eval" in vars(model):  # a program of torch.export: how its operators compute is written in them
+    if isinstance(model, fx.GraphModule) and "eval" in vars(
+        model
+    ):  # of torch.export: its operators say how they compute
         return
     training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
     if training:

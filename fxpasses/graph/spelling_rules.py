@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from .meta_keys import DTYPE
 from .shapes import is_tensor, shape_of
 
 Bound = dict[str, Any]
@@ -69,7 +70,10 @@ def swap_two_dims(bound: Bound) -> Bound | None:
 
 def swap_last_dims(bound: Bound) -> Bound | None:
     """Turn ``mT`` and ``adjoint`` of real matrices into a swap of their dimensions."""
-    return bound | {"dim0": -2, "dim1": -1} if _rank(bound.get("input")) >= 2 else None
+    source = bound.get("input")
+    dtype = source.meta.get(DTYPE) if isinstance(source, fx.Node) else None
+    is_real = isinstance(dtype, torch.dtype) and not dtype.is_complex
+    return bound | {"dim0": -2, "dim1": -1} if is_real and _rank(source) >= 2 else None
 
 
 def moved_dims(bound: Bound) -> Bound | None:

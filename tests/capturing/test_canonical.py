@@ -254,6 +254,11 @@ def test_other_words_for_it(case: str, method: Method) -> None:
     assert torch.equal(gm(IMAGES), model(IMAGES))
 
 
+def test_an_adjoint_of_complex_numbers_is_none_of_them() -> None:
+    gm = captured(lambda net, x: torch.imag(torch.adjoint(torch.complex(x, x + 1))))
+    assert "transpose" not in operators_of(gm)
+
+
 VECTORS: dict[str, Callable[[Any, Any], object]] = {
     "beside": lambda net, x: torch.hstack([x[:, 0, 0, 0], x[:, 0, 0, 1]]),
     "below": lambda net, x: torch.vstack([x[:, 0, 0, 0], x[:, 0, 0, 1]]),

@@ -74,6 +74,8 @@ def _running_translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any
 
     def extreme(rest: float, reduce: Any, arg_reduce: Any) -> Callable[..., Any]:
         def translate(self: Any, dim: int) -> tuple[Any, Any]:
+            if not self.dtype.is_floating_point():  # integers have no infinity
+                raise NotImplementedError("running extremes of integers")
             steps, axis = _steps(op, self, dim, rest), dim % len(self.shape) + 1
             values = reduce(steps, op.Constant(value_ints=[axis]), keepdims=0)
             return values, arg_reduce(steps, axis=axis, keepdims=0, select_last_index=1)

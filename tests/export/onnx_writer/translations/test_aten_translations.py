@@ -75,10 +75,16 @@ def test_the_file_computes_the_same(name: str, tmp_path: Path) -> None:
             assert np.array_equal(np.signbit(other), np.signbit(value.numpy())) or name != "sign of another"
 
 
-def test_a_sorter_is_refused(tmp_path: Path) -> None:
-    net = Layer(lambda x: torch.searchsorted(SORTED, x, sorter=torch.arange(5))).eval()
-    with pytest.raises(fx.GraphError, match="searchsorted with a sorter"):
-        fx.export.to_onnx(fx.capture(net, torch.randn(3, 4, 5)), tmp_path / "m.onnx")
+REFUSED: dict[str, Callable[[Tensor], Any]] = {
+    "searchsorted with a sorter": lambda x: torch.searchsorted(SORTED, x, sorter=torch.arange(5)),
+    "running extremes of integers": lambda x: (9 * x).int().cummax(1),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_is_refused(why: str, tmp_path: Path) -> None:
+    with pytest.raises(fx.GraphError, match=why):
+        fx.export.to_onnx(fx.capture(Layer(REFUSED[why]).eval(), torch.randn(3, 4, 5)), tmp_path / "m.onnx")
 
 
 def test_what_has_no_translation_is_refused(tmp_path: Path) -> None:
