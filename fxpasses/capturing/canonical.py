@@ -49,8 +49,6 @@ def canonicalize(gm: fx.GraphModule) -> None:
     for node in list(gm.graph.nodes):
         if node.target is torch._assert or node.target is torch.ops.aten.sym_size.int:
             _plain_size(gm, node)
-        elif _is_swap(node):
-            node.target, node.args, node.kwargs = torch.transpose, node.args[:1], {"dim0": -2, "dim1": -1}
         else:
             _canonicalize_node(gm, node)
     _open_splits(gm)
@@ -69,14 +67,6 @@ def _plain_size(gm: fx.GraphModule, node: fx.Node) -> None:
         size.meta = dict(node.meta)
         node.replace_all_uses_with(size)
     gm.graph.erase_node(node)
-
-
-def _is_swap(node: fx.Node) -> bool:
-    """Whether a node is ``x.mT``, or ``x.T`` of a matrix."""
-    if node.target is not getattr or len(node.args) != 2 or not isinstance(node.args[0], fx.Node):
-        return False
-    name = str(node.args[1])
-    return name == "mT" or (name == "T" and len(shape_of(node.args[0]) or ()) == 2)
 
 
 def _canonicalize_node(gm: fx.GraphModule, node: fx.Node) -> None:

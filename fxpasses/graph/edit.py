@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -115,6 +115,14 @@ def bypass(gm: fx.GraphModule, node: fx.Node, source: fx.Node) -> None:
     gm.graph.erase_node(node)
     if node.op == "call_module":
         _delete_unused(gm, str(node.target))
+
+
+def erase_unread(gm: fx.GraphModule, constants: Iterable[fx.Node]) -> str:
+    """Erase those constants that nothing reads any more; the text that names them, for the report of a pass."""
+    unread = [constant for constant in dict.fromkeys(constants) if not constant.users]
+    for constant in unread:
+        gm.graph.erase_node(constant)
+    return "".join(f", with {constant.name}" for constant in unread)
 
 
 def _delete_unused(gm: fx.GraphModule, path: str) -> None:

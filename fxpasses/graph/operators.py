@@ -11,7 +11,7 @@ whose tensors are positional and whose settings are keywords.
 
 from __future__ import annotations
 
-import operator as functions_of_operators
+import operator as operator_module
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -179,6 +179,8 @@ class Vocabulary:
             return self._spellings.get(type(gm.get_submodule(str(node.target))))
         if node.op == "call_method":
             return self._spellings.get(f"Tensor.{node.target}")
+        if node.target is getattr:
+            return self._spellings.get(f"getattr.{node.args[1]}")
         if node.op == "call_function":
             return self._spellings.get(aten_name(node.target) or node.target) or self._spellings.get(
                 f"{getattr(node.target, '__module__', '')}.{getattr(node.target, '__qualname__', '')}"
@@ -220,7 +222,7 @@ def aten_name(target: object) -> str | None:
     return None
 
 
-_PLACES = (torch, F, functions_of_operators, torch.special)
+_PLACES = (torch, F, operator_module, torch.special)
 
 
 def torch_name(gm: fx.GraphModule, node: fx.Node) -> str | None:

@@ -64,8 +64,9 @@ def _index(bound: Bound, index: object) -> Bound | None:
 
 
 def swap_two_dims(bound: Bound) -> Bound | None:
-    """Turn ``t`` into a swap of the two dimensions of a matrix; for a vector it would be the identity."""
-    return bound | {"dim0": 0, "dim1": 1} if _rank(bound.get("input")) == 2 else None
+    """Turn ``t`` and ``T`` into a swap of the two dimensions of a matrix; for a vector they would be the identity."""
+    source = bound.get("input")
+    return {"input": source, "dim0": 0, "dim1": 1} if _rank(source) == 2 else None
 
 
 def swap_last_dims(bound: Bound) -> Bound | None:
@@ -73,7 +74,7 @@ def swap_last_dims(bound: Bound) -> Bound | None:
     source = bound.get("input")
     dtype = source.meta.get(DTYPE) if isinstance(source, fx.Node) else None
     is_real = isinstance(dtype, torch.dtype) and not dtype.is_complex
-    return bound | {"dim0": -2, "dim1": -1} if is_real and _rank(source) >= 2 else None
+    return {"input": source, "dim0": -2, "dim1": -1} if is_real and _rank(source) >= 2 else None
 
 
 def moved_dims(bound: Bound) -> Bound | None:

@@ -12,7 +12,16 @@ import operator
 import torch
 from torch import Tensor, fx
 
-from ..graph.edit import bypass, has_trait, is_finite, is_floating_point, only_reader, operator_name, order_of
+from ..graph.edit import (
+    bypass,
+    erase_unread,
+    has_trait,
+    is_finite,
+    is_floating_point,
+    only_reader,
+    operator_name,
+    order_of,
+)
 from ..graph.operators import Trait
 from ..graph.ownership import drop_unread_tensors, tensor_at
 from ..graph.pass_runner import PassResult
@@ -178,7 +187,4 @@ def _drop(gm: fx.GraphModule, node: fx.Node) -> str:
     value = _value(gm, node)
     constants = [n for n in node.all_input_nodes if n is not value]
     bypass(gm, node, value)
-    unread = [constant for constant in constants if not constant.users]
-    for constant in unread:
-        gm.graph.erase_node(constant)
-    return "".join(f", with {constant.name}" for constant in unread)
+    return erase_unread(gm, constants)

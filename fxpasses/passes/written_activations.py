@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..graph.edit import BOUNDS, insert_call, is_floating_point, operator_name, replace_node
+from ..graph.edit import BOUNDS, erase_unread, insert_call, is_floating_point, operator_name, replace_node
 from ..graph.operator_table import VOCABULARY
 from ..graph.operators import torch_name
 from ..graph.ownership import drop_unread_tensors, tensor_at
@@ -112,6 +112,7 @@ def call_written_activations(gm: fx.GraphModule) -> PassResult:
         result.change(end, what)
         for step in function.steps[:-1]:
             result.change(step, f"becomes part of {end.name}")
+    drop_unread_tensors(gm)
     return result
 
 
@@ -220,7 +221,8 @@ def _fitted(values: Tensor) -> Iterator[Activation]:
         yield Activation("clip", {"min": low, "max": high})
     if 0 < -at_minus_one < 1:
         yield Activation("leaky_relu", {"negative_slope": -at_minus_one})
-        yield Activation("silu", scale=math.log(-1 / at_minus_one - 1) if at_minus_one > -0.5 else 1.0)
+    if -0.5 < at_minus_one < 0:
+        yield Activation("silu", scale=math.log(-1 / at_minus_one - 1))
     if low < 0:
         yield Activation("elu", {"alpha": -low})
 
@@ -255,8 +257,4 @@ def _replace(gm: fx.GraphModule, function: WrittenFunction, known: Activation) -
     replace_node(gm, function.end, made if scale == 1 else call(torch.mul, made, 1 / scale))
     for step in function.steps[-2::-1]:
         gm.graph.erase_node(step)
-    unread = [constant for constant in dict.fromkeys(constants) if not constant.users]
-    for constant in unread:
-        gm.graph.erase_node(constant)
-    drop_unread_tensors(gm)
-    return "".join(f", with {constant.name}" for constant in unread)
+    return erase_unread(gm, constants)

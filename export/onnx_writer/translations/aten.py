@@ -74,7 +74,8 @@ def _running_translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any
 
     def extreme(rest: float, reduce: Any, arg_reduce: Any) -> Callable[..., Any]:
         def translate(self: Any, dim: int) -> tuple[Any, Any]:
-            if not self.dtype.is_floating_point():  # integers have no infinity
+            if not self.dtype.is_floating_point():
+                # integers have no infinity to begin with; to_onnx makes a refusal of it that names the operator
                 raise NotImplementedError("running extremes of integers")
             steps, axis = _steps(op, self, dim, rest), dim % len(self.shape) + 1
             values = reduce(steps, op.Constant(value_ints=[axis]), keepdims=0)
@@ -156,7 +157,7 @@ def _places(op: Any) -> Callable[..., Any]:
         side: str | None = None,
         sorter: Any = None,
     ) -> Any:
-        if sorter is not None:
+        if sorter is not None:  # to_onnx makes a refusal of it that names the operator
             raise NotImplementedError("searchsorted with a sorter")
         behind = op.Constant(value_ints=[len(self.shape)])
         value = op.Unsqueeze(self, behind)
